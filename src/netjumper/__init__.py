@@ -1,0 +1,45 @@
+"""netjumper: a tunnel through a jump server, for programs on a bad long-distance path."""
+
+from netjumper.address import Address
+from netjumper.errors import (
+    AddressError,
+    HostUnreachable,
+    InvalidTarget,
+    JumpHostError,
+    JumpHostProtocolError,
+    JumpHostTimeout,
+    JumpHostUnreachable,
+    NameLookupFailed,
+    NameNotFound,
+    NetjumperError,
+    NetworkUnreachable,
+    TargetDenied,
+    TargetError,
+    TargetRefused,
+    TargetTimeout,
+    WrongSecret,
+)
+from netjumper.jumper import Jumper
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Address",
+    "AddressError",
+    "HostUnreachable",
+    "InvalidTarget",
+    "JumpHostError",
+    "JumpHostProtocolError",
+    "JumpHostTimeout",
+    "JumpHostUnreachable",
+    "Jumper",
+    "NameLookupFailed",
+    "NameNotFound",
+    "NetjumperError",
+    "NetworkUnreachable",
+    "TargetDenied",
+    "TargetError",
+    "TargetRefused",
+    "TargetTimeout",
+    "WrongSecret",
+]

@@ -1,0 +1,109 @@
+"""`host:port`, checked once at the door, so that nothing behind it has to doubt.
+
+A host is an IP literal or a name of LDH labels (RFC 952, RFC 1123, with the underscore that
+real names use); a name in another script becomes its IDNA form (RFC 3490). Names are never
+resolved here.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from netjumper.errors import AddressError
+
+MAX_HOST = 253
+"""Bytes in a host name without its final dot (RFC 1035 section 2.3.4)."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_BRACKETED = re.compile(r"\[([^\[\]]*)\]:(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host (a name in ASCII or an IP literal without brackets) and a port, both checked."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def checked(cls, host: str, port: int) -> "Address":
+        """Make an address out of parts that came from outside.
+
+        Raises:
+            AddressError: `host` can be no host, or `port` is not in 1-65535.
+        """
+        if not 1 <= port <= 65535:
+            raise AddressError(f"port {port} is not in 1-65535")
+        return cls(checked_host(host), port)
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Read `name:port`, `192.0.2.1:port` or `[2001:db8::1]:port`.
+
+        Raises:
+            AddressError: the text is none of these; the message says what is wrong with it.
+        """
+        if bracketed := _BRACKETED.fullmatch(text):
+            host, port = bracketed.groups()
+            if ":" not in host:
+                raise AddressError(f"{quoted(text)}: only an IPv6 address stands in brackets")
+        else:
+            host, colon, port = text.rpartition(":")
+            if not colon:
+                raise AddressError(f"{quoted(text)} has no port; write host:port")
+            if ":" in host:
+                raise AddressError(f"{quoted(text)}: write an IPv6 address as [address]:port")
+        return cls.checked(host, parse_port(port))
+
+
+def parse_port(text: str) -> int:
+    """Return the port that `text` names in plain ASCII digits.
+
+    Raises:
+        AddressError: it is empty, not digits, or not in 1-65535.
+    """
+    if not _PORT.fullmatch(text) or not 1 <= int(text) <= 65535:
+        raise AddressError(f"port {quoted(text)} is not a number from 1 to 65535")
+    return int(text)
+
+
+def checked_host(host: str) -> str:
+    """Return `host` as it goes on the wire: ASCII, IDNA-encoded where it was not.
+
+    Raises:
+        AddressError: empty, too long, an empty label, or characters no host has.
+    """
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise AddressError(f"{quoted(host)} is not an IPv6 address") from None
+        return host
+    name = host
+    if not host.isascii():
+        try:
+            name = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise AddressError(f"{quoted(host)} is not a valid international name") from None
+    if not _NAME.fullmatch(name):
+        raise AddressError(f"{quoted(host)} is not a host name")
+    if len(name.rstrip(".")) > MAX_HOST:
+        raise AddressError(f"a host name of {len(name)} bytes is over the limit of {MAX_HOST}")
+    return name
+
+
+def ip_literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that `host` is, or None when it is a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def quoted(text: str, limit: int = 80) -> str:
+    """Return untrusted text for a message: control characters escaped, cut at `limit`."""
+    return ascii(text if len(text) <= limit else text[: limit - 3] + "...")

@@ -1,0 +1,100 @@
+"""Everything that can go wrong, as types; the words everyone uses.
+
+Three parties can be at fault, and a caller tells them apart by class:
+
+- the **jump host**: it cannot be reached, or does not know us (`JumpHostError`);
+- the **target**: the jump server could not, or would not, reach it (`TargetError`);
+- the **peer** in a handshake, which broke its protocol (`ProtocolError`).
+
+Each class is also the builtin that fits, so that code written against `socket` or `asyncio`
+catches it without knowing netjumper. This module imports nothing of the package.
+"""
+
+import socket
+from typing import Self
+
+
+class NetjumperError(Exception):
+    """The root of every error netjumper raises on purpose."""
+
+
+class AddressError(NetjumperError, ValueError):
+    """A host, a port or a listening address that cannot be one."""
+
+
+class ProtocolError(NetjumperError, ConnectionError):
+    """The peer broke the protocol of the handshake it is in."""
+
+
+class AuthenticationError(NetjumperError, PermissionError):
+    """A client did not prove that it may come in (seen from the listening side)."""
+
+
+class HandshakeTimeout(NetjumperError, TimeoutError):
+    """A handshake was not finished before its deadline."""
+
+
+class JumpHostError(NetjumperError, ConnectionError):
+    """The jump host stands between us and the target, and does not let us through."""
+
+    def at(self, jump_host: object) -> Self:
+        """Say in the text which jump host it was."""
+        self.args = (f"jump host {jump_host}: {self}",)
+        return self
+
+
+class JumpHostUnreachable(JumpHostError):
+    """No connection to the jump host could be made; `__cause__` says why."""
+
+
+class JumpHostTimeout(JumpHostError, TimeoutError):
+    """The jump host took the connection and then did not answer in time."""
+
+
+class JumpHostProtocolError(JumpHostError):
+    """What answers there does not speak the netjumper protocol, or stopped in the middle of it."""
+
+
+class WrongSecret(JumpHostError, PermissionError):
+    """The jump server did not accept our answer to its challenge."""
+
+
+class TargetError(NetjumperError, OSError):
+    """The target was not reached. The text is the dialling side's own, see `netjumper.outcome`."""
+
+    @property
+    def reason(self) -> str:
+        """The text without its `dial tcp ADDRESS:` prefix, for a sentence of our own."""
+        return str(self).rpartition(": ")[2] or "no reason given"
+
+
+class TargetRefused(TargetError, ConnectionRefusedError):
+    """Nothing listens on the target's port."""
+
+
+class TargetTimeout(TargetError, TimeoutError):
+    """The target did not answer the dial in time."""
+
+
+class NetworkUnreachable(TargetError):
+    """The dialling side has no route to the target's network."""
+
+
+class HostUnreachable(TargetError):
+    """The target's network is there, the target is not."""
+
+
+class NameNotFound(TargetError, socket.gaierror):
+    """The target's name does not exist."""
+
+
+class NameLookupFailed(TargetError, socket.gaierror):
+    """The target's name could not be looked up just now."""
+
+
+class TargetDenied(TargetError, PermissionError):
+    """The jump server refuses to go there."""
+
+
+class InvalidTarget(TargetError, ValueError):
+    """The destination that was named is no `host:port`."""

@@ -1,0 +1,203 @@
+"""The client library: sockets and streams that lead through a jump host.
+
+Nothing here ever connects to the target directly: when the jump host cannot be reached, that
+is the error.
+"""
+
+import asyncio
+import socket
+import ssl as ssl_module
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from netjumper import outcome
+from netjumper.address import Address
+from netjumper.errors import (
+    JumpHostError,
+    JumpHostProtocolError,
+    JumpHostTimeout,
+    JumpHostUnreachable,
+    NetjumperError,
+)
+from netjumper.jumphost import JumpHost
+from netjumper.net.dial import Dialer
+from netjumper.net.endpoint import Endpoint
+from netjumper.wire import ClientHandshake
+
+ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
+
+CONNECT_TIMEOUT = 15.0
+
+
+class Jumper:
+    """A jump host and the secret shared with it.
+
+    Args:
+        jump_host: `host:port` of the jump server.
+        secret: shared with it.
+        connect_timeout: seconds that making a tunnel may take, from the dial to the outcome,
+            where a call names none of its own.
+
+    Raises:
+        AddressError: `jump_host` is no `host:port`.
+        ValueError: the secret is empty.
+    """
+
+    def __init__(
+        self,
+        jump_host: str,
+        secret: str | bytes,
+        *,
+        connect_timeout: float = CONNECT_TIMEOUT,
+    ) -> None:
+        self.address = Address.parse(jump_host)
+        self._secret = secret.encode() if isinstance(secret, str) else bytes(secret)
+        if not self._secret:
+            raise ValueError("the secret is empty")
+        self.connect_timeout = connect_timeout
+
+    def __repr__(self) -> str:
+        return f"<Jumper {self.address}>"
+
+    def connect(self, target: str, timeout: float | None = None) -> socket.socket:
+        """Return a blocking socket that leads to `target`, as `socket.create_connection` would.
+
+        Args:
+            target: `host:port`; a name is resolved by the jump server.
+            timeout: seconds until the tunnel must stand, and then the socket's own timeout;
+                None is `connect_timeout` for the tunnel and the system's default for the socket.
+
+        Raises:
+            AddressError: `target` is no `host:port`.
+            JumpHostError: the jump host cannot be reached, or does not let us through.
+            TargetError: the jump server could not reach the target.
+        """
+        address = Address.parse(target)
+        limit = self.connect_timeout if timeout is None else timeout
+        deadline = time.monotonic() + limit
+        try:
+            sock = self._dial(limit)
+            try:
+                self._shake_hands(sock, address, deadline)
+                sock.settimeout(socket.getdefaulttimeout() if timeout is None else timeout)
+            except BaseException:
+                sock.close()
+                raise
+        except JumpHostError as error:
+            raise error.at(self.address) from error.__cause__
+        return sock
+
+    async def open_connection(
+        self,
+        target: str,
+        *,
+        timeout: float | None = None,
+        ssl: ssl_module.SSLContext | bool | None = None,
+        server_hostname: str | None = None,
+        **kwargs: Any,
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return asyncio's streams to `target`.
+
+        Args:
+            target: `host:port`; a name is resolved by the jump server.
+            timeout: seconds until the tunnel must stand; None is `connect_timeout`.
+            ssl: speak TLS with the target, as in `asyncio.open_connection`.
+            server_hostname: the name its certificate must have; None is the target's.
+            **kwargs: as for `asyncio.open_connection`, `limit` for example.
+
+        Raises:
+            AddressError, JumpHostError, TargetError: as `connect`.
+            ssl.SSLError: TLS with the target failed.
+        """
+        sock, hostname = await self._open(target, timeout, ssl, server_hostname)
+        try:
+            return await asyncio.open_connection(
+                sock=sock, ssl=ssl, server_hostname=hostname, **kwargs
+            )
+        except BaseException:
+            sock.close()
+            raise
+
+    async def create_connection(
+        self,
+        protocol_factory: Callable[[], ProtocolT],
+        target: str,
+        *,
+        timeout: float | None = None,
+        ssl: ssl_module.SSLContext | bool | None = None,
+        server_hostname: str | None = None,
+        **kwargs: Any,
+    ) -> tuple[asyncio.Transport, ProtocolT]:
+        """Return asyncio's transport and protocol, connected to `target`.
+
+        Arguments and errors are those of `open_connection`; `**kwargs` are those of
+        `loop.create_connection`.
+        """
+        sock, hostname = await self._open(target, timeout, ssl, server_hostname)
+        try:
+            return await asyncio.get_running_loop().create_connection(
+                protocol_factory, sock=sock, ssl=ssl, server_hostname=hostname, **kwargs
+            )
+        except BaseException:
+            sock.close()
+            raise
+
+    def _dial(self, timeout: float) -> socket.socket:
+        try:
+            return socket.create_connection((self.address.host, self.address.port), timeout)
+        except socket.gaierror as error:
+            reason = outcome.from_gaierror(error, self.address.host).reason
+        except OSError as error:
+            cause = outcome.from_oserror(error, str(self.address))
+            reason = "i/o timeout" if isinstance(error, TimeoutError) else cause.reason
+        raise JumpHostUnreachable(reason)
+
+    def _shake_hands(self, sock: socket.socket, target: Address, deadline: float) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        handshake = ClientHandshake(self._secret)
+        handshake.request(target)
+        try:
+            while handshake.result is None:
+                # One operation may never wait for longer than is left of the whole.
+                sock.settimeout(max(deadline - time.monotonic(), 1e-3))
+                handshake.receive_data(sock.recv(handshake.wanted))
+                if answer := handshake.data_to_send():
+                    sock.sendall(answer)
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+        except NetjumperError:
+            raise
+        except TimeoutError as error:
+            raise JumpHostTimeout("it did not answer in time") from error
+        except OSError as error:
+            raise JumpHostProtocolError(
+                f"lost in the middle of the handshake: {error.strerror}"
+            ) from error
+
+    async def _open(
+        self,
+        target: str,
+        timeout: float | None,
+        ssl: ssl_module.SSLContext | bool | None,
+        server_hostname: str | None,
+    ) -> tuple[socket.socket, str | None]:
+        """Return a connected non-blocking socket, and the name that TLS is to check."""
+        address = Address.parse(target)
+        loop = asyncio.get_running_loop()
+        limit = self.connect_timeout if timeout is None else timeout
+        stands: asyncio.Future[Endpoint] = loop.create_future()
+        host = JumpHost(
+            loop, self.address, self._secret, Dialer(loop, timeout=limit), timeout=limit
+        )
+        connection = host.connect(address, stands.set_result, stands.set_exception)
+        try:
+            async with asyncio.timeout(limit):
+                endpoint = await stands
+        except TimeoutError as error:
+            if isinstance(error, NetjumperError):
+                raise
+            raise JumpHostTimeout("it did not answer in time").at(self.address) from error
+        finally:
+            connection.cancel()
+        return endpoint.detach(), server_hostname or (address.host if ssl else None)

@@ -1,0 +1,1 @@
+"""All that touches a socket. Knows endpoints, dials, listeners and relays; knows no protocol."""

@@ -1,0 +1,200 @@
+"""Dialling: from a host and a port to a connected endpoint, by RFC 8305.
+
+A name's addresses are tried in turn with the families alternating; the next attempt begins
+when the one before has failed, or has kept us waiting for 250 ms, and the first that connects
+wins. Both families are asked for in one look-up, so there is no resolution delay (section 3).
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+from netjumper import outcome
+from netjumper.address import Address, ip_literal
+from netjumper.errors import NetjumperError
+from netjumper.net.deadlines import Deadlines
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.resolver import Answer, Found, Resolver, SockAddr, interleaved
+
+ATTEMPT_DELAY = 0.25
+"""Seconds between attempts (RFC 8305 section 5: the "Connection Attempt Delay")."""
+
+Opened = Callable[[Endpoint], None]
+Failed = Callable[[NetjumperError], None]
+Permit = Callable[[Address, str], None]
+"""Asked about the target and each IP address before it is dialled; raises what forbids it."""
+
+
+class Opening(Protocol):
+    """A connection on its way."""
+
+    def cancel(self) -> None:
+        """Give it up: neither callback is called any more."""
+
+
+class Connector(Protocol):
+    """Whatever leads to a target: a dial, or a jump host with a dial behind it."""
+
+    def connect(self, target: Address, opened: Opened, failed: Failed) -> Opening:
+        """Begin; one of the callbacks is called later, never before this returns."""
+
+
+def permit_all(target: Address, ip: str) -> None:
+    """Forbid nothing."""
+
+
+class Dialer:
+    """Makes connections.
+
+    Args:
+        loop: the running loop.
+        timeout: seconds that a dial may take, its look-up included.
+        resolver: looks names up.
+        permit: which addresses may be dialled.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        timeout: float,
+        resolver: Resolver | None = None,
+        permit: Permit = permit_all,
+    ) -> None:
+        self.loop = loop
+        self.resolver = resolver or Resolver(loop)
+        self.permit = permit
+        self.deadlines: Deadlines[Dial] = Deadlines(loop, timeout, Dial.expire)
+
+    def connect(self, target: Address, opened: Opened, failed: Failed) -> "Dial":
+        """Dial `target`; `failed` is given a `TargetError`."""
+        return Dial(self, target, opened, failed)
+
+
+class Dial:
+    """One dial under way."""
+
+    __slots__ = (
+        "_attempts",
+        "_dialer",
+        "_error",
+        "_failed",
+        "_opened",
+        "_target",
+        "_timer",
+        "_todo",
+        "_trying",
+    )
+
+    def __init__(self, dialer: Dialer, target: Address, opened: Opened, failed: Failed) -> None:
+        self._dialer = dialer
+        self._target = target
+        self._opened = opened
+        self._failed = failed
+        self._attempts: dict[int, socket.socket] = {}
+        self._todo: Found = []
+        self._trying = ""
+        self._error: NetjumperError | None = None
+        self._timer: asyncio.Handle | None = None
+        dialer.deadlines.add(self)
+        if literal := ip_literal(target.host):
+            family = socket.AF_INET if literal.version == 4 else socket.AF_INET6
+            self._todo = [(family, (target.host, target.port))]
+            self._timer = dialer.loop.call_soon(self._try_next)
+        else:
+            dialer.resolver.resolve(target.host, target.port, self._resolved)
+
+    def cancel(self) -> None:
+        """Give up without a word."""
+        self._end()
+
+    def expire(self) -> None:
+        """The time is over."""
+        where = self._trying or f": lookup {self._target.host}"
+        self._fail(outcome.timed_out(where))
+
+    def _resolved(self, answer: Answer) -> None:
+        if self not in self._dialer.deadlines:
+            return
+        if isinstance(answer, socket.gaierror):
+            self._fail(outcome.from_gaierror(answer, self._target.host))
+        elif isinstance(answer, OSError):
+            self._fail(outcome.from_oserror(answer, str(self._target)))
+        elif not answer:
+            self._fail(outcome.name_not_found(self._target.host))
+        else:
+            self._todo = interleaved(answer)
+            self._try_next()
+
+    def _try_next(self) -> None:
+        """Start attempts until one is under way."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._todo:
+            family, sockaddr = self._todo.pop(0)
+            try:
+                self._attempt(family, sockaddr)
+            except NetjumperError as error:
+                self._note(error)
+                continue
+            if self._todo:
+                self._timer = self._dialer.loop.call_later(ATTEMPT_DELAY, self._try_next)
+            return
+        if not self._attempts:
+            self._fail(self._error or outcome.name_not_found(self._target.host))
+
+    def _attempt(self, family: socket.AddressFamily, sockaddr: SockAddr) -> None:
+        where = str(Address(sockaddr[0], sockaddr[1]))
+        self._trying = self._trying or where
+        self._dialer.permit(self._target, sockaddr[0])
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            raise outcome.from_oserror(error, where) from None
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.connect(sockaddr)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            sock.close()
+            raise outcome.from_oserror(error, where) from None
+        fd = sock.fileno()
+        self._attempts[fd] = sock
+        self._dialer.loop.add_writer(fd, self._on_writable, fd, where)
+
+    def _on_writable(self, fd: int, where: str) -> None:
+        self._dialer.loop.remove_writer(fd)
+        sock = self._attempts.pop(fd)
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            sock.close()
+            self._note(outcome.from_oserror(OSError(number, ""), where))
+            self._try_next()
+            return
+        opened = self._opened
+        self._end()
+        opened(Endpoint(self._dialer.loop, sock))
+
+    def _note(self, error: NetjumperError) -> None:
+        """Keep the first failure: it is that of the address preferred most."""
+        self._error = self._error or error
+
+    def _fail(self, error: NetjumperError) -> None:
+        failed = self._failed
+        self._end()
+        failed(error)
+
+    def _end(self) -> None:
+        self._dialer.deadlines.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._todo.clear()
+        for fd, sock in self._attempts.items():
+            self._dialer.loop.remove_writer(fd)
+            sock.close()
+        self._attempts.clear()

@@ -1,0 +1,169 @@
+"""A connected, non-blocking socket on the running loop: one end of a tunnel.
+
+An endpoint keeps ONE reader registration for as long as somebody wants to read; its owner's
+callback is called whenever there is something. No task, no future, no buffer belongs to it,
+so an idle endpoint costs a socket and a selector key.
+
+A TLS endpoint has the same methods; what can be done with a bare descriptor only (splice) asks
+for `plain_fd`, which it does not have.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import sys
+from collections.abc import Callable
+
+from netjumper.errors import NetjumperError
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
+
+RESET_PATIENCE = 10.0
+"""Seconds that queued data may take to be acknowledged before a reset cuts it off."""
+
+_LINGER_OFF = struct.pack("ii", 1, 0)
+_WOULD_BLOCK = (BlockingIOError, InterruptedError)
+
+
+class UnsupportedLoop(NetjumperError, NotImplementedError):
+    """The running event loop cannot watch sockets."""
+
+
+class Endpoint:
+    """One connected stream socket.
+
+    Args:
+        loop: the running loop; it must have `add_reader` (Windows' default loop has not).
+        sock: a connected socket in non-blocking mode; the endpoint owns it from here on.
+    """
+
+    __slots__ = ("_loop", "_reading", "_sock", "_writing", "fd")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._reading = False
+        self._writing = False
+        self.fd = sock.fileno()
+
+    @property
+    def plain_fd(self) -> int | None:
+        """The descriptor whose bytes are the stream's own, None where there is encryption."""
+        return self.fd
+
+    def start_reading(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called whenever there is something to receive, or the end.
+
+        Raises:
+            UnsupportedLoop: the loop cannot do that.
+        """
+        self._reading = True
+        try:
+            self._loop.add_reader(self.fd, callback)
+        except NotImplementedError:
+            raise UnsupportedLoop(
+                f"{type(self._loop).__name__} cannot watch sockets; use asyncio.SelectorEventLoop"
+            ) from None
+
+    def stop_reading(self) -> None:
+        """Leave what comes in where it is: the peer's window fills and it stops sending."""
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self.fd)
+
+    def start_writing(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called whenever there is room to send."""
+        self._writing = True
+        self._loop.add_writer(self.fd, callback)
+
+    def stop_writing(self) -> None:
+        """End what `start_writing` began."""
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self.fd)
+
+    def recv(self, limit: int) -> bytes | None:
+        """Return up to `limit` bytes, `b""` at the end of the stream, None if nothing is there.
+
+        Raises:
+            OSError: the connection is lost.
+        """
+        try:
+            return self._sock.recv(limit)
+        except _WOULD_BLOCK:
+            return None
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """Receive into `buffer`; the count, 0 at the end of the stream, None if nothing is there.
+
+        Raises:
+            OSError: the connection is lost.
+        """
+        try:
+            return self._sock.recv_into(buffer)
+        except _WOULD_BLOCK:
+            return None
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send what there is room for and return how many bytes that was.
+
+        Raises:
+            OSError: the connection is lost.
+        """
+        try:
+            return self._sock.send(data)
+        except _WOULD_BLOCK:
+            return 0
+
+    def shutdown_write(self) -> None:
+        """Say that no more will be sent; receiving goes on.
+
+        Raises:
+            OSError: the connection is lost.
+        """
+        self._sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Close for good; may be called again."""
+        self.stop_reading()
+        self.stop_writing()
+        self._sock.close()
+
+    def abort(self) -> None:
+        """Reset the connection, once the peer has what was sent before.
+
+        A reset throws away what the kernel has still queued, so that is waited for, though
+        not for longer than `RESET_PATIENCE`: the peer may be gone.
+        """
+        self.stop_reading()
+        self.stop_writing()
+        # At once, so that a process that ends meanwhile resets too. A unix socket has no reset.
+        with contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
+        self._reset_when_delivered(0.005, self._loop.time() + RESET_PATIENCE)
+
+    def detach(self) -> socket.socket:
+        """Give the socket away, still non-blocking; the endpoint is then of no more use."""
+        self.stop_reading()
+        self.stop_writing()
+        return self._sock
+
+    def _reset_when_delivered(self, pause: float, patience_ends: float) -> None:
+        if self._unacknowledged() and self._loop.time() < patience_ends:
+            self._loop.call_later(
+                pause, self._reset_when_delivered, min(2 * pause, 0.25), patience_ends
+            )
+        else:
+            self._sock.close()
+
+    def _unacknowledged(self) -> int:
+        if sys.platform == "win32":
+            return 0
+        try:
+            count = fcntl.ioctl(self.fd, termios.TIOCOUTQ, b"\0" * 4)
+        except OSError:
+            return 0
+        return int(struct.unpack("i", count)[0])

@@ -1,0 +1,222 @@
+"""Listening sockets, TCP and unix, and the accept loop.
+
+Accepting stops for a second when the process is out of descriptors or memory: the connection
+stays in the kernel's queue, so trying on at once would only spin.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import socket
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from netjumper.address import Address, ip_literal, parse_port
+from netjumper.errors import AddressError, NetjumperError
+from netjumper.net.endpoint import Endpoint
+
+BACKLOG = 1024
+ACCEPT_BATCH = 64
+"""Connections accepted before other events get their turn."""
+PAUSE = 1.0
+"""Seconds without accepting after the system ran out of something."""
+
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_LOG = logging.getLogger("netjumper")
+
+
+class ListenError(NetjumperError, OSError):
+    """A listening socket could not be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where to listen: `HOST:PORT` (port 0 lets the system choose) or `unix:/path`."""
+
+    host: str
+    port: int
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}" if self.path else str(Address(self.host, self.port))
+
+    @classmethod
+    def parse(cls, text: str) -> "ListenAddress":
+        """Read `HOST:PORT`, `[::1]:PORT`, `:PORT` (every address), a bare `PORT`, `unix:/path`.
+
+        Raises:
+            AddressError: the text is none of these.
+        """
+        if text.startswith("unix:"):
+            path = text.removeprefix("unix:")
+            if not path or "\0" in path:
+                raise AddressError(f"{text!r}: write unix:/path/of/the/socket")
+            return cls("", 0, path)
+        host, _, port = text.rpartition(":")
+        number = 0 if port == "0" else parse_port(port)
+        if not host:
+            return cls("::", number)
+        address = Address.parse(f"{host}:{number or 1}")
+        return cls(address.host, number)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can connect there."""
+        if self.path or self.host == "localhost":
+            return True
+        literal = ip_literal(self.host)
+        return literal is not None and literal.is_loopback
+
+
+def open_listeners(address: ListenAddress, backlog: int = BACKLOG) -> list[socket.socket]:
+    """Return listening sockets: one, or one for each address of a name.
+
+    Raises:
+        ListenError: the address is taken, not ours, or not permitted.
+    """
+    if address.path:
+        return [_listen_unix(address, backlog)]
+    host = address.host
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104 - all addresses were asked for
+    try:
+        infos = socket.getaddrinfo(
+            host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise ListenError(f"cannot listen on {address}: {error.strerror}") from None
+    socks: list[socket.socket] = []
+    try:
+        for family, sockaddr in dict.fromkeys((info[0], info[4]) for info in infos):
+            socks.append(_listen_tcp(address, family, sockaddr, backlog))
+    except ListenError:
+        for sock in socks:
+            sock.close()
+        raise
+    return socks
+
+
+def _listen_tcp(
+    address: ListenAddress, family: int, sockaddr: tuple[object, ...], backlog: int
+) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # ":PORT" is both families, as in the original; an address that was named is only it.
+            only = 0 if address.host == "::" else 1
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        # Accepted sockets inherit it, which saves a call for each.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setblocking(False)
+        sock.bind(sockaddr)
+        sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        raise _cannot_listen(address, error) from None
+    return sock
+
+
+def _listen_unix(address: ListenAddress, backlog: int) -> socket.socket:
+    _remove_stale(address.path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.bind(address.path)
+        sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        raise _cannot_listen(address, error) from None
+    return sock
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket file that nobody listens on, as a killed process leaves it."""
+    with contextlib.suppress(OSError):
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(path)
+            except ConnectionRefusedError:
+                Path(path).unlink()
+
+
+def _cannot_listen(address: ListenAddress, error: OSError) -> ListenError:
+    reason = {
+        errno.EADDRINUSE: "another program listens there; stop it or choose another port",
+        errno.EADDRNOTAVAIL: "this machine does not have that address",
+        errno.EACCES: "permission denied; ports below 1024 need privileges",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return ListenError(f"cannot listen on {address}: {reason}")
+
+
+Accepted = Callable[[Endpoint, str], None]
+"""Given an accepted connection and its peer as text."""
+
+
+class Listener:
+    """Accepts what comes in on one listening socket, until closed.
+
+    Args:
+        loop: the running loop.
+        sock: listening, non-blocking; owned from here on.
+        accepted: called with each connection.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, accepted: Accepted
+    ) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._accepted = accepted
+        self._path = sock.getsockname() if sock.family == socket.AF_UNIX else ""
+        self._pause: asyncio.TimerHandle | None = None
+        self.address = self._path or str(Address(*sock.getsockname()[:2]))
+        """Where it listens, with the port that the system chose."""
+        self._resume()
+
+    def close(self) -> None:
+        """Stop accepting; connections that were accepted live on."""
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+        if self._path:
+            with contextlib.suppress(OSError):
+                Path(self._path).unlink()
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._sock.fileno(), self._on_readable)
+
+    def _on_readable(self) -> None:
+        for _ in range(ACCEPT_BATCH):
+            try:
+                sock, peer = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._out_of_resources(error)
+                return  # otherwise it is the connection's own failure (accept(2), "Error handling")
+            sock.setblocking(False)
+            self._accepted(Endpoint(self._loop, sock), _peer_name(peer))
+
+    def _out_of_resources(self, error: OSError) -> None:
+        _LOG.error(
+            "cannot accept connections on %s for %g s: %s", self.address, PAUSE, error.strerror
+        )
+        self._loop.remove_reader(self._sock.fileno())
+        self._pause = self._loop.call_later(PAUSE, self._resume)
+
+
+def _peer_name(peer: object) -> str:
+    if not isinstance(peer, tuple):
+        return "unix"
+    return str(Address(peer[0].removeprefix("::ffff:"), peer[1]))

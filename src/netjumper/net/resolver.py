@@ -1,0 +1,85 @@
+"""Name look-ups that stop nobody else.
+
+`getaddrinfo` blocks, and a dead name server makes it block for half a minute. asyncio's shared
+thread pool has six threads on a small machine: six dead names and nobody resolves anything
+more. So every look-up has a daemon thread of its own (which also never delays the program's
+end), equal look-ups under way share one, and their number is bounded.
+"""
+
+import asyncio
+import errno
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+SockAddr = tuple[Any, ...]
+GetAddrInfo = Callable[..., Any]
+"""Called and answering as `socket.getaddrinfo`."""
+Found = list[tuple[socket.AddressFamily, SockAddr]]
+Answer = Found | OSError
+"""The addresses in the order to try them (RFC 6724), or what went wrong."""
+
+MAX_LOOKUPS = 256
+
+
+class Resolver:
+    """Looks names up for one loop.
+
+    Args:
+        loop: the running loop; answers arrive there.
+        getaddrinfo: what does the work, in a thread.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        getaddrinfo: GetAddrInfo = socket.getaddrinfo,
+    ) -> None:
+        self._loop = loop
+        self._getaddrinfo = getaddrinfo
+        self._waiting: dict[tuple[str, int], list[Callable[[Answer], None]]] = {}
+
+    def resolve(self, host: str, port: int, answer: Callable[[Answer], None]) -> None:
+        """Look `host` up and call `answer` later, never before this returns."""
+        key = (host, port)
+        if waiting := self._waiting.get(key):
+            waiting.append(answer)
+            return
+        if len(self._waiting) >= MAX_LOOKUPS:
+            busy = OSError(errno.EAGAIN, f"{MAX_LOOKUPS} name look-ups are under way")
+            self._loop.call_soon(answer, busy)
+            return
+        self._waiting[key] = [answer]
+        threading.Thread(target=self._look_up, args=key, name=f"lookup {host}", daemon=True).start()
+
+    def _look_up(self, host: str, port: int) -> None:
+        found: Answer
+        try:
+            infos = self._getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = [(info[0], info[4]) for info in infos]
+        except OSError as error:
+            found = error
+        except ValueError as error:  # an embedded NUL, or a label the codec refuses
+            found = socket.gaierror(socket.EAI_NONAME, str(error))
+        try:
+            self._loop.call_soon_threadsafe(self._answered, (host, port), found)
+        except RuntimeError:
+            return  # the loop was closed meanwhile; nobody waits any more
+
+    def _answered(self, key: tuple[str, int], found: Answer) -> None:
+        for answer in self._waiting.pop(key):
+            answer(found)
+
+
+def interleaved(found: Found) -> Found:
+    """Return the addresses with the families taking turns (RFC 8305 section 4)."""
+    first = [entry for entry in found if entry[0] == found[0][0]]
+    other = [entry for entry in found if entry[0] != found[0][0]]
+    mixed = []
+    while first or other:
+        if first:
+            mixed.append(first.pop(0))
+        if other:
+            mixed.append(other.pop(0))
+    return mixed

@@ -1,0 +1,100 @@
+"""The outcome's text: the one thing a client is told of a target that was not reached.
+
+The wire has no error codes, only the text of the Go original's `net.Dial`. So it is typed in
+one place: `from_oserror` and friends make a `TargetError` whose text is in the original's
+words (old clients show it to people), and `from_text` makes the same type out of that text
+again. Only the type and the text travel; nothing else may be relied on.
+"""
+
+import errno
+import socket
+from dataclasses import dataclass
+
+from netjumper.errors import (
+    HostUnreachable,
+    InvalidTarget,
+    NameLookupFailed,
+    NameNotFound,
+    NetworkUnreachable,
+    TargetDenied,
+    TargetError,
+    TargetRefused,
+    TargetTimeout,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How the original says one kind of failure, and which error numbers mean it."""
+
+    error: type[TargetError]
+    phrase: str
+    errnos: tuple[int, ...] = ()
+
+
+WORDS = (
+    Words(TargetRefused, "connect: connection refused", (errno.ECONNREFUSED,)),
+    Words(TargetTimeout, "i/o timeout"),
+    Words(TargetTimeout, "connect: connection timed out", (errno.ETIMEDOUT,)),
+    Words(NetworkUnreachable, "connect: network is unreachable", (errno.ENETUNREACH,)),
+    Words(HostUnreachable, "connect: no route to host", (errno.EHOSTUNREACH,)),
+    Words(HostUnreachable, "connect: host is down", (errno.EHOSTDOWN,)),
+    Words(TargetDenied, "connect: permission denied", (errno.EACCES,)),
+    Words(TargetDenied, "connect: operation not permitted", (errno.EPERM,)),
+    Words(NameNotFound, "no such host"),
+    Words(NameLookupFailed, "server misbehaving"),
+    Words(NameLookupFailed, "Temporary failure in name resolution"),
+    Words(InvalidTarget, "missing port in address"),
+    Words(InvalidTarget, "too many colons in address"),
+    Words(InvalidTarget, "invalid port"),
+    Words(InvalidTarget, "unknown port"),
+)
+"""A text is of the first kind whose phrase it ends with."""
+
+_BY_ERRNO = {number: words for words in WORDS for number in words.errnos}
+
+_NOT_FOUND = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+
+
+def from_text(text: str) -> TargetError:
+    """Return the error that a jump server's text tells of; an empty text gave no reason."""
+    text = text.strip()
+    for words in WORDS:
+        if text.endswith(words.phrase):
+            return words.error(text)
+    return TargetError(text or "no reason given")
+
+
+def from_oserror(error: OSError, where: str) -> TargetError:
+    """Return what a failed connect to `where` (`192.0.2.1:443`) is called."""
+    if words := _BY_ERRNO.get(error.errno or 0):
+        return words.error(f"dial tcp {where}: {words.phrase}")
+    reason = (error.strerror or str(error) or type(error).__name__).lower()
+    return TargetError(f"dial tcp {where}: connect: {reason}")
+
+
+def from_gaierror(error: socket.gaierror, host: str) -> TargetError:
+    """Return what a failed look-up of `host` is called."""
+    if error.errno in _NOT_FOUND:
+        return name_not_found(host)
+    return NameLookupFailed(f"dial tcp: lookup {host}: server misbehaving")
+
+
+def name_not_found(host: str) -> NameNotFound:
+    """Return the error for a name that does not exist, or could not be one."""
+    return NameNotFound(f"dial tcp: lookup {host}: no such host")
+
+
+def timed_out(where: str) -> TargetTimeout:
+    """Return the error for a dial that took too long; `where` is an address or a look-up."""
+    return TargetTimeout(f"dial tcp {where}: i/o timeout")
+
+
+def denied(where: str) -> TargetDenied:
+    """Return the error for a target that this jump server does not lead to."""
+    return TargetDenied(f"dial tcp {where}: connect: permission denied")
+
+
+def invalid_target(text: str, phrase: str) -> InvalidTarget:
+    """Return the error for a destination frame that is no `host:port`."""
+    return InvalidTarget(f"dial tcp: address {text}: {phrase}")

@@ -1,0 +1,40 @@
+"""The jump server: challenge, dial, relay."""
+
+import asyncio
+from collections.abc import Sequence
+
+from netjumper.net.dial import Dialer, Permit, permit_all
+from netjumper.net.listener import ListenAddress
+from netjumper.net.resolver import Resolver
+from netjumper.service import Door, Service
+from netjumper.tunnel import TunnelLimits, Tunnels
+from netjumper.wire import ServerHandshake, Verify
+
+
+def jump_server(
+    *,
+    listen: Sequence[ListenAddress],
+    verify: Verify,
+    permit: Permit = permit_all,
+    dial_timeout: float = 5.0,
+    limits: TunnelLimits | None = None,
+    resolver: Resolver | None = None,
+) -> Service:
+    """Return a jump server on the running loop, not yet listening.
+
+    Args:
+        listen: where clients connect.
+        verify: the credentials: decides whose answer is right (`netjumper.wire.verify_with`).
+        permit: the guard: decides which targets may be dialled.
+        dial_timeout: seconds that reaching a target may take, its look-up included.
+        limits: the tunnels' deadlines.
+        resolver: looks targets' names up.
+    """
+    loop = asyncio.get_running_loop()
+    dialer = Dialer(loop, timeout=dial_timeout, permit=permit, resolver=resolver)
+
+    def handshake(_: bytes) -> ServerHandshake:
+        return ServerHandshake(verify)
+
+    doors = [Door("netjumper", address, handshake, speaks_first=True) for address in listen]
+    return Service(Tunnels(loop, dialer, limits), doors)

@@ -1,0 +1,95 @@
+"""A service: listeners whose connections become tunnels; the life cycle of both daemons."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from netjumper.net.listener import ListenAddress, Listener, open_listeners
+from netjumper.tunnel import ChooseHandshake, Tunnels
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One place to come in: where to listen, and how one speaks there.
+
+    Attributes:
+        name: what the log and the console call it, `socks` for example.
+        address: where to listen.
+        choose: picks the handshake for a connection.
+        speaks_first: the handshake begins with our bytes, not the client's.
+    """
+
+    name: str
+    address: ListenAddress
+    choose: ChooseHandshake
+    speaks_first: bool = False
+
+
+class Service:
+    """Opens its doors, serves, and drains.
+
+    Args:
+        tunnels: what becomes of the connections.
+        doors: where they come in.
+    """
+
+    def __init__(self, tunnels: Tunnels, doors: Sequence[Door]) -> None:
+        self.tunnels = tunnels
+        self._doors = doors
+        self._listeners: list[tuple[Door, Listener]] = []
+
+    @property
+    def listening(self) -> list[tuple[str, str]]:
+        """Each listening socket as (name of the door, address with the real port)."""
+        return [(door.name, listener.address) for door, listener in self._listeners]
+
+    def address_of(self, name: str) -> str:
+        """Return where the first door of that name listens."""
+        return next(address for door, address in self.listening if door == name)
+
+    def open(self) -> None:
+        """Listen on every door, or on none.
+
+        Raises:
+            ListenError: one cannot be had.
+        """
+        try:
+            for door in self._doors:
+                for sock in open_listeners(door.address):
+                    self._listeners.append((door, self._listener(door, sock)))
+        except BaseException:
+            self.stop_accepting()
+            raise
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets; tunnels go on."""
+        for _, listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
+    async def close(self, grace: float = 0.0) -> int:
+        """Stop accepting, give tunnels `grace` seconds, cut the rest off; return their number."""
+        self.stop_accepting()
+        return await self.tunnels.drain(grace)
+
+    async def __aenter__(self) -> Self:
+        self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _listener(self, door: Door, sock: socket.socket) -> Listener:
+        tunnels = self.tunnels
+        return Listener(
+            tunnels.loop,
+            sock,
+            lambda endpoint, peer: tunnels.add(endpoint, peer, door.choose, door.speaks_first),
+        )

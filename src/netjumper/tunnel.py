@@ -1,0 +1,354 @@
+"""A tunnel: one accepted connection, from its first byte to its last.
+
+    handshake  ->  opening  ->  relay          the way it should go
+        \\__________\\_______->  lingering      refused: the reason is sent, then the end
+
+The same for the jump server (netjumper handshake, then a dial) and the bridge (SOCKS or HTTP,
+then a jump host): which handshake it is, and what leads to the target, come from outside.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from netjumper.address import Address
+from netjumper.errors import HandshakeTimeout, NetjumperError
+from netjumper.handshake import ListeningHandshake
+from netjumper.net.deadlines import Deadlines
+from netjumper.net.dial import Connector, Opening
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.relay import Ending, IdleWatch, Relay, RelayMemory
+
+READ_SIZE = 64 * 1024
+EARLY_LIMIT = 64 * 1024
+"""Bytes taken from a client while its target is being reached; then it is not read further."""
+LINGER = 2.0
+"""Seconds that a refused client has to take the reason before the connection is closed."""
+
+_LOG = logging.getLogger("netjumper.tunnel")
+
+
+class Request(Protocol):
+    """What a listening handshake comes to."""
+
+    @property
+    def client(self) -> str:
+        """The name the client proved, empty where there are none."""
+
+    @property
+    def target(self) -> Address:
+        """Where it wants to go."""
+
+
+ChooseHandshake = Callable[[bytes], ListeningHandshake[Request]]
+"""Given the first bytes of a connection (none, where the server speaks first)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelEnd:
+    """What is logged of a tunnel, in one line, when it is over."""
+
+    peer: str
+    client: str
+    target: str
+    bytes_up: int
+    bytes_down: int
+    seconds: float
+    ending: str
+    failed: bool
+
+    def __str__(self) -> str:
+        who = f"{self.peer} ({self.client})" if self.client else self.peer
+        return (
+            f"{who} -> {self.target or '?'}: up {self.bytes_up} down {self.bytes_down} bytes, "
+            f"{self.seconds:.3f} s, {self.ending}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelLimits:
+    """How long a tunnel may take over its parts, in seconds."""
+
+    handshake: float = 10.0
+    """From accepting a connection until its request is complete."""
+    idle: float | None = None
+    """Without a byte in either direction; None is for ever."""
+
+
+class Tunnels:
+    """All tunnels of one loop, and what they share.
+
+    Args:
+        loop: the running loop.
+        connector: what leads to a target.
+        limits: their deadlines.
+        splice: whether relays may splice where the platform can.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connector: Connector,
+        limits: TunnelLimits | None = None,
+        *,
+        splice: bool = True,
+    ) -> None:
+        limits = limits or TunnelLimits()
+        self.loop = loop
+        self.connector = connector
+        self.memory = RelayMemory(splice=splice)
+        self.handshaking: Deadlines[Tunnel] = Deadlines(
+            loop, limits.handshake, Tunnel.handshake_expired
+        )
+        self.lingering: Deadlines[Tunnel] = Deadlines(loop, LINGER, Tunnel.close)
+        self.idle = IdleWatch(loop, limits.idle) if limits.idle else None
+        self._alive: set[Tunnel] = set()
+        self._emptied: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._alive)
+
+    def add(self, client: Endpoint, peer: str, choose: ChooseHandshake, speaks_first: bool) -> None:
+        """Take over an accepted connection."""
+        tunnel = Tunnel(self, client, peer, choose)
+        self._alive.add(tunnel)
+        tunnel.start(speaks_first)
+
+    def forget(self, tunnel: "Tunnel") -> None:
+        """A tunnel is over."""
+        self._alive.discard(tunnel)
+        if not self._alive and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    async def drain(self, grace: float) -> int:
+        """Wait up to `grace` seconds for the tunnels to end, cut off the rest; return their number.
+
+        Tunnels that have no target yet are not waited for.
+        """
+        for tunnel in list(self._alive):
+            if not tunnel.relaying:
+                tunnel.stop()
+        if self._alive and grace > 0:
+            self._emptied = self.loop.create_future()
+            await asyncio.wait([self._emptied], timeout=grace)
+        rest = list(self._alive)
+        for tunnel in rest:
+            tunnel.stop()
+        self.memory.close()
+        return len(rest)
+
+
+class Tunnel:
+    """One accepted connection and what becomes of it."""
+
+    __slots__ = (
+        "_choose",
+        "_client",
+        "_client_ended",
+        "_handshake",
+        "_opening",
+        "_peer",
+        "_relay",
+        "_request",
+        "_started",
+        "_tunnels",
+    )
+
+    def __init__(
+        self, tunnels: Tunnels, client: Endpoint, peer: str, choose: ChooseHandshake
+    ) -> None:
+        self._tunnels = tunnels
+        self._client = client
+        self._peer = peer
+        self._choose = choose
+        self._handshake: ListeningHandshake[Request] | None = None
+        self._request: Request | None = None
+        self._opening: Opening | None = None
+        self._relay: Relay | None = None
+        self._client_ended = False
+        self._started = tunnels.loop.time()
+
+    @property
+    def relaying(self) -> bool:
+        """Whether it stands: the client was told so."""
+        return self._relay is not None
+
+    def start(self, speaks_first: bool) -> None:
+        """Begin the handshake."""
+        self._tunnels.handshaking.add(self)
+        self._client.start_reading(self._on_readable)
+        if speaks_first:
+            self._handshake = self._choose(b"")
+            self._flush(self._handshake)
+
+    def handshake_expired(self) -> None:
+        """The client took too long over its handshake."""
+        self._fail(HandshakeTimeout("the handshake took too long"))
+
+    def stop(self) -> None:
+        """Cut it off, whatever it is doing."""
+        if self._relay is not None:
+            self._relay.stop(Ending.SHUTDOWN)
+        else:
+            self._client.abort()
+            self._over(Ending.SHUTDOWN.value, failed=True)
+
+    def close(self) -> None:
+        """Close the client's side; nothing is logged."""
+        self._client.close()
+        self._forget()
+
+    def _on_readable(self) -> None:
+        try:
+            data = self._client.recv(READ_SIZE)
+        except OSError as error:
+            self._lost(error)
+            return
+        if data is None:
+            return
+        if not data:
+            self._client_ended = True
+            self._client.stop_reading()
+        handshake = self._handshake
+        if handshake is None:
+            if not data:
+                self._over_in_silence()
+                return
+            handshake = self._handshake = self._choose(data)
+        try:
+            handshake.receive_data(data)
+        except NetjumperError as error:
+            self._refuse(handshake, error)
+            return
+        if not self._flush(handshake):
+            return
+        if handshake.result is not None:
+            if self._request is None:
+                self._open(handshake.result)
+            elif handshake.trailing_size >= EARLY_LIMIT:
+                self._client.stop_reading()
+
+    def _open(self, request: Request) -> None:
+        self._request = request
+        self._tunnels.handshaking.remove(self)
+        try:
+            self._opening = self._tunnels.connector.connect(
+                request.target, self._opened, self._open_failed
+            )
+        except NetjumperError as error:  # a target that the connector cannot even ask for
+            self._open_failed(error)
+
+    def _opened(self, target: Endpoint) -> None:
+        handshake, self._handshake = self._handshake, None
+        self._opening = None
+        assert handshake is not None  # noqa: S101 - only an opening tunnel gets here
+        handshake.accept()
+        relay = self._relay = Relay(self._tunnels.memory, self._client, target, self._relayed)
+        if self._tunnels.idle is not None:
+            self._tunnels.idle.add(relay)
+        relay.start(
+            up=handshake.trailing_data(),
+            down=handshake.data_to_send(),
+            client_ended=self._client_ended,
+        )
+
+    def _open_failed(self, error: NetjumperError) -> None:
+        self._opening = None
+        handshake = self._handshake
+        assert handshake is not None  # noqa: S101 - only an opening tunnel gets here
+        handshake.reject(error)
+        self._refuse(handshake, error)
+
+    def _refuse(self, handshake: ListeningHandshake[Request], error: NetjumperError) -> None:
+        """Send the reason, and stay until the client has it: an early close would be a reset."""
+        if not self._flush(handshake):
+            return
+        self._log_end(_told(error), failed=True)
+        self._tunnels.handshaking.remove(self)
+        try:
+            self._client.shutdown_write()
+        except OSError:
+            self.close()
+            return
+        if self._client_ended:
+            self.close()
+            return
+        self._tunnels.lingering.add(self)
+        self._client.start_reading(self._discard)
+
+    def _discard(self) -> None:
+        try:
+            data = self._client.recv(READ_SIZE)
+        except OSError:
+            data = b""
+        if data == b"":
+            self.close()
+
+    def _flush(self, handshake: ListeningHandshake[Request]) -> bool:
+        """Send what the handshake has to say; False when that was the end of the connection."""
+        data = handshake.data_to_send()
+        if not data:
+            return True
+        try:
+            # A handshake's few bytes always fit; a client that lets them pile up is no client.
+            if self._client.send(data) == len(data):
+                return True
+        except OSError as error:
+            self._lost(error)
+            return False
+        self._lost(OSError("the client does not read its answers"))
+        return False
+
+    def _lost(self, error: OSError) -> None:
+        self._client.abort()
+        self._over(error.strerror or str(error), failed=True)
+
+    def _fail(self, error: NetjumperError) -> None:
+        self._client.close()
+        self._over(_told(error), failed=True)
+
+    def _over_in_silence(self) -> None:
+        """A port scan or a health check: connected, closed, nothing asked."""
+        _LOG.debug("%s connected and closed without a word", self._peer)
+        self.close()
+
+    def _relayed(self, ending: Ending) -> None:
+        self._over(ending.value, failed=False)
+
+    def _over(self, ending: str, *, failed: bool) -> None:
+        self._log_end(ending, failed=failed)
+        self._forget()
+
+    def _forget(self) -> None:
+        tunnels = self._tunnels
+        tunnels.handshaking.remove(self)
+        tunnels.lingering.remove(self)
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
+        if self._relay is not None and tunnels.idle is not None:
+            tunnels.idle.remove(self._relay)
+        tunnels.forget(self)
+
+    def _log_end(self, ending: str, *, failed: bool) -> None:
+        level = logging.WARNING if failed else logging.INFO
+        if not _LOG.isEnabledFor(level):
+            return
+        relay, request = self._relay, self._request
+        end = TunnelEnd(
+            peer=self._peer,
+            client=request.client if request else "",
+            target=str(request.target) if request else "",
+            bytes_up=relay.bytes_up if relay else 0,
+            bytes_down=relay.bytes_down if relay else 0,
+            seconds=self._tunnels.loop.time() - self._started,
+            ending=ending,
+            failed=failed,
+        )
+        _LOG.log(level, end)
+
+
+def _told(error: NetjumperError) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,244 @@
+"""The netjumper wire protocol, both sides, as the Go original speaks it.
+
+    1 challenge    server -> client   frame of any length (the original: 32 bytes)
+    2 answer       client -> server   frame: SHA-1(challenge + secret)
+    3 verdict      server -> client   status; when not 0 a frame with a text, then close
+    4 destination  client -> server   frame: host:port
+    5 outcome      server -> client   status; when not 0 a frame with a text, then close
+    6 pipe         both               raw bytes
+
+A frame is one length byte and that many bytes; a status is one byte, 0 is yes. The original
+takes a frame's body with a single read, so a frame must leave in one send; it writes length
+and body apart, so ours is read in any number of pieces.
+"""
+
+import hashlib
+import hmac
+import os
+import socket
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from netjumper import outcome
+from netjumper.address import Address, checked_host
+from netjumper.errors import (
+    AddressError,
+    AuthenticationError,
+    JumpHostProtocolError,
+    NetjumperError,
+    WrongSecret,
+)
+from netjumper.handshake import EndOfStream, Handshake, ListeningHandshake, Reading
+
+MAX_FRAME = 255
+CHALLENGE_SIZE = 32
+CHALLENGE_FAILED = "challenge failed, check secret"
+
+
+class Status(IntEnum):
+    """A verdict or an outcome; any other byte is a failure too."""
+
+    YES = 0
+    NO = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """What an authenticated client asked for: who it is, and where it wants to go."""
+
+    client: str
+    target: Address
+
+
+Verify = Callable[[bytes, bytes], str | None]
+"""Given the challenge and the answer: the client's name, or None for a wrong answer."""
+
+
+def answer_to(challenge: bytes, secret: bytes) -> bytes:
+    """Return the 20 bytes that prove knowledge of `secret` for this `challenge`."""
+    return hashlib.sha1(challenge + secret, usedforsecurity=False).digest()
+
+
+def verify_with(secret: bytes, client: str = "") -> Verify:
+    """Return a check against one shared secret, in a time that tells nothing about it."""
+
+    def verify(challenge: bytes, answer: bytes) -> str | None:
+        return client if hmac.compare_digest(answer, answer_to(challenge, secret)) else None
+
+    return verify
+
+
+def frame(body: bytes) -> bytes:
+    """Return `body` (at most 255 bytes) as a frame."""
+    return bytes((len(body),)) + body
+
+
+def text_frame(text: str) -> bytes:
+    """Return `text` as a frame, cut at a character's boundary when it is over 255 bytes.
+
+    The original sends nothing at all then, and its clients see a bare EOF.
+    """
+    body = text.encode("utf-8", "replace")[:MAX_FRAME].decode("utf-8", "ignore")
+    return frame(body.encode())
+
+
+def destination_frame(target: Address) -> bytes:
+    """Return the frame that names `target`.
+
+    Raises:
+        AddressError: `host:port` takes more than the 255 bytes a frame can hold.
+    """
+    body = str(target).encode("ascii")
+    if len(body) > MAX_FRAME:
+        raise AddressError(
+            f"the destination takes {len(body)} bytes, the protocol allows {MAX_FRAME}"
+        )
+    return frame(body)
+
+
+class ClientHandshake(Handshake[Address]):
+    """The side that dials the jump server.
+
+    Call `request` when the destination is known. Before the challenge has come, answer and
+    destination then leave together, which saves a round trip; without it the handshake goes
+    as far as the verdict and stays there (`authenticated`): a connection that can be parked.
+    """
+
+    __slots__ = ("_answered", "_destination", "_secret", "_target", "authenticated")
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._destination = b""
+        self._target: Address | None = None
+        self._answered = False
+        self.authenticated = False
+        """The jump server said yes to our answer."""
+        super().__init__()
+
+    def request(self, target: Address, early_data: bytes = b"") -> None:
+        """Name the destination, once; `early_data` leaves in the same segment.
+
+        When the dial then fails with early data on its way, the original closes without
+        having read it, and a reset can overtake the outcome's text.
+
+        Raises:
+            AddressError: the destination does not fit into a frame.
+        """
+        self._destination = destination_frame(target) + early_data
+        self._target = target
+        if self._answered:
+            self._write(self._destination)
+
+    def _steps(self) -> Generator[None, None, Address]:
+        try:
+            challenge = yield from self._read_frame()
+        except EndOfStream:
+            raise JumpHostProtocolError("it closed the connection without a challenge") from None
+        self._write(frame(answer_to(challenge, self._secret)) + self._destination)
+        self._answered = True
+        if reason := (yield from self._read_refusal("verdict")):
+            raise WrongSecret(reason)
+        self.authenticated = True
+        while self._target is None:
+            yield from self._nothing_while_parked()
+        if reason := (yield from self._read_refusal("outcome")):
+            raise outcome.from_text(reason)
+        return self._target
+
+    def _read_frame(self) -> Reading:
+        size = yield from self._read_exactly(1)
+        return (yield from self._read_exactly(size[0]))
+
+    def _read_refusal(self, step: str) -> Generator[None, None, str]:
+        """Return why the server says no, and an empty string when it says yes."""
+        try:
+            status = yield from self._read_exactly(1)
+        except EndOfStream:
+            raise JumpHostProtocolError(f"it closed the connection without a {step}") from None
+        if status[0] == Status.YES:
+            return ""
+        try:
+            text = yield from self._read_frame()
+        except EndOfStream:
+            text = self.trailing_data()
+        return text.decode("utf-8", "replace") or "no reason given"
+
+    def _nothing_while_parked(self) -> Generator[None, None, None]:
+        if self._eof:
+            raise JumpHostProtocolError("it closed a parked connection")
+        if self._incoming:
+            raise JumpHostProtocolError("it spoke on a connection that has no destination")
+        self.wanted = 1
+        yield
+
+
+class ServerHandshake(ListeningHandshake[Destination]):
+    """The jump server's side; `verify` decides who comes in."""
+
+    __slots__ = ("_challenge", "_verify")
+
+    def __init__(self, verify: Verify, challenge: bytes | None = None) -> None:
+        self._verify = verify
+        self._challenge = os.urandom(CHALLENGE_SIZE) if challenge is None else challenge
+        super().__init__()
+
+    def _steps(self) -> Generator[None, None, Destination]:
+        self._write(frame(self._challenge))
+        size = yield from self._read_exactly(1)
+        answer = yield from self._read_exactly(size[0])
+        client = self._verify(self._challenge, answer)
+        if client is None:
+            self._refuse(CHALLENGE_FAILED)
+            raise AuthenticationError("wrong secret")
+        self._write(bytes((Status.YES,)))
+        size = yield from self._read_exactly(1)
+        text = yield from self._read_exactly(size[0])
+        try:
+            return Destination(client, parse_destination(text.decode("utf-8", "replace")))
+        except NetjumperError as error:
+            self.reject(error)
+            raise
+
+    def accept(self) -> None:
+        """Tell the client that it is piped to its target from here on."""
+        self._write(bytes((Status.YES,)))
+
+    def reject(self, error: Exception) -> None:
+        """Tell the client in the original's words why its target was not reached."""
+        self._refuse(str(error) or "no reason given")
+
+    def _refuse(self, text: str) -> None:
+        self._write(bytes((Status.NO,)) + text_frame(text))
+
+
+def parse_destination(text: str) -> Address:
+    """Read a destination as the original's `net.Dial` does: `:80` and `host:http` included.
+
+    Raises:
+        TargetError: in the original's words, ready to be sent.
+    """
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif not colon or text.endswith("]"):
+        raise outcome.invalid_target(text, "missing port in address")
+    elif ":" in host:
+        raise outcome.invalid_target(text, "too many colons in address")
+    number = _port_number(port)
+    try:
+        return Address(checked_host(host) if host else "localhost", number)
+    except AddressError:
+        raise outcome.name_not_found(host) from None
+
+
+def _port_number(port: str) -> int:
+    if port.isascii() and port.isdigit():
+        number = int(port[:6])
+        if 1 <= number <= 65535:
+            return number
+        raise outcome.invalid_target(port, "invalid port")
+    try:
+        return socket.getservbyname(port, "tcp")
+    except (OSError, ValueError):
+        raise outcome.invalid_target(port, "unknown port") from None
