@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from netjumper.net.listener import ListenAddress, Listener, open_listeners
-from netjumper.tunnel import ChooseHandshake, Tunnels
+from netjumper.tunnel import ChooseHandshake
+from netjumper.tunnels import Tunnels
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from netjumper.handshake import ListeningHandshake
 from netjumper.net.dial import Connector
 from netjumper.net.listener import ListenAddress
 from netjumper.service import Door, Service
-from netjumper.tunnel import TunnelLimits, Tunnels
+from netjumper.tunnels import TunnelLimits, Tunnels
 
 
 def bridge(

@@ -10,30 +10,17 @@ Each direction ends on its own: an end of stream becomes a shutdown on the other
 what was read before it; a reset becomes a reset.
 """
 
-import asyncio
-import contextlib
 import errno
-import os
-import sys
 from collections.abc import Callable
 from enum import Enum
 
 from netjumper.net.endpoint import Endpoint
+from netjumper.net.pipes import BUFFER_SIZE, PIPE_SIZE, Pipe, RelayMemory, splice
 
-if sys.platform == "linux":
-    import fcntl
-
-BUFFER_SIZE = 256 * 1024
-PIPE_SIZE = 1024 * 1024
 SPLICE_BELOW = 64 * 1024
 """A splice that moved fewer bytes than this was not worth its pipe."""
-FREE_PIPES = 16
-"""How many idle pipes are kept for the next bulk transfer."""
 
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
-_CAN_SPLICE = sys.platform == "linux"
-if sys.platform == "linux":
-    _SPLICE_FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
 class Ending(Enum):
@@ -44,58 +31,6 @@ class Ending(Enum):
     TARGET_RESET = "reset by the target"
     IDLE = "idle for too long"
     SHUTDOWN = "cut by shutdown"
-
-
-class _Pipe:
-    """A kernel pipe that is empty whenever it is not in use."""
-
-    __slots__ = ("read_fd", "write_fd")
-
-    def __init__(self) -> None:
-        self.read_fd, self.write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        # Over the user's share of pipe memory the kernel refuses; a small pipe works too.
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(self.write_fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-
-    def close(self) -> None:
-        os.close(self.read_fd)
-        os.close(self.write_fd)
-
-
-class RelayMemory:
-    """What the relays of one loop share: the copy buffer and the idle pipes.
-
-    Args:
-        splice: whether to splice where the platform can.
-    """
-
-    __slots__ = ("_free", "buffer", "splice")
-
-    def __init__(self, *, splice: bool = True) -> None:
-        self.buffer = memoryview(bytearray(BUFFER_SIZE))
-        self.splice = splice and _CAN_SPLICE
-        self._free: list[_Pipe] = []
-
-    def take_pipe(self) -> _Pipe | None:
-        """Return an empty pipe, or None when no descriptor is left for one."""
-        if self._free:
-            return self._free.pop()
-        try:
-            return _Pipe()
-        except OSError:
-            return None
-
-    def give_back(self, pipe: _Pipe) -> None:
-        """Take an empty pipe back."""
-        if len(self._free) < FREE_PIPES:
-            self._free.append(pipe)
-        else:
-            pipe.close()
-
-    def close(self) -> None:
-        """Close the idle pipes."""
-        while self._free:
-            self._free.pop().close()
 
 
 class _Direction:
@@ -124,7 +59,7 @@ class _Direction:
         """The source is known to be lost: what it sent before is delivered, then a reset."""
         self._source_ended = False
         self._pending: bytes | None = None
-        self._pipe: _Pipe | None = None
+        self._pipe: Pipe | None = None
         self._in_pipe = 0
 
     @property
@@ -188,9 +123,9 @@ class _Direction:
             self._pending = bytes(data[sent:])
             self._wait_for_room()
 
-    def _splice_in(self, pipe: _Pipe) -> None:
+    def _splice_in(self, pipe: Pipe) -> None:
         try:
-            count = os.splice(self.source.fd, pipe.write_fd, PIPE_SIZE, flags=_SPLICE_FLAGS)
+            count = splice(self.source.fd, pipe.write_fd, PIPE_SIZE)
         except _WOULD_BLOCK:
             self._give_pipe_back()
             return
@@ -210,10 +145,10 @@ class _Direction:
         if count < SPLICE_BELOW and not self._in_pipe:
             self._give_pipe_back()
 
-    def _splice_out(self, pipe: _Pipe) -> None:
+    def _splice_out(self, pipe: Pipe) -> None:
         while self._in_pipe:
             try:
-                sent = os.splice(pipe.read_fd, self.sink.fd, self._in_pipe, flags=_SPLICE_FLAGS)
+                sent = splice(pipe.read_fd, self.sink.fd, self._in_pipe)
             except _WOULD_BLOCK:
                 self._wait_for_room()
                 return
@@ -351,43 +286,3 @@ class Relay:
         self._up.release()
         self._down.release()
         done(ending)
-
-
-class IdleWatch:
-    """Ends relays that have moved no byte for `seconds`, with one timer for all of them.
-
-    It compares byte counts every quarter of the time, so an idle tunnel carries nothing extra
-    and ends between one and one and a quarter of `seconds`.
-    """
-
-    __slots__ = ("_interval", "_loop", "_relays", "_timer")
-
-    SWEEPS = 4
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-        self._loop = loop
-        self._interval = seconds / self.SWEEPS
-        self._relays: dict[Relay, tuple[int, int]] = {}
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, relay: Relay) -> None:
-        """Watch a relay until it is removed."""
-        self._relays[relay] = (0, 0)
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._interval, self._sweep)
-
-    def remove(self, relay: Relay) -> None:
-        """Watch it no more; it need not be watched."""
-        self._relays.pop(relay, None)
-
-    def _sweep(self) -> None:
-        over = []
-        for relay, (before, quiet) in self._relays.items():
-            total = relay.bytes_up + relay.bytes_down
-            quiet = quiet + 1 if total == before else 0
-            self._relays[relay] = (total, quiet)
-            if quiet > self.SWEEPS:
-                over.append(relay)
-        for relay in over:
-            relay.stop(Ending.IDLE)
-        self._timer = self._loop.call_later(self._interval, self._sweep) if self._relays else None

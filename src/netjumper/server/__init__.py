@@ -7,7 +7,7 @@ from netjumper.net.dial import Dialer, Permit, permit_all
 from netjumper.net.listener import ListenAddress
 from netjumper.net.resolver import Resolver
 from netjumper.service import Door, Service
-from netjumper.tunnel import TunnelLimits, Tunnels
+from netjumper.tunnels import TunnelLimits, Tunnels
 from netjumper.wire import ServerHandshake, Verify
 
 

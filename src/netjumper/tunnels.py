@@ -1,0 +1,87 @@
+"""All tunnels of one loop, and what they share."""
+
+import asyncio
+from dataclasses import dataclass
+
+from netjumper.net.deadlines import Deadlines
+from netjumper.net.dial import Connector
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.idle import IdleWatch
+from netjumper.net.pipes import RelayMemory
+from netjumper.tunnel import ChooseHandshake, Tunnel
+
+LINGER = 2.0
+"""Seconds that a refused client has to take the reason before the connection is closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelLimits:
+    """How long a tunnel may take over its parts, in seconds."""
+
+    handshake: float = 10.0
+    """From accepting a connection until its request is complete."""
+    idle: float | None = None
+    """Without a byte in either direction; None is for ever."""
+
+
+class Tunnels:
+    """All tunnels of one loop, and what they share.
+
+    Args:
+        loop: the running loop.
+        connector: what leads to a target.
+        limits: their deadlines.
+        splice: whether relays may splice where the platform can.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connector: Connector,
+        limits: TunnelLimits | None = None,
+        *,
+        splice: bool = True,
+    ) -> None:
+        limits = limits or TunnelLimits()
+        self.loop = loop
+        self.connector = connector
+        self.memory = RelayMemory(splice=splice)
+        self.handshaking: Deadlines[Tunnel] = Deadlines(
+            loop, limits.handshake, Tunnel.handshake_expired
+        )
+        self.lingering: Deadlines[Tunnel] = Deadlines(loop, LINGER, Tunnel.close)
+        self.idle = IdleWatch(loop, limits.idle) if limits.idle else None
+        self._alive: set[Tunnel] = set()
+        self._emptied: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._alive)
+
+    def add(self, client: Endpoint, peer: str, choose: ChooseHandshake, speaks_first: bool) -> None:
+        """Take over an accepted connection."""
+        tunnel = Tunnel(self, client, peer, choose)
+        self._alive.add(tunnel)
+        tunnel.start(speaks_first)
+
+    def forget(self, tunnel: "Tunnel") -> None:
+        """A tunnel is over."""
+        self._alive.discard(tunnel)
+        if not self._alive and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    async def drain(self, grace: float) -> int:
+        """Wait up to `grace` seconds for the tunnels to end, cut off the rest; return their number.
+
+        Tunnels that have no target yet are not waited for.
+        """
+        for tunnel in list(self._alive):
+            if not tunnel.relaying:
+                tunnel.stop()
+        if self._alive and grace > 0:
+            self._emptied = self.loop.create_future()
+            await asyncio.wait([self._emptied], timeout=grace)
+        rest = list(self._alive)
+        for tunnel in rest:
+            tunnel.stop()
+        self.memory.close()
+        return len(rest)
