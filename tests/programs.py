@@ -1,0 +1,196 @@
+"""The real commands, and real servers, as tests use them: started, waited for by what they say."""
+
+import hashlib
+import os
+import re
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 20.0
+"""Seconds that a program may take to say what it is waited for."""
+
+
+class Program:
+    """A running command whose standard error is read line by line."""
+
+    def __init__(self, *command: str, env: Mapping[str, str] | None = None) -> None:
+        executable = Path(sys.executable).parent / command[0]
+        self.lines: list[str] = []
+        self._said = threading.Condition()
+        self._over = False
+        self.process = subprocess.Popen(
+            [str(executable), *command[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**clean_environment(), **(env or {})},
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._said:
+                self.lines.append(line.rstrip("\n"))
+                self._said.notify_all()
+        with self._said:
+            self._over = True
+            self._said.notify_all()
+
+    def wait_for(self, pattern: str, count: int = 1) -> list[re.Match[str]]:
+        """Return the first `count` lines that match, as soon as they are there."""
+
+        def found() -> list[re.Match[str]]:
+            return [match for line in self.lines if (match := re.search(pattern, line))]
+
+        with self._said:
+            self._said.wait_for(lambda: len(found()) >= count or self._over, PATIENCE)
+            matches = found()
+        assert len(matches) >= count, f"{pattern!r} {count} times in:\n" + "\n".join(self.lines)
+        return matches[:count]
+
+    def address(self, kind: str) -> str:
+        """Return where it listens for `kind`: `SOCKS`, `HTTP`, ..."""
+        return self.wait_for(rf"listening for {kind} on (\S+)")[0][1]
+
+    def stop(self) -> int:
+        """End it as a service manager would, and return its exit status."""
+        self.process.terminate()
+        try:
+            return self.process.wait(PATIENCE)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+@contextmanager
+def running(*command: str, env: Mapping[str, str] | None = None) -> Iterator[Program]:
+    """Run one of the project's commands."""
+    program = Program(*command, env=env)
+    try:
+        yield program
+    finally:
+        program.close()
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without settings of ours and without proxies."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("NETJUMPER") and not name.lower().endswith("_proxy")
+    }
+
+
+def run(
+    command: Sequence[str], env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program of somebody else's to its end."""
+    return subprocess.run(
+        command,
+        env={**clean_environment(), **(env or {})},
+        capture_output=True,
+        timeout=PATIENCE * 2,
+        check=False,
+    )
+
+
+SECRET = "correct horse battery staple"
+
+
+@dataclass
+class Chain:
+    """A jump server and a bridge as two processes, and where the bridge listens."""
+
+    server: Program
+    bridge: Program
+    jump: str
+    socks: str
+    http: str
+    mixed: str
+
+
+BLOCK = bytes(range(256)) * 4096
+"""One MiB; a body of n MiB is n of them, each with its number in front."""
+
+
+def numbered_blocks(count: int) -> Iterator[bytes]:
+    for number in range(count):
+        yield number.to_bytes(8) + BLOCK[8:]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/blocks/"):
+            count = int(self.path.rpartition("/")[2])
+            self._head(200, count * len(BLOCK))
+            for block in numbered_blocks(count):
+                self.wfile.write(block)
+            return
+        body = f"you asked for {self.path} of {self.headers['Host']}\n".encode()
+        self._head(200, len(body))
+        self.wfile.write(body)
+
+    def do_PUT(self) -> None:
+        digest = hashlib.sha256()
+        left = int(self.headers["Content-Length"])
+        while left:
+            data = self.rfile.read(min(left, len(BLOCK)))
+            assert data, "the upload was cut"
+            digest.update(data)
+            left -= len(data)
+        body = digest.hexdigest().encode()
+        self._head(200, len(body))
+        self.wfile.write(body)
+
+    def _head(self, status: int, size: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
+
+    def handle_error(self, *args: Any) -> None:
+        """A client that goes away is its own affair."""
+
+
+@contextmanager
+def web_server(context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve HTTP, or HTTPS with `context`, on loopback; yields the port."""
+    server = _Server(("127.0.0.1", 0), _Handler)
+    if context is not None:
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
