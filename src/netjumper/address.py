@@ -16,6 +16,7 @@ MAX_HOST = 253
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_ZONE = re.compile(r"[A-Za-z0-9._-]{1,15}")
 _BRACKETED = re.compile(r"\[([^\[\]]*)\]:(.*)", re.DOTALL)
 
 
@@ -78,10 +79,14 @@ def checked_host(host: str) -> str:
         AddressError: empty, too long, an empty label, or characters no host has.
     """
     if ":" in host:
+        literal, percent, zone = host.partition("%")
         try:
-            ipaddress.IPv6Address(host)
+            ipaddress.IPv6Address(literal)
         except ValueError:
             raise AddressError(f"{quoted(host)} is not an IPv6 address") from None
+        # `ipaddress` takes any characters at all for a zone (RFC 4007 section 11).
+        if percent and not _ZONE.fullmatch(zone):
+            raise AddressError(f"{quoted(host)} is not an IPv6 address with a zone")
         return host
     name = host
     if not host.isascii():

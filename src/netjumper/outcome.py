@@ -7,6 +7,7 @@ again. Only the type and the text travel; nothing else may be relied on.
 """
 
 import errno
+import os
 import socket
 from dataclasses import dataclass
 
@@ -31,6 +32,9 @@ class Words:
     phrase: str
     errnos: tuple[int, ...] = ()
 
+
+MAX_NAME = 200
+"""Bytes of a host's name that a text repeats."""
 
 WORDS = (
     Words(TargetRefused, "connect: connection refused", (errno.ECONNREFUSED,)),
@@ -69,25 +73,36 @@ def from_oserror(error: OSError, where: str) -> TargetError:
     """Return what a failed connect to `where` (`192.0.2.1:443`) is called."""
     if words := _BY_ERRNO.get(error.errno or 0):
         return words.error(f"dial tcp {where}: {words.phrase}")
-    reason = (error.strerror or str(error) or type(error).__name__).lower()
-    return TargetError(f"dial tcp {where}: connect: {reason}")
+    reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
+    return TargetError(f"dial tcp {where}: connect: {(reason or type(error).__name__).lower()}")
 
 
 def from_gaierror(error: socket.gaierror, host: str) -> TargetError:
     """Return what a failed look-up of `host` is called."""
     if error.errno in _NOT_FOUND:
         return name_not_found(host)
-    return NameLookupFailed(f"dial tcp: lookup {host}: server misbehaving")
+    return NameLookupFailed(f"dial tcp: lookup {_shown(host)}: server misbehaving")
 
 
 def name_not_found(host: str) -> NameNotFound:
     """Return the error for a name that does not exist, or could not be one."""
-    return NameNotFound(f"dial tcp: lookup {host}: no such host")
+    return NameNotFound(f"dial tcp: lookup {_shown(host)}: no such host")
+
+
+def _shown(host: str) -> str:
+    """Leave room in the 255 bytes that travel for the words behind the name: they are the type."""
+    name = host.encode("utf-8", "replace")
+    return host if len(name) <= MAX_NAME else name[:MAX_NAME].decode("utf-8", "ignore") + "..."
 
 
 def timed_out(where: str) -> TargetTimeout:
-    """Return the error for a dial that took too long; `where` is an address or a look-up."""
+    """Return the error for a connect to `where` (`192.0.2.1:443`) that took too long."""
     return TargetTimeout(f"dial tcp {where}: i/o timeout")
+
+
+def lookup_timed_out(host: str) -> TargetTimeout:
+    """Return the error for a dial whose time was over before `host` was looked up."""
+    return TargetTimeout(f"dial tcp: lookup {_shown(host)}: i/o timeout")
 
 
 def denied(where: str) -> TargetDenied:

@@ -15,7 +15,6 @@ and body apart, so ours is read in any number of pieces.
 import hashlib
 import hmac
 import os
-import socket
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -33,6 +32,23 @@ from netjumper.handshake import EndOfStream, Handshake, ListeningHandshake, Read
 
 MAX_FRAME = 255
 CHALLENGE_SIZE = 32
+SERVICES = {
+    "domain": 53,
+    "ftp": 21,
+    "ftps": 990,
+    "gopher": 70,
+    "http": 80,
+    "https": 443,
+    "imap2": 143,
+    "imap3": 220,
+    "imaps": 993,
+    "pop3": 110,
+    "pop3s": 995,
+    "smtp": 25,
+    "ssh": 22,
+    "telnet": 23,
+}
+"""The service names that are known on every machine, with or without an /etc/services."""
 CHALLENGE_FAILED = "challenge failed, check secret"
 
 
@@ -137,12 +153,12 @@ class ClientHandshake(Handshake[Address]):
             raise JumpHostProtocolError("it closed the connection without a challenge") from None
         self._write(frame(answer_to(challenge, self._secret)) + self._destination)
         self._answered = True
-        if reason := (yield from self._read_refusal("verdict")):
+        if reason := (yield from self._read_refusal("a verdict")):
             raise WrongSecret(reason)
         self.authenticated = True
         while self._target is None:
             yield from self._nothing_while_parked()
-        if reason := (yield from self._read_refusal("outcome")):
+        if reason := (yield from self._read_refusal("an outcome")):
             raise outcome.from_text(reason)
         return self._target
 
@@ -155,7 +171,7 @@ class ClientHandshake(Handshake[Address]):
         try:
             status = yield from self._read_exactly(1)
         except EndOfStream:
-            raise JumpHostProtocolError(f"it closed the connection without a {step}") from None
+            raise JumpHostProtocolError(f"it closed the connection without {step}") from None
         if status[0] == Status.YES:
             return ""
         try:
@@ -234,11 +250,11 @@ def parse_destination(text: str) -> Address:
 
 def _port_number(port: str) -> int:
     if port.isascii() and port.isdigit():
-        number = int(port[:6])
+        number = int(port.lstrip("0")[:6] or "0")
         if 1 <= number <= 65535:
             return number
         raise outcome.invalid_target(port, "invalid port")
     try:
-        return socket.getservbyname(port, "tcp")
-    except (OSError, ValueError):
-        raise outcome.invalid_target(port, "unknown port") from None
+        return SERVICES[port.lower()]
+    except KeyError:
+        raise outcome.invalid_target(f"tcp/{port}", "unknown port") from None

@@ -40,11 +40,12 @@ class HttpHandshake(ListeningHandshake[TunnelRequest]):
         credentials: who may come in (`Proxy-Authorization: Basic`); None lets everybody.
     """
 
-    __slots__ = ("_connection", "_credentials", "_target")
+    __slots__ = ("_connection", "_credentials", "_method", "_target")
 
     def __init__(self, credentials: Credentials | None = None) -> None:
         self._credentials = credentials
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._method = b""
         self._target = ""
         super().__init__()
 
@@ -62,7 +63,7 @@ class HttpHandshake(ListeningHandshake[TunnelRequest]):
         self._answer(
             reply.http,
             f"{reply.sentence}{target}: {error}",
-            [(b"Proxy-Status", hop.encode("ascii"))],
+            [(b"Proxy-Status", hop.encode("ascii")), (b"Connection", b"close")],
         )
 
     def _steps(self) -> Generator[None, None, TunnelRequest]:
@@ -70,8 +71,10 @@ class HttpHandshake(ListeningHandshake[TunnelRequest]):
             try:
                 request = yield from self._read_request()
             except h11.RemoteProtocolError as error:
-                self._refuse(error.error_status_hint, f"The request is not valid: {error}")
-                raise ProtocolError(f"not a valid HTTP request: {error}") from None
+                # What stands behind is the line itself, and a password may be in it.
+                what = str(error).partition(": b")[0]
+                self._refuse(error.error_status_hint, f"The request is not valid: {what}")
+                raise ProtocolError(f"not a valid HTTP request: {what}") from None
             if request.method != b"CONNECT":
                 method = quoted(request.method.decode("latin-1"), 20)
                 self._refuse(501, f"This proxy only does CONNECT, not {method}")
@@ -90,14 +93,16 @@ class HttpHandshake(ListeningHandshake[TunnelRequest]):
             return TunnelRequest(target, user)
 
     def _read_request(self) -> Generator[None, None, h11.Request]:
-        while True:
-            event = self._connection.next_event()
-            if isinstance(event, h11.Request):
-                break
-            if event is h11.NEED_DATA:
-                yield from self._feed()
-            else:
-                raise EndOfStream("the client closed the connection without a request")
+        size = self._unparsed_size()
+        while (event := self._connection.next_event()) is h11.NEED_DATA:
+            size += yield from self._feed()
+        if not isinstance(event, h11.Request):
+            raise EndOfStream("the client closed the connection without a request")
+        self._method = event.method
+        # h11 limits a head only as long as it is incomplete.
+        if size - self._unparsed_size() > MAX_HEAD:
+            self._refuse(431, f"The request's head is over {MAX_HEAD} bytes")
+            raise ProtocolError(f"a request with a head of over {MAX_HEAD} bytes")
         if _has_body(event) and event.method == b"CONNECT":
             self._refuse(400, "A CONNECT request carries no body")
             raise ProtocolError("a CONNECT request with a body")
@@ -105,9 +110,13 @@ class HttpHandshake(ListeningHandshake[TunnelRequest]):
             self._connection.next_event()  # its end of message: it has no body
         return event
 
-    def _feed(self) -> Generator[None, None, None]:
+    def _feed(self) -> Generator[None, None, int]:
         data = yield from self._read_some()
         self._connection.receive_data(data)
+        return len(data)
+
+    def _unparsed_size(self) -> int:
+        return len(self._connection.trailing_data[0])
 
     def _user(self, request: h11.Request) -> str | None:
         """Return the user's name, or None when the request may not come in."""
@@ -149,7 +158,8 @@ class HttpHandshake(ListeningHandshake[TunnelRequest]):
                 ],
             )
         )
-        self._send(h11.Data(data=body))
+        if self._method != b"HEAD":  # RFC 9110 section 9.3.2
+            self._send(h11.Data(data=body))
         self._send(h11.EndOfMessage())
 
     def _send(self, event: h11.Event) -> None:

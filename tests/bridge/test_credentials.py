@@ -1,0 +1,54 @@
+"""User names and passwords."""
+
+import hmac
+
+import pytest
+
+from netjumper.bridge.credentials import Credentials
+
+USERS = Credentials({"alice": "open sesame", "bob": "pass:word", "zoë": "naïve"})
+
+
+@pytest.mark.parametrize(
+    ("user", "password"), [("alice", "open sesame"), ("bob", "pass:word"), ("zoë", "naïve")]
+)
+def test_a_known_user_with_the_right_password_comes_in(user: str, password: str) -> None:
+    assert USERS.check(user.encode(), password.encode())
+
+
+@pytest.mark.parametrize(
+    ("user", "password"),
+    [
+        (b"alice", b"pass:word"),
+        (b"alice", b"open sesam"),
+        (b"alice", b"open sesame "),
+        (b"alice", b""),
+        (b"Alice", b"open sesame"),
+        (b"carol", b"open sesame"),
+        (b"", b""),
+        (b"\xff", b"\xff"),
+    ],
+)
+def test_anybody_else_stays_out(user: bytes, password: bytes) -> None:
+    assert not USERS.check(user, password)
+
+
+def test_without_users_nobody_comes_in() -> None:
+    assert not Credentials({}).check(b"", b"")
+
+
+def test_every_known_user_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+
+    def compare(_: bytes, known: bytes) -> bool:
+        compared.append(known)
+        return False
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    assert not USERS.check(b"alice", b"open sesame")
+    known = [b"alice", b"open sesame", b"bob", b"pass:word", "zoë".encode(), "naïve".encode()]
+    assert compared == known
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "sesame" not in repr(USERS)

@@ -1,0 +1,168 @@
+"""Hosts and ports: what is let in at the door, and what is not."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from netjumper.address import Address, checked_host, ip_literal, parse_port, quoted
+from netjumper.errors import AddressError
+from netjumper.net.listener import ListenAddress
+
+LABEL = "a" * 63
+LONGEST = ".".join([LABEL, LABEL, LABEL, "a" * 61])
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("example.org:443", "example.org", 443),
+        ("EXAMPLE.org:443", "EXAMPLE.org", 443),
+        ("example.org.:443", "example.org.", 443),
+        ("under_score.example:1", "under_score.example", 1),
+        ("localhost:65535", "localhost", 65535),
+        ("192.0.2.1:80", "192.0.2.1", 80),
+        ("[2001:db8::1]:80", "2001:db8::1", 80),
+        ("[fe80::1%eth0]:80", "fe80::1%eth0", 80),
+        ("[::]:1", "::", 1),
+        ("bücher.example:80", "xn--bcher-kva.example", 80),
+        ("ПРИМЕР.example:80", "xn--e1afmkfd.example", 80),
+        ("例え。テスト:80", "xn--r8jz45g.xn--zckzah", 80),
+        (f"{LONGEST}:9", LONGEST, 9),
+        (f"{LONGEST}.:9", f"{LONGEST}.", 9),
+        ("a:00080", "a", 80),
+    ],
+)
+def test_an_address_is_read(text: str, host: str, port: int) -> None:
+    assert Address.parse(text) == Address(host, port)
+
+
+@pytest.mark.parametrize("text", ["example.org:443", "192.0.2.1:80", "[2001:db8::1]:80"])
+def test_an_address_is_written_as_it_is_read(text: str) -> None:
+    assert str(Address.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "has no port; write host:port"),
+        ("example.org", "has no port; write host:port"),
+        ("[::1]", r"write an IPv6 address as \[address\]:port"),
+        ("::1:80", r"write an IPv6 address as \[address\]:port"),
+        ("http://example.org:80", r"write an IPv6 address as \[address\]:port"),
+        ("[example.org]:80", "only an IPv6 address stands in brackets"),
+        ("[]:80", "only an IPv6 address stands in brackets"),
+        ("[::g]:80", "'::g' is not an IPv6 address"),
+        ("[1:2:3]:80", "'1:2:3' is not an IPv6 address"),
+        ("[fe80::1%]:80", "is not an IPv6 address with a zone"),
+        ("[fe80::1%a\nb]:80", "is not an IPv6 address with a zone"),
+        ("[fe80::1%é]:80", "is not an IPv6 address with a zone"),
+        ("[fe80::1%a%b]:80", "is not an IPv6 address with a zone"),
+        ("[fe80::1%sixteenletters__]:80", "is not an IPv6 address with a zone"),
+        (":80", "'' is not a host name"),
+        (".:80", "is not a host name"),
+        ("a..b:80", "is not a host name"),
+        (".a:80", "is not a host name"),
+        ("a b:80", "is not a host name"),
+        ("a\0:80", "is not a host name"),
+        ("a\n:80", "is not a host name"),
+        ("a\x7f:80", "is not a host name"),
+        ("a/b:80", "is not a host name"),
+        ("user@host:80", "is not a host name"),
+        (f"{LABEL}a:80", "is not a host name"),
+        (f"a{LONGEST}:80", "is not a host name"),
+        (f"{'a.' * 126}aa:80", "a host name of 254 bytes is over the limit of 253"),
+        ("bücher\x00.example:80", "is not a host name"),
+        ("a\ufffd:80", "is not a valid international name"),
+        ("bücher..example:80", "is not a valid international name"),
+        ("ü" * 63 + ":80", "is not a valid international name"),
+        ("a\u2100:80", "is not a host name"),
+        ("a:", "port '' is not a number from 1 to 65535"),
+        ("a:0", "port '0' is not a number from 1 to 65535"),
+        ("a:65536", "port '65536' is not a number from 1 to 65535"),
+        ("a:000080", "port '000080' is not a number from 1 to 65535"),
+        ("a:-1", "port '-1' is not a number from 1 to 65535"),
+        ("a:+80", "is not a number from 1 to 65535"),
+        ("a: 80", "is not a number from 1 to 65535"),
+        ("a:80\n", "is not a number from 1 to 65535"),
+        ("a:٨٠", "is not a number from 1 to 65535"),
+        ("a:8\uff10", "is not a number from 1 to 65535"),
+        ("a:http", "is not a number from 1 to 65535"),
+    ],
+)
+def test_what_is_no_address_is_refused_with_a_reason(text: str, complaint: str) -> None:
+    with pytest.raises(AddressError, match=complaint):
+        Address.parse(text)
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536])
+def test_a_port_outside_its_range_is_refused(port: int) -> None:
+    with pytest.raises(AddressError, match=f"port {port} is not in 1-65535"):
+        Address.checked("example.org", port)
+
+
+def test_an_address_out_of_parts_is_checked() -> None:
+    assert Address.checked("bücher.example", 1) == Address("xn--bcher-kva.example", 1)
+    with pytest.raises(AddressError):
+        Address.checked("a b", 80)
+
+
+def test_a_name_that_is_no_ip_address_is_none() -> None:
+    assert str(ip_literal("::1")) == "::1"
+    assert str(ip_literal("192.0.2.1")) == "192.0.2.1"
+    assert ip_literal("example.org") is None
+
+
+def test_untrusted_text_is_quoted_escaped_and_cut() -> None:
+    assert quoted("a\n\x1b[31mé") == r"'a\n\x1b[31m\xe9'"
+    assert quoted("x" * 80) == "'" + "x" * 80 + "'"
+    assert quoted("x" * 81) == "'" + "x" * 77 + "...'"
+
+
+NEARLY = st.text(alphabet="a1.:[]%-_é0\0\n ", max_size=40)
+ANY_TEXT = st.one_of(st.text(), NEARLY)
+
+
+@given(ANY_TEXT)
+@example("[fe80::1%\0]:80")
+def test_any_text_is_an_address_or_an_address_error(text: str) -> None:
+    try:
+        address = Address.parse(text)
+    except AddressError as error:
+        complaint = str(error)
+    else:
+        assert Address.parse(str(address)) == address
+        return
+    assert complaint.isascii()
+    assert complaint.isprintable()
+
+
+@given(ANY_TEXT)
+@example("::1%\0")
+@example("::1%é")
+def test_any_text_is_a_plain_host_or_an_address_error(text: str) -> None:
+    try:
+        host = checked_host(text)
+    except AddressError:
+        return
+    assert host.isascii()
+    assert host.isprintable()
+    assert not set(host) & set(' /@\\"[]')
+    assert checked_host(host) == host
+
+
+@given(ANY_TEXT)
+def test_any_text_is_a_port_or_an_address_error(text: str) -> None:
+    try:
+        assert 1 <= parse_port(text) <= 65535
+    except AddressError:
+        return
+
+
+@given(ANY_TEXT)
+def test_any_text_is_a_place_to_listen_or_an_address_error(text: str) -> None:
+    try:
+        address = ListenAddress.parse(text)
+    except AddressError:
+        return
+    assert address.path or 0 <= address.port <= 65535
+    assert ListenAddress.parse(str(address)) == address

@@ -1,0 +1,138 @@
+"""The tree of errors: what each one is, that it travels, and that it tells no secret."""
+
+import pickle
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+import netjumper.bridge
+import netjumper.server
+from feeding import run
+from netjumper import errors
+from netjumper.errors import (
+    AddressError,
+    AuthenticationError,
+    HandshakeTimeout,
+    HostUnreachable,
+    InvalidTarget,
+    JumpHostError,
+    JumpHostProtocolError,
+    JumpHostTimeout,
+    JumpHostUnreachable,
+    NameLookupFailed,
+    NameNotFound,
+    NetjumperError,
+    NetworkUnreachable,
+    ProtocolError,
+    TargetDenied,
+    TargetError,
+    TargetRefused,
+    TargetTimeout,
+    WrongSecret,
+)
+from netjumper.handshake import EndOfStream
+from netjumper.jumper import Jumper
+from netjumper.wire import ClientHandshake, ServerHandshake, verify_with
+
+ALSO: dict[type[NetjumperError], tuple[type[Exception], ...]] = {
+    AddressError: (ValueError,),
+    ProtocolError: (ConnectionError,),
+    EndOfStream: (ProtocolError,),
+    AuthenticationError: (PermissionError,),
+    HandshakeTimeout: (TimeoutError,),
+    JumpHostError: (ConnectionError,),
+    JumpHostUnreachable: (JumpHostError, ConnectionError),
+    JumpHostTimeout: (JumpHostError, TimeoutError),
+    JumpHostProtocolError: (JumpHostError, ConnectionError),
+    WrongSecret: (JumpHostError, PermissionError),
+    TargetError: (OSError,),
+    TargetRefused: (TargetError, ConnectionRefusedError),
+    TargetTimeout: (TargetError, TimeoutError),
+    NetworkUnreachable: (TargetError,),
+    HostUnreachable: (TargetError,),
+    NameNotFound: (TargetError, socket.gaierror),
+    NameLookupFailed: (TargetError, socket.gaierror),
+    TargetDenied: (TargetError, PermissionError),
+    InvalidTarget: (TargetError, ValueError),
+}
+SECRET = b"tell-no-one"
+
+
+def kinds(parent: type[NetjumperError]) -> Iterator[type[NetjumperError]]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from kinds(child)
+
+
+def test_the_table_knows_every_error_of_the_module() -> None:
+    defined = {kind for kind in kinds(NetjumperError) if kind.__module__ == errors.__name__}
+    assert defined == set(ALSO) - {EndOfStream}
+
+
+@pytest.mark.parametrize(("kind", "parents"), ALSO.items(), ids=lambda value: str(value)[:40])
+def test_an_error_is_also_the_builtin_that_fits(
+    kind: type[NetjumperError], parents: tuple[type[Exception], ...]
+) -> None:
+    for parent in (NetjumperError, *parents):
+        with pytest.raises(parent, match=r"^what happened$"):
+            raise kind("what happened")
+
+
+def test_the_three_parties_at_fault_are_told_apart() -> None:
+    for kind in kinds(NetjumperError):
+        parties = (JumpHostError, TargetError, ProtocolError, AddressError)
+        assert sum(issubclass(kind, party) for party in parties) <= 1, kind
+
+
+@pytest.mark.parametrize("kind", ALSO)
+def test_an_error_can_be_pickled(kind: type[NetjumperError]) -> None:
+    copy = pickle.loads(pickle.dumps(kind("what happened")))
+    assert type(copy) is kind
+    assert str(copy) == "what happened"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ALSO if issubclass(kind, JumpHostError)])
+def test_a_jump_host_error_can_say_where(kind: type[JumpHostError]) -> None:
+    error = kind("it is closed").at("home.example.net:9527")
+    assert type(error) is kind
+    assert str(error) == "jump host home.example.net:9527: it is closed"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("dial tcp 192.0.2.1:80: connect: connection refused", "connection refused"),
+        ("dial tcp [2001:db8::1]:80: i/o timeout", "i/o timeout"),
+        ("no reason given", "no reason given"),
+        ("", "no reason given"),
+        ("it ended with: ", "no reason given"),
+    ],
+)
+def test_the_reason_is_what_stands_behind_the_address(text: str, reason: str) -> None:
+    assert TargetError(text).reason == reason
+
+
+def test_a_wrong_secret_is_not_told_by_the_client() -> None:
+    handshake = ClientHandshake(SECRET)
+    failed = run(handshake, [b"\x01c", b"\x01\x00"])
+    assert failed.error is WrongSecret
+    assert SECRET.decode() not in failed.text + repr(handshake)
+
+
+def test_a_wrong_secret_is_not_told_by_the_server() -> None:
+    handshake = ServerHandshake(verify_with(SECRET))
+    failed = run(handshake, [b"\x03bad"])
+    assert failed.error is AuthenticationError
+    assert SECRET.decode() not in failed.text + repr(handshake)
+    assert SECRET not in failed.sent
+
+
+def test_a_jumper_does_not_show_its_secret() -> None:
+    assert repr(Jumper("home.example.net:9527", SECRET)) == "<Jumper home.example.net:9527>"
+
+
+def test_every_name_the_package_promises_is_there() -> None:
+    for name in netjumper.__all__:
+        assert getattr(netjumper, name).__name__ == name

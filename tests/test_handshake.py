@@ -1,0 +1,115 @@
+"""The driver that every handshake shares, seen through a small protocol made for it."""
+
+from collections.abc import Generator
+
+import pytest
+
+from feeding import FOLLOWING, end_everywhere, feed_every_way, one_by_one, run
+from netjumper.errors import ProtocolError
+from netjumper.handshake import EndOfStream, Handshake, ListeningHandshake
+
+LIMIT = 8
+
+
+class Letter(Handshake[tuple[bytes, bytes]]):
+    """Says hello, reads three bytes, says thanks, reads a line of up to eight bytes."""
+
+    __slots__ = ()
+
+    def _steps(self) -> Generator[None, None, tuple[bytes, bytes]]:
+        self._write(b"hello")
+        name = yield from self._read_exactly(3)
+        self._write(b"thanks " + name)
+        line = yield from self._read_until(b"\r\n", LIMIT)
+        return name, line
+
+
+class Rest(Handshake[bytes]):
+    """Takes what there is, once."""
+
+    __slots__ = ()
+
+    def _steps(self) -> Generator[None, None, bytes]:
+        return (yield from self._read_some())
+
+
+def test_a_handshake_comes_to_the_same_however_its_bytes_come() -> None:
+    outcome = feed_every_way(Letter, b"abcline\r\n")
+    assert outcome.result == (b"abc", b"line")
+    assert outcome.sent == b"hellothanks abc"
+
+
+def test_the_first_words_are_there_before_anything_came() -> None:
+    handshake = Letter()
+    assert handshake.data_to_send() == b"hello"
+    assert handshake.data_to_send() == b""
+
+
+def test_the_end_of_the_stream_in_the_middle_is_an_error() -> None:
+    for ended in end_everywhere(Letter, b"abcline\r\n"):
+        assert ended.error is EndOfStream
+        assert ended.text == "the connection was closed in the middle of the handshake"
+
+
+def test_the_end_of_the_stream_after_the_result_is_none() -> None:
+    handshake = Letter()
+    assert run(handshake, [b"abcline\r\n", b""]).result == (b"abc", b"line")
+
+
+@pytest.mark.parametrize("line", [b"", b"x" * LIMIT])
+def test_a_line_up_to_its_limit_is_taken(line: bytes) -> None:
+    assert feed_every_way(Letter, b"abc" + line + b"\r\n").result == (b"abc", line)
+
+
+def test_a_line_over_its_limit_is_refused_before_it_is_complete() -> None:
+    outcome = feed_every_way(Letter, b"abc" + b"x" * (LIMIT + 2))
+    assert outcome.error is ProtocolError
+    assert outcome.text == "a field is longer than 8 bytes"
+
+
+def test_a_complete_line_over_its_limit_is_refused_too() -> None:
+    assert feed_every_way(Letter, b"abc" + b"x" * (LIMIT + 1) + b"\r\n").error is ProtocolError
+
+
+def test_what_comes_behind_is_kept_once_and_grows() -> None:
+    handshake = Letter()
+    handshake.receive_data(b"abc\r\n" + FOLLOWING)
+    handshake.receive_data(b"more")
+    assert handshake.trailing_size == len(FOLLOWING) + 4
+    assert handshake.trailing_data() == FOLLOWING + b"more"
+    assert handshake.trailing_data() == b""
+
+
+def test_wanted_never_reads_past_a_step() -> None:
+    handshake = Letter()
+    seen = []
+    for byte in one_by_one(b"abc\r\n"):
+        seen.append(handshake.wanted)
+        handshake.receive_data(byte)
+    assert seen == [3, 2, 1, 1, 1]
+
+
+def test_reading_some_takes_all_there_is() -> None:
+    assert run(Rest(), [b"abc"]).result == b"abc"
+    assert run(Rest(), [b""]).result == b""
+
+
+def test_a_handshake_without_steps_is_none() -> None:
+    with pytest.raises(NotImplementedError):
+        Handshake()
+
+
+class Silent(ListeningHandshake[bytes]):
+    """A listening handshake that forgot to say how it answers."""
+
+    __slots__ = ()
+
+    def _steps(self) -> Generator[None, None, bytes]:
+        return (yield from self._read_some())
+
+
+def test_a_listening_handshake_says_itself_how_it_answers() -> None:
+    with pytest.raises(NotImplementedError):
+        Silent().accept()
+    with pytest.raises(NotImplementedError):
+        Silent().reject(ProtocolError("no"))
