@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from netjumper.net.listener import ListenAddress, Listener, open_listeners
+from netjumper.net.listener import ListenAddress, Listener, ListenError, open_listeners
 from netjumper.tunnel import ChooseHandshake
 from netjumper.tunnels import Tunnels
 
@@ -58,8 +58,7 @@ class Service:
         """
         try:
             for door in self._doors:
-                for sock in open_listeners(door.address):
-                    self._listeners.append((door, self._listener(door, sock)))
+                self._open(door)
         except BaseException:
             self.stop_accepting()
             raise
@@ -86,6 +85,15 @@ class Service:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def _open(self, door: Door) -> None:
+        try:
+            socks = open_listeners(door.address)
+        except ListenError as error:
+            error.door = door.name
+            raise
+        for sock in socks:
+            self._listeners.append((door, self._listener(door, sock)))
 
     def _listener(self, door: Door, sock: socket.socket) -> Listener:
         tunnels = self.tunnels

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 READ_SIZE = 64 * 1024
 EARLY_LIMIT = 64 * 1024
 """Bytes taken from a client while its target is being reached; then it is not read further."""
-_LOG = logging.getLogger("netjumper.tunnel")
+TUNNEL_LOG = logging.getLogger("netjumper.tunnel")
 
 
 class Request(Protocol):
@@ -96,9 +96,9 @@ class Tunnel:
         self._started = tunnels.loop.time()
 
     @property
-    def relaying(self) -> bool:
-        """Whether it stands: the client was told so."""
-        return self._relay is not None
+    def requested(self) -> bool:
+        """Whether the client has said what it wants, and waits for it or has it."""
+        return self._relay is not None or self._opening is not None
 
     def start(self, speaks_first: bool) -> None:
         """Begin the handshake."""
@@ -116,6 +116,8 @@ class Tunnel:
         """Cut it off, whatever it is doing."""
         if self._relay is not None:
             self._relay.stop(Ending.SHUTDOWN)
+        elif self in self._tunnels.lingering:
+            self.close()
         else:
             self._client.abort()
             self._over(Ending.SHUTDOWN.value, failed=True)
@@ -236,7 +238,7 @@ class Tunnel:
 
     def _over_in_silence(self) -> None:
         """A port scan or a health check: connected, closed, nothing asked."""
-        _LOG.debug("%s connected and closed without a word", self._peer)
+        self._tunnels.log.debug("%s connected and closed without a word", self._peer)
         self.close()
 
     def _relayed(self, ending: Ending) -> None:
@@ -259,7 +261,7 @@ class Tunnel:
 
     def _log_end(self, ending: str, *, failed: bool) -> None:
         level = logging.WARNING if failed else logging.INFO
-        if not _LOG.isEnabledFor(level):
+        if not self._tunnels.log.isEnabledFor(level):
             return
         relay, request = self._relay, self._request
         end = TunnelEnd(
@@ -272,7 +274,7 @@ class Tunnel:
             ending=ending,
             failed=failed,
         )
-        _LOG.log(level, end)
+        self._tunnels.log.log(level, end)
 
 
 def _told(error: NetjumperError) -> str:

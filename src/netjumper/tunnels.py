@@ -1,6 +1,7 @@
 """All tunnels of one loop, and what they share."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
 from netjumper.net.deadlines import Deadlines
@@ -8,7 +9,7 @@ from netjumper.net.dial import Connector
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
 from netjumper.net.pipes import RelayMemory
-from netjumper.tunnel import ChooseHandshake, Tunnel
+from netjumper.tunnel import TUNNEL_LOG, ChooseHandshake, Tunnel
 
 LINGER = 2.0
 """Seconds that a refused client has to take the reason before the connection is closed."""
@@ -32,6 +33,7 @@ class Tunnels:
         connector: what leads to a target.
         limits: their deadlines.
         splice: whether relays may splice where the platform can.
+        log: where each tunnel's end is told.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class Tunnels:
         limits: TunnelLimits | None = None,
         *,
         splice: bool = True,
+        log: logging.Logger = TUNNEL_LOG,
     ) -> None:
         limits = limits or TunnelLimits()
         self.loop = loop
         self.connector = connector
+        self.log = log
         self.memory = RelayMemory(splice=splice)
         self.handshaking: Deadlines[Tunnel] = Deadlines(
             loop, limits.handshake, Tunnel.handshake_expired
@@ -56,6 +60,11 @@ class Tunnels:
 
     def __len__(self) -> int:
         return len(self._alive)
+
+    @property
+    def waiting(self) -> int:
+        """How many of them `drain` would wait for."""
+        return sum(tunnel.requested for tunnel in self._alive)
 
     def add(self, client: Endpoint, peer: str, choose: ChooseHandshake, speaks_first: bool) -> None:
         """Take over an accepted connection."""
@@ -72,10 +81,10 @@ class Tunnels:
     async def drain(self, grace: float) -> int:
         """Wait up to `grace` seconds for the tunnels to end, cut off the rest; return their number.
 
-        Tunnels that have no target yet are not waited for.
+        Connections that have not asked for anything yet are not waited for.
         """
         for tunnel in list(self._alive):
-            if not tunnel.relaying:
+            if not tunnel.requested:
                 tunnel.stop()
         if self._alive and grace > 0:
             self._emptied = self.loop.create_future()

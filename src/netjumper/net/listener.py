@@ -26,11 +26,22 @@ PAUSE = 1.0
 """Seconds without accepting after the system ran out of something."""
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_TCP_REASONS = {
+    errno.EADDRINUSE: "another program listens there; stop it or choose another port",
+    errno.EADDRNOTAVAIL: "this machine does not have that address",
+    errno.EACCES: "permission denied; ports below 1024 need privileges",
+}
+_UNIX_REASONS = {
+    errno.EADDRINUSE: "another program listens there, or the file is no socket",
+}
 _LOG = logging.getLogger("netjumper")
 
 
 class ListenError(NetjumperError, OSError):
     """A listening socket could not be had."""
+
+    door = ""
+    """The name of the door it was for, where it was for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,7 @@ def open_listeners(address: ListenAddress, backlog: int = BACKLOG) -> list[socke
 def _listen_tcp(
     address: ListenAddress, family: int, sockaddr: tuple[object, ...], backlog: int
 ) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = _new_socket(address, family)
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -124,7 +135,7 @@ def _listen_tcp(
 
 def _listen_unix(address: ListenAddress, backlog: int) -> socket.socket:
     _remove_stale(address.path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _new_socket(address, socket.AF_UNIX)
     try:
         sock.setblocking(False)
         sock.bind(address.path)
@@ -135,12 +146,20 @@ def _listen_unix(address: ListenAddress, backlog: int) -> socket.socket:
     return sock
 
 
+def _new_socket(address: ListenAddress, family: int) -> socket.socket:
+    try:
+        return socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _cannot_listen(address, error) from None
+
+
 def _remove_stale(path: str) -> None:
     """Remove a socket file that nobody listens on, as a killed process leaves it."""
     with contextlib.suppress(OSError):
         if not stat.S_ISSOCK(Path(path).stat().st_mode):
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)  # its queue may be full
             try:
                 probe.connect(path)
             except ConnectionRefusedError:
@@ -148,11 +167,8 @@ def _remove_stale(path: str) -> None:
 
 
 def _cannot_listen(address: ListenAddress, error: OSError) -> ListenError:
-    reason = {
-        errno.EADDRINUSE: "another program listens there; stop it or choose another port",
-        errno.EADDRNOTAVAIL: "this machine does not have that address",
-        errno.EACCES: "permission denied; ports below 1024 need privileges",
-    }.get(error.errno or 0, error.strerror or str(error))
+    reasons = _UNIX_REASONS if address.path else _TCP_REASONS
+    reason = reasons.get(error.errno or 0, error.strerror or str(error))
     return ListenError(f"cannot listen on {address}: {reason}")
 
 
@@ -177,7 +193,7 @@ class Listener:
         self._accepted = accepted
         self._path = sock.getsockname() if sock.family == socket.AF_UNIX else ""
         self._pause: asyncio.TimerHandle | None = None
-        self.address = self._path or str(Address(*sock.getsockname()[:2]))
+        self.address = f"unix:{self._path}" if self._path else str(Address(*sock.getsockname()[:2]))
         """Where it listens, with the port that the system chose."""
         self._resume()
 

@@ -1,12 +1,14 @@
 """The jump server: challenge, dial, relay."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from netjumper.net.dial import Dialer, Permit, permit_all
 from netjumper.net.listener import ListenAddress
 from netjumper.net.resolver import Resolver
 from netjumper.service import Door, Service
+from netjumper.tunnel import TUNNEL_LOG
 from netjumper.tunnels import TunnelLimits, Tunnels
 from netjumper.wire import ServerHandshake, Verify
 
@@ -19,6 +21,7 @@ def jump_server(
     dial_timeout: float = 5.0,
     limits: TunnelLimits | None = None,
     resolver: Resolver | None = None,
+    log: logging.Logger = TUNNEL_LOG,
 ) -> Service:
     """Return a jump server on the running loop, not yet listening.
 
@@ -29,6 +32,7 @@ def jump_server(
         dial_timeout: seconds that reaching a target may take, its look-up included.
         limits: the tunnels' deadlines.
         resolver: looks targets' names up.
+        log: where each tunnel's end is told.
     """
     loop = asyncio.get_running_loop()
     dialer = Dialer(loop, timeout=dial_timeout, permit=permit, resolver=resolver)
@@ -37,4 +41,4 @@ def jump_server(
         return ServerHandshake(verify)
 
     doors = [Door("netjumper", address, handshake, speaks_first=True) for address in listen]
-    return Service(Tunnels(loop, dialer, limits), doors)
+    return Service(Tunnels(loop, dialer, limits, log=log), doors)

@@ -1,0 +1,127 @@
+"""Files from outside: the settings file, and files that nobody else may read.
+
+Each failure is one line, and none repeats what stands in a private file.
+"""
+
+import os
+import shlex
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from netjumper.address import quoted
+from netjumper.settings import SettingsError
+
+MAX_SIZE = 1024 * 1024
+"""Bytes that are read of any file; more is a mistake (`/dev/zero`, a disk image)."""
+
+
+def read_secret(path: Path, where: str) -> bytes:
+    """Return the secret in a file, without the one newline that editors put at its end.
+
+    Args:
+        path: the file.
+        where: what named it, for the message.
+
+    Raises:
+        SettingsError: it cannot be read, others can read it, or there is nothing in it.
+    """
+    content = read_private(path, where)
+    secret = content.removesuffix(b"\n").removesuffix(b"\r")
+    if not secret.strip():
+        raise SettingsError(f"{where}: {_shown(path)} is empty; `netjumper keygen` makes a secret")
+    return secret
+
+
+def read_users(path: Path, where: str) -> dict[str, str]:
+    """Return the passwords by user that stand in a file as `user:password` lines.
+
+    Empty lines and lines that begin with `#` are passed over.
+
+    Raises:
+        SettingsError: it cannot be read, others can read it, or a line is something else.
+    """
+    users: dict[str, str] = {}
+    text = _text(read_private(path, where), path, where)
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        user, _, password = line.partition(":")
+        if not user or not password:
+            raise SettingsError(f"{where}: {_shown(path)}, line {number}: expected user:password")
+        if user in users:
+            raise SettingsError(f"{where}: {_shown(path)}, line {number}: that user is there twice")
+        users[user] = password
+    if not users:
+        raise SettingsError(f"{where}: {_shown(path)}: expected lines user:password, found none")
+    return users
+
+
+def read_private(path: Path, where: str) -> bytes:
+    """Return what is in a file that only its owner can read.
+
+    Raises:
+        SettingsError: it cannot be read, or others can read it.
+    """
+    content, mode = _read(path, where)
+    refuse_if_shared(path, mode, where)
+    return content
+
+
+def read_toml(path: Path, where: str) -> tuple[dict[str, Any], int]:
+    """Return what a TOML file says, and the file's mode.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        SettingsError: it cannot be read, or it is no TOML; the message has the line's number.
+    """
+    content, mode = _read(path, where, must_exist=False)
+    try:
+        return tomllib.loads(_text(content, path, where)), mode
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{where}: {_shown(path)} is not valid TOML: {error}") from None
+
+
+def refuse_if_shared(path: Path, mode: int, where: str) -> None:
+    """Check that only the owner can read a file with a secret in it.
+
+    Raises:
+        SettingsError: others can.
+    """
+    if os.name == "posix" and mode & 0o077:
+        raise SettingsError(
+            f"{where}: others can read the secret in {_shown(path)}; "
+            f"type: chmod 600 {shlex.quote(str(path))}"
+        )
+
+
+def _read(path: Path, where: str, *, must_exist: bool = True) -> tuple[bytes, int]:
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            content = file.read(MAX_SIZE + 1)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not must_exist:
+            raise
+        reason = error.strerror or type(error).__name__
+    except ValueError:  # a NUL in the name
+        reason = "that cannot be a file's name"
+    else:
+        if len(content) <= MAX_SIZE:
+            return content, mode
+        reason = f"it is over {MAX_SIZE} bytes"
+    raise SettingsError(f"{where}: cannot read {_shown(path)}: {reason}")
+
+
+def _text(content: bytes, path: Path, where: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{where}: {_shown(path)}, line {line}: not UTF-8 text") from None
+
+
+def _shown(path: Path) -> str:
+    text = str(path)
+    return text if text.isprintable() else quoted(text, 200)

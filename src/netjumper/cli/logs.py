@@ -1,0 +1,116 @@
+"""Logging: one line per event on standard error, plain or JSON; rich is in `console`.
+
+These formatters are on the path of every connection: they build a line out of strings and
+nothing else. What comes from the network goes through `printable`, so that it can neither
+begin a new line nor speak to the terminal.
+"""
+
+import json
+import logging
+import sys
+import time
+from dataclasses import fields
+from operator import attrgetter
+from typing import TextIO
+
+from netjumper.console import RichFormatter, printable
+from netjumper.tunnel import TunnelEnd
+
+_END_FIELDS = tuple(field.name for field in fields(TunnelEnd))
+_END_VALUES = attrgetter(*_END_FIELDS)
+_ENCODE = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+CONTINUED = "  | "
+"""Stands before each further line of an entry, which no entry begins with."""
+
+
+class UtcClock:
+    """Times as ISO 8601 in UTC, so that the logs of two machines can be laid side by side."""
+
+    __slots__ = ("_second", "_text")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def __call__(self, seconds: float) -> str:
+        """Return the text for `seconds` since the epoch, with milliseconds."""
+        second = int(seconds)
+        if second != self._second:
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second
+        return f"{self._text}.{int((seconds - second) * 1000):03d}Z"
+
+
+class PlainFormatter(logging.Formatter):
+    """`time LEVEL text`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._clock = UtcClock()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the entry as one line, and a line more for each of an exception's."""
+        line = f"{self._clock(record.created)} {record.levelname} {printable(record.getMessage())}"
+        if record.exc_info:
+            more = self.formatException(record.exc_info).splitlines()
+            line = "\n".join([line, *(CONTINUED + printable(text) for text in more)])
+        return line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line, in ASCII; a tunnel's end as fields of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._clock = UtcClock()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the entry as JSON."""
+        entry: dict[str, object] = {
+            "time": self._clock(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if isinstance(record.msg, TunnelEnd):
+            entry.update(zip(_END_FIELDS, _END_VALUES(record.msg), strict=True))
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return _ENCODE(entry)
+
+
+class QuietHandler(logging.StreamHandler[TextIO]):
+    """Writes on; a reader that has gone away is no reason to say more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Pass over a stream that is gone; a formatter's bug is told as always."""
+        if not isinstance(sys.exc_info()[1], OSError | ValueError):
+            super().handleError(record)
+
+
+def set_up(level: str, style: str, stream: TextIO | None = None) -> RichFormatter | None:
+    """Have everything logged from here on.
+
+    Args:
+        level: the least that is logged.
+        style: `plain`, `json`, `rich`, or `auto`: rich on a terminal, plain elsewhere.
+        stream: where to; standard error by default.
+
+    Returns:
+        The rich formatter if that is what it came to, for the panel at the start.
+    """
+    stream = stream or sys.stderr
+    if style == "auto":
+        style = "rich" if stream.isatty() else "plain"
+    rich = RichFormatter(stream) if style == "rich" else None
+    handler = QuietHandler(stream)
+    handler.setFormatter(rich or (JsonFormatter() if style == "json" else PlainFormatter()))
+    # What no formatter shows need not be found out for every record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    if sys.version_info >= (3, 12):
+        logging.logAsyncioTasks = False
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # asyncio tells at this level which selector it uses, and nothing that helps a user.
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    return rich

@@ -1,0 +1,155 @@
+"""Flags: made out of the settings' keys, read into a layer of settings.
+
+There is no `--secret`: the command line of a process can be read by every user of a machine.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from netjumper import __version__
+from netjumper.address import quoted
+from netjumper.cli.sources import AnySettings, Layer, expectation
+from netjumper.net.listener import ListenAddress
+from netjumper.settings import SettingsError
+
+IN_ARGV = (
+    "{} stands on the command line, which every user of this machine can read; use {} or {} instead"
+)
+"""The warning about a secret there; what it is, and the two better ways."""
+
+_CHOICES = {
+    "log_level": ("debug", "info", "warning", "error"),
+    "log_format": ("auto", "rich", "plain", "json"),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and repeat nothing that might be a secret.
+
+    Args:
+        prog: the command's name.
+        description: what it is.
+        epilog: examples and where settings come from.
+    """
+
+    def __init__(self, prog: str, description: str, epilog: str, usage: str | None = None) -> None:
+        super().__init__(
+            prog,
+            usage=usage,
+            description=description,
+            epilog=epilog,
+            allow_abbrev=False,
+            argument_default=argparse.SUPPRESS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the one line.
+
+        Raises:
+            SettingsError: always.
+        """
+        raise SettingsError(f"{message} (see {self.prog} --help)")
+
+    def parse_args(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> argparse.Namespace:
+        """Read a command line.
+
+        Raises:
+            SettingsError: it is not one of this command.
+        """
+        known, rest = self.parse_known_args(args, namespace)
+        if rest:
+            self._refuse(rest)
+        return known
+
+    def _refuse(self, rest: Sequence[str]) -> NoReturn:
+        option = next((word for word in rest if word.startswith("-")), "")
+        name = option.partition("=")[0] if option.startswith("--") else option[:2]
+        if name == "--secret":
+            self.error(
+                "there is no --secret, as every user of this machine could read it; "
+                "use NETJUMPER_SECRET or --secret-file FILE"
+            )
+        self.error(f"unknown option {quoted(name)}" if name else "there are too many arguments")
+
+
+class Flags:
+    """Adds the flags of one command, and reads back what they were given.
+
+    Args:
+        parser: the command's.
+        model: its settings.
+    """
+
+    def __init__(self, parser: argparse.ArgumentParser, model: AnySettings) -> None:
+        self.parser = parser
+        self.model = model
+
+    def group(self, title: str, *keys: str) -> None:
+        """Add a group of flags, one for each key."""
+        group = self.parser.add_argument_group(title)
+        for key in keys:
+            info = self.model.model_fields[key]
+            more: dict[str, Any] = {"metavar": expectation(info).metavar}
+            if info.annotation is bool:
+                more = {"action": argparse.BooleanOptionalAction}
+            elif isinstance(info.default, tuple):
+                more["action"] = "append"
+            elif key in _CHOICES:
+                more = {"choices": _CHOICES[key]}
+            group.add_argument(
+                flag(key), dest=key, help=f"{info.description}{_default(info.default)}", **more
+            )
+
+    def common(self) -> None:
+        """Add what both commands have."""
+        self.group("logging", "log_level", "log_format")
+        group = self.parser.add_argument_group("settings")
+        group.add_argument(
+            "--config", metavar="FILE", help="the settings file (default: see below)"
+        )
+        group.add_argument("--check", action="store_true", help="check the settings and stop")
+        group.add_argument(
+            "--version",
+            action="version",
+            version=f"%(prog)s {__version__}",
+            help="print the version and stop",
+        )
+
+
+def flag(key: str) -> str:
+    """Return the flag of a key."""
+    return "--" + key.replace("_", "-")
+
+
+def layer_of(arguments: argparse.Namespace, model: AnySettings) -> Layer:
+    """Return the settings that a command line gave."""
+    layer = Layer()
+    for key, value in vars(arguments).items():
+        if key in model.model_fields:
+            layer.give(key, value, flag(key))
+    return layer
+
+
+def _default(value: object) -> str:
+    if isinstance(value, tuple):
+        value = ", ".join(str(item) for item in value if isinstance(item, ListenAddress))
+    if value is None or value is False or value == "":
+        return ""
+    return f" (default: {value:g})" if isinstance(value, float) else f" (default: {value})"
+
+
+PLACES = """\
+where settings come from:
+  A setting is a flag, a variable and a key in the table [{table}] of the settings file: such as
+  --dial-timeout, NETJUMPER_DIAL_TIMEOUT and dial_timeout. Flags win over the environment, which
+  wins over the file. The file is --config, else NETJUMPER_CONFIG, else
+  ~/.config/netjumper/config.toml (under XDG_CONFIG_HOME where that is set), else
+  /etc/netjumper/config.toml. There is no --secret, as every user of the machine could read it:
+  use NETJUMPER_SECRET or --secret-file.
+"""

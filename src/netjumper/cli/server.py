@@ -1,0 +1,136 @@
+"""The command `netjumper`: the jump server, and `netjumper keygen`."""
+
+import argparse
+import secrets
+import sys
+from collections.abc import Sequence
+
+from netjumper import __version__
+from netjumper.cli import process
+from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
+from netjumper.cli.sources import Layer, Loaded, load
+from netjumper.console import Start, server_lines
+from netjumper.server import jump_server
+from netjumper.service import Service
+from netjumper.settings import ServerSettings, SettingsError
+from netjumper.tunnels import TunnelLimits
+from netjumper.wire import verify_with
+
+KEYGEN = "keygen"
+SECRET_BYTES = 32
+_USAGE = "netjumper [options] [PORT [SECRET]]\n       netjumper keygen"
+_EXAMPLES = """\
+examples:
+  (umask 077; netjumper keygen > secret)
+      make a secret; the bridge needs the same one
+  netjumper --secret-file secret
+      serve on port 9527 of all addresses
+  netjumper --listen 192.0.2.7:9527 --listen '[2001:db8::7]:9527' --secret-file secret
+      serve on two addresses
+  NETJUMPER_SECRET=... netjumper 9527
+      take the secret from the environment
+  netjumper --config /etc/netjumper/config.toml --check
+      look whether a settings file is right
+
+"""
+
+
+def build_parser() -> Parser:
+    """Return the parser of `netjumper`."""
+    parser = Parser(
+        "netjumper",
+        "The jump server: leads those who know the secret to any host it reaches itself.",
+        _EXAMPLES + PLACES.format(table=ServerSettings.table),
+        _USAGE,
+    )
+    parser.add_argument(
+        "port", nargs="?", metavar="PORT", help="listen on this port of all addresses"
+    )
+    parser.add_argument(
+        "argv_secret",
+        nargs="?",
+        metavar="SECRET",
+        help="the secret, for every user of this machine to read; better give --secret-file FILE",
+    )
+    parser.add_argument_group(
+        "commands", "keygen                print a fresh 256-bit secret and stop"
+    )
+    flags = Flags(parser, ServerSettings)
+    flags.group("serving", "listen", "secret_file")
+    flags.group(
+        "timeouts",
+        "handshake_timeout",
+        "dial_timeout",
+        "idle_timeout",
+        "grace_period",
+    )
+    flags.common()
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        argv: the command line without the command's name; None is the process's own.
+    """
+    return process.run("netjumper", lambda: _command(build_parser().parse_args(argv)))
+
+
+def _command(arguments: argparse.Namespace) -> None:
+    if getattr(arguments, "port", "") == KEYGEN:
+        _keygen(arguments)
+        return
+    loaded = load(ServerSettings, _flags(arguments), getattr(arguments, "config", None))
+    if hasattr(arguments, "argv_secret"):
+        loaded = loaded.warned(IN_ARGV.format("the secret", "NETJUMPER_SECRET", "--secret-file"))
+    secret = loaded.secret()
+    if hasattr(arguments, "check"):
+        process.tell_valid(loaded)
+    else:
+        process.run_loop(_serve(loaded, secret))
+
+
+def _keygen(arguments: argparse.Namespace) -> None:
+    if len(vars(arguments)) > 1:
+        raise SettingsError(f"{KEYGEN} stands alone (see netjumper --help)")
+    process.say(secrets.token_urlsafe(SECRET_BYTES))
+
+
+def _flags(arguments: argparse.Namespace) -> Layer:
+    layer = layer_of(arguments, ServerSettings)
+    if hasattr(arguments, "argv_secret"):
+        layer.give("secret", arguments.argv_secret, "SECRET")
+    if hasattr(arguments, "port"):
+        # Not repeated in the message: with the two swapped it is the secret.
+        if not (arguments.port.isascii() and arguments.port.isdigit()):
+            raise SettingsError("PORT: expected a number (see netjumper --help)")
+        listen = [*layer.values.get("listen", ()), f":{arguments.port}"]
+        layer.give("listen", listen, layer.where.get("listen", "PORT"))
+    return layer
+
+
+async def _serve(loaded: Loaded[ServerSettings], secret: bytes) -> None:
+    settings = loaded.settings
+    service = jump_server(
+        listen=settings.listen,
+        verify=verify_with(secret),
+        dial_timeout=settings.dial_timeout,
+        limits=TunnelLimits(
+            handshake=settings.handshake_timeout, idle=settings.idle_timeout or None
+        ),
+    )
+    await process.serve(service, loaded, _start)
+
+
+def _start(service: Service) -> Start:
+    return Start(
+        title=f"netjumper {__version__}",
+        listening=service.listening,
+        route="",
+        paste=server_lines(service.listening),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

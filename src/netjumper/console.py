@@ -1,0 +1,181 @@
+"""What a person sees on a terminal: the panel at the start and coloured log lines.
+
+The only module that imports rich. It renders to text; whoever calls writes it. Nothing from
+outside is ever read as rich's markup: all text is put into `Text` objects.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from netjumper.tunnel import TunnelEnd
+
+DOORS = {
+    "socks": "SOCKS",
+    "http": "HTTP",
+    "mixed": "SOCKS and HTTP",
+    "netjumper": "netjumper",
+}
+"""What comes in at a door of that name."""
+
+_LEVEL_STYLES = {
+    logging.DEBUG: "dim",
+    logging.INFO: "green",
+    logging.WARNING: "yellow",
+    logging.ERROR: "bold red",
+    logging.CRITICAL: "bold red",
+}
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything that is not printable as a backslash escape.
+
+    That is control characters, line and paragraph separators, marks that turn the direction
+    of writing around, and halves of surrogate pairs.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def human_size(count: int) -> str:
+    """Return a number of bytes for reading: `0 B`, `1.5 kB`, `268 MB` (1 kB is 1,000 bytes)."""
+    size = float(count)
+    for unit in _UNITS:
+        if size < 999.5 or unit == _UNITS[-1]:
+            break
+        size /= 1000
+    return f"{size:.1f} {unit}" if unit != "B" and size < 9.95 else f"{size:.0f} {unit}"
+
+
+class RichFormatter(logging.Formatter):
+    """Coloured lines: the time, the level where it is not the usual one, the text.
+
+    Args:
+        stream: the terminal that is written to.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, escape sequences included."""
+        line = Text.assemble((time.strftime("%H:%M:%S ", time.localtime(record.created)), "dim"))
+        if isinstance(record.msg, TunnelEnd):
+            line.append_text(_access_line(record.msg))
+        else:
+            style = _LEVEL_STYLES.get(record.levelno, "")
+            if record.levelno != logging.INFO:
+                line.append(f"{record.levelname.lower()} ", style)
+            line.append(printable(record.getMessage()))
+        if record.exc_info:
+            for text in self.formatException(record.exc_info).splitlines():
+                line.append(f"\n  | {printable(text)}", "dim")
+        return self.render(line)
+
+    def render(self, *parts: RenderableType) -> str:
+        """Return the parts as they are to be written, without the last newline.
+
+        Lines are never broken, so that what is pasted is what was printed.
+        """
+        with self._console.capture() as capture:
+            for part in parts:
+                self._console.print(part, soft_wrap=isinstance(part, Text))
+        return capture.get().removesuffix("\n")
+
+
+def _access_line(end: TunnelEnd) -> Text:
+    who = f"{end.peer} ({end.client})" if end.client else end.peer
+    return Text.assemble(
+        (printable(who), "cyan"),
+        " -> ",
+        (printable(end.target) or "?", "bold"),
+        f"  up {human_size(end.bytes_up)}  down {human_size(end.bytes_down)}",
+        f"  {end.seconds:.2f} s  ",
+        (printable(end.ending), "red" if end.failed else "green"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What there is to tell when a command has begun to listen.
+
+    Attributes:
+        title: the command and its version.
+        listening: each listening socket as (name of its door, address).
+        route: one line about the way the tunnels take, empty where there is none to tell.
+        paste: lines to type next, each a command of a shell.
+    """
+
+    title: str
+    listening: Sequence[tuple[str, str]]
+    route: str
+    paste: Sequence[str]
+
+    def lines(self) -> list[str]:
+        """Return it as lines of a log."""
+        told = [f"listening for {DOORS[name]} on {address}" for name, address in self.listening]
+        return [*told, self.route] if self.route else told
+
+    def panel(self, formatter: RichFormatter) -> str:
+        """Return it for a terminal. What is to be pasted stands outside of the frame."""
+        grid = Table.grid(padding=(0, 2))
+        for name, address in self.listening:
+            grid.add_row(Text(DOORS[name]), Text(printable(address), "bold cyan"))
+        inside = Table.grid()
+        inside.add_row(grid)
+        if self.route:
+            inside.add_row(Text(printable(self.route)))
+        panel = Panel(inside, title=Text(self.title), title_align="left", expand=False)
+        paste = [Text(f"  {line}", "green") for line in self.paste]
+        return formatter.render(panel, *paste)
+
+
+def bridge_lines(listening: Iterable[tuple[str, str]], *, password: bool) -> list[str]:
+    """Return what a user types to send a program through the bridge.
+
+    Args:
+        listening: the listening sockets as (name of the door, address).
+        password: programs must give one.
+    """
+    lines = []
+    login = "USER:PASSWORD@" if password else ""
+    for name, address in listening:
+        if address.startswith("unix:"):  # neither curl nor the variable can name one
+            continue
+        here = reachable_from_here(address)
+        if name in ("socks", "mixed"):
+            user = "--proxy-user USER:PASSWORD " if password else ""
+            lines.append(f"curl {user}--socks5-hostname {here} https://example.org/")
+        if name in ("http", "mixed"):
+            lines.append(f"export HTTPS_PROXY=http://{login}{here}")
+    return lines
+
+
+def server_lines(listening: Iterable[tuple[str, str]]) -> list[str]:
+    """Return what a user types on the rented server to use this jump server."""
+    lines = []
+    for _, address in listening:
+        host, _, port = address.rpartition(":")
+        if address.startswith("unix:"):
+            continue
+        if host in ("[::]", "0.0.0.0"):  # noqa: S104 - compared, not bound
+            host = "ADDRESS-OF-THIS-MACHINE"
+        lines.append(f"netjumper-bridge --jump {host}:{port} --secret-file FILE")
+    return lines
+
+
+def reachable_from_here(address: str) -> str:
+    """Return how this machine reaches a listening address, `0.0.0.0` and `[::]` included."""
+    host, _, port = address.rpartition(":")
+    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "127.0.0.1"}  # noqa: S104
+    return f"{loopback.get(host, host)}:{port}"

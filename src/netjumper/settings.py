@@ -1,0 +1,270 @@
+"""The settings of both commands: their keys, types, bounds and defaults.
+
+Only what a value must be is said here, in strict types: text from the environment and from
+flags is turned into numbers and lists before it gets here (`netjumper.cli.sources`, which also
+knows where each value came from). A secret is a `SecretStr`, and no value is ever repeated in
+pydantic's error texts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, PlainValidator, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from netjumper.address import Address, quoted
+from netjumper.errors import NetjumperError
+from netjumper.net.listener import ListenAddress
+
+PROBLEM = "netjumper"
+"""The pydantic error type of a rule that spans keys; its context has `key` and `problem`."""
+
+
+class SettingsError(NetjumperError, ValueError):
+    """Settings that cannot be used; each argument is one line that says why."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The problems, one readable line each."""
+        return tuple(str(line) for line in self.args)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a key wants: `text` in the message when it gets something else, `metavar` in help."""
+
+    text: str
+    metavar: str = ""
+
+
+def _jump_host(value: object) -> Address:
+    return value if isinstance(value, Address) else Address.parse(_string(value))
+
+
+def _listen_addresses(value: object) -> tuple[ListenAddress, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+    return tuple(
+        item if isinstance(item, ListenAddress) else ListenAddress.parse(_string(item))
+        for item in value
+    )
+
+
+def _path(value: object) -> Path:
+    text = _string(str(value) if isinstance(value, Path) else value)
+    if not text:
+        raise ValueError("no file has an empty name")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError(f"whose home directory {quoted(text)} means is not known") from None
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+    return value
+
+
+LIST_OF = "a list of "
+Listen = Annotated[
+    tuple[ListenAddress, ...],
+    PlainValidator(_listen_addresses),
+    Expected(f"{LIST_OF}HOST:PORT, [IPV6]:PORT, :PORT or unix:/path", "HOST:PORT"),
+]
+JumpHostAddress = Annotated[
+    Address | None, PlainValidator(_jump_host), Expected("HOST:PORT", "HOST:PORT")
+]
+FilePath = Annotated[Path | None, PlainValidator(_path), Expected("the path of a file", "FILE")]
+Timeout = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False),
+    Expected("a number of seconds greater than 0", "SECONDS"),
+]
+TimeoutOrZero = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), Expected("a number of seconds, 0 or more", "SECONDS")
+]
+Secret = Annotated[SecretStr | None, Expected("text")]
+Auth = Annotated[SecretStr | None, Expected("user:password", "USER:PASSWORD")]
+Switch = Annotated[bool, Expected("true or false")]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"], Expected("debug, info, warning or error")
+]
+LogFormat = Annotated[
+    Literal["auto", "rich", "plain", "json"], Expected("auto, rich, plain or json")
+]
+
+ALL_ADDRESSES = ListenAddress("::", 9527)
+DEFAULT_DOORS = {
+    "socks": (ListenAddress("127.0.0.1", 1080),),
+    "http": (ListenAddress("127.0.0.1", 8118),),
+}
+"""Where the bridge listens when no listener at all is given."""
+
+
+class _Settings(BaseSettings):
+    """What both commands have."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NETJUMPER_",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        strict=True,
+        validate_default=False,
+    )
+    table: ClassVar[str]
+    """The table of the settings file that has these keys."""
+    exclusive: ClassVar[tuple[tuple[str, str], ...]] = (("secret", "secret_file"),)
+    """Pairs of keys of which one can be given; the one from the higher source wins."""
+    private: ClassVar[frozenset[str]] = frozenset({"secret", "auth"})
+    """Keys whose value may be shown to nobody."""
+
+    secret: Secret = Field(None, description="the secret itself")
+    secret_file: FilePath = Field(None, description="a file with the secret, readable by you only")
+    idle_timeout: TimeoutOrZero = Field(
+        0.0, description="end a tunnel that moved no byte for this long; 0 never does"
+    )
+    grace_period: TimeoutOrZero = Field(
+        10.0, description="wait this long for open tunnels when told to stop"
+    )
+    log_level: LogLevel = Field("info", description="the least that is logged")
+    log_format: LogFormat = Field(
+        "auto", description="how; auto is rich on a terminal and plain elsewhere"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take nothing in silence: the sources are merged by `netjumper.cli.sources`."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        for key, problem in self._problems():
+            raise PydanticCustomError(PROBLEM, "{problem}", {"key": key, "problem": problem})
+        return self
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        """Yield (key, what is wrong) for rules that one key alone cannot break."""
+        for one, other in self.exclusive:
+            if all(getattr(self, key) not in (None, False) for key in (one, other)):
+                yield one, f"{other} is given in the same place; leave one of the two out"
+        if self._needs_secret:
+            if self.secret is None and self.secret_file is None:
+                yield (
+                    "secret",
+                    (
+                        "there is none; set NETJUMPER_SECRET or give --secret-file FILE "
+                        "(`netjumper keygen` makes a secret)"
+                    ),
+                )
+            if self.secret is not None and not self.secret.get_secret_value().strip():
+                yield "secret", "it is empty; `netjumper keygen` makes one"
+
+    @property
+    def _needs_secret(self) -> bool:
+        return True
+
+
+class ServerSettings(_Settings):
+    """The settings of `netjumper`, the jump server."""
+
+    table: ClassVar[str] = "server"
+
+    listen: Listen = Field((ALL_ADDRESSES,), description="where bridges and clients come in")
+    handshake_timeout: Timeout = Field(
+        10.0, description="from accepting a connection until its target is named"
+    )
+    dial_timeout: Timeout = Field(
+        5.0, description="for reaching a target, looking its name up included"
+    )
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        yield from super()._problems()
+        if not self.listen:
+            yield "listen", "there is no address to listen on"
+
+
+class BridgeSettings(_Settings):
+    """The settings of `netjumper-bridge`."""
+
+    table: ClassVar[str] = "bridge"
+    exclusive: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("secret", "secret_file"),
+        ("auth", "auth_file"),
+        ("embedded", "jump"),
+    )
+
+    jump: JumpHostAddress = Field(None, description="the jump server")
+    embedded: Switch = Field(
+        False,
+        description="run a jump server in this process, to try things out; needs no secret",
+    )
+    socks: Listen = Field((), description="where programs speak SOCKS4, 4a and 5")
+    http: Listen = Field((), description="where programs speak HTTP CONNECT")
+    mixed: Listen = Field((), description="where programs speak either")
+    auth: Auth = Field(None, description="the user and password that programs must give")
+    auth_file: FilePath = Field(
+        None, description="a file with a line user:password each, readable by you only"
+    )
+    handshake_timeout: Timeout = Field(
+        10.0, description="from accepting a program's connection until its request is complete"
+    )
+    dial_timeout: Timeout = Field(
+        5.0, description="for reaching the jump server, looking its name up included"
+    )
+    jump_timeout: Timeout = Field(
+        15.0, description="from the connection to the jump server until it has reached the target"
+    )
+
+    @property
+    def doors(self) -> dict[str, tuple[ListenAddress, ...]]:
+        """The listening addresses by the key they are given in."""
+        return {"socks": self.socks, "http": self.http, "mixed": self.mixed}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_doors(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.keys() & {"socks", "http", "mixed"}:
+            return values
+        return {**values, **DEFAULT_DOORS}
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        if not self.embedded and not self.jump:
+            yield (
+                "jump",
+                ("there is no jump server; give --jump HOST:PORT (or --embedded for a try)"),
+            )
+        yield from super()._problems()
+        if self.auth is not None and not all(self.auth.get_secret_value().partition(":")):
+            yield "auth", "expected user:password"
+        if not any(self.doors.values()):
+            yield "socks", "there is nothing to listen on; give socks, http or mixed"
+        if self.auth is None and self.auth_file is None:
+            yield from self._open_doors()
+
+    def _open_doors(self) -> Iterator[tuple[str, str]]:
+        for key, addresses in self.doors.items():
+            for address in addresses:
+                if not address.is_local:
+                    yield (
+                        key,
+                        (
+                            f"other machines can use {address}; listen on 127.0.0.1, or ask for a "
+                            "password (--auth-file FILE, NETJUMPER_AUTH)"
+                        ),
+                    )
+
+    @property
+    def _needs_secret(self) -> bool:
+        return not self.embedded

@@ -1,0 +1,49 @@
+"""A home of its own for every test: no settings of this machine, no settings in the environment."""
+
+import logging
+import os
+
+import pytest
+
+from netjumper.cli import sources
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Return the directory that is XDG_CONFIG_HOME."""
+    for name in list(os.environ):
+        if name.startswith("NETJUMPER"):
+            monkeypatch.delenv(name)
+    directory = tmp_path / "home"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(directory))
+    monkeypatch.setattr(sources, "SYSTEM_CONFIG", tmp_path / "etc" / "config.toml")
+    return directory
+
+
+@pytest.fixture
+def private(tmp_path):
+    """Return what writes a file that only its owner can read."""
+
+    def write(name, text, mode=0o600):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        path.chmod(mode)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def untouched_logging():
+    """Put back what setting the logging up changes."""
+    root, loop = logging.getLogger(), logging.getLogger("asyncio")
+    flags = ["logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"]
+    before = root.handlers[:], root.level, loop.level
+    values = {flag: getattr(logging, flag) for flag in flags if hasattr(logging, flag)}
+    root.handlers[:] = []
+    yield
+    root.handlers[:], root.level, level = before
+    loop.setLevel(level)
+    for flag, value in values.items():
+        setattr(logging, flag, value)

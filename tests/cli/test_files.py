@@ -1,0 +1,90 @@
+"""Private files: what is taken from them, and how a file that cannot be used is told about."""
+
+import os
+
+import pytest
+
+from netjumper.cli.files import MAX_SIZE, read_private, read_secret, read_users
+from netjumper.settings import SettingsError
+
+
+def refusal(read, path):
+    with pytest.raises(SettingsError) as caught:
+        read(path, "--flag")
+    (line,) = caught.value.lines
+    assert "s3cret" not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("content", "secret"),
+    [
+        (b"plain", b"plain"),
+        (b"with newline\n", b"with newline"),
+        (b"from windows\r\n", b"from windows"),
+        (b"two\n\n", b"two\n"),
+        (b" spaces \n", b" spaces "),
+        (b"not \xff text\n", b"not \xff text"),
+    ],
+)
+def test_one_newline_at_the_end_is_no_part_of_the_secret(content, secret, private):
+    assert read_secret(private("secret", content), "--flag") == secret
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n", b"  \n"])
+def test_a_secret_file_with_nothing_in_it_is_refused(content, private):
+    path = private("secret", content)
+    told = refusal(read_secret, path)
+    assert told == f"--flag: {path} is empty; `netjumper keygen` makes a secret"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o610, 0o602])
+@pytest.mark.parametrize("read", [read_secret, read_users])
+def test_a_file_that_others_can_use_is_refused(read, mode, private):
+    path = private("it's", "me:s3cret", mode)
+    told = refusal(read, path)
+    assert told.startswith("--flag: others can read the secret in ")
+    assert told.endswith("type: chmod 600 '" + str(path).replace("'", "'\"'\"'") + "'")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+def test_a_file_of_ones_own_is_read(mode, private):
+    assert read_private(private("file", "text", mode), "--flag") == b"text"
+
+
+def test_a_missing_file_is_told(tmp_path):
+    path = tmp_path / "missing"
+    assert refusal(read_secret, path) == f"--flag: cannot read {path}: No such file or directory"
+
+
+def test_a_file_that_never_ends_is_not_read_for_ever(private):
+    path = private("huge", b"")
+    os.truncate(path, MAX_SIZE + 1)
+    assert refusal(read_secret, path) == f"--flag: cannot read {path}: it is over {MAX_SIZE} bytes"
+
+
+def test_a_name_that_no_file_has_is_told_on_one_line(tmp_path):
+    told = refusal(read_secret, tmp_path / "a\nb\0c")
+    assert told.endswith("that cannot be a file's name")
+    assert "\n" not in told
+
+
+def test_users_are_read_one_a_line(private):
+    path = private("users", "# who may come in\n\nalice:secret:with:colons\r\nbob:#1\n  \n")
+    assert read_users(path, "--flag") == {"alice": "secret:with:colons", "bob": "#1"}
+
+
+@pytest.mark.parametrize("line", ["s3cret", ":s3cret", "user-s3cret:"])
+def test_a_line_that_is_no_user_and_password_is_told_by_its_number(line, private):
+    path = private("users", f"# comment\n{line}\n")
+    assert refusal(read_users, path) == f"--flag: {path}, line 2: expected user:password"
+
+
+def test_a_user_with_two_passwords_is_refused(private):
+    path = private("users", "me:s3cret1\nyou:s3cret2\nme:s3cret3\n")
+    assert refusal(read_users, path) == f"--flag: {path}, line 3: that user is there twice"
+
+
+def test_a_file_without_users_is_refused(private):
+    path = private("users", "# nobody\n")
+    assert refusal(read_users, path) == f"--flag: {path}: expected lines user:password, found none"

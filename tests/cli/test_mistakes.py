@@ -1,0 +1,310 @@
+"""Mistakes at the command line: one readable line, the right exit code, never a secret."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+import programs
+from netjumper import __version__
+from netjumper.cli import bridge, server
+
+MAINS = {"netjumper": server.main, "netjumper-bridge": bridge.main}
+COMMANDS = pytest.mark.parametrize("name", list(MAINS))
+
+
+def refused(capsys, name, *arguments, code=2):
+    """Run a command in this process; return the one line that it says."""
+    assert MAINS[name](arguments) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"{name}: ")
+    assert err.count("\n") == 1
+    assert "s3cret" not in err
+    return err.removeprefix(f"{name}: ").rstrip("\n")
+
+
+def executable(name):
+    return str(Path(sys.executable).parent / name)
+
+
+def run(name, *arguments, env=None):
+    """Run the real command to its end: exit code, output, lines of the log."""
+    done = programs.run([executable(name), *arguments], env)
+    return done.returncode, done.stdout.decode(), done.stderr.decode().splitlines()
+
+
+# The command line itself.
+
+
+@COMMANDS
+def test_there_is_no_flag_for_the_secret(name, capsys):
+    for arguments in (["--secret", "s3cret"], ["--secret=s3cret"]):
+        told = refused(capsys, name, *arguments)
+        assert "NETJUMPER_SECRET" in told
+        assert "--secret-file" in told
+
+
+@COMMANDS
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--nonsense=s3cret"], "unknown option '--nonsense'"),
+        (["-s3cret"], "unknown option '-s'"),
+        (["a", "s3cret", "c", "s3cret"], "there are too many arguments"),
+        (["--dial-timeout"], "argument --dial-timeout: expected one argument"),
+        (["--conf", "x"], "unknown option '--conf'"),
+        (["--nonsense\nx"], "unknown option '--nonsense\\nx'"),
+    ],
+)
+def test_an_argument_that_is_none_is_told_without_what_may_be_a_secret(
+    name, arguments, told, capsys
+):
+    assert refused(capsys, name, *arguments) == f"{told} (see {name} --help)"
+
+
+@COMMANDS
+def test_a_level_that_is_none_is_told_with_those_there_are(name, capsys):
+    told = refused(capsys, name, "--log-level", "loud")
+    assert told.startswith("argument --log-level: invalid choice: 'loud'")
+    assert "debug" in told
+
+
+def test_port_and_secret_in_the_wrong_order_do_not_show_the_secret(capsys):
+    told = refused(capsys, "netjumper", "s3cret", "9527")
+    assert told == "PORT: expected a number (see netjumper --help)"
+
+
+def test_a_port_that_is_too_large_is_told(capsys):
+    told = refused(capsys, "netjumper", "99999", "s3cret")
+    assert told.startswith("PORT: port '99999' is not a number from 1 to 65535")
+
+
+@pytest.mark.parametrize("arguments", [[], ["9527"], ["--listen", "127.0.0.1:0"]])
+def test_the_server_refuses_to_start_without_a_secret(arguments, capsys):
+    assert "netjumper keygen" in refused(capsys, "netjumper", *arguments)
+
+
+def test_the_server_refuses_an_empty_secret(capsys, monkeypatch, private):
+    told = "it is empty; `netjumper keygen` makes one"
+    assert refused(capsys, "netjumper", "9527", "") == f"SECRET: {told}"
+    monkeypatch.setenv("NETJUMPER_SECRET", "")
+    place = "environment variable NETJUMPER_SECRET"
+    assert refused(capsys, "netjumper", "9527") == f"{place}: {told}"
+    empty = private("empty", "\n")
+    assert "is empty" in refused(capsys, "netjumper", "--secret-file", str(empty))
+
+
+def test_a_secret_on_the_command_line_and_one_in_a_file_are_one_too_many(capsys):
+    told = refused(capsys, "netjumper", "9527", "s3cret", "--secret-file", "x")
+    assert told == "SECRET: secret_file is given in the same place; leave one of the two out"
+
+
+@COMMANDS
+def test_a_secret_file_that_others_can_read_is_refused(name, capsys, private):
+    path = private("secret", "s3cret", 0o644)
+    more = ["--jump", "h:1"] if name == "netjumper-bridge" else []
+    told = refused(capsys, name, *more, "--secret-file", str(path))
+    assert told.endswith(f"type: chmod 600 {path}")
+
+
+def test_a_secret_file_that_is_not_there_is_told(capsys):
+    told = refused(capsys, "netjumper", "--secret-file", "/nonexistent/secret")
+    assert told == "--secret-file: cannot read /nonexistent/secret: No such file or directory"
+
+
+def test_the_bridge_needs_a_jump_host(capsys, monkeypatch):
+    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
+    assert "--jump HOST:PORT" in refused(capsys, "netjumper-bridge")
+
+
+def test_the_bridge_takes_a_jump_host_or_an_embedded_server(capsys):
+    told = refused(capsys, "netjumper-bridge", "--embedded", "--jump", "h:1")
+    assert told == "--embedded: jump is given in the same place; leave one of the two out"
+
+
+def test_an_open_bridge_is_refused(capsys):
+    told = refused(capsys, "netjumper-bridge", "--embedded", "--socks", "0.0.0.0:0")
+    assert told.startswith("--socks: other machines can use 0.0.0.0:0; listen on 127.0.0.1, or")
+
+
+def test_a_file_of_users_with_a_mistake_is_told_by_its_line(capsys, private):
+    path = private("users", "me:s3cret\nyou s3cret\n")
+    told = refused(capsys, "netjumper-bridge", "--embedded", "--auth-file", str(path))
+    assert told == f"--auth-file: {path}, line 2: expected user:password"
+
+
+def test_a_malformed_password_is_not_shown(capsys):
+    told = refused(capsys, "netjumper-bridge", "--embedded", "--auth", "s3cret")
+    assert told == "--auth: expected user:password"
+
+
+@pytest.mark.parametrize("words", [["keygen", "s3cret"], ["keygen", "--check"]])
+def test_keygen_stands_alone(words, capsys):
+    assert refused(capsys, "netjumper", *words).startswith("keygen stands alone")
+
+
+@COMMANDS
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+def test_help_and_version_are_answered_on_standard_output(name, flag, capsys):
+    assert MAINS[name]([flag]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith(f"{name} {__version__}\n" if flag == "--version" else f"usage: {name} ")
+
+
+@COMMANDS
+def test_help_states_defaults_examples_and_where_settings_come_from(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    MAINS[name](["--help"])
+    text = capsys.readouterr().out
+    assert "(default: 5)" in text
+    assert "examples:\n" in text
+    assert "NETJUMPER_CONFIG" in text
+    model = server.ServerSettings if name == "netjumper" else bridge.BridgeSettings
+    for key in model.model_fields.keys() - {"secret"}:
+        assert f"--{key.replace('_', '-')}" in text
+
+
+# The real processes.
+
+
+@COMMANDS
+def test_a_real_command_that_is_refused_says_one_line_and_returns_2(name):
+    code, out, lines = run(name, "--dial-timeout", "soon", env={"NETJUMPER_SECRET": "s3cret"})
+    assert (code, out) == (2, "")
+    assert [line for line in lines if "--dial-timeout" in line] == [
+        f"{name}: --dial-timeout: expected a number of seconds greater than 0, not 'soon'"
+    ]
+
+
+@pytest.mark.parametrize("place", ["flag", "environment", "file"])
+def test_a_port_in_use_is_told_with_the_setting_and_returns_1(place, private):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        path = private("c.toml", f"[bridge]\nembedded = true\nhttp = ['{address}']\n")
+        arguments, env, where = {
+            "flag": (["--embedded", "--http", address], {}, "--http"),
+            "environment": (
+                ["--embedded"],
+                {"NETJUMPER_HTTP": address},
+                "environment variable NETJUMPER_HTTP",
+            ),
+            "file": (["--config", str(path)], {}, f"{path}: [bridge] http"),
+        }[place]
+        code, out, lines = run("netjumper-bridge", *arguments, env=env)
+    assert (code, out) == (1, "")
+    assert lines == [
+        (
+            f"netjumper-bridge: {where}: cannot listen on {address}: "
+            "another program listens there; stop it or choose another port"
+        )
+    ]
+
+
+def test_the_servers_port_in_use_is_told_too():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, _, lines = run("netjumper", "--listen", address, env={"NETJUMPER_SECRET": "s3cret"})
+    assert code == 1
+    assert len(lines) == 1
+    assert lines[0].startswith(f"netjumper: --listen: cannot listen on {address}: ")
+
+
+def test_an_address_that_this_machine_does_not_have_is_told():
+    code, _, lines = run("netjumper-bridge", "--embedded", "--socks", "unix:/nonexistent/x/y")
+    assert code == 1
+    assert lines == [
+        (
+            "netjumper-bridge: --socks: cannot listen on unix:/nonexistent/x/y: "
+            "No such file or directory"
+        )
+    ]
+
+
+def test_check_finds_valid_settings_valid_and_does_not_listen(private):
+    secret = private("secret", "s3cret\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("netjumper", "--listen", address, "--secret-file", str(secret), "--check")
+    assert done == (0, "settings are valid\n", [])
+    jump = ["--jump", "home.example.net:1", "--secret-file", str(secret)]
+    assert run("netjumper-bridge", *jump, "--check") == (0, "settings are valid\n", [])
+
+
+@pytest.mark.parametrize("flag", ["--secret-file", "--auth-file", "--config"])
+def test_check_reads_the_files_that_are_named(flag, private):
+    secret = private("secret", "s3cret\n")
+    arguments = ["--jump", "h:1", "--secret-file", str(secret), "--check", flag, "/nonexistent/x"]
+    code, out, lines = run("netjumper-bridge", *arguments)
+    assert (code, out) == (2, "")
+    assert len(lines) == 1
+    assert lines[0].startswith(f"netjumper-bridge: {flag}: ")
+
+
+def test_check_tells_of_a_variable_that_is_no_setting():
+    env = {"NETJUMPER_DAIL_TIMEOUT": "1"}
+    code, out, lines = run("netjumper-bridge", "--embedded", "--check", env=env)
+    assert (code, out) == (0, "settings are valid\n")
+    assert len(lines) == 1
+    assert "WARNING environment variable NETJUMPER_DAIL_TIMEOUT is no setting" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "better"),
+    [
+        ("netjumper", ["9527", "s3cret"], "NETJUMPER_SECRET or --secret-file"),
+        (
+            "netjumper-bridge",
+            ["--embedded", "--auth", "me:s3cret"],
+            "NETJUMPER_AUTH or --auth-file",
+        ),
+    ],
+)
+def test_a_secret_on_the_command_line_is_warned_about(name, arguments, better):
+    code, _, (line,) = run(name, *arguments, "--check")
+    assert code == 0
+    assert "which every user of this machine can read" in line
+    assert better in line
+    assert "s3cret" not in line
+
+
+def test_keygen_prints_a_fresh_secret_of_256_bits_and_nothing_else():
+    made = [run("netjumper", "keygen") for _ in range(2)]
+    for code, out, lines in made:
+        assert (code, lines) == (0, [])
+        assert len(out.strip()) == 43  # base64 of 32 bytes, without padding
+        assert out.strip().replace("-", "a").replace("_", "a").isalnum()
+    assert made[0] != made[1]
+
+
+def test_a_made_secret_is_taken(private):
+    _, secret, _ = run("netjumper", "keygen")
+    path = private("secret", secret)
+    assert run("netjumper", "--secret-file", str(path), "--check")[0] == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
+def test_a_secret_that_could_not_be_written_is_a_failure():
+    command = f"exec {executable('netjumper')} keygen >/dev/full"
+    done = programs.run(["sh", "-c", command])
+    assert done.returncode == 1
+    assert b"No space left on device" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_make_no_traceback(closed):
+    command = f"{executable('netjumper')} keygen {closed}; echo $?"
+    done = programs.run(["sh", "-c", f"({command}) 2>&1"])
+    *said, code = done.stdout.decode().splitlines()
+    assert code == "0"
+    assert len(said) == (0 if ">&-" in closed.split() else 1)
+
+
+def test_a_reader_that_went_away_makes_no_traceback():
+    pipeline = f"{executable('netjumper')} --help | true"
+    done = programs.run(["sh", "-c", pipeline])
+    assert done.stderr == b""

@@ -1,0 +1,85 @@
+"""The process: its loop, its limits, and its streams."""
+
+import asyncio
+import io
+import resource
+import sys
+
+import pytest
+
+from netjumper.cli import process
+from netjumper.errors import NetjumperError
+from netjumper.settings import SettingsError
+
+
+def raising(error):
+    def command():
+        raise error
+
+    return command
+
+
+def test_uvloop_runs_where_it_is_installed():
+    uvloop = pytest.importorskip("uvloop")
+    assert process.loop_factory() is uvloop.new_event_loop
+
+
+def test_the_selector_loop_runs_where_uvloop_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert process.loop_factory() is asyncio.SelectorEventLoop
+
+
+def test_the_limit_of_descriptors_becomes_what_the_system_allows():
+    soft, hard = before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 200), hard))
+        process.raise_descriptor_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_platform_without_limits_is_left_alone(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    process.raise_descriptor_limit()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (SettingsError("one", "two"), 2, "name: one\nname: two\n"),
+        (NetjumperError("no\nway"), 1, "name: no\\nway\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (SystemExit(0), 0, ""),
+        (SystemExit(), 0, ""),
+    ],
+)
+def test_what_goes_wrong_is_a_line_and_an_exit_code(error, code, told, capsys):
+    assert process.run("name", raising(error)) == code
+    assert capsys.readouterr().err == told
+
+
+def test_a_bug_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        process.run("name", raising(ZeroDivisionError()))
+
+
+def test_output_that_could_not_be_written_is_a_failure(monkeypatch, capsys):
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(28, "No space left on device")
+
+        def fileno(self):
+            return devnull.fileno()
+
+    with open("/dev/null", "w") as devnull:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdout", Full())
+        assert process.run("name", lambda: process.say("text")) == 1
+        monkeypatch.undo()
+    told = capsys.readouterr().err
+    assert told == "name: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 tunnels"), (1, "1 tunnel"), (2, "2 tunnels")])
+def test_things_are_counted_in_english(number, text):
+    assert process.counted(number, "tunnel") == text

@@ -1,0 +1,299 @@
+"""The running commands: a real fetch, what they say at the start, and how they end."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import programs
+from programs import PATIENCE, running, web_server
+
+EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
+SECRET = {"NETJUMPER_SECRET": "s3cret"}
+
+
+def fetch(*arguments):
+    return programs.run(["curl", "-sS", "--fail", *arguments])
+
+
+def hostport(text):
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+class Target:
+    """A server that a tunnel leads to, held by the test's hand."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self.listener.getsockname()
+        self.listener.settimeout(PATIENCE)
+
+    def accept(self):
+        connection, _ = self.listener.accept()
+        connection.settimeout(PATIENCE)
+        return connection
+
+
+@pytest.fixture
+def target():
+    made = Target()
+    with made.listener:
+        yield made
+
+
+@contextlib.contextmanager
+def tunnel(proxy, target):
+    """Open a tunnel by SOCKS4; give both of its ends once bytes have gone through."""
+    host, port = target.address
+    with socket.create_connection(hostport(proxy), PATIENCE) as client:
+        client.sendall(b"\4\1" + port.to_bytes(2) + socket.inet_aton(host) + b"\0")
+        with target.accept() as far:
+            assert client.recv(8)[:2] == b"\0\x5a"
+            client.sendall(b"ping")
+            assert far.recv(4) == b"ping"
+            yield client, far
+
+
+def test_curl_fetches_through_an_embedded_bridge_on_a_port_of_the_systems_choice():
+    with web_server() as port, running(*EMBEDDED) as bridge:
+        proxy = bridge.address("SOCKS")
+        done = fetch("--socks5-hostname", proxy, f"http://127.0.0.1:{port}/page")
+        bridge.wait_for(rf"INFO 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:{port}: up \d+ down \d+ bytes")
+        assert bridge.stop() == 0
+    assert done.stderr == b""
+    assert b"you asked for /page" in done.stdout
+    assert sum("-> " in line for line in bridge.lines) == 1
+
+
+def test_curl_fetches_through_two_processes_on_unix_and_tcp_sockets(tmp_path, private):
+    secret = private("secret", "s3cret\n")
+    users = private("users", "alice:wonder\n")
+    with (
+        web_server() as port,
+        running("netjumper", "--listen", "127.0.0.1:0", "--secret-file", str(secret)) as server,
+        running(
+            "netjumper-bridge",
+            "--jump", server.address("netjumper"),
+            "--secret-file", str(secret),
+            "--mixed", "127.0.0.1:0",
+            "--http", f"unix:{tmp_path}/http",
+            "--auth-file", str(users),
+        ) as bridge,
+    ):  # fmt: skip
+        bridge.wait_for(f"listening for HTTP on unix:{tmp_path}/http")
+        bridge.wait_for(f"through jump host {server.address('netjumper')}")
+        proxy = bridge.address("SOCKS and HTTP")
+        url = f"http://127.0.0.1:{port}/"
+        right = fetch("--socks5-hostname", proxy, "--proxy-user", "alice:wonder", url)
+        wrong = fetch("--socks5-hostname", proxy, "--proxy-user", "alice:land", url)
+        assert (bridge.stop(), server.stop()) == (0, 0)
+    assert b"you asked for /" in right.stdout
+    assert wrong.returncode != 0
+    assert not [line for line in server.lines + bridge.lines if "wonder" in line or "s3c" in line]
+
+
+def test_the_originals_way_of_starting_the_server_works():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with running("netjumper", str(port), "superBigSecret") as server:
+        assert hostport(server.address("netjumper"))[1] == port
+        server.wait_for("WARNING the secret stands on the command line")
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+            assert client.recv(1) == b"\x20"  # the challenge's length
+        assert server.stop() == 0
+    assert not [line for line in server.lines if "superBigSecret" in line]
+
+
+def test_json_lines_are_json_from_the_first_to_the_last():
+    with web_server() as port, running(*EMBEDDED, "--log-format", "json") as bridge:
+        proxy = bridge.address(r"SOCKS")[:-2]  # the rest of the JSON
+        fetch("--socks5-hostname", proxy.split('"')[0], f"http://127.0.0.1:{port}/")
+        bridge.wait_for('"bytes_down"')
+        bridge.stop()
+    entries = [json.loads(line) for line in bridge.lines]
+    (end,) = [entry for entry in entries if entry["logger"] == "netjumper.tunnel"]
+    assert end["target"] == f"127.0.0.1:{port}"
+    assert end["bytes_down"] > 0
+    assert end["failed"] is False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_lets_a_tunnel_end_and_no_new_one_begin(number, target):
+    with running(*EMBEDDED) as bridge, tunnel(bridge.address("SOCKS"), target) as (client, far):
+        bridge.process.send_signal(number)
+        bridge.wait_for(r"stopping: waiting up to 10 s for 1 tunnel; a second signal ends at once")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(hostport(bridge.address("SOCKS")), PATIENCE)
+        client.sendall(b"still")
+        client.shutdown(socket.SHUT_WR)
+        assert far.recv(5) == b"still"
+        assert far.recv(1) == b""
+        far.sendall(b"here")
+        far.close()
+        assert client.recv(4) == b"here"
+        assert client.recv(1) == b""
+        assert bridge.process.wait(PATIENCE) == 0
+    assert bridge.lines[-1].endswith(", closed")
+
+
+def test_a_second_signal_ends_at_once_and_resets_what_is_open(target):
+    command = [*EMBEDDED, "--grace-period", "3600"]
+    with running(*command) as bridge, tunnel(bridge.address("SOCKS"), target) as (client, far):
+        bridge.process.terminate()
+        bridge.wait_for("stopping: waiting up to 3600 s for 1 tunnel")
+        bridge.process.terminate()
+        assert bridge.process.wait(PATIENCE) == 0
+        for end in (client, far):
+            with pytest.raises(ConnectionResetError):
+                end.recv(1)
+        bridge.wait_for("WARNING cut off 1 tunnel")
+
+
+def test_the_grace_period_is_the_longest_that_tunnels_are_waited_for(target):
+    command = [*EMBEDDED, "--grace-period", "0.2"]
+    with running(*command) as bridge, tunnel(bridge.address("SOCKS"), target):
+        bridge.process.terminate()
+        bridge.wait_for("stopping: waiting up to 0.2 s for 1 tunnel")
+        assert bridge.process.wait(PATIENCE) == 0
+        bridge.wait_for("WARNING cut off 1 tunnel")
+
+
+def test_without_a_grace_period_tunnels_are_cut_off(target):
+    command = [*EMBEDDED, "--grace-period", "0"]
+    with running(*command) as bridge, tunnel(bridge.address("SOCKS"), target):
+        assert bridge.stop() == 0
+    assert any(line.endswith("stopping: 1 tunnel open") for line in bridge.lines)
+
+
+def test_without_tunnels_there_is_nothing_to_wait_for():
+    with running("netjumper", "--listen", "127.0.0.1:0", env=SECRET) as server:
+        host = hostport(server.address("netjumper"))
+        # Connected and silent: it has asked for nothing, so it is not waited for.
+        with socket.create_connection(host, PATIENCE) as client:
+            assert client.recv(33)
+            assert server.stop() == 0
+    assert any("stopping: 0 tunnels open" in line for line in server.lines)
+
+
+def test_a_log_whose_reader_went_away_stops_nothing():
+    command = Path(sys.executable).parent / "netjumper-bridge"
+    with web_server() as port:
+        bridge = subprocess.Popen(
+            [str(command), *EMBEDDED[1:]],
+            stderr=subprocess.PIPE,
+            env=programs.clean_environment(),
+            text=True,
+        )
+        assert bridge.stderr is not None
+        with bridge:
+            proxy = re.search(r"SOCKS on (\S+)", bridge.stderr.readline())[1]
+            bridge.stderr.close()
+            for _ in range(3):
+                done = fetch("--socks5-hostname", proxy, f"http://127.0.0.1:{port}/")
+                assert done.returncode == 0
+            bridge.terminate()
+            assert bridge.wait(PATIENCE) == 0
+
+
+class OnTerminal:
+    """A command whose standard error is a terminal."""
+
+    def __init__(self, *command):
+        self.text = ""
+        self.master, slave = pty.openpty()
+        env = {**programs.clean_environment(), "TERM": "xterm-256color", "COLUMNS": "100"}
+        env.pop("NO_COLOR", None)
+        executable = str(Path(sys.executable).parent / command[0])
+        self.process = subprocess.Popen(
+            [executable, *command[1:]], stdin=slave, stdout=slave, stderr=slave, env=env
+        )
+        os.close(slave)
+
+    def wait_for(self, pattern):
+        while not (match := re.search(pattern, self.text)):
+            data = os.read(self.master, 65536)
+            assert data, self.text
+            self.text += re.sub(r"\x1b\[[0-9;]*m", "", data.decode())
+        return match
+
+    def rest(self):
+        """Return all that was said by a command that has ended."""
+        with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
+            while data := os.read(self.master, 65536):
+                self.text += data.decode()
+        return self.text
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+@contextlib.contextmanager
+def on_terminal(*command):
+    program = OnTerminal(*command)
+    try:
+        yield program
+    finally:
+        program.close()
+
+
+def test_on_a_terminal_the_bridge_shows_a_panel_with_lines_that_work():
+    command = [*EMBEDDED, "--http", "127.0.0.1:0"]
+    with web_server() as port, on_terminal(*command) as bridge:
+        http = bridge.wait_for(r"export HTTPS_PROXY=(http://127\.0\.0\.1:\d+)")[1]
+        curl = re.search(r"(curl --socks5-hostname \S+) https://example.org/", bridge.text)[1]
+        assert "╭─ netjumper-bridge " in bridge.text
+        assert re.search(r"│ SOCKS +127\.0\.0\.1:\d+ +│", bridge.text)
+        assert re.search(r"│ through a jump server in this process", bridge.text)
+        page = f"http://127.0.0.1:{port}/page"
+        for line in ([*curl.split(), "-sS", page], ["curl", "-sS", "-p", "-x", http, page]):
+            assert b"you asked for /page" in programs.run(line).stdout
+        end = rf"-> 127\.0\.0\.1:{port}  up \d+ B  down \d+ B  \d\.\d\d s  closed"
+        bridge.wait_for(rf"(?s){end}.*{end}")
+        bridge.process.send_signal(signal.SIGINT)
+        bridge.wait_for("stopping: 0 tunnels open")
+        assert bridge.process.wait(PATIENCE) == 0
+
+
+def test_on_a_terminal_the_server_shows_the_line_to_type_elsewhere(monkeypatch):
+    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
+    secret = ["netjumper", "--listen", "127.0.0.1:0", "0", "s3cret"]
+    with on_terminal(*secret) as server:
+        server.wait_for(r"netjumper-bridge --jump 127\.0\.0\.1:\d+ --secret-file FILE")
+        server.wait_for(r"netjumper-bridge --jump ADDRESS-OF-THIS-MACHINE:\d+ --secret-file FILE")
+        assert re.search(r"│ netjumper +127\.0\.0\.1:\d+ +│", server.text)
+        assert "s3cret" not in server.text
+
+
+def test_on_a_terminal_the_panel_is_left_out_where_only_warnings_are_wanted():
+    with on_terminal(*EMBEDDED, "--auth", "me:s3cret", "--log-level", "warning") as bridge:
+        bridge.wait_for("warning the password stands on the command line")
+        # It hears the signal from here on, and ends when it has listened.
+        bridge.process.terminate()
+        assert bridge.process.wait(PATIENCE) == 0
+        assert "╭" not in bridge.rest()
+
+
+def test_a_terminal_that_went_away_stops_nothing():
+    with web_server() as port:
+        bridge = OnTerminal(*EMBEDDED)
+        try:
+            curl = bridge.wait_for(r"(curl --socks5-hostname \S+) https://example.org/")[1]
+            os.close(bridge.master)
+            done = programs.run([*curl.split(), "-sS", f"http://127.0.0.1:{port}/"])
+            assert done.returncode == 0
+            bridge.process.terminate()
+            assert bridge.process.wait(PATIENCE) == 0
+        finally:
+            bridge.process.kill()
+            bridge.process.wait()

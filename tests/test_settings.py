@@ -1,0 +1,199 @@
+"""The settings' keys, defaults and rules, and the example file that shows them."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from netjumper.address import Address
+from netjumper.net.listener import ListenAddress
+from netjumper.settings import BridgeSettings, ServerSettings
+
+EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
+NEEDED = {
+    ServerSettings: {"secret": "s3cret-value"},
+    BridgeSettings: {"secret": "s3cret-value", "jump": "home.example.net:9527"},
+}
+MODELS = pytest.mark.parametrize("model", [ServerSettings, BridgeSettings])
+
+
+def problem(model, **values):
+    """Return the one rule that the values break."""
+    with pytest.raises(ValidationError) as caught:
+        model(**{**NEEDED[model], **values})
+    (error,) = caught.value.errors()
+    return error.get("ctx", {}).get("key"), error["msg"]
+
+
+@MODELS
+def test_the_example_file_states_every_default(model):
+    stated = tomllib.loads(EXAMPLE.read_text())[model.table]
+    default = model(**NEEDED[model])
+    assert stated
+    for key, value in model(**stated, **NEEDED[model]):
+        if key in stated:
+            assert value == getattr(default, key), key
+
+
+@MODELS
+def test_the_example_file_names_every_key_once(model):
+    table = re.split(r"^\[(\w+)\]$", EXAMPLE.read_text(), flags=re.MULTILINE)
+    text = dict(zip(table[1::2], table[2::2], strict=True))[model.table]
+    named = re.findall(r"^(?:# )?(\w+) = ", text, re.MULTILINE)
+    assert sorted(named) == sorted(model.model_fields)
+
+
+@MODELS
+def test_the_example_file_has_a_sentence_above_every_paragraph_of_keys(model):
+    text = EXAMPLE.read_text().partition(f"[{model.table}]\n")[2].partition("\n[")[0]
+    for paragraph in text.strip().split("\n\n"):
+        assert re.match(r"# [A-Z].*\.", paragraph, re.DOTALL), paragraph
+
+
+@MODELS
+def test_keys_without_a_default_are_commented_out_in_the_example_file(model):
+    stated = tomllib.loads(EXAMPLE.read_text())[model.table]
+    absent = {key for key in model.model_fields if key not in stated}
+    assert absent == {key for key, field in model.model_fields.items() if field.default is None}
+
+
+@MODELS
+def test_a_secret_is_in_no_text_of_the_settings(model):
+    values = dict(NEEDED[model])
+    if model is BridgeSettings:
+        values["auth"] = "alice:s3cret-value"
+    settings = model(**values)
+    assert "s3cret-value" not in f"{settings!r} {settings}"
+
+
+@MODELS
+def test_a_rejected_value_is_not_in_the_error_text(model):
+    with pytest.raises(ValidationError) as caught:
+        model(**{**NEEDED[model], "secret": ["s3cret-value"]})
+    assert "s3cret-value" not in str(caught.value)
+
+
+@MODELS
+def test_settings_cannot_be_changed(model):
+    settings = model(**NEEDED[model])
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.idle_timeout = 1.0
+
+
+@MODELS
+def test_the_environment_is_not_read_behind_ones_back(model, monkeypatch):
+    monkeypatch.setenv("NETJUMPER_IDLE_TIMEOUT", "77")
+    assert model(**NEEDED[model]).idle_timeout == 0
+
+
+@pytest.mark.parametrize("key", ["handshake_timeout", "dial_timeout", "jump_timeout"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), True, "5"])
+def test_a_timeout_is_a_positive_finite_number(key, value):
+    with pytest.raises(ValidationError):
+        BridgeSettings(**NEEDED[BridgeSettings], **{key: value})
+
+
+@pytest.mark.parametrize("key", ["idle_timeout", "grace_period"])
+def test_the_idle_timeout_and_the_grace_period_may_be_zero_and_not_less(key):
+    assert getattr(ServerSettings(secret="s", **{key: 0}), key) == 0
+    for value in (-0.5, float("nan"), float("inf")):
+        with pytest.raises(ValidationError):
+            ServerSettings(secret="s", **{key: value})
+
+
+def test_the_server_listens_on_all_addresses_by_default():
+    assert ServerSettings(secret="s").listen == (ListenAddress.parse(":9527"),)
+
+
+def test_the_bridge_listens_for_socks_and_http_on_loopback_by_default():
+    settings = BridgeSettings(**NEEDED[BridgeSettings])
+    assert settings.jump == Address("home.example.net", 9527)
+    assert settings.doors == {
+        "socks": (ListenAddress("127.0.0.1", 1080),),
+        "http": (ListenAddress("127.0.0.1", 8118),),
+        "mixed": (),
+    }
+
+
+@pytest.mark.parametrize("key", ["socks", "http", "mixed"])
+def test_one_listener_given_leaves_the_others_empty(key):
+    settings = BridgeSettings(**NEEDED[BridgeSettings], **{key: ["127.0.0.1:5000"]})
+    given = {name: addresses for name, addresses in settings.doors.items() if addresses}
+    assert given == {key: (ListenAddress("127.0.0.1", 5000),)}
+
+
+def test_a_home_directory_that_is_not_known_is_told():
+    with pytest.raises(ValidationError, match="whose home directory '~nobody-of-that-name/x'"):
+        ServerSettings(secret_file="~nobody-of-that-name/x")
+
+
+def test_a_jump_host_needs_a_port():
+    with pytest.raises(ValidationError, match="has no port"):
+        BridgeSettings(secret="s", jump="home.example.net")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:1080", ":1080", "192.0.2.7:1080", "host.example:1"])
+@pytest.mark.parametrize("key", ["socks", "http", "mixed"])
+def test_a_bridge_that_other_machines_can_use_needs_a_password(key, address):
+    at, told = problem(BridgeSettings, **{key: [address]})
+    assert at == key
+    assert "--auth-file" in told
+    assert "127.0.0.1" in told
+    BridgeSettings(**NEEDED[BridgeSettings], **{key: [address]}, auth="user:password")
+    BridgeSettings(**NEEDED[BridgeSettings], **{key: [address]}, auth_file="users")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/run/x"])
+def test_a_bridge_for_this_machine_needs_no_password(address):
+    assert BridgeSettings(**NEEDED[BridgeSettings], socks=[address]).auth is None
+
+
+@pytest.mark.parametrize("auth", ["", "user", "user:", ":password"])
+def test_auth_has_a_user_and_a_password(auth):
+    assert problem(BridgeSettings, auth=auth) == ("auth", "expected user:password")
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "key"),
+    [
+        (ServerSettings, {"secret_file": "x"}, "secret"),
+        (BridgeSettings, {"secret_file": "x"}, "secret"),
+        (BridgeSettings, {"auth": "user:password", "auth_file": "x"}, "auth"),
+        (BridgeSettings, {"embedded": True}, "embedded"),
+    ],
+)
+def test_of_two_ways_to_say_a_thing_one_is_to_be_left_out(model, values, key):
+    at, told = problem(model, **values)
+    assert at == key
+    assert "leave" in told
+
+
+@MODELS
+@pytest.mark.parametrize("secret", ["", " ", "\n"])
+def test_an_empty_secret_is_none(model, secret):
+    at, told = problem(model, secret=secret)
+    assert at == "secret"
+    assert "netjumper keygen" in told
+
+
+@MODELS
+def test_without_a_secret_one_is_told_how_to_make_one(model):
+    with pytest.raises(ValidationError, match="netjumper keygen"):
+        model(**{key: value for key, value in NEEDED[model].items() if key != "secret"})
+
+
+def test_an_embedded_bridge_needs_neither_secret_nor_jump_host():
+    assert BridgeSettings(embedded=True).embedded
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "key"),
+    [
+        (ServerSettings, {"listen": []}, "listen"),
+        (BridgeSettings, {"socks": [], "http": [], "mixed": []}, "socks"),
+    ],
+)
+def test_there_must_be_something_to_listen_on(model, values, key):
+    assert problem(model, **values)[0] == key
