@@ -28,7 +28,7 @@ class EndOfStream(ProtocolError):
 class Handshake(Generic[ResultT_co]):
     """The driver of one handshake's generator; subclasses write `_steps`."""
 
-    __slots__ = ("_eof", "_incoming", "_outgoing", "_resume", "result", "wanted")
+    __slots__ = ("_eof", "_incoming", "_outgoing", "_resume", "begun", "result", "wanted")
 
     def __init__(self) -> None:
         self._incoming = bytearray()
@@ -36,6 +36,8 @@ class Handshake(Generic[ResultT_co]):
         self._eof = False
         self.result: ResultT_co | None = None
         """What the handshake came to; None as long as it is under way."""
+        self.begun = False
+        """The peer has sent something."""
         self.wanted = 0
         """How many bytes can be read now without reading past the handshake."""
         self._resume = self._steps()
@@ -52,6 +54,7 @@ class Handshake(Generic[ResultT_co]):
                 `data_to_send`; the handshake must not be fed again.
         """
         if data:
+            self.begun = True
             self._incoming += data
         else:
             self._eof = True

@@ -77,7 +77,7 @@ class Jumper:
         limit = self.connect_timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
         try:
-            sock = self._dial(limit)
+            sock = self._dial(deadline)
             try:
                 self._shake_hands(sock, address, deadline)
                 sock.settimeout(socket.getdefaulttimeout() if timeout is None else timeout)
@@ -143,15 +143,21 @@ class Jumper:
             sock.close()
             raise
 
-    def _dial(self, timeout: float) -> socket.socket:
+    def _dial(self, deadline: float) -> socket.socket:
+        """Connect to the jump host; its addresses share what is left of the time."""
+        host, port = self.address.host, self.address.port
+        cause: OSError = socket.gaierror(socket.EAI_NONAME, "no address was found")
         try:
-            return socket.create_connection((self.address.host, self.address.port), timeout)
-        except socket.gaierror as error:
-            reason = outcome.from_gaierror(error, self.address.host).reason
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            for number, (*_, sockaddr) in enumerate(found):
+                share = _left(deadline) / (len(found) - number)
+                try:
+                    return socket.create_connection((str(sockaddr[0]), port), share)
+                except OSError as error:
+                    cause = error
         except OSError as error:
-            cause = outcome.from_oserror(error, str(self.address))
-            reason = "i/o timeout" if isinstance(error, TimeoutError) else cause.reason
-        raise JumpHostUnreachable(reason)
+            cause = error
+        raise JumpHostUnreachable(_reason(cause, self.address)) from cause
 
     def _shake_hands(self, sock: socket.socket, target: Address, deadline: float) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -160,7 +166,7 @@ class Jumper:
         try:
             while handshake.result is None:
                 # One operation may never wait for longer than is left of the whole.
-                sock.settimeout(max(deadline - time.monotonic(), 1e-3))
+                sock.settimeout(_left(deadline))
                 handshake.receive_data(sock.recv(handshake.wanted))
                 if answer := handshake.data_to_send():
                     sock.sendall(answer)
@@ -187,17 +193,43 @@ class Jumper:
         loop = asyncio.get_running_loop()
         limit = self.connect_timeout if timeout is None else timeout
         stands: asyncio.Future[Endpoint] = loop.create_future()
+
+        # A caller that gives up and a tunnel that stands may come in the same turn of the loop.
+        def opened(endpoint: Endpoint) -> None:
+            if stands.done():
+                endpoint.close()
+            else:
+                stands.set_result(endpoint)
+
+        def failed(error: NetjumperError) -> None:
+            if not stands.done():
+                stands.set_exception(error)
+
         host = JumpHost(
             loop, self.address, self._secret, Dialer(loop, timeout=limit), timeout=limit
         )
-        connection = host.connect(address, stands.set_result, stands.set_exception)
+        connection = host.connect(address, opened, failed)
+        timer = loop.call_later(limit, connection.expire)
         try:
-            async with asyncio.timeout(limit):
-                endpoint = await stands
-        except TimeoutError as error:
-            if isinstance(error, NetjumperError):
-                raise
-            raise JumpHostTimeout("it did not answer in time").at(self.address) from error
+            endpoint = await stands
+        except asyncio.CancelledError:
+            if stands.done() and not stands.cancelled() and stands.exception() is None:
+                stands.result().close()
+            raise
         finally:
+            timer.cancel()
             connection.cancel()
         return endpoint.detach(), server_hostname or (address.host if ssl else None)
+
+
+def _left(deadline: float) -> float:
+    """Return the seconds until then, a little where it is over: 0 would mean not to block."""
+    return max(deadline - time.monotonic(), 1e-3)
+
+
+def _reason(error: OSError, address: Address) -> str:
+    if isinstance(error, TimeoutError):
+        return "i/o timeout"
+    if isinstance(error, socket.gaierror):
+        return outcome.from_gaierror(error, address.host).reason
+    return outcome.from_oserror(error, str(address)).reason

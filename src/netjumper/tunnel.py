@@ -7,20 +7,21 @@ The same for the jump server (netjumper handshake, then a dial) and the bridge (
 then a jump host): which handshake it is, and what leads to the target, come from outside.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from netjumper.address import Address
 from netjumper.errors import HandshakeTimeout, NetjumperError
 from netjumper.handshake import ListeningHandshake
-from netjumper.net.dial import Opening
+from netjumper.net.deadlines import Deadlines
+from netjumper.net.dial import Connector, Opening
 from netjumper.net.endpoint import Endpoint
+from netjumper.net.idle import IdleWatch
+from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Ending, Relay
-
-if TYPE_CHECKING:
-    from netjumper.tunnels import Tunnels
 
 READ_SIZE = 64 * 1024
 EARLY_LIMIT = 64 * 1024
@@ -65,6 +66,21 @@ class TunnelEnd:
         )
 
 
+class Shared(Protocol):
+    """What the tunnels of one loop share, as each of them sees it."""
+
+    loop: asyncio.AbstractEventLoop
+    connector: Connector
+    memory: RelayMemory
+    handshaking: Deadlines["Tunnel"]
+    lingering: Deadlines["Tunnel"]
+    idle: IdleWatch | None
+    log: logging.Logger
+
+    def forget(self, tunnel: "Tunnel") -> None:
+        """A tunnel is over."""
+
+
 class Tunnel:
     """One accepted connection and what becomes of it."""
 
@@ -77,14 +93,14 @@ class Tunnel:
         "_peer",
         "_relay",
         "_request",
+        "_shared",
         "_started",
-        "_tunnels",
     )
 
     def __init__(
-        self, tunnels: "Tunnels", client: Endpoint, peer: str, choose: ChooseHandshake
+        self, shared: Shared, client: Endpoint, peer: str, choose: ChooseHandshake
     ) -> None:
-        self._tunnels = tunnels
+        self._shared = shared
         self._client = client
         self._peer = peer
         self._choose = choose
@@ -93,16 +109,20 @@ class Tunnel:
         self._opening: Opening | None = None
         self._relay: Relay | None = None
         self._client_ended = False
-        self._started = tunnels.loop.time()
+        self._started = shared.loop.time()
 
     @property
     def requested(self) -> bool:
         """Whether the client has said what it wants, and waits for it or has it."""
         return self._relay is not None or self._opening is not None
 
+    @property
+    def _begun(self) -> bool:
+        return self._handshake is not None and self._handshake.begun
+
     def start(self, speaks_first: bool) -> None:
         """Begin the handshake."""
-        self._tunnels.handshaking.add(self)
+        self._shared.handshaking.add(self)
         self._client.start_reading(self._on_readable)
         if speaks_first:
             self._handshake = self._choose(b"")
@@ -116,7 +136,7 @@ class Tunnel:
         """Cut it off, whatever it is doing."""
         if self._relay is not None:
             self._relay.stop(Ending.SHUTDOWN)
-        elif self in self._tunnels.lingering:
+        elif self in self._shared.lingering:
             self.close()
         else:
             self._client.abort()
@@ -131,19 +151,20 @@ class Tunnel:
         try:
             data = self._client.recv(READ_SIZE)
         except OSError as error:
-            self._lost(error)
+            if self._begun:
+                self._lost(error)
+            else:
+                self._over_in_silence()
             return
         if data is None:
             return
         if not data:
-            self._client_ended = True
-            self._client.stop_reading()
-        handshake = self._handshake
-        if handshake is None:
-            if not data:
+            if not self._begun:
                 self._over_in_silence()
                 return
-            handshake = self._handshake = self._choose(data)
+            self._client_ended = True
+            self._client.stop_reading()
+        handshake = self._handshake = self._handshake or self._choose(data)
         try:
             handshake.receive_data(data)
         except NetjumperError as error:
@@ -159,9 +180,9 @@ class Tunnel:
 
     def _open(self, request: Request) -> None:
         self._request = request
-        self._tunnels.handshaking.remove(self)
+        self._shared.handshaking.remove(self)
         try:
-            self._opening = self._tunnels.connector.connect(
+            self._opening = self._shared.connector.connect(
                 request.target, self._opened, self._open_failed
             )
         except NetjumperError as error:  # a target that the connector cannot even ask for
@@ -172,9 +193,9 @@ class Tunnel:
         self._opening = None
         assert handshake is not None  # noqa: S101 - only an opening tunnel gets here
         handshake.accept()
-        relay = self._relay = Relay(self._tunnels.memory, self._client, target, self._relayed)
-        if self._tunnels.idle is not None:
-            self._tunnels.idle.add(relay)
+        relay = self._relay = Relay(self._shared.memory, self._client, target, self._relayed)
+        if self._shared.idle is not None:
+            self._shared.idle.add(relay)
         relay.start(
             up=handshake.trailing_data(),
             down=handshake.data_to_send(),
@@ -193,7 +214,7 @@ class Tunnel:
         if not self._flush(handshake):
             return
         self._log_end(_told(error), failed=True)
-        self._tunnels.handshaking.remove(self)
+        self._shared.handshaking.remove(self)
         try:
             self._client.shutdown_write()
         except OSError:
@@ -202,7 +223,7 @@ class Tunnel:
         if self._client_ended:
             self.close()
             return
-        self._tunnels.lingering.add(self)
+        self._shared.lingering.add(self)
         self._client.start_reading(self._discard)
 
     def _discard(self) -> None:
@@ -238,7 +259,7 @@ class Tunnel:
 
     def _over_in_silence(self) -> None:
         """A port scan or a health check: connected, closed, nothing asked."""
-        self._tunnels.log.debug("%s connected and closed without a word", self._peer)
+        self._shared.log.debug("%s connected and closed without a word", self._peer)
         self.close()
 
     def _relayed(self, ending: Ending) -> None:
@@ -249,19 +270,19 @@ class Tunnel:
         self._forget()
 
     def _forget(self) -> None:
-        tunnels = self._tunnels
-        tunnels.handshaking.remove(self)
-        tunnels.lingering.remove(self)
+        shared = self._shared
+        shared.handshaking.remove(self)
+        shared.lingering.remove(self)
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
-        if self._relay is not None and tunnels.idle is not None:
-            tunnels.idle.remove(self._relay)
-        tunnels.forget(self)
+        if self._relay is not None and shared.idle is not None:
+            shared.idle.remove(self._relay)
+        shared.forget(self)
 
     def _log_end(self, ending: str, *, failed: bool) -> None:
         level = logging.WARNING if failed else logging.INFO
-        if not self._tunnels.log.isEnabledFor(level):
+        if not self._shared.log.isEnabledFor(level):
             return
         relay, request = self._relay, self._request
         end = TunnelEnd(
@@ -270,11 +291,11 @@ class Tunnel:
             target=str(request.target) if request else "",
             bytes_up=relay.bytes_up if relay else 0,
             bytes_down=relay.bytes_down if relay else 0,
-            seconds=self._tunnels.loop.time() - self._started,
+            seconds=self._shared.loop.time() - self._started,
             ending=ending,
             failed=failed,
         )
-        self._tunnels.log.log(level, end)
+        self._shared.log.log(level, end)
 
 
 def _told(error: NetjumperError) -> str:

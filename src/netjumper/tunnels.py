@@ -9,7 +9,7 @@ from netjumper.net.dial import Connector
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
 from netjumper.net.pipes import RelayMemory
-from netjumper.tunnel import TUNNEL_LOG, ChooseHandshake, Tunnel
+from netjumper.tunnel import TUNNEL_LOG, ChooseHandshake, Shared, Tunnel
 
 LINGER = 2.0
 """Seconds that a refused client has to take the reason before the connection is closed."""
@@ -25,7 +25,7 @@ class TunnelLimits:
     """Without a byte in either direction; None is for ever."""
 
 
-class Tunnels:
+class Tunnels(Shared):
     """All tunnels of one loop, and what they share.
 
     Args:
@@ -72,7 +72,7 @@ class Tunnels:
         self._alive.add(tunnel)
         tunnel.start(speaks_first)
 
-    def forget(self, tunnel: "Tunnel") -> None:
+    def forget(self, tunnel: Tunnel) -> None:
         """A tunnel is over."""
         self._alive.discard(tunnel)
         if not self._alive and self._emptied is not None and not self._emptied.done():

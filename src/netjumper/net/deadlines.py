@@ -27,8 +27,9 @@ class Deadlines(Generic[ItemT]):
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, item: ItemT) -> None:
-        """Start an item's wait."""
+        """Start an item's wait, anew when it is waiting already."""
         due = self._loop.time() + self._seconds
+        self._due.pop(item, None)  # it moves to the end: the order is what this all rests on
         self._due[item] = due
         if self._timer is None:
             self._timer = self._loop.call_at(due, self._expire)

@@ -111,8 +111,10 @@ class Dial:
 
     def expire(self) -> None:
         """The time is over."""
-        where = self._trying or f": lookup {self._target.host}"
-        self._fail(outcome.timed_out(where))
+        if self._trying:
+            self._fail(outcome.timed_out(self._trying))
+        else:
+            self._fail(outcome.lookup_timed_out(self._target.host))
 
     def _resolved(self, answer: Answer) -> None:
         if self not in self._dialer.deadlines:

@@ -22,7 +22,7 @@ if sys.platform != "win32":
     import termios
 
 RESET_PATIENCE = 10.0
-"""Seconds that queued data may take to be acknowledged before a reset cuts it off."""
+"""Seconds without any of the queued data being acknowledged, after which a reset cuts it off."""
 
 _LINGER_OFF = struct.pack("ii", 1, 0)
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
@@ -135,15 +135,15 @@ class Endpoint:
     def abort(self) -> None:
         """Reset the connection, once the peer has what was sent before.
 
-        A reset throws away what the kernel has still queued, so that is waited for, though
-        not for longer than `RESET_PATIENCE`: the peer may be gone.
+        A reset throws away what the kernel has still queued, so that is waited for, for as
+        long as the peer takes some of it every `RESET_PATIENCE` seconds: it may be gone.
         """
         self.stop_reading()
         self.stop_writing()
         # At once, so that a process that ends meanwhile resets too. A unix socket has no reset.
         with contextlib.suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
-        self._reset_when_delivered(0.005, self._loop.time() + RESET_PATIENCE)
+        self._reset_when_delivered(0.005, 0, self._loop.time() + RESET_PATIENCE)
 
     def detach(self) -> socket.socket:
         """Give the socket away, still non-blocking; the endpoint is then of no more use."""
@@ -151,10 +151,13 @@ class Endpoint:
         self.stop_writing()
         return self._sock
 
-    def _reset_when_delivered(self, pause: float, patience_ends: float) -> None:
-        if self._unacknowledged() and self._loop.time() < patience_ends:
+    def _reset_when_delivered(self, pause: float, before: int, patience_ends: float) -> None:
+        queued, now = self._unacknowledged(), self._loop.time()
+        if queued < before:
+            patience_ends = now + RESET_PATIENCE
+        if queued and now < patience_ends:
             self._loop.call_later(
-                pause, self._reset_when_delivered, min(2 * pause, 0.25), patience_ends
+                pause, self._reset_when_delivered, min(2 * pause, 0.25), queued, patience_ends
             )
         else:
             self._sock.close()
@@ -163,6 +166,7 @@ class Endpoint:
         if sys.platform == "win32":
             return 0
         try:
+            self._sock.getpeername()  # raises after a reset, which leaves the count as it was
             count = fcntl.ioctl(self.fd, termios.TIOCOUTQ, b"\0" * 4)
         except OSError:
             return 0

@@ -26,6 +26,7 @@ PAUSE = 1.0
 """Seconds without accepting after the system ran out of something."""
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_NOT_OURS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _TCP_REASONS = {
     errno.EADDRINUSE: "another program listens there; stop it or choose another port",
     errno.EADDRNOTAVAIL: "this machine does not have that address",
@@ -101,13 +102,18 @@ def open_listeners(address: ListenAddress, backlog: int = BACKLOG) -> list[socke
     except OSError as error:
         raise ListenError(f"cannot listen on {address}: {error.strerror}") from None
     socks: list[socket.socket] = []
-    try:
-        for family, sockaddr in dict.fromkeys((info[0], info[4]) for info in infos):
+    failures: list[ListenError] = []
+    for family, sockaddr in dict.fromkeys((info[0], info[4]) for info in infos):
+        try:
             socks.append(_listen_tcp(address, family, sockaddr, backlog))
-    except ListenError:
+        except ListenError as error:
+            failures.append(error)
+    # "localhost" is ::1 too, even where there is no IPv6: one of a name's addresses will do.
+    fatal = [error for error in failures if not socks or error.errno not in _NOT_OURS]
+    if fatal:
         for sock in socks:
             sock.close()
-        raise
+        raise fatal[0]
     return socks
 
 
@@ -169,7 +175,9 @@ def _remove_stale(path: str) -> None:
 def _cannot_listen(address: ListenAddress, error: OSError) -> ListenError:
     reasons = _UNIX_REASONS if address.path else _TCP_REASONS
     reason = reasons.get(error.errno or 0, error.strerror or str(error))
-    return ListenError(f"cannot listen on {address}: {reason}")
+    told = ListenError(f"cannot listen on {address}: {reason}")
+    told.errno = error.errno
+    return told
 
 
 Accepted = Callable[[Endpoint, str], None]

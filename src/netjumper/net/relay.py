@@ -2,9 +2,9 @@
 
 Small traffic is copied through one buffer that all relays of a loop share. When a read comes
 back full, the direction moves on to `splice` through a kernel pipe, and bytes no longer enter
-the interpreter; when reads come back small again it gives the pipe back. So an idle tunnel
-owns no buffer, no pipe and no timer, and a peer that does not read costs at most what one
-buffer or one pipe holds.
+the interpreter; when reads come back small again it returns to copying. A pipe is a direction's
+own only while bytes are in it. So an idle tunnel owns no buffer, no pipe and no timer, and a
+peer that does not read costs at most what one buffer or one pipe holds.
 
 Each direction ends on its own: an end of stream becomes a shutdown on the other side, after
 what was read before it; a reset becomes a reset.
@@ -37,6 +37,7 @@ class _Direction:
     """One way through a tunnel: what `source` sends goes to `sink`."""
 
     __slots__ = (
+        "_bulk",
         "_in_pipe",
         "_pending",
         "_pipe",
@@ -59,6 +60,8 @@ class _Direction:
         """The source is known to be lost: what it sent before is delivered, then a reset."""
         self._source_ended = False
         self._pending: bytes | None = None
+        self._bulk = False
+        """The last read was worth a pipe, so the next one splices."""
         self._pipe: Pipe | None = None
         self._in_pipe = 0
 
@@ -70,7 +73,6 @@ class _Direction:
         """Deliver what was read before the relay began, then read on."""
         self._source_ended = source_ended
         if first:
-            self.transferred = len(first)
             self._send(memoryview(first))
         if self.ended or self.blocked:
             return
@@ -80,8 +82,8 @@ class _Direction:
             self.source.start_reading(self.on_readable)
 
     def on_readable(self) -> None:
-        if self._pipe is not None:
-            self._splice_in(self._pipe)
+        if self._bulk:
+            self._splice_in()
             return
         relay = self._relay
         buffer = relay.memory.buffer
@@ -93,8 +95,7 @@ class _Direction:
         if count:
             self.transferred += count
             self._send(buffer[:count])
-            if count == BUFFER_SIZE and relay.splices and not self.blocked:
-                self._pipe = relay.memory.take_pipe()
+            self._bulk = count == BUFFER_SIZE and relay.splices
         elif count == 0:
             self._source_is_over()
 
@@ -123,7 +124,11 @@ class _Direction:
             self._pending = bytes(data[sent:])
             self._wait_for_room()
 
-    def _splice_in(self, pipe: Pipe) -> None:
+    def _splice_in(self) -> None:
+        pipe = self._pipe = self._relay.memory.take_pipe()
+        self._bulk = False
+        if pipe is None:
+            return  # called again at once, and copies
         try:
             count = splice(self.source.fd, pipe.write_fd, PIPE_SIZE)
         except _WOULD_BLOCK:
@@ -141,9 +146,8 @@ class _Direction:
             return
         self.transferred += count
         self._in_pipe = count
+        self._bulk = count >= SPLICE_BELOW
         self._splice_out(pipe)
-        if count < SPLICE_BELOW and not self._in_pipe:
-            self._give_pipe_back()
 
     def _splice_out(self, pipe: Pipe) -> None:
         while self._in_pipe:
@@ -156,6 +160,7 @@ class _Direction:
                 self._sink_is_lost()
                 return
             self._in_pipe -= sent
+        self._give_pipe_back()
 
     def _wait_for_room(self) -> None:
         self.source.stop_reading()
@@ -234,12 +239,12 @@ class Relay:
 
         Args:
             up: what the client sent ahead, for the target.
-            down: what the client is to get first.
+            down: what the client is to get first; it is not the target's, so it is not counted.
             client_ended: the client has already said that it sends no more.
         """
+        self._up.transferred = len(up)
         self._down.start(down, False)
-        if self._done is not None:
-            self._up.start(up, client_ended)
+        self._up.start(up, client_ended)
 
     @property
     def bytes_up(self) -> int:

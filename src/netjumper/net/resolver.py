@@ -50,8 +50,15 @@ class Resolver:
             busy = OSError(errno.EAGAIN, f"{MAX_LOOKUPS} name look-ups are under way")
             self._loop.call_soon(answer, busy)
             return
-        self._waiting[key] = [answer]
-        threading.Thread(target=self._look_up, args=key, name=f"lookup {host}", daemon=True).start()
+        thread = threading.Thread(
+            target=self._look_up, args=key, name=f"lookup {host}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system grants no more threads
+            self._loop.call_soon(answer, OSError(errno.EAGAIN, str(error)))
+            return
+        self._waiting[key] = [answer]  # read on the loop only, so not too late
 
     def _look_up(self, host: str, port: int) -> None:
         found: Answer
@@ -69,7 +76,7 @@ class Resolver:
 
     def _answered(self, key: tuple[str, int], found: Answer) -> None:
         for answer in self._waiting.pop(key):
-            answer(found)
+            self._loop.call_soon(answer, found)  # one that fails is not to stop the others
 
 
 def interleaved(found: Found) -> Found:

@@ -1,0 +1,359 @@
+"""Dialling by address and by name (RFC 8305), on loopback; names are looked up in a table."""
+
+import asyncio
+import errno
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from netjumper import outcome
+from netjumper.address import Address
+from netjumper.errors import (
+    HostUnreachable,
+    NameLookupFailed,
+    NameNotFound,
+    NetjumperError,
+    NetworkUnreachable,
+    TargetDenied,
+    TargetError,
+    TargetRefused,
+    TargetTimeout,
+)
+from netjumper.net import dial as dial_module
+from netjumper.net.dial import ATTEMPT_DELAY, Dialer, Permit, permit_all
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.resolver import Resolver
+from rogues import (
+    black_hole,
+    closed_port,
+    echo,
+    eventually,
+    no_descriptor_is_left,
+    serving,
+    unanswering,
+)
+
+LONG = 30.0
+"""A timeout that no test comes to."""
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+def answers(*addresses: Address) -> Callable[..., list[Any]]:
+    """Return a getaddrinfo that finds these, whatever is asked."""
+
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        return [
+            (
+                socket.AF_INET6 if ":" in address.host else socket.AF_INET,
+                socket.SOCK_STREAM,
+                socket.IPPROTO_TCP,
+                "",
+                (address.host, address.port),
+            )
+            for address in addresses
+        ]
+
+    return getaddrinfo
+
+
+def raises(error: Exception) -> Callable[..., list[Any]]:
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        raise error
+
+    return getaddrinfo
+
+
+class Asked:
+    """A guard that notes what it was asked, and when, and forbids some."""
+
+    def __init__(self, *forbidden: str) -> None:
+        self._forbidden = forbidden
+        self.targets: list[Address] = []
+        self.ips: list[str] = []
+        self.times: list[float] = []
+
+    def __call__(self, target: Address, ip: str) -> None:
+        self.targets.append(target)
+        self.ips.append(ip)
+        self.times.append(asyncio.get_running_loop().time())
+        if ip in self._forbidden:
+            raise outcome.denied(str(target))
+
+
+class Outcome:
+    """A dial under way, and what became of it."""
+
+    def __init__(
+        self,
+        target: Address,
+        *,
+        timeout: float = LONG,
+        find: Callable[..., list[Any]] | None = None,
+        permit: Permit = permit_all,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        find = find or raises(AssertionError("no name was to be looked up"))
+        self.dialer = Dialer(loop, timeout=timeout, resolver=Resolver(loop, find), permit=permit)
+        self.future: asyncio.Future[Endpoint] = loop.create_future()
+        self.opening = self.dialer.connect(
+            target, self.future.set_result, self.future.set_exception
+        )
+        assert not self.future.done(), "called before connect() returned"
+
+    async def peer(self) -> Address:
+        """Return where it connected to."""
+        endpoint = await self.future
+        with endpoint.detach() as sock:
+            return Address(*sock.getpeername()[:2])
+
+    async def error(self) -> NetjumperError:
+        with pytest.raises(TargetError) as caught:
+            await self.future
+        assert len(self.dialer.deadlines) == 0
+        return caught.value
+
+
+NAME = Address("target.example", 443)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_an_ip_address_is_dialled_without_a_lookup(host):
+    async with serving(echo, host) as peer:
+        assert await Outcome(peer.address).peer() == peer.address
+
+
+async def test_a_connection_is_told_once_and_sends_without_delay():
+    async with serving(black_hole) as peer:
+        endpoint = await Outcome(peer.address).future
+        with endpoint.detach() as sock:
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert not sock.getblocking()
+        await eventually(lambda: peer.accepted == 1)
+
+
+async def test_a_name_is_dialled_at_the_addresses_it_has():
+    async with serving(echo) as peer:
+        assert await Outcome(NAME, find=answers(peer.address)).peer() == peer.address
+
+
+async def test_the_first_address_wins_when_it_answers():
+    async with serving(echo, "::1") as first, serving(echo) as second:
+        find = answers(first.address, second.address)
+        assert await Outcome(NAME, find=find).peer() == first.address
+        assert await second.came() == 0
+
+
+async def test_a_silent_address_gives_way_to_the_next_one_after_the_attempt_delay():
+    with unanswering("::1") as silent:
+        async with serving(echo) as second:
+            asked = Asked()
+            dial = Outcome(NAME, find=answers(silent, second.address), permit=asked)
+            assert await dial.peer() == second.address
+            assert asked.ips == ["::1", "127.0.0.1"]
+            assert ATTEMPT_DELAY <= asked.times[1] - asked.times[0] < ATTEMPT_DELAY + 1
+
+
+async def test_a_refused_address_gives_way_to_the_next_one_at_once(monkeypatch):
+    monkeypatch.setattr(dial_module, "ATTEMPT_DELAY", LONG)
+    async with serving(echo) as second:
+        find = answers(closed_port("::1"), closed_port(), second.address)
+        assert await Outcome(NAME, find=find).peer() == second.address
+
+
+async def test_a_refusal_by_the_second_is_not_the_end_while_the_first_is_still_tried():
+    with unanswering() as silent:
+        dial = Outcome(NAME, find=answers(silent, closed_port("::1")), timeout=0.6)
+        error = await dial.error()
+        assert isinstance(error, TargetTimeout)
+        assert str(error) == f"dial tcp {silent}: i/o timeout"
+
+
+async def test_when_all_refuse_the_first_ones_error_is_told():
+    first, second = closed_port("::1"), closed_port()
+    error = await Outcome(NAME, find=answers(first, second)).error()
+    assert isinstance(error, TargetRefused)
+    assert isinstance(error, ConnectionRefusedError)
+    assert str(error) == f"dial tcp {first}: connect: connection refused"
+
+
+async def test_an_address_that_does_not_answer_times_out():
+    with unanswering() as silent:
+        error = await Outcome(silent, timeout=0.05).error()
+        assert isinstance(error, TargetTimeout)
+        assert str(error) == f"dial tcp {silent}: i/o timeout"
+
+
+async def test_the_time_of_a_dial_includes_its_lookup():
+    go_on = threading.Event()
+
+    def hang(host: str, port: int, **_: Any) -> list[Any]:
+        go_on.wait()
+        return []
+
+    try:
+        error = await Outcome(NAME, timeout=0.05, find=hang).error()
+    finally:
+        go_on.set()
+    assert isinstance(error, TargetTimeout)
+    assert str(error) == "dial tcp: lookup target.example: i/o timeout"
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "unknown"), NameNotFound),
+        (socket.gaierror(socket.EAI_AGAIN, "try again"), NameLookupFailed),
+        (OSError(errno.EMFILE, "Too many open files"), TargetError),
+    ],
+)
+async def test_a_failed_lookup_is_told_by_its_kind(failure, kind):
+    error = await Outcome(NAME, find=raises(failure)).error()
+    assert type(error) is kind
+
+
+async def test_a_name_without_an_address_does_not_exist():
+    assert isinstance(await Outcome(NAME, find=answers()).error(), NameNotFound)
+
+
+async def test_a_lookup_that_hangs_stops_no_other_dial():
+    go_on = threading.Event()
+
+    def find(host: str, port: int, **_: Any) -> list[Any]:
+        if host == "hang.example":
+            go_on.wait()
+        return answers(found)(host, port)
+
+    async with serving(echo) as peer:
+        found = peer.address
+        loop = asyncio.get_running_loop()
+        dialer = Dialer(loop, timeout=LONG, resolver=Resolver(loop, find))
+        ends: list[asyncio.Future[Endpoint]] = [loop.create_future() for _ in range(3)]
+        for end, host in zip(ends, ["hang.example", "good.example", "127.0.0.1"], strict=True):
+            target = Address(host, peer.address.port)
+            dialer.connect(target, end.set_result, end.set_exception)
+        for end in ends[1:]:
+            (await end).close()
+        assert not ends[0].done()
+        go_on.set()
+        (await ends[0]).close()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENETUNREACH, NetworkUnreachable),
+        (errno.EHOSTUNREACH, HostUnreachable),
+        (errno.EACCES, TargetDenied),
+    ],
+)
+async def test_a_connect_that_fails_at_once_is_told_by_its_kind(monkeypatch, number, kind):
+    def connect(sock: socket.socket, address: object) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    assert type(await Outcome(Address("192.0.2.1", 443)).error()) is kind
+
+
+async def test_without_a_descriptor_left_a_dial_fails_and_says_so(monkeypatch):
+    class NoSocket(socket.socket):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    dial = Outcome(Address("192.0.2.1", 443))
+    monkeypatch.setattr(socket, "socket", NoSocket)
+    error = await dial.error()
+    assert str(error) == "dial tcp 192.0.2.1:443: connect: too many open files"
+
+
+# --- cancelling ---------------------------------------------------------------------------
+
+
+async def test_a_cancelled_dial_of_an_address_calls_nothing():
+    async with serving(echo) as peer:
+        dial = Outcome(peer.address)
+        dial.opening.cancel()
+        await Outcome(peer.address).peer()
+        assert not dial.future.done()
+        assert len(dial.dialer.deadlines) == 0
+
+
+async def test_a_cancelled_dial_under_way_leaves_no_descriptor():
+    with unanswering() as silent, unanswering("::1") as silent_too:
+        asked = Asked()
+        dial = Outcome(NAME, find=answers(silent, silent_too), permit=asked)
+        await eventually(lambda: len(asked.ips) == 2)
+        async with no_descriptor_is_left():
+            dial.opening.cancel()
+        dial.opening.cancel()
+        assert not dial.future.done()
+
+
+async def test_a_dial_cancelled_in_its_lookup_connects_to_nothing():
+    looking, go_on = threading.Event(), threading.Event()
+
+    def find(host: str, port: int, **_: Any) -> list[Any]:
+        looking.set()
+        go_on.wait()
+        return answers(peer.address)(host, port)
+
+    async with serving(echo) as peer:
+        dial = Outcome(NAME, find=find)
+        await asyncio.to_thread(looking.wait)
+        dial.opening.cancel()
+        go_on.set()
+        await eventually(lambda: not dial.dialer.resolver._waiting)
+        assert not dial.future.done()
+        assert await peer.came() == 0
+
+
+async def test_a_dial_that_timed_out_ignores_what_the_lookup_finds_later():
+    go_on = threading.Event()
+
+    def find(host: str, port: int, **_: Any) -> list[Any]:
+        go_on.wait()
+        return answers(peer.address)(host, port)
+
+    async with serving(echo) as peer:
+        dial = Outcome(NAME, find=find, timeout=0.05)
+        assert isinstance(await dial.error(), TargetTimeout)
+        go_on.set()
+        await eventually(lambda: not dial.dialer.resolver._waiting)
+        assert await peer.came() == 0
+
+
+# --- the guard ----------------------------------------------------------------------------
+
+
+async def test_the_guard_is_asked_about_an_address_and_its_no_is_the_answer():
+    async with serving(echo) as peer:
+        asked = Asked("127.0.0.1")
+        error = await Outcome(peer.address, permit=asked).error()
+        assert isinstance(error, TargetDenied)
+        assert isinstance(error, PermissionError)
+        assert (asked.targets, asked.ips) == ([peer.address], ["127.0.0.1"])
+        assert await peer.came() == 0
+
+
+async def test_the_guard_is_asked_about_every_address_of_a_name():
+    async with serving(echo, "::1") as first, serving(echo) as second:
+        asked = Asked("::1", "127.0.0.1")
+        dial = Outcome(NAME, find=answers(first.address, second.address), permit=asked)
+        assert isinstance(await dial.error(), TargetDenied)
+        assert asked.targets == [NAME, NAME]
+        assert asked.ips == ["::1", "127.0.0.1"]
+        assert (await first.came(), await second.came()) == (0, 0)
+
+
+async def test_a_forbidden_address_gives_way_to_a_permitted_one():
+    async with serving(echo, "::1") as first, serving(echo) as second:
+        find = answers(first.address, second.address)
+        assert await Outcome(NAME, find=find, permit=Asked("::1")).peer() == second.address
+        assert await first.came() == 0

@@ -1,0 +1,357 @@
+"""Listening sockets and the accept loop."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from netjumper.net import listener as listener_module
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.listener import (
+    ListenAddress,
+    Listener,
+    ListenError,
+    open_listeners,
+)
+from rogues import connected, eventually, listening, no_descriptor_is_left, receive
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+class Accepting:
+    """A listener, and what it accepted."""
+
+    def __init__(self, sock: Any) -> None:
+        self.endpoints: list[Endpoint] = []
+        self.peers: list[str] = []
+        self._closed = False
+        self.listener = Listener(asyncio.get_running_loop(), sock, self._accepted)
+
+    def _accepted(self, endpoint: Endpoint, peer: str) -> None:
+        self.endpoints.append(endpoint)
+        self.peers.append(peer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self.listener.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        for endpoint in self.endpoints:
+            endpoint.close()
+
+
+def opened(text: str) -> Accepting:
+    (sock,) = open_listeners(ListenAddress.parse(text))
+    return Accepting(sock)
+
+
+async def unix_connection(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, str(path))
+    return sock
+
+
+# --- where to listen ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:0", "[::1]:0"])
+async def test_it_listens_on_an_ip_address_and_says_which_port_it_got(text):
+    with opened(text) as it:
+        assert it.listener.address.startswith(text.removesuffix("0"))
+        with await connected(it.listener.address) as sock:
+            await eventually(lambda: len(it.endpoints) == 1)
+            host, port = sock.getsockname()[:2]
+            assert it.peers == [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
+
+
+async def test_an_accepted_connection_sends_without_delay_and_never_blocks():
+    with opened("127.0.0.1:0") as it, await connected(it.listener.address):
+        await eventually(lambda: len(it.endpoints) == 1)
+        with it.endpoints[0].detach() as sock:
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert not sock.getblocking()
+
+
+async def test_a_bare_port_is_both_families():
+    with opened("0") as it:
+        port = it.listener.address.rpartition(":")[2]
+        for host in ("127.0.0.1", "[::1]"):
+            (await connected(f"{host}:{port}")).close()
+        await eventually(lambda: len(it.endpoints) == 2)
+        assert it.peers[0].startswith("127.0.0.1:")
+        assert it.peers[1].startswith("[::1]:")
+
+
+async def test_a_bare_port_is_ipv4_where_there_is_no_ipv6(monkeypatch):
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with opened("0") as it:
+        assert it.listener.address.startswith("0.0.0.0:")
+
+
+async def test_an_ipv6_address_that_was_named_is_ipv6_only():
+    with opened("[::1]:0") as it:
+        port = int(it.listener.address.rpartition(":")[2])
+        with pytest.raises(ConnectionRefusedError):
+            (await connected(f"127.0.0.1:{port}")).close()
+
+
+async def test_a_name_is_listened_on_at_each_of_its_addresses(monkeypatch):
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    socks = open_listeners(ListenAddress.parse("two.example:0"))
+    assert [sock.getsockname()[0] for sock in socks] == ["::1", "127.0.0.1"]
+    for sock in socks:
+        sock.close()
+
+
+async def test_a_name_is_listened_on_at_all_of_its_addresses_or_at_none(monkeypatch):
+    with listening() as taken:
+
+        def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+            return [
+                (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0)),
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", taken.getsockname()),
+            ]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        with pytest.raises(ListenError):
+            open_listeners(ListenAddress.parse("two.example:80"))
+
+
+# --- what cannot be listened on -----------------------------------------------------------
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(ListenError) as caught:
+        open_listeners(ListenAddress.parse(text))
+    assert isinstance(caught.value, OSError)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+async def test_a_port_in_use_is_one_readable_line():
+    with opened("127.0.0.1:0") as it:
+        address = it.listener.address
+        assert refusal(address) == (
+            f"cannot listen on {address}: another program listens there; "
+            "stop it or choose another port"
+        )
+
+
+async def test_an_address_of_another_machine_is_one_readable_line():
+    assert refusal("198.51.100.1:80") == (
+        "cannot listen on 198.51.100.1:80: this machine does not have that address"
+    )
+
+
+def finding(*hosts: str) -> Any:
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in hosts]
+
+    return getaddrinfo
+
+
+async def test_one_of_a_names_addresses_will_do(monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", finding("198.51.100.1", "127.0.0.1"))
+    (sock,) = open_listeners(ListenAddress("name.example", 0))
+    with sock:
+        assert sock.getsockname()[0] == "127.0.0.1"
+
+
+async def test_none_of_a_names_addresses_being_ours_is_one_readable_line(monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", finding("198.51.100.1", "198.51.100.2"))
+    assert refusal("name.example:80") == (
+        "cannot listen on name.example:80: this machine does not have that address"
+    )
+
+
+async def test_a_name_without_an_address_is_one_readable_line(monkeypatch):
+    def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    assert refusal("none.example:80") == (
+        "cannot listen on none.example:80: Name or service not known"
+    )
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:0", "unix:/tmp/netjumper-never-made"])
+async def test_without_a_descriptor_left_it_is_one_readable_line(monkeypatch, text):
+    def no_socket(*_: Any, **__: Any) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", no_socket)
+    assert refusal(text) == f"cannot listen on {text}: Too many open files"
+
+
+async def test_a_port_that_needs_privileges_is_one_readable_line(monkeypatch, tmp_path):
+    def bind(sock: socket.socket, address: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", bind)
+    assert refusal("127.0.0.1:80") == (
+        "cannot listen on 127.0.0.1:80: permission denied; ports below 1024 need privileges"
+    )
+    assert refusal(f"unix:{tmp_path}/socket").endswith("/socket: Permission denied")
+
+
+async def test_a_unix_path_without_its_folder_is_one_readable_line(tmp_path):
+    path = tmp_path / "missing" / "socket"
+    assert refusal(f"unix:{path}") == f"cannot listen on unix:{path}: No such file or directory"
+
+
+async def test_a_unix_path_that_is_too_long_is_one_readable_line(tmp_path):
+    path = tmp_path / ("x" * 120)
+    assert refusal(f"unix:{path}") == f"cannot listen on unix:{path}: AF_UNIX path too long"
+
+
+# --- unix sockets -------------------------------------------------------------------------
+
+
+async def test_a_unix_socket_is_listened_on_and_its_file_removed_at_the_end(tmp_path):
+    path = tmp_path / "socket"
+    with opened(f"unix:{path}") as it:
+        assert it.listener.address == f"unix:{path}"
+        with await unix_connection(path):
+            await eventually(lambda: it.peers == ["unix"])
+    assert not path.exists()
+
+
+async def test_a_socket_file_that_nobody_listens_on_is_replaced(tmp_path):
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    with opened(f"unix:{path}") as it, await unix_connection(path):
+        await eventually(lambda: len(it.endpoints) == 1)
+
+
+async def test_a_socket_file_that_somebody_listens_on_is_left_alone(tmp_path):
+    path = tmp_path / "socket"
+    with opened(f"unix:{path}") as it:
+        assert "another program listens there" in refusal(f"unix:{path}")
+        with await unix_connection(path):
+            await eventually(lambda: len(it.endpoints) == 2)  # the look at it was the first
+
+
+async def test_a_socket_file_whose_owner_accepts_nothing_is_left_alone(tmp_path):
+    """Its queue is full, and a connect that waited for room would wait for ever."""
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as queued:
+        busy.bind(str(path))
+        busy.listen(0)
+        queued.connect(str(path))
+        assert "another program listens there" in refusal(f"unix:{path}")
+    assert path.exists()
+
+
+async def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("precious")
+    assert refusal(f"unix:{path}") == (
+        f"cannot listen on unix:{path}: another program listens there, or the file is no socket"
+    )
+    assert path.read_text() == "precious"
+
+
+async def test_a_file_that_is_gone_already_is_no_trouble_at_the_end(tmp_path):
+    path = tmp_path / "socket"
+    with opened(f"unix:{path}"):
+        path.unlink()
+
+
+# --- accepting ----------------------------------------------------------------------------
+
+
+async def test_many_connections_are_accepted_in_one_go():
+    with opened("127.0.0.1:0") as it:
+        socks = [await connected(it.listener.address) for _ in range(200)]
+        await eventually(lambda: len(it.endpoints) == 200)
+        for sock in socks:
+            sock.close()
+
+
+async def test_a_closed_listener_accepts_nothing_and_keeps_what_it_has():
+    with opened("127.0.0.1:0") as it, await connected(it.listener.address) as sock:
+        await eventually(lambda: len(it.endpoints) == 1)
+        it.close()
+        with pytest.raises(ConnectionRefusedError):
+            await connected(it.listener.address)
+        it.endpoints[0].send(b"still here")
+        assert await receive(sock) == b"still here"
+
+
+class ShortOfDescriptors:
+    """A listening socket whose first calls of `accept` fail."""
+
+    def __init__(self, *failures: int) -> None:
+        self._sock = listening()
+        self._failures = list(failures)
+        self.calls = 0
+        self.family = self._sock.family
+        self.fileno = self._sock.fileno
+        self.getsockname = self._sock.getsockname
+        self.close = self._sock.close
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        self.calls += 1
+        if self._failures:
+            number = self._failures.pop(0)
+            raise OSError(number, os.strerror(number))
+        return self._sock.accept()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+async def test_out_of_descriptors_it_pauses_says_so_and_goes_on(number, monkeypatch, caplog):
+    monkeypatch.setattr(listener_module, "PAUSE", 0.1)
+    loop = asyncio.get_running_loop()
+    sock = ShortOfDescriptors(number)
+    with Accepting(sock) as it, caplog.at_level(logging.ERROR, "netjumper"):
+        began = loop.time()
+        with await connected(it.listener.address):
+            await eventually(lambda: len(it.endpoints) == 1)
+        assert loop.time() - began >= 0.1
+        # Once in vain, once for the connection, once to see that there is no other.
+        assert sock.calls == 3
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"cannot accept connections on {it.listener.address} for 0.1 s: {os.strerror(number)}"
+    )
+
+
+async def test_it_can_be_closed_while_it_pauses(caplog):
+    with Accepting(ShortOfDescriptors(errno.EMFILE)) as it:
+        with await connected(it.listener.address):
+            await eventually(lambda: bool(caplog.records))
+    assert it.endpoints == []
+
+
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN])
+async def test_a_connection_that_failed_in_the_queue_is_passed_over(number, caplog):
+    with Accepting(ShortOfDescriptors(number)) as it, await connected(it.listener.address):
+        await eventually(lambda: len(it.endpoints) == 1)
+    assert caplog.records == []

@@ -1,0 +1,72 @@
+"""What the relays of a loop share: a buffer and kernel pipes."""
+
+import fcntl
+import os
+import resource
+from collections.abc import Iterator
+
+import pytest
+
+from netjumper.net import pipes
+from netjumper.net.pipes import FREE_PIPES, PIPE_SIZE, Pipe, RelayMemory
+from rogues import open_descriptors
+
+pytestmark = pytest.mark.skipif(not pipes.CAN_SPLICE, reason="only Linux splices")
+
+
+@pytest.fixture
+def memory() -> Iterator[RelayMemory]:
+    memory = RelayMemory()
+    yield memory
+    memory.close()
+
+
+def test_a_pipe_that_was_given_back_is_used_again(memory):
+    pipe = memory.take_pipe()
+    memory.give_back(pipe)
+    assert memory.take_pipe() is pipe
+    memory.give_back(pipe)
+
+
+def test_a_pipe_holds_a_mebibyte_and_never_blocks(memory):
+    pipe = memory.take_pipe()
+    assert fcntl.fcntl(pipe.write_fd, fcntl.F_GETPIPE_SZ) == PIPE_SIZE
+    assert not os.get_blocking(pipe.write_fd)
+    assert not os.get_blocking(pipe.read_fd)
+    assert not os.get_inheritable(pipe.read_fd)
+    memory.give_back(pipe)
+
+
+def test_no_more_than_a_few_idle_pipes_are_kept(memory):
+    before = open_descriptors()["pipe"]
+    taken = [memory.take_pipe() for _ in range(FREE_PIPES + 5)]
+    for pipe in taken:
+        memory.give_back(pipe)
+    assert open_descriptors()["pipe"] == before + 2 * FREE_PIPES
+    memory.close()
+    assert open_descriptors()["pipe"] == before
+
+
+def test_without_a_descriptor_left_there_is_no_pipe_and_no_error(memory):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+        assert memory.take_pipe() is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_kernel_that_grants_no_big_pipe_gives_a_small_one(monkeypatch):
+    monkeypatch.setattr(pipes, "PIPE_SIZE", 1 << 40)  # the kernel refuses that to everybody
+    pipe = Pipe()
+    try:
+        assert 0 < fcntl.fcntl(pipe.write_fd, fcntl.F_GETPIPE_SZ) < PIPE_SIZE
+    finally:
+        pipe.close()
+
+
+def test_splicing_can_be_switched_off():
+    assert RelayMemory().splice
+    assert not RelayMemory(splice=False).splice

@@ -1,0 +1,164 @@
+"""Name look-ups that stop nobody else. No name is really looked up."""
+
+import asyncio
+import errno
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from netjumper.net.resolver import MAX_LOOKUPS, Answer, Resolver, interleaved
+from rogues import eventually
+
+V4, V6 = socket.AF_INET, socket.AF_INET6
+FOUND = [(V4, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))]
+
+
+class NameServer:
+    """Answers from a table, is silent about names that begin with `hang`, and counts."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.go_on = threading.Event()
+
+    def getaddrinfo(self, host: str, port: int, **kwargs: Any) -> list[Any]:
+        assert kwargs == {"type": socket.SOCK_STREAM}
+        self.asked.append(host)
+        if host.startswith("hang"):
+            self.go_on.wait()
+        if host.startswith("none"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if host.startswith("odd"):
+            raise UnicodeError("label empty or too long")
+        return [(V4, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
+
+
+@pytest.fixture
+def names() -> Iterator[NameServer]:
+    names = NameServer()
+    yield names
+    names.go_on.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("lookup "):
+            thread.join()
+
+
+@pytest.fixture
+async def resolver(names: NameServer) -> Resolver:
+    return Resolver(asyncio.get_running_loop(), names.getaddrinfo)
+
+
+def ask(resolver: Resolver, host: str, port: int = 443) -> "asyncio.Future[Answer]":
+    answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    resolver.resolve(host, port, answer.set_result)
+    assert not answer.done(), "called before resolve() returned"
+    return answer
+
+
+async def test_a_name_becomes_addresses(resolver):
+    assert await ask(resolver, "example.org") == [(V4, ("192.0.2.1", 443))]
+
+
+async def test_what_the_system_says_of_a_failure_is_the_answer(resolver):
+    answer = await ask(resolver, "none.example")
+    assert isinstance(answer, socket.gaierror)
+    assert answer.errno == socket.EAI_NONAME
+
+
+async def test_a_name_that_cannot_be_one_does_not_exist(resolver):
+    answer = await ask(resolver, "odd.example")
+    assert isinstance(answer, socket.gaierror)
+    assert answer.errno == socket.EAI_NONAME
+
+
+async def test_names_that_hang_stop_no_other(resolver, names):
+    hanging = [ask(resolver, f"hang{number}.example") for number in range(100)]
+    assert await ask(resolver, "example.org") == [(V4, ("192.0.2.1", 443))]
+    assert not any(answer.done() for answer in hanging)
+    names.go_on.set()
+    await asyncio.gather(*hanging)
+
+
+async def test_equal_lookups_share_one(resolver, names):
+    answers = [ask(resolver, "hang.example") for _ in range(10)]
+    other_port = ask(resolver, "hang.example", 80)
+    names.go_on.set()
+    assert await asyncio.gather(*answers) == [[(V4, ("192.0.2.1", 443))]] * 10
+    assert await other_port == [(V4, ("192.0.2.1", 80))]
+    assert names.asked == ["hang.example"] * 2
+
+
+async def test_an_answer_is_not_kept(resolver, names):
+    await ask(resolver, "example.org")
+    await ask(resolver, "example.org")
+    assert names.asked == ["example.org"] * 2
+
+
+async def test_the_number_of_lookups_under_way_is_bounded(resolver, names):
+    hanging = [ask(resolver, f"hang{number}.example") for number in range(MAX_LOOKUPS)]
+    refused = await ask(resolver, "example.org")
+    assert isinstance(refused, OSError)
+    assert refused.errno == errno.EAGAIN
+    shared = ask(resolver, "hang0.example")  # that costs nothing more
+    names.go_on.set()
+    await asyncio.gather(*hanging, shared)
+    assert await ask(resolver, "example.org") == [(V4, ("192.0.2.1", 443))]
+    assert "example.org" in names.asked
+
+
+async def test_without_a_thread_left_a_lookup_fails_and_the_next_one_works(resolver, monkeypatch):
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        refused = await ask(resolver, "example.org")
+    assert isinstance(refused, OSError)
+    assert refused.errno == errno.EAGAIN
+    assert await ask(resolver, "example.org") == [(V4, ("192.0.2.1", 443))]
+
+
+async def test_a_callback_that_fails_takes_no_other_with_it(resolver, names):
+    loop = asyncio.get_running_loop()
+    failures: list[BaseException] = []
+    loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+
+    def fail(answer: Answer) -> None:
+        raise ArithmeticError
+
+    resolver.resolve("hang.example", 443, fail)
+    answer = ask(resolver, "hang.example")
+    names.go_on.set()
+    assert await answer == [(V4, ("192.0.2.1", 443))]
+    assert [type(failure) for failure in failures] == [ArithmeticError]
+
+
+def test_an_answer_that_comes_after_the_loop_was_closed_is_dropped(names):
+    loop = asyncio.new_event_loop()
+    resolver = Resolver(loop, names.getaddrinfo)
+    resolver.resolve("hang.example", 443, pytest.fail)
+    thread = next(t for t in threading.enumerate() if t.name == "lookup hang.example")
+    assert thread.daemon, "it would delay the program's end"
+    loop.close()
+    names.go_on.set()
+    thread.join()  # an error in it would be a warning, and that fails the test
+
+
+async def test_the_systems_own_resolver_is_the_default():
+    answer = await ask(Resolver(asyncio.get_running_loop()), "127.0.0.1")
+    assert answer == [(V4, ("127.0.0.1", 443))]
+
+
+def test_families_take_turns_beginning_with_the_preferred_one():
+    six = [(V6, (f"2001:db8::{n}", 1)) for n in range(3)]
+    four = [(V4, (f"192.0.2.{n}", 1)) for n in range(2)]
+    assert interleaved(six + four) == [six[0], four[0], six[1], four[1], six[2]]
+    assert interleaved(four + six) == [four[0], six[0], four[1], six[1], six[2]]
+    assert interleaved(six) == six
+
+
+async def test_threads_end_with_their_lookup(resolver):
+    await ask(resolver, "example.org")
+    await eventually(lambda: not any(t.name.startswith("lookup") for t in threading.enumerate()))

@@ -1,0 +1,310 @@
+"""Peers that behave as peers on the internet do: badly; and what else socket tests share.
+
+Every peer is an async context manager on the running loop, listening on port 0 of loopback:
+
+    async with serving(echo) as peer:
+        ... connect to peer.address ...
+
+What a peer does with a connection is an async function of its socket. When the `with` ends, its
+connections are cut off, and an error of its own is raised there.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from enum import Enum
+from pathlib import Path
+
+from netjumper.address import Address
+
+CHUNK = 256 * 1024
+_RESET = struct.pack("ii", 1, 0)
+
+Behaviour = Callable[[socket.socket], Awaitable[None]]
+
+
+async def eventually(condition: Callable[[], bool], within: float = 10.0) -> None:
+    """Return as soon as `condition` holds; fail when it does not within that many seconds."""
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - whatever the condition is about has no event
+            await asyncio.sleep(0.002)
+
+
+def open_descriptors() -> Counter[str]:
+    """Count this process's sockets, pipes and the rest."""
+    kinds: Counter[str] = Counter()
+    for fd in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            kinds[os.readlink(fd).partition(":")[0]] += 1  # noqa: PTH115 - a str, no path
+    return kinds
+
+
+@contextlib.asynccontextmanager
+async def no_descriptor_is_left() -> AsyncIterator[None]:
+    """Fail when sockets or pipes made inside stay open."""
+    before = open_descriptors()
+    yield
+    for kind in ("socket", "pipe"):
+        await eventually(lambda kind=kind: open_descriptors()[kind] <= before[kind])
+
+
+# --- sockets ------------------------------------------------------------------------------
+
+
+def listening(host: str = "127.0.0.1", backlog: int = 256) -> socket.socket:
+    """Return a non-blocking listening socket on a free port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.create_server((host, 0), family=family, backlog=backlog)
+    sock.setblocking(False)
+    return sock
+
+
+def address_of(sock: socket.socket) -> Address:
+    return Address(*sock.getsockname()[:2])
+
+
+def tcp_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
+    """Return two non-blocking sockets, connected to each other by TCP."""
+    with listening(host) as listener:
+        one = socket.create_connection(listener.getsockname()[:2])
+        other, _ = listener.accept()
+    one.setblocking(False)
+    other.setblocking(False)
+    return one, other
+
+
+def closed_port(host: str = "127.0.0.1") -> Address:
+    """Return an address that refuses connections."""
+    with listening(host) as sock:
+        return address_of(sock)
+
+
+@contextlib.contextmanager
+def unanswering(host: str = "127.0.0.1") -> Iterator[Address]:
+    """An address whose connections are neither refused nor ever established: a full queue."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(listening(host, backlog=0))
+        filler = stack.enter_context(socket.socket(listener.family))
+        filler.connect(listener.getsockname())
+        yield address_of(listener)
+
+
+def reset(sock: socket.socket) -> None:
+    """Close with a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    sock.close()
+
+
+async def connected(address: Address | str) -> socket.socket:
+    """Return a non-blocking socket connected to `address`."""
+    if isinstance(address, str):
+        address = Address.parse(address)
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family)
+    sock.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, (address.host, address.port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def send(sock: socket.socket, data: bytes) -> None:
+    """Send all of it."""
+    await asyncio.get_running_loop().sock_sendall(sock, data)
+
+
+async def receive(sock: socket.socket, count: int = CHUNK) -> bytes:
+    """Receive up to `count` bytes, `b""` at the end of the stream."""
+    return await asyncio.get_running_loop().sock_recv(sock, count)
+
+
+async def receive_exactly(sock: socket.socket, count: int) -> bytes:
+    """Receive `count` bytes, fewer where the stream ends before."""
+    data = bytearray()
+    while len(data) < count and (more := await receive(sock, count - len(data))):
+        data += more
+    return bytes(data)
+
+
+async def receive_to_end(sock: socket.socket) -> bytes:
+    """Receive until the end of the stream; a reset raises."""
+    data = bytearray()
+    while more := await receive(sock):
+        data += more
+    return bytes(data)
+
+
+async def receive_to_reset(sock: socket.socket) -> bytes:
+    """Receive until a reset and return what came before; a clean end fails."""
+    data = bytearray()
+    with contextlib.suppress(ConnectionResetError):
+        while more := await receive(sock):
+            data += more
+        raise AssertionError(f"a clean end of stream after {len(data)} bytes, not a reset")
+    return bytes(data)
+
+
+def nothing_to_receive(sock: socket.socket) -> bool:
+    """Whether there is neither a byte nor an end to read just now."""
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    return False
+
+
+# --- peers --------------------------------------------------------------------------------
+
+
+class Peer:
+    """A listening peer: where it is, and who came."""
+
+    def __init__(self, listener: socket.socket, behave: Behaviour) -> None:
+        self._listener = listener
+        self._behave = behave
+        self._connections: set[asyncio.Task[None]] = set()
+        self.address = address_of(listener)
+        self.accepted = 0
+        self._last: object = None
+        self.failures: list[BaseException] = []
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+    async def accept(self) -> None:
+        while True:
+            sock, self._last = await asyncio.get_running_loop().sock_accept(self._listener)
+            self.accepted += 1
+            task = asyncio.create_task(self._serve(sock))
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+
+    async def came(self) -> int:
+        """Return how many connections there were until now, those in the queue included."""
+        with await connected(self.address) as sock:
+            await eventually(lambda: self._last == sock.getsockname())
+        return self.accepted - 1
+
+    async def _serve(self, sock: socket.socket) -> None:
+        with sock:
+            try:
+                await self._behave(sock)
+            except ConnectionError:
+                pass  # whoever connected is gone; that is for the test to judge
+            except Exception as error:  # noqa: BLE001 - raised when the peer is closed
+                self.failures.append(error)
+
+    async def close(self) -> None:
+        for task in tuple(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def serving(behave: Behaviour, host: str = "127.0.0.1") -> AsyncIterator[Peer]:
+    """A peer that does `behave(socket)` with each connection and then closes it."""
+    with listening(host) as listener:
+        peer = Peer(listener, behave)
+        accepting = asyncio.create_task(peer.accept())
+        try:
+            yield peer
+        finally:
+            accepting.cancel()
+            await asyncio.gather(accepting, return_exceptions=True)
+            await peer.close()
+    for failure in peer.failures:
+        raise failure
+
+
+async def forever() -> None:
+    """Wait until cancelled."""
+    await asyncio.get_running_loop().create_future()
+
+
+async def echo(sock: socket.socket) -> None:
+    """Send back what comes, and the end after it."""
+    while data := await receive(sock):
+        await send(sock, data)
+
+
+async def black_hole(sock: socket.socket) -> None:
+    """Accept, and neither read nor write."""
+    await forever()
+
+
+async def answer_after_end(sock: socket.socket) -> None:
+    """Answer only when the client has said that it sends no more."""
+    data = await receive_to_end(sock)
+    await send(sock, b"%d bytes received" % len(data))
+
+
+def speak_first(greeting: bytes) -> Behaviour:
+    """Send a greeting, then echo."""
+
+    async def behave(sock: socket.socket) -> None:
+        await send(sock, greeting)
+        await echo(sock)
+
+    return behave
+
+
+def reset_after(count: int, answer: bytes = b"") -> Behaviour:
+    """Receive `count` bytes, send `answer`, reset."""
+
+    async def behave(sock: socket.socket) -> None:
+        await receive_exactly(sock, count)
+        await send(sock, answer)
+        reset(sock)
+
+    return behave
+
+
+# --- jump servers -------------------------------------------------------------------------
+
+
+class Step(Enum):
+    """What a scripted peer does beside sending and receiving."""
+
+    RESET = "reset"
+    SILENCE = "say nothing more"
+    ECHO = "echo"
+
+
+Script = bytes | int | asyncio.Event | Step
+
+CHALLENGE = b"\x20" + b"c" * 32
+ANSWER = 21
+"""Bytes in an answer's frame."""
+
+
+def destination_size(target: Address) -> int:
+    """How many bytes a destination's frame has."""
+    return 1 + len(str(target))
+
+
+def scripted(*steps: Script) -> Behaviour:
+    """Send the bytes, receive that many bytes, wait for the event, or do the step; then close."""
+
+    async def behave(sock: socket.socket) -> None:
+        for step in steps:
+            if isinstance(step, bytes):
+                await send(sock, step)
+            elif isinstance(step, int):
+                await receive_exactly(sock, step)
+            elif isinstance(step, asyncio.Event):
+                await step.wait()
+            elif step is Step.RESET:
+                reset(sock)
+                return
+            elif step is Step.ECHO:
+                await echo(sock)
+            else:
+                await receive_to_end(sock)
+
+    return behave

@@ -1,0 +1,559 @@
+"""The jump server, seen from a socket."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from netjumper import outcome
+from netjumper.address import Address
+from netjumper.net.listener import ListenAddress, ListenError
+from netjumper.server import jump_server
+from netjumper.service import Service
+from netjumper.tunnel import EARLY_LIMIT
+from netjumper.tunnels import TunnelLimits
+from netjumper.wire import verify_with
+from rogues import (
+    answer_after_end,
+    closed_port,
+    connected,
+    echo,
+    eventually,
+    receive,
+    receive_exactly,
+    receive_to_end,
+    receive_to_reset,
+    reset,
+    reset_after,
+    scripted,
+    send,
+    serving,
+    speak_first,
+    unanswering,
+)
+from services import (
+    LOOPBACK,
+    SECRET,
+    answer,
+    destination,
+    jump_server_running,
+    resolver,
+)
+
+CHECK_SECRET = b"\1\x1echallenge failed, check secret"
+Running = tuple[Service, Address]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Running]:
+    async with jump_server_running() as running:
+        yield running
+
+
+async def asked(server: Address, target: object) -> socket.socket:
+    """Return a connection whose handshake is done up to the outcome."""
+    sock = await connected(server)
+    await send(sock, await answer(sock))
+    assert await receive_exactly(sock, 1) == b"\0"
+    await send(sock, destination(target))
+    return sock
+
+
+async def refusal(server: Address, target: object) -> str:
+    """Return the text that a client is sent instead of a tunnel."""
+    with await asked(server, target) as sock:
+        data = await receive_to_end(sock)
+    assert data[0] == 1
+    assert data[1] == len(data) - 2
+    return data[2:].decode()
+
+
+# --- the handshake ------------------------------------------------------------------------
+
+
+async def test_a_client_with_the_secret_is_led_to_its_target(server):
+    service, address = server
+    async with serving(echo) as target:
+        with await asked(address, target) as sock:
+            assert await receive_exactly(sock, 1) == b"\0"
+            await send(sock, b"hello")
+            assert await receive_exactly(sock, 5) == b"hello"
+            assert len(service.tunnels) == 1
+            assert len(service.tunnels.handshaking) == 0
+            sock.shutdown(socket.SHUT_WR)
+            assert await receive(sock) == b""
+        await eventually(lambda: len(service.tunnels) == 0)
+
+
+async def test_each_connection_has_a_challenge_of_its_own(server):
+    _, address = server
+    challenges = set()
+    for _ in range(20):
+        with await connected(address) as sock:
+            challenges.add(await receive_exactly(sock, 33))
+    assert len(challenges) == 20
+    assert {challenge[0] for challenge in challenges} == {32}
+
+
+async def test_a_handshake_may_come_one_byte_at_a_time(server):
+    _, address = server
+    async with serving(echo) as target:
+        with await connected(address) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in await answer(sock) + destination(target) + b"hello":
+                await send(sock, bytes((byte,)))
+            assert await receive_exactly(sock, 7) == b"\0\0hello"
+
+
+async def test_answer_destination_and_data_may_come_in_one_segment(server):
+    _, address = server
+    async with serving(echo) as target:
+        with await connected(address) as sock:
+            await send(sock, await answer(sock) + destination(target) + b"hello")
+            assert await receive_exactly(sock, 7) == b"\0\0hello"
+
+
+async def test_a_client_may_end_behind_its_request_and_still_get_the_answer(server):
+    _, address = server
+    async with serving(answer_after_end) as target:
+        with await connected(address) as sock:
+            await send(sock, await answer(sock) + destination(target) + b"hello")
+            sock.shutdown(socket.SHUT_WR)
+            assert await receive_to_end(sock) == b"\0\0005 bytes received"
+
+
+async def test_a_target_that_speaks_first_is_heard_behind_the_outcome(server):
+    _, address = server
+    async with serving(speak_first(b"220 ready")) as target:
+        with await asked(address, target) as sock:
+            assert await receive_exactly(sock, 10) == b"\x00220 ready"
+
+
+async def test_data_that_a_client_sends_ahead_is_bounded_and_not_lost(server):
+    service, address = server
+    looking, go_on = threading.Event(), threading.Event()
+
+    def find(host: str, port: int, **_: Any) -> list[Any]:
+        looking.set()
+        go_on.wait()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    service.tunnels.connector.resolver = resolver(find)
+    async with serving(echo) as target:
+        with await asked(address, Address("target.example", target.address.port)) as sock:
+            await asyncio.to_thread(looking.wait)
+            data = bytes(range(256)) * 4 * 8192
+            sending = asyncio.create_task(send(sock, data))
+            (tunnel,) = service.tunnels._alive
+            await eventually(lambda: not tunnel._client._reading)
+            assert EARLY_LIMIT <= tunnel._handshake.trailing_size < 3 * EARLY_LIMIT
+            go_on.set()
+            assert await receive_exactly(sock, 1) == b"\0"
+            assert await receive_exactly(sock, len(data)) == data
+            await sending
+
+
+# --- refusals -----------------------------------------------------------------------------
+
+
+async def test_a_wrong_secret_is_told_and_then_the_stream_ends(server, caplog):
+    service, address = server
+    with await connected(address) as sock:
+        await send(sock, await answer(sock, b"wrong"))
+        assert await receive_to_end(sock) == CHECK_SECRET
+    await eventually(lambda: len(service.tunnels) == 0)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().endswith("AuthenticationError: wrong secret")
+    assert "-> ?" in record.getMessage()
+
+
+@pytest.mark.parametrize("size", [0, 100, 1024 * 1024])
+async def test_a_wrong_secret_is_told_to_a_client_that_went_on_sending(server, size):
+    _, address = server
+    async with serving(echo) as target:
+        with await connected(address) as sock:
+            wrong = await answer(sock, b"wrong") + destination(target) + b"x" * size
+            sending = asyncio.create_task(send(sock, wrong))
+            assert await receive_to_end(sock) == CHECK_SECRET
+            await sending
+        assert await target.came() == 0
+
+
+async def test_a_refused_client_that_never_ends_is_closed_after_a_while(monkeypatch):
+    monkeypatch.setattr("netjumper.tunnels.LINGER", 0.1)
+    async with jump_server_running() as (service, address):
+        with await connected(address) as sock:
+            await send(sock, await answer(sock, b"wrong"))
+            assert await receive_to_end(sock) == CHECK_SECRET
+            await eventually(lambda: len(service.tunnels) == 0)
+
+
+async def test_a_refused_client_that_resets_is_forgotten(server):
+    service, address = server
+    sock = await connected(address)
+    await send(sock, await answer(sock, b"wrong"))
+    assert await receive_to_end(sock) == CHECK_SECRET
+    reset(sock)
+    await eventually(lambda: len(service.tunnels) == 0)
+
+
+async def test_a_target_that_refuses_is_told_in_the_originals_words(server):
+    target = closed_port()
+    assert await refusal(server[1], target) == f"dial tcp {target}: connect: connection refused"
+
+
+async def test_a_name_that_does_not_exist_is_told_in_the_originals_words(server):
+    text = await refusal(server[1], "none.example:80")
+    assert text == "dial tcp: lookup none.example: no such host"
+
+
+async def test_a_target_that_does_not_answer_is_told_in_the_originals_words():
+    with unanswering() as target:
+        async with jump_server_running(dial_timeout=0.05) as (_, address):
+            assert await refusal(address, target) == f"dial tcp {target}: i/o timeout"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("example.org", "dial tcp: address example.org: missing port in address"),
+        ("example.org:99999", "dial tcp: address 99999: invalid port"),
+        ("example.org:no-such-service", "dial tcp: address tcp/no-such-service: unknown port"),
+        ("", "dial tcp: address : missing port in address"),
+    ],
+)
+async def test_a_destination_that_is_none_is_told_in_the_originals_words(server, text, told):
+    assert await refusal(server[1], text) == told
+
+
+async def test_a_target_that_the_guard_forbids_is_denied():
+    def permit(target: Address, ip: str) -> None:
+        raise outcome.denied(str(target))
+
+    async with serving(echo) as target, jump_server_running(permit=permit) as (_, address):
+        told = await refusal(address, target)
+        assert told == f"dial tcp {target}: connect: permission denied"
+        assert await target.came() == 0
+
+
+async def test_a_refused_target_is_told_to_a_client_that_sent_data_ahead(server):
+    _, address = server
+    with await connected(address) as sock:
+        await send(sock, await answer(sock) + destination(closed_port()) + b"x" * 200_000)
+        data = await receive_to_end(sock)
+        assert data.startswith(b"\0\1")
+        assert data.endswith(b"connect: connection refused")
+
+
+# --- deadlines ----------------------------------------------------------------------------
+
+
+async def test_a_client_that_says_nothing_is_closed(caplog):
+    async with jump_server_running(limits=TunnelLimits(handshake=0.1)) as (service, address):
+        with await connected(address) as sock:
+            assert len(await receive_to_end(sock)) == 33
+        assert len(service.tunnels) == 0
+    (record,) = caplog.records
+    assert record.getMessage().endswith("HandshakeTimeout: the handshake took too long")
+
+
+async def test_a_client_that_names_no_target_is_closed():
+    async with jump_server_running(limits=TunnelLimits(handshake=0.1)) as (_, address):
+        with await connected(address) as sock:
+            await send(sock, await answer(sock))
+            assert await receive_to_end(sock) == b"\0"
+
+
+async def test_bytes_that_trickle_in_do_not_move_the_deadline():
+    loop = asyncio.get_running_loop()
+    async with jump_server_running(limits=TunnelLimits(handshake=0.3)) as (service, address):
+        with await connected(address) as sock:
+            began = loop.time()
+            trickle = iter(await answer(sock) + destination("x" * 200))
+            while len(service.tunnels):
+                sock.send(bytes((next(trickle),)))
+                await asyncio.sleep(0.01)  # this is what makes it trickle
+            assert 0.3 <= loop.time() - began < 2
+
+
+async def test_the_handshakes_deadline_does_not_end_a_tunnel_or_a_dial():
+    limits = TunnelLimits(handshake=0.1)
+    with unanswering() as silent:
+        async with serving(echo) as target, jump_server_running(limits=limits) as (_, address):
+            with await asked(address, target) as sock, await asked(address, silent) as dialling:
+                assert await receive_exactly(sock, 1) == b"\0"
+                with await connected(address) as third:  # begins later, and runs out
+                    assert len(await receive_to_end(third)) == 33
+                await send(sock, b"hello")
+                assert await receive_exactly(sock, 5) == b"hello"
+                with pytest.raises(BlockingIOError):
+                    dialling.recv(1)
+
+
+async def test_an_idle_tunnel_is_ended():
+    async with serving(echo) as target:
+        async with jump_server_running(limits=TunnelLimits(idle=0.1)) as (service, address):
+            with await asked(address, target) as sock:
+                assert await receive_to_reset(sock) == b"\0"
+            assert len(service.tunnels) == 0
+
+
+# --- clients and targets that vanish ------------------------------------------------------
+
+
+@pytest.mark.parametrize("vanish", [socket.socket.close, reset], ids=["close", "reset"])
+@pytest.mark.parametrize("state", ["connected", "half an answer", "answered", "half a name"])
+async def test_a_client_that_vanishes_in_its_handshake_leaves_nothing(server, state, vanish):
+    service, address = server
+    sock = await connected(address)
+    reply = await answer(sock)
+    if state == "half an answer":
+        await send(sock, reply[:10])
+    elif state != "connected":
+        await send(sock, reply)
+        assert await receive_exactly(sock, 1) == b"\0"
+    if state == "half a name":
+        await send(sock, b"\x0fexample")
+    await eventually(lambda: len(service.tunnels) == 1)
+    vanish(sock)
+    await eventually(lambda: len(service.tunnels) == 0)
+
+
+async def test_a_client_that_resets_while_its_target_is_dialled_ends_the_dial(server):
+    service, address = server
+    with unanswering() as target:
+        sock = await asked(address, target)
+        dialer = service.tunnels.connector
+        await eventually(lambda: len(dialer.deadlines) == 1)
+        reset(sock)
+        await eventually(lambda: len(service.tunnels) == 0)
+        assert len(dialer.deadlines) == 0
+
+
+async def test_a_client_that_resets_reaches_the_target_as_a_reset(server):
+    service, address = server
+    got: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def note(sock: socket.socket) -> None:
+        await send(sock, b"welcome")
+        got.set_result(await receive_to_reset(sock))
+
+    async with serving(note) as target:
+        sock = await asked(address, target)
+        assert await receive_exactly(sock, 8) == b"\0welcome"
+        await send(sock, b"last words")
+        reset(sock)
+        assert await got in (b"last words", b"")  # a reset may overtake what is not yet sent
+        await eventually(lambda: len(service.tunnels) == 0)
+
+
+async def test_a_target_that_resets_reaches_the_client_as_a_reset(server):
+    _, address = server
+    async with serving(reset_after(5, b"last words")) as target:
+        with await asked(address, target) as sock:
+            await send(sock, b"hello")
+            data = await receive_to_reset(sock)
+            assert b"\0last words".startswith(data)
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [(None, "the client does not read its answers"), (errno.EPIPE, "Broken pipe")],
+)
+async def test_a_client_that_cannot_be_sent_the_challenge_is_cut_off(
+    server, monkeypatch, caplog, failure, told
+):
+    service, address = server
+
+    def no_send(self: object, data: bytes) -> int:
+        if failure is not None:
+            raise OSError(failure, os.strerror(failure))
+        return 0
+
+    monkeypatch.setattr("netjumper.net.endpoint.Endpoint.send", no_send)
+    with socket.create_connection((address.host, address.port)):
+        await eventually(lambda: bool(caplog.records))
+        assert len(service.tunnels) == 0
+    assert caplog.records[0].getMessage().endswith(told)
+
+
+@pytest.mark.parametrize("secret", [SECRET, b"wrong"])
+async def test_a_client_that_cannot_be_sent_the_verdict_is_cut_off(
+    server, monkeypatch, caplog, secret
+):
+    service, address = server
+    with await connected(address) as sock:
+        right = await answer(sock, secret)
+        monkeypatch.setattr("netjumper.net.endpoint.Endpoint.send", lambda *_: 0)
+        await send(sock, right)
+        await receive_to_reset(sock)
+    assert len(service.tunnels) == 0
+    assert [record.msg.ending for record in caplog.records] == [
+        "the client does not read its answers"
+    ]
+
+
+# --- the log ------------------------------------------------------------------------------
+
+
+async def test_a_tunnel_is_one_line_in_the_log(caplog):
+    verify = verify_with(SECRET, "alice")
+    async with serving(echo) as target, jump_server_running(verify=verify) as (_, address):
+        with caplog.at_level(logging.INFO, "netjumper.tunnel"):
+            with await asked(address, target) as sock:
+                peer = "{}:{}".format(*sock.getsockname())
+                await send(sock, b"hello")
+                assert await receive_exactly(sock, 6) == b"\0hello"
+                sock.shutdown(socket.SHUT_WR)
+                assert await receive(sock) == b""
+            await eventually(lambda: bool(caplog.records))
+    (record,) = caplog.records
+    end = record.msg
+    assert record.levelno == logging.INFO
+    assert (end.peer, end.client, end.target) == (peer, "alice", str(target))
+    assert (end.bytes_up, end.bytes_down) == (5, 5)
+    assert (end.ending, end.failed) == ("closed", False)
+    assert 0 < end.seconds < 10
+    assert record.getMessage().startswith(f"{peer} (alice) -> {target}: up 5 down 5 bytes, ")
+
+
+async def test_a_failed_tunnel_is_one_line_in_the_log_and_a_warning(server, caplog):
+    target = closed_port()
+    await refusal(server[1], target)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().endswith(
+        f"TargetRefused: dial tcp {target}: connect: connection refused"
+    )
+
+
+async def test_a_log_that_is_switched_off_costs_nothing(server, caplog):
+    with caplog.at_level(logging.CRITICAL, "netjumper.tunnel"):
+        await refusal(server[1], closed_port())
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("leave", [socket.socket.close, reset], ids=["close", "reset"])
+async def test_a_port_scan_is_no_line_in_the_log(server, caplog, leave):
+    service, address = server
+    with caplog.at_level(logging.INFO):
+        sock = await connected(address)
+        assert len(await receive_exactly(sock, 33)) == 33
+        leave(sock)
+        await eventually(lambda: len(service.tunnels) == 0)
+    assert caplog.records == []
+
+
+# --- the service's life -------------------------------------------------------------------
+
+
+async def test_it_listens_at_several_places():
+    listen = [LOOPBACK, ListenAddress("::1", 0)]
+    async with jump_server_running(listen=listen) as (service, _):
+        assert [name for name, _ in service.listening] == ["netjumper"] * 2
+        for _, address in service.listening:
+            with await connected(address) as sock:
+                assert (await receive_exactly(sock, 1)) == b"\x20"
+
+
+async def test_it_listens_everywhere_or_nowhere(server):
+    taken = ListenAddress.parse(str(server[1]))
+    other = jump_server(listen=[LOOPBACK, taken], verify=verify_with(SECRET))
+    with pytest.raises(ListenError, match="another program listens there") as caught:
+        other.open()
+    assert caught.value.door == "netjumper"
+    assert other.listening == []
+
+
+async def test_closing_waits_for_tunnels_and_accepts_no_more(server):
+    service, address = server
+    async with serving(echo) as target:
+        with await asked(address, target) as sock:
+            assert await receive_exactly(sock, 1) == b"\0"
+            closing = asyncio.create_task(service.close(grace=30.0))
+            await eventually(lambda: service.listening == [])
+            with pytest.raises(ConnectionRefusedError):
+                await connected(address)
+            await send(sock, b"still served")
+            assert await receive_exactly(sock, 12) == b"still served"
+            assert not closing.done()
+            sock.shutdown(socket.SHUT_WR)
+            assert await receive(sock) == b""
+            assert await closing == 0
+
+
+async def test_closing_cuts_off_what_takes_longer_than_the_grace(server, caplog):
+    service, address = server
+    async with serving(echo) as target:
+        with caplog.at_level(logging.INFO, "netjumper.tunnel"):
+            with await asked(address, target) as sock:
+                assert await receive_exactly(sock, 1) == b"\0"
+                assert await service.close(grace=0.05) == 1
+                assert await receive_to_reset(sock) == b""
+    assert [record.msg.ending for record in caplog.records] == ["cut by shutdown"]
+
+
+async def test_closing_does_not_wait_for_who_has_not_asked_for_anything(server, caplog):
+    service, address = server
+    with await connected(address) as sock:
+        assert len(await receive_exactly(sock, 33)) == 33
+        assert await service.close(grace=30.0) == 0
+        assert await receive_to_reset(sock) == b""
+    assert [record.msg.ending for record in caplog.records] == ["cut by shutdown"]
+
+
+async def test_closing_logs_a_refused_client_only_once(server, caplog):
+    service, address = server
+    with await connected(address) as sock:
+        await send(sock, await answer(sock, b"wrong"))
+        assert await receive_to_end(sock) == CHECK_SECRET
+        assert len(service.tunnels.lingering) == 1
+        assert await service.close(grace=30.0) == 0
+    assert len(caplog.records) == 1
+
+
+async def test_closing_waits_for_a_tunnel_that_is_on_its_way(server):
+    service, address = server
+    with unanswering() as target:
+        with await asked(address, target) as sock:
+            await eventually(lambda: service.tunnels.waiting == 1)
+            assert await service.close(grace=0.05) == 1
+            assert await receive_to_reset(sock) == b""
+
+
+async def test_many_tunnels_at_a_time(server):
+    service, address = server
+    async with serving(echo) as target:
+        socks = await asyncio.gather(*(asked(address, target) for _ in range(200)))
+        for number, sock in enumerate(socks):
+            await send(sock, b"%04d" % number)
+        for number, sock in enumerate(socks):
+            assert await receive_exactly(sock, 5) == b"\0%04d" % number
+        assert len(service.tunnels) == 200
+        for sock in socks:
+            sock.close()
+        await eventually(lambda: len(service.tunnels) == 0)
+
+
+async def test_a_target_that_ends_first_still_hears_the_rest(server):
+    _, address = server
+    heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def end_first(sock: socket.socket) -> None:
+        await scripted(b"bye")(sock)
+        sock.shutdown(socket.SHUT_WR)
+        heard.set_result(await receive_to_end(sock))
+
+    async with serving(end_first) as target:
+        with await asked(address, target) as sock:
+            assert await receive_to_end(sock) == b"\0bye"
+            await send(sock, b"one more thing")
+            sock.shutdown(socket.SHUT_WR)
+            assert await heard == b"one more thing"

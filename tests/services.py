@@ -1,0 +1,88 @@
+"""A jump server and a bridge in the test's own process, and the words spoken with them."""
+
+import asyncio
+import contextlib
+import hashlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from netjumper.address import Address
+from netjumper.bridge import bridge
+from netjumper.jumphost import JumpHost
+from netjumper.net.dial import Dialer
+from netjumper.net.listener import ListenAddress
+from netjumper.net.resolver import Resolver
+from netjumper.server import jump_server
+from netjumper.service import Service
+from netjumper.wire import verify_with
+from rogues import no_descriptor_is_left, receive_exactly
+
+SECRET = b"correct horse battery staple"
+LOOPBACK = ListenAddress("127.0.0.1", 0)
+
+NAMES = {"localhost": "127.0.0.1", "target.example": "127.0.0.1"}
+
+
+def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+    """Look up in `NAMES`; whatever else does not exist."""
+    if host not in NAMES:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (NAMES[host], port))]
+
+
+def resolver(find: Callable[..., list[Any]] = getaddrinfo) -> Resolver:
+    """Return a resolver that asks nobody on the network."""
+    return Resolver(asyncio.get_running_loop(), find)
+
+
+@contextlib.asynccontextmanager
+async def started(service: Service) -> AsyncIterator[Service]:
+    """A service that runs, and that has let go of everything at the end."""
+    async with no_descriptor_is_left(), service:
+        yield service
+    assert len(service.tunnels) == 0
+    assert len(service.tunnels.handshaking) == 0
+    assert len(service.tunnels.lingering) == 0
+
+
+@contextlib.asynccontextmanager
+async def jump_server_running(**options: Any) -> AsyncIterator[tuple[Service, Address]]:
+    """A jump server on loopback that knows `SECRET`, and where it listens."""
+    options = {
+        "listen": [LOOPBACK],
+        "verify": verify_with(SECRET),
+        "resolver": resolver(),
+    } | options
+    async with started(jump_server(**options)) as service:
+        yield service, Address.parse(service.address_of("netjumper"))
+
+
+@contextlib.asynccontextmanager
+async def bridge_running(
+    jump_host: Address, *, jump_timeout: float = 15.0, secret: bytes = SECRET, **options: Any
+) -> AsyncIterator[Service]:
+    """A bridge on loopback with a door of each kind, leading through `jump_host`."""
+    loop = asyncio.get_running_loop()
+    dialer = Dialer(loop, timeout=5.0, resolver=resolver(_no_names))
+    upstream = JumpHost(loop, jump_host, secret, dialer, jump_timeout)
+    doors = {"socks": [LOOPBACK], "http": [LOOPBACK], "mixed": [LOOPBACK]}
+    async with started(bridge(upstream=upstream, **doors, **options)) as service:
+        yield service
+
+
+def _no_names(host: str, port: int, **_: Any) -> list[Any]:
+    raise AssertionError(f"the bridge looked {host} up")
+
+
+async def answer(sock: socket.socket, secret: bytes = SECRET) -> bytes:
+    """Receive a challenge and return the answer's frame."""
+    size = (await receive_exactly(sock, 1))[0]
+    challenge = await receive_exactly(sock, size)
+    return b"\x14" + hashlib.sha1(challenge + secret).digest()
+
+
+def destination(target: object) -> bytes:
+    """Return the frame that names the target."""
+    text = str(target).encode()
+    return bytes((len(text),)) + text
