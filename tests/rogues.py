@@ -99,6 +99,15 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
+def keepalive(sock: socket.socket) -> tuple[int, int, int]:
+    """Return whether the kernel asks after the peer, after how many seconds, and how often."""
+    return (
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+        sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+        sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+    )
+
+
 async def connected(address: Address | str) -> socket.socket:
     """Return a non-blocking socket connected to `address`."""
     if isinstance(address, str):

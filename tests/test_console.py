@@ -186,6 +186,7 @@ def test_the_start_in_a_log_has_a_line_for_each_listening_socket_and_one_for_the
         "listening for SOCKS and HTTP on 0.0.0.0:3128",
         "listening for SOCKS on unix:/run/netjumper/socks",
         "through jump host home.example.net:9527",
+        *(f"try: {line}" for line in START.paste),
     ]
 
 

@@ -1,5 +1,6 @@
 """The tree of errors: what each one is, that it travels, and that it tells no secret."""
 
+import errno
 import pickle
 import socket
 from collections.abc import Iterator
@@ -136,3 +137,23 @@ def test_a_jumper_does_not_show_its_secret() -> None:
 def test_every_name_the_package_promises_is_there() -> None:
     for name in netjumper.__all__:
         assert getattr(netjumper, name).__name__ == name
+
+
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [
+        (TargetRefused, errno.ECONNREFUSED),
+        (TargetTimeout, errno.ETIMEDOUT),
+        (NetworkUnreachable, errno.ENETUNREACH),
+        (HostUnreachable, errno.EHOSTUNREACH),
+        (NameNotFound, socket.EAI_NONAME),
+        (NameLookupFailed, socket.EAI_AGAIN),
+        (TargetDenied, errno.EACCES),
+        (TargetError, None),
+    ],
+)
+def test_a_target_error_has_the_number_of_its_builtin(
+    error: type[TargetError], number: int | None
+) -> None:
+    assert error("dial tcp x: y").errno == number
+    assert str(error("dial tcp x: y")) == "dial tcp x: y"

@@ -18,6 +18,7 @@ import netjumper
 from netjumper import Jumper
 from netjumper.address import Address
 from netjumper.errors import AddressError
+from netjumper.net.endpoint import UnsupportedLoop
 from rogues import (
     ANSWER,
     CHALLENGE,
@@ -223,6 +224,33 @@ def netjumper_listen(port: int) -> Any:
 
 
 # --- streams and transports ---------------------------------------------------------------
+
+
+async def test_a_loop_that_cannot_watch_sockets_is_told_at_once():
+    class Proactor(asyncio.SelectorEventLoop):
+        """As Windows' default loop: it has no way to watch a socket."""
+
+        add_reader = asyncio.AbstractEventLoop.add_reader
+        add_writer = asyncio.AbstractEventLoop.add_writer
+        remove_reader = asyncio.AbstractEventLoop.remove_reader
+        remove_writer = asyncio.AbstractEventLoop.remove_writer
+
+    # Its own self-pipe is watched by a private way, so it runs all the same.
+    async def scenario() -> None:
+        with pytest.raises(UnsupportedLoop, match="Proactor cannot watch sockets"):
+            await Jumper("127.0.0.1:9", SECRET).open_connection("127.0.0.1:9")
+
+    def in_a_thread() -> None:
+        with asyncio.Runner(loop_factory=Proactor) as runner:
+            runner.run(scenario())
+
+    await asyncio.to_thread(in_a_thread)
+
+
+@pytest.mark.parametrize("secret", [5, None, ["s"]])
+def test_a_secret_is_text_or_bytes(secret):
+    with pytest.raises(TypeError):
+        Jumper("127.0.0.1:9", secret)
 
 
 def test_streams(run):

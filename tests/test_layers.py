@@ -40,7 +40,7 @@ NETWORK_MAY_KNOW = {"netjumper.errors", "netjumper.address", "netjumper.outcome"
 FORBIDDEN_WITHOUT_IO = {
     "asyncio", "select", "selectors", "signal", "ssl", "subprocess", "threading", "time",
 }  # fmt: skip
-SOCKET_WORDS = {"EAI_NODATA", "EAI_NONAME", "gaierror"}
+SOCKET_WORDS = {"EAI_AGAIN", "EAI_NODATA", "EAI_NONAME", "gaierror"}
 """What a module without I/O may use of `socket`: constants and a class."""
 
 

@@ -401,7 +401,9 @@ def test_a_destination_is_read_as_the_original_does(text: str, target: Address) 
     ("text", "kind", "words"),
     [
         ("example.org", InvalidTarget, "address example.org: missing port in address"),
-        ("", InvalidTarget, "address : missing port in address"),
+        ("", InvalidTarget, "missing address"),
+        ("[::1", InvalidTarget, "address [::1: missing ']' in address"),
+        ("h:-1", InvalidTarget, "address -1: invalid port"),
         ("[::1]", InvalidTarget, "address [::1]: missing port in address"),
         ("::1:443", InvalidTarget, "address ::1:443: too many colons in address"),
         ("a:b:80", InvalidTarget, "address a:b:80: too many colons in address"),

@@ -124,7 +124,7 @@ class Start:
     def lines(self) -> list[str]:
         """Return it as lines of a log."""
         told = [f"listening for {DOORS[name]} on {address}" for name, address in self.listening]
-        return [*told, self.route] if self.route else told
+        return [*told, *([self.route] if self.route else []), *(f"try: {it}" for it in self.paste)]
 
     def panel(self, formatter: RichFormatter) -> str:
         """Return it for a terminal. What is to be pasted stands outside of the frame."""

@@ -10,8 +10,9 @@ Each class is also the builtin that fits, so that code written against `socket` 
 catches it without knowing netjumper. This module imports nothing of the package.
 """
 
+import errno
 import socket
-from typing import Self
+from typing import ClassVar, Self
 
 
 class NetjumperError(Exception):
@@ -60,7 +61,16 @@ class WrongSecret(JumpHostError, PermissionError):
 
 
 class TargetError(NetjumperError, OSError):
-    """The target was not reached. The text is the dialling side's own, see `netjumper.outcome`."""
+    """The target was not reached. The text is the dialling side's own, see `netjumper.outcome`.
+
+    `errno` is what the builtin of that kind has, where there is one number for the kind.
+    """
+
+    number: ClassVar[int | None] = None
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.errno = self.number
 
     @property
     def reason(self) -> str:
@@ -71,29 +81,43 @@ class TargetError(NetjumperError, OSError):
 class TargetRefused(TargetError, ConnectionRefusedError):
     """Nothing listens on the target's port."""
 
+    number = errno.ECONNREFUSED
+
 
 class TargetTimeout(TargetError, TimeoutError):
     """The target did not answer the dial in time."""
+
+    number = errno.ETIMEDOUT
 
 
 class NetworkUnreachable(TargetError):
     """The dialling side has no route to the target's network."""
 
+    number = errno.ENETUNREACH
+
 
 class HostUnreachable(TargetError):
     """The target's network is there, the target is not."""
+
+    number = errno.EHOSTUNREACH
 
 
 class NameNotFound(TargetError, socket.gaierror):
     """The target's name does not exist."""
 
+    number = socket.EAI_NONAME
+
 
 class NameLookupFailed(TargetError, socket.gaierror):
     """The target's name could not be looked up just now."""
 
+    number = socket.EAI_AGAIN
+
 
 class TargetDenied(TargetError, PermissionError):
     """The jump server refuses to go there."""
+
+    number = errno.EACCES
 
 
 class InvalidTarget(TargetError, ValueError):

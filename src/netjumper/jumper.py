@@ -22,7 +22,7 @@ from netjumper.errors import (
 )
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
-from netjumper.net.endpoint import Endpoint
+from netjumper.net.endpoint import Endpoint, set_options
 from netjumper.wire import ClientHandshake
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
@@ -52,7 +52,7 @@ class Jumper:
         connect_timeout: float = CONNECT_TIMEOUT,
     ) -> None:
         self.address = Address.parse(jump_host)
-        self._secret = secret.encode() if isinstance(secret, str) else bytes(secret)
+        self._secret = secret.encode() if isinstance(secret, str) else bytes(memoryview(secret))
         if not self._secret:
             raise ValueError("the secret is empty")
         self.connect_timeout = connect_timeout
@@ -160,7 +160,7 @@ class Jumper:
         raise JumpHostUnreachable(_reason(cause, self.address)) from cause
 
     def _shake_hands(self, sock: socket.socket, target: Address, deadline: float) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        set_options(sock)
         handshake = ClientHandshake(self._secret)
         handshake.request(target)
         try:

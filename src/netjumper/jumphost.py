@@ -85,8 +85,11 @@ class JumpConnection:
             self._endpoint = None
 
     def expire(self) -> None:
-        """The outcome did not come in time."""
-        self._fail(JumpHostTimeout("it did not answer in time"))
+        """The connection, or the outcome, did not come in time."""
+        if self._dial is not None:
+            self._fail(JumpHostUnreachable("i/o timeout"))
+        else:
+            self._fail(JumpHostTimeout("it did not answer in time"))
 
     def _connected(self, endpoint: Endpoint) -> None:
         self._dial = None

@@ -88,12 +88,17 @@ class Service:
 
     def _open(self, door: Door) -> None:
         try:
-            socks = open_listeners(door.address)
+            socks = open_listeners(door.address, dual_stack=not self._has_ipv4_on(door.address))
         except ListenError as error:
             error.door = door.name
             raise
         for sock in socks:
             self._listeners.append((door, self._listener(door, sock)))
+
+    def _has_ipv4_on(self, address: ListenAddress) -> bool:
+        """Whether 0.0.0.0 with that port is another door's, so that [::] is for IPv6 only."""
+        every_ipv4 = ListenAddress("0.0.0.0", address.port)  # noqa: S104 - compared, not bound
+        return any(door.address == every_ipv4 for door in self._doors)
 
     def _listener(self, door: Door, sock: socket.socket) -> Listener:
         tunnels = self.tunnels

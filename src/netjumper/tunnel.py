@@ -74,6 +74,7 @@ class Shared(Protocol):
     memory: RelayMemory
     handshaking: Deadlines["Tunnel"]
     lingering: Deadlines["Tunnel"]
+    half_closed: Deadlines[Relay]
     idle: IdleWatch | None
     log: logging.Logger
 
@@ -130,13 +131,16 @@ class Tunnel:
 
     def handshake_expired(self) -> None:
         """The client took too long over its handshake."""
+        if not self._begun:
+            self._over_in_silence()
+            return
         self._fail(HandshakeTimeout("the handshake took too long"))
 
     def stop(self) -> None:
         """Cut it off, whatever it is doing."""
         if self._relay is not None:
             self._relay.stop(Ending.SHUTDOWN)
-        elif self in self._shared.lingering:
+        elif self in self._shared.lingering or not self._begun:
             self.close()
         else:
             self._client.abort()
@@ -151,10 +155,7 @@ class Tunnel:
         try:
             data = self._client.recv(READ_SIZE)
         except OSError as error:
-            if self._begun:
-                self._lost(error)
-            else:
-                self._over_in_silence()
+            self._lost_in_handshake(error)
             return
         if data is None:
             return
@@ -193,7 +194,13 @@ class Tunnel:
         self._opening = None
         assert handshake is not None  # noqa: S101 - only an opening tunnel gets here
         handshake.accept()
-        relay = self._relay = Relay(self._shared.memory, self._client, target, self._relayed)
+        relay = self._relay = Relay(
+            self._shared.memory,
+            self._client,
+            target,
+            self._relayed,
+            self._shared.half_closed,
+        )
         if self._shared.idle is not None:
             self._shared.idle.add(relay)
         relay.start(
@@ -249,6 +256,19 @@ class Tunnel:
         self._lost(OSError("the client does not read its answers"))
         return False
 
+    def _lost_in_handshake(self, error: OSError) -> None:
+        handshake = self._handshake
+        if handshake is None or not handshake.begun:
+            self._over_in_silence()
+            return
+        self._client.abort()
+        reason = error.strerror or str(error)
+        try:
+            handshake.receive_data(b"")  # it knows best what was left unfinished
+        except NetjumperError as unfinished:
+            reason = f"{_told(unfinished)} ({reason})"
+        self._over(reason, failed=True)
+
     def _lost(self, error: OSError) -> None:
         self._client.abort()
         self._over(error.strerror or str(error), failed=True)
@@ -258,8 +278,8 @@ class Tunnel:
         self._over(_told(error), failed=True)
 
     def _over_in_silence(self) -> None:
-        """A port scan or a health check: connected, closed, nothing asked."""
-        self._shared.log.debug("%s connected and closed without a word", self._peer)
+        """A port scan, a health check, a browser's preconnect: nothing was ever asked."""
+        self._shared.log.debug("%s connected and never said a word", self._peer)
         self.close()
 
     def _relayed(self, ending: Ending) -> None:

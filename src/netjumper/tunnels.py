@@ -9,10 +9,13 @@ from netjumper.net.dial import Connector
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
 from netjumper.net.pipes import RelayMemory
+from netjumper.net.relay import Relay
 from netjumper.tunnel import TUNNEL_LOG, ChooseHandshake, Shared, Tunnel
 
 LINGER = 2.0
 """Seconds that a refused client has to take the reason before the connection is closed."""
+LOOK_AFTER_HALF_CLOSED = 5.0
+"""Seconds between looks at an end that has sent everything: has it been reset since?"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,9 @@ class Tunnels(Shared):
             loop, limits.handshake, Tunnel.handshake_expired
         )
         self.lingering: Deadlines[Tunnel] = Deadlines(loop, LINGER, Tunnel.close)
+        self.half_closed: Deadlines[Relay] = Deadlines(
+            loop, LOOK_AFTER_HALF_CLOSED, Relay.check_half_closed
+        )
         self.idle = IdleWatch(loop, limits.idle) if limits.idle else None
         self._alive: set[Tunnel] = set()
         self._emptied: asyncio.Future[None] | None = None

@@ -15,6 +15,7 @@ and body apart, so ours is read in any number of pieces.
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -24,6 +25,7 @@ from netjumper.address import Address, checked_host
 from netjumper.errors import (
     AddressError,
     AuthenticationError,
+    InvalidTarget,
     JumpHostProtocolError,
     NetjumperError,
     WrongSecret,
@@ -49,6 +51,7 @@ SERVICES = {
     "telnet": 23,
 }
 """The service names that are known on every machine, with or without an /etc/services."""
+_NUMBER = re.compile(r"[+-]?([0-9]+)")
 CHALLENGE_FAILED = "challenge failed, check secret"
 
 
@@ -234,7 +237,11 @@ def parse_destination(text: str) -> Address:
     Raises:
         TargetError: in the original's words, ready to be sent.
     """
+    if not text:
+        raise InvalidTarget("dial tcp: missing address")
     host, colon, port = text.rpartition(":")
+    if text.startswith("[") and "]" not in text:
+        raise outcome.invalid_target(text, "missing ']' in address")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif not colon or text.endswith("]"):
@@ -249,9 +256,9 @@ def parse_destination(text: str) -> Address:
 
 
 def _port_number(port: str) -> int:
-    if port.isascii() and port.isdigit():
-        number = int(port.lstrip("0")[:6] or "0")
-        if 1 <= number <= 65535:
+    if numeric := _NUMBER.fullmatch(port):
+        number = int(numeric[1].lstrip("0")[:6] or "0")
+        if 1 <= number <= 65535 and not port.startswith("-"):
             return number
         raise outcome.invalid_target(port, "invalid port")
     try:

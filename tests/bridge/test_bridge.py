@@ -483,6 +483,23 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[int], list]:
     return bridge_lines
 
 
+@pytest.mark.parametrize("leave", [socket.socket.close, reset], ids=["close", "reset"])
+async def test_a_wrong_proxy_password_is_in_the_log_however_the_program_leaves(leave, caplog):
+    async with (
+        jump_server_running() as (_, address),
+        bridge_running(address, credentials=Credentials({"ann": "pw"})) as service,
+    ):
+        with caplog.at_level(logging.INFO, "netjumper.tunnel"):
+            guess = http_request(Address("target.example", 1))[:-2]
+            guess += b"Proxy-Authorization: Basic YW5uOng=\r\n\r\n"
+            sock = await asked(service, "http", guess)
+            assert (await receive(sock)).startswith(b"HTTP/1.1 407 ")
+            leave(sock)
+            await eventually(lambda: bool(caplog.records))
+    (record,) = caplog.records
+    assert record.msg.ending.startswith("AuthenticationError: wrong proxy credentials")
+
+
 async def test_a_tunnel_is_one_line_in_the_log(service, lines):
     async with serving(echo) as target:
         with await asked(service, "socks", socks5_request(target.address)) as sock:

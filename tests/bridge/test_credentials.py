@@ -52,3 +52,8 @@ def test_every_known_user_is_compared_in_constant_time(monkeypatch: pytest.Monke
 
 def test_a_password_is_not_shown() -> None:
     assert "sesame" not in repr(USERS)
+
+
+def test_a_password_from_the_environment_may_be_any_bytes() -> None:
+    password = b"\xff\xfe".decode("utf-8", "surrogateescape")
+    assert Credentials({"alice": password}).check(b"alice", b"\xff\xfe")

@@ -185,9 +185,9 @@ def test_the_right_password_comes_in() -> None:
     assert ended.sent == b""
 
 
-def test_a_name_is_noted_where_no_password_is_wanted() -> None:
+def test_a_name_that_nobody_checked_is_nobodys() -> None:
     ended = feed_every_way(HttpHandshake, connect("example.org:443", basic("bob", "x")))
-    assert ended.result == TunnelRequest(TARGET, "bob")
+    assert ended.result == TunnelRequest(TARGET, "")
 
 
 @pytest.mark.parametrize("token", ["Ym9i", "Ym9i!", ""], ids=["no colon", "no base64", "empty"])
@@ -242,8 +242,22 @@ def test_the_question_does_not_wait_for_the_retry() -> None:
 
 def test_every_wrong_attempt_is_answered_in_turn() -> None:
     wrong = connect("example.org:443", basic("alice", "guess"))
-    ended = feed_every_way(guarded, wrong * 3 + connect("example.org:443", RIGHT))
+    ended = feed_every_way(guarded, wrong * 2 + connect("example.org:443", RIGHT))
+    assert [asked.status for asked in answers(ended.sent)] == [407, 407]
+    assert ended.result == TunnelRequest(TARGET, "alice")
+
+
+def test_the_third_wrong_attempt_is_the_last() -> None:
+    wrong = connect("example.org:443", basic("alice", "guess"))
+    ended = feed_every_way(guarded, wrong * 3)
     assert [asked.status for asked in answers(ended.sent)] == [407, 407, 407]
+    assert ended.error is AuthenticationError
+    assert ended.text == "wrong proxy credentials"
+
+
+def test_asking_without_credentials_is_no_attempt() -> None:
+    ended = feed_every_way(guarded, connect() * 4 + connect("example.org:443", RIGHT))
+    assert [asked.status for asked in answers(ended.sent)] == [407] * 4
     assert ended.result == TunnelRequest(TARGET, "alice")
 
 
@@ -530,9 +544,19 @@ def test_a_client_that_goes_away_in_the_middle_is_an_error() -> None:
         assert answer(ended.sent).status == 400
 
 
-def test_a_client_that_goes_away_when_it_is_asked_for_a_password_is_an_error() -> None:
-    ended = run(guarded(), [connect(), b""])
-    assert ended.error is EndOfStream
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ([], "no proxy credentials were given"),
+        ([basic("alice", "guess")], "wrong proxy credentials"),
+    ],
+)
+def test_a_client_that_goes_away_when_it_is_turned_away_was_not_let_in(
+    fields: list[str], told: str
+) -> None:
+    ended = run(guarded(), [connect("example.org:443", *fields), b""])
+    assert ended.error is AuthenticationError
+    assert ended.text == told
     assert [asked.status for asked in answers(ended.sent)] == [407]
 
 

@@ -1,6 +1,7 @@
 """Where settings come from, which of them wins, and what is said when one is wrong."""
 
 import argparse
+import os
 
 import pytest
 
@@ -161,6 +162,19 @@ def test_a_malformed_file_is_told_with_its_line(private):
     assert "not valid TOML" in told
     assert "line 4" in told
     assert str(path) in told
+
+
+@pytest.mark.parametrize(
+    "text", ["[bridge]\nidle_timeout = " + "9" * 5000, "[bridge]\nsocks = " + "[" * 3000]
+)
+def test_a_file_that_only_a_machine_could_have_meant_is_one_line(text, private):
+    told = only_refusal("--embedded", config=private("c.toml", text))
+    assert "not valid TOML" in told
+
+
+def test_a_secret_in_the_environment_may_be_any_bytes(monkeypatch):
+    monkeypatch.setenv("NETJUMPER_SECRET", os.fsdecode(b"\xff\xfe"))
+    assert load(ServerSettings, Layer()).secret() == b"\xff\xfe"
 
 
 def test_a_file_that_is_not_text_is_told_with_its_line(private):

@@ -8,7 +8,7 @@ import pytest
 
 from netjumper.errors import NetjumperError
 from netjumper.net import endpoint as endpoint_module
-from netjumper.net.endpoint import Endpoint, UnsupportedLoop
+from netjumper.net.endpoint import Endpoint, UnsupportedLoop, require_watching
 from rogues import (
     eventually,
     no_descriptor_is_left,
@@ -199,12 +199,11 @@ async def test_aborting_what_is_closed_does_nothing(pair):
     endpoint.abort()
 
 
-async def test_a_loop_that_cannot_watch_sockets_is_named(pair):
+def test_a_loop_that_cannot_watch_sockets_is_named():
     class ProactorLike(asyncio.AbstractEventLoop):
         pass
 
-    sock = pair[0].detach()
     with pytest.raises(UnsupportedLoop, match=r"ProactorLike .* asyncio\.SelectorEventLoop") as it:
-        Endpoint(ProactorLike(), sock).start_reading(lambda: None)
+        require_watching(ProactorLike())
     assert isinstance(it.value, NetjumperError)
     assert isinstance(it.value, NotImplementedError)

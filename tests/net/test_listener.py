@@ -20,7 +20,7 @@ from netjumper.net.listener import (
     ListenError,
     open_listeners,
 )
-from rogues import connected, eventually, listening, no_descriptor_is_left, receive
+from rogues import connected, eventually, keepalive, listening, no_descriptor_is_left, receive
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +87,21 @@ async def test_an_accepted_connection_sends_without_delay_and_never_blocks():
         with it.endpoints[0].detach() as sock:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert not sock.getblocking()
+
+
+async def test_whether_an_accepted_connections_peer_is_still_there_is_asked_by_the_kernel():
+    with opened("127.0.0.1:0") as it, await connected(it.listener.address):
+        await eventually(lambda: len(it.endpoints) == 1)
+        with it.endpoints[0].detach() as sock:
+            assert keepalive(sock) == (1, 15, 15)
+
+
+async def test_all_of_ipv6_can_be_listened_on_beside_all_of_ipv4():
+    with opened("0.0.0.0:0") as four:
+        port = int(four.listener.address.rpartition(":")[2])
+        (sock,) = open_listeners(ListenAddress("::", port), dual_stack=False)
+        with Accepting(sock) as six, await connected(f"[::1]:{port}"):
+            await eventually(lambda: len(six.endpoints) == 1)
 
 
 async def test_a_bare_port_is_both_families():
@@ -256,6 +271,15 @@ async def test_a_socket_file_that_somebody_listens_on_is_left_alone(tmp_path):
         assert "another program listens there" in refusal(f"unix:{path}")
         with await unix_connection(path):
             await eventually(lambda: len(it.endpoints) == 2)  # the look at it was the first
+
+
+async def test_a_socket_file_that_another_program_has_put_there_is_left_to_it(tmp_path):
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as other:
+        with opened(f"unix:{path}"):
+            path.unlink()
+            other.bind(str(path))
+        assert path.exists()
 
 
 async def test_a_socket_file_whose_owner_accepts_nothing_is_left_alone(tmp_path):

@@ -14,7 +14,7 @@ class Credentials:
     __slots__ = ("_users",)
 
     def __init__(self, users: Mapping[str, str]) -> None:
-        self._users = {user.encode(): password.encode() for user, password in users.items()}
+        self._users = {_bytes(user): _bytes(password) for user, password in users.items()}
 
     def check(self, user: bytes, password: bytes) -> bool:
         """Return whether these are right; every known user is compared, whichever it is."""
@@ -24,3 +24,8 @@ class Credentials:
             same_password = hmac.compare_digest(password, known_password)
             right |= same_user and same_password
         return right
+
+
+def _bytes(text: str) -> bytes:
+    """Bytes that are no UTF-8 come out of the environment as surrogates: back into bytes."""
+    return text.encode("utf-8", "surrogateescape")

@@ -17,6 +17,8 @@ from netjumper.errors import AddressError, AuthenticationError, ProtocolError
 from netjumper.handshake import EndOfStream, ListeningHandshake
 
 MAX_HEAD = 64 * 1024
+MAX_GUESSES = 3
+"""Wrong credentials on one connection; each connection's failure is a line in the log."""
 REALM = b'Basic realm="netjumper-bridge", charset="UTF-8"'
 
 Headers = list[tuple[bytes, bytes]]
@@ -40,13 +42,22 @@ class HttpHandshake(ListeningHandshake[TunnelRequest]):
         credentials: who may come in (`Proxy-Authorization: Basic`); None lets everybody.
     """
 
-    __slots__ = ("_connection", "_credentials", "_method", "_target")
+    __slots__ = (
+        "_connection",
+        "_credentials",
+        "_guesses",
+        "_method",
+        "_target",
+        "_turned_away",
+    )
 
     def __init__(self, credentials: Credentials | None = None) -> None:
         self._credentials = credentials
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._method = b""
         self._target = ""
+        self._turned_away = ""
+        self._guesses = 0
         super().__init__()
 
     def accept(self) -> None:
@@ -81,7 +92,7 @@ class HttpHandshake(ListeningHandshake[TunnelRequest]):
                 raise ProtocolError(f"method {method} is not supported, only CONNECT")
             user = self._user(request)
             if user is None:
-                self._ask_for_credentials()
+                self._ask_for_credentials(request)
                 continue
             try:
                 target = _connect_target(request)
@@ -97,6 +108,8 @@ class HttpHandshake(ListeningHandshake[TunnelRequest]):
         while (event := self._connection.next_event()) is h11.NEED_DATA:
             size += yield from self._feed()
         if not isinstance(event, h11.Request):
+            if self._turned_away:
+                raise AuthenticationError(self._turned_away)
             raise EndOfStream("the client closed the connection without a request")
         self._method = event.method
         # h11 limits a head only as long as it is incomplete.
@@ -119,22 +132,26 @@ class HttpHandshake(ListeningHandshake[TunnelRequest]):
         return len(self._connection.trailing_data[0])
 
     def _user(self, request: h11.Request) -> str | None:
-        """Return the user's name, or None when the request may not come in."""
+        """Return the user's proven name, empty where none is asked for; None: not let in."""
         given = [value for name, value in request.headers if name == b"proxy-authorization"]
         user, password = _basic(given[0]) if len(given) == 1 else (b"", b"")
-        if self._credentials is not None and not self._credentials.check(user, password):
-            return None
-        return user.decode("utf-8", "replace")
+        if self._credentials is None:
+            return ""  # a name that nobody checked is nobody's
+        return user.decode("utf-8", "replace") if self._credentials.check(user, password) else None
 
-    def _ask_for_credentials(self) -> None:
+    def _ask_for_credentials(self, request: h11.Request) -> None:
         """Answer 407 and make ready for the retry on the same connection."""
+        self._turned_away = "no proxy credentials were given"
+        if any(name == b"proxy-authorization" for name, _ in request.headers):
+            self._turned_away = "wrong proxy credentials"
+            self._guesses += 1
         self._answer(
             407,
             "This proxy wants a user name and a password",
             [(b"Proxy-Authenticate", REALM)],
         )
-        if self._connection.our_state is not h11.DONE:
-            raise AuthenticationError("no or wrong proxy credentials")
+        if self._connection.our_state is not h11.DONE or self._guesses >= MAX_GUESSES:
+            raise AuthenticationError(self._turned_away)
         self._connection.start_next_cycle()
 
     def _refuse(self, status: int, sentence: str) -> None:

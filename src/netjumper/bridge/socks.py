@@ -128,7 +128,8 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         self._write(bytes((AUTH_VERSION, 0 if right else 1)))
         if not right:
             raise AuthenticationError("wrong user name or password")
-        return user.decode("utf-8", "replace")
+        # A name that nobody checked is nobody's.
+        return user.decode("utf-8", "replace") if self._credentials is not None else ""
 
     def _read_host(self, address_type: int) -> Generator[None, None, str]:
         if address_type == AddressType.IPV4:
@@ -145,7 +146,7 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         command, *rest = yield from self._read_exactly(7)
         port = int.from_bytes(rest[:2])
         ip = bytes(rest[2:])
-        user = (yield from self._read_until(b"\0", MAX_FIELD)).decode("utf-8", "replace")
+        yield from self._read_until(b"\0", MAX_FIELD)  # a user id, which proves nothing
         host = str(ipaddress.IPv4Address(ip))
         if ip[:3] == b"\0\0\0" and ip[3]:
             # 4a: an address 0.0.0.x says that a name follows.
@@ -157,7 +158,7 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         if command != Command.CONNECT:
             self._reply4(Socks4Reply.REJECTED)
             raise ProtocolError(f"command {command} is not supported, only CONNECT")
-        return self._request(host, port, user)
+        return self._request(host, port, "")
 
     def _request(self, host: str, port: int, user: str) -> TunnelRequest:
         try:

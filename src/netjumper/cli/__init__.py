@@ -4,3 +4,26 @@
 file, `files` reads what others must not, `logs` writes, and `process` runs a service until it
 is told to stop. Settings become constructor calls in `server` and `bridge`, nowhere else.
 """
+
+import importlib
+
+INTERRUPTED = 130
+"""The exit code that shells expect of a program that Ctrl-C ended."""
+
+
+def run_server() -> int:
+    """Run `netjumper` and return its exit code."""
+    return _run("netjumper.cli.server")
+
+
+def run_bridge() -> int:
+    """Run `netjumper-bridge` and return its exit code."""
+    return _run("netjumper.cli.bridge")
+
+
+def _run(module: str) -> int:
+    try:  # importing takes long enough for a Ctrl-C to come in the middle
+        code: int = importlib.import_module(module).main()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code

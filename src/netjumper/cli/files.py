@@ -77,10 +77,13 @@ def read_toml(path: Path, where: str) -> tuple[dict[str, Any], int]:
         SettingsError: it cannot be read, or it is no TOML; the message has the line's number.
     """
     content, mode = _read(path, where, must_exist=False)
+    text = _text(content, path, where)
     try:
-        return tomllib.loads(_text(content, path, where)), mode
+        return tomllib.loads(text), mode
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{where}: {_shown(path)} is not valid TOML: {error}") from None
+    except (RecursionError, ValueError):  # nested, or digits, by the thousand
+        raise SettingsError(f"{where}: {_shown(path)} is not valid TOML for a person") from None
 
 
 def refuse_if_shared(path: Path, mode: int, where: str) -> None:

@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
         Raises:
             SettingsError: it is not one of this command.
         """
-        known, rest = self.parse_known_args(args, namespace)
+        known, rest = self.parse_known_intermixed_args(args, namespace)
         if rest:
             self._refuse(rest)
         return known

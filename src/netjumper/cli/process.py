@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from netjumper.cli import INTERRUPTED
 from netjumper.cli.logs import set_up
 from netjumper.cli.sources import Loaded
 from netjumper.console import RichFormatter, Start, printable
@@ -21,8 +22,6 @@ from netjumper.settings import BridgeSettings, ServerSettings, SettingsError
 OK = 0
 FAILED = 1
 USAGE = 2
-INTERRUPTED = 130
-"""What shells expect of a program that Ctrl-C ended."""
 
 
 class OutputLost(NetjumperError):
@@ -61,6 +60,11 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
     """Run `main` on the fastest loop there is."""
     raise_descriptor_limit()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        try:
+            runner.get_loop()
+        except OSError as error:
+            main.close()
+            raise NetjumperError(f"cannot start: {error.strerror}") from None
         runner.run(main)
 
 

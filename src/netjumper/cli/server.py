@@ -94,7 +94,7 @@ def _command(arguments: argparse.Namespace) -> None:
 def _keygen(arguments: argparse.Namespace) -> None:
     if len(vars(arguments)) > 1:
         raise SettingsError(f"{KEYGEN} stands alone (see netjumper --help)")
-    process.say(secrets.token_urlsafe(SECRET_BYTES))
+    process.say(secrets.token_hex(SECRET_BYTES))  # never begins with a dash
 
 
 def _flags(arguments: argparse.Namespace) -> Layer:

@@ -86,7 +86,10 @@ class Loaded(Generic[SettingsT]):
         settings = self.settings
         if settings.secret_file is not None:
             return read_secret(settings.secret_file, self.origin("secret_file"))
-        return settings.secret.get_secret_value().encode() if settings.secret else b""
+        if settings.secret is None:
+            return b""
+        # Bytes that are no UTF-8 come out of the environment as surrogates: back into bytes.
+        return settings.secret.get_secret_value().encode("utf-8", "surrogateescape")
 
 
 def load(model: type[SettingsT], flags: Layer, config: str | None = None) -> Loaded[SettingsT]:

@@ -54,13 +54,13 @@ class Deadlines(Generic[ItemT]):
     def _expire(self) -> None:
         self._timer = None
         now = self._loop.time()
-        over = []
         for item, due in self._due.items():
             if due > now:
                 self._timer = self._loop.call_at(due, self._expire)
                 break
-            over.append(item)
-        for item in over:
-            # An earlier item's expiry may have ended this one's wait.
-            if self._due.pop(item, None) is not None:
-                self._expired(item)
+            self._loop.call_soon(self._expire_one, item)
+
+    def _expire_one(self, item: ItemT) -> None:
+        # The expiry of an item before it may have ended its wait.
+        if self._due.pop(item, None) is not None:
+            self._expired(item)

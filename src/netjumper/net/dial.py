@@ -14,7 +14,7 @@ from netjumper import outcome
 from netjumper.address import Address, ip_literal
 from netjumper.errors import NetjumperError
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.endpoint import Endpoint
+from netjumper.net.endpoint import Endpoint, require_watching, set_options
 from netjumper.net.resolver import Answer, Found, Resolver, SockAddr, interleaved
 
 ATTEMPT_DELAY = 0.25
@@ -52,6 +52,9 @@ class Dialer:
         timeout: seconds that a dial may take, its look-up included.
         resolver: looks names up.
         permit: which addresses may be dialled.
+
+    Raises:
+        UnsupportedLoop: the loop cannot watch sockets.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Dialer:
         resolver: Resolver | None = None,
         permit: Permit = permit_all,
     ) -> None:
+        require_watching(loop)
         self.loop = loop
         self.resolver = resolver or Resolver(loop)
         self.permit = permit
@@ -157,7 +161,7 @@ class Dial:
             raise outcome.from_oserror(error, where) from None
         try:
             sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            set_options(sock)
             sock.connect(sockaddr)
         except BlockingIOError:
             pass

@@ -28,25 +28,63 @@ _LINGER_OFF = struct.pack("ii", 1, 0)
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
 
+KEEPALIVE = 15
+"""Seconds without traffic after which the kernel asks whether the peer is still there, and then
+again; nine unanswered questions end the connection. As in the original, which has Go's default."""
+
+
 class UnsupportedLoop(NetjumperError, NotImplementedError):
     """The running event loop cannot watch sockets."""
+
+
+def require_watching(loop: asyncio.AbstractEventLoop) -> None:
+    """Check that a loop can watch sockets: Windows' default one cannot.
+
+    Raises:
+        UnsupportedLoop: it cannot.
+    """
+    if type(loop).add_reader is asyncio.AbstractEventLoop.add_reader:
+        raise UnsupportedLoop(
+            f"{type(loop).__name__} cannot watch sockets; use asyncio.SelectorEventLoop"
+        )
+
+
+def set_options(sock: socket.socket) -> None:
+    """Set what every TCP socket here has; what a listening one has, those it accepts inherit.
+
+    Small messages leave at once, and a peer that vanished without a word is noticed.
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):  # the second is macOS' first
+        if option := getattr(socket, name, None):
+            sock.setsockopt(socket.IPPROTO_TCP, option, KEEPALIVE)
+
+
+def _watches_after_an_error(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a loop goes on telling that a descriptor is readable after an error on it.
+
+    uvloop does not: libuv stops polling with the first POLLERR (uv__poll_io in its poll.c).
+    """
+    return not type(loop).__module__.startswith("uvloop")
 
 
 class Endpoint:
     """One connected stream socket.
 
     Args:
-        loop: the running loop; it must have `add_reader` (Windows' default loop has not).
+        loop: the running loop, one that `require_watching` finds right.
         sock: a connected socket in non-blocking mode; the endpoint owns it from here on.
     """
 
-    __slots__ = ("_loop", "_reading", "_sock", "_writing", "fd")
+    __slots__ = ("_loop", "_on_readable", "_sock", "_watches_on", "_writing", "fd")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         self._loop = loop
         self._sock = sock
-        self._reading = False
+        self._on_readable: Callable[[], None] | None = None
         self._writing = False
+        self._watches_on = _watches_after_an_error(loop)
         self.fd = sock.fileno()
 
     @property
@@ -55,24 +93,29 @@ class Endpoint:
         return self.fd
 
     def start_reading(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called whenever there is something to receive, or the end.
+        """Have `callback` called as long as there is something to receive, or the end.
 
-        Raises:
-            UnsupportedLoop: the loop cannot do that.
+        It need not take all there is at once; it is called again. It takes the place of the
+        callback before.
         """
-        self._reading = True
-        try:
+        if self._watches_on:
             self._loop.add_reader(self.fd, callback)
-        except NotImplementedError:
-            raise UnsupportedLoop(
-                f"{type(self._loop).__name__} cannot watch sockets; use asyncio.SelectorEventLoop"
-            ) from None
+        elif self._on_readable is None:
+            self._loop.add_reader(self.fd, self._read_on)
+        self._on_readable = callback
 
     def stop_reading(self) -> None:
         """Leave what comes in where it is: the peer's window fills and it stops sending."""
-        if self._reading:
-            self._reading = False
+        if self._on_readable is not None:
+            self._on_readable = None
             self._loop.remove_reader(self.fd)
+
+    def _read_on(self) -> None:
+        """Read a connection that was reset to its end in one go: uvloop tells of it only once."""
+        if self._on_readable is not None:
+            self._on_readable()
+        while self._on_readable is not None and self.is_lost:
+            self._on_readable()
 
     def start_writing(self, callback: Callable[[], None]) -> None:
         """Have `callback` called whenever there is room to send."""
@@ -126,6 +169,15 @@ class Endpoint:
         """
         self._sock.shutdown(socket.SHUT_WR)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection was reset, which an endpoint that nobody reads is not told."""
+        try:
+            self._sock.getpeername()
+        except OSError:
+            return True
+        return False
+
     def close(self) -> None:
         """Close for good; may be called again."""
         self.stop_reading()
@@ -163,10 +215,9 @@ class Endpoint:
             self._sock.close()
 
     def _unacknowledged(self) -> int:
-        if sys.platform == "win32":
+        if sys.platform == "win32" or self.is_lost:  # a reset leaves the count as it was
             return 0
         try:
-            self._sock.getpeername()  # raises after a reset, which leaves the count as it was
             count = fcntl.ioctl(self.fd, termios.TIOCOUTQ, b"\0" * 4)
         except OSError:
             return 0

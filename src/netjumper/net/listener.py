@@ -17,7 +17,7 @@ from pathlib import Path
 
 from netjumper.address import Address, ip_literal, parse_port
 from netjumper.errors import AddressError, NetjumperError
-from netjumper.net.endpoint import Endpoint
+from netjumper.net.endpoint import Endpoint, set_options
 
 BACKLOG = 1024
 ACCEPT_BATCH = 64
@@ -84,16 +84,20 @@ class ListenAddress:
         return literal is not None and literal.is_loopback
 
 
-def open_listeners(address: ListenAddress, backlog: int = BACKLOG) -> list[socket.socket]:
+def open_listeners(address: ListenAddress, *, dual_stack: bool = True) -> list[socket.socket]:
     """Return listening sockets: one, or one for each address of a name.
+
+    Args:
+        address: where.
+        dual_stack: `[::]` is every address of both families; otherwise of IPv6 only.
 
     Raises:
         ListenError: the address is taken, not ours, or not permitted.
     """
     if address.path:
-        return [_listen_unix(address, backlog)]
+        return [_listen_unix(address)]
     host = address.host
-    if host == "::" and not socket.has_dualstack_ipv6():
+    if host == "::" and dual_stack and not socket.has_dualstack_ipv6():
         host = "0.0.0.0"  # noqa: S104 - all addresses were asked for
     try:
         infos = socket.getaddrinfo(
@@ -105,7 +109,7 @@ def open_listeners(address: ListenAddress, backlog: int = BACKLOG) -> list[socke
     failures: list[ListenError] = []
     for family, sockaddr in dict.fromkeys((info[0], info[4]) for info in infos):
         try:
-            socks.append(_listen_tcp(address, family, sockaddr, backlog))
+            socks.append(_listen_tcp(address, family, sockaddr, dual_stack))
         except ListenError as error:
             failures.append(error)
     # "localhost" is ::1 too, even where there is no IPv6: one of a name's addresses will do.
@@ -118,7 +122,7 @@ def open_listeners(address: ListenAddress, backlog: int = BACKLOG) -> list[socke
 
 
 def _listen_tcp(
-    address: ListenAddress, family: int, sockaddr: tuple[object, ...], backlog: int
+    address: ListenAddress, family: int, sockaddr: tuple[object, ...], dual_stack: bool
 ) -> socket.socket:
     sock = _new_socket(address, family)
     try:
@@ -126,26 +130,25 @@ def _listen_tcp(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             # ":PORT" is both families, as in the original; an address that was named is only it.
-            only = 0 if address.host == "::" else 1
+            only = 0 if address.host == "::" and dual_stack else 1
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
-        # Accepted sockets inherit it, which saves a call for each.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        set_options(sock)
         sock.setblocking(False)
         sock.bind(sockaddr)
-        sock.listen(backlog)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise _cannot_listen(address, error) from None
     return sock
 
 
-def _listen_unix(address: ListenAddress, backlog: int) -> socket.socket:
+def _listen_unix(address: ListenAddress) -> socket.socket:
     _remove_stale(address.path)
     sock = _new_socket(address, socket.AF_UNIX)
     try:
         sock.setblocking(False)
         sock.bind(address.path)
-        sock.listen(backlog)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise _cannot_listen(address, error) from None
@@ -200,6 +203,7 @@ class Listener:
         self._sock = sock
         self._accepted = accepted
         self._path = sock.getsockname() if sock.family == socket.AF_UNIX else ""
+        self._inode = Path(self._path).stat().st_ino if self._path else 0
         self._pause: asyncio.TimerHandle | None = None
         self.address = f"unix:{self._path}" if self._path else str(Address(*sock.getsockname()[:2]))
         """Where it listens, with the port that the system chose."""
@@ -213,7 +217,9 @@ class Listener:
         self._sock.close()
         if self._path:
             with contextlib.suppress(OSError):
-                Path(self._path).unlink()
+                # Unless another program has put its own there meanwhile.
+                if Path(self._path).stat().st_ino == self._inode:
+                    Path(self._path).unlink()
 
     def _resume(self) -> None:
         self._pause = None

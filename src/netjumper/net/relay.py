@@ -14,6 +14,7 @@ import errno
 from collections.abc import Callable
 from enum import Enum
 
+from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.pipes import BUFFER_SIZE, PIPE_SIZE, Pipe, RelayMemory, splice
 
@@ -215,9 +216,19 @@ class Relay:
         client: the endpoint that asked for the tunnel.
         target: the endpoint that leads to the target.
         done: called once, with how it ended, when both endpoints are closed.
+        half_closed: calls `check_half_closed` for the relays in it every few seconds.
     """
 
-    __slots__ = ("_client", "_done", "_down", "_target", "_up", "memory", "splices")
+    __slots__ = (
+        "_client",
+        "_done",
+        "_down",
+        "_half_closed",
+        "_target",
+        "_up",
+        "memory",
+        "splices",
+    )
 
     def __init__(
         self,
@@ -225,12 +236,14 @@ class Relay:
         client: Endpoint,
         target: Endpoint,
         done: Callable[[Ending], None],
+        half_closed: "Deadlines[Relay] | None" = None,
     ) -> None:
         self.memory = memory
         self.splices = memory.splice and client.plain_fd is not None and target.plain_fd is not None
         self._client = client
         self._target = target
         self._done: Callable[[Ending], None] | None = done
+        self._half_closed = half_closed
         self._up = _Direction(self, client, target)
         self._down = _Direction(self, target, client)
 
@@ -262,6 +275,16 @@ class Relay:
             self._client.close()
             self._target.close()
             self._finish(Ending.CLOSED)
+        elif self._half_closed is not None:
+            self._half_closed.add(self)
+
+    def check_half_closed(self) -> None:
+        """See after an end that is not read any more: only a look tells that it was reset."""
+        quiet = self._up if self._up.ended else self._down
+        if quiet.source.is_lost:
+            self.lost(quiet.source)
+        elif self._half_closed is not None:
+            self._half_closed.add(self)
 
     def lost(self, endpoint: Endpoint) -> None:
         """`endpoint` was reset, and all it sent is delivered: reset the other side."""
@@ -288,6 +311,8 @@ class Relay:
         done, self._done = self._done, None
         if done is None:
             return
+        if self._half_closed is not None:
+            self._half_closed.remove(self)
         self._up.release()
         self._down.release()
         done(ending)

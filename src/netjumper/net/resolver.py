@@ -7,7 +7,6 @@ end), equal look-ups under way share one, and their number is bounded.
 """
 
 import asyncio
-import errno
 import socket
 import threading
 from collections.abc import Callable
@@ -47,8 +46,8 @@ class Resolver:
             waiting.append(answer)
             return
         if len(self._waiting) >= MAX_LOOKUPS:
-            busy = OSError(errno.EAGAIN, f"{MAX_LOOKUPS} name look-ups are under way")
-            self._loop.call_soon(answer, busy)
+            busy = f"{MAX_LOOKUPS} name look-ups are under way"
+            self._loop.call_soon(answer, socket.gaierror(socket.EAI_AGAIN, busy))
             return
         thread = threading.Thread(
             target=self._look_up, args=key, name=f"lookup {host}", daemon=True
@@ -56,7 +55,7 @@ class Resolver:
         try:
             thread.start()
         except RuntimeError as error:  # the system grants no more threads
-            self._loop.call_soon(answer, OSError(errno.EAGAIN, str(error)))
+            self._loop.call_soon(answer, socket.gaierror(socket.EAI_AGAIN, str(error)))
             return
         self._waiting[key] = [answer]  # read on the loop only, so not too late
 
