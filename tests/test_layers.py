@@ -16,13 +16,9 @@ SOURCE = Path(netjumper.__file__).parent
 LAYERS: list[list[str]] = [
     ["netjumper.errors"],
     ["netjumper.address"],
-    ["netjumper.handshake", "netjumper.outcome"],
+    ["netjumper.handshake", "netjumper.outcome", "netjumper.request"],
     ["netjumper.wire"],
-    [
-        "netjumper.bridge.credentials",
-        "netjumper.bridge.replies",
-        "netjumper.bridge.request",
-    ],
+    ["netjumper.bridge.credentials", "netjumper.bridge.replies"],
     ["netjumper.bridge.http", "netjumper.bridge.socks"],
     ["netjumper.net"],
     ["netjumper.tunnel", "netjumper.tunnels", "netjumper.service"],

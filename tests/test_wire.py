@@ -32,9 +32,9 @@ from netjumper.errors import (
     WrongSecret,
 )
 from netjumper.handshake import EndOfStream
+from netjumper.request import TunnelRequest
 from netjumper.wire import (
     ClientHandshake,
-    Destination,
     ServerHandshake,
     answer_to,
     destination_frame,
@@ -283,7 +283,7 @@ def test_a_client_reads_no_further_than_the_outcome_when_it_reads_what_is_wanted
 
 def test_a_server_learns_the_destination_however_the_bytes_come() -> None:
     ended = feed_every_way(lambda: server("alice"), ANSWER + DESTINATION)
-    assert ended.result == Destination("alice", TARGET)
+    assert ended.result == TunnelRequest(TARGET, "alice")
     assert ended.sent == frame(CHALLENGE) + b"\0"
 
 
@@ -357,7 +357,7 @@ def test_who_comes_in_is_decided_by_the_credentials_it_was_given() -> None:
         return f"{challenge!r} {answer!r}"
 
     ended = run(ServerHandshake(anyone, b"c"), [b"\1a" + DESTINATION])
-    assert ended.result == Destination("b'c' b'a'", TARGET)
+    assert ended.result == TunnelRequest(TARGET, "b'c' b'a'")
 
 
 def test_the_end_of_the_stream_is_the_clients_fault_in_every_state() -> None:
@@ -502,7 +502,7 @@ def test_a_client_and_a_server_understand_each_other(
         to_client = to_client[cut:] + jump_server.data_to_send()
         to_server = to_server[cut:] + client.data_to_send()
     assert client.result == TARGET
-    assert jump_server.result == Destination("", TARGET)
+    assert jump_server.result == TunnelRequest(TARGET)
     assert client.trailing_data() == b""
 
 

@@ -131,9 +131,9 @@ class _Settings(BaseSettings):
     grace_period: TimeoutOrZero = Field(
         10.0, description="wait this long for open tunnels when told to stop"
     )
-    log_level: LogLevel = Field("info", description="the least that is logged")
+    log_level: LogLevel = Field("info", description="lowest level to log")
     log_format: LogFormat = Field(
-        "auto", description="how; auto is rich on a terminal and plain elsewhere"
+        "auto", description="log format; auto is rich on a terminal and plain elsewhere"
     )
 
     @classmethod
@@ -181,12 +181,15 @@ class ServerSettings(_Settings):
 
     table: ClassVar[str] = "server"
 
-    listen: Listen = Field((ALL_ADDRESSES,), description="where bridges and clients come in")
+    listen: Listen = Field(
+        (ALL_ADDRESSES,),
+        description="listen for bridges and clients there, or at unix:/path; repeatable",
+    )
     handshake_timeout: Timeout = Field(
-        10.0, description="from accepting a connection until its target is named"
+        10.0, description="time allowed from accepting a connection until its target is named"
     )
     dial_timeout: Timeout = Field(
-        5.0, description="for reaching a target, looking its name up included"
+        5.0, description="time allowed for reaching a target, looking its name up included"
     )
 
     def _problems(self) -> Iterator[tuple[str, str]]:
@@ -210,21 +213,27 @@ class BridgeSettings(_Settings):
         False,
         description="run a jump server in this process, to try things out; needs no secret",
     )
-    socks: Listen = Field((), description="where programs speak SOCKS4, 4a and 5")
-    http: Listen = Field((), description="where programs speak HTTP CONNECT")
-    mixed: Listen = Field((), description="where programs speak either")
+    socks: Listen = Field(
+        (), description="listen for SOCKS 4, 4a and 5 there, or at unix:/path; repeatable"
+    )
+    http: Listen = Field(
+        (), description="listen for HTTP CONNECT there, or at unix:/path; repeatable"
+    )
+    mixed: Listen = Field((), description="listen for both there, or at unix:/path; repeatable")
     auth: Auth = Field(None, description="the user and password that programs must give")
     auth_file: FilePath = Field(
         None, description="a file with a line user:password each, readable by you only"
     )
     handshake_timeout: Timeout = Field(
-        10.0, description="from accepting a program's connection until its request is complete"
+        10.0,
+        description="time allowed from accepting a connection until its request is complete",
     )
     dial_timeout: Timeout = Field(
-        5.0, description="for reaching the jump server, looking its name up included"
+        5.0, description="time allowed for reaching the jump server, looking its name up included"
     )
     jump_timeout: Timeout = Field(
-        15.0, description="from the connection to the jump server until it has reached the target"
+        15.0,
+        description="time allowed from connecting to the jump server until the target is reached",
     )
 
     @property
@@ -243,7 +252,7 @@ class BridgeSettings(_Settings):
         if not self.embedded and not self.jump:
             yield (
                 "jump",
-                ("there is no jump server; give --jump HOST:PORT (or --embedded for a try)"),
+                ("there is no jump server; give --jump HOST:PORT (or --embedded to try it out)"),
             )
         yield from super()._problems()
         if self.auth is not None and not all(self.auth.get_secret_value().partition(":")):

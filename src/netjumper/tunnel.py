@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from netjumper.address import Address
 from netjumper.errors import HandshakeTimeout, NetjumperError
 from netjumper.handshake import ListeningHandshake
 from netjumper.net.deadlines import Deadlines
@@ -22,6 +21,7 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Ending, Relay
+from netjumper.request import TunnelRequest
 
 READ_SIZE = 64 * 1024
 EARLY_LIMIT = 64 * 1024
@@ -29,19 +29,7 @@ EARLY_LIMIT = 64 * 1024
 TUNNEL_LOG = logging.getLogger("netjumper.tunnel")
 
 
-class Request(Protocol):
-    """What a listening handshake comes to."""
-
-    @property
-    def client(self) -> str:
-        """The name the client proved, empty where there are none."""
-
-    @property
-    def target(self) -> Address:
-        """Where it wants to go."""
-
-
-ChooseHandshake = Callable[[bytes], ListeningHandshake[Request]]
+ChooseHandshake = Callable[[bytes], ListeningHandshake[TunnelRequest]]
 """Given the first bytes of a connection (none, where the server speaks first)."""
 
 
@@ -105,8 +93,8 @@ class Tunnel:
         self._client = client
         self._peer = peer
         self._choose = choose
-        self._handshake: ListeningHandshake[Request] | None = None
-        self._request: Request | None = None
+        self._handshake: ListeningHandshake[TunnelRequest] | None = None
+        self._request: TunnelRequest | None = None
         self._opening: Opening | None = None
         self._relay: Relay | None = None
         self._client_ended = False
@@ -179,7 +167,7 @@ class Tunnel:
             elif handshake.trailing_size >= EARLY_LIMIT:
                 self._client.stop_reading()
 
-    def _open(self, request: Request) -> None:
+    def _open(self, request: TunnelRequest) -> None:
         self._request = request
         self._shared.handshaking.remove(self)
         try:
@@ -216,7 +204,7 @@ class Tunnel:
         handshake.reject(error)
         self._refuse(handshake, error)
 
-    def _refuse(self, handshake: ListeningHandshake[Request], error: NetjumperError) -> None:
+    def _refuse(self, handshake: ListeningHandshake[TunnelRequest], error: NetjumperError) -> None:
         """Send the reason, and stay until the client has it: an early close would be a reset."""
         if not self._flush(handshake):
             return
@@ -241,7 +229,7 @@ class Tunnel:
         if data == b"":
             self.close()
 
-    def _flush(self, handshake: ListeningHandshake[Request]) -> bool:
+    def _flush(self, handshake: ListeningHandshake[TunnelRequest]) -> bool:
         """Send what the handshake has to say; False when that was the end of the connection."""
         data = handshake.data_to_send()
         if not data:

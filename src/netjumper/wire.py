@@ -17,7 +17,6 @@ import hmac
 import os
 import re
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from enum import IntEnum
 
 from netjumper import outcome
@@ -31,6 +30,7 @@ from netjumper.errors import (
     WrongSecret,
 )
 from netjumper.handshake import EndOfStream, Handshake, ListeningHandshake, Reading
+from netjumper.request import TunnelRequest
 
 MAX_FRAME = 255
 CHALLENGE_SIZE = 32
@@ -60,14 +60,6 @@ class Status(IntEnum):
 
     YES = 0
     NO = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """What an authenticated client asked for: who it is, and where it wants to go."""
-
-    client: str
-    target: Address
 
 
 Verify = Callable[[bytes, bytes], str | None]
@@ -192,7 +184,7 @@ class ClientHandshake(Handshake[Address]):
         yield
 
 
-class ServerHandshake(ListeningHandshake[Destination]):
+class ServerHandshake(ListeningHandshake[TunnelRequest]):
     """The jump server's side; `verify` decides who comes in."""
 
     __slots__ = ("_challenge", "_verify")
@@ -202,7 +194,7 @@ class ServerHandshake(ListeningHandshake[Destination]):
         self._challenge = os.urandom(CHALLENGE_SIZE) if challenge is None else challenge
         super().__init__()
 
-    def _steps(self) -> Generator[None, None, Destination]:
+    def _steps(self) -> Generator[None, None, TunnelRequest]:
         self._write(frame(self._challenge))
         size = yield from self._read_exactly(1)
         answer = yield from self._read_exactly(size[0])
@@ -214,7 +206,7 @@ class ServerHandshake(ListeningHandshake[Destination]):
         size = yield from self._read_exactly(1)
         text = yield from self._read_exactly(size[0])
         try:
-            return Destination(client, parse_destination(text.decode("utf-8", "replace")))
+            return TunnelRequest(parse_destination(text.decode("utf-8", "replace")), client)
         except NetjumperError as error:
             self.reject(error)
             raise

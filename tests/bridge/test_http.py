@@ -15,7 +15,6 @@ from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http import MAX_HEAD, HttpHandshake
 from netjumper.bridge.replies import BRIDGE, JUMP_SERVER
-from netjumper.bridge.request import TunnelRequest
 from netjumper.errors import (
     AddressError,
     AuthenticationError,
@@ -36,6 +35,7 @@ from netjumper.errors import (
     WrongSecret,
 )
 from netjumper.handshake import EndOfStream
+from netjumper.request import TunnelRequest
 
 CREDENTIALS = Credentials({"alice": "open:sesame"})
 TARGET = Address("example.org", 443)

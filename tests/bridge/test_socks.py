@@ -17,7 +17,6 @@ from feeding import (
 )
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.request import TunnelRequest
 from netjumper.bridge.socks import SocksHandshake
 from netjumper.errors import (
     AddressError,
@@ -35,6 +34,7 @@ from netjumper.errors import (
     WrongSecret,
 )
 from netjumper.handshake import EndOfStream
+from netjumper.request import TunnelRequest
 
 CREDENTIALS = Credentials({"alice": "sesame"})
 NO_AUTH, PASSWORD = b"\x05\x01\x00", b"\x05\x01\x02"

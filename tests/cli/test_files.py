@@ -82,7 +82,7 @@ def test_a_line_that_is_no_user_and_password_is_told_by_its_number(line, private
 
 def test_a_user_with_two_passwords_is_refused(private):
     path = private("users", "me:s3cret1\nyou:s3cret2\nme:s3cret3\n")
-    assert refusal(read_users, path) == f"--flag: {path}, line 3: that user is there twice"
+    assert refusal(read_users, path) == f"--flag: {path}, line 3: user listed twice"
 
 
 def test_a_file_without_users_is_refused(private):

@@ -2,16 +2,15 @@
 
 import hashlib
 import re
-import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from programs import SECRET, Chain, numbered_blocks, run, running
+from programs import SECRET, Chain, needs_curl, numbered_blocks, run, running
 
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+pytestmark = needs_curl
 
 PROXIES = {
     "--socks5": lambda chain: ["--socks5", chain.socks],

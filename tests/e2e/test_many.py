@@ -1,8 +1,10 @@
 """Many tunnels, and tunnels whose ends behave oddly, through both commands."""
 
 import asyncio
+import contextlib
 import signal
 import socket
+import struct
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -82,3 +84,30 @@ def test_both_commands_end_with_status_0_when_asked_to(first: signal.Signals) ->
         bridge.process.send_signal(first)
 
         assert bridge.process.wait(20) == 0
+
+
+async def test_an_answer_with_a_reset_behind_it_ends_every_tunnel(chain: Chain) -> None:
+    async def answer_and_reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(4)
+        writer.write(b"answer")
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+
+    async def ask(port: int) -> bytes:
+        reader, writer = await through_socks(chain, port)
+        writer.write(b"ping")
+        data = b""
+        with contextlib.suppress(ConnectionResetError):
+            while more := await reader.read(100):
+                data += more
+            raise AssertionError("a clean end of stream, not a reset")
+        writer.close()
+        return data
+
+    server = await asyncio.start_server(answer_and_reset, "127.0.0.1", 0, backlog=TUNNELS)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        answers = await asyncio.gather(*(ask(port) for _ in range(100)))
+
+    assert set(answers) <= {b"answer", b""}

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http import HttpHandshake
-from netjumper.bridge.request import TunnelRequest
 from netjumper.bridge.socks import SOCKS4, SOCKS5, SocksHandshake
 from netjumper.handshake import ListeningHandshake
 from netjumper.net.dial import Connector
 from netjumper.net.listener import ListenAddress
+from netjumper.request import TunnelRequest
 from netjumper.service import Door, Service
 from netjumper.tunnels import TunnelLimits, Tunnels
 

@@ -12,9 +12,9 @@ import h11
 from netjumper.address import Address, quoted
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.replies import BRIDGE, reply_for
-from netjumper.bridge.request import TunnelRequest
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError
 from netjumper.handshake import EndOfStream, ListeningHandshake
+from netjumper.request import TunnelRequest
 
 MAX_HEAD = 64 * 1024
 MAX_GUESSES = 3
@@ -88,7 +88,7 @@ class HttpHandshake(ListeningHandshake[TunnelRequest]):
                 raise ProtocolError(f"not a valid HTTP request: {what}") from None
             if request.method != b"CONNECT":
                 method = quoted(request.method.decode("latin-1"), 20)
-                self._refuse(501, f"This proxy only does CONNECT, not {method}")
+                self._refuse(501, f"This proxy supports only CONNECT, not {method}")
                 raise ProtocolError(f"method {method} is not supported, only CONNECT")
             user = self._user(request)
             if user is None:

@@ -60,7 +60,7 @@ REPLIES = (
     Reply(errors.NameLookupFailed, ReplyCode.HOST_UNREACHABLE, 502, "dns_error",
           JUMP_SERVER, _CANNOT),
     Reply(errors.TargetDenied, ReplyCode.NOT_ALLOWED, 403, "destination_ip_prohibited",
-          JUMP_SERVER, "The jump server does not lead to this target"),
+          JUMP_SERVER, "The jump server refuses to connect to this target"),
     Reply(errors.TargetError, ReplyCode.GENERAL_FAILURE, 502, "destination_unavailable",
           JUMP_SERVER, _CANNOT),
     Reply(errors.WrongSecret, ReplyCode.GENERAL_FAILURE, 503, "proxy_configuration_error",

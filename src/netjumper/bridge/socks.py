@@ -10,9 +10,9 @@ from enum import IntEnum
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.replies import ReplyCode, reply_for
-from netjumper.bridge.request import TunnelRequest
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError
 from netjumper.handshake import ListeningHandshake
+from netjumper.request import TunnelRequest
 
 SOCKS4, SOCKS5 = 4, 5
 AUTH_VERSION = 1

@@ -51,7 +51,7 @@ def read_users(path: Path, where: str) -> dict[str, str]:
         if not user or not password:
             raise SettingsError(f"{where}: {_shown(path)}, line {number}: expected user:password")
         if user in users:
-            raise SettingsError(f"{where}: {_shown(path)}, line {number}: that user is there twice")
+            raise SettingsError(f"{where}: {_shown(path)}, line {number}: user listed twice")
         users[user] = password
     if not users:
         raise SettingsError(f"{where}: {_shown(path)}: expected lines user:password, found none")

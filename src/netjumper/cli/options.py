@@ -14,7 +14,7 @@ from netjumper.net.listener import ListenAddress
 from netjumper.settings import SettingsError
 
 IN_ARGV = (
-    "{} stands on the command line, which every user of this machine can read; use {} or {} instead"
+    "{} is on the command line, which every user of this machine can read; use {} or {} instead"
 )
 """The warning about a secret there; what it is, and the two better ways."""
 

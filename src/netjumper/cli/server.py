@@ -30,7 +30,7 @@ examples:
   NETJUMPER_SECRET=... netjumper 9527
       take the secret from the environment
   netjumper --config /etc/netjumper/config.toml --check
-      look whether a settings file is right
+      check a settings file
 
 """
 
