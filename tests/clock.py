@@ -11,6 +11,7 @@ class Clock(asyncio.AbstractEventLoop):
     def __init__(self) -> None:
         self._now = 1000.0
         self._timers: list[asyncio.TimerHandle] = []
+        self.failures: list[BaseException] = []
 
     @property
     def timers(self) -> int:
@@ -31,6 +32,10 @@ class Clock(asyncio.AbstractEventLoop):
         self, delay: float, callback: Callable[..., object], *args: Any, **_: Any
     ) -> asyncio.TimerHandle:
         return self.call_at(self._now + delay, callback, *args)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """As a loop does with a callback that raises: keep it, and go on."""
+        self.failures.append(context["exception"])
 
     def get_debug(self) -> bool:
         return False

@@ -35,7 +35,6 @@ class Tunnels(Shared):
         loop: the running loop.
         connector: what leads to a target.
         limits: their deadlines.
-        splice: whether relays may splice where the platform can.
         log: where each tunnel's end is told.
     """
 
@@ -45,14 +44,13 @@ class Tunnels(Shared):
         connector: Connector,
         limits: TunnelLimits | None = None,
         *,
-        splice: bool = True,
         log: logging.Logger = TUNNEL_LOG,
     ) -> None:
         limits = limits or TunnelLimits()
         self.loop = loop
         self.connector = connector
         self.log = log
-        self.memory = RelayMemory(splice=splice)
+        self.memory = RelayMemory()
         self.handshaking: Deadlines[Tunnel] = Deadlines(
             loop, limits.handshake, Tunnel.handshake_expired
         )

@@ -123,11 +123,34 @@ def test_an_expiry_may_add_an_item(clock):
     assert clock.timers == 1
 
 
-def test_clear_ends_every_wait_and_the_timer(clock, deadlines, expired):
+def test_an_expiry_may_begin_the_wait_of_another_anew(clock):
+    expired = []
+
+    def expire(item):
+        expired.append(item)
+        if item == "a":
+            deadlines.add("b")
+
+    deadlines = Deadlines(clock, 10.0, expire)
     deadlines.add("a")
-    deadlines.clear()
-    assert clock.timers == 0
+    deadlines.add("b")
     clock.advance(10)
-    assert expired == []
-    deadlines.clear()  # with nothing to clear
-    assert len(deadlines) == 0
+    assert expired == ["a"]
+    clock.advance(10)
+    assert expired == ["a", "b"]
+
+
+def test_an_expiry_that_fails_takes_no_other_with_it(clock):
+    expired = []
+
+    def expire(item):
+        expired.append(item)
+        if item == "a":
+            raise ArithmeticError
+
+    deadlines = Deadlines(clock, 10.0, expire)
+    deadlines.add("a")
+    deadlines.add("b")
+    clock.advance(10)
+    assert expired == ["a", "b"]
+    assert [type(failure) for failure in clock.failures] == [ArithmeticError]

@@ -7,6 +7,7 @@ order) and a single timer for its first entry do.
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import Generic, TypeVar
 
 ItemT = TypeVar("ItemT")
@@ -38,13 +39,6 @@ class Deadlines(Generic[ItemT]):
         """End an item's wait; it need not be waiting."""
         self._due.pop(item, None)
 
-    def clear(self) -> None:
-        """End every wait and the timer."""
-        self._due.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def __contains__(self, item: ItemT) -> bool:
         return item in self._due
 
@@ -61,6 +55,7 @@ class Deadlines(Generic[ItemT]):
             self._loop.call_soon(self._expire_one, item)
 
     def _expire_one(self, item: ItemT) -> None:
-        # The expiry of an item before it may have ended its wait.
-        if self._due.pop(item, None) is not None:
+        # The expiry of an item before it may have ended its wait, or begun it anew.
+        if self._due.get(item, inf) <= self._loop.time():
+            del self._due[item]
             self._expired(item)

@@ -78,7 +78,7 @@ class ListenAddress:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can connect there."""
-        if self.path or self.host == "localhost":
+        if self.path or self.host.lower() == "localhost":
             return True
         literal = ip_literal(self.host)
         return literal is not None and literal.is_loopback
