@@ -7,10 +7,10 @@ The same for the jump server (netjumper handshake, then a dial) and the bridge (
 then a jump host): which handshake it is, and what leads to the target, come from outside.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Protocol
 
 from netjumper.errors import HandshakeTimeout, NetjumperError
@@ -57,7 +57,6 @@ class TunnelEnd:
 class Shared(Protocol):
     """What the tunnels of one loop share, as each of them sees it."""
 
-    loop: asyncio.AbstractEventLoop
     connector: Connector
     memory: RelayMemory
     handshaking: Deadlines["Tunnel"]
@@ -98,7 +97,7 @@ class Tunnel:
         self._opening: Opening | None = None
         self._relay: Relay | None = None
         self._client_ended = False
-        self._started = shared.loop.time()
+        self._started = monotonic()  # uvloop's own clock counts milliseconds
 
     @property
     def requested(self) -> bool:
@@ -299,7 +298,7 @@ class Tunnel:
             target=str(request.target) if request else "",
             bytes_up=relay.bytes_up if relay else 0,
             bytes_down=relay.bytes_down if relay else 0,
-            seconds=self._shared.loop.time() - self._started,
+            seconds=monotonic() - self._started,
             ending=ending,
             failed=failed,
         )
