@@ -19,7 +19,9 @@ from netjumper.address import Address, ip_literal, parse_port
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.net.endpoint import Endpoint, set_options
 
-BACKLOG = 1024
+BACKLOG = 65535
+"""Cut by the system to what it allows. Over a short one the kernel falls back on SYN cookies, and
+a connection whose last packet it then drops is lost for a client that waits for our first word."""
 ACCEPT_BATCH = 64
 """Connections accepted before other events get their turn."""
 PAUSE = 1.0
