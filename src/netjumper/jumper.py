@@ -9,7 +9,7 @@ import socket
 import ssl as ssl_module
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from netjumper import outcome
 from netjumper.address import Address
@@ -24,6 +24,9 @@ from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint, set_options
 from netjumper.wire import ClientHandshake
+
+if TYPE_CHECKING:
+    import httpx
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
@@ -142,6 +145,26 @@ class Jumper:
         except BaseException:
             sock.close()
             raise
+
+    def httpx_client(self, **kwargs: Any) -> "httpx.Client":
+        """Return an `httpx.Client` whose every request goes through the jump host.
+
+        Args:
+            **kwargs: as for `httpx.Client`, without `proxy`, `mounts` and `transport`.
+
+        Raises:
+            ImportError: httpx is not installed; it is the extra `netjumper[httpx]`.
+            TypeError: an argument would lead elsewhere.
+        """
+        from netjumper.integrations.httpx import client  # noqa: PLC0415 - an extra
+
+        return client(self, **kwargs)
+
+    def httpx_async_client(self, **kwargs: Any) -> "httpx.AsyncClient":
+        """Return an `httpx.AsyncClient`; arguments and errors are those of `httpx_client`."""
+        from netjumper.integrations.httpx import async_client  # noqa: PLC0415 - an extra
+
+        return async_client(self, **kwargs)
 
     def _dial(self, deadline: float) -> socket.socket:
         """Connect to the jump host; its addresses share what is left of the time."""

@@ -217,7 +217,7 @@ class BridgeSettings(_Settings):
         (), description="listen for SOCKS 4, 4a and 5 there, or at unix:/path; repeatable"
     )
     http: Listen = Field(
-        (), description="listen for HTTP CONNECT there, or at unix:/path; repeatable"
+        (), description="listen for HTTP proxy requests there, or at unix:/path; repeatable"
     )
     mixed: Listen = Field((), description="listen for both there, or at unix:/path; repeatable")
     auth: Auth = Field(None, description="the user and password that programs must give")

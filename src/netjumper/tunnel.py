@@ -29,7 +29,10 @@ EARLY_LIMIT = 64 * 1024
 TUNNEL_LOG = logging.getLogger("netjumper.tunnel")
 
 
-ChooseHandshake = Callable[[bytes], ListeningHandshake[TunnelRequest]]
+AnyHandshake = ListeningHandshake[object]
+"""Its result is a `TunnelRequest`, or something that `Shared.take_over` knows how to serve."""
+
+ChooseHandshake = Callable[[bytes], AnyHandshake]
 """Given the first bytes of a connection (none, where the server speaks first)."""
 
 
@@ -54,6 +57,17 @@ class TunnelEnd:
         )
 
 
+class Session(Protocol):
+    """What becomes of an accepted connection: a tunnel, most often."""
+
+    @property
+    def requested(self) -> bool:
+        """Whether the client has said what it wants, and waits for it or has it."""
+
+    def stop(self) -> None:
+        """Cut it off, whatever it is doing."""
+
+
 class Shared(Protocol):
     """What the tunnels of one loop share, as each of them sees it."""
 
@@ -65,8 +79,18 @@ class Shared(Protocol):
     idle: IdleWatch | None
     log: logging.Logger
 
-    def forget(self, tunnel: "Tunnel") -> None:
-        """A tunnel is over."""
+    def forget(self, session: "Session") -> None:
+        """A tunnel is over, or somebody else's."""
+
+    def take_over(self, request: object, client: Endpoint, peer: str, ended: bool) -> None:
+        """Serve a client that asked for something else than a tunnel.
+
+        Args:
+            request: what its handshake came to.
+            client: read by nobody now.
+            peer: its address.
+            ended: it has said that it sends no more.
+        """
 
 
 class Tunnel:
@@ -92,7 +116,7 @@ class Tunnel:
         self._client = client
         self._peer = peer
         self._choose = choose
-        self._handshake: ListeningHandshake[TunnelRequest] | None = None
+        self._handshake: AnyHandshake | None = None
         self._request: TunnelRequest | None = None
         self._opening: Opening | None = None
         self._relay: Relay | None = None
@@ -162,13 +186,21 @@ class Tunnel:
             return
         if handshake.result is not None:
             if self._request is None:
-                self._open(handshake.result)
+                self._proceed(handshake.result)
             elif handshake.trailing_size >= EARLY_LIMIT:
                 self._client.stop_reading()
 
+    def _proceed(self, request: object) -> None:
+        self._shared.handshaking.remove(self)
+        if isinstance(request, TunnelRequest):
+            self._open(request)
+            return
+        self._client.stop_reading()
+        self._shared.forget(self)
+        self._shared.take_over(request, self._client, self._peer, self._client_ended)
+
     def _open(self, request: TunnelRequest) -> None:
         self._request = request
-        self._shared.handshaking.remove(self)
         try:
             self._opening = self._shared.connector.connect(
                 request.target, self._opened, self._open_failed
@@ -203,11 +235,11 @@ class Tunnel:
         handshake.reject(error)
         self._refuse(handshake, error)
 
-    def _refuse(self, handshake: ListeningHandshake[TunnelRequest], error: NetjumperError) -> None:
+    def _refuse(self, handshake: AnyHandshake, error: NetjumperError) -> None:
         """Send the reason, and stay until the client has it: an early close would be a reset."""
         if not self._flush(handshake):
             return
-        self._log_end(_told(error), failed=True)
+        self._log_end(told(error), failed=True)
         self._shared.handshaking.remove(self)
         try:
             self._client.shutdown_write()
@@ -228,7 +260,7 @@ class Tunnel:
         if data == b"":
             self.close()
 
-    def _flush(self, handshake: ListeningHandshake[TunnelRequest]) -> bool:
+    def _flush(self, handshake: AnyHandshake) -> bool:
         """Send what the handshake has to say; False when that was the end of the connection."""
         data = handshake.data_to_send()
         if not data:
@@ -253,7 +285,7 @@ class Tunnel:
         try:
             handshake.receive_data(b"")  # it knows best what was left unfinished
         except NetjumperError as unfinished:
-            reason = f"{_told(unfinished)} ({reason})"
+            reason = f"{told(unfinished)} ({reason})"
         self._over(reason, failed=True)
 
     def _lost(self, error: OSError) -> None:
@@ -262,7 +294,7 @@ class Tunnel:
 
     def _fail(self, error: NetjumperError) -> None:
         self._client.close()
-        self._over(_told(error), failed=True)
+        self._over(told(error), failed=True)
 
     def _over_in_silence(self) -> None:
         """A port scan, a health check, a browser's preconnect: nothing was ever asked."""
@@ -305,5 +337,6 @@ class Tunnel:
         self._shared.log.log(level, end)
 
 
-def _told(error: NetjumperError) -> str:
+def told(error: Exception) -> str:
+    """Return an error as the log has it."""
     return f"{type(error).__name__}: {error}"

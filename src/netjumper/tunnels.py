@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from netjumper.net.deadlines import Deadlines
@@ -10,7 +11,7 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Relay
-from netjumper.tunnel import TUNNEL_LOG, ChooseHandshake, Shared, Tunnel
+from netjumper.tunnel import TUNNEL_LOG, ChooseHandshake, Session, Shared, Tunnel
 
 LINGER = 2.0
 """Seconds that a refused client has to take the reason before the connection is closed."""
@@ -28,6 +29,10 @@ class TunnelLimits:
     """Without a byte in either direction; None is for ever."""
 
 
+ServeOther = Callable[["Tunnels", object, Endpoint, str, bool], Session]
+"""Given the request, the client, its address, and whether it has ended its stream."""
+
+
 class Tunnels(Shared):
     """All tunnels of one loop, and what they share.
 
@@ -36,6 +41,7 @@ class Tunnels(Shared):
         connector: what leads to a target.
         limits: their deadlines.
         log: where each tunnel's end is told.
+        serve_other: serves the requests of handshakes that are no tunnels.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class Tunnels(Shared):
         limits: TunnelLimits | None = None,
         *,
         log: logging.Logger = TUNNEL_LOG,
+        serve_other: "ServeOther | None" = None,
     ) -> None:
         limits = limits or TunnelLimits()
         self.loop = loop
@@ -59,7 +66,8 @@ class Tunnels(Shared):
             loop, LOOK_AFTER_HALF_CLOSED, Relay.check_half_closed
         )
         self.idle = IdleWatch(loop, limits.idle) if limits.idle else None
-        self._alive: set[Tunnel] = set()
+        self._alive: set[Session] = set()
+        self._serve_other = serve_other
         self._emptied: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
@@ -68,7 +76,7 @@ class Tunnels(Shared):
     @property
     def waiting(self) -> int:
         """How many of them `drain` would wait for."""
-        return sum(tunnel.requested for tunnel in self._alive)
+        return sum(session.requested for session in self._alive)
 
     def add(self, client: Endpoint, peer: str, choose: ChooseHandshake, speaks_first: bool) -> None:
         """Take over an accepted connection."""
@@ -76,9 +84,15 @@ class Tunnels(Shared):
         self._alive.add(tunnel)
         tunnel.start(speaks_first)
 
-    def forget(self, tunnel: Tunnel) -> None:
-        """A tunnel is over."""
-        self._alive.discard(tunnel)
+    def take_over(self, request: object, client: Endpoint, peer: str, ended: bool) -> None:
+        """Serve a client that asked for something else than a tunnel."""
+        if self._serve_other is None:
+            raise TypeError(f"nobody serves a {type(request).__name__}")
+        self._alive.add(self._serve_other(self, request, client, peer, ended))
+
+    def forget(self, session: Session) -> None:
+        """A session is over."""
+        self._alive.discard(session)
         if not self._alive and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 
@@ -87,14 +101,14 @@ class Tunnels(Shared):
 
         Connections that have not asked for anything yet are not waited for.
         """
-        for tunnel in list(self._alive):
-            if not tunnel.requested:
-                tunnel.stop()
+        for session in list(self._alive):
+            if not session.requested:
+                session.stop()
         if self._alive and grace > 0:
             self._emptied = self.loop.create_future()
             await asyncio.wait([self._emptied], timeout=grace)
         rest = list(self._alive)
-        for tunnel in rest:
-            tunnel.stop()
+        for session in rest:
+            session.stop()
         self.memory.close()
         return len(rest)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from feeding import FOLLOWING, end_everywhere, every_way, feed_every_way, run, taken_before_refusal
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.http import MAX_HEAD, HttpHandshake
+from netjumper.bridge.http import ForwardRequest, HttpHandshake
+from netjumper.bridge.http_server import MAX_HEAD
 from netjumper.bridge.replies import BRIDGE, JUMP_SERVER
 from netjumper.errors import (
     AddressError,
@@ -363,30 +364,52 @@ def test_another_protocol_is_refused_by_its_first_byte(hello: bytes) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "PRI", "connect", "X" * 99])
-def test_other_methods_are_not_implemented(method: str) -> None:
+def test_another_method_is_handed_on_as_it_was_read(method: str) -> None:
     head = f"{method} http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n".encode()
-    ended = feed_every_way(HttpHandshake, head)
-    assert ended.error is ProtocolError
-    refused = answer(ended.sent, method)
-    assert (refused.status, refused.reason) == (501, "Not Implemented")
-    assert refused.fields["connection"] == "close"
-    if method == "HEAD":
-        assert refused.body == ""
-    else:
-        assert_is_a_line(refused.body)
+    for pieces in every_way(head):
+        ended = run(HttpHandshake(), pieces)
+        assert isinstance(ended.result, ForwardRequest)
+        assert ended.result.request.method == method.encode()
+        assert ended.sent == b""
 
 
-def test_an_empty_line_is_no_request() -> None:
-    for pieces in every_way(b"\r\n\r\n"):
+def test_empty_lines_before_a_request_are_nothing() -> None:
+    """RFC 9112 section 2.2."""
+    ended = feed_every_way(HttpHandshake, b"\r\n\r\n" + connect("example.org:443"))
+    assert ended.result == TunnelRequest(TARGET)
+
+
+def test_another_method_has_to_be_let_in_too() -> None:
+    head = b"GET http://a/ HTTP/1.1\r\nHost: a\r\n"
+    right = head + RIGHT.encode() + b"\r\n\r\n"
+    ended = run(guarded(), [head + b"\r\n", right])
+    assert [asked.status for asked in answers(ended.sent)] == [407]
+    assert isinstance(ended.result, ForwardRequest)
+    assert ended.result.client == "alice"
+
+
+def test_who_is_not_let_in_and_sends_a_body_has_to_come_again() -> None:
+    head = b"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+    ended = run(guarded(), [head])
+    assert ended.error is AuthenticationError
+    assert answer(ended.sent).fields["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    "line", ["X: a\r\n b", "X: a\r\n\tb", "X: a\rb"], ids=["folded", "folded by a tab", "bare CR"]
+)
+def test_what_two_readers_can_read_differently_is_a_bad_request(line: str) -> None:
+    for pieces in every_way(connect("example.org:443", line)):
         ended = run(HttpHandshake(), pieces)
         assert ended.error is ProtocolError
         assert answer(ended.sent).status == 400
 
 
-def test_another_method_with_a_body_is_not_implemented() -> None:
-    head = b"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
-    ended = feed_every_way(HttpHandshake, head)
-    assert answer(ended.sent).status == 501
+def test_a_length_and_a_transfer_coding_together_are_a_bad_request() -> None:
+    head = b"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"
+    ended = run(HttpHandshake(), [head + b"\r\n\r\n"])
+    assert ended.error is ProtocolError
+    assert answer(ended.sent).status == 400
 
 
 @pytest.mark.parametrize("field", ["Content-Length: 5", "Transfer-Encoding: chunked"])

@@ -3,7 +3,7 @@
 import pytest
 
 from netjumper import errors
-from netjumper.bridge.http import REASONS
+from netjumper.bridge.http_server import REASONS
 from netjumper.bridge.replies import BRIDGE, JUMP_SERVER, REPLIES, Reply, reply_for
 
 EXPECTED: list[tuple[type[Exception], int, int, str, str]] = [

@@ -53,7 +53,6 @@ def test_there_is_no_flag_for_the_secret(name, capsys):
     [
         (["--nonsense=s3cret"], "unknown option '--nonsense'"),
         (["-s3cret"], "unknown option '-s'"),
-        (["a", "s3cret", "c", "s3cret"], "there are too many arguments"),
         (["--dial-timeout"], "argument --dial-timeout: expected one argument"),
         (["--conf", "x"], "unknown option '--conf'"),
         (["--nonsense\nx"], "unknown option '--nonsense\\nx'"),
@@ -63,6 +62,11 @@ def test_an_argument_that_is_none_is_told_without_what_may_be_a_secret(
     name, arguments, told, capsys
 ):
     assert refused(capsys, name, *arguments) == f"{told} (see {name} --help)"
+
+
+def test_too_many_arguments_are_told_without_what_may_be_a_secret(capsys):
+    told = refused(capsys, "netjumper", "a", "s3cret", "c", "s3cret")
+    assert told == "there are too many arguments (see netjumper --help)"
 
 
 @COMMANDS

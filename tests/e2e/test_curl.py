@@ -18,6 +18,7 @@ PROXIES = {
     "--socks4": lambda chain: ["--socks4", chain.socks],
     "--socks4a": lambda chain: ["--socks4a", chain.socks],
     "-p -x http://": lambda chain: ["-p", "-x", f"http://{chain.http}"],
+    "-x http://": lambda chain: ["-x", f"http://{chain.http}"],
     "socks5h:// on the mixed port": lambda chain: ["-x", f"socks5h://{chain.mixed}"],
     "socks4a:// on the mixed port": lambda chain: ["-x", f"socks4a://{chain.mixed}"],
     "http:// on the mixed port": lambda chain: ["-p", "-x", f"http://{chain.mixed}"],
@@ -86,8 +87,9 @@ def test_curl_gives_user_and_password(proxy: str, chain: Chain, http_port: int) 
     assert none[0] != 0
 
 
+@pytest.mark.parametrize("kind", ["--socks5-hostname", "-x http://"])
 def test_256_mib_go_both_ways_at_once_and_arrive_whole(
-    chain: Chain, http_port: int, tmp_path: Path
+    kind: str, chain: Chain, http_port: int, tmp_path: Path
 ) -> None:
     size = 256
     sent = tmp_path / "sent"
@@ -97,7 +99,7 @@ def test_256_mib_go_both_ways_at_once_and_arrive_whole(
             file.write(block)
             digest.update(block)
     got = tmp_path / "got"
-    proxy = ["--socks5-hostname", chain.socks]
+    proxy = PROXIES[kind](chain)
     url = f"http://127.0.0.1:{http_port}"
 
     with ThreadPoolExecutor() as pool:

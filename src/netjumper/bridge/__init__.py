@@ -1,16 +1,19 @@
 """The bridge: SOCKS and HTTP proxy requests on loopback, each turned into a tunnel."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Sequence
 
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.http import HttpHandshake
+from netjumper.bridge.forwarder import KEEP_ALIVE, Forwarder
+from netjumper.bridge.http import ForwardRequest, HttpHandshake
 from netjumper.bridge.socks import SOCKS4, SOCKS5, SocksHandshake
-from netjumper.handshake import ListeningHandshake
+from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector
+from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress
-from netjumper.request import TunnelRequest
 from netjumper.service import Door, Service
+from netjumper.tunnel import AnyHandshake, ChooseHandshake, Session
 from netjumper.tunnels import TunnelLimits, Tunnels
 
 
@@ -34,19 +37,33 @@ def bridge(
         limits: the tunnels' deadlines.
     """
 
-    def speak_socks(_: bytes) -> ListeningHandshake[TunnelRequest]:
+    loop = asyncio.get_running_loop()
+    # No other bridge may have the same name in Via, or chains of bridges would look like loops.
+    name = f"netjumper-bridge-{secrets.token_hex(4)}".encode()
+    idle: Deadlines[Forwarder] = Deadlines(loop, KEEP_ALIVE, Forwarder.expire)
+
+    def forward(
+        tunnels: Tunnels, request: object, client: Endpoint, peer: str, ended: bool
+    ) -> Session:
+        if not isinstance(request, ForwardRequest):
+            raise TypeError(f"{type(request).__name__} is no request of ours")
+        return Forwarder(tunnels, request, client, peer, ended, name, idle)
+
+    def speak_socks(_: bytes) -> AnyHandshake:
         return SocksHandshake(credentials)
 
-    def speak_http(_: bytes) -> ListeningHandshake[TunnelRequest]:
+    def speak_http(_: bytes) -> AnyHandshake:
         return HttpHandshake(credentials)
 
-    def speak_either(first: bytes) -> ListeningHandshake[TunnelRequest]:
+    def speak_either(first: bytes) -> AnyHandshake:
         return speak_socks(first) if first[0] in (SOCKS4, SOCKS5) else speak_http(first)
 
-    kinds: list[
-        tuple[str, Sequence[ListenAddress], Callable[[bytes], ListeningHandshake[TunnelRequest]]]
-    ] = [("socks", socks, speak_socks), ("http", http, speak_http), ("mixed", mixed, speak_either)]
+    kinds: list[tuple[str, Sequence[ListenAddress], ChooseHandshake]] = [
+        ("socks", socks, speak_socks),
+        ("http", http, speak_http),
+        ("mixed", mixed, speak_either),
+    ]
     doors = [
         Door(name, address, choose) for name, addresses, choose in kinds for address in addresses
     ]
-    return Service(Tunnels(asyncio.get_running_loop(), upstream, limits), doors)
+    return Service(Tunnels(loop, upstream, limits, serve_other=forward), doors)

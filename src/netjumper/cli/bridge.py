@@ -1,34 +1,49 @@
 """The command `netjumper-bridge`: a SOCKS and HTTP proxy whose tunnels leave at a jump server."""
 
-import argparse
-import asyncio
-import contextlib
-import logging
-import secrets
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from netjumper import __version__
-from netjumper.address import Address
-from netjumper.bridge import bridge
-from netjumper.bridge.credentials import Credentials
-from netjumper.cli import process
-from netjumper.cli.files import read_users
-from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
-from netjumper.cli.sources import Loaded, load
+from netjumper.cli import doctor, environment, execute, healthcheck, process
+from netjumper.cli.bridging import bridge_of, load_bridge, secret_of, users_of
+from netjumper.cli.commands import Command, add_commands, picked, refuse_word
+from netjumper.cli.completion import with_completion
+from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.sources import Loaded
 from netjumper.console import Start, bridge_lines
-from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer
-from netjumper.net.listener import ListenAddress
-from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.settings import BridgeSettings
-from netjumper.tunnels import TunnelLimits
-from netjumper.wire import verify_with
 
-EMBEDDED_GRACE = 1.0
-"""Seconds that the embedded jump server has to pass on what the bridge has given it."""
-
+COMMANDS = with_completion(
+    "netjumper-bridge",
+    lambda: build_parser(),
+    (
+        Command(
+            "exec",
+            "run a program whose connections go through a bridge of its own",
+            execute.build_parser,
+            execute.run,
+        ),
+        Command(
+            "env",
+            "print the proxy variables for a shell or for Docker",
+            environment.build_parser,
+            environment.run,
+        ),
+        Command(
+            "healthcheck",
+            "ask the bridge on this machine whether it answers",
+            healthcheck.build_parser,
+            healthcheck.run,
+        ),
+        Command(
+            "doctor",
+            "try each step to a target, and explain the first that fails",
+            doctor.build_parser,
+            doctor.run,
+        ),
+    ),
+)
 _EXAMPLES = """\
 examples:
   netjumper-bridge --jump home.example.net:9527 --secret-file secret
@@ -52,8 +67,10 @@ def build_parser() -> Parser:
         "The bridge: a SOCKS and HTTP proxy for programs on this machine. Each connection they "
         "ask for\nis made by the jump server.",
         _EXAMPLES + PLACES.format(table=BridgeSettings.table),
-        "netjumper-bridge (--jump HOST:PORT | --embedded) [options]",
+        "netjumper-bridge (--jump HOST:PORT | --embedded) [options]\n"
+        "       netjumper-bridge COMMAND [options]",
     )
+    add_commands(parser, COMMANDS)
     flags = Flags(parser, BridgeSettings)
     flags.group("the jump server", "jump", "secret_file", "embedded")
     flags.group(
@@ -82,56 +99,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the command line without the command's name; None is the process's own.
     """
-    return process.run("netjumper-bridge", lambda: _command(build_parser().parse_args(argv)))
+    words = sys.argv[1:] if argv is None else list(argv)
+    return process.run("netjumper-bridge", lambda: _command(words))
 
 
-def _command(arguments: argparse.Namespace) -> None:
-    flags = layer_of(arguments, BridgeSettings)
-    loaded = load(BridgeSettings, flags, getattr(arguments, "config", None))
-    if "auth" in flags.values:
-        loaded = loaded.warned(IN_ARGV.format("the password", "NETJUMPER_AUTH", "--auth-file"))
-    secret, users = _secret(loaded), _users(loaded)
+def _command(words: Sequence[str]) -> int:
+    if command := picked(COMMANDS, words):
+        return command.run(words[1:])
+    refuse_word("netjumper-bridge", COMMANDS, words)
+    arguments = build_parser().parse_args(words)
+    loaded = load_bridge(layer_of(arguments, BridgeSettings), getattr(arguments, "config", None))
+    secret, users = secret_of(loaded), users_of(loaded)
     if hasattr(arguments, "check"):
         process.tell_valid(loaded)
     else:
         process.run_loop(_serve(loaded, secret, users))
-
-
-def _secret(loaded: Loaded[BridgeSettings]) -> bytes:
-    return secrets.token_bytes() if loaded.settings.embedded else loaded.secret()
-
-
-def _users(loaded: Loaded[BridgeSettings]) -> Mapping[str, str] | None:
-    """Return the passwords by user, None where everybody may come in."""
-    settings = loaded.settings
-    if settings.auth_file is not None:
-        return read_users(settings.auth_file, loaded.origin("auth_file"))
-    if settings.auth is None:
-        return None
-    user, _, password = settings.auth.get_secret_value().partition(":")
-    return {user: password}
+    return process.OK
 
 
 async def _serve(
     loaded: Loaded[BridgeSettings], secret: bytes, users: Mapping[str, str] | None
 ) -> None:
-    settings = loaded.settings
-    loop = asyncio.get_running_loop()
-    async with _jump_host(settings, secret) as (address, told):
-        service = bridge(
-            upstream=JumpHost(
-                loop,
-                address,
-                secret,
-                Dialer(loop, timeout=settings.dial_timeout),
-                timeout=settings.jump_timeout,
-            ),
-            **settings.doors,
-            credentials=None if users is None else Credentials(users),
-            limits=TunnelLimits(
-                handshake=settings.handshake_timeout, idle=settings.idle_timeout or None
-            ),
-        )
+    async with bridge_of(loaded.settings, secret, users) as (service, told):
 
         def start(service: Service) -> Start:
             return Start(
@@ -142,31 +131,6 @@ async def _serve(
             )
 
         await process.serve(service, loaded, start)
-
-
-@contextlib.asynccontextmanager
-async def _jump_host(settings: BridgeSettings, secret: bytes) -> AsyncIterator[tuple[Address, str]]:
-    """Give the jump host's address and a line about it; with `embedded` it is in this process."""
-    if settings.jump is not None:
-        yield settings.jump, f"through jump host {settings.jump}"
-        return
-    # The bridge tells of every tunnel; the same tunnel's other end would be told twice.
-    log = logging.getLogger("netjumper.embedded")
-    log.disabled = True
-    server = jump_server(
-        listen=[ListenAddress("127.0.0.1", 0)],
-        verify=verify_with(secret),
-        dial_timeout=settings.dial_timeout,
-        log=log,
-    )
-    server.open()
-    try:
-        yield (
-            Address.parse(server.address_of("netjumper")),
-            "through a jump server in this process (embedded)",
-        )
-    finally:
-        await server.close(EMBEDDED_GRACE)
 
 
 if __name__ == "__main__":

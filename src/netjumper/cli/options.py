@@ -109,10 +109,7 @@ class Flags:
     def common(self) -> None:
         """Add what both commands have."""
         self.group("logging", "log_level", "log_format")
-        group = self.parser.add_argument_group("settings")
-        group.add_argument(
-            "--config", metavar="FILE", help="the settings file (default: see below)"
-        )
+        group = self.config()
         group.add_argument("--check", action="store_true", help="check the settings and stop")
         group.add_argument(
             "--version",
@@ -120,6 +117,14 @@ class Flags:
             version=f"%(prog)s {__version__}",
             help="print the version and stop",
         )
+
+    def config(self) -> argparse._ArgumentGroup:
+        """Add the flag that names the settings file, and return its group."""
+        group = self.parser.add_argument_group("settings")
+        group.add_argument(
+            "--config", metavar="FILE", help="the settings file (default: see below)"
+        )
+        return group
 
 
 def flag(key: str) -> str:

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from netjumper.cli import INTERRUPTED
 from netjumper.cli.logs import set_up
@@ -28,26 +28,43 @@ class OutputLost(NetjumperError):
     """What was asked for could not be written."""
 
 
+class CommandFailed(NetjumperError):
+    """What was asked for failed, and an exit code of its own says so.
+
+    Args:
+        message: one line for people.
+        code: the exit code.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+ResultT = TypeVar("ResultT")
 AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]
 _LOG = logging.getLogger("netjumper")
 
 
-def run(name: str, command: Callable[[], None]) -> int:
+def run(name: str, command: Callable[[], int | None]) -> int:
     """Run a command and return its exit code; what goes wrong becomes a line, not a traceback.
 
     Args:
         name: stands before each line.
-        command: does it.
+        command: does it, and returns the exit code where that is not 0.
     """
     _have_standard_streams()
     code = OK
     try:
-        command()
+        code = command() or OK
     except SystemExit as end:  # --help and --version
         code = end.code if isinstance(end.code, int) else OK
     except SettingsError as error:
         _complain(name, *error.lines)
         code = USAGE
+    except CommandFailed as error:
+        _complain(name, str(error))
+        code = error.code
     except NetjumperError as error:
         _complain(name, str(error))
         code = FAILED
@@ -56,8 +73,8 @@ def run(name: str, command: Callable[[], None]) -> int:
     return code if _flushed() else code or FAILED
 
 
-def run_loop(main: Coroutine[Any, Any, None]) -> None:
-    """Run `main` on the fastest loop there is."""
+def run_loop(main: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run `main` on the fastest loop there is, and return what it returns."""
     raise_descriptor_limit()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
@@ -65,7 +82,7 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
         except OSError as error:
             main.close()
             raise NetjumperError(f"cannot start: {error.strerror}") from None
-        runner.run(main)
+        return runner.run(main)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -116,7 +133,7 @@ async def serve(
         raise ListenError(f"{loaded.origin(key)}: {error}") from None
     _announce(start(service), rich)
     await stop.first.wait()
-    await _drain(service, loaded.settings.grace_period, stop.second)
+    await drain(service, loaded.settings.grace_period, stop.second)
 
 
 class _Signals:
@@ -135,7 +152,14 @@ class _Signals:
         (self.second if self.first.is_set() else self.first).set()
 
 
-async def _drain(service: Service, grace: float, hurry: asyncio.Event) -> None:
+async def drain(service: Service, grace: float, hurry: asyncio.Event) -> None:
+    """Stop accepting and wait for the tunnels, then cut off what is left.
+
+    Args:
+        service: is closed afterwards.
+        grace: seconds to wait.
+        hurry: ends the wait at once.
+    """
     service.stop_accepting()
     waiting = service.tunnels.waiting
     if waiting and grace:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from netjumper import __version__
 from netjumper.cli import process
+from netjumper.cli.commands import Command, add_commands, picked, refuse_misspelt
+from netjumper.cli.completion import with_completion
 from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
 from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.console import Start, server_lines
@@ -52,9 +54,7 @@ def build_parser() -> Parser:
         metavar="SECRET",
         help="the secret, for every user of this machine to read; better give --secret-file FILE",
     )
-    parser.add_argument_group(
-        "commands", "keygen                print a fresh 256-bit secret and stop"
-    )
+    add_commands(parser, COMMANDS)
     flags = Flags(parser, ServerSettings)
     flags.group("serving", "listen", "secret_file")
     flags.group(
@@ -68,19 +68,30 @@ def build_parser() -> Parser:
     return parser
 
 
+def build_keygen_parser() -> Parser:
+    """Return the parser of `netjumper keygen`."""
+    return Parser(
+        f"netjumper {KEYGEN}",
+        "Prints a fresh 256-bit secret. Bridge and jump server need the same one.",
+        "example:\n  (umask 077; netjumper keygen > secret)\n",
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
     Args:
         argv: the command line without the command's name; None is the process's own.
     """
-    return process.run("netjumper", lambda: _command(build_parser().parse_args(argv)))
+    words = sys.argv[1:] if argv is None else list(argv)
+    return process.run("netjumper", lambda: _command(words))
 
 
-def _command(arguments: argparse.Namespace) -> None:
-    if getattr(arguments, "port", "") == KEYGEN:
-        _keygen(arguments)
-        return
+def _command(words: Sequence[str]) -> int:
+    if command := picked(COMMANDS, words):
+        return command.run(words[1:])
+    refuse_misspelt("netjumper", COMMANDS, words)
+    arguments = build_parser().parse_args(words)
     loaded = load(ServerSettings, _flags(arguments), getattr(arguments, "config", None))
     if hasattr(arguments, "argv_secret"):
         loaded = loaded.warned(IN_ARGV.format("the secret", "NETJUMPER_SECRET", "--secret-file"))
@@ -89,12 +100,22 @@ def _command(arguments: argparse.Namespace) -> None:
         process.tell_valid(loaded)
     else:
         process.run_loop(_serve(loaded, secret))
+    return process.OK
 
 
-def _keygen(arguments: argparse.Namespace) -> None:
-    if len(vars(arguments)) > 1:
+def _keygen(words: Sequence[str]) -> int:
+    _, rest = build_keygen_parser().parse_known_args(words)
+    if rest:  # not repeated: it may be meant for a secret
         raise SettingsError(f"{KEYGEN} stands alone (see netjumper --help)")
     process.say(secrets.token_hex(SECRET_BYTES))  # never begins with a dash
+    return process.OK
+
+
+COMMANDS = with_completion(
+    "netjumper",
+    build_parser,
+    [Command(KEYGEN, "print a fresh 256-bit secret and stop", build_keygen_parser, _keygen)],
+)
 
 
 def _flags(arguments: argparse.Namespace) -> Layer:

@@ -92,6 +92,11 @@ class Endpoint:
         """The descriptor whose bytes are the stream's own, None where there is encryption."""
         return self.fd
 
+    @property
+    def is_read(self) -> bool:
+        """Whether somebody wants to know of what comes in."""
+        return self._on_readable is not None
+
     def start_reading(self, callback: Callable[[], None]) -> None:
         """Have `callback` called as long as there is something to receive, or the end.
 

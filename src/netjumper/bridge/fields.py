@@ -1,0 +1,117 @@
+"""What a message becomes when it is forwarded: which fields go on, stay, or are added.
+
+RFC 9110 section 7.6: fields between two hops are dropped, all others go on in their order and
+their spelling.
+"""
+
+from collections.abc import Iterator
+
+import h11
+
+from netjumper.address import Address
+
+Fields = list[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+"""RFC 9110 section 7.6.1, and what older programs say to a proxy."""
+
+NOT_FOR_CONNECTION = frozenset((b"content-length", b"host", b"via"))
+"""What no Connection field can take away: the message would mean another one."""
+
+
+def forwarded_request(request: h11.Request, target: Address, name: bytes) -> h11.Request:
+    """Return a client's request as it goes to its target.
+
+    Args:
+        request: in absolute-form.
+        target: what its target was read as.
+        name: ours in Via.
+    """
+    fields: Fields = [(b"Host", host_field(target))]
+    fields += [field for field in _end_to_end(request) if field[0].lower() != b"host"]
+    if values(request, b"transfer-encoding"):
+        fields.append((b"Transfer-Encoding", b"chunked"))
+    fields = [_one_hop_less(field, request.method) for field in fields]
+    fields += [*_upgrade(request), (b"Via", request.http_version + b" " + name)]
+    return h11.Request(method=request.method, target=origin_form(request), headers=fields)
+
+
+def forwarded_answer(
+    answer: h11.Response | h11.InformationalResponse, name: bytes
+) -> h11.Response | h11.InformationalResponse:
+    """Return a target's answer as it goes to the client; h11 frames its body anew."""
+    fields = _end_to_end(answer)
+    if values(answer, b"transfer-encoding"):  # RFC 9112 section 6.3: it overrides a length
+        fields = [field for field in fields if field[0].lower() != b"content-length"]
+    if answer.status_code == 101:
+        fields += _upgrade(answer)
+    fields.append((b"Via", answer.http_version + b" " + name))
+    return type(answer)(status_code=answer.status_code, headers=fields, reason=answer.reason)
+
+
+def forwarded_trailers(end: h11.EndOfMessage) -> Fields:
+    """Return the trailers that go on; they stay trailers, as most fields mean nothing there."""
+    return _end_to_end(end)
+
+
+def host_field(target: Address) -> bytes:
+    """Return the Host field for a target: without the port where it is HTTP's own."""
+    text = str(target)
+    return (text.removesuffix(":80") if target.port == 80 else text).encode("ascii")
+
+
+def origin_form(request: h11.Request) -> bytes:
+    """Return the request's target without scheme and authority (RFC 9112 section 3.2.1)."""
+    _, _, rest = request.target.partition(b"://")
+    end = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
+    path = rest[end:]
+    if not path:
+        return b"*" if request.method == b"OPTIONS" else b"/"
+    return path if path.startswith(b"/") else b"/" + path
+
+
+def values(message: h11.Event, name: bytes) -> list[bytes]:
+    """Return the values of the message's fields of that name."""
+    headers: Fields = getattr(message, "headers", [])
+    return [value for known, value in headers if known == name]
+
+
+def members(message: h11.Event, name: bytes) -> Iterator[bytes]:
+    """Yield the members of the lists that the message's fields of that name are, in lower case."""
+    for value in values(message, name):
+        yield from (member for part in value.split(b",") if (member := part.strip().lower()))
+
+
+def _end_to_end(
+    message: h11.Request | h11.Response | h11.InformationalResponse | h11.EndOfMessage,
+) -> Fields:
+    dropped = HOP_BY_HOP | (set(members(message, b"connection")) - NOT_FOR_CONNECTION)
+    return [
+        (raw, value) for raw, value in message.headers.raw_items() if raw.lower() not in dropped
+    ]
+
+
+def _upgrade(message: h11.Event) -> Fields:
+    wanted = values(message, b"upgrade")
+    if not wanted or b"upgrade" not in members(message, b"connection"):
+        return []
+    return [(b"Connection", b"Upgrade"), (b"Upgrade", b", ".join(wanted))]
+
+
+def _one_hop_less(field: tuple[bytes, bytes], method: bytes) -> tuple[bytes, bytes]:
+    """RFC 9110 section 7.6.2."""
+    name, value = field
+    if name.lower() == b"max-forwards" and method in (b"OPTIONS", b"TRACE") and value.isdigit():
+        return name, str(int(value[:9]) - 1).encode()
+    return field

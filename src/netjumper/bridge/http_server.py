@@ -1,0 +1,255 @@
+"""The server side of HTTP/1.1 as a proxy needs it: h11, stricter heads, credentials, answers."""
+
+import base64
+import binascii
+import re
+
+import h11
+
+from netjumper.bridge.credentials import Credentials
+from netjumper.bridge.replies import BRIDGE, reply_for
+from netjumper.errors import AuthenticationError, ProtocolError
+
+MAX_HEAD = 64 * 1024
+MAX_GUESSES = 3
+"""Wrong credentials on one connection; each connection's failure is a line in the log."""
+REALM = b'Basic realm="netjumper-bridge", charset="UTF-8"'
+
+Fields = list[tuple[bytes, bytes]]
+Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
+
+REASONS = {
+    200: b"OK",
+    400: b"Bad Request",
+    403: b"Forbidden",
+    407: b"Proxy Authentication Required",
+    431: b"Request Header Fields Too Large",
+    501: b"Not Implemented",
+    502: b"Bad Gateway",
+    503: b"Service Unavailable",
+    504: b"Gateway Timeout",
+}
+
+# RFC 9112 sections 2.2 and 5.2: with these two readers can see two different messages.
+_AMBIGUOUS = re.compile(rb"\r(?!\n|\Z)|\n[ \t]")
+_HEAD_END = re.compile(rb"\n\r?\n")
+
+
+class HttpServer:
+    """One client connection, request after request; sans-IO.
+
+    Args:
+        credentials: who may come in (`Proxy-Authorization: Basic`); None lets everybody.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "_credentials",
+        "_guesses",
+        "_outgoing",
+        "_request",
+        "turned_away",
+    )
+
+    def __init__(self, credentials: Credentials | None = None) -> None:
+        self._credentials = credentials
+        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._outgoing = bytearray()
+        self._request: h11.Request | None = None
+        self._chunked = False
+        self._guesses = 0
+        self.turned_away = ""
+        """Why the last request was not let in; empty when it was."""
+
+    @property
+    def between_requests(self) -> bool:
+        """Whether the next thing to come is a request."""
+        return self._connection.their_state is h11.IDLE
+
+    @property
+    def speaks_1_1(self) -> bool:
+        """Whether the client knows what HTTP/1.0 had not: 1xx answers, chunks, trailers."""
+        return (self._connection.their_http_version or b"1.0") >= b"1.1"
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the client; `b""` is the end of the stream."""
+        if data and self.between_requests and not self.trailing_data():
+            data = data.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request
+            if not data:
+                return
+        self._connection.receive_data(data)
+
+    def trailing_data(self) -> bytes:
+        """Return what no event has come out of."""
+        return self._connection.trailing_data[0]
+
+    def data_to_send(self) -> bytes:
+        """Return the bytes to send now, each once."""
+        data = bytes(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def next_event(self) -> Event:
+        """Return what came, as h11's own events.
+
+        Raises:
+            ProtocolError: it is no valid HTTP; the answer is in `data_to_send`.
+        """
+        try:
+            if self.between_requests:
+                self._check_head()
+            event = self._connection.next_event()
+        except h11.RemoteProtocolError as error:
+            # What stands behind is the line itself, and a password may be in it.
+            what = str(error).partition(": b")[0]
+            if self._connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                self.refuse(error.error_status_hint, f"The request is not valid: {what}")
+            raise ProtocolError(f"not a valid HTTP request: {what}") from None
+        if isinstance(event, h11.Request):
+            self._request = event
+            self._check_framing(event)
+        return event
+
+    def send(self, event: h11.Event) -> None:
+        """Add an event to what `data_to_send` returns."""
+        if isinstance(event, h11.Response):
+            self._chunked = self._will_be_chunked(event)
+        self._outgoing += self._connection.send(event) or b""
+
+    @property
+    def answered_all(self) -> bool:
+        """Whether no answer is cut in its middle when nothing more is sent."""
+        return self._connection.our_state is not h11.SEND_BODY
+
+    def end_answer(self, trailers: Fields) -> None:
+        """Send the end of an answer, with trailers where there are chunks to carry them."""
+        self.send(h11.EndOfMessage(headers=trailers if self._chunked else []))
+
+    def start_next_cycle(self) -> bool:
+        """Make ready for another request; False when there can be none on this connection."""
+        if self._connection.our_state is not h11.DONE:
+            return False
+        self._connection.start_next_cycle()
+        self._request = None
+        return True
+
+    def user(self, request: h11.Request) -> str | None:
+        """Return the user's proven name, empty where none is asked for; None: not let in."""
+        if self._credentials is None:
+            return ""  # a name that nobody checked is nobody's
+        given = [value for name, value in request.headers if name == b"proxy-authorization"]
+        user, password = _basic(given[0]) if len(given) == 1 else (b"", b"")
+        if self._credentials.check(user, password):
+            self.turned_away = ""
+            return user.decode("utf-8", "replace")
+        self.turned_away = "wrong proxy credentials" if given else "no proxy credentials were given"
+        self._guesses += bool(given)
+        return None
+
+    def ask_for_credentials(self, request: h11.Request) -> None:
+        """Answer 407, and make ready for the retry on the same connection.
+
+        Raises:
+            AuthenticationError: there can be no retry, or there were enough.
+        """
+        last = self._guesses >= MAX_GUESSES or has_body(request)
+        close: Fields = [(b"Connection", b"close")] if last else []
+        self.answer(
+            407,
+            "This proxy wants a user name and a password",
+            [(b"Proxy-Authenticate", REALM), *close],
+        )
+        if not last:
+            self._connection.next_event()  # the end of a message without a body
+        if last or not self.start_next_cycle():
+            raise AuthenticationError(self.turned_away)
+
+    def fail(self, error: Exception, target: str = "") -> None:
+        """Answer with the status that fits, a line for people and Proxy-Status for programs."""
+        reply = reply_for(error)
+        hop = f'{reply.hop}; error={reply.proxy_error}; details="{_sf_text(str(error))}"'
+        if reply.hop != BRIDGE:
+            hop += f", {BRIDGE}"
+        self.answer(
+            reply.http,
+            f"{' '.join(filter(None, (reply.sentence, target)))}: {error}",
+            [(b"Proxy-Status", hop.encode("ascii")), (b"Connection", b"close")],
+        )
+
+    def refuse(self, status: int, sentence: str, error: str = "http_request_error") -> None:
+        """Answer that the request will not do, on the bridge's own account, and be done."""
+        hop = f"{BRIDGE}; error={error}"
+        self.answer(
+            status,
+            sentence,
+            [(b"Proxy-Status", hop.encode("ascii")), (b"Connection", b"close")],
+        )
+
+    def answer(self, status: int, sentence: str, fields: Fields) -> None:
+        """Answer in plain text."""
+        body = "".join(c if c.isprintable() else "?" for c in sentence).encode() + b"\n"
+        self.send(
+            h11.Response(
+                status_code=status,
+                reason=REASONS.get(status, b"Error"),
+                headers=[
+                    (b"Content-Type", b"text/plain; charset=utf-8"),
+                    (b"Content-Length", str(len(body)).encode()),
+                    *fields,
+                ],
+            )
+        )
+        if self._request is None or self._request.method != b"HEAD":  # RFC 9110 section 9.3.2
+            self.send(h11.Data(data=body))
+        self.send(h11.EndOfMessage())
+
+    def _check_head(self) -> None:
+        held = self.trailing_data()
+        end = _HEAD_END.search(held)
+        head = held[: end.end()] if end else held
+        if len(head) > MAX_HEAD:
+            raise h11.RemoteProtocolError(f"its head is over {MAX_HEAD} bytes", 431)
+        if _AMBIGUOUS.search(head):
+            raise h11.RemoteProtocolError("a bare CR or a folded line in its head")
+
+    def _will_be_chunked(self, answer: h11.Response) -> bool:
+        """Whether h11 frames an answer's body as chunks: where nothing says how long it is."""
+        if answer.status_code in (204, 304) or not self.speaks_1_1:
+            return False
+        if self._request is not None and self._request.method == b"HEAD":
+            return False
+        return all(name != b"content-length" for name, _ in answer.headers)
+
+    def _check_framing(self, request: h11.Request) -> None:
+        """RFC 9112 section 6.1: a length and a transfer coding together are an attack's mark."""
+        names = [name for name, _ in request.headers]
+        if b"transfer-encoding" in names and b"content-length" in names:
+            self.refuse(400, "Content-Length and Transfer-Encoding contradict each other")
+            raise ProtocolError("a request with both Content-Length and Transfer-Encoding")
+
+
+def has_body(request: h11.Request) -> bool:
+    """Return whether a body follows the request's head."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+        for name, value in request.headers
+    )
+
+
+def _basic(field: bytes) -> tuple[bytes, bytes]:
+    """Return user and password out of a `Basic` field (RFC 7617), empty when it is none."""
+    scheme, _, token = field.partition(b" ")
+    if scheme.lower() != b"basic":
+        return b"", b""
+    try:
+        user, colon, password = base64.b64decode(token.strip(), validate=True).partition(b":")
+    except binascii.Error:
+        return b"", b""
+    return (user, password) if colon else (b"", b"")
+
+
+def _sf_text(text: str) -> str:
+    """Return what may stand in a structured field's string (RFC 8941 section 3.3.3)."""
+    printable = "".join(c if " " <= c <= "~" else "?" for c in text)
+    return printable.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,139 @@
+"""What `netjumper-bridge` and its sub-commands share: a bridge made out of settings."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+from netjumper.address import Address
+from netjumper.bridge import bridge
+from netjumper.bridge.credentials import Credentials
+from netjumper.cli.files import read_users
+from netjumper.cli.options import IN_ARGV
+from netjumper.cli.sources import Layer, Loaded, load
+from netjumper.jumphost import JumpHost
+from netjumper.net.dial import Dialer
+from netjumper.net.listener import ListenAddress
+from netjumper.server import jump_server
+from netjumper.service import Service
+from netjumper.settings import BridgeSettings
+from netjumper.tunnels import TunnelLimits
+from netjumper.wire import verify_with
+
+EMBEDDED_GRACE = 1.0
+"""Seconds that the embedded jump server has to pass on what the bridge has given it."""
+
+
+class RunningBridge(BridgeSettings):
+    """The settings for speaking with a bridge that runs: those of its way out may be missing."""
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        for key, problem in super()._problems():
+            if key != "jump":
+                yield key, problem
+
+    def _open_doors(self) -> Iterator[tuple[str, str]]:
+        return iter(())  # it is not this process that opens them
+
+    @property
+    def _needs_secret(self) -> bool:
+        return False
+
+
+def load_bridge(
+    flags: Layer, config: str | None, model: type[BridgeSettings] = BridgeSettings
+) -> Loaded[BridgeSettings]:
+    """Return the settings of a bridge, with a warning where a password is on the command line.
+
+    Args:
+        flags: what the command line gave.
+        config: the settings file's path that the command line gave.
+        model: `RunningBridge` where none is to be started.
+
+    Raises:
+        SettingsError: something is wrong with them.
+    """
+    loaded = load(model, flags, config)
+    if "auth" in flags.values:
+        loaded = loaded.warned(IN_ARGV.format("the password", "NETJUMPER_AUTH", "--auth-file"))
+    return loaded
+
+
+def secret_of(loaded: Loaded[BridgeSettings]) -> bytes:
+    """Return the secret; with `embedded` a random one, as nobody else needs it.
+
+    Raises:
+        SettingsError: its file cannot be used.
+    """
+    return secrets.token_bytes() if loaded.settings.embedded else loaded.secret()
+
+
+def users_of(loaded: Loaded[BridgeSettings]) -> Mapping[str, str] | None:
+    """Return the passwords by user, None where everybody may come in.
+
+    Raises:
+        SettingsError: their file cannot be used.
+    """
+    settings = loaded.settings
+    if settings.auth_file is not None:
+        return read_users(settings.auth_file, loaded.origin("auth_file"))
+    if settings.auth is None:
+        return None
+    user, _, password = settings.auth.get_secret_value().partition(":")
+    return {user: password}
+
+
+@contextlib.asynccontextmanager
+async def bridge_of(
+    settings: BridgeSettings, secret: bytes, users: Mapping[str, str] | None
+) -> AsyncIterator[tuple[Service, str]]:
+    """Give a bridge that is not open yet, and a line about the way its tunnels take.
+
+    Args:
+        settings: the bridge's.
+        secret: shared with the jump server.
+        users: the passwords by user, None lets everybody in.
+    """
+    loop = asyncio.get_running_loop()
+    async with _jump_host(settings, secret) as (address, told):
+        upstream = JumpHost(
+            loop,
+            address,
+            secret,
+            Dialer(loop, timeout=settings.dial_timeout),
+            timeout=settings.jump_timeout,
+        )
+        limits = TunnelLimits(
+            handshake=settings.handshake_timeout, idle=settings.idle_timeout or None
+        )
+        credentials = None if users is None else Credentials(users)
+        yield (
+            bridge(upstream=upstream, **settings.doors, credentials=credentials, limits=limits),
+            told,
+        )
+
+
+@contextlib.asynccontextmanager
+async def _jump_host(settings: BridgeSettings, secret: bytes) -> AsyncIterator[tuple[Address, str]]:
+    """Give the jump host's address and a line about it; with `embedded` it is in this process."""
+    if settings.jump is not None:
+        yield settings.jump, f"through jump host {settings.jump}"
+        return
+    # The bridge tells of every tunnel; the same tunnel's other end would be told twice.
+    log = logging.getLogger("netjumper.embedded")
+    log.disabled = True
+    server = jump_server(
+        listen=[ListenAddress("127.0.0.1", 0)],
+        verify=verify_with(secret),
+        dial_timeout=settings.dial_timeout,
+        log=log,
+    )
+    server.open()
+    try:
+        yield (
+            Address.parse(server.address_of("netjumper")),
+            "through a jump server in this process (embedded)",
+        )
+    finally:
+        await server.close(EMBEDDED_GRACE)

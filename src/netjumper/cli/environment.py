@@ -1,0 +1,173 @@
+"""`netjumper-bridge env`: the variables that send programs through a bridge.
+
+Programs agree on little: `http_proxy` is read in lower case only, as a CGI program gets a request's
+field `Proxy:` as `HTTP_PROXY` (CVE-2016-5385); the others are read in either case by some. Of
+`NO_PROXY` every program understands names and addresses that are to be matched whole, and no more.
+"""
+
+import argparse
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import quote
+
+from netjumper.cli import process
+from netjumper.cli.bridging import RunningBridge, users_of
+from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.sources import load
+from netjumper.console import reachable_from_here
+from netjumper.errors import NetjumperError
+from netjumper.settings import BridgeSettings
+
+NO_PROXY = "localhost,127.0.0.1,::1"
+PROXY_VARIABLES = frozenset(
+    name
+    for word in ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "no_proxy")
+    for name in (word, word.upper())
+)
+"""What would send a program elsewhere; `exec` takes all of them away first."""
+
+_EXAMPLES = """\
+examples:
+  eval "$(netjumper-bridge env)"
+      send what this shell starts through the bridge at the usual ports
+  netjumper-bridge env --shell fish | source
+  netjumper-bridge env --shell powershell | Out-String | Invoke-Expression
+  netjumper-bridge env --shell docker > proxy.env
+      for docker run --network host --env-file proxy.env
+
+A port that speaks one protocol only is named for both, as a program that cannot speak it then
+fails and does not go around the tunnel. With --auth or --auth-file the password (of the file's
+first user) is a part of what is printed: keep it from others.
+
+"""
+
+
+class NoAddress(NetjumperError):
+    """No variable can name the bridge."""
+
+
+def variables(http: str, socks: str, user: tuple[str, str] | None = None) -> dict[str, str]:
+    """Return the variables that send programs through a bridge.
+
+    Args:
+        http: `host:port` where it speaks HTTP, empty where it does not.
+        socks: `host:port` where it speaks SOCKS, empty where it does not; one of both is there.
+        user: name and password, percent-encoded into the URLs (RFC 3986 section 3.2.1).
+    """
+    login = f"{quote(user[0], safe='')}:{quote(user[1], safe='')}@" if user else ""
+    socks_url = f"socks5h://{login}{socks}" if socks else ""
+    http_url = f"http://{login}{http}" if http else socks_url
+    every = socks_url or http_url
+    return {
+        "http_proxy": http_url,
+        "https_proxy": http_url,
+        "HTTPS_PROXY": http_url,
+        "all_proxy": every,
+        "ALL_PROXY": every,
+        "no_proxy": NO_PROXY,
+        "NO_PROXY": NO_PROXY,
+        "NODE_USE_ENV_PROXY": "1",
+    }
+
+
+def of_settings(settings: BridgeSettings, users: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the variables for a bridge that listens where its settings say.
+
+    Args:
+        settings: the bridge's.
+        users: the passwords by user; the first is taken.
+
+    Raises:
+        NoAddress: all its addresses are unix sockets, or ports of the system's choice.
+    """
+    http = _first(settings, "http", "mixed")
+    socks = _first(settings, "socks", "mixed")
+    if not http and not socks:
+        raise NoAddress(
+            "no variable can name where the bridge listens (a unix socket, or port 0); "
+            "give it --http, --socks or --mixed with HOST:PORT"
+        )
+    return variables(http, socks, first_of(users))
+
+
+def first_of(users: Mapping[str, str] | None) -> tuple[str, str] | None:
+    """Return the first user and password, None where everybody may come in."""
+    return next(iter(users.items())) if users else None
+
+
+def _first(settings: BridgeSettings, *doors: str) -> str:
+    for door in doors:
+        for address in settings.doors[door]:
+            if address.port:
+                return reachable_from_here(str(address))
+    return ""
+
+
+def _for_sh(name: str, value: str) -> str:
+    return f"export {name}={shlex.quote(value)}"
+
+
+def _for_fish(name: str, value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"set -gx {name} '{escaped}'"
+
+
+def _for_powershell(name: str, value: str) -> str:
+    escaped = value.replace("'", "''")
+    return f"$Env:{name} = '{escaped}'"
+
+
+def _for_docker(name: str, value: str) -> str:
+    return f"{name}={value}"  # an --env-file is taken as it stands, quotes included
+
+
+SHELLS: dict[str, Callable[[str, str], str]] = {
+    "sh": _for_sh,
+    "fish": _for_fish,
+    "powershell": _for_powershell,
+    "docker": _for_docker,
+}
+
+
+def build_parser() -> Parser:
+    """Return the parser of `netjumper-bridge env`."""
+    parser = Parser(
+        "netjumper-bridge env",
+        "Prints the variables that send programs through the bridge that listens on this machine.",
+        _EXAMPLES + PLACES.format(table=BridgeSettings.table),
+    )
+    parser.add_argument(
+        "--shell",
+        choices=tuple(SHELLS),
+        help="who is to read it; docker is a file for --env-file (default: sh)",
+    )
+    flags = Flags(parser, BridgeSettings)
+    flags.group(
+        "where the bridge listens (default: --socks 127.0.0.1:1080 --http 127.0.0.1:8118)",
+        "socks",
+        "http",
+        "mixed",
+        "auth",
+        "auth_file",
+    )
+    flags.config()
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Print the variables, a line for each, and return the exit code.
+
+    Raises:
+        SettingsError, NoAddress: there is nothing right to print.
+    """
+    arguments = build_parser().parse_args(words)
+    quoted = SHELLS[getattr(arguments, "shell", "sh")]
+    for name, value in _variables_of(arguments).items():
+        process.say(quoted(name, value))
+    return process.OK
+
+
+def _variables_of(arguments: argparse.Namespace) -> dict[str, str]:
+    flags = layer_of(arguments, BridgeSettings)
+    loaded = load(RunningBridge, flags, getattr(arguments, "config", None))
+    return of_settings(loaded.settings, users_of(loaded))

@@ -1,0 +1,268 @@
+"""`netjumper-bridge exec`: run a program whose connections go through a bridge of its own.
+
+The exit code is the program's, as a shell tells it (POSIX 2.8.2): 128 and the number of a signal
+that ended it, 127 where there is no such program, 126 where it cannot be run.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+
+from netjumper.address import Address, quoted
+from netjumper.cli import process
+from netjumper.cli.bridging import (
+    RunningBridge,
+    bridge_of,
+    load_bridge,
+    secret_of,
+    users_of,
+)
+from netjumper.cli.environment import PROXY_VARIABLES, first_of, variables
+from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.sources import Loaded
+from netjumper.errors import AddressError
+from netjumper.settings import BridgeSettings, SettingsError
+
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+KILLED_BY = 128
+"""Added to a signal's number."""
+PRIVATE = frozenset({"NETJUMPER_SECRET", "NETJUMPER_AUTH"})
+"""What the bridge needs to know, and the program does not."""
+OWN_DOOR = "127.0.0.1:0"
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+HTTP, SOCKS = "http", "socks5h"
+
+_EXAMPLES = """\
+examples:
+  netjumper-bridge exec --jump home.example.net:9527 --secret-file secret -- pip install h11
+      start a bridge on a free port, run pip through it, stop the bridge
+  netjumper-bridge exec --via http://127.0.0.1:8118 --via socks5h://127.0.0.1:1080 -- npm ci
+      through a bridge that runs already; HOST:PORT alone is a port of its that speaks both
+  netjumper-bridge exec --embedded -- curl https://example.org/
+      try it out
+
+The program's streams are its own. It gets http_proxy (in lower case only), https_proxy, all_proxy
+and no_proxy, the last three in upper case too, and NODE_USE_ENV_PROXY=1; other proxy variables,
+NETJUMPER_SECRET and NETJUMPER_AUTH are taken away. SIGINT, SIGTERM and SIGHUP are passed on.
+The exit status is the program's: 128 and the signal's number when a signal ended it, 127 when
+there is no such program, 126 when it cannot be run; 1 and 2 also when the bridge cannot start.
+The settings socks, http and mixed are not used here.
+
+"""
+
+
+def build_parser() -> Parser:
+    """Return the parser of `netjumper-bridge exec`, of what stands before the `--`."""
+    parser = Parser(
+        "netjumper-bridge exec",
+        "Runs a program whose connections go through a bridge that is there for it alone.",
+        _EXAMPLES + PLACES.format(table=BridgeSettings.table),
+        "netjumper-bridge exec [options] -- COMMAND [ARGUMENT ...]",
+    )
+    flags = Flags(parser, BridgeSettings)
+    flags.group("the jump server", "jump", "secret_file", "embedded")
+    group = parser.add_argument_group("the bridge")
+    group.add_argument(
+        "--via",
+        action="append",
+        metavar="[http://|socks5h://]HOST:PORT",
+        help="use a running bridge instead of starting one; repeatable, once for each protocol",
+    )
+    flags.group("who may use it", "auth", "auth_file")
+    flags.group(
+        "timeouts",
+        "handshake_timeout",
+        "dial_timeout",
+        "jump_timeout",
+        "idle_timeout",
+        "grace_period",
+    )
+    flags.group("logging (here --log-level is warning by default)", "log_level", "log_format")
+    flags.config()
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the program and return its exit code.
+
+    Raises:
+        SettingsError: the command line or a setting is wrong.
+        ListenError: there is no free port.
+        CommandFailed: the program cannot be started.
+    """
+    options, command = _split(words)
+    arguments = build_parser().parse_args(options)
+    if not command:
+        raise SettingsError(
+            "write the program to run behind --, as in: "
+            "netjumper-bridge exec --embedded -- curl URL"
+        )
+    return _run(arguments, command)
+
+
+def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return what stands before the first `--`, and what behind it."""
+    if "--" not in words:
+        return words, ()
+    end = list(words).index("--")
+    return words[:end], words[end + 1 :]
+
+
+def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
+    flags = layer_of(arguments, BridgeSettings)
+    for door in ("socks", "http", "mixed"):
+        flags.give(door, [OWN_DOOR] if door == "mixed" else [], "exec")
+    config = getattr(arguments, "config", None)
+    if hasattr(arguments, "via"):
+        loaded = _quieter(load_bridge(flags, config, RunningBridge))
+        http, socks = _places(arguments.via)
+        env = _environment(variables(http, socks, first_of(users_of(loaded))))
+        process.begin(loaded)
+        return process.run_loop(_without_bridge(command, env))
+    loaded = _quieter(load_bridge(flags, config))
+    return process.run_loop(_with_bridge(loaded, secret_of(loaded), users_of(loaded), command))
+
+
+def _quieter(loaded: Loaded[BridgeSettings]) -> Loaded[BridgeSettings]:
+    """Return the same, with warnings only where no level was asked for: the terminal is shared."""
+    if "log_level" in loaded.where:
+        return loaded
+    settings = loaded.settings.model_copy(update={"log_level": "warning"})
+    return Loaded(settings, loaded.where, loaded.warnings)
+
+
+def _places(via: Sequence[str]) -> tuple[str, str]:
+    """Return where the running bridge speaks HTTP and SOCKS, empty where it does not.
+
+    Raises:
+        SettingsError: a place is no such thing, or there are two for a protocol.
+    """
+    found: dict[str, str] = {}
+    for text in via:
+        scheme, slashes, rest = text.rpartition("://")
+        schemes = (scheme,) if slashes else (HTTP, SOCKS)
+        if slashes and scheme not in (HTTP, SOCKS):
+            raise SettingsError(
+                "--via: expected HOST:PORT, http://HOST:PORT or socks5h://HOST:PORT"
+            )
+        try:
+            address = Address.parse(rest.removesuffix("/"))
+        except AddressError:  # not repeated: there may be a password in it
+            raise SettingsError(
+                "--via: expected HOST:PORT, with http:// or socks5h:// before it or nothing; "
+                "a password is given by NETJUMPER_AUTH or --auth-file"
+            ) from None
+        for name in schemes:
+            if name in found:
+                raise SettingsError(f"--via: there are two places for {name}")
+            found[name] = str(address)
+    return found.get(HTTP, ""), found.get(SOCKS, "")
+
+
+def _environment(proxies: Mapping[str, str]) -> dict[str, str]:
+    taken = PROXY_VARIABLES | PRIVATE
+    return {name: value for name, value in os.environ.items() if name not in taken} | dict(proxies)
+
+
+async def _with_bridge(
+    loaded: Loaded[BridgeSettings],
+    secret: bytes,
+    users: Mapping[str, str] | None,
+    command: Sequence[str],
+) -> int:
+    process.begin(loaded)
+    program = _Program(asyncio.get_running_loop())
+    async with bridge_of(loaded.settings, secret, users) as (service, _):
+        service.open()
+        try:
+            door = service.address_of("mixed")
+            return await program.run(command, _environment(variables(door, door, first_of(users))))
+        finally:
+            # What the program has sent may still be on its way.
+            await process.drain(service, loaded.settings.grace_period, program.hurry)
+
+
+async def _without_bridge(command: Sequence[str], env: Mapping[str, str]) -> int:
+    return await _Program(asyncio.get_running_loop()).run(command, env)
+
+
+class _Program:
+    """A program that has our streams and our process group; signals are its own from here on.
+
+    Args:
+        loop: the running loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.hurry = asyncio.Event()
+        """A signal came when the program had ended."""
+        self._loop = loop
+        self._ended: asyncio.Future[int] = loop.create_future()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._early: list[signal.Signals] = []
+        for number in SIGNALS:
+            # What is ignored (nohup) stays so, in the program too.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                with contextlib.suppress(NotImplementedError):  # Windows
+                    loop.add_signal_handler(number, self._told, number)
+
+    async def run(self, command: Sequence[str], env: Mapping[str, str]) -> int:
+        """Run the program to its end and return its exit code as a shell tells it.
+
+        Raises:
+            CommandFailed: it cannot be started.
+        """
+        try:
+            self._start(command, env)
+        except (OSError, ValueError) as error:
+            raise _cannot_run(command[0], error) from None
+        code = await self._ended
+        return code if code >= 0 else KILLED_BY - code
+
+    def _start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+        # Not asyncio's: uvloop's tells less of why a program cannot be started.
+        self._process = subprocess.Popen(command, env=env)  # noqa: S603 - as it was asked for
+        threading.Thread(target=self._wait, args=(self._process,), daemon=True).start()
+        for number in self._early:
+            self._process.send_signal(number)
+
+    def _told(self, number: signal.Signals) -> None:
+        if self._process is None:
+            self._early.append(number)
+        elif self._ended.done():
+            self.hurry.set()
+        elif number != signal.SIGINT or not _in_foreground():
+            self._process.send_signal(number)
+
+    def _wait(self, started: "subprocess.Popen[bytes]") -> None:
+        code = started.wait()
+        self._loop.call_soon_threadsafe(self._ended.set_result, code)
+
+
+def _in_foreground() -> bool:
+    """Whether a terminal's Ctrl-C goes to our process group, so that the program has had it."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+def _cannot_run(name: str, error: OSError | ValueError) -> process.CommandFailed:
+    if isinstance(error, FileNotFoundError):
+        return process.CommandFailed(f"{quoted(name)}: there is no such program", NOT_FOUND)
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return process.CommandFailed(f"{quoted(name)} cannot be run: {reason}", NOT_EXECUTABLE)

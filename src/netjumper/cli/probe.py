@@ -1,0 +1,234 @@
+"""A tunnel made step by step, so that each step can be told with its time.
+
+Blocking sockets with a timeout: nothing else happens meanwhile. What goes wrong comes out as the
+errors that a bridge would tell.
+"""
+
+import queue
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+
+from netjumper import outcome
+from netjumper.address import Address
+from netjumper.errors import (
+    JumpHostError,
+    JumpHostProtocolError,
+    JumpHostTimeout,
+    JumpHostUnreachable,
+    NetjumperError,
+)
+from netjumper.net.endpoint import set_options
+from netjumper.wire import ClientHandshake
+
+ENOUGH = 64 * 1024
+"""Bytes of an answer's body from which on its speed says something."""
+CHUNK = 65536
+MOST = 16 * 1024 * 1024
+LONGEST = 5.0
+"""Seconds of a download that are measured."""
+
+
+class Probe:
+    """One attempt to make a tunnel. Call the methods in their order, once each.
+
+    Args:
+        jump_host: the jump server's address.
+        secret: shared with it.
+        dial_timeout: seconds for the look-up and the connect, each.
+        jump_timeout: seconds for each step behind that.
+    """
+
+    def __init__(
+        self, jump_host: Address, secret: bytes, *, dial_timeout: float, jump_timeout: float
+    ) -> None:
+        self._address = jump_host
+        self._handshake = ClientHandshake(secret)
+        self._answer = b""
+        self._dial_timeout = dial_timeout
+        self._jump_timeout = jump_timeout
+        self._found: list[Any] = []
+        self._sock: socket.socket | None = None
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._sock is not None:
+            self._sock.close()
+
+    def look_up(self) -> list[str]:
+        """Look the jump host's name up and return its addresses.
+
+        Raises:
+            JumpHostUnreachable: it has none, or nobody answers in time.
+        """
+        answers: queue.SimpleQueue[list[Any] | OSError] = queue.SimpleQueue()
+        # A dead name server holds getaddrinfo for half a minute.
+        threading.Thread(target=self._ask, args=(answers,), daemon=True).start()
+        try:
+            answer = answers.get(timeout=self._dial_timeout)
+        except queue.Empty:
+            answer = TimeoutError()
+        if isinstance(answer, OSError):
+            raise JumpHostUnreachable(self._reason(answer)).at(self._address) from answer
+        self._found = [(info[0], info[4]) for info in answer]
+        return list(dict.fromkeys(str(sockaddr[0]) for _, sockaddr in self._found))
+
+    def _ask(self, answers: "queue.SimpleQueue[list[Any] | OSError]") -> None:
+        try:
+            found = socket.getaddrinfo(
+                self._address.host, self._address.port, type=socket.SOCK_STREAM
+            )
+        except OSError as error:
+            answers.put(error)
+        except ValueError:  # a label that the codec refuses
+            answers.put(socket.gaierror(socket.EAI_NONAME, "no such host"))
+        else:
+            answers.put(list(found))
+
+    def connect(self) -> str:
+        """Connect to the first of the addresses that answers, and return which it was.
+
+        Raises:
+            JumpHostUnreachable: none does.
+        """
+        cause: OSError = TimeoutError()
+        deadline = time.monotonic() + self._dial_timeout
+        for number, (family, sockaddr) in enumerate(self._found):
+            share = (deadline - time.monotonic()) / (len(self._found) - number)
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock.settimeout(max(share, 1e-3))
+            try:
+                sock.connect(sockaddr)
+                set_options(sock)
+            except OSError as error:
+                sock.close()
+                cause = error
+                continue
+            self._sock = sock
+            return str(Address(str(sockaddr[0]), int(sockaddr[1])))
+        raise JumpHostUnreachable(self._reason(cause)).at(self._address) from cause
+
+    def challenge(self) -> None:
+        """Wait for the jump server's challenge.
+
+        Raises:
+            JumpHostError: it does not come, or something else does.
+        """
+        deadline = time.monotonic() + self._jump_timeout
+        while not self._answer:
+            self._receive(deadline)
+            self._answer = self._handshake.data_to_send()
+
+    def prove(self) -> None:
+        """Answer the challenge and wait for the verdict.
+
+        Raises:
+            WrongSecret: the jump server does not accept it.
+            JumpHostError: it does not answer.
+        """
+        deadline = time.monotonic() + self._jump_timeout
+        self._send(self._answer, deadline)
+        while not self._handshake.authenticated:
+            self._receive(deadline)
+
+    def reach(self, target: Address) -> None:
+        """Name the target and wait until it is reached.
+
+        Raises:
+            TargetError: the jump server cannot reach it.
+            JumpHostError: it does not answer.
+            AddressError: the target's name is too long.
+        """
+        deadline = time.monotonic() + self._jump_timeout
+        self._handshake.request(target)
+        self._send(self._handshake.data_to_send(), deadline)
+        while self._handshake.result is None:
+            self._receive(deadline)
+
+    @property
+    def tunnel(self) -> socket.socket:
+        """The connection, a tunnel once the target is reached."""
+        return self._connection(time.monotonic() + self._jump_timeout)
+
+    def _connection(self, deadline: float) -> socket.socket:
+        if self._sock is None:
+            raise JumpHostUnreachable("there is no connection").at(self._address)
+        self._sock.settimeout(max(deadline - time.monotonic(), 1e-3))
+        return self._sock
+
+    def _send(self, data: bytes, deadline: float) -> None:
+        try:
+            self._connection(deadline).sendall(data)
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _receive(self, deadline: float) -> None:
+        try:
+            data = self._connection(deadline).recv(self._handshake.wanted)
+            if time.monotonic() > deadline:
+                raise TimeoutError  # a peer that trickles bytes gets no more
+        except OSError as error:
+            raise self._lost(error) from error
+        try:
+            self._handshake.receive_data(data)
+        except JumpHostError as error:
+            raise error.at(self._address) from None
+
+    def _lost(self, error: OSError) -> NetjumperError:
+        if isinstance(error, NetjumperError):
+            return error
+        if isinstance(error, TimeoutError):
+            return JumpHostTimeout("it did not answer in time").at(self._address)
+        reason = error.strerror or type(error).__name__
+        return JumpHostProtocolError(f"lost in the middle of the handshake: {reason}").at(
+            self._address
+        )
+
+    def _reason(self, error: OSError) -> str:
+        if isinstance(error, TimeoutError):
+            return "i/o timeout"
+        if isinstance(error, socket.gaierror):
+            return outcome.from_gaierror(error, self._address.host).reason
+        return outcome.from_oserror(error, str(self._address)).reason
+
+
+def download(
+    sock: socket.socket,
+    target: Address,
+    path: str,
+    *,
+    tls: ssl.SSLContext | None,
+    timeout: float,
+) -> tuple[int, float]:
+    """Fetch a page; return the bytes behind the first that came, and the seconds they took.
+
+    It ends after 16 MiB or 5 s, and closes the tunnel.
+
+    Args:
+        sock: a tunnel to the web server.
+        target: the web server; its host is what the certificate must name.
+        path: what is asked for.
+        tls: speak TLS with the server.
+        timeout: seconds to wait for anything.
+
+    Raises:
+        OSError: the connection fails, or the certificate (ssl.SSLError).
+    """
+    host = target.host
+    authority = f"[{host}]" if ":" in host else host
+    if target.port != (80 if tls is None else 443):
+        authority = str(target)
+    sock.settimeout(timeout)
+    stream = sock if tls is None else tls.wrap_socket(sock, server_hostname=host)
+    with stream:
+        head = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: netjumper\r\n"
+        stream.sendall(f"{head}Connection: close\r\n\r\n".encode("ascii"))
+        stream.recv(CHUNK)
+        begun = now = time.monotonic()
+        count = 0
+        while count < MOST and now - begun < LONGEST and (data := stream.recv(CHUNK)):
+            count += len(data)
+            now = time.monotonic()
+    return count, now - begun

@@ -1,0 +1,116 @@
+"""aiohttp through a jump host: a connector for `aiohttp.ClientSession`.
+
+Its socket factory is asked for sockets that are not connected yet, one for each address that a
+name was resolved to, which is what must not happen here. So this is a connector, which makes
+its connections in `_create_connection` as every connector of aiohttp does.
+"""
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from netjumper.address import Address
+from netjumper.errors import AddressError, NetjumperError
+from netjumper.integrations import missing, timed_out
+
+try:
+    import aiohttp
+    from aiohttp.abc import AbstractResolver, ResolveResult
+    from aiohttp.client_proto import ResponseHandler
+except ModuleNotFoundError as error:
+    raise missing("aiohttp", error) from error
+
+if TYPE_CHECKING:
+    from netjumper.jumper import Jumper
+
+__all__ = ["JumperConnector"]
+
+
+class _NoResolver(AbstractResolver):
+    """Nobody is to look a name up; without this, aiohttp makes a resolver that can."""
+
+    async def resolve(self, host: str, *_: Any, **__: Any) -> list[ResolveResult]:
+        raise OSError(f"{host} is resolved by the jump server, not here")
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+class JumperConnector(aiohttp.TCPConnector):
+    """A connector whose every connection goes through a jump host.
+
+    Args:
+        jumper: the jump host to go through.
+        **options: as for `aiohttp.TCPConnector`, but those about resolving names and about the
+            local end: these are refused with a `TypeError`.
+
+    When no tunnel comes about, requests raise `aiohttp.ClientConnectorError` (for a name that the
+    jump server cannot resolve `ClientConnectorDNSError`) with netjumper's error as `__cause__`,
+    `aiohttp.ConnectionTimeoutError` when time was up (`sock_connect` of `aiohttp.ClientTimeout`,
+    else the jumper's own limit), and `aiohttp.InvalidURL` for a host that can be none. A proxy
+    of the request or of the environment (`trust_env`) is refused with
+    `aiohttp.ClientProxyConnectionError`.
+    """
+
+    def __init__(self, jumper: "Jumper", **options: Any) -> None:
+        for name in ("resolver", "local_addr", "socket_factory"):
+            if options.get(name) is not None:
+                raise TypeError(f"{name}: connections are made by the jump server")
+        super().__init__(resolver=_NoResolver(), **options)
+        self._jumper = jumper
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],  # noqa: ARG002 - they are told of look-ups, and there are none
+        timeout: aiohttp.ClientTimeout,
+    ) -> ResponseHandler:
+        key = req.connection_key
+        if req.proxy:
+            refusal = OSError(None, "a connector through a jump host uses no other proxy")
+            raise aiohttp.ClientProxyConnectionError(key, refusal)
+        sock = await self._tunnel(req, timeout.sock_connect)
+        context = self._get_ssl_context(req)
+        name = (req.server_hostname or str(req.url.raw_host)).rstrip(".") if context else None
+        try:
+            transport, protocol = await self._wrap_existing_connection(
+                self._factory, sock=sock, ssl=context, server_hostname=name, req=req,
+                timeout=timeout,
+            )  # fmt: skip
+        except BaseException:
+            sock.close()
+            raise
+        self._check_fingerprint(req, transport)
+        return protocol
+
+    async def _tunnel(self, req: aiohttp.ClientRequest, limit: float | None) -> socket.socket:
+        try:
+            target = Address.checked(str(req.url.raw_host), req.port or 0)
+            sock, _ = await self._jumper._open(str(target), limit, None, None)
+        except AddressError as error:
+            raise aiohttp.InvalidURL(req.url, str(error)) from error
+        except NetjumperError as error:
+            # A timeout goes on as it is: aiohttp makes a ConnectionTimeoutError of each.
+            if isinstance(error, TimeoutError):
+                raise
+            raise _as_aiohttp_says(error, req) from error
+        return sock
+
+    def _check_fingerprint(self, req: aiohttp.ClientRequest, transport: Any) -> None:
+        fingerprint = self._get_fingerprint(req)
+        if fingerprint is None or not req.is_ssl():
+            return
+        try:
+            fingerprint.check(transport)
+        except aiohttp.ServerFingerprintMismatch:
+            transport.close()
+            raise
+
+
+def _as_aiohttp_says(error: NetjumperError, req: aiohttp.ClientRequest) -> OSError:
+    if timed_out(error):
+        return TimeoutError(str(error))
+    # An error of ours need not have a number and a text of the system, and aiohttp shows these.
+    told = OSError(getattr(error, "errno", None), str(error))
+    if isinstance(error, socket.gaierror):
+        return aiohttp.ClientConnectorDNSError(req.connection_key, told)
+    return aiohttp.ClientConnectorError(req.connection_key, told)

@@ -1,0 +1,102 @@
+"""urllib3 through a jump host: a pool manager whose connections are tunnels.
+
+urllib3's connection classes make their socket in `_new_conn`, and a pool manager has the classes
+of its pools as an attribute; its SOCKS support is built on the same two hooks.
+"""
+
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from netjumper.address import Address
+from netjumper.errors import AddressError, NetjumperError
+from netjumper.integrations import missing, timed_out
+
+try:
+    import urllib3
+    from urllib3.connection import HTTPConnection
+    from urllib3.exceptions import (
+        ConnectTimeoutError,
+        LocationParseError,
+        NameResolutionError,
+        NewConnectionError,
+    )
+except ModuleNotFoundError as error:
+    raise missing("urllib3", error) from error
+
+if TYPE_CHECKING:
+    from netjumper.jumper import Jumper
+
+__all__ = ["JumperPoolManager"]
+
+
+class JumperPoolManager(urllib3.PoolManager):
+    """A pool manager whose every connection goes through a jump host.
+
+    Args:
+        jumper: the jump host to go through.
+        num_pools, headers, **options: as for `urllib3.PoolManager`. The connect timeout is that
+            for the whole tunnel; where there is none, the jumper's own limit holds.
+
+    When no tunnel comes about, requests raise what urllib3 raises for a connection that fails:
+    `MaxRetryError`, whose `reason` is a `NewConnectionError` or a `ConnectTimeoutError` (these
+    themselves with `retries=False`), and its `__cause__` is netjumper's error. A host that
+    can be none is a `LocationParseError`.
+    """
+
+    def __init__(self, jumper: "Jumper", num_pools: int = 10, **options: Any) -> None:
+        if options.get("source_address") is not None:
+            raise TypeError("source_address: a tunnel cannot be bound to a local address")
+        super().__init__(num_pools, **options)
+        self.pool_classes_by_scheme = {
+            scheme: _through(jumper, pool)
+            for scheme, pool in {
+                "http": urllib3.HTTPConnectionPool,
+                "https": urllib3.HTTPSConnectionPool,
+            }.items()
+        }
+
+
+def _through(
+    jumper: "Jumper", pool: type[urllib3.HTTPConnectionPool]
+) -> type[urllib3.HTTPConnectionPool]:
+    """Return the pool's class with connections that go through the jump host."""
+    # The pool's connection class as it is now: urllib3 replaces it for HTTP/2, for example.
+    base: Any = pool.ConnectionCls
+
+    class JumperConnection(base):  # type: ignore[misc]
+        def _new_conn(self) -> socket.socket:
+            sock = _tunnel(jumper, self)
+            sys.audit("http.client.connect", self, self.host, self.port)
+            return sock
+
+    return type(pool.__name__, (pool,), {"ConnectionCls": JumperConnection})
+
+
+def _tunnel(jumper: "Jumper", connection: HTTPConnection) -> socket.socket:
+    """Do what `urllib3.util.connection.create_connection` does, through the jump host."""
+    try:
+        # With its final dot, if it has one: `host` is without it.
+        target = Address.checked(connection._dns_host.strip("[]"), connection.port)
+        sock = jumper.connect(str(target), connection.timeout)
+    except AddressError as error:
+        raise LocationParseError(str(error)) from error
+    except NetjumperError as error:
+        raise _as_urllib3_says(error, connection) from error
+    try:
+        for option in connection.socket_options or ():
+            sock.setsockopt(*option)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _as_urllib3_says(error: NetjumperError, connection: HTTPConnection) -> ConnectTimeoutError:
+    if isinstance(error, socket.gaierror):
+        return NameResolutionError(connection.host, connection, error)
+    if timed_out(error):
+        return ConnectTimeoutError(
+            connection, f"Connection to {connection.host} timed out: {error}"
+        )
+    return NewConnectionError(connection, f"Failed to establish a new connection: {error}")

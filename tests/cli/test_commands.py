@@ -1,0 +1,62 @@
+"""Sub-commands: picked by the first word, listed in help, and a word that is none."""
+
+import pytest
+
+from netjumper.cli import bridge, server
+
+MAINS = {"netjumper": server, "netjumper-bridge": bridge}
+EVERY = [(name, command) for name, module in MAINS.items() for command in module.COMMANDS]
+every_command = pytest.mark.parametrize(
+    ("name", "command"), EVERY, ids=[f"{name} {command.name}" for name, command in EVERY]
+)
+
+
+@every_command
+def test_help_lists_every_command(name, command, capsys):
+    assert MAINS[name].main(["--help"]) == 0
+    assert f"{command.name} " in capsys.readouterr().out.partition("commands:")[2]
+
+
+@every_command
+def test_every_command_has_a_help_of_its_own(name, command, capsys):
+    assert MAINS[name].main([command.name, "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"usage: {name} {command.name}")
+    assert "example" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "meant"),
+    [
+        ("netjumper", "keygn", "keygen"),
+        ("netjumper-bridge", "exce", "exec"),
+        ("netjumper-bridge", "health", "healthcheck"),
+        ("netjumper-bridge", "docter", "doctor"),
+    ],
+)
+def test_a_misspelt_command_is_told_with_the_nearest(name, word, meant, capsys):
+    assert MAINS[name].main([word]) == 2
+    assert capsys.readouterr().err == (
+        f"{name}: unknown command '{word}'; did you mean {meant}? (see {name} --help)\n"
+    )
+
+
+def test_a_word_that_is_near_to_no_command_is_not_repeated(capsys):
+    assert bridge.main(["s3cret"]) == 2
+    assert capsys.readouterr().err == (
+        "netjumper-bridge: unknown command; there are exec, env, healthcheck, doctor, completion "
+        "(see netjumper-bridge --help)\n"
+    )
+
+
+def test_an_unknown_option_of_a_command_names_that_commands_help(capsys):
+    assert bridge.main(["env", "--nonsense"]) == 2
+    assert capsys.readouterr().err == (
+        "netjumper-bridge: unknown option '--nonsense' (see netjumper-bridge env --help)\n"
+    )
+
+
+def test_the_word_for_a_command_is_the_first_one_only(capsys):
+    assert bridge.main(["--embedded", "env"]) == 2
+    assert "there are too many arguments" in capsys.readouterr().err

@@ -1,0 +1,86 @@
+"""`completion`: bash completes by what is printed; the others are made from the same parsers."""
+
+import os
+import shutil
+import sys
+
+import pytest
+
+import programs
+from netjumper.cli import bridge, server
+
+MAINS = {"netjumper": server.main, "netjumper-bridge": bridge.main}
+
+
+def printed(capsys, name, shell):
+    pytest.importorskip("shtab")
+    assert MAINS[name](["completion", shell]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def completed(script, *words):
+    """Return what bash offers for the last word."""
+    quoted = " ".join(f"'{word}'" for word in words)
+    asking = f"""
+{script}
+COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}
+function=$(complete -p '{words[0]}' | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+compopt() {{ :; }}
+$function '{words[0]}' '{words[-1]}' '{words[-2]}'
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = programs.run(["bash", "-c", asking])
+    return set(done.stdout.decode().split())
+
+
+needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+
+
+@needs_bash
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["netjumper-bridge", "e"], {"exec", "env"}),
+        (["netjumper-bridge", "--jump"], {"--jump", "--jump-timeout"}),
+        (["netjumper-bridge", "doctor", "--js"], {"--json"}),
+        (["netjumper-bridge", "env", "--shell", "p"], {"powershell"}),
+        (["netjumper-bridge", "completion", "z"], {"zsh"}),
+        (["netjumper", "k"], {"keygen"}),
+        (["netjumper", "--li"], {"--listen"}),
+    ],
+)
+def test_bash_completes(words, offered, capsys):
+    assert completed(printed(capsys, words[0], "bash"), *words) == offered
+
+
+@needs_bash
+def test_bash_completes_the_names_of_files(capsys, tmp_path, monkeypatch):
+    (tmp_path / "secret").touch()
+    monkeypatch.chdir(tmp_path)
+    script = printed(capsys, "netjumper-bridge", "bash")
+    assert completed(script, "netjumper-bridge", "--secret-file", "se") == {"secret"}
+
+
+@pytest.mark.parametrize("name", list(MAINS))
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_every_shell_hears_of_every_command(name, shell, capsys):
+    script = printed(capsys, name, shell)
+    commands = (bridge if name == "netjumper-bridge" else server).COMMANDS
+    assert not [it.name for it in commands if it.name not in script]
+    assert os.sep + "home" not in script
+
+
+def test_without_shtab_it_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert bridge.main(["completion", "bash"]) == 1
+    assert capsys.readouterr().err == (
+        "netjumper-bridge: this needs the package shtab; "
+        "type: pip install 'netjumper[completion]'\n"
+    )
+
+
+def test_a_shell_that_it_does_not_know_is_told(capsys):
+    assert bridge.main(["completion", "csh"]) == 2
+    assert "invalid choice: 'csh'" in capsys.readouterr().err

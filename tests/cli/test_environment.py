@@ -1,0 +1,127 @@
+"""`netjumper-bridge env`: what is printed, and that the shells read it as it was meant."""
+
+import shutil
+
+import pytest
+
+import programs
+from netjumper.cli import bridge
+
+NASTY = "me:it's $HOME;\"`x`\\ @:/%"
+ENCODED = "me:it%27s%20%24HOME%3B%22%60x%60%5C%20%40%3A%2F%25@"
+NAMES = [
+    "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+    "no_proxy", "NO_PROXY", "NODE_USE_ENV_PROXY",
+]  # fmt: skip
+
+
+def printed(capsys, *arguments):
+    assert bridge.main(["env", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out.splitlines()
+
+
+def values(capsys, *arguments):
+    lines = printed(capsys, "--shell", "docker", *arguments)
+    return dict(line.split("=", 1) for line in lines)
+
+
+def refused(capsys, *arguments):
+    code = bridge.main(["env", *arguments])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    return code, err
+
+
+def test_without_settings_it_names_the_default_ports(capsys):
+    assert printed(capsys) == [
+        "export http_proxy=http://127.0.0.1:8118",
+        "export https_proxy=http://127.0.0.1:8118",
+        "export HTTPS_PROXY=http://127.0.0.1:8118",
+        "export all_proxy=socks5h://127.0.0.1:1080",
+        "export ALL_PROXY=socks5h://127.0.0.1:1080",
+        "export no_proxy=localhost,127.0.0.1,::1",
+        "export NO_PROXY=localhost,127.0.0.1,::1",
+        "export NODE_USE_ENV_PROXY=1",
+    ]
+
+
+def test_http_proxy_is_never_in_upper_case(capsys):
+    assert list(values(capsys)) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "http", "socks"),
+    [
+        (["--mixed", "127.0.0.1:3128"], "http://127.0.0.1:3128", "socks5h://127.0.0.1:3128"),
+        (["--http", "[::1]:81"], "http://[::1]:81", "http://[::1]:81"),
+        (["--socks", "127.0.0.1:82"], "socks5h://127.0.0.1:82", "socks5h://127.0.0.1:82"),
+        (
+            ["--socks", "unix:/s", "--socks", ":83", "--http", "0.0.0.0:84"],
+            "http://127.0.0.1:84",
+            "socks5h://127.0.0.1:83",
+        ),
+    ],
+)
+def test_it_names_where_the_bridge_is_reached_from_here(arguments, http, socks, capsys):
+    found = values(capsys, *arguments)
+    assert found["http_proxy"] == found["https_proxy"] == found["HTTPS_PROXY"] == http
+    assert found["all_proxy"] == found["ALL_PROXY"] == socks
+
+
+def test_the_settings_of_the_bridge_are_read_without_those_of_its_way_out(capsys, monkeypatch):
+    monkeypatch.setenv("NETJUMPER_MIXED", "127.0.0.1:3128")
+    assert values(capsys)["http_proxy"] == "http://127.0.0.1:3128"
+
+
+@pytest.mark.parametrize("door", ["unix:/run/bridge", "127.0.0.1:0"])
+def test_an_address_that_no_variable_can_name_is_told(door, capsys):
+    code, told = refused(capsys, "--mixed", door)
+    assert code == 1
+    assert "no variable can name where the bridge listens" in told
+    assert "HOST:PORT" in told
+
+
+def test_a_password_is_percent_encoded(capsys):
+    found = values(capsys, "--auth", NASTY)
+    assert found["https_proxy"] == f"http://{ENCODED}127.0.0.1:8118"
+    assert found["ALL_PROXY"] == f"socks5h://{ENCODED}127.0.0.1:1080"
+    assert found["NO_PROXY"] == "localhost,127.0.0.1,::1"
+
+
+def test_of_a_file_of_passwords_the_first_is_taken(capsys, private):
+    users = private("users", "# ours\nalice:wonder\nbob:land\n")
+    assert "//alice:wonder@" in values(capsys, "--auth-file", str(users))["http_proxy"]
+
+
+@pytest.mark.parametrize(
+    ("shell", "program", "more"),
+    [("sh", "sh", []), ("fish", "fish", ["--no-config"]), ("powershell", "pwsh", ["-NoProfile"])],
+)
+def test_a_shell_that_reads_it_has_the_values(shell, program, more, capsys):
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    lines = printed(capsys, "--shell", shell, "--auth", NASTY)
+    done = programs.run([program, *more, "-c", "\n".join([*lines, "env"])])
+    found = dict(it.split("=", 1) for it in done.stdout.decode().splitlines() if "=" in it)
+    assert {name: found[name] for name in NAMES} == values(capsys, "--auth", NASTY)
+
+
+def test_fish_and_powershell_get_their_own_words(capsys):
+    assert printed(capsys, "--shell", "fish")[0] == ("set -gx http_proxy 'http://127.0.0.1:8118'")
+    assert printed(capsys, "--shell", "powershell")[0] == (
+        "$Env:http_proxy = 'http://127.0.0.1:8118'"
+    )
+
+
+def test_a_shell_that_it_does_not_know_is_told(capsys):
+    code, told = refused(capsys, "--shell", "csh")
+    assert code == 2
+    assert "invalid choice: 'csh'" in told
+
+
+def test_a_password_that_is_none_is_told_and_not_shown(capsys):
+    code, told = refused(capsys, "--auth", "s3cret")
+    assert (code, told) == (2, "netjumper-bridge: --auth: expected user:password\n")

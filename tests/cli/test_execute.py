@@ -1,0 +1,332 @@
+"""`netjumper-bridge exec`: a program's environment, streams, signals and exit code are right."""
+
+import asyncio
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import programs
+from netjumper.cli import bridge, execute
+from programs import PATIENCE, needs_curl, running, web_server
+from rogues import eventually
+
+COMMAND = str(Path(sys.executable).parent / "netjumper-bridge")
+EMBEDDED = [COMMAND, "exec", "--embedded"]
+PRINT_ENVIRONMENT = [
+    sys.executable,
+    "-c",
+    "import os; [print(*it, sep='=') for it in os.environ.items()]",
+]
+
+WAIT_FOR_SIGNALS = """
+import signal, sys
+seen = []
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, lambda it, _: (seen.append(it), print('heard', it, flush=True)))
+signal.signal(signal.SIGTERM, lambda *_: (print('times', len(seen), flush=True), sys.exit(9)))
+print('ready', flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def environment_of(arguments, env=None):
+    """Return the environment that a program has under `exec`."""
+    done = programs.run([*arguments, "--", *PRINT_ENVIRONMENT], env)
+    assert done.returncode == 0, done.stderr
+    return dict(line.split("=", 1) for line in done.stdout.decode().splitlines() if "=" in line)
+
+
+def refused(capsys, *arguments):
+    assert bridge.main(["exec", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    return err
+
+
+def test_the_program_is_sent_through_a_bridge_on_a_free_port():
+    found = environment_of(EMBEDDED)
+    port = re.fullmatch(r"http://127\.0\.0\.1:(\d+)", found["http_proxy"])[1]
+    assert found["https_proxy"] == found["HTTPS_PROXY"] == found["http_proxy"]
+    assert found["all_proxy"] == found["ALL_PROXY"] == f"socks5h://127.0.0.1:{port}"
+    assert found["no_proxy"] == found["NO_PROXY"] == "localhost,127.0.0.1,::1"
+    assert found["NODE_USE_ENV_PROXY"] == "1"
+    assert "HTTP_PROXY" not in found
+
+
+def test_what_would_lead_elsewhere_and_what_is_private_is_taken_away():
+    env = {
+        "HTTP_PROXY": "http://other.example:1",
+        "ftp_proxy": "http://other.example:1",
+        "NETJUMPER_SECRET": "s3cret",
+        "NETJUMPER_SOCKS": "0.0.0.0:1080",  # a service's, not ours
+    }
+    found = environment_of(EMBEDDED, env)
+    assert not {"HTTP_PROXY", "ftp_proxy", "NETJUMPER_SECRET"} & found.keys()
+    assert not [value for value in found.values() if "other.example" in value]
+
+
+@needs_curl
+@pytest.mark.parametrize("options", [[], ["-p"]], ids=["as it comes", "with CONNECT"])
+def test_curl_fetches_a_page_through_it(options):
+    # curl's own NO_PROXY has loopback in it: --noproxy '' takes it away for the test.
+    variables = '--proxy "$ALL_PROXY"' if not options else '-p --proxy "$https_proxy"'
+    with web_server() as port:
+        line = f"exec curl -sS --noproxy '' {variables} http://127.0.0.1:{port}/page"
+        done = programs.run([*EMBEDDED, "--", "sh", "-c", line])
+    assert done.returncode == 0, done.stderr
+    assert b"you asked for /page" in done.stdout
+    assert done.stderr == b""  # neither a panel nor a line for the tunnel
+
+
+@needs_curl
+def test_a_password_is_asked_for_and_given(private):
+    users = private("users", "alice:won der@\n")
+    arguments = [*EMBEDDED, "--auth-file", str(users), "--"]
+    with web_server() as port:
+        fetch = f"curl -sS --noproxy '' http://127.0.0.1:{port}/page --proxy"
+        right = programs.run([*arguments, "sh", "-c", f'{fetch} "$ALL_PROXY"'])
+        without = "socks5h://${ALL_PROXY#*@}"
+        wrong = programs.run([*arguments, "sh", "-c", f'{fetch} "{without}"'])
+    assert b"you asked for /page" in right.stdout
+    assert wrong.returncode != 0
+    assert b"won der" not in right.stderr + wrong.stderr
+
+
+@needs_curl
+def test_it_uses_a_bridge_that_runs_already():
+    doors = ["--embedded", "--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    with web_server() as port, running("netjumper-bridge", *doors) as service:
+        via = [
+            "--via", f"http://{service.address('HTTP')}",
+            "--via", f"socks5h://{service.address('SOCKS')}/",
+        ]  # fmt: skip
+        line = f"curl -sS --noproxy '' --proxy \"$ALL_PROXY\" http://127.0.0.1:{port}/page"
+        done = programs.run([COMMAND, "exec", *via, "--", "sh", "-c", line])
+        service.wait_for(rf"-> 127\.0\.0\.1:{port}: up")
+    assert b"you asked for /page" in done.stdout
+
+
+def test_one_place_of_a_running_bridge_is_both_protocols():
+    found = environment_of([COMMAND, "exec", "--via", "[::1]:3128"], {"NETJUMPER_AUTH": "me:a b"})
+    assert found["http_proxy"] == "http://me:a%20b@[::1]:3128"
+    assert found["ALL_PROXY"] == "socks5h://me:a%20b@[::1]:3128"
+    assert "NETJUMPER_AUTH" not in found
+
+
+@pytest.mark.parametrize("way", [["--embedded"], ["--via", "127.0.0.1:1"]])
+def test_a_password_on_the_command_line_is_warned_about(way):
+    done = programs.run([COMMAND, "exec", *way, "--auth", "me:s3cret", "--", "true"])
+    assert b"WARNING the password is on the command line" in done.stderr
+    assert b"s3cret" not in done.stderr
+
+
+def test_a_place_for_socks_only_is_every_programs():
+    found = environment_of([COMMAND, "exec", "--via", "socks5h://127.0.0.1:1080"])
+    assert found["http_proxy"] == found["HTTPS_PROXY"] == "socks5h://127.0.0.1:1080"
+
+
+@pytest.mark.parametrize(
+    "via", ["nonsense", "ftp://x:1", "http://me:s3cret@x:1", "http://x", "x:0"]
+)
+def test_a_place_that_is_none_is_told_without_what_may_be_a_password(via, capsys):
+    told = refused(capsys, "--via", via, "--", "true")
+    assert "--via: expected HOST:PORT" in told
+    assert "s3cret" not in told
+
+
+def test_two_places_for_a_protocol_are_one_too_many(capsys):
+    told = refused(capsys, "--via", "x:1", "--via", "http://x:2", "--", "true")
+    assert "two places for http" in told
+
+
+def test_without_a_program_there_is_nothing_to_run(capsys):
+    for arguments in (["--embedded"], ["--embedded", "--"]):
+        assert "behind --" in refused(capsys, *arguments)
+    assert "unknown option" not in refused(capsys, "--", "true")  # but there is no jump server
+
+
+def test_a_word_before_the_dashes_is_no_program(capsys):
+    assert "too many arguments" in refused(capsys, "--embedded", "curl", "--", "x")
+
+
+def test_the_streams_are_the_programs_own():
+    line = "cat; echo told >&2"
+    done = subprocess.run(
+        [*EMBEDDED, "--", "sh", "-c", line],
+        input=b"given", capture_output=True, timeout=PATIENCE, check=False,
+        env=programs.clean_environment(),
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"given", b"told\n")
+
+
+def test_everything_behind_the_dashes_is_the_programs():
+    done = programs.run([*EMBEDDED, "--", "echo", "--", "--help", "--jump"])
+    assert done.stdout == b"-- --help --jump\n"
+
+
+@pytest.mark.parametrize("code", [0, 1, 7, 255])
+def test_the_exit_code_is_the_programs(code):
+    assert programs.run([*EMBEDDED, "--", "sh", "-c", f"exit {code}"]).returncode == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGPIPE])
+def test_a_program_that_a_signal_ended_is_told_as_a_shell_does(number):
+    done = programs.run([*EMBEDDED, "--", "sh", "-c", f"kill -{int(number)} $$"])
+    assert done.returncode == 128 + number
+
+
+def test_a_program_that_is_not_there_ends_with_127():
+    done = programs.run([*EMBEDDED, "--", "no-such-program"])
+    assert done.returncode == 127
+    assert done.stderr == b"netjumper-bridge: 'no-such-program': there is no such program\n"
+
+
+def test_a_program_that_cannot_be_run_ends_with_126(private):
+    plain = private("plain", "no program")
+    done = programs.run([*EMBEDDED, "--", str(plain)])
+    assert done.returncode == 126
+    assert done.stderr.decode() == (
+        f"netjumper-bridge: '{plain}' cannot be run: Permission denied\n"
+    )
+
+
+def test_settings_that_are_wrong_start_nothing(tmp_path):
+    done = programs.run([COMMAND, "exec", "--", "touch", str(tmp_path / "made")])
+    assert done.returncode == 2
+    assert b"there is no jump server" in done.stderr
+    assert not (tmp_path / "made").exists()
+
+
+def started(*arguments, **streams):
+    return subprocess.Popen(
+        [*EMBEDDED, *arguments, "--", sys.executable, "-c", WAIT_FOR_SIGNALS],
+        env=programs.clean_environment(),
+        **streams,
+    )
+
+
+def test_signals_are_passed_on_and_do_not_end_the_bridge():
+    # A session of its own: no terminal gives the program its signals.
+    program = started(stdout=subprocess.PIPE, text=True, start_new_session=True)
+    with program:
+        assert program.stdout.readline() == "ready\n"
+        for number in (signal.SIGINT, signal.SIGHUP):
+            program.send_signal(number)
+            assert program.stdout.readline() == f"heard {int(number)}\n"
+        program.terminate()
+        assert program.stdout.readline() == "times 2\n"
+        assert program.wait(PATIENCE) == 9
+
+
+async def test_a_signal_before_the_program_runs_is_passed_on_when_it_does():
+    program = execute._Program(asyncio.get_running_loop())
+    os.kill(os.getpid(), signal.SIGHUP)
+    await eventually(lambda: bool(program._early))
+    code = await program.run(["sleep", "60"], programs.clean_environment())
+    assert code == 128 + signal.SIGHUP
+
+
+OPEN_A_TUNNEL = """
+import os, socket, sys
+from urllib.parse import urlsplit
+url = urlsplit(os.environ["ALL_PROXY"])
+tunnel = socket.create_connection((url.hostname, url.port))
+tunnel.sendall(bytes([4, 1]) + int(sys.argv[1]).to_bytes(2) + bytes([127, 0, 0, 1, 0]))
+assert tunnel.recv(8)[1] == 90
+"""
+SEND_AND_GO = f"{OPEN_A_TUNNEL}\ntunnel.sendall(bytes(1000000))"
+LEAVE_SOMEBODY_BEHIND = f"{OPEN_A_TUNNEL}\nif os.fork() == 0: tunnel.recv(1)"
+WAITING = "stopping: waiting up to 3600 s for 1 tunnel"
+
+
+def sending(code, port):
+    return running(
+        "netjumper-bridge", "exec", "--embedded", "--grace-period", "3600", "--log-level", "info",
+        "--", sys.executable, "-c", code, str(port),
+    )  # fmt: skip
+
+
+def test_what_the_program_has_sent_arrives_when_it_has_ended():
+    with socket.create_server(("127.0.0.1", 0)) as target:
+        # Small, so that the end of the data is still in the bridge when the program has gone.
+        target.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        target.settimeout(PATIENCE)
+        with sending(SEND_AND_GO, target.getsockname()[1]) as bridge_and_program:
+            connection, _ = target.accept()
+            with connection:
+                connection.settimeout(PATIENCE)
+                bridge_and_program.wait_for(WAITING)
+                count = 0
+                while data := connection.recv(65536):
+                    count += len(data)
+            assert bridge_and_program.process.wait(PATIENCE) == 0
+    assert count == 1000000
+
+
+def test_a_signal_ends_the_wait_for_what_the_program_left_behind():
+    with socket.create_server(("127.0.0.1", 0)) as target:
+        target.settimeout(PATIENCE)
+        with sending(LEAVE_SOMEBODY_BEHIND, target.getsockname()[1]) as bridge_and_program:
+            connection, _ = target.accept()
+            with connection:
+                bridge_and_program.wait_for(WAITING)
+                bridge_and_program.process.terminate()
+                assert bridge_and_program.process.wait(PATIENCE) == 0
+                bridge_and_program.wait_for("cut off 1 tunnel")
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    line = f"trap '' HUP; exec {' '.join(EMBEDDED)} -- sh -c 'kill -HUP $$; echo alive'"
+    done = programs.run(["sh", "-c", line])
+    assert done.stdout == b"alive\n"
+
+
+class Terminal:
+    """A terminal of which the program is the foreground."""
+
+    def __init__(self):
+        self.pid, self.master = pty.fork()
+        if self.pid == 0:
+            command = [*EMBEDDED, "--", sys.executable, "-c", WAIT_FOR_SIGNALS]
+            os.execve(COMMAND, command, programs.clean_environment())
+        self.text = ""
+
+    def wait_for(self, text):
+        while text not in self.text:
+            self.text += os.read(self.master, 4096).decode()
+
+
+def test_ctrl_c_at_a_terminal_reaches_the_program_once():
+    terminal = Terminal()
+    try:
+        terminal.wait_for("ready")
+        os.write(terminal.master, b"\3")
+        terminal.wait_for("heard 2")
+        os.kill(terminal.pid, signal.SIGTERM)
+        terminal.wait_for("times 1")
+        _, status = os.waitpid(terminal.pid, 0)
+    finally:
+        os.close(terminal.master)
+    assert os.waitstatus_to_exitcode(status) == 9
+
+
+@needs_curl
+def test_the_bridge_is_gone_when_the_program_has_ended():
+    done = programs.run([*EMBEDDED, "--", "sh", "-c", "echo $http_proxy"])
+    proxy = done.stdout.decode().strip()
+    after = programs.run(["curl", "-sS", "-p", "-x", proxy, "http://127.0.0.1:1/"])
+    assert after.returncode == 7  # could not connect
+
+
+def test_the_level_of_the_log_can_be_asked_for():
+    done = programs.run([*EMBEDDED, "--log-level", "info", "--", "true"])
+    assert b"stopping: 0 tunnels open" in done.stderr

@@ -1,0 +1,158 @@
+"""A jump server that alone knows the target's name, and web servers behind it."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+import trustme
+
+from netjumper import Jumper
+from netjumper.tunnel import TUNNEL_LOG
+from programs import web_server
+from rogues import eventually, no_descriptor_is_left
+from services import SECRET, jump_server_running
+
+NAME = "target.example"
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY")
+
+
+@dataclass
+class Way:
+    """The way to the target, and what went over it."""
+
+    jumper: Jumper
+    records: Callable[[], int]
+    finished: Callable[[], bool]
+
+    async def tunnels(self) -> int:
+        """Return how many there were; the client must be closed."""
+        await eventually(self.finished)
+        return self.records()
+
+
+@pytest.fixture(autouse=True)
+def _no_name_is_looked_up_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where a name that is not an address of loopback is looked up in this process."""
+    look_up = socket.getaddrinfo
+
+    def only_addresses(host: Any, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        assert name in {"127.0.0.1", None}, f"{name} was looked up here"
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", only_addresses)
+
+
+@pytest.fixture
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*PROXY_VARIABLES, "no_proxy", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def proxy_variables(_no_proxy_is_set: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set proxies that nobody may use: nothing listens there."""
+    for name in PROXY_VARIABLES:
+        monkeypatch.setenv(name, "http://user:password@127.0.0.1:1")
+
+
+@pytest.fixture
+async def path(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Way]:
+    caplog.set_level(logging.INFO, TUNNEL_LOG.name)
+
+    def records() -> int:
+        return sum(record.name == TUNNEL_LOG.name for record in caplog.records)
+
+    async with jump_server_running() as (service, address):
+        jumper = Jumper(str(address), SECRET)
+        yield Way(jumper, records, lambda: len(service.tunnels) == 0)
+
+
+@pytest.fixture
+def jumper(path: Way) -> Jumper:
+    return path.jumper
+
+
+@pytest.fixture(scope="session")
+def http_url() -> Iterator[str]:
+    with web_server() as port:
+        yield f"http://{NAME}:{port}"
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def serving_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def https_url(authority: trustme.CA) -> Iterator[str]:
+    with web_server(serving_context(authority, NAME)) as port:
+        yield f"https://{NAME}:{port}"
+
+
+@pytest.fixture(scope="session")
+def misnamed_url(authority: trustme.CA) -> Iterator[str]:
+    """A server whose certificate is for another name."""
+    with web_server(serving_context(authority, "other.example")) as port:
+        yield f"https://{NAME}:{port}"
+
+
+@pytest.fixture
+async def http2_url(authority: trustme.CA) -> AsyncIterator[str]:
+    context = serving_context(authority, NAME)
+    context.set_alpn_protocols(["h2"])
+    server = await asyncio.start_server(_speak_http2, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"https://{NAME}:{server.sockets[0].getsockname()[1]}"
+
+
+async def _speak_http2(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer every request with the number of its stream."""
+    peer = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    peer.initiate_connection()
+    with contextlib.suppress(ConnectionError):
+        writer.write(peer.data_to_send())
+        while data := await reader.read(65536):
+            for event in peer.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    peer.send_headers(event.stream_id, [(":status", "200")])
+                    peer.send_data(event.stream_id, b"%d" % event.stream_id, end_stream=True)
+            writer.write(peer.data_to_send())
+        writer.close()
+        await writer.wait_closed()
