@@ -34,6 +34,20 @@ async def eventually(condition: Callable[[], bool], within: float = 10.0) -> Non
             await asyncio.sleep(0.002)
 
 
+async def settled(count: Callable[[], int]) -> int:
+    """Return the count once it has not changed for a while."""
+    last, same = count(), 0
+
+    def unchanged() -> bool:
+        nonlocal last, same
+        now = count()
+        last, same = now, same + 1 if now == last else 0
+        return same == 50
+
+    await eventually(unchanged)
+    return last
+
+
 def open_descriptors() -> Counter[str]:
     """Count this process's sockets, pipes and the rest."""
     kinds: Counter[str] = Counter()

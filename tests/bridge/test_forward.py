@@ -183,6 +183,7 @@ def test_max_forwards_counts_hops(method: bytes, left: bytes) -> None:
         (get(host=b""), 400, b"not a host name"),
         (get(b"/", b"Via: 1.0 other, 1.1 bridge-1"), 502, b"proxy_loop_detected"),
         (get(b"/", b"Max-Forwards: 0", method=b"TRACE"), 501, b"TRACE"),
+        (get(b"/", b"Max-Forwards: 00", method=b"TRACE"), 501, b"TRACE"),
     ],
 )
 def test_what_is_not_forwarded_is_answered_and_nothing_is_dialled(

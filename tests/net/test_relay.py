@@ -32,6 +32,7 @@ from rogues import (
     receive_to_reset,
     reset,
     send,
+    settled,
     tcp_pair,
 )
 
@@ -164,20 +165,6 @@ def queued(sock: socket.socket) -> int:
     import termios
 
     return struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
-
-
-async def settled(count: Callable[[], int]) -> int:
-    """Return the count once it has not changed for a while."""
-    last, same = count(), 0
-
-    def unchanged() -> bool:
-        nonlocal last, same
-        now = count()
-        last, same = now, same + 1 if now == last else 0
-        return same == 50
-
-    await eventually(unchanged)
-    return last
 
 
 async def pour(sock: socket.socket, size: int) -> str:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import h11
 
 from netjumper.address import Address
-
-Fields = list[tuple[bytes, bytes]]
+from netjumper.bridge.http_server import Fields
 
 HOP_BY_HOP = frozenset(
     (

@@ -75,10 +75,15 @@ def check_forwardable(request: h11.Request, name: bytes) -> Address:
         raise Refused(400, "A user name or password in the URL is not forwarded")
     if any(name in via.split() for via in members(request, b"via")):
         raise Refused(502, "The request came round to this proxy again", "proxy_loop_detected")
-    if request.method in (b"OPTIONS", b"TRACE") and values(request, b"max-forwards") == [b"0"]:
+    if request.method in (b"OPTIONS", b"TRACE") and _no_more_hops(request):
         raise MaxForwardsReached(request)
     has_port = _HAS_PORT.search(url[1]) is not None
     try:
         return Address.parse(authority if has_port else authority.removesuffix(":") + ":80")
     except AddressError as error:
         raise Refused(400, f"The target is not valid: {error}") from None
+
+
+def _no_more_hops(request: h11.Request) -> bool:
+    """Whether Max-Forwards is 0, however many digits say so."""
+    return any(value and not value.strip(b"0") for value in values(request, b"max-forwards"))
