@@ -25,15 +25,21 @@ PRINT_ENVIRONMENT = [
     "import os; [print(*it, sep='=') for it in os.environ.items()]",
 ]
 
+# The signals' numbers come by a pipe: a handler that printed could meet a print under way.
 WAIT_FOR_SIGNALS = """
-import signal, sys
-seen = []
-for number in (signal.SIGINT, signal.SIGHUP):
-    signal.signal(number, lambda it, _: (seen.append(it), print('heard', it, flush=True)))
-signal.signal(signal.SIGTERM, lambda *_: (print('times', len(seen), flush=True), sys.exit(9)))
+import os, signal, sys
+numbers, tell = os.pipe()
+os.set_blocking(tell, False)
+signal.set_wakeup_fd(tell)
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    signal.signal(number, lambda *_: None)
 print('ready', flush=True)
-while True:
-    signal.pause()
+heard = 0
+while (number := os.read(numbers, 1)[0]) != signal.SIGTERM:
+    heard += 1
+    print('heard', number, flush=True)
+print('times', heard, flush=True)
+sys.exit(9)
 """
 
 
