@@ -1,8 +1,10 @@
 """Settings for every test."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Mapping
 
+import pytest
 from hypothesis import settings
 
 try:
@@ -21,3 +23,26 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     if uvloop is not None:
         factories["uvloop"] = uvloop.new_event_loop
     return factories
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all-programs",
+        action="store_true",
+        help="fail, instead of skipping, where a program that a test drives is not installed",
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose programs (`@pytest.mark.needs("curl", ...)`) are not all installed."""
+    missing = [
+        program
+        for marker in item.iter_markers("needs")
+        for program in marker.args
+        if shutil.which(program) is None
+    ]
+    if missing:
+        told = f"not installed: {', '.join(missing)}"
+        if item.config.getoption("--all-programs"):
+            pytest.fail(told, pytrace=False)
+        pytest.skip(told)

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 import ssl
 import subprocess
 import sys
@@ -14,8 +13,6 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 PATIENCE = 20.0
 """Seconds that a program may take to say what it is waited for."""
@@ -127,9 +124,6 @@ class Chain:
     socks: str
     http: str
     mixed: str
-
-
-needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
 BLOCK = bytes(range(256)) * 4096

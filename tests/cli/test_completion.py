@@ -1,7 +1,6 @@
 """`completion`: bash completes by what is printed; the others are made from the same parsers."""
 
 import os
-import shutil
 import sys
 
 import pytest
@@ -35,10 +34,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     return set(done.stdout.decode().split())
 
 
-needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-
-
-@needs_bash
+@pytest.mark.needs("bash")
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -55,7 +51,7 @@ def test_bash_completes(words, offered, capsys):
     assert completed(printed(capsys, words[0], "bash"), *words) == offered
 
 
-@needs_bash
+@pytest.mark.needs("bash")
 def test_bash_completes_the_names_of_files(capsys, tmp_path, monkeypatch):
     (tmp_path / "secret").touch()
     monkeypatch.chdir(tmp_path)

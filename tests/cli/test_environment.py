@@ -98,7 +98,11 @@ def test_of_a_file_of_passwords_the_first_is_taken(capsys, private):
 
 @pytest.mark.parametrize(
     ("shell", "program", "more"),
-    [("sh", "sh", []), ("fish", "fish", ["--no-config"]), ("powershell", "pwsh", ["-NoProfile"])],
+    [
+        ("sh", "sh", []),
+        pytest.param("fish", "fish", ["--no-config"], marks=pytest.mark.needs("fish")),
+        ("powershell", "pwsh", ["-NoProfile"]),  # no Debian package, so no CI has to have it
+    ],
 )
 def test_a_shell_that_reads_it_has_the_values(shell, program, more, capsys):
     if shutil.which(program) is None:

@@ -14,7 +14,7 @@ import pytest
 
 import programs
 from netjumper.cli import bridge, execute
-from programs import PATIENCE, needs_curl, running, web_server
+from programs import PATIENCE, running, web_server
 from rogues import eventually
 
 COMMAND = str(Path(sys.executable).parent / "netjumper-bridge")
@@ -80,7 +80,7 @@ def test_what_would_lead_elsewhere_and_what_is_private_is_taken_away():
     assert not [value for value in found.values() if "other.example" in value]
 
 
-@needs_curl
+@pytest.mark.needs("curl")
 @pytest.mark.parametrize("options", [[], ["-p"]], ids=["as it comes", "with CONNECT"])
 def test_curl_fetches_a_page_through_it(options):
     # curl's own NO_PROXY has loopback in it: --noproxy '' takes it away for the test.
@@ -93,7 +93,7 @@ def test_curl_fetches_a_page_through_it(options):
     assert done.stderr == b""  # neither a panel nor a line for the tunnel
 
 
-@needs_curl
+@pytest.mark.needs("curl")
 def test_a_password_is_asked_for_and_given(private):
     users = private("users", "alice:won der@\n")
     arguments = [*EMBEDDED, "--auth-file", str(users), "--"]
@@ -107,7 +107,7 @@ def test_a_password_is_asked_for_and_given(private):
     assert b"won der" not in right.stderr + wrong.stderr
 
 
-@needs_curl
+@pytest.mark.needs("curl")
 def test_it_uses_a_bridge_that_runs_already():
     doors = ["--embedded", "--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
     with web_server() as port, running("netjumper-bridge", *doors) as service:
@@ -325,7 +325,7 @@ def test_ctrl_c_at_a_terminal_reaches_the_program_once():
     assert os.waitstatus_to_exitcode(status) == 9
 
 
-@needs_curl
+@pytest.mark.needs("curl")
 def test_the_bridge_is_gone_when_the_program_has_ended():
     done = programs.run([*EMBEDDED, "--", "sh", "-c", "echo $http_proxy"])
     proxy = done.stdout.decode().strip()

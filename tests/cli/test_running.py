@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import programs
-from programs import PATIENCE, needs_curl, running, web_server
+from programs import PATIENCE, running, web_server
 
 EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
 SECRET = {"NETJUMPER_SECRET": "s3cret"}
@@ -63,7 +63,7 @@ def tunnel(proxy, target):
             yield client, far
 
 
-@needs_curl
+@pytest.mark.needs("curl")
 def test_curl_fetches_through_an_embedded_bridge_on_a_port_of_the_systems_choice():
     with web_server() as port, running(*EMBEDDED) as bridge:
         proxy = bridge.address("SOCKS")
@@ -75,7 +75,7 @@ def test_curl_fetches_through_an_embedded_bridge_on_a_port_of_the_systems_choice
     assert sum("-> " in line for line in bridge.lines) == 1
 
 
-@needs_curl
+@pytest.mark.needs("curl")
 def test_curl_fetches_through_two_processes_on_unix_and_tcp_sockets(tmp_path, private):
     secret = private("secret", "s3cret\n")
     users = private("users", "alice:wonder\n")
@@ -115,7 +115,7 @@ def test_the_originals_way_of_starting_the_server_works():
     assert not [line for line in server.lines if "superBigSecret" in line]
 
 
-@needs_curl
+@pytest.mark.needs("curl")
 def test_json_lines_are_json_from_the_first_to_the_last():
     with web_server() as port, running(*EMBEDDED, "--log-format", "json") as bridge:
         proxy = bridge.address(r"SOCKS")[:-2]  # the rest of the JSON
@@ -187,7 +187,7 @@ def test_without_tunnels_there_is_nothing_to_wait_for():
     assert any("stopping: 0 tunnels open" in line for line in server.lines)
 
 
-@needs_curl
+@pytest.mark.needs("curl")
 def test_a_log_whose_reader_went_away_stops_nothing():
     command = Path(sys.executable).parent / "netjumper-bridge"
     with web_server() as port:
@@ -251,7 +251,7 @@ def on_terminal(*command):
         program.close()
 
 
-@needs_curl
+@pytest.mark.needs("curl")
 def test_on_a_terminal_the_bridge_shows_a_panel_with_lines_that_work():
     command = [*EMBEDDED, "--http", "127.0.0.1:0"]
     with web_server() as port, on_terminal(*command) as bridge:
@@ -289,7 +289,7 @@ def test_on_a_terminal_the_panel_is_left_out_where_only_warnings_are_wanted():
         assert "╭" not in bridge.rest()
 
 
-@needs_curl
+@pytest.mark.needs("curl")
 def test_a_terminal_that_went_away_stops_nothing():
     with web_server() as port:
         bridge = OnTerminal(*EMBEDDED)

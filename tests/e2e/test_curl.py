@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from programs import SECRET, Chain, needs_curl, numbered_blocks, run, running
+from programs import SECRET, Chain, numbered_blocks, run, running
 
-pytestmark = needs_curl
+pytestmark = pytest.mark.needs("curl")
 
 PROXIES = {
     "--socks5": lambda chain: ["--socks5", chain.socks],
