@@ -1,9 +1,11 @@
 """Private files: what is taken from them, and how a file that cannot be used is told about."""
 
 import os
+from pathlib import Path
 
 import pytest
 
+from netjumper.cli import files
 from netjumper.cli.files import MAX_SIZE, read_private, read_secret, read_users
 from netjumper.settings import SettingsError
 
@@ -50,6 +52,44 @@ def test_a_file_that_others_can_use_is_refused(read, mode, private):
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
 def test_a_file_of_ones_own_is_read(mode, private):
     assert read_private(private("file", "text", mode), "--flag") == b"text"
+
+
+@pytest.mark.parametrize("below", ["secret", "netjumper/secret"])
+def test_what_a_container_engine_hands_over_may_have_any_mode(below, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "HANDED_OVER", tmp_path)
+    assert read_private(shared_file(tmp_path / below), "--flag") == b"s3cret"
+
+
+def test_what_kubernetes_links_to_may_have_any_mode(tmp_path, monkeypatch):
+    mounted = tmp_path / "mounted"
+    monkeypatch.setattr(files, "HANDED_OVER", mounted)
+    shared_file(mounted / "..data_1/secret")
+    (mounted / "secret").symlink_to("..data_1/secret")
+    assert read_private(mounted / "secret", "--flag") == b"s3cret"
+
+
+def test_a_credential_of_the_service_may_have_any_mode(tmp_path, monkeypatch):
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    path = shared_file(tmp_path / "credentials/secret")
+    monkeypatch.chdir(tmp_path)
+    assert read_private(path, "--flag") == b"s3cret"
+    assert read_private(Path("credentials/secret"), "--flag") == b"s3cret"
+
+
+@pytest.mark.parametrize("path", ["secret", "places/secret", "place/../secret"])
+def test_elsewhere_a_shared_file_stays_refused(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "HANDED_OVER", tmp_path / "place")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "")
+    (tmp_path / "place").mkdir()
+    told = refusal(read_private, shared_file(tmp_path / path))
+    assert told.startswith("--flag: others can read the secret in ")
+
+
+def shared_file(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("s3cret")
+    path.chmod(0o444)
+    return path
 
 
 def test_a_missing_file_is_told(tmp_path):

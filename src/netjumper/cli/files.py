@@ -15,6 +15,8 @@ from netjumper.settings import SettingsError
 
 MAX_SIZE = 1024 * 1024
 """Bytes that are read of any file; more is a mistake (`/dev/zero`, a disk image)."""
+HANDED_OVER = Path("/run/secrets")
+"""Where container engines put a container's secrets."""
 
 
 def read_secret(path: Path, where: str) -> bytes:
@@ -92,11 +94,25 @@ def refuse_if_shared(path: Path, mode: int, where: str) -> None:
     Raises:
         SettingsError: others can.
     """
-    if os.name == "posix" and mode & 0o077:
+    if os.name == "posix" and mode & 0o077 and not _is_handed_over(path):
         raise SettingsError(
             f"{where}: others can read the secret in {_shown(path)}; "
             f"type: chmod 600 {shlex.quote(str(path))}"
         )
+
+
+def _is_handed_over(path: Path) -> bool:
+    """Whether the file is in a place that only this container, or this service, can see.
+
+    Container engines mount secrets readable by all below `/run/secrets`; systemd makes a directory
+    of its own for a service's credentials (systemd.exec(5), "CREDENTIALS") and tells its name.
+    """
+    places = [HANDED_OVER]
+    if credentials := os.environ.get("CREDENTIALS_DIRECTORY"):
+        places.append(Path(credentials))
+    # The place where it is mounted counts, not what a link there leads to: Kubernetes makes links.
+    directory = Path(os.path.normpath(path.absolute())).parent
+    return any(directory.is_relative_to(place) for place in places)
 
 
 def _read(path: Path, where: str, *, must_exist: bool = True) -> tuple[bytes, int]:
