@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint clean help
+.PHONY: run test test-containers lint man clean help
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -14,13 +14,19 @@ run: $(VENV)/.installed  ## run the bridge with a jump server of its own, ready 
 test: $(VENV)/.installed-dev  ## run the tests
 	$(BIN)/pytest -n auto
 
+test-containers:  ## build the image and try it out; needs docker or podman, and their compose
+	@$(PYTHON) tests/containers/run.py
+
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+man: $(VENV)/.installed  ## write the man pages anew out of the parsers
+	$(BIN)/python -m netjumper.cli.manpages src/man
+
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .ci-venvs build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

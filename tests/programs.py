@@ -21,7 +21,12 @@ PATIENCE = 20.0
 class Program:
     """A running command whose standard error is read line by line."""
 
-    def __init__(self, *command: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *command: str,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         executable = Path(sys.executable).parent / command[0]
         self.lines: list[str] = []
         self._said = threading.Condition()
@@ -32,6 +37,7 @@ class Program:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env={**clean_environment(), **(env or {})},
+            pass_fds=pass_fds,
             text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -80,9 +86,11 @@ class Program:
 
 
 @contextmanager
-def running(*command: str, env: Mapping[str, str] | None = None) -> Iterator[Program]:
+def running(
+    *command: str, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+) -> Iterator[Program]:
     """Run one of the project's commands."""
-    program = Program(*command, env=env)
+    program = Program(*command, env=env, pass_fds=pass_fds)
     try:
         yield program
     finally:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from netjumper.accesslog import TunnelEnd
 from netjumper.console import (
     RichFormatter,
     Start,
@@ -15,7 +16,6 @@ from netjumper.console import (
     printable,
     server_lines,
 )
-from netjumper.tunnel import TunnelEnd
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -266,6 +266,20 @@ def test_streams(run):
     run(scenario)
 
 
+def test_a_socket_for_what_asks_for_one(run):
+    async def scenario() -> None:
+        async with serving(answer_after_end) as target, jumper_running() as jumper:
+            with await jumper.open_socket(str(target)) as sock:
+                assert type(sock) is socket.socket
+                assert sock.gettimeout() == 0
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(sock, b"hello")
+                sock.shutdown(socket.SHUT_WR)
+                assert await loop.sock_recv(sock, 100) == b"5 bytes received"
+
+    run(scenario)
+
+
 def test_streams_take_the_arguments_of_asyncios(run):
     async def scenario() -> None:
         async with serving(scripted(b"x" * 1000)) as target, jumper_running() as jumper:

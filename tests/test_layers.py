@@ -16,15 +16,20 @@ SOURCE = Path(netjumper.__file__).parent
 LAYERS: list[list[str]] = [
     ["netjumper.errors"],
     ["netjumper.address"],
-    ["netjumper.handshake", "netjumper.outcome", "netjumper.request"],
+    ["netjumper.accesslog", "netjumper.handshake", "netjumper.outcome", "netjumper.request"],
     ["netjumper.wire"],
     ["netjumper.bridge.credentials", "netjumper.bridge.replies"],
     ["netjumper.bridge.http_server"],
-    ["netjumper.bridge.http", "netjumper.bridge.socks", "netjumper.bridge.fields"],
-    ["netjumper.bridge.refusals"],
+    [
+        "netjumper.bridge.http",
+        "netjumper.bridge.http_client",
+        "netjumper.bridge.socks",
+        "netjumper.bridge.fields",
+    ],
+    ["netjumper.bridge.exchange", "netjumper.bridge.refusals"],
     ["netjumper.bridge.forward"],
     ["netjumper.net"],
-    ["netjumper.tunnel", "netjumper.tunnels", "netjumper.service"],
+    ["netjumper.session", "netjumper.tunnel", "netjumper.tunnels", "netjumper.service"],
     ["netjumper.jumphost"],
     ["netjumper.jumper", "netjumper.server", "netjumper.bridge"],
     ["netjumper.integrations"],
@@ -50,7 +55,8 @@ FORBIDDEN_WITHOUT_IO = {
     "asyncio", "select", "selectors", "signal", "ssl", "subprocess", "threading", "time",
 }  # fmt: skip
 SPEAKS_HTTP = {
-    f"netjumper.bridge.{name}" for name in ("fields", "forward", "http", "http_server", "refusals")
+    f"netjumper.bridge.{name}"
+    for name in ("exchange", "fields", "forward", "http", "http_client", "http_server", "refusals")
 }
 SOCKET_WORDS = {"EAI_AGAIN", "EAI_NODATA", "EAI_NONAME", "gaierror"}
 """What a module without I/O may use of `socket`: constants and a class."""

@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from netjumper.tunnel import TunnelEnd
+from netjumper.accesslog import TunnelEnd
 
 DOORS = {
     "socks": "SOCKS",

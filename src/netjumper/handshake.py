@@ -37,7 +37,7 @@ class Handshake(Generic[ResultT_co]):
         self.result: ResultT_co | None = None
         """What the handshake came to; None as long as it is under way."""
         self.begun = False
-        """The peer has sent something."""
+        """The peer has sent something, and it was not a complete message that asks for nothing."""
         self.wanted = 0
         """How many bytes can be read now without reading past the handshake."""
         self._resume = self._steps()

@@ -91,6 +91,48 @@ class Jumper:
             raise error.at(self.address) from error.__cause__
         return sock
 
+    async def open_socket(self, target: str, *, timeout: float | None = None) -> socket.socket:
+        """Return a connected non-blocking socket, for what asks for one (`sock=`, `loop.sock_*`).
+
+        Args:
+            target: `host:port`; a name is resolved by the jump server.
+            timeout: seconds until the tunnel must stand; None is `connect_timeout`.
+
+        Raises:
+            AddressError, JumpHostError, TargetError: as `connect`.
+        """
+        address = Address.parse(target)
+        loop = asyncio.get_running_loop()
+        limit = self.connect_timeout if timeout is None else timeout
+        stands: asyncio.Future[Endpoint] = loop.create_future()
+
+        # A caller that gives up and a tunnel that stands may come in the same turn of the loop.
+        def opened(endpoint: Endpoint) -> None:
+            if stands.done():
+                endpoint.close()
+            else:
+                stands.set_result(endpoint)
+
+        def failed(error: NetjumperError) -> None:
+            if not stands.done():
+                stands.set_exception(error)
+
+        host = JumpHost(
+            loop, self.address, self._secret, Dialer(loop, timeout=limit), timeout=limit
+        )
+        connection = host.connect(address, opened, failed)
+        timer = loop.call_later(limit, connection.expire)
+        try:
+            endpoint = await stands
+        except asyncio.CancelledError:
+            if stands.done() and not stands.cancelled() and stands.exception() is None:
+                stands.result().close()
+            raise
+        finally:
+            timer.cancel()
+            connection.cancel()
+        return endpoint.detach()
+
     async def open_connection(
         self,
         target: str,
@@ -113,11 +155,10 @@ class Jumper:
             AddressError, JumpHostError, TargetError: as `connect`.
             ssl.SSLError: TLS with the target failed.
         """
-        sock, hostname = await self._open(target, timeout, ssl, server_hostname)
+        sock = await self.open_socket(target, timeout=timeout)
+        name = server_hostname or _name_to_check(target, ssl)
         try:
-            return await asyncio.open_connection(
-                sock=sock, ssl=ssl, server_hostname=hostname, **kwargs
-            )
+            return await asyncio.open_connection(sock=sock, ssl=ssl, server_hostname=name, **kwargs)
         except BaseException:
             sock.close()
             raise
@@ -137,10 +178,11 @@ class Jumper:
         Arguments and errors are those of `open_connection`; `**kwargs` are those of
         `loop.create_connection`.
         """
-        sock, hostname = await self._open(target, timeout, ssl, server_hostname)
+        sock = await self.open_socket(target, timeout=timeout)
+        name = server_hostname or _name_to_check(target, ssl)
         try:
             return await asyncio.get_running_loop().create_connection(
-                protocol_factory, sock=sock, ssl=ssl, server_hostname=hostname, **kwargs
+                protocol_factory, sock=sock, ssl=ssl, server_hostname=name, **kwargs
             )
         except BaseException:
             sock.close()
@@ -204,45 +246,9 @@ class Jumper:
                 f"lost in the middle of the handshake: {error.strerror}"
             ) from error
 
-    async def _open(
-        self,
-        target: str,
-        timeout: float | None,
-        ssl: ssl_module.SSLContext | bool | None,
-        server_hostname: str | None,
-    ) -> tuple[socket.socket, str | None]:
-        """Return a connected non-blocking socket, and the name that TLS is to check."""
-        address = Address.parse(target)
-        loop = asyncio.get_running_loop()
-        limit = self.connect_timeout if timeout is None else timeout
-        stands: asyncio.Future[Endpoint] = loop.create_future()
 
-        # A caller that gives up and a tunnel that stands may come in the same turn of the loop.
-        def opened(endpoint: Endpoint) -> None:
-            if stands.done():
-                endpoint.close()
-            else:
-                stands.set_result(endpoint)
-
-        def failed(error: NetjumperError) -> None:
-            if not stands.done():
-                stands.set_exception(error)
-
-        host = JumpHost(
-            loop, self.address, self._secret, Dialer(loop, timeout=limit), timeout=limit
-        )
-        connection = host.connect(address, opened, failed)
-        timer = loop.call_later(limit, connection.expire)
-        try:
-            endpoint = await stands
-        except asyncio.CancelledError:
-            if stands.done() and not stands.cancelled() and stands.exception() is None:
-                stands.result().close()
-            raise
-        finally:
-            timer.cancel()
-            connection.cancel()
-        return endpoint.detach(), server_hostname or (address.host if ssl else None)
+def _name_to_check(target: str, ssl: ssl_module.SSLContext | bool | None) -> str | None:
+    return Address.parse(target).host if ssl else None
 
 
 def _left(deadline: float) -> float:

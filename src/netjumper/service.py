@@ -1,14 +1,18 @@
 """A service: listeners whose connections become tunnels; the life cycle of both daemons."""
 
+import asyncio
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from netjumper.net.listener import ListenAddress, Listener, ListenError, open_listeners
+from netjumper.net.listener import ListenAddress, Listener, ListenError, Place, open_listeners
 from netjumper.tunnel import ChooseHandshake
 from netjumper.tunnels import Tunnels
+
+MOMENT = 1.0
+"""Seconds that who came in just before the end has for saying what it wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +21,13 @@ class Door:
 
     Attributes:
         name: what the log and the console call it, `socks` for example.
-        address: where to listen.
+        place: where to listen, or the socket that listens: that one's file is not ours to remove.
         choose: picks the handshake for a connection.
         speaks_first: the handshake begins with our bytes, not the client's.
     """
 
     name: str
-    address: ListenAddress
+    place: Place
     choose: ChooseHandshake
     speaks_first: bool = False
 
@@ -45,6 +49,11 @@ class Service:
     def listening(self) -> list[tuple[str, str]]:
         """Each listening socket as (name of the door, address with the real port)."""
         return [(door.name, listener.address) for door, listener in self._listeners]
+
+    @property
+    def inherits(self) -> bool:
+        """Whether it listens on sockets that somebody else has opened."""
+        return any(isinstance(door.place, socket.socket) for door in self._doors)
 
     def address_of(self, name: str) -> str:
         """Return where the first door of that name listens."""
@@ -72,6 +81,7 @@ class Service:
     async def close(self, grace: float = 0.0) -> int:
         """Stop accepting, give tunnels `grace` seconds, cut the rest off; return their number."""
         self.stop_accepting()
+        await self._hear_out(min(grace, MOMENT))
         return await self.tunnels.drain(grace)
 
     async def __aenter__(self) -> Self:
@@ -86,24 +96,39 @@ class Service:
     ) -> None:
         await self.close()
 
+    async def _hear_out(self, seconds: float) -> None:
+        """Let those ask who were accepted and have not yet: with a restart, nobody is turned away.
+
+        Only at the end of a service, so no tunnel need tell anybody when its handshake is over.
+        """
+        loop = self.tunnels.loop
+        end = loop.time() + seconds
+        while self.tunnels.handshaking and loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
     def _open(self, door: Door) -> None:
+        if isinstance(door.place, socket.socket):
+            self._listen(door, door.place, removes_file=False)
+            return
         try:
-            socks = open_listeners(door.address, dual_stack=not self._has_ipv4_on(door.address))
+            socks = open_listeners(door.place, dual_stack=not self._has_ipv4_on(door.place))
         except ListenError as error:
             error.door = door.name
             raise
         for sock in socks:
-            self._listeners.append((door, self._listener(door, sock)))
+            self._listen(door, sock, removes_file=True)
 
     def _has_ipv4_on(self, address: ListenAddress) -> bool:
         """Whether 0.0.0.0 with that port is another door's, so that [::] is for IPv6 only."""
         every_ipv4 = ListenAddress("0.0.0.0", address.port)  # noqa: S104 - compared, not bound
-        return any(door.address == every_ipv4 for door in self._doors)
+        return any(door.place == every_ipv4 for door in self._doors)
 
-    def _listener(self, door: Door, sock: socket.socket) -> Listener:
+    def _listen(self, door: Door, sock: socket.socket, *, removes_file: bool) -> None:
         tunnels = self.tunnels
-        return Listener(
+        listener = Listener(
             tunnels.loop,
             sock,
             lambda endpoint, peer: tunnels.add(endpoint, peer, door.choose, door.speaks_first),
+            removes_file=removes_file,
         )
+        self._listeners.append((door, listener))

@@ -104,6 +104,12 @@ DEFAULT_DOORS = {
 }
 """Where the bridge listens when no listener at all is given."""
 
+OPEN_DOOR = (
+    "other machines can use {}; listen on 127.0.0.1, or ask for a password "
+    "(--auth-file FILE, NETJUMPER_AUTH)"
+)
+"""What is wrong with an address of the bridge where nobody is asked for a password."""
+
 
 class _Settings(BaseSettings):
     """What both commands have."""
@@ -183,7 +189,7 @@ class ServerSettings(_Settings):
 
     listen: Listen = Field(
         (ALL_ADDRESSES,),
-        description="listen for bridges and clients there, or at unix:/path; repeatable",
+        description="listen there, or at unix:/path, for bridges and clients; repeatable",
     )
     handshake_timeout: Timeout = Field(
         10.0, description="time allowed from accepting a connection until its target is named"
@@ -208,18 +214,20 @@ class BridgeSettings(_Settings):
         ("embedded", "jump"),
     )
 
-    jump: JumpHostAddress = Field(None, description="the jump server")
+    jump: JumpHostAddress = Field(None, description="the address of the jump server")
     embedded: Switch = Field(
         False,
         description="run a jump server in this process, to try things out; needs no secret",
     )
     socks: Listen = Field(
-        (), description="listen for SOCKS 4, 4a and 5 there, or at unix:/path; repeatable"
+        (), description="listen there, or at unix:/path, for SOCKS 4, 4a and 5; repeatable"
     )
     http: Listen = Field(
-        (), description="listen for HTTP proxy requests there, or at unix:/path; repeatable"
+        (), description="listen there, or at unix:/path, for HTTP proxy requests; repeatable"
     )
-    mixed: Listen = Field((), description="listen for both there, or at unix:/path; repeatable")
+    mixed: Listen = Field(
+        (), description="listen there, or at unix:/path, for both on one port; repeatable"
+    )
     auth: Auth = Field(None, description="the user and password that programs must give")
     auth_file: FilePath = Field(
         None, description="a file with a line user:password each, readable by you only"
@@ -266,13 +274,7 @@ class BridgeSettings(_Settings):
         for key, addresses in self.doors.items():
             for address in addresses:
                 if not address.is_local:
-                    yield (
-                        key,
-                        (
-                            f"other machines can use {address}; listen on 127.0.0.1, or ask for a "
-                            "password (--auth-file FILE, NETJUMPER_AUTH)"
-                        ),
-                    )
+                    yield key, OPEN_DOOR.format(address)
 
     @property
     def _needs_secret(self) -> bool:

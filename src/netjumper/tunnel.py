@@ -7,80 +7,34 @@ The same for the jump server (netjumper handshake, then a dial) and the bridge (
 then a jump host): which handshake it is, and what leads to the target, come from outside.
 """
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
+from netjumper.accesslog import told
 from netjumper.errors import HandshakeTimeout, NetjumperError
 from netjumper.handshake import ListeningHandshake
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.dial import Connector, Opening
+from netjumper.net.dial import Opening
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.idle import IdleWatch
-from netjumper.net.pipes import RelayMemory
-from netjumper.net.relay import Ending, Relay
+from netjumper.net.relay import Ending
 from netjumper.request import TunnelRequest
+from netjumper.session import READ_SIZE, Session, Shared
 
-READ_SIZE = 64 * 1024
 EARLY_LIMIT = 64 * 1024
 """Bytes taken from a client while its target is being reached; then it is not read further."""
-TUNNEL_LOG = logging.getLogger("netjumper.tunnel")
-
 
 AnyHandshake = ListeningHandshake[object]
-"""Its result is a `TunnelRequest`, or something that `Shared.take_over` knows how to serve."""
+"""Its result is a `TunnelRequest`, or something that `TunnelShared.take_over` can serve."""
 
 ChooseHandshake = Callable[[bytes], AnyHandshake]
 """Given the first bytes of a connection (none, where the server speaks first)."""
 
 
-@dataclass(frozen=True, slots=True)
-class TunnelEnd:
-    """What is logged of a tunnel, in one line, when it is over."""
-
-    peer: str
-    client: str
-    target: str
-    bytes_up: int
-    bytes_down: int
-    seconds: float
-    ending: str
-    failed: bool
-
-    def __str__(self) -> str:
-        who = f"{self.peer} ({self.client})" if self.client else self.peer
-        return (
-            f"{who} -> {self.target or '?'}: up {self.bytes_up} down {self.bytes_down} bytes, "
-            f"{self.seconds:.3f} s, {self.ending}"
-        )
-
-
-class Session(Protocol):
-    """What becomes of an accepted connection: a tunnel, most often."""
-
-    @property
-    def requested(self) -> bool:
-        """Whether the client has said what it wants, and waits for it or has it."""
-
-    def stop(self) -> None:
-        """Cut it off, whatever it is doing."""
-
-
-class Shared(Protocol):
+class TunnelShared(Shared, Protocol):
     """What the tunnels of one loop share, as each of them sees it."""
 
-    connector: Connector
-    memory: RelayMemory
     handshaking: Deadlines["Tunnel"]
-    lingering: Deadlines["Tunnel"]
-    half_closed: Deadlines[Relay]
-    idle: IdleWatch | None
-    log: logging.Logger
-
-    def forget(self, session: "Session") -> None:
-        """A tunnel is over, or somebody else's."""
 
     def take_over(self, request: object, client: Endpoint, peer: str, ended: bool) -> None:
         """Serve a client that asked for something else than a tunnel.
@@ -93,34 +47,21 @@ class Shared(Protocol):
         """
 
 
-class Tunnel:
-    """One accepted connection and what becomes of it."""
+class Tunnel(Session):
+    """A session that is a tunnel, or is to become one."""
 
-    __slots__ = (
-        "_choose",
-        "_client",
-        "_client_ended",
-        "_handshake",
-        "_opening",
-        "_peer",
-        "_relay",
-        "_request",
-        "_shared",
-        "_started",
-    )
+    __slots__ = ("_choose", "_handshake", "_opening", "_request", "_started")
+
+    _shared: TunnelShared
 
     def __init__(
-        self, shared: Shared, client: Endpoint, peer: str, choose: ChooseHandshake
+        self, shared: TunnelShared, client: Endpoint, peer: str, choose: ChooseHandshake
     ) -> None:
-        self._shared = shared
-        self._client = client
-        self._peer = peer
+        super().__init__(shared, client, peer)
         self._choose = choose
         self._handshake: AnyHandshake | None = None
         self._request: TunnelRequest | None = None
         self._opening: Opening | None = None
-        self._relay: Relay | None = None
-        self._client_ended = False
         self._started = monotonic()  # uvloop's own clock counts milliseconds
 
     @property
@@ -140,6 +81,15 @@ class Tunnel:
             self._handshake = self._choose(b"")
             self._flush(self._handshake)
 
+    def resume(self, handshake: AnyHandshake, client_ended: bool) -> None:
+        """Go on from a handshake that is through; another session has read it."""
+        handshake.begun = True
+        self._handshake = handshake
+        self._client_ended = client_ended
+        if not client_ended:
+            self._client.start_reading(self._on_readable)
+        self._proceed(handshake.result)
+
     def handshake_expired(self) -> None:
         """The client took too long over its handshake."""
         if not self._begun:
@@ -156,11 +106,6 @@ class Tunnel:
         else:
             self._client.abort()
             self._over(Ending.SHUTDOWN.value, failed=True)
-
-    def close(self) -> None:
-        """Close the client's side; nothing is logged."""
-        self._client.close()
-        self._forget()
 
     def _on_readable(self) -> None:
         try:
@@ -213,20 +158,7 @@ class Tunnel:
         self._opening = None
         assert handshake is not None  # noqa: S101 - only an opening tunnel gets here
         handshake.accept()
-        relay = self._relay = Relay(
-            self._shared.memory,
-            self._client,
-            target,
-            self._relayed,
-            self._shared.half_closed,
-        )
-        if self._shared.idle is not None:
-            self._shared.idle.add(relay)
-        relay.start(
-            up=handshake.trailing_data(),
-            down=handshake.data_to_send(),
-            client_ended=self._client_ended,
-        )
+        self._start_relay(target, up=handshake.trailing_data(), down=handshake.data_to_send())
 
     def _open_failed(self, error: NetjumperError) -> None:
         self._opening = None
@@ -236,29 +168,12 @@ class Tunnel:
         self._refuse(handshake, error)
 
     def _refuse(self, handshake: AnyHandshake, error: NetjumperError) -> None:
-        """Send the reason, and stay until the client has it: an early close would be a reset."""
+        """Send the reason, and stay until the client has it."""
         if not self._flush(handshake):
             return
-        self._log_end(told(error), failed=True)
+        self._tell(told(error), failed=True)
         self._shared.handshaking.remove(self)
-        try:
-            self._client.shutdown_write()
-        except OSError:
-            self.close()
-            return
-        if self._client_ended:
-            self.close()
-            return
-        self._shared.lingering.add(self)
-        self._client.start_reading(self._discard)
-
-    def _discard(self) -> None:
-        try:
-            data = self._client.recv(READ_SIZE)
-        except OSError:
-            data = b""
-        if data == b"":
-            self.close()
+        self._linger()
 
     def _flush(self, handshake: AnyHandshake) -> bool:
         """Send what the handshake has to say; False when that was the end of the connection."""
@@ -298,45 +213,31 @@ class Tunnel:
 
     def _over_in_silence(self) -> None:
         """A port scan, a health check, a browser's preconnect: nothing was ever asked."""
-        self._shared.log.debug("%s connected and never said a word", self._peer)
+        self._shared.log.debug("%s connected and asked for nothing", self._peer)
         self.close()
 
     def _relayed(self, ending: Ending) -> None:
         self._over(ending.value, failed=False)
 
     def _over(self, ending: str, *, failed: bool) -> None:
-        self._log_end(ending, failed=failed)
+        self._tell(ending, failed=failed)
         self._forget()
 
     def _forget(self) -> None:
-        shared = self._shared
-        shared.handshaking.remove(self)
-        shared.lingering.remove(self)
+        self._shared.handshaking.remove(self)
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
-        if self._relay is not None and shared.idle is not None:
-            shared.idle.remove(self._relay)
-        shared.forget(self)
+        super()._forget()
 
-    def _log_end(self, ending: str, *, failed: bool) -> None:
-        level = logging.WARNING if failed else logging.INFO
-        if not self._shared.log.isEnabledFor(level):
-            return
-        relay, request = self._relay, self._request
-        end = TunnelEnd(
-            peer=self._peer,
+    def _tell(self, ending: str, *, failed: bool) -> None:
+        request, relay = self._request, self._relay
+        self._log_end(
             client=request.client if request else "",
-            target=str(request.target) if request else "",
+            target=request.target if request else "",
             bytes_up=relay.bytes_up if relay else 0,
             bytes_down=relay.bytes_down if relay else 0,
-            seconds=monotonic() - self._started,
+            began=self._started,
             ending=ending,
             failed=failed,
         )
-        self._shared.log.log(level, end)
-
-
-def told(error: Exception) -> str:
-    """Return an error as the log has it."""
-    return f"{type(error).__name__}: {error}"

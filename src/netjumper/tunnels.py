@@ -5,13 +5,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from netjumper.accesslog import TUNNEL_LOG
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Relay
-from netjumper.tunnel import TUNNEL_LOG, ChooseHandshake, Session, Shared, Tunnel
+from netjumper.session import Session
+from netjumper.tunnel import AnyHandshake, ChooseHandshake, Tunnel, TunnelShared
 
 LINGER = 2.0
 """Seconds that a refused client has to take the reason before the connection is closed."""
@@ -33,7 +35,7 @@ ServeOther = Callable[["Tunnels", object, Endpoint, str, bool], Session]
 """Given the request, the client, its address, and whether it has ended its stream."""
 
 
-class Tunnels(Shared):
+class Tunnels(TunnelShared):
     """All tunnels of one loop, and what they share.
 
     Args:
@@ -61,7 +63,7 @@ class Tunnels(Shared):
         self.handshaking: Deadlines[Tunnel] = Deadlines(
             loop, limits.handshake, Tunnel.handshake_expired
         )
-        self.lingering: Deadlines[Tunnel] = Deadlines(loop, LINGER, Tunnel.close)
+        self.lingering: Deadlines[Session] = Deadlines(loop, LINGER, Session.close)
         self.half_closed: Deadlines[Relay] = Deadlines(
             loop, LOOK_AFTER_HALF_CLOSED, Relay.check_half_closed
         )
@@ -89,6 +91,14 @@ class Tunnels(Shared):
         if self._serve_other is None:
             raise TypeError(f"nobody serves a {type(request).__name__}")
         self._alive.add(self._serve_other(self, request, client, peer, ended))
+
+    def resume(
+        self, handshake: AnyHandshake, client: Endpoint, peer: str, client_ended: bool
+    ) -> None:
+        """Lead a client to the target that it asked another session for."""
+        tunnel = Tunnel(self, client, peer, lambda _: handshake)
+        self._alive.add(tunnel)
+        tunnel.resume(handshake, client_ended)
 
     def forget(self, session: Session) -> None:
         """A session is over."""

@@ -203,6 +203,8 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
             self._refuse(CHALLENGE_FAILED)
             raise AuthenticationError("wrong secret")
         self._write(bytes((Status.YES,)))
+        # Who leaves now has asked for nothing: a check of the secret, a connection that was parked.
+        self.begun = bool(self._incoming)
         size = yield from self._read_exactly(1)
         text = yield from self._read_exactly(size[0])
         try:

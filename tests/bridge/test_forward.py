@@ -9,9 +9,12 @@ import pytest
 from feeding import every_way, one_by_one
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.forward import Ending, Exchange, Forwarding, TargetBroke
-from netjumper.bridge.http import ForwardRequest, HttpHandshake
+from netjumper.bridge.exchange import Exchange
+from netjumper.bridge.forward import Ending, Forwarding
+from netjumper.bridge.http import Authorized, HttpHandshake
+from netjumper.bridge.http_client import TargetBroke
 from netjumper.errors import TargetRefused, TargetTimeout
+from netjumper.request import TunnelRequest
 
 NAME = b"bridge-1"
 VIA = b"Via: 1.1 bridge-1\r\n"
@@ -26,7 +29,7 @@ class Talk:
         handshake = HttpHandshake(credentials)
         handshake.receive_data(first)
         request = handshake.result
-        assert isinstance(request, ForwardRequest)
+        assert isinstance(request, Authorized)
         self.done: list[Exchange] = []
         self.it = Forwarding(request, name=NAME, clock=lambda: 0.0, done=self.done.append)
 
@@ -86,6 +89,7 @@ def test_a_request_goes_to_the_target_in_origin_form_with_the_targets_host() -> 
         (b"http://a?q", ("a", 80), b"GET /?q ", b"a"),
         (b"http://[::1]:81/", ("::1", 81), b"GET / ", b"[::1]:81"),
         (b"http://[::1]/", ("::1", 80), b"GET / ", b"[::1]"),
+        (b"ws://a/chat", ("a", 80), b"GET /chat ", b"a"),
     ],
 )
 def test_urls(url: bytes, target: tuple[str, int], line: bytes, host: bytes) -> None:
@@ -173,17 +177,16 @@ def test_max_forwards_counts_hops(method: bytes, left: bytes) -> None:
     ("request_", "status", "words"),
     [
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, b"not a web server"),
-        (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400, b"not a web server"),
+        (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400, b"not a web server"),
         (b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, b"Only http://"),
         (b"GET file:///etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n", 400, b"Only http://"),
         (b"GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, b"Only http://"),
+        (b"GET wss://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, b"Only http://"),
         (get(host=b"user:pw@a"), 400, b"user name or password"),
         (get(host=b"a:99999"), 400, b"'99999'"),
         (get(host=b"a..b"), 400, b"not a host name"),
         (get(host=b""), 400, b"not a host name"),
         (get(b"/", b"Via: 1.0 other, 1.1 bridge-1"), 502, b"proxy_loop_detected"),
-        (get(b"/", b"Max-Forwards: 0", method=b"TRACE"), 501, b"TRACE"),
-        (get(b"/", b"Max-Forwards: 00", method=b"TRACE"), 501, b"TRACE"),
     ],
 )
 def test_what_is_not_forwarded_is_answered_and_nothing_is_dialled(
@@ -196,6 +199,20 @@ def test_what_is_not_forwarded_is_answered_and_nothing_is_dialled(
     assert b"pw" not in said
     assert talk.it.wanted is None
     assert talk.it.ending is Ending.CLOSE
+    (refused,) = talk.done
+    assert refused.target is None
+    assert re.fullmatch(rf"[A-Z]+ {status}: Refused: .{{10,70}}", refused.ending)
+
+
+@pytest.mark.parametrize("left", [b"0", b"00"])
+def test_a_trace_that_may_go_no_further_is_shown_without_its_secrets(left: bytes) -> None:
+    shown = [b"X-Is: shown", b"Max-Forwards: " + left]
+    hidden = [b"Cookie: x=s3cret", b"Authorization: Basic s3cret", b"proxy-authorization: s3cret"]
+    talk = Talk(get(b"/p", *shown, *hidden, method=b"TRACE"))
+    head, _, content = talk.to_client.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: message/http\r\n")
+    assert content == get(b"/p", *shown, method=b"TRACE")
+    assert [it.ending for it in talk.done] == ["TRACE 200"]
 
 
 def test_an_options_that_may_go_no_further_is_answered_here() -> None:
@@ -219,9 +236,56 @@ def test_a_later_request_without_credentials_is_turned_away_and_may_come_again()
     assert talk.done[1].client == "ann"
 
 
-def test_a_connect_behind_other_requests_is_refused() -> None:
-    talk = Talk(get()).open().target(OK).client(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n")
+def test_who_has_no_better_credentials_is_told_of_when_it_leaves() -> None:
+    right = b"Proxy-Authorization: Basic YW5uOnB3"
+    talk = Talk(get(b"/", right), Credentials({"ann": "pw"})).open().target(OK)
+    talk.client(get())
+    assert len(talk.done) == 1
+    talk.client(b"")
+    assert [it.ending for it in talk.done] == [
+        "GET 200",
+        "GET 407: AuthenticationError: no proxy credentials were given",
+    ]
+
+
+def connect(to: bytes = b"b.example:1", *fields: bytes) -> bytes:
+    return b"\r\n".join([b"CONNECT " + to + b" HTTP/1.1", b"Host: b", *fields, b"", b""])
+
+
+def test_a_connect_behind_other_requests_becomes_a_tunnel() -> None:
+    talk = Talk(get()).open().target(OK).client(connect() + b"early").client(b"bird")
+    assert talk.to_client == OK_BACK
+    assert talk.it.ending is Ending.TUNNEL
+    handshake = talk.it.tunnel()
+    assert handshake.result == TunnelRequest(Address("b.example", 1))
+    assert handshake.data_to_send() == b""
+    assert handshake.trailing_data() == b"earlybird"
+    handshake.accept()
+    assert handshake.data_to_send().startswith(b"HTTP/1.1 200 Connection established\r\n")
+
+
+def test_a_connect_behind_other_requests_needs_credentials_too() -> None:
+    right = b"Proxy-Authorization: Basic YW5uOnB3"
+    talk = Talk(get(b"/", right), Credentials({"ann": "pw"})).open().target(OK).client(connect())
+    assert b"HTTP/1.1 407 " in talk.to_client
+    talk.client(connect(b"b.example:1", right))
+    assert talk.it.tunnel().result == TunnelRequest(Address("b.example", 1), "ann")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (connect(b"b.example"), "port"),
+        (connect(b"http://b.example:1/"), "http://b.example:1/"),
+        (connect(b"b.example:1", b"Content-Length: 1"), "no body"),
+    ],
+)
+def test_a_connect_that_will_not_do_is_refused(wrong: bytes, words: str) -> None:
+    talk = Talk(get()).open().target(OK).client(wrong)
     assert b"HTTP/1.1 400 " in talk.to_client
+    assert talk.it.ending is Ending.CLOSE
+    assert talk.done[1].ending.startswith("CONNECT 400: Refused: ")
+    assert words in talk.done[1].ending
 
 
 # --- the answer ---------------------------------------------------------------------------
@@ -457,6 +521,7 @@ def test_guesses_at_a_later_request_have_an_end() -> None:
         talk.client(wrong)
     assert talk.it.ending is Ending.CLOSE
     assert talk.to_client.count(b"HTTP/1.1 407 ") == 3
+    assert talk.done[1].ending == "GET 407: AuthenticationError: wrong proxy credentials"
 
 
 def test_a_refused_head_has_no_body() -> None:

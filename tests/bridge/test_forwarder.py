@@ -174,6 +174,37 @@ async def test_a_client_that_does_not_read_its_answer_stops_the_target(no_pipes,
     assert body == size
 
 
+async def test_what_a_client_sends_behind_its_last_answer_is_not_held_without_end(
+    service, monkeypatch
+):
+    small = 8 * 1024
+    monkeypatch.setattr(forwarder, "READ_SIZE", small)
+    ((_, listener),) = [it for it in service._listeners if it[0].name == "http"]
+    listener._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, small)
+    too_much = 16 * 1024 * 1024
+    sent = 0
+
+    async def answer(sock: socket.socket) -> None:
+        await receive_until(sock, b"\r\n\r\n")
+        await send(sock, b"HTTP/1.0 200 OK\r\n\r\n" + bytes(forwarder.HELD // 2))
+
+    async def pour(sock: socket.socket) -> None:
+        nonlocal sent
+        while sent < too_much:
+            await send(sock, bytes(65536))
+            sent += 65536
+
+    async with serving(answer) as target:
+        with await through(service) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, small)
+            await send(sock, request(target.address, "/", "Connection: close"))
+            await receive(sock, 1)
+            pouring = asyncio.ensure_future(pour(sock))
+            assert await settled(lambda: sent) < too_much
+            pouring.cancel()
+            await asyncio.wait([pouring])
+
+
 async def test_a_cut_answer_is_a_reset_for_the_client(service):
     async def cut(sock: socket.socket) -> None:
         await receive_until(sock, b"\r\n\r\n")
@@ -218,6 +249,23 @@ async def test_what_is_no_request_for_a_proxy_is_told_what_this_is(service):
         said = await receive_to_end(sock)
     assert said.startswith(b"HTTP/1.1 400 ")
     assert b"http_proxy=" in said
+
+
+async def test_a_connect_behind_a_forwarded_request_is_a_tunnel(service):
+    async def echo(sock: socket.socket) -> None:
+        while data := await receive(sock):
+            await send(sock, data)
+
+    async with web() as (page, _), serving(echo) as target:
+        with await through(service) as sock:
+            await send(sock, request(page))
+            await receive_until(sock, b"ok")
+            await send(sock, f"CONNECT {target.address} HTTP/1.1\r\nHost: x\r\n\r\nearly".encode())
+            assert (await receive_until(sock, b"early")).startswith(b"HTTP/1.1 200 ")
+            await send(sock, b"late")
+            sock.shutdown(socket.SHUT_WR)
+            assert await receive_to_end(sock) == b"late"
+    await eventually(lambda: len(service.tunnels) == 0)
 
 
 async def test_an_upgraded_connection_is_piped_both_ways(service):
@@ -281,6 +329,19 @@ async def test_each_request_is_one_line_in_the_log(service, caplog):
     lines = [str(r.msg) for r in caplog.records if "GET" in str(r.msg)]
     assert re.search(rf"-> {target}: up 0 down 2 bytes, .* s, GET 200$", lines[0])
     assert re.search(r"GET: TargetRefused: dial tcp .* refused$", lines[1])
+
+
+async def test_a_request_that_is_refused_is_a_warning_in_the_log(service, caplog):
+    with caplog.at_level(logging.INFO, "netjumper.tunnel"):
+        with await through(service) as sock:
+            await send(sock, b"GET /%0As3cret HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await receive_to_end(sock)
+    (line,) = caplog.records
+    assert line.levelno == logging.WARNING
+    assert re.search(
+        r"-> \?: up 0 down 0 bytes, .* s, GET 400: Refused: The request is not one to a proxy$",
+        str(line.msg),
+    )
 
 
 async def test_closing_waits_for_a_request_and_not_for_an_idle_connection(service):

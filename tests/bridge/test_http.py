@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from feeding import FOLLOWING, end_everywhere, every_way, feed_every_way, run, taken_before_refusal
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.http import ForwardRequest, HttpHandshake
+from netjumper.bridge.http import Authorized, HttpHandshake
 from netjumper.bridge.http_server import MAX_HEAD
 from netjumper.bridge.replies import BRIDGE, JUMP_SERVER
 from netjumper.errors import (
@@ -271,6 +271,51 @@ def test_a_client_that_cannot_ask_again_is_told_and_closed(head: bytes) -> None:
     assert asked.fields["connection"] == "close"
 
 
+PING = b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("make", [HttpHandshake, guarded])
+def test_a_ping_is_answered_without_a_password_and_a_request_may_follow(
+    make: Callable[[], HttpHandshake],
+) -> None:
+    ended = feed_every_way(make, PING * 2 + connect("example.org:443", RIGHT))
+    assert ended.sent.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert isinstance(ended.result, TunnelRequest)
+
+
+@pytest.mark.parametrize("make", [HttpHandshake, guarded])
+def test_who_has_only_pinged_has_asked_for_nothing(make: Callable[[], HttpHandshake]) -> None:
+    handshake = make()
+    handshake.receive_data(PING)
+    assert not handshake.begun
+    handshake.receive_data(PING + b"C")
+    assert handshake.begun
+
+
+def test_a_ping_does_not_hide_a_wrong_password() -> None:
+    handshake = guarded()
+    handshake.receive_data(connect("a:1", basic("alice", "guess")) + PING)
+    assert handshake.begun
+    ended = run(handshake, [b""])
+    assert ended.error is AuthenticationError
+
+
+@pytest.mark.parametrize(
+    "head", [b"OPTIONS * HTTP/1.0\r\n\r\n", PING[:-2] + b"Connection: close\r\n\r\n"]
+)
+@pytest.mark.parametrize("more", [b"", b"x"])
+def test_a_ping_that_wants_no_more_is_the_last(head: bytes, more: bytes) -> None:
+    ended = run(HttpHandshake(), [head, more])
+    assert ended.error is EndOfStream
+    assert ended.sent.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nConnection: close\r\n" in ended.sent
+
+
+def test_a_ping_with_a_body_is_none() -> None:
+    ended = run(guarded(), [PING[:-2] + b"Content-Length: 1\r\n\r\nx"])
+    assert answer(ended.sent).status == 407
+
+
 def test_a_wrong_password_is_not_told() -> None:
     head = connect("example.org:443", basic("alice", "guess"), version="1.0")
     ended = run(guarded(), [head])
@@ -368,7 +413,7 @@ def test_another_method_is_handed_on_as_it_was_read(method: str) -> None:
     head = f"{method} http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n".encode()
     for pieces in every_way(head):
         ended = run(HttpHandshake(), pieces)
-        assert isinstance(ended.result, ForwardRequest)
+        assert isinstance(ended.result, Authorized)
         assert ended.result.request.method == method.encode()
         assert ended.sent == b""
 
@@ -384,7 +429,7 @@ def test_another_method_has_to_be_let_in_too() -> None:
     right = head + RIGHT.encode() + b"\r\n\r\n"
     ended = run(guarded(), [head + b"\r\n", right])
     assert [asked.status for asked in answers(ended.sent)] == [407]
-    assert isinstance(ended.result, ForwardRequest)
+    assert isinstance(ended.result, Authorized)
     assert ended.result.client == "alice"
 
 

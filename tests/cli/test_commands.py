@@ -27,6 +27,18 @@ def test_every_command_has_a_help_of_its_own(name, command, capsys):
 
 
 @pytest.mark.parametrize(
+    "words",
+    [[name] for name in MAINS] + [[name, command.name] for name, command in EVERY],
+    ids=" ".join,
+)
+def test_no_line_of_a_help_is_wider_than_a_terminal_of_80_columns(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert MAINS[words[0]].main([*words[1:], "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 79] == []
+
+
+@pytest.mark.parametrize(
     ("name", "word", "meant"),
     [
         ("netjumper", "keygn", "keygen"),

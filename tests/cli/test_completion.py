@@ -59,12 +59,70 @@ def test_bash_completes_the_names_of_files(capsys, tmp_path, monkeypatch):
     assert completed(script, "netjumper-bridge", "--secret-file", "se") == {"secret"}
 
 
+FINISHED = pytest.mark.parametrize(
+    ("typed", "finished"),
+    [
+        ("netjumper-bridge do", "doctor"),
+        ("netjumper-bridge --handshake", "--handshake-timeout"),
+        ("netjumper-bridge doctor --js", "--json"),
+        ("netjumper-bridge exec --vi", "--via"),
+        ("netjumper-bridge env --shell p", "powershell"),
+        ("netjumper-bridge --secret-file sec", "secret"),
+        ("netjumper-bridge completion z", "zsh"),
+        ("netjumper k", "keygen"),
+        ("netjumper --li", "--listen"),
+    ],
+)
+
+
+@pytest.fixture
+def at_a_secret(tmp_path, monkeypatch):
+    """Be in a directory with a file of that name."""
+    (tmp_path / "secret").touch()
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.needs("fish")
+@FINISHED
+def test_fish_completes(typed, finished, capsys, tmp_path, at_a_secret):
+    script = printed(capsys, typed.split()[0], "fish")
+    env = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    asking = f"{script}\ncomplete -C '{typed}'"
+    done = programs.run(["fish", "--no-config", "-c", asking], env=env)
+    offered = [line.split("\t")[0] for line in done.stdout.decode().splitlines()]
+    assert offered == [finished]
+
+
+ZSH = """
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "cd $1; fpath=($1 \\$fpath); autoload -U compinit; compinit -u -D
+tell() { print \\"LINE:\\$BUFFER:END\\" }; zle -N tell; bindkey '^X' tell; print REA''DY"
+zpty -r -m shell it '*READY*'
+zpty -w -n shell "$2"$'\\t\\x18'
+zpty -r -m shell it '*:END*'
+print -r -- "$it"
+"""
+
+
+@pytest.mark.needs("zsh")
+@FINISHED
+def test_zsh_completes(typed, finished, capsys, tmp_path, at_a_secret):
+    name = typed.split()[0]
+    (tmp_path / f"_{name}").write_text(printed(capsys, name, "zsh"))
+    done = programs.run(["zsh", "-f", "-c", ZSH, "zsh", str(tmp_path), typed], {"TERM": "dumb"})
+    line = done.stdout.decode().partition("LINE:")[2].partition(":END")[0]
+    assert line.split() == [*typed.split()[:-1], finished]
+
+
 @pytest.mark.parametrize("name", list(MAINS))
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_every_shell_hears_of_every_command(name, shell, capsys):
+def test_every_shell_hears_of_every_command_and_of_what_it_does(name, shell, capsys):
     script = printed(capsys, name, shell)
     commands = (bridge if name == "netjumper-bridge" else server).COMMANDS
     assert not [it.name for it in commands if it.name not in script]
+    if shell != "bash":
+        assert not [it.name for it in commands if it.summary not in script]
     assert os.sep + "home" not in script
 
 

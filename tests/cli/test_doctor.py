@@ -2,14 +2,15 @@
 
 import asyncio
 import json
+import re
 import socket
 import ssl
 
 import pytest
 import trustme
 
-from netjumper.cli import bridge, probe
-from netjumper.cli.doctor import EXIT_CODES, Goal
+from netjumper.cli import bridge, examination, probe
+from netjumper.cli.examination import EXIT_CODES, Goal
 from netjumper.settings import SettingsError
 from programs import BLOCK, web_server
 from rogues import (
@@ -20,6 +21,7 @@ from rogues import (
     closed_port,
     destination_size,
     echo,
+    receive,
     reset_after,
     scripted,
     serving,
@@ -27,6 +29,8 @@ from rogues import (
 )
 from services import SECRET, jump_server_running
 
+SSH = b"SSH-2.0-Other_9.2p1\r\n"
+"""Its first byte says that 83 of a challenge follow."""
 STEPS = ["name", "connect", "challenge", "secret", "target", "throughput"]
 
 
@@ -76,16 +80,17 @@ async def test_all_is_well_as_far_as_a_target(capsys):
     assert f"{target.address} is reached" in out
 
 
-async def test_a_failure_is_explained_behind_the_steps(capsys):
+async def test_a_failure_is_explained_behind_the_steps_as_wide_as_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
     nowhere = closed_port()
     async with jump_server_running() as (_, jump):
         code, out = await doctor(capsys, "--jump", str(jump), str(nowhere))
     assert code == 7
-    *steps, empty, told = out.splitlines()
-    assert steps[-1].startswith("FAILED target ")
-    assert "TargetRefused" in steps[-1]
-    assert empty == ""
-    assert "The jump server is fine" in told
+    steps, told = out.split("\n\n")
+    assert steps.splitlines()[-1].startswith("FAILED target ")
+    assert "TargetRefused" in steps
+    assert told.startswith("The jump server is fine")
+    assert max(map(len, told.splitlines())) <= 40
 
 
 async def test_a_name_that_does_not_exist_fails_the_first_step(capsys, monkeypatch):
@@ -149,8 +154,11 @@ async def test_the_next_address_is_tried_where_the_first_refuses(capsys, monkeyp
         (black_hole, "JumpHostTimeout", "says nothing"),
         (scripted(CHALLENGE[:9], Step.SILENCE), "JumpHostTimeout", "says nothing"),
         (scripted(), "closed the connection without a challenge", "does not speak"),
+        (scripted(SSH, Step.SILENCE), "text and no challenge: 'SSH-2.0-Other", "does not speak"),
+        (scripted(SSH * 5, Step.SILENCE), "text and no challenge: 'SSH-2.0-O", "does not speak"),
+        (scripted(SSH), "text and no challenge: 'SSH-2.0-Other", "does not speak"),
     ],
-    ids=["silent", "half a challenge", "closed"],
+    ids=["silent", "half a challenge", "closed", "short text", "long text", "text and closed"],
 )
 async def test_what_is_no_jump_server_fails_the_challenge(behave, told, advised, capsys):
     async with serving(behave) as peer:
@@ -166,7 +174,7 @@ async def test_a_secret_that_differs_fails_the_secret(capsys, monkeypatch):
     async with jump_server_running() as (_, jump):
         told, advice = await failing(capsys, "secret", jump, "x:1")
     assert told == f"WrongSecret: jump host {jump}: challenge failed, check secret"
-    assert "sha256sum" in advice
+    assert "secrets differ" in advice
 
 
 @pytest.mark.parametrize(
@@ -180,8 +188,9 @@ async def test_a_secret_that_differs_fails_the_secret(capsys, monkeypatch):
 )
 async def test_a_verdict_that_does_not_come_fails_the_secret(behave, told, capsys):
     async with serving(behave) as peer:
-        said, _ = await failing(capsys, "secret", peer.address, "x:1", "--jump-timeout", "0.2")
+        said, advice = await failing(capsys, "secret", peer.address, "x:1", "--jump-timeout", "0.2")
     assert told in said
+    assert "secrets differ" not in advice
 
 
 @pytest.mark.parametrize("last", [Step.SILENCE, Step.RESET, b""])
@@ -244,6 +253,43 @@ async def test_a_web_server_that_resets_is_not_measured_and_no_failure(capsys):
         code, told = await examined(capsys, jump, f"http://{target.address}/")
     assert code == 0
     assert "the target was reached, then" in told["steps"][-1]["told"]
+
+
+async def read_request(sock):
+    """Take an HTTP request without a body, and close."""
+    data = b""
+    while not data.endswith(b"\r\n\r\n"):
+        data += await receive(sock)
+
+
+async def test_a_web_server_that_does_not_answer_is_told(capsys):
+    async with (
+        jump_server_running() as (_, jump),
+        serving(read_request) as target,
+    ):
+        code, told = await examined(capsys, jump, f"http://{target.address}/")
+    assert code == 0
+    assert told["steps"][-1]["ok"] is None
+    assert "closed the connection without an answer" in told["steps"][-1]["told"]
+
+
+async def test_a_download_that_takes_all_the_time_is_measured_however_small_it_is(
+    capsys, monkeypatch
+):
+    monkeypatch.setattr(examination, "LONGEST", 0.0)
+    with web_server() as port:
+        async with jump_server_running() as (_, jump):
+            _, told = await examined(capsys, jump, f"http://127.0.0.1:{port}/")
+    assert told["steps"][-1]["ok"] is True
+    assert re.search(r"/s over \d+ B$", told["steps"][-1]["told"])
+
+
+async def test_a_jump_host_by_address_is_not_called_looked_up(capsys):
+    async with jump_server_running() as (_, jump), serving(echo) as target:
+        _, by_address = await examined(capsys, jump, str(target.address))
+        _, by_name = await examined(capsys, f"localhost:{jump.port}", str(target.address))
+    assert "nothing to look up" in by_address["steps"][0]["told"]
+    assert by_name["steps"][0]["told"].startswith("localhost is ")
 
 
 @pytest.mark.parametrize(

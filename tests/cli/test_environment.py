@@ -10,7 +10,7 @@ from netjumper.cli import bridge
 NASTY = "me:it's $HOME;\"`x`\\ @:/%"
 ENCODED = "me:it%27s%20%24HOME%3B%22%60x%60%5C%20%40%3A%2F%25@"
 NAMES = [
-    "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+    "http_proxy", "https_proxy", "HTTPS_PROXY", "ws_proxy", "wss_proxy", "all_proxy", "ALL_PROXY",
     "no_proxy", "NO_PROXY", "NODE_USE_ENV_PROXY",
 ]  # fmt: skip
 
@@ -40,6 +40,8 @@ def test_without_settings_it_names_the_default_ports(capsys):
         "export http_proxy=http://127.0.0.1:8118",
         "export https_proxy=http://127.0.0.1:8118",
         "export HTTPS_PROXY=http://127.0.0.1:8118",
+        "export ws_proxy=http://127.0.0.1:8118",
+        "export wss_proxy=http://127.0.0.1:8118",
         "export all_proxy=socks5h://127.0.0.1:1080",
         "export ALL_PROXY=socks5h://127.0.0.1:1080",
         "export no_proxy=localhost,127.0.0.1,::1",

@@ -1,22 +1,33 @@
-"""`netjumper-bridge healthcheck`: one line, 0 or 1, against real bridges and what is none."""
+"""`healthcheck` of both commands: one line, 0 or 1, against real services and what is none."""
 
 import asyncio
+import logging
 
 import pytest
 
 from netjumper.bridge import bridge as make_bridge
 from netjumper.bridge.credentials import Credentials
-from netjumper.cli import bridge
+from netjumper.cli import asking, bridge, server
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.listener import ListenAddress
-from rogues import Step, black_hole, closed_port, scripted, serving, speak_first, unanswering
+from programs import running
+from rogues import (
+    Step,
+    black_hole,
+    closed_port,
+    eventually,
+    scripted,
+    serving,
+    speak_first,
+    unanswering,
+)
 from services import SECRET, bridge_running, jump_server_running, started
 
 
-async def checked(capsys, *arguments):
+async def checked(capsys, *arguments, command=bridge):
     """Run it beside this loop; return the exit code and its one line."""
-    code = await asyncio.to_thread(bridge.main, ["healthcheck", *arguments])
+    code = await asyncio.to_thread(command.main, ["healthcheck", *arguments])
     out, err = capsys.readouterr()
     assert (out + err).count("\n") == 1
     assert SECRET.decode() not in out + err
@@ -143,3 +154,143 @@ async def test_deep_with_a_jump_server_inside_the_bridge_dials_nothing(capsys):
         door = service.address_of("socks")
         code, told = await checked(capsys, "--deep", "--embedded", "--socks", door)
     assert (code, told) == (0, f"healthy: SOCKS on {door}, the jump server is in the bridge")
+
+
+@pytest.mark.parametrize("credentials", [None, Credentials({"me": "s3cret"})])
+@pytest.mark.parametrize("door", ["socks", "http", "mixed"])
+async def test_it_leaves_nothing_in_the_log(door, credentials, capsys, caplog):
+    caplog.set_level(logging.INFO)
+    async with (
+        jump_server_running() as (_, jump),
+        bridge_running(jump, credentials=credentials) as service,
+    ):
+        code, _ = await checked(capsys, f"--{door}", service.address_of(door))
+        await eventually(lambda: len(service.tunnels) == 0)
+    assert (code, caplog.records) == (0, [])
+
+
+# --- the jump server's ----------------------------------------------------------------------
+
+
+async def test_a_jump_server_that_gives_its_challenge_is_healthy(capsys, caplog):
+    caplog.set_level(logging.INFO)
+    async with jump_server_running() as (service, address):
+        code, told = await checked(capsys, "--listen", str(address), command=server)
+        await eventually(lambda: len(service.tunnels) == 0)
+    assert (code, told) == (0, f"healthy: netjumper on {address}")
+    assert caplog.records == []
+
+
+async def test_a_jump_server_that_is_not_there_is_unhealthy(capsys):
+    nowhere = closed_port()
+    code, told = await checked(capsys, "--listen", str(nowhere), command=server)
+    assert (code, told) == (1, f"netjumper: netjumper on {nowhere}: Connection refused")
+
+
+@pytest.mark.parametrize(
+    "said", [b"SSH-2.0-x\r\n" + bytes(99), b"\x1f" + bytes(31), b"\x20" + bytes(31)]
+)
+async def test_what_gives_no_challenge_is_no_jump_server(said, capsys):
+    async with serving(scripted(said)) as peer:
+        code, told = await checked(capsys, "--listen", str(peer.address), command=server)
+    assert code == 1
+    assert told.endswith("what answers there does not speak netjumper")
+
+
+async def test_a_jump_server_that_says_nothing_is_unhealthy(capsys):
+    async with serving(black_hole) as peer:
+        code, told = await checked(
+            capsys, "--listen", str(peer.address), "--dial-timeout", "0.2", command=server
+        )
+    assert code == 1
+    assert told.endswith(f"netjumper on {peer.address}: no answer")
+
+
+async def test_a_jump_servers_settings_that_are_wrong_are_unhealthy_too(capsys):
+    code, told = await checked(capsys, "--listen", "nonsense", command=server)
+    assert code == 1
+    assert told.startswith("netjumper: --listen: ")
+
+
+# --- whichever runs here --------------------------------------------------------------------
+
+
+@pytest.fixture
+def processes(tmp_path, monkeypatch):
+    """Return what writes the command lines of a machine's processes, the first of which is 1."""
+    proc = tmp_path / "proc"
+    monkeypatch.setattr(asking, "PROC", proc)
+
+    def write(*lines):
+        for number, line in enumerate(lines, 1):
+            (proc / str(number)).mkdir(parents=True)
+            if line is not None:
+                words = "\0".join([*line, ""]) if line else ""
+                (proc / str(number) / "cmdline").write_text(words)
+
+    return write
+
+
+ENTRYPOINT = ["/sbin/init", "--", "netjumper-entrypoint", "netjumper-bridge"]
+PYTHON = ["/opt/venv/bin/python3"]
+NETJUMPER, BRIDGE = (
+    [*PYTHON, "/opt/venv/bin/netjumper"],
+    [*PYTHON, "/opt/venv/bin/netjumper-bridge"],
+)
+
+
+async def test_the_bridge_that_runs_is_asked_where_its_command_line_says(capsys, processes):
+    async with jump_server_running() as (_, jump), bridge_running(jump) as service:
+        door = service.address_of("mixed")
+        asks = [*BRIDGE, "healthcheck", "--running"]
+        processes(ENTRYPOINT, None, [], asks, [*BRIDGE, "--log-level", "debug", "--mixed", door])
+        code, told = await checked(capsys, "--running")
+    assert (code, told) == (0, f"healthy: SOCKS on {door}, HTTP on {door}")
+
+
+async def test_our_own_options_win_over_those_of_the_bridge_that_runs(capsys, processes):
+    async with jump_server_running() as (_, jump), bridge_running(jump) as service:
+        door, nowhere = service.address_of("socks"), str(closed_port())
+        processes([*BRIDGE, "--socks", nowhere, "--dial-timeout", "3"])
+        assert (await checked(capsys, "--running"))[0] == 1
+        assert (await checked(capsys, "--running", "--socks", door))[0] == 0
+
+
+async def test_the_settings_file_of_the_bridge_that_runs_is_read(capsys, processes, tmp_path):
+    file = tmp_path / "bridge.toml"
+    async with jump_server_running() as (_, jump), bridge_running(jump) as service:
+        door = service.address_of("socks")
+        file.write_text(f'[bridge]\nsocks = ["{door}"]\n')
+        processes([*BRIDGE, "--config", str(file)])
+        code, told = await checked(capsys, "--running")
+    assert (code, told) == (0, f"healthy: SOCKS on {door}")
+
+
+@pytest.mark.parametrize("line", ["--listen {0}", "--listen={0} --log-level debug", "{1}", "{1} x"])
+async def test_the_jump_server_that_runs_is_asked_where_its_command_line_says(
+    line, capsys, processes
+):
+    async with jump_server_running() as (_, address):
+        processes([*NETJUMPER, *line.format(address, address.port).split()])
+        code, told = await checked(capsys, "--running")
+        assert code == 0
+        assert told.startswith("healthy: netjumper on ")
+        assert told.endswith(f":{address.port}")
+    assert (await checked(capsys, "--running"))[0] == 1
+
+
+async def test_where_none_of_the_two_runs_that_is_what_is_told(capsys, processes):
+    processes(ENTRYPOINT, ["sh"], [*BRIDGE, "doctor", "--jump", "a:1"], [*NETJUMPER, "keygen"])
+    told = "netjumper-bridge: neither netjumper nor netjumper-bridge runs here"
+    assert await checked(capsys, "--running") == (1, told)
+
+
+async def test_a_command_line_is_read_as_this_system_shows_it(capsys, tmp_path, monkeypatch):
+    door = str(closed_port())
+    monkeypatch.setattr(asking, "PROC", tmp_path)
+    with running("netjumper-bridge", "--embedded", "--socks", door) as program:
+        program.wait_for("listening")
+        (tmp_path / "7").symlink_to(f"/proc/{program.process.pid}")
+        assert await checked(capsys, "--running", "--deep") == (
+            0, f"healthy: SOCKS on {door}, the jump server is in the bridge"
+        )  # fmt: skip

@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from netjumper import Jumper
-from netjumper.tunnel import TUNNEL_LOG
+from netjumper.accesslog import TUNNEL_LOG
 from programs import web_server
 from rogues import eventually, no_descriptor_is_left
 from services import SECRET, jump_server_running

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from netjumper.net import pipes
-from netjumper.net import relay as relay_module
+from netjumper.net import direction, pipes
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
@@ -224,7 +223,7 @@ async def test_bulk_goes_both_ways_at_once_unharmed(join, splice, monkeypatch):
         spliced += moved
         return moved
 
-    monkeypatch.setattr(relay_module, "splice", counting)
+    monkeypatch.setattr(direction, "splice", counting)
     async with join() as it:
         up, down, up_got, down_got = await asyncio.gather(
             pour(it.client, size),
@@ -528,7 +527,7 @@ async def test_sockets_that_cannot_be_spliced_are_copied(join, splice, monkeypat
         calls += 1
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
-    monkeypatch.setattr(relay_module, "splice", refuse)
+    monkeypatch.setattr(direction, "splice", refuse)
     async with join() as it:
         sent, got = await asyncio.gather(pour(it.client, 8 * MIB), drink(it.target, 8 * MIB))
         assert got == sent
@@ -544,7 +543,7 @@ async def test_an_endpoint_without_a_plain_descriptor_is_never_spliced(memory, m
             return None
 
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(relay_module, "splice", None)
+    monkeypatch.setattr(direction, "splice", None)
     client, near_client = tcp_pair()
     near_target, target = tcp_pair()
     with client, target:
@@ -568,7 +567,7 @@ async def test_a_splice_with_nothing_to_move_is_no_end(join, splice, monkeypatch
             raise BlockingIOError
         return pipes.splice(source, sink, limit)
 
-    monkeypatch.setattr(relay_module, "splice", nothing_at_first)
+    monkeypatch.setattr(direction, "splice", nothing_at_first)
     async with join() as it:
         sent, got = await asyncio.gather(pour(it.client, 32 * MIB), drink(it.target, 32 * MIB))
         assert got == sent

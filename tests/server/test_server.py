@@ -263,10 +263,29 @@ async def test_a_client_that_says_nothing_is_closed(caplog):
     assert caplog.records == []
 
 
-async def test_a_client_that_names_no_target_is_closed(caplog):
+async def test_a_client_that_names_no_target_is_closed_in_silence(caplog):
+    caplog.set_level(logging.INFO)
     async with jump_server_running(limits=TunnelLimits(handshake=0.1)) as (_, address):
         with await connected(address) as sock:
             await send(sock, await answer(sock))
+            assert await receive_to_end(sock) == b"\0"
+    assert caplog.records == []
+
+
+async def test_a_client_that_only_proves_its_secret_leaves_no_line_in_the_log(server, caplog):
+    caplog.set_level(logging.INFO)
+    service, address = server
+    with await connected(address) as sock:
+        await send(sock, await answer(sock))
+        assert await receive_exactly(sock, 1) == b"\0"
+    await eventually(lambda: len(service.tunnels) == 0)
+    assert caplog.records == []
+
+
+async def test_a_client_that_names_half_a_target_is_told_of(caplog):
+    async with jump_server_running(limits=TunnelLimits(handshake=0.1)) as (_, address):
+        with await connected(address) as sock:
+            await send(sock, await answer(sock) + b"\x09exam")
             assert await receive_to_end(sock) == b"\0"
     (record,) = caplog.records
     assert record.getMessage().endswith("HandshakeTimeout: the handshake took too long")
@@ -523,7 +542,7 @@ async def test_closing_does_not_wait_for_who_has_not_asked_for_anything(server, 
 async def test_closing_does_not_wait_for_who_is_in_the_middle_of_asking(server, caplog):
     service, address = server
     with await connected(address) as sock:
-        await send(sock, await answer(sock))
+        await send(sock, await answer(sock) + b"\x09exam")
         assert await receive_exactly(sock, 1) == b"\0"
         assert await service.close(grace=30.0) == 0
         assert await receive_to_reset(sock) == b""

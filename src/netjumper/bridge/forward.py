@@ -10,25 +10,18 @@ The driver passes what comes in to `receive_from_client` and `receive_from_targe
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 import h11
 
 from netjumper.address import Address
+from netjumper.bridge.exchange import Exchange
 from netjumper.bridge.fields import forwarded_answer, forwarded_request, forwarded_trailers
-from netjumper.bridge.http import ForwardRequest
-from netjumper.bridge.http_server import MAX_HEAD, has_body
+from netjumper.bridge.http import Authorized, HttpHandshake, connect_target
+from netjumper.bridge.http_client import HttpClient, TargetBroke
 from netjumper.bridge.refusals import Refused, check_forwardable
 from netjumper.errors import AuthenticationError, NetjumperError, ProtocolError
 from netjumper.handshake import EndOfStream
-
-REPEATABLE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
-"""Safe methods (RFC 9110 section 9.2.1): asking twice harms nothing."""
-
-
-class TargetBroke(ProtocolError):
-    """The target's answer was cut, or is no HTTP."""
 
 
 class Ending(Enum):
@@ -37,25 +30,7 @@ class Ending(Enum):
     CLOSE = "closed"
     RESET = "the target's answer was cut"
     SWITCHED = "switched to another protocol"
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One request and its answer."""
-
-    request: h11.Request
-    client: str
-    target: Address
-    began: float
-    reused: bool = False
-    """It went out on a connection that had served another, which may have been dying."""
-    all_sent: bool = False
-    status: int = 0
-    """The answer's, once its head is there."""
-    error: Exception | None = None
-    bytes_up: int = 0
-    bytes_down: int = 0
-    """Of the bodies."""
+    TUNNEL = "a CONNECT came"
 
 
 class Forwarding:
@@ -70,7 +45,7 @@ class Forwarding:
 
     def __init__(
         self,
-        first: ForwardRequest,
+        first: Authorized,
         *,
         name: bytes,
         clock: Callable[[], float],
@@ -81,21 +56,21 @@ class Forwarding:
         self._clock = clock
         self._done = done
         self._exchange: Exchange | None = None
-        self._target: h11.Connection | None = None
-        self._connected_to: Address | None = None
-        self._to_target = bytearray()
+        self._target: HttpClient | None = None
+        self._connect: Authorized | None = None
+        self._turned_away: Exchange | None = None
         self.wanted: Address | None = None
         self.unwanted = False
         self.ending: Ending | None = None
         self._begin(first.request)
         self._advance()
 
+    # What the driver calls.
+
     @property
     def idle(self) -> bool:
         """Whether it waits for the client's next request."""
         return self._exchange is None and self.ending is None
-
-    # What the driver calls.
 
     def receive_from_client(self, data: bytes) -> None:
         """Take bytes from the client; `b""` is the end of its stream."""
@@ -110,10 +85,11 @@ class Forwarding:
 
     def target_opened(self) -> None:
         """The connection to `wanted` stands."""
-        self._connected_to, self.wanted = self.wanted, None
-        self._target = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        assert self.wanted is not None  # noqa: S101 - nothing else is opened
+        target = self._target = HttpClient(self.wanted)
+        self.wanted = None
         if self._exchange is not None:
-            self._send_head(self._exchange)
+            self._send_head(self._exchange, target)
         self._advance()
 
     def target_failed(self, error: NetjumperError) -> None:
@@ -125,7 +101,7 @@ class Forwarding:
     def target_lost(self) -> None:
         """The target's connection was reset."""
         if self._target is not None:
-            self._broke("it reset the connection")
+            self._broke(TargetBroke(f"{self._target.address}: it reset the connection"))
             self._advance()
 
     def client_lost(self, why: str) -> None:
@@ -139,9 +115,7 @@ class Forwarding:
 
     def data_to_target(self) -> bytes:
         """Return the bytes to send to the target now, each once."""
-        data = bytes(self._to_target)
-        self._to_target.clear()
-        return data
+        return self._target.data_to_send() if self._target is not None else b""
 
     @property
     def waiting(self) -> int:
@@ -150,8 +124,12 @@ class Forwarding:
 
     def rest(self) -> tuple[bytes, bytes]:
         """Return what came behind a switch: from the client, and from the target."""
-        target = self._target.trailing_data[0] if self._target is not None else b""
+        target = self._target.trailing_data() if self._target is not None else b""
         return self._server.trailing_data(), target
+
+    def tunnel(self) -> HttpHandshake:
+        """Return the handshake that goes on with the client's CONNECT."""
+        return HttpHandshake(connect=self._connect)
 
     # From event to event.
 
@@ -161,8 +139,8 @@ class Forwarding:
 
     def _take_from_client(self) -> bool:
         """Deal with the client's next event; False when there is none for now."""
-        exchange = self._exchange
-        if exchange is not None and (exchange.all_sent or self._target is None):
+        exchange, target = self._exchange, self._target
+        if exchange is not None and (exchange.all_sent or target is None):
             return False
         try:
             event = self._server.next_event()
@@ -173,49 +151,69 @@ class Forwarding:
             return False
         if isinstance(event, h11.Request):
             self._begin(event)
-        elif isinstance(event, h11.Data) and exchange is not None:
-            exchange.bytes_up += len(event.data)
-            self._send_to_target(h11.Data(data=event.data))
-        elif isinstance(event, h11.EndOfMessage) and exchange is not None:
-            exchange.all_sent = True
-            self._send_to_target(h11.EndOfMessage(headers=forwarded_trailers(event)))
         elif isinstance(event, h11.ConnectionClosed):
+            self._tell_turned_away()
             self._drop_target()
             self.ending = Ending.CLOSE
+        elif exchange is None or target is None:
+            return False
+        elif isinstance(event, h11.Data):
+            exchange.bytes_up += len(event.data)
+            target.send(h11.Data(data=event.data))
+        elif isinstance(event, h11.EndOfMessage):
+            exchange.all_sent = True
+            target.send(h11.EndOfMessage(headers=forwarded_trailers(event)))
         else:
             return False
         return True
 
     def _begin(self, request: h11.Request) -> None:
-        """Check a request, and get it on its way."""
-        server = self._server
-        client = server.user(request)
+        """Let a request in, and get it on its way."""
+        client = self._server.user(request)
+        self._turned_away = None
+        exchange = self._exchange = Exchange(request, client or "", None, self._clock())
         try:
             if client is None:
-                server.ask_for_credentials(request)
-                return
-            target = check_forwardable(request, self._name)
+                self._ask_for_credentials(exchange)
+            elif request.method == b"CONNECT":
+                self._begin_tunnel(exchange)
+            else:
+                self._begin_forwarding(exchange)
         except Refused as refused:
-            refused.answer(server)
+            refused.answer(self._server)
+            exchange.status = refused.status
+            self._over(refused if refused.status >= 400 else None)
             self.ending = Ending.CLOSE
-            return
+
+    def _ask_for_credentials(self, exchange: Exchange) -> None:
+        self._exchange = None
+        self._turned_away = exchange
+        try:
+            self._server.ask_for_credentials(exchange.request)
         except AuthenticationError:
             self.ending = Ending.CLOSE
-            return
-        exchange = self._exchange = Exchange(request, client, target, self._clock())
-        if self._target is not None and self._connected_to == target:
+            self._tell_turned_away()
+
+    def _begin_tunnel(self, exchange: Exchange) -> None:
+        try:
+            connect_target(exchange.request)
+        except NetjumperError as error:
+            raise Refused(400, str(error)) from None
+        self._exchange = None  # the tunnel will tell of it
+        self._connect = Authorized(self._server, exchange.request, exchange.client)
+        self.ending = Ending.TUNNEL
+
+    def _begin_forwarding(self, exchange: Exchange) -> None:
+        address = exchange.target = check_forwardable(exchange.request, self._name)
+        if self._target is not None and self._target.address == address:
             exchange.reused = True
-            self._send_head(exchange)
+            self._send_head(exchange, self._target)
         else:
             self._drop_target()
-            self.wanted = target
+            self.wanted = address
 
-    def _send_head(self, exchange: Exchange) -> None:
-        self._send_to_target(forwarded_request(exchange.request, exchange.target, self._name))
-
-    def _send_to_target(self, event: h11.Event) -> None:
-        assert self._target is not None  # noqa: S101 - checked by who takes the event
-        self._to_target += self._target.send(event) or b""
+    def _send_head(self, exchange: Exchange, target: HttpClient) -> None:
+        target.send(forwarded_request(exchange.request, target.address, self._name))
 
     def _take_from_target(self) -> bool:
         """Deal with the target's next event; False when there is none for now."""
@@ -223,14 +221,14 @@ class Forwarding:
             return False
         try:
             event = self._target.next_event()
-        except h11.RemoteProtocolError as error:
-            self._broke(str(error).partition(": b")[0])
+        except TargetBroke as error:
+            self._broke(error)
             return True
         exchange = self._exchange
-        if isinstance(event, h11.ConnectionClosed) or (exchange is None and _is_event(event)):
-            self._drop_target()  # between requests it may close, and has nothing to say
-        elif exchange is None or not _is_event(event):
+        if event is None:
             return False
+        if exchange is None or isinstance(event, h11.ConnectionClosed):
+            self._drop_target()  # between requests it may close, and has nothing to say
         elif isinstance(event, h11.InformationalResponse):
             self._pass_information(event)
         elif isinstance(event, h11.Response):
@@ -253,12 +251,8 @@ class Forwarding:
             self._server.send(forwarded_answer(event, self._name))
 
     def _answered(self, exchange: Exchange) -> None:
-        target = self._target
         self._over()
-        done = (h11.DONE, h11.DONE)
-        if target is not None and (target.our_state, target.their_state) == done:
-            target.start_next_cycle()
-        else:
+        if self._target is not None and not self._target.start_next_cycle():
             self._drop_target()
         if not exchange.all_sent or not self._server.start_next_cycle():
             self._drop_target()
@@ -266,18 +260,17 @@ class Forwarding:
 
     # What goes wrong.
 
-    def _broke(self, why: str) -> None:
+    def _broke(self, error: TargetBroke) -> None:
         """The target's connection is of no more use."""
         exchange, target = self._exchange, self._target
-        silent = target is None or not target.trailing_data[0]
+        silent = target is None or not target.trailing_data()
         self._drop_target()
         if exchange is None:
             return
-        error = TargetBroke(f"{exchange.target}: {why}")
         if exchange.status:
             self._over(error)
             self.ending = Ending.RESET
-        elif exchange.reused and silent and _repeatable(exchange.request):
+        elif exchange.reused and silent and exchange.may_be_repeated:
             exchange.reused = exchange.all_sent = False
             self.wanted = exchange.target
         else:
@@ -295,16 +288,14 @@ class Forwarding:
             exchange.error = error
             self._done(exchange)
 
+    def _tell_turned_away(self) -> None:
+        """The client has no better credentials: it was refused."""
+        exchange, self._turned_away = self._turned_away, None
+        if exchange is not None:
+            exchange.status = 407
+            exchange.error = AuthenticationError(self._server.turned_away)
+            self._done(exchange)
+
     def _drop_target(self) -> None:
         self.unwanted = self.unwanted or self._target is not None
         self._target = None
-        self._connected_to = None
-        self._to_target.clear()
-
-
-def _is_event(event: object) -> bool:
-    return event is not h11.NEED_DATA and event is not h11.PAUSED
-
-
-def _repeatable(request: h11.Request) -> bool:
-    return request.method in REPEATABLE and not has_body(request)

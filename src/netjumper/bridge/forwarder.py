@@ -1,30 +1,28 @@
 """The driver of forwarding: moves the bytes that `Forwarding` decides on."""
 
-import logging
 from time import monotonic
 
 from netjumper.address import Address
-from netjumper.bridge.forward import Ending, Exchange, Forwarding
-from netjumper.bridge.http import ForwardRequest
+from netjumper.bridge.exchange import Exchange
+from netjumper.bridge.forward import Ending, Forwarding
+from netjumper.bridge.http import Authorized
 from netjumper.errors import NetjumperError
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Opening
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.outbox import Outbox
 from netjumper.net.relay import Ending as RelayEnding
-from netjumper.net.relay import Relay
-from netjumper.tunnel import TunnelEnd, told
-from netjumper.tunnels import LINGER, Tunnels
+from netjumper.session import READ_SIZE, Session
+from netjumper.tunnels import Tunnels
 
-READ_SIZE = 64 * 1024
 HELD = 256 * 1024
 """Bytes held for a side that does not take them; then the other side is not read further."""
 KEEP_ALIVE = 75.0
 """Seconds that a client's connection may be idle between two requests."""
 
 
-class Forwarder:
-    """One client's plain-HTTP requests.
+class Forwarder(Session):
+    """A session that is a client's plain-HTTP requests.
 
     Args:
         tunnels: whose session it is; its connector leads to the targets.
@@ -39,23 +37,20 @@ class Forwarder:
     def __init__(
         self,
         tunnels: Tunnels,
-        request: ForwardRequest,
+        request: Authorized,
         client: Endpoint,
         peer: str,
         client_ended: bool,
         name: bytes,
         idle: "Deadlines[Forwarder]",
     ) -> None:
+        super().__init__(tunnels, client, peer, client_ended=client_ended)
         self._tunnels = tunnels
-        self._client = client
-        self._peer = peer
-        self._client_ended = client_ended
         self._idle = idle
         self._to_client = Outbox(client, self._settle)
         self._target: Endpoint | None = None
         self._to_target: Outbox | None = None
         self._opening: Opening | None = None
-        self._relay: Relay | None = None
         self._last: Exchange | None = None
         self._over = False
         self._forwarding = Forwarding(request, name=name, clock=monotonic, done=self._log)
@@ -72,6 +67,8 @@ class Forwarder:
         """Cut it off, whatever it is doing."""
         if self._relay is not None:
             self._relay.stop(RelayEnding.SHUTDOWN)
+        elif self in self._shared.lingering:
+            self.close()
         else:
             self._abort(RelayEnding.SHUTDOWN.value)
 
@@ -173,13 +170,28 @@ class Forwarder:
         """End as the state machine says, once the client has everything."""
         if ending is Ending.SWITCHED:
             self._switch()
-        elif not self._to_client:
-            self._drop_target()
-            if ending is Ending.RESET or self._client_ended:
-                self._client.abort() if ending is Ending.RESET else self._client.close()
-                self._end()
-            else:
-                self._linger()
+            return
+        if self._to_client:
+            self._read_where_there_is_room()
+            return
+        self._over = True
+        self._idle.remove(self)
+        self._drop_target()
+        if ending is Ending.RESET:
+            self._client.abort()
+            self._forget()
+        elif ending is Ending.TUNNEL:
+            self._hand_on()
+        else:
+            self._linger()
+
+    def _hand_on(self) -> None:
+        """The client goes on as a tunnel."""
+        self._client.stop_reading()
+        self._forget()
+        self._tunnels.resume(
+            self._forwarding.tunnel(), self._client, self._peer, self._client_ended
+        )
 
     def _switch(self) -> None:
         """What follows a 101 is no HTTP any more: both ends are piped to each other."""
@@ -187,56 +199,22 @@ class Forwarder:
         if target is None or outbox is None:
             return
         up, down = self._forwarding.rest()
-        tunnels = self._tunnels
         self._idle.remove(self)
-        relay = self._relay = Relay(
-            tunnels.memory, self._client, target, self._relayed, tunnels.half_closed
-        )
-        if tunnels.idle is not None:
-            tunnels.idle.add(relay)
-        relay.start(
-            up=outbox.take_back() + up,
-            down=self._to_client.take_back() + down,
-            client_ended=self._client_ended,
+        self._start_relay(
+            target, up=outbox.take_back() + up, down=self._to_client.take_back() + down
         )
 
     def _relayed(self, ending: RelayEnding) -> None:
-        relay, exchange = self._relay, self._last
-        if relay is not None and exchange is not None:
-            if self._tunnels.idle is not None:
-                self._tunnels.idle.remove(relay)
-            self._tell(exchange, relay.bytes_up, relay.bytes_down, ending.value, failed=False)
-        self._end()
-
-    def _linger(self) -> None:
-        """Stay until the client has the last answer: closing on unread bytes would be a reset."""
-        try:
-            self._client.shutdown_write()
-        except OSError:
-            self._close()
-            return
-        self._over = True
-        self._idle.remove(self)
-        self._tunnels.loop.call_later(LINGER, self._close)
-        self._client.start_reading(self._discard)
-
-    def _discard(self) -> None:
-        try:
-            data = self._client.recv(READ_SIZE)
-        except OSError:
-            data = b""
-        if data == b"":
-            self._close()
-
-    def _close(self) -> None:
-        self._client.close()
-        self._end()
+        if self._relay is not None and self._last is not None:
+            relay = self._relay
+            self._tell(self._last, relay.bytes_up, relay.bytes_down, ending.value)
+        self._forget()
 
     def _abort(self, why: str) -> None:
         self._forwarding.client_lost(why)
         self._drop_target()
         self._client.abort()
-        self._end()
+        self._forget()
 
     def _drop_target(self) -> None:
         if self._opening is not None:
@@ -246,31 +224,22 @@ class Forwarder:
             self._target.close()
         self._target = self._to_target = None
 
-    def _end(self) -> None:
+    def _forget(self) -> None:
         self._over = True
         self._idle.remove(self)
-        self._tunnels.forget(self)
+        super()._forget()
 
     def _log(self, exchange: Exchange) -> None:
         self._last = exchange
-        error = exchange.error
-        method = exchange.request.method.decode("ascii", "replace")
-        said = f"{method} {exchange.status}" if exchange.status else method
-        ending = f"{said}: {told(error)}" if error else said
-        self._tell(exchange, exchange.bytes_up, exchange.bytes_down, ending, failed=bool(error))
+        self._tell(exchange, exchange.bytes_up, exchange.bytes_down, exchange.ending)
 
-    def _tell(self, exchange: Exchange, up: int, down: int, ending: str, *, failed: bool) -> None:
-        level = logging.WARNING if failed else logging.INFO
-        if not self._tunnels.log.isEnabledFor(level):
-            return
-        end = TunnelEnd(
-            peer=self._peer,
+    def _tell(self, exchange: Exchange, up: int, down: int, ending: str) -> None:
+        self._log_end(
             client=exchange.client,
-            target=str(exchange.target),
+            target=exchange.target or "",
             bytes_up=up,
             bytes_down=down,
-            seconds=monotonic() - exchange.began,
+            began=exchange.began,
             ending=ending,
-            failed=failed,
+            failed=exchange.error is not None,
         )
-        self._tunnels.log.log(level, end)

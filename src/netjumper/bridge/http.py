@@ -18,25 +18,32 @@ from netjumper.request import TunnelRequest
 
 
 @dataclass(frozen=True, slots=True)
-class ForwardRequest:
-    """A request that is no CONNECT, and the connection on which its body and others follow."""
+class Authorized:
+    """A request whose client may ask for it, and the connection on which its body follows."""
 
     server: HttpServer
     request: h11.Request
     client: str
+    """The user's proven name; empty where nobody asked for one."""
 
 
-class HttpHandshake(ListeningHandshake[TunnelRequest | ForwardRequest]):
+class HttpHandshake(ListeningHandshake[TunnelRequest | Authorized]):
     """Reads requests until there is one that may be served.
+
+    Its result is `Authorized` where that is no CONNECT.
 
     Args:
         credentials: who may come in (`Proxy-Authorization: Basic`); None lets everybody.
+        connect: a CONNECT that was read behind other requests; then nothing is to be read.
     """
 
-    __slots__ = ("_server", "_target")
+    __slots__ = ("_connect", "_server", "_target")
 
-    def __init__(self, credentials: Credentials | None = None) -> None:
-        self._server = HttpServer(credentials)
+    def __init__(
+        self, credentials: Credentials | None = None, *, connect: Authorized | None = None
+    ) -> None:
+        self._server = connect.server if connect else HttpServer(credentials)
+        self._connect = connect
         self._target = ""
         super().__init__()
 
@@ -52,21 +59,36 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | ForwardRequest]):
         self._server.fail(error, self._target)
         self._write(self._server.data_to_send())
 
-    def _steps(self) -> Generator[None, None, TunnelRequest | ForwardRequest]:
+    def _steps(self) -> Generator[None, None, TunnelRequest | Authorized]:
         try:
-            request, client = yield from self._read_authorized()
-            if request.method != b"CONNECT":
-                return ForwardRequest(self._server, request, client)
-            return self._tunnel(request, client)
+            asked = self._connect or (yield from self._read_authorized())
+            if asked.request.method != b"CONNECT":
+                return asked
+            return self._tunnel(asked)
         finally:
             self._write(self._server.data_to_send())
 
-    def _read_authorized(self) -> Generator[None, None, tuple[h11.Request, str]]:
-        request = yield from self._read_request()
-        while (client := self._server.user(request)) is None:
-            self._server.ask_for_credentials(request)
+    def _read_authorized(self) -> Generator[None, None, Authorized]:
+        while True:
             request = yield from self._read_request()
-        return request, client
+            if _is_ping(request):
+                yield from self._answer_ping()
+            elif (client := self._server.user(request)) is not None:
+                return Authorized(self._server, request, client)
+            else:
+                self._server.ask_for_credentials(request)
+
+    def _answer_ping(self) -> Generator[None, None, None]:
+        """Say that the bridge is there, which needs no password; who leaves then is no failure."""
+        server = self._server
+        server.answer(200, "This is netjumper-bridge", [])
+        server.next_event()  # the request's end: it has no body
+        self._write(server.data_to_send())
+        # A wrong password that came before is told of, however the client leaves.
+        self.begun = bool(server.trailing_data() or server.turned_away)
+        if not server.start_next_cycle():
+            yield from self._read_some()
+            raise EndOfStream("the client was to close the connection")
 
     def _read_request(self) -> Generator[None, None, h11.Request]:
         server = self._server
@@ -79,18 +101,34 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | ForwardRequest]):
             raise AuthenticationError(server.turned_away)
         raise EndOfStream("the client closed the connection without a request")
 
-    def _tunnel(self, request: h11.Request, client: str) -> TunnelRequest:
+    def _tunnel(self, asked: Authorized) -> TunnelRequest:
         server = self._server
-        if has_body(request):
-            server.refuse(400, "A CONNECT request carries no body")
-            raise ProtocolError("a CONNECT request with a body")
         try:
-            # In authority-form only (RFC 9112 section 3.2.3).
-            target = Address.parse(request.target.decode("latin-1"))
+            target = connect_target(asked.request)
         except AddressError as error:
             server.fail(error)
+            raise
+        except ProtocolError as error:
+            server.refuse(400, str(error))
             raise
         server.next_event()  # the request's end: it has no body
         self._target = str(target)
         self._incoming[:0] = server.trailing_data()
-        return TunnelRequest(target, client)
+        return TunnelRequest(target, asked.client)
+
+
+def _is_ping(request: h11.Request) -> bool:
+    """Whether it asks for nothing but a sign of life (RFC 9110 section 9.3.7)."""
+    return request.method == b"OPTIONS" and request.target == b"*" and not has_body(request)
+
+
+def connect_target(request: h11.Request) -> Address:
+    """Return where a CONNECT is to lead (RFC 9112 section 3.2.3: authority-form only).
+
+    Raises:
+        AddressError: its target is no `HOST:PORT`.
+        ProtocolError: it has a body.
+    """
+    if has_body(request):
+        raise ProtocolError("A CONNECT request carries no body")
+    return Address.parse(request.target.decode("latin-1"))

@@ -187,21 +187,25 @@ class HttpServer:
         )
 
     def answer(self, status: int, sentence: str, fields: Fields) -> None:
-        """Answer in plain text."""
-        body = "".join(c if c.isprintable() else "?" for c in sentence).encode() + b"\n"
+        """Answer with a line of text."""
+        line = "".join(c if c.isprintable() else "?" for c in sentence).encode() + b"\n"
+        self.send_content(status, b"text/plain; charset=utf-8", line, fields)
+
+    def send_content(self, status: int, media_type: bytes, content: bytes, fields: Fields) -> None:
+        """Answer with what is all here."""
         self.send(
             h11.Response(
                 status_code=status,
                 reason=REASONS.get(status, b"Error"),
                 headers=[
-                    (b"Content-Type", b"text/plain; charset=utf-8"),
-                    (b"Content-Length", str(len(body)).encode()),
+                    (b"Content-Type", media_type),
+                    (b"Content-Length", str(len(content)).encode()),
                     *fields,
                 ],
             )
         )
         if self._request is None or self._request.method != b"HEAD":  # RFC 9110 section 9.3.2
-            self.send(h11.Data(data=body))
+            self.send(h11.Data(data=content))
         self.send(h11.EndOfMessage())
 
     def _check_head(self) -> None:

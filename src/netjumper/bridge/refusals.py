@@ -6,16 +6,21 @@ import h11
 
 from netjumper.address import Address
 from netjumper.bridge.fields import members, values
-from netjumper.bridge.http_server import HttpServer
+from netjumper.bridge.http_server import Fields, HttpServer
 from netjumper.errors import AddressError, ProtocolError
 
-WHAT_THIS_IS = (
+HOW_TO_USE = (
     "This port is an HTTP proxy (netjumper-bridge), not a web server. Use it with "
     "http_proxy=http://HOST:PORT and HTTPS_PROXY=http://HOST:PORT, HOST:PORT being this port's. "
     "It forwards http:// URLs and does CONNECT for all others"
 )
 
-_HTTP_URL = re.compile(rb"http://([^/?#]*)(?:[/?][^#]*)?", re.IGNORECASE)
+SENSITIVE = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
+"""Fields that are not shown to whoever asks for a TRACE (RFC 9110 section 9.3.8)."""
+
+# Of a ws: URL the WebSocket is made as of an http: URL (RFC 6455 section 4.1); clients that go by
+# the scheme send it to a proxy as it is.
+_HTTP_URL = re.compile(rb"(?:http|ws)://([^/?#]*)(?:[/?][^#]*)?", re.IGNORECASE)
 _HAS_PORT = re.compile(rb":[0-9]+$")
 
 
@@ -26,16 +31,26 @@ class Refused(ProtocolError):
         status: the answer's.
         sentence: for a person.
         error: the error type for Proxy-Status (RFC 9209 section 2.3).
+        explain: the person may not know what this port is.
     """
 
-    def __init__(self, status: int, sentence: str, error: str = "http_request_error") -> None:
+    def __init__(
+        self,
+        status: int,
+        sentence: str,
+        error: str = "http_request_error",
+        *,
+        explain: bool = False,
+    ) -> None:
         super().__init__(sentence)
         self.status = status
         self.error = error
+        self.explain = explain
 
     def answer(self, server: HttpServer) -> None:
         """Tell the client."""
-        server.refuse(self.status, str(self), self.error)
+        more = f". {HOW_TO_USE}" if self.explain else ""
+        server.refuse(self.status, f"{self}{more}", self.error)
 
 
 class MaxForwardsReached(Refused):
@@ -47,10 +62,11 @@ class MaxForwardsReached(Refused):
 
     def answer(self, server: HttpServer) -> None:
         """Answer in the target's place."""
+        close: Fields = [(b"Connection", b"close")]
         if self.request.method == b"OPTIONS":
-            server.answer(200, WHAT_THIS_IS, [(b"Connection", b"close")])
+            server.answer(200, HOW_TO_USE, close)
         else:
-            server.refuse(501, "This proxy does not answer TRACE itself")
+            server.send_content(200, b"message/http", _as_received(self.request), close)
 
 
 def check_forwardable(request: h11.Request, name: bytes) -> Address:
@@ -63,13 +79,11 @@ def check_forwardable(request: h11.Request, name: bytes) -> Address:
     Raises:
         Refused: it is not forwarded.
     """
-    if request.method == b"CONNECT":
-        raise Refused(400, "A CONNECT needs a connection of its own, where it comes first")
     url = _HTTP_URL.fullmatch(request.target)
     if url is None:
         if request.target.startswith((b"/", b"*")):
-            raise Refused(400, WHAT_THIS_IS)
-        raise Refused(400, f"Only http:// URLs can be forwarded. {WHAT_THIS_IS}")
+            raise Refused(400, "The request is not one to a proxy", explain=True)
+        raise Refused(400, "Only http:// URLs can be forwarded", explain=True)
     authority = url[1].decode("latin-1")
     if "@" in authority:
         raise Refused(400, "A user name or password in the URL is not forwarded")
@@ -87,3 +101,14 @@ def check_forwardable(request: h11.Request, name: bytes) -> Address:
 def _no_more_hops(request: h11.Request) -> bool:
     """Whether Max-Forwards is 0, however many digits say so."""
     return any(value and not value.strip(b"0") for value in values(request, b"max-forwards"))
+
+
+def _as_received(request: h11.Request) -> bytes:
+    """Return a request's head as it came, without what is nobody else's business."""
+    lines = [request.method + b" " + request.target + b" HTTP/" + request.http_version]
+    lines += [
+        name + b": " + value
+        for name, value in request.headers.raw_items()
+        if name.lower() not in SENSITIVE
+    ]
+    return b"\r\n".join([*lines, b"", b""])

@@ -44,7 +44,7 @@ class Reply:
 BRIDGE, JUMP_SERVER = "netjumper-bridge", "netjumper"
 
 _CANNOT = "The jump server could not reach the target"
-_JUMP = "The bridge could not get through the jump host"
+_JUMP = "The bridge could not get through its jump host to"
 
 REPLIES = (
     Reply(errors.TargetRefused, ReplyCode.CONNECTION_REFUSED, 502, "connection_refused",

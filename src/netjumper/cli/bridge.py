@@ -8,6 +8,7 @@ from netjumper.cli import doctor, environment, execute, healthcheck, process
 from netjumper.cli.bridging import bridge_of, load_bridge, secret_of, users_of
 from netjumper.cli.commands import Command, add_commands, picked, refuse_word
 from netjumper.cli.completion import with_completion
+from netjumper.cli.inherit import BridgeDoors, bridge_sockets
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sources import Loaded
 from netjumper.console import Start, bridge_lines
@@ -110,17 +111,21 @@ def _command(words: Sequence[str]) -> int:
     arguments = build_parser().parse_args(words)
     loaded = load_bridge(layer_of(arguments, BridgeSettings), getattr(arguments, "config", None))
     secret, users = secret_of(loaded), users_of(loaded)
+    loaded, sockets = bridge_sockets(loaded, password=users is not None)
     if hasattr(arguments, "check"):
         process.tell_valid(loaded)
     else:
-        process.run_loop(_serve(loaded, secret, users))
+        process.run_loop(_serve(loaded, secret, users, sockets))
     return process.OK
 
 
 async def _serve(
-    loaded: Loaded[BridgeSettings], secret: bytes, users: Mapping[str, str] | None
+    loaded: Loaded[BridgeSettings],
+    secret: bytes,
+    users: Mapping[str, str] | None,
+    sockets: BridgeDoors,
 ) -> None:
-    async with bridge_of(loaded.settings, secret, users) as (service, told):
+    async with bridge_of(loaded.settings, secret, users, sockets) as (service, told):
 
         def start(service: Service) -> Start:
             return Start(

@@ -4,17 +4,18 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from netjumper.address import Address
 from netjumper.bridge import bridge
 from netjumper.bridge.credentials import Credentials
 from netjumper.cli.files import read_users
+from netjumper.cli.inherit import BridgeDoors
 from netjumper.cli.options import IN_ARGV
 from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listener import ListenAddress, Place
 from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.settings import BridgeSettings
@@ -86,7 +87,10 @@ def users_of(loaded: Loaded[BridgeSettings]) -> Mapping[str, str] | None:
 
 @contextlib.asynccontextmanager
 async def bridge_of(
-    settings: BridgeSettings, secret: bytes, users: Mapping[str, str] | None
+    settings: BridgeSettings,
+    secret: bytes,
+    users: Mapping[str, str] | None,
+    sockets: BridgeDoors | None = None,
 ) -> AsyncIterator[tuple[Service, str]]:
     """Give a bridge that is not open yet, and a line about the way its tunnels take.
 
@@ -94,6 +98,7 @@ async def bridge_of(
         settings: the bridge's.
         secret: shared with the jump server.
         users: the passwords by user, None lets everybody in.
+        sockets: those to listen on instead of the addresses of the settings, where there are any.
     """
     loop = asyncio.get_running_loop()
     async with _jump_host(settings, secret) as (address, told):
@@ -108,10 +113,8 @@ async def bridge_of(
             handshake=settings.handshake_timeout, idle=settings.idle_timeout or None
         )
         credentials = None if users is None else Credentials(users)
-        yield (
-            bridge(upstream=upstream, **settings.doors, credentials=credentials, limits=limits),
-            told,
-        )
+        doors: Mapping[str, Sequence[Place]] = sockets or settings.doors
+        yield bridge(upstream=upstream, **doors, credentials=credentials, limits=limits), told
 
 
 @contextlib.asynccontextmanager

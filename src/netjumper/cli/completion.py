@@ -13,12 +13,16 @@ NAME = "completion"
 SHELLS = ("bash", "zsh", "fish")
 _EXAMPLES = """\
 examples:
-  {prog} completion bash > ~/.local/share/bash-completion/completions/{prog}
+  {prog} completion bash \\
+        > ~/.local/share/bash-completion/completions/{prog}
+      for every shell from now on, where bash-completion is installed
   {prog} completion zsh > ~/.zfunc/_{prog}
       with fpath+=~/.zfunc before compinit in ~/.zshrc
-  {prog} completion fish > ~/.config/fish/completions/{prog}.fish
+  {prog} completion fish \\
+        > ~/.config/fish/completions/{prog}.fish
 
-It needs the package shtab: pip install 'netjumper[completion]'.
+The directory that it is written to must be there. It needs the package shtab: pip install
+'netjumper[completion]'.
 """
 
 
@@ -40,10 +44,11 @@ def with_completion(
     def parser() -> Parser:
         made = Parser(
             f"{prog} {NAME}",
-            f"Prints what has a shell complete the options of {prog}.",
+            f"Prints what has a shell complete the commands and options of {prog}.",
             _EXAMPLES.format(prog=prog),
+            f"{prog} {NAME} SHELL",
         )
-        made.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
+        made.add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash, zsh or fish")
         return made
 
     def run(words: Sequence[str]) -> int:
@@ -79,13 +84,18 @@ def script(shell: str, parser: Parser, commands: Sequence[Command]) -> str:
     of_prog: Any = lambda prog, **_: builders[prog]()  # noqa: E731 - argparse calls it as a class
     group = parser.add_subparsers(prog=parser.prog, parser_class=of_prog)
     for command in commands:
-        _complete_files(group.add_parser(command.name, help=command.summary), shtab.FILE)
-    _complete_files(parser, shtab.FILE)
+        added = group.add_parser(command.name, help=command.summary)
+        added.description = command.summary  # what a shell shows beside it
+        _complete_values(added, shtab.FILE)
+    _complete_values(parser, shtab.FILE)
     text: str = shtab.complete(parser, shell)
     return text
 
 
-def _complete_files(parser: Parser, file: object) -> None:
+def _complete_values(parser: Parser, file: object) -> None:
     for action in parser._actions:
         if action.metavar == "FILE":
             action.complete = file  # type: ignore[attr-defined]
+        elif not action.option_strings and not action.choices:
+            # Of what is neither option nor value zsh only speaks, and offers no option beside it.
+            action.complete = {"zsh": "( )"}  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 Programs agree on little: `http_proxy` is read in lower case only, as a CGI program gets a request's
 field `Proxy:` as `HTTP_PROXY` (CVE-2016-5385); the others are read in either case by some. Of
 `NO_PROXY` every program understands names and addresses that are to be matched whole, and no more.
+For WebSockets some read the variables of http and https, others (aiohttp) go by the URL's scheme.
 """
 
 import argparse
@@ -21,8 +22,8 @@ from netjumper.settings import BridgeSettings
 NO_PROXY = "localhost,127.0.0.1,::1"
 PROXY_VARIABLES = frozenset(
     name
-    for word in ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "no_proxy")
-    for name in (word, word.upper())
+    for word in ("http", "https", "ws", "wss", "all", "ftp", "no")
+    for name in (f"{word}_proxy", f"{word}_PROXY".upper())
 )
 """What would send a program elsewhere; `exec` takes all of them away first."""
 
@@ -62,6 +63,8 @@ def variables(http: str, socks: str, user: tuple[str, str] | None = None) -> dic
         "http_proxy": http_url,
         "https_proxy": http_url,
         "HTTPS_PROXY": http_url,
+        "ws_proxy": http_url,
+        "wss_proxy": http_url,
         "all_proxy": every,
         "ALL_PROXY": every,
         "no_proxy": NO_PROXY,
@@ -143,7 +146,7 @@ def build_parser() -> Parser:
     )
     flags = Flags(parser, BridgeSettings)
     flags.group(
-        "where the bridge listens (default: --socks 127.0.0.1:1080 --http 127.0.0.1:8118)",
+        "where it listens (default: --socks 127.0.0.1:1080 --http 127.0.0.1:8118)",
         "socks",
         "http",
         "mixed",

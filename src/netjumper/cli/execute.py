@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from netjumper.address import Address, quoted
-from netjumper.cli import process
+from netjumper.cli import notify, process
 from netjumper.cli.bridging import (
     RunningBridge,
     bridge_of,
@@ -26,6 +26,7 @@ from netjumper.cli.environment import PROXY_VARIABLES, first_of, variables
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sources import Loaded
 from netjumper.errors import AddressError
+from netjumper.net import inherited
 from netjumper.settings import BridgeSettings, SettingsError
 
 NOT_EXECUTABLE = 126
@@ -34,6 +35,8 @@ KILLED_BY = 128
 """Added to a signal's number."""
 PRIVATE = frozenset({"NETJUMPER_SECRET", "NETJUMPER_AUTH"})
 """What the bridge needs to know, and the program does not."""
+MEANT_FOR_US = frozenset((*inherited.VARIABLES, *notify.VARIABLES))
+"""What a service manager said to this process, not to the program."""
 OWN_DOOR = "127.0.0.1:0"
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -42,17 +45,20 @@ HTTP, SOCKS = "http", "socks5h"
 
 _EXAMPLES = """\
 examples:
-  netjumper-bridge exec --jump home.example.net:9527 --secret-file secret -- pip install h11
+  netjumper-bridge exec --jump home.example.net:9527 --secret-file secret \\
+        -- pip install h11
       start a bridge on a free port, run pip through it, stop the bridge
-  netjumper-bridge exec --via http://127.0.0.1:8118 --via socks5h://127.0.0.1:1080 -- npm ci
-      through a bridge that runs already; HOST:PORT alone is a port of its that speaks both
+  netjumper-bridge exec --via http://127.0.0.1:8118 \\
+        --via socks5h://127.0.0.1:1080 -- npm ci
+      through a bridge that runs already; --via HOST:PORT is a port that speaks both
   netjumper-bridge exec --embedded -- curl https://example.org/
       try it out
 
-The program's streams are its own. It gets http_proxy (in lower case only), https_proxy, all_proxy
-and no_proxy, the last three in upper case too, and NODE_USE_ENV_PROXY=1; other proxy variables,
-NETJUMPER_SECRET and NETJUMPER_AUTH are taken away. SIGINT, SIGTERM and SIGHUP are passed on.
-The exit status is the program's: 128 and the signal's number when a signal ended it, 127 when
+The program's streams are its own; the bridge writes warnings and errors between its lines, no more
+unless --log-level asks for it. The program gets http_proxy (in lower case only), https_proxy,
+all_proxy and no_proxy, the last three in upper case too, and NODE_USE_ENV_PROXY=1; other proxy
+variables, NETJUMPER_SECRET and NETJUMPER_AUTH are taken away. SIGINT, SIGTERM and SIGHUP are passed
+on. The exit status is the program's: 128 and the signal's number when a signal ended it, 127 when
 there is no such program, 126 when it cannot be run; 1 and 2 also when the bridge cannot start.
 The settings socks, http and mixed are not used here.
 
@@ -168,7 +174,7 @@ def _places(via: Sequence[str]) -> tuple[str, str]:
 
 
 def _environment(proxies: Mapping[str, str]) -> dict[str, str]:
-    taken = PROXY_VARIABLES | PRIVATE
+    taken = PROXY_VARIABLES | PRIVATE | MEANT_FOR_US
     return {name: value for name, value in os.environ.items() if name not in taken} | dict(proxies)
 
 

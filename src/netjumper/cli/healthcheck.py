@@ -1,21 +1,20 @@
 """`netjumper-bridge healthcheck`: does the bridge on this machine answer?
 
-A greeting on each listener, answered without a tunnel: SOCKS5's method selection (RFC 1928
-section 3), and a CONNECT for something that is no target, which HTTP answers with a status.
+A greeting on each listener, answered without a tunnel and without a password: SOCKS5's method
+selection (RFC 1928 section 3), and `OPTIONS *`, HTTP's ping (RFC 9110 section 9.3.7).
 """
 
+import argparse
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from netjumper.cli import process
+from netjumper.cli import process, server
+from netjumper.cli.asking import SERVER, Speak, Unhealthy, ask, received, running_service
 from netjumper.cli.bridging import RunningBridge, load_bridge
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.probe import Probe
 from netjumper.cli.sources import Layer, load
-from netjumper.console import reachable_from_here
-from netjumper.errors import NetjumperError
-from netjumper.net.listener import ListenAddress
 from netjumper.settings import BridgeSettings, SettingsError
 
 _EXAMPLES = """\
@@ -25,19 +24,15 @@ examples:
   netjumper-bridge healthcheck --mixed unix:/run/netjumper/socket
   netjumper-bridge healthcheck --deep
       reach the jump server too, and check the secret
-
-A container needs its addresses in the environment (NETJUMPER_SOCKS, ...) or in a settings file,
-where this command finds them too.
+  netjumper-bridge healthcheck --running
+      in a container: ask whichever of the two commands runs there, at the addresses that its
+      own command line, the environment and the settings file give
 
 """
 _SOCKS_GREETING = b"\5\2\0\2"
 _SOCKS_METHODS = frozenset({b"\5\0", b"\5\2", b"\5\xff"})
-_HTTP_GREETING = b"CONNECT / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+_HTTP_GREETING = b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"
 _HTTP_ANSWER = b"HTTP/1."
-
-
-class Unhealthy(NetjumperError):
-    """The bridge does not answer as one."""
 
 
 def build_parser() -> Parser:
@@ -50,9 +45,14 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--deep", action="store_true", help="reach the jump server too, and check the secret"
     )
+    parser.add_argument(
+        "--running",
+        action="store_true",
+        help="take the options of the netjumper-bridge, or netjumper, that runs here",
+    )
     flags = Flags(parser, BridgeSettings)
     flags.group(
-        "where the bridge listens (default: --socks 127.0.0.1:1080 --http 127.0.0.1:8118)",
+        "where it listens (default: --socks 127.0.0.1:1080 --http 127.0.0.1:8118)",
         "socks",
         "http",
         "mixed",
@@ -80,84 +80,49 @@ def run(words: Sequence[str]) -> int:
 def _run(words: Sequence[str]) -> int:
     arguments = build_parser().parse_args(words)
     flags, config = layer_of(arguments, BridgeSettings), getattr(arguments, "config", None)
+    if hasattr(arguments, "running"):
+        name, line = running_service()
+        if name == SERVER:
+            return server.check_health(line)
+        # Options that only the bridge has are passed over.
+        theirs, _ = build_parser().parse_known_args(line)
+        flags, config = _beneath(theirs, flags), config or getattr(theirs, "config", None)
     settings = load(RunningBridge, flags, config).settings
-    answered = [ask(door, address, settings.dial_timeout) for door, address in _doors(settings)]
+    answered = list(_answers(settings))
     if hasattr(arguments, "deep"):
         answered.append(_asked_jump_host(flags, config))
     process.say(f"healthy: {', '.join(answered)}")
     return process.OK
 
 
-def _doors(settings: BridgeSettings) -> Iterator[tuple[str, ListenAddress]]:
+def _beneath(theirs: argparse.Namespace, own: Layer) -> Layer:
+    """Return what the bridge's command line gives, with our own flags over it."""
+    layer = layer_of(theirs, BridgeSettings)
+    layer.values.update(own.values)
+    layer.where.update(own.where)
+    return layer
+
+
+def _answers(settings: BridgeSettings) -> Iterator[str]:
     for door, addresses in settings.doors.items():
         for address in addresses:
-            yield door, address
-
-
-def ask(door: str, address: ListenAddress, timeout: float) -> str:
-    """Speak with a listener, and return what answered.
-
-    Args:
-        door: `socks`, `http` or `mixed`.
-        address: where the bridge listens.
-        timeout: seconds to wait for anything.
-
-    Raises:
-        Unhealthy: it does not answer in its protocol.
-    """
-    told = []
-    for protocol, speak in _PROTOCOLS.items():
-        if door in (protocol.lower(), "mixed"):
-            told.append(f"{protocol} on {address}")
-            try:
-                with _connected(address, timeout) as sock:
-                    well = speak(sock)
-            except OSError as error:
-                reason = "no answer" if isinstance(error, TimeoutError) else error.strerror
-                raise Unhealthy(f"{told[-1]}: {reason or type(error).__name__}") from None
-            if not well:
-                raise Unhealthy(f"{told[-1]}: what answers there does not speak {protocol}")
-    return ", ".join(told)
-
-
-def _connected(address: ListenAddress, timeout: float) -> socket.socket:
-    if address.path:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(timeout)
-        try:
-            sock.connect(address.path)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-    if not address.port:
-        raise Unhealthy(f"{address}: give the port; 0 was the system's choice")
-    host, _, port = reachable_from_here(str(address)).rpartition(":")
-    return socket.create_connection((host.strip("[]"), int(port)), timeout)
+            for protocol, speak in _PROTOCOLS.items():
+                if door in (protocol.lower(), "mixed"):
+                    yield ask(protocol, address, speak, settings.dial_timeout)
 
 
 def _speak_socks(sock: socket.socket) -> bool:
     sock.sendall(_SOCKS_GREETING)
-    return _received(sock, 2) in _SOCKS_METHODS
+    return received(sock, 2) in _SOCKS_METHODS
 
 
 def _speak_http(sock: socket.socket) -> bool:
     sock.sendall(_HTTP_GREETING)
-    return _received(sock, len(_HTTP_ANSWER)) == _HTTP_ANSWER
+    answer = received(sock, len(_HTTP_ANSWER)) + sock.recv(4096)  # unread bytes would be a reset
+    return answer.startswith(_HTTP_ANSWER)
 
 
-_PROTOCOLS: dict[str, Callable[[socket.socket], bool]] = {
-    "SOCKS": _speak_socks,
-    "HTTP": _speak_http,
-}
-
-
-def _received(sock: socket.socket, count: int) -> bytes:
-    """Return `count` bytes, fewer where the stream ends before."""
-    data = b""
-    while len(data) < count and (more := sock.recv(count - len(data))):
-        data += more
-    return data
+_PROTOCOLS: dict[str, Speak] = {"SOCKS": _speak_socks, "HTTP": _speak_http}
 
 
 def _asked_jump_host(flags: Layer, config: str | None) -> str:

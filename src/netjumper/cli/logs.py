@@ -7,14 +7,15 @@ begin a new line nor speak to the terminal.
 
 import json
 import logging
+import os
 import sys
 import time
 from dataclasses import fields
 from operator import attrgetter
 from typing import TextIO
 
+from netjumper.accesslog import TunnelEnd
 from netjumper.console import RichFormatter, printable
-from netjumper.tunnel import TunnelEnd
 
 _END_FIELDS = tuple(field.name for field in fields(TunnelEnd))
 _END_VALUES = attrgetter(*_END_FIELDS)
@@ -22,6 +23,16 @@ _ENCODE = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 CONTINUED = "  | "
 """Stands before each further line of an entry, which no entry begins with."""
+
+
+PRIORITY = {
+    logging.DEBUG: "<7>",
+    logging.INFO: "<6>",
+    logging.WARNING: "<4>",
+    logging.ERROR: "<3>",
+    logging.CRITICAL: "<2>",
+}
+"""What a line for the journal begins with."""
 
 
 class UtcClock:
@@ -80,6 +91,28 @@ class JsonFormatter(logging.Formatter):
         return _ENCODE(entry)
 
 
+class JournalFormatter(logging.Formatter):
+    """The priority and the text (sd-daemon(3)): the journal has the time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the entry as one line, and a line more for each of an exception's."""
+        priority = PRIORITY.get(record.levelno, PRIORITY[logging.INFO])
+        line = f"{priority}{printable(record.getMessage())}"
+        if record.exc_info:
+            more = self.formatException(record.exc_info).splitlines()
+            line = "\n".join([line, *(f"{priority}{CONTINUED}{printable(text)}" for text in more)])
+        return line
+
+
+def is_journal(stream: TextIO) -> bool:
+    """Whether a stream leads to systemd's journal (systemd.exec(5), `JOURNAL_STREAM`)."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
 class QuietHandler(logging.StreamHandler[TextIO]):
     """Writes on; a reader that has gone away is no reason to say more."""
 
@@ -89,12 +122,16 @@ class QuietHandler(logging.StreamHandler[TextIO]):
             super().handleError(record)
 
 
+_FORMATTERS = {"journal": JournalFormatter, "json": JsonFormatter, "plain": PlainFormatter}
+
+
 def set_up(level: str, style: str, stream: TextIO | None = None) -> RichFormatter | None:
     """Have everything logged from here on.
 
     Args:
         level: the least that is logged.
-        style: `plain`, `json`, `rich`, or `auto`: rich on a terminal, plain elsewhere.
+        style: `plain`, `json`, `rich`, or `auto`: rich on a terminal, plain elsewhere, and
+            in systemd's journal plain without the time, which the journal has.
         stream: where to; standard error by default.
 
     Returns:
@@ -102,10 +139,10 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> RichFormatte
     """
     stream = stream or sys.stderr
     if style == "auto":
-        style = "rich" if stream.isatty() else "plain"
+        style = "rich" if stream.isatty() else "journal" if is_journal(stream) else "plain"
     rich = RichFormatter(stream) if style == "rich" else None
     handler = QuietHandler(stream)
-    handler.setFormatter(rich or (JsonFormatter() if style == "json" else PlainFormatter()))
+    handler.setFormatter(rich or _FORMATTERS[style]())
     # What no formatter shows need not be found out for every record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     if sys.version_info >= (3, 12):

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from netjumper import __version__
 from netjumper.address import quoted
+from netjumper.cli.helptext import HelpFormatter
 from netjumper.cli.sources import AnySettings, Layer, expectation
 from netjumper.net.listener import ListenAddress
 from netjumper.settings import SettingsError
@@ -18,6 +19,7 @@ IN_ARGV = (
 )
 """The warning about a secret there; what it is, and the two better ways."""
 
+_IN_ARGV = {"auth": "; every user of this machine can read it here, so better give --auth-file"}
 _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("auto", "rich", "plain", "json"),
@@ -30,19 +32,23 @@ class Parser(argparse.ArgumentParser):
     Args:
         prog: the command's name.
         description: what it is.
-        epilog: examples and where settings come from.
+        epilog: examples and where settings come from (`netjumper.cli.helptext`).
+        usage: where it takes more than options.
     """
 
     def __init__(self, prog: str, description: str, epilog: str, usage: str | None = None) -> None:
         super().__init__(
             prog,
-            usage=usage,
+            usage=usage or f"{prog} [options]",
             description=description,
             epilog=epilog,
             allow_abbrev=False,
+            add_help=False,
             argument_default=argparse.SUPPRESS,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
+        self._positionals.title = "arguments"
+        self.add_argument("-h", "--help", action="help", help="print this help and stop")
 
     def error(self, message: str) -> NoReturn:
         """Raise the one line.
@@ -102,9 +108,8 @@ class Flags:
                 more["action"] = "append"
             elif key in _CHOICES:
                 more = {"choices": _CHOICES[key]}
-            group.add_argument(
-                flag(key), dest=key, help=f"{info.description}{_default(info.default)}", **more
-            )
+            told = f"{info.description}{_IN_ARGV.get(key, '')}{_default(info.default)}"
+            group.add_argument(flag(key), dest=key, help=told, **more)
 
     def common(self) -> None:
         """Add what both commands have."""
@@ -122,7 +127,7 @@ class Flags:
         """Add the flag that names the settings file, and return its group."""
         group = self.parser.add_argument_group("settings")
         group.add_argument(
-            "--config", metavar="FILE", help="the settings file (default: see below)"
+            "--config", metavar="FILE", help="the settings file, instead of one that is looked for"
         )
         return group
 

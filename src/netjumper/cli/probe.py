@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from netjumper import outcome
-from netjumper.address import Address
+from netjumper.address import Address, quoted
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
@@ -21,14 +21,17 @@ from netjumper.errors import (
     NetjumperError,
 )
 from netjumper.net.endpoint import set_options
-from netjumper.wire import ClientHandshake
+from netjumper.wire import CHALLENGE_SIZE, ClientHandshake
 
+READABLE = 8
+"""Bytes of text from which on it is no chance that they are text."""
 ENOUGH = 64 * 1024
 """Bytes of an answer's body from which on its speed says something."""
 CHUNK = 65536
 MOST = 16 * 1024 * 1024
 LONGEST = 5.0
 """Seconds of a download that are measured."""
+_TEXT = frozenset(b"\t\n\r" + bytes(range(0x20, 0x7F)))
 
 
 class Probe:
@@ -117,9 +120,25 @@ class Probe:
             JumpHostError: it does not come, or something else does.
         """
         deadline = time.monotonic() + self._jump_timeout
-        while not self._answer:
-            self._receive(deadline)
-            self._answer = self._handshake.data_to_send()
+        heard = b""
+        try:
+            while not self._answer:
+                heard += self._receive(deadline)
+                self._answer = self._handshake.data_to_send()
+        except JumpHostError:
+            self._refuse_text(heard)
+            raise
+        self._refuse_text(heard)
+
+    def _refuse_text(self, heard: bytes) -> None:
+        """Refuse the greeting of another protocol, such as SSH's.
+
+        Its first byte would be taken for a challenge's size. A jump server's is 32, a space, and
+        no greeting begins with that; what follows can be letters and digits, as the original's.
+        """
+        if len(heard) >= READABLE and heard[0] > CHALLENGE_SIZE and _TEXT.issuperset(heard):
+            text = quoted(heard.decode("ascii").split("\r\n")[0])
+            raise JumpHostProtocolError(f"it sent text and no challenge: {text}").at(self._address)
 
     def prove(self) -> None:
         """Answer the challenge and wait for the verdict.
@@ -164,7 +183,7 @@ class Probe:
         except OSError as error:
             raise self._lost(error) from error
 
-    def _receive(self, deadline: float) -> None:
+    def _receive(self, deadline: float) -> bytes:
         try:
             data = self._connection(deadline).recv(self._handshake.wanted)
             if time.monotonic() > deadline:
@@ -175,6 +194,7 @@ class Probe:
             self._handshake.receive_data(data)
         except JumpHostError as error:
             raise error.at(self._address) from None
+        return data
 
     def _lost(self, error: OSError) -> NetjumperError:
         if isinstance(error, NetjumperError):
@@ -214,7 +234,7 @@ def download(
         timeout: seconds to wait for anything.
 
     Raises:
-        OSError: the connection fails, or the certificate (ssl.SSLError).
+        OSError: the connection fails, or the certificate (ssl.SSLError), or there is no answer.
     """
     host = target.host
     authority = f"[{host}]" if ":" in host else host
@@ -225,7 +245,8 @@ def download(
     with stream:
         head = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: netjumper\r\n"
         stream.sendall(f"{head}Connection: close\r\n\r\n".encode("ascii"))
-        stream.recv(CHUNK)
+        if not stream.recv(CHUNK):
+            raise ConnectionError("it closed the connection without an answer")
         begun = now = time.monotonic()
         count = 0
         while count < MOST and now - begun < LONGEST and (data := stream.recv(CHUNK)):

@@ -11,9 +11,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from netjumper.cli import INTERRUPTED
-from netjumper.cli.logs import set_up
+from netjumper.cli.logs import PRIORITY, is_journal, set_up
+from netjumper.cli.notify import Notifier
 from netjumper.cli.sources import Loaded
-from netjumper.console import RichFormatter, Start, printable
+from netjumper.console import DOORS, RichFormatter, Start, printable
 from netjumper.errors import NetjumperError
 from netjumper.net.listener import ListenError
 from netjumper.service import Service
@@ -131,9 +132,39 @@ async def serve(
     except ListenError as error:
         key = "listen" if error.door == "netjumper" else error.door
         raise ListenError(f"{loaded.origin(key)}: {error}") from None
+    if service.inherits:
+        _LOG.info("the service manager opened the sockets; addresses of the settings are not used")
     _announce(start(service), rich)
-    await stop.first.wait()
-    await drain(service, loaded.settings.grace_period, stop.second)
+    notifier = Notifier(asyncio.get_running_loop(), os.environ, _Status(service, stop.first))
+    try:
+        notifier.ready()
+        await stop.first.wait()
+        notifier.stopping()
+        await drain(service, loaded.settings.grace_period, stop.second)
+    finally:
+        notifier.close()
+
+
+class _Status:
+    """One line about a service, as the service manager shows it.
+
+    Args:
+        service: is open.
+        stopped: set when it no longer is.
+    """
+
+    def __init__(self, service: Service, stopped: asyncio.Event) -> None:
+        self._tunnels = service.tunnels
+        self._stopped = stopped
+        self._where = ", ".join(
+            f"{DOORS[name]} on {printable(address)}" for name, address in service.listening
+        )
+
+    def __call__(self) -> str:
+        open_now = counted(self._tunnels.waiting, "tunnel")
+        if self._stopped.is_set():
+            return f"stopping: waiting for {open_now}"
+        return f"{open_now}; listening for {self._where}"
 
 
 class _Signals:
@@ -229,8 +260,9 @@ def _announce(start: Start, rich: RichFormatter | None) -> None:
 
 def _complain(name: str, *lines: str) -> None:
     with contextlib.suppress(OSError):
+        priority = PRIORITY[logging.ERROR] if is_journal(sys.stderr) else ""
         for line in lines:
-            sys.stderr.write(f"{name}: {printable(line)}\n")
+            sys.stderr.write(f"{priority}{name}: {printable(line)}\n")
         sys.stderr.flush()
 
 

@@ -2,13 +2,15 @@
 
 import argparse
 import secrets
+import socket
 import sys
 from collections.abc import Sequence
 
 from netjumper import __version__
-from netjumper.cli import process
+from netjumper.cli import process, server_healthcheck
 from netjumper.cli.commands import Command, add_commands, picked, refuse_misspelt
 from netjumper.cli.completion import with_completion
+from netjumper.cli.inherit import server_sockets
 from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
 from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.console import Start, server_lines
@@ -20,14 +22,15 @@ from netjumper.wire import verify_with
 
 KEYGEN = "keygen"
 SECRET_BYTES = 32
-_USAGE = "netjumper [options] [PORT [SECRET]]\n       netjumper keygen"
+_USAGE = "netjumper [options] [PORT [SECRET]]\n       netjumper COMMAND [options]"
 _EXAMPLES = """\
 examples:
   (umask 077; netjumper keygen > secret)
       make a secret; the bridge needs the same one
   netjumper --secret-file secret
       serve on port 9527 of all addresses
-  netjumper --listen 192.0.2.7:9527 --listen '[2001:db8::7]:9527' --secret-file secret
+  netjumper --listen 192.0.2.7:9527 --listen '[2001:db8::7]:9527' \\
+        --secret-file secret
       serve on two addresses
   NETJUMPER_SECRET=... netjumper 9527
       take the secret from the environment
@@ -74,6 +77,7 @@ def build_keygen_parser() -> Parser:
         f"netjumper {KEYGEN}",
         "Prints a fresh 256-bit secret. Bridge and jump server need the same one.",
         "example:\n  (umask 077; netjumper keygen > secret)\n",
+        f"netjumper {KEYGEN}",
     )
 
 
@@ -96,10 +100,11 @@ def _command(words: Sequence[str]) -> int:
     if hasattr(arguments, "argv_secret"):
         loaded = loaded.warned(IN_ARGV.format("the secret", "NETJUMPER_SECRET", "--secret-file"))
     secret = loaded.secret()
+    loaded, sockets = server_sockets(loaded)
     if hasattr(arguments, "check"):
         process.tell_valid(loaded)
     else:
-        process.run_loop(_serve(loaded, secret))
+        process.run_loop(_serve(loaded, secret, sockets))
     return process.OK
 
 
@@ -114,8 +119,27 @@ def _keygen(words: Sequence[str]) -> int:
 COMMANDS = with_completion(
     "netjumper",
     build_parser,
-    [Command(KEYGEN, "print a fresh 256-bit secret and stop", build_keygen_parser, _keygen)],
+    [
+        Command(KEYGEN, "print a fresh 256-bit secret and stop", build_keygen_parser, _keygen),
+        Command(
+            "healthcheck",
+            "ask the jump server on this machine whether it answers",
+            server_healthcheck.build_parser,
+            server_healthcheck.run,
+        ),
+    ],
 )
+
+
+def check_health(words: Sequence[str]) -> int:
+    """Ask the jump server that was started with these words, tell in one line, and return 0.
+
+    Raises:
+        Unhealthy: it does not answer.
+        SettingsError: settings are wrong.
+    """
+    arguments = build_parser().parse_args(words)
+    return server_healthcheck.check(_flags(arguments), getattr(arguments, "config", None))
 
 
 def _flags(arguments: argparse.Namespace) -> Layer:
@@ -131,10 +155,12 @@ def _flags(arguments: argparse.Namespace) -> Layer:
     return layer
 
 
-async def _serve(loaded: Loaded[ServerSettings], secret: bytes) -> None:
+async def _serve(
+    loaded: Loaded[ServerSettings], secret: bytes, sockets: Sequence[socket.socket]
+) -> None:
     settings = loaded.settings
     service = jump_server(
-        listen=settings.listen,
+        listen=sockets or settings.listen,
         verify=verify_with(secret),
         dial_timeout=settings.dial_timeout,
         limits=TunnelLimits(

@@ -85,7 +85,7 @@ class JumperConnector(aiohttp.TCPConnector):
     async def _tunnel(self, req: aiohttp.ClientRequest, limit: float | None) -> socket.socket:
         try:
             target = Address.checked(str(req.url.raw_host), req.port or 0)
-            sock, _ = await self._jumper._open(str(target), limit, None, None)
+            sock = await self._jumper.open_socket(str(target), timeout=limit)
         except AddressError as error:
             raise aiohttp.InvalidURL(req.url, str(error)) from error
         except NetjumperError as error:

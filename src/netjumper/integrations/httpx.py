@@ -101,7 +101,7 @@ class AsyncJumperBackend(httpcore.AsyncNetworkBackend):
         with _as_httpcore_says():
             _refuse(local_address)
             target = str(Address.checked(host, port))
-            sock, _ = await self._jumper._open(target, timeout, None, None)
+            sock = await self._jumper.open_socket(target, timeout=timeout)
         try:
             stream = await anyio.abc.SocketStream.from_socket(_with_options(sock, socket_options))
         except BaseException:

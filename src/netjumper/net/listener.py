@@ -86,6 +86,18 @@ class ListenAddress:
         return literal is not None and literal.is_loopback
 
 
+Place = ListenAddress | socket.socket
+"""Where to listen, or what listens there already and is somebody else's to remove."""
+
+
+def bound_address(sock: socket.socket) -> ListenAddress:
+    """Return where a listening socket listens; an abstract unix socket's name begins with `@`."""
+    if sock.family != socket.AF_UNIX:
+        return ListenAddress(*sock.getsockname()[:2])
+    name = sock.getsockname()
+    return ListenAddress("", 0, "@" + os.fsdecode(name[1:]) if isinstance(name, bytes) else name)
+
+
 def open_listeners(address: ListenAddress, *, dual_stack: bool = True) -> list[socket.socket]:
     """Return listening sockets: one, or one for each address of a name.
 
@@ -196,18 +208,25 @@ class Listener:
         loop: the running loop.
         sock: listening, non-blocking; owned from here on.
         accepted: called with each connection.
+        removes_file: a unix socket's file is removed at the end.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, accepted: Accepted
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        accepted: Accepted,
+        *,
+        removes_file: bool = True,
     ) -> None:
         self._loop = loop
         self._sock = sock
         self._accepted = accepted
-        self._path = sock.getsockname() if sock.family == socket.AF_UNIX else ""
+        address = bound_address(sock)
+        self._path = address.path if removes_file else ""
         self._inode = Path(self._path).stat().st_ino if self._path else 0
         self._pause: asyncio.TimerHandle | None = None
-        self.address = f"unix:{self._path}" if self._path else str(Address(*sock.getsockname()[:2]))
+        self.address = str(address)
         """Where it listens, with the port that the system chose."""
         self._resume()
 

@@ -1,27 +1,16 @@
 """The relay: two endpoints piped to each other until both directions have ended.
 
-Small traffic is copied through one buffer that all relays of a loop share. When a read comes
-back full, the direction moves on to `splice` through a kernel pipe, and bytes no longer enter
-the interpreter; when reads come back small again it returns to copying. A pipe is a direction's
-own only while bytes are in it. So an idle tunnel owns no buffer, no pipe and no timer, and a
-peer that does not read costs at most what one buffer or one pipe holds.
-
 Each direction ends on its own: an end of stream becomes a shutdown on the other side, after
 what was read before it; a reset becomes a reset.
 """
 
-import errno
 from collections.abc import Callable
 from enum import Enum
 
 from netjumper.net.deadlines import Deadlines
+from netjumper.net.direction import Direction
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.pipes import BUFFER_SIZE, PIPE_SIZE, Pipe, RelayMemory, splice
-
-SPLICE_BELOW = 64 * 1024
-"""A splice that moved fewer bytes than this was not worth its pipe."""
-
-_WOULD_BLOCK = (BlockingIOError, InterruptedError)
+from netjumper.net.pipes import RelayMemory
 
 
 class Ending(Enum):
@@ -32,180 +21,6 @@ class Ending(Enum):
     TARGET_RESET = "reset by the target"
     IDLE = "idle for too long"
     SHUTDOWN = "cut by shutdown"
-
-
-class _Direction:
-    """One way through a tunnel: what `source` sends goes to `sink`."""
-
-    __slots__ = (
-        "_bulk",
-        "_in_pipe",
-        "_pending",
-        "_pipe",
-        "_relay",
-        "_source_ended",
-        "ended",
-        "ends_with_reset",
-        "sink",
-        "source",
-        "transferred",
-    )
-
-    def __init__(self, relay: "Relay", source: Endpoint, sink: Endpoint) -> None:
-        self._relay = relay
-        self.source = source
-        self.sink = sink
-        self.transferred = 0
-        self.ended = False
-        self.ends_with_reset = False
-        """The source is known to be lost: what it sent before is delivered, then a reset."""
-        self._source_ended = False
-        self._pending: bytes | None = None
-        self._bulk = False
-        """The last read was worth a pipe, so the next one splices."""
-        self._pipe: Pipe | None = None
-        self._in_pipe = 0
-
-    @property
-    def blocked(self) -> bool:
-        return self._pending is not None or self._in_pipe > 0
-
-    def start(self, first: bytes, source_ended: bool) -> None:
-        """Deliver what was read before the relay began, then read on."""
-        self._source_ended = source_ended
-        if first:
-            self._send(memoryview(first))
-        if self.ended or self.blocked:
-            return
-        if source_ended:
-            self._end()
-        else:
-            self.source.start_reading(self.on_readable)
-
-    def on_readable(self) -> None:
-        if self._bulk:
-            self._splice_in()
-            return
-        relay = self._relay
-        buffer = relay.memory.buffer
-        try:
-            count = self.source.recv_into(buffer)
-        except OSError:
-            self.ends_with_reset = True
-            count = 0
-        if count:
-            self.transferred += count
-            self._send(buffer[:count])
-            self._bulk = count == BUFFER_SIZE and relay.splices
-        elif count == 0:
-            self._source_is_over()
-
-    def _on_writable(self) -> None:
-        pending = self._pending
-        if pending is not None:
-            self._pending = None
-            self._send(memoryview(pending))
-        elif self._pipe is not None:
-            self._splice_out(self._pipe)
-        if self.ended or self.blocked:
-            return
-        self.sink.stop_writing()
-        if self._source_ended:
-            self._end()
-        else:
-            self.source.start_reading(self.on_readable)
-
-    def _send(self, data: memoryview) -> None:
-        try:
-            sent = self.sink.send(data)
-        except OSError:
-            self._sink_is_lost()
-            return
-        if sent < len(data):
-            self._pending = bytes(data[sent:])
-            self._wait_for_room()
-
-    def _splice_in(self) -> None:
-        pipe = self._pipe = self._relay.memory.take_pipe()
-        self._bulk = False
-        if pipe is None:
-            return  # called again at once, and copies
-        try:
-            count = splice(self.source.fd, pipe.write_fd, PIPE_SIZE)
-        except _WOULD_BLOCK:
-            self._give_pipe_back()
-            return
-        except OSError as error:
-            if error.errno == errno.EINVAL:  # a kernel that cannot splice these sockets
-                self._relay.splices = False
-                self._give_pipe_back()
-                return
-            self.ends_with_reset = True
-            count = 0
-        if not count:
-            self._source_is_over()
-            return
-        self.transferred += count
-        self._in_pipe = count
-        self._bulk = count >= SPLICE_BELOW
-        self._splice_out(pipe)
-
-    def _splice_out(self, pipe: Pipe) -> None:
-        while self._in_pipe:
-            try:
-                sent = splice(pipe.read_fd, self.sink.fd, self._in_pipe)
-            except _WOULD_BLOCK:
-                self._wait_for_room()
-                return
-            except OSError:
-                self._sink_is_lost()
-                return
-            self._in_pipe -= sent
-        self._give_pipe_back()
-
-    def _wait_for_room(self) -> None:
-        self.source.stop_reading()
-        self.sink.start_writing(self._on_writable)
-
-    def _source_is_over(self) -> None:
-        self.source.stop_reading()
-        self._source_ended = True
-        self._end()
-
-    def _end(self) -> None:
-        """Everything the source sent is with the sink's kernel: pass the end on."""
-        self.release()
-        if self.ends_with_reset:
-            self._relay.lost(self.source)
-            return
-        try:
-            self.sink.shutdown_write()
-        except OSError:
-            self._sink_is_lost()
-            return
-        self.ended = True
-        self._relay.direction_ended()
-
-    def _sink_is_lost(self) -> None:
-        self.release()
-        self._pending = None
-        self.source.stop_reading()
-        self.sink.stop_writing()
-        self.ended = True
-        self._relay.sink_lost(self)
-
-    def _give_pipe_back(self) -> None:
-        if self._pipe is not None:
-            self._relay.memory.give_back(self._pipe)
-            self._pipe = None
-
-    def release(self) -> None:
-        """Let go of the pipe, with whatever is in it."""
-        if self._in_pipe and self._pipe is not None:
-            self._pipe.close()
-            self._pipe = None
-            self._in_pipe = 0
-        self._give_pipe_back()
 
 
 class Relay:
@@ -244,8 +59,8 @@ class Relay:
         self._target = target
         self._done: Callable[[Ending], None] | None = done
         self._half_closed = half_closed
-        self._up = _Direction(self, client, target)
-        self._down = _Direction(self, target, client)
+        self._up = Direction(self, client, target)
+        self._down = Direction(self, target, client)
 
     def start(self, *, up: bytes = b"", down: bytes = b"", client_ended: bool = False) -> None:
         """Begin.
@@ -293,7 +108,7 @@ class Relay:
         other.abort()
         self._finish(Ending.CLIENT_RESET if endpoint is self._client else Ending.TARGET_RESET)
 
-    def sink_lost(self, direction: _Direction) -> None:
+    def sink_lost(self, direction: Direction) -> None:
         """A send failed. What the lost side had sent before is still to be delivered."""
         opposite = self._down if direction is self._up else self._up
         opposite.ends_with_reset = True

@@ -4,18 +4,18 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from netjumper.accesslog import TUNNEL_LOG
 from netjumper.net.dial import Dialer, Permit, permit_all
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listener import Place
 from netjumper.net.resolver import Resolver
 from netjumper.service import Door, Service
-from netjumper.tunnel import TUNNEL_LOG
 from netjumper.tunnels import TunnelLimits, Tunnels
 from netjumper.wire import ServerHandshake, Verify
 
 
 def jump_server(
     *,
-    listen: Sequence[ListenAddress],
+    listen: Sequence[Place],
     verify: Verify,
     permit: Permit = permit_all,
     dial_timeout: float = 5.0,
@@ -26,7 +26,7 @@ def jump_server(
     """Return a jump server on the running loop, not yet listening.
 
     Args:
-        listen: where clients connect.
+        listen: where clients connect; a socket that listens already is one such place.
         verify: the credentials: decides whose answer is right (`netjumper.wire.verify_with`).
         permit: the guard: decides which targets may be dialled.
         dial_timeout: seconds that reaching a target may take, its look-up included.
@@ -40,5 +40,5 @@ def jump_server(
     def handshake(_: bytes) -> ServerHandshake:
         return ServerHandshake(verify)
 
-    doors = [Door("netjumper", address, handshake, speaks_first=True) for address in listen]
+    doors = [Door("netjumper", place, handshake, speaks_first=True) for place in listen]
     return Service(Tunnels(loop, dialer, limits, log=log), doors)

@@ -1,0 +1,44 @@
+"""One forwarded request and its answer: what is to be known of it while it lasts, and logged."""
+
+from dataclasses import dataclass
+
+import h11
+
+from netjumper.accesslog import told
+from netjumper.address import Address
+from netjumper.bridge.http_server import has_body
+
+REPEATABLE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
+"""Safe methods (RFC 9110 section 9.2.1): asking twice harms nothing."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer."""
+
+    request: h11.Request
+    client: str
+    target: Address | None
+    """None where it was refused before that was known."""
+    began: float
+    reused: bool = False
+    """It went out on a connection that had served another, which may have been dying."""
+    all_sent: bool = False
+    status: int = 0
+    """The answer's, once its head is there."""
+    error: Exception | None = None
+    bytes_up: int = 0
+    bytes_down: int = 0
+    """Of the bodies."""
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether sending the request a second time harms nothing."""
+        return self.request.method in REPEATABLE and not has_body(self.request)
+
+    @property
+    def ending(self) -> str:
+        """How it ended, for the log: `GET 200`, `GET: TargetRefused: ...`."""
+        method = self.request.method.decode("ascii", "replace")
+        said = f"{method} {self.status}" if self.status else method
+        return f"{said}: {told(self.error)}" if self.error else said

@@ -1,0 +1,65 @@
+"""The client side of HTTP/1.1 as a proxy needs it: one connection to one target, sans-IO."""
+
+import h11
+
+from netjumper.address import Address
+from netjumper.bridge.http_server import MAX_HEAD, Event
+from netjumper.errors import ProtocolError
+
+
+class TargetBroke(ProtocolError):
+    """The target's answer was cut, or is no HTTP."""
+
+
+class HttpClient:
+    """A connection to a target, request after request.
+
+    Args:
+        address: where it leads; requests for another are never sent on it.
+    """
+
+    __slots__ = ("_connection", "_outgoing", "address")
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._outgoing = bytearray()
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the target; `b""` is the end of the stream."""
+        self._connection.receive_data(data)
+
+    def trailing_data(self) -> bytes:
+        """Return what no event has come out of."""
+        return self._connection.trailing_data[0]
+
+    def send(self, event: h11.Event) -> None:
+        """Add an event to what `data_to_send` returns."""
+        self._outgoing += self._connection.send(event) or b""
+
+    def data_to_send(self) -> bytes:
+        """Return the bytes to send now, each once."""
+        data = bytes(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def next_event(self) -> Event | None:
+        """Return what came; None when there is nothing more for now.
+
+        Raises:
+            TargetBroke: it is no valid HTTP, or was cut.
+        """
+        try:
+            event = self._connection.next_event()
+        except h11.RemoteProtocolError as error:
+            # What stands behind is the answer's own text.
+            raise TargetBroke(f"{self.address}: {str(error).partition(': b')[0]}") from None
+        return None if event is h11.NEED_DATA or event is h11.PAUSED else event
+
+    def start_next_cycle(self) -> bool:
+        """Make ready for another request; False when this connection can take none."""
+        connection = self._connection
+        if (connection.our_state, connection.their_state) != (h11.DONE, h11.DONE):
+            return False
+        connection.start_next_cycle()
+        return True

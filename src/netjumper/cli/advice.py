@@ -1,0 +1,82 @@
+"""What to do about a step to a target that failed: `netjumper-bridge doctor` ends with it."""
+
+from netjumper.errors import (
+    JumpHostTimeout,
+    NameLookupFailed,
+    NameNotFound,
+    NetjumperError,
+    TargetDenied,
+    TargetError,
+    TargetRefused,
+    WrongSecret,
+)
+
+
+def advice(step: str, error: NetjumperError) -> str:
+    """Return what to do when `step` failed with `error`."""
+    if step == "connect" and isinstance(error.__cause__, ConnectionRefusedError):
+        return (
+            "The machine is there, and nothing listens on that port. Start the jump server "
+            "(netjumper), and have the home router forward the port to it."
+        )
+    if step == "challenge" and isinstance(error, JumpHostTimeout):
+        return (
+            "Something took the connection and says nothing. A jump server sends 33 bytes at "
+            "once: check that the port is its own and not a web server's, and that no middlebox "
+            "in between holds the connection."
+        )
+    if step == "secret" and isinstance(error, WrongSecret):
+        return (
+            "The jump server is there, and the two sides' secrets differ. Compare the sha256sum of "
+            "both files. In NETJUMPER_SECRET a stray space or newline counts."
+        )
+    if step == "target" and isinstance(error, TargetError):
+        return _ABOUT_TARGETS.get(type(error), _TARGET_UNREACHABLE)
+    return _ABOUT_STEPS[step]
+
+
+_ABOUT_STEPS = {
+    "name": (
+        "The jump host's name cannot be looked up on this machine. Check its spelling, the "
+        "dynamic DNS entry of the home connection, and this machine's name server; or give --jump "
+        "an IP address."
+    ),
+    "connect": (
+        "No answer comes from that address. Check the address, a firewall in between, and that "
+        "the machine at home is up; a home connection's address may have changed."
+    ),
+    "challenge": (
+        "What answers there does not speak the netjumper protocol: check the port. If it is the "
+        "jump server's, it was overloaded (look at its log), or a firewall in between cuts the "
+        "connection."
+    ),
+    "secret": (
+        "It sent a challenge and then did not judge the answer. The path loses what is sent, or "
+        "something else than a jump server answers on that port. Try again, and look at the log of "
+        "the jump server."
+    ),
+    "target": (
+        "The jump server accepted the secret and then did not say what became of the target. "
+        "Look at its log, and whether the connection is stable."
+    ),
+}
+_TARGET_UNREACHABLE = (
+    "The jump server is fine; from there the target cannot be reached. Try another target, and "
+    "try this one on the machine of the jump server."
+)
+_ABOUT_TARGETS: dict[type[NetjumperError], str] = {
+    TargetRefused: (
+        "The jump server is fine; the target's machine refuses connections on that port. Check "
+        "the port, and that the program there runs."
+    ),
+    NameNotFound: (
+        "The jump server is fine; as seen from there, the target's name does not exist. Check its "
+        "spelling. If it is right, check DNS on that machine."
+    ),
+    NameLookupFailed: (
+        "The jump server is fine; its own name server does not answer. Check DNS on that machine."
+    ),
+    TargetDenied: (
+        "The jump server is fine; it, or a firewall on its machine, does not allow that target."
+    ),
+}

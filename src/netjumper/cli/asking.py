@@ -1,0 +1,98 @@
+"""What both commands' `healthcheck` share: asking a listener, finding the one that runs here."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
+
+from netjumper.console import reachable_from_here
+from netjumper.errors import NetjumperError
+from netjumper.net.listener import ListenAddress
+
+BRIDGE, SERVER = "netjumper-bridge", "netjumper"
+PROC = Path("/proc")
+"""Where Linux tells of its processes."""
+
+Speak = Callable[[socket.socket], bool]
+"""Says something on a connection, and returns whether the answer is as it should be."""
+
+
+class Unhealthy(NetjumperError):
+    """What runs here does not answer as it should."""
+
+
+def ask(protocol: str, address: ListenAddress, speak: Speak, timeout: float) -> str:
+    """Speak with a listener, and return what answered.
+
+    Args:
+        protocol: its name, for people.
+        address: where it listens.
+        speak: what to say.
+        timeout: seconds to wait for anything.
+
+    Raises:
+        Unhealthy: it does not answer in its protocol.
+    """
+    told = f"{protocol} on {address}"
+    try:
+        with _connected(address, timeout) as sock:
+            well = speak(sock)
+    except OSError as error:
+        reason = "no answer" if isinstance(error, TimeoutError) else error.strerror
+        raise Unhealthy(f"{told}: {reason or type(error).__name__}") from None
+    if not well:
+        raise Unhealthy(f"{told}: what answers there does not speak {protocol}")
+    return told
+
+
+def _connected(address: ListenAddress, timeout: float) -> socket.socket:
+    if address.path:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(timeout)
+        try:
+            sock.connect(address.path)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+    if not address.port:
+        raise Unhealthy(f"{address}: give the port; 0 was the system's choice")
+    host, _, port = reachable_from_here(str(address)).rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), timeout)
+
+
+def received(sock: socket.socket, count: int) -> bytes:
+    """Return `count` bytes, fewer where the stream ends before."""
+    data = b""
+    while len(data) < count and (more := sock.recv(count - len(data))):
+        data += more
+    return data
+
+
+def running_service() -> tuple[str, list[str]]:
+    """Return the command of a bridge or jump server that runs here, and its command line's words.
+
+    Of several it is the one with the lowest process id, which in a container is the service.
+
+    Raises:
+        Unhealthy: there is none, or no /proc to find it in.
+    """
+    for words in _command_lines():
+        name = next((PurePath(it).name for it in words[:2] if _is_ours(it)), "")
+        rest = words[1 if _is_ours(words[0]) else 2 :]
+        if name and (not rest or rest[0].startswith("-") or rest[0].isdigit()):  # no sub-command
+            return name, rest
+    raise Unhealthy(f"neither {SERVER} nor {BRIDGE} runs here")
+
+
+def _is_ours(word: str) -> bool:
+    return PurePath(word).name in (BRIDGE, SERVER)
+
+
+def _command_lines() -> Iterator[list[str]]:
+    """Yield the command lines of this machine's, or this container's, processes."""
+    for number in sorted(int(it.name) for it in PROC.glob("[0-9]*")):
+        try:
+            line = (PROC / str(number) / "cmdline").read_bytes()
+        except OSError:  # it is over
+            continue
+        yield line.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0")

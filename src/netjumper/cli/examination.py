@@ -1,0 +1,170 @@
+"""The steps to a target, tried one after the other up to the first that fails."""
+
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from netjumper.address import Address, quoted
+from netjumper.cli import process
+from netjumper.cli.advice import advice
+from netjumper.cli.probe import ENOUGH, LONGEST, Probe, download
+from netjumper.console import human_size
+from netjumper.errors import AddressError, NetjumperError
+from netjumper.settings import SettingsError
+
+EXIT_CODES = {"name": 3, "connect": 4, "challenge": 5, "secret": 6, "target": 7}
+"""The exit code when that step is the first that fails; a throughput that cannot be measured is
+no failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What became of one step.
+
+    Attributes:
+        step: its name.
+        ok: whether it was done; None is neither done nor a failure.
+        seconds: how long it took.
+        told: what came out of it.
+    """
+
+    step: str
+    ok: bool | None
+    seconds: float
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Where the tunnel is to lead, and what to fetch there; an empty path fetches nothing."""
+
+    target: Address
+    path: str = ""
+    tls: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "Goal":
+        """Read `host:port` or an http or https URL.
+
+        Raises:
+            SettingsError: it is neither.
+        """
+        if "://" not in text:
+            try:
+                target = Address.parse(text)
+            except AddressError as error:
+                raise SettingsError(f"TARGET: {error}") from None
+            tls = target.port == 443
+            return cls(target, "/" if tls or target.port == 80 else "", tls)
+        try:
+            url = urlsplit(text)
+            tls = {"http": False, "https": True}[url.scheme]
+            target = Address.checked(url.hostname or "", url.port or (443 if tls else 80))
+            path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+            if url.username is not None or not path.isascii() or " " in path:
+                raise ValueError
+        except (KeyError, ValueError):
+            raise SettingsError(
+                f"TARGET: {quoted(text)}: expected HOST:PORT or an http or https URL "
+                "without a password"
+            ) from None
+        return cls(target, path, tls)
+
+
+class Examination:
+    """The steps as they are tried, and what they came to.
+
+    Args:
+        jump_host: where the jump server is.
+        goal: where the tunnel is to lead.
+        timeout: seconds to wait for anything of the target's.
+    """
+
+    def __init__(self, jump_host: Address, goal: Goal, timeout: float) -> None:
+        self.advice = ""
+        """What to do about the failure, empty where there was none."""
+        self.exit_code = process.OK
+        self.jump_host = jump_host
+        self.goal = goal
+        self.done: list[Step] = []
+        """The steps that were tried."""
+        self._timeout = timeout
+
+    def steps(self, probe: Probe) -> Iterator[Step]:
+        """Yield each step when it is done, up to the first that fails."""
+        for name, attempt in self._attempts(probe).items():
+            step = self._tried(name, attempt)
+            yield step
+            if not step.ok:
+                return
+        yield self._measured(probe)
+
+    def _attempts(self, probe: Probe) -> dict[str, Callable[[], str]]:
+        """Return what does each step and says what came out of it, in their order."""
+        target = self.goal.target
+
+        def challenge() -> str:
+            probe.challenge()
+            return "a jump server answers"
+
+        def prove() -> str:
+            probe.prove()
+            return "the jump server accepts it"
+
+        def reach() -> str:
+            probe.reach(target)
+            return f"{target} is reached"
+
+        return {
+            "name": lambda: self._found(probe.look_up()),
+            "connect": lambda: f"{probe.connect()}, one round trip",
+            "challenge": challenge,
+            "secret": prove,
+            "target": reach,
+        }
+
+    def _found(self, addresses: Sequence[str]) -> str:
+        host = self.jump_host.host
+        if list(addresses) == [host]:
+            return f"{host} is an address, there is nothing to look up"
+        return f"{host} is {', '.join(addresses)}"
+
+    def _tried(self, name: str, attempt: Callable[[], str]) -> Step:
+        begun = time.monotonic()
+        try:
+            told, ok = attempt(), True
+        except NetjumperError as error:
+            told, ok = f"{type(error).__name__}: {error}", False
+            self.advice = advice(name, error)
+            self.exit_code = EXIT_CODES[name]
+        return self._keep(Step(name, ok, time.monotonic() - begun, told))
+
+    def _measured(self, probe: Probe) -> Step:
+        begun = time.monotonic()
+        told, ok = self._throughput(probe)
+        return self._keep(Step("throughput", ok, time.monotonic() - begun, told))
+
+    def _throughput(self, probe: Probe) -> tuple[str, bool | None]:
+        goal = self.goal
+        if not goal.path:
+            return "not measured: give a URL", None
+        try:
+            count, seconds = download(
+                probe.tunnel,
+                goal.target,
+                goal.path,
+                tls=ssl.create_default_context() if goal.tls else None,
+                timeout=self._timeout,
+            )
+        except OSError as error:
+            reason = error.strerror or str(error) or type(error).__name__
+            return f"not measured: the target was reached, then: {reason}", None
+        if count < ENOUGH and seconds < LONGEST:  # so little in all that time is slow
+            return f"not measured: {human_size(count)} are too few; give a larger file's URL", None
+        return f"{human_size(int(count / max(seconds, 1e-6)))}/s over {human_size(count)}", True
+
+    def _keep(self, step: Step) -> Step:
+        self.done.append(step)
+        return step

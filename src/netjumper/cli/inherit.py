@@ -1,0 +1,73 @@
+"""The service manager's sockets instead of the addresses of the settings."""
+
+import os
+import socket
+
+from netjumper.address import quoted
+from netjumper.cli.sources import Loaded, SettingsT
+from netjumper.net.inherited import InheritError, inherited_sockets
+from netjumper.net.listener import bound_address
+from netjumper.settings import OPEN_DOOR, BridgeSettings, ServerSettings, SettingsError
+
+BridgeDoors = dict[str, list[socket.socket]]
+
+
+def server_sockets(
+    loaded: Loaded[ServerSettings],
+) -> tuple[Loaded[ServerSettings], list[socket.socket]]:
+    """Return the sockets that the jump server inherits, whatever their names are.
+
+    Returns:
+        The settings, with a warning where they give an address that is not used then.
+
+    Raises:
+        SettingsError: one of them is of no use.
+    """
+    sockets = [sock for _, sock in _inherited()]
+    return (_unused(loaded, "listen") if sockets else loaded), sockets
+
+
+def bridge_sockets(
+    loaded: Loaded[BridgeSettings], *, password: bool
+) -> tuple[Loaded[BridgeSettings], BridgeDoors]:
+    """Return the sockets that the bridge inherits, by the name of the door that each becomes.
+
+    Args:
+        loaded: the settings.
+        password: programs must give one; otherwise only this machine may reach a socket.
+
+    Returns:
+        The settings, with a warning for each address that is not used then.
+
+    Raises:
+        SettingsError: one of them is of no use, has no door's name, or lets everybody in.
+    """
+    doors: BridgeDoors = {}
+    names = tuple(loaded.settings.doors)
+    for name, sock in _inherited():
+        if name not in names:
+            raise SettingsError(
+                f"the inherited socket {quoted(name)} is no door of the bridge; "
+                f"write FileDescriptorName= with {', '.join(names[:-1])} or {names[-1]}"
+            )
+        address = bound_address(sock)
+        if not password and not address.is_local:
+            raise SettingsError(f"the inherited socket {name}: {OPEN_DOOR.format(address)}")
+        doors.setdefault(name, []).append(sock)
+    return (_unused(loaded, *names) if doors else loaded), doors
+
+
+def _inherited() -> list[tuple[str, socket.socket]]:
+    try:
+        return inherited_sockets(os.environ)
+    except InheritError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _unused(loaded: Loaded[SettingsT], *keys: str) -> Loaded[SettingsT]:
+    for key in keys:
+        if key in loaded.where:
+            loaded = loaded.warned(
+                f"{loaded.where[key]}: not used, as the service manager opens the sockets"
+            )
+    return loaded

@@ -1,0 +1,168 @@
+"""The man pages of both commands: `python -m netjumper.cli.manpages DIRECTORY` writes them.
+
+What the parsers do not say is here. The pages are kept in `src/man` and installed with the
+package; `make man` writes them anew, and a test holds that they are what the parsers give.
+"""
+
+import sys
+from pathlib import Path
+
+from netjumper.cli import INTERRUPTED, bridge, environment, execute, notify, process, server
+from netjumper.cli.examination import EXIT_CODES
+from netjumper.cli.manpage import Items, Page
+from netjumper.cli.sources import SYSTEM_CONFIG
+from netjumper.net import inherited
+
+_WHAT_IT_DOES_NOT_PROTECT = (
+    "The protocol proves that the client knows the secret, and that is all. It does not encrypt "
+    "what goes through the tunnel (TLS to the target stays TLS), the jump server does not prove "
+    "who it is, and whoever records a handshake can try guesses at a weak secret: use netjumper "
+    "keygen, not a word. Whoever knows the secret can reach what the jump server can reach."
+)
+_WHO_COMES = (
+    "It runs where the path to the targets is good. Those who know the secret are "
+    "netjumper-bridge on another machine, or a program with the Python library."
+)
+_NOTHING_GOES_AROUND = (
+    "Names are resolved by the jump server too. When it cannot be reached, that is the error: "
+    "nothing goes around it. SOCKS 4, 4a and 5 have CONNECT only; HTTP has CONNECT and plain http "
+    "URLs."
+)
+_KEYS = (
+    "Bridge and jump server need the same secret; netjumper keygen makes one. What goes through "
+    "the tunnel is not encrypted by it."
+)
+_VARIABLES: Items = (
+    ("NETJUMPER_SECRET", "The secret that the bridge and the jump server share."),
+    ("NETJUMPER_CONFIG", "The settings file, where --config is not given."),
+    (
+        "NETJUMPER_...",
+        (
+            "Any other setting, as NETJUMPER_DIAL_TIMEOUT is for --dial-timeout. Lists are "
+            "separated by commas; a switch is true or false. A variable that is no setting is "
+            "warned of."
+        ),
+    ),
+    ("XDG_CONFIG_HOME", "Where the settings file of a user is looked for; ~/.config otherwise."),
+    (
+        "CREDENTIALS_DIRECTORY",
+        "Set by systemd. A secret in a file below it is accepted whatever the file's mode is.",
+    ),
+    (
+        ", ".join(inherited.VARIABLES),
+        "Set by systemd: sockets to listen on, instead of the addresses of the settings.",
+    ),
+    (
+        ", ".join(notify.VARIABLES),
+        "Set by systemd, which is told through them that the service is ready, lives, and stops.",
+    ),
+)
+_EXPORTED = {
+    "http://http": "Where the bridge speaks HTTP. HTTP_PROXY is left out, as a CGI program gets "
+    "a request's field of the name Proxy under it.",
+    "socks5h://socks": "Where the bridge speaks SOCKS; with the h, names are resolved at the jump "
+    "server.",
+    environment.NO_PROXY: f"What is not to go through the bridge: {environment.NO_PROXY}.",
+    "1": "Has Node.js use the others.",
+}
+_FILES: Items = (
+    (
+        "~/.config/netjumper/config.toml",
+        "The settings file of a user, under XDG_CONFIG_HOME where that is set.",
+    ),
+    (str(SYSTEM_CONFIG), "The settings file that is read where there is no such file."),
+)
+_SIGNALS = (
+    "SIGTERM and SIGINT stop accepting connections. Open tunnels have the grace period to end; a "
+    "second signal ends them at once."
+)
+_DONE = (str(process.OK), "It did what it was asked for. To be stopped by a signal is no failure.")
+_FAILED = (
+    str(process.FAILED),
+    "It failed; a line on standard error says how. The status of healthcheck is 0 or 1 only.",
+)
+_USAGE = (str(process.USAGE), "The command line or a setting is wrong.")
+_INTERRUPTED = (str(INTERRUPTED), "Ctrl-C ended it before it served, or in a sub-command.")
+
+
+def pages() -> dict[str, Page]:
+    """Return the pages by the names of their files."""
+    return {"netjumper.1": _server(), "netjumper-bridge.1": _bridge()}
+
+
+def main(directory: str) -> int:
+    """Write the pages and return the exit code.
+
+    Args:
+        directory: where to.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    for name, page in pages().items():
+        (Path(directory) / name).write_text(page.text(), encoding="ascii")
+    return process.OK
+
+
+def _server() -> Page:
+    return Page(
+        name="jump server for tunnels over a bad long-distance path",
+        parser=server.build_parser(),
+        commands=server.COMMANDS,
+        description=(
+            _WHO_COMES,
+            _WHAT_IT_DOES_NOT_PROTECT,
+        ),
+        variables=_VARIABLES,
+        exported=(),
+        files=_FILES,
+        signals=_SIGNALS,
+        statuses=(_DONE, _FAILED, _USAGE, _INTERRUPTED),
+        see_also=(("netjumper-bridge", 1),),
+    )
+
+
+def _bridge() -> Page:
+    return Page(
+        name="SOCKS and HTTP proxy that leads through a jump server",
+        parser=bridge.build_parser(),
+        commands=bridge.COMMANDS,
+        description=(
+            _NOTHING_GOES_AROUND,
+            _KEYS,
+        ),
+        variables=_VARIABLES,
+        exported=_exported(),
+        files=_FILES,
+        signals=f"{_SIGNALS} exec passes SIGINT, SIGTERM and SIGHUP on to its program.",
+        statuses=(_DONE, _FAILED, _USAGE, *_of_doctor(), *_of_exec(), _INTERRUPTED),
+        see_also=(("netjumper", 1), ("curl", 1), ("ssh", 1)),
+    )
+
+
+def _exported() -> Items:
+    """Return the variables with the same value together, and what that value is."""
+    names: dict[str, list[str]] = {}
+    for name, value in environment.variables("http", "socks").items():
+        names.setdefault(value, []).append(name)
+    return [(", ".join(same), _EXPORTED[value]) for value, same in names.items()]
+
+
+def _of_doctor() -> Items:
+    return [
+        (str(code), f"doctor: {step} is the first step that failed.")
+        for step, code in EXIT_CODES.items()
+    ]
+
+
+def _of_exec() -> Items:
+    return (
+        ("any", "exec: that of the program."),
+        (str(execute.NOT_EXECUTABLE), "exec: the program cannot be run."),
+        (str(execute.NOT_FOUND), "exec: there is no such program."),
+        (f"{execute.KILLED_BY}+n", "exec: signal n ended the program."),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,201 @@
+"""What the service manager is told (sd_notify(3)), with a datagram socket in its place."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import sys
+
+import pytest
+
+from netjumper.cli.notify import Notifier
+from programs import PATIENCE, running
+from rogues import eventually
+
+EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
+SERVER = ["netjumper", "--listen", "127.0.0.1:0"]
+SECRET = {"NETJUMPER_SECRET": "s3cret"}
+
+
+class Manager:
+    """The service manager's end."""
+
+    def __init__(self, address):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.settimeout(PATIENCE)
+        self.sock.bind(address)
+        self.environ = {"NOTIFY_SOCKET": address.replace("\0", "@")}
+
+    def hears(self):
+        """Return the next message, as its lines."""
+        return self.sock.recv(4096).decode().split("\n")
+
+    def hears_until(self, pattern):
+        """Return the messages up to the one with a line that matches."""
+        messages = [self.hears()]
+        while not any(re.fullmatch(pattern, line) for line in messages[-1]):
+            messages.append(self.hears())
+        return messages
+
+    def rest(self):
+        """Return what has come and was not heard yet."""
+        self.sock.setblocking(False)
+        messages = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                messages.append(self.hears())
+        return messages
+
+
+@pytest.fixture
+def manager(tmp_path):
+    made = Manager(str(tmp_path / "notify"))
+    with made.sock:
+        yield made
+
+
+@contextlib.contextmanager
+def tunnel(proxy):
+    """Give a client whose tunnel is open."""
+    host, _, port = proxy.rpartition(":")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as target,
+        socket.create_connection((host, int(port)), PATIENCE) as client,
+    ):
+        client.sendall(b"\4\1" + target.getsockname()[1].to_bytes(2) + b"\x7f\0\0\1\0")
+        assert client.recv(8, socket.MSG_WAITALL)[:2] == b"\0\x5a"
+        yield client
+
+
+def test_it_is_ready_when_it_listens_and_says_when_it_stops(manager):
+    watched = {**manager.environ, "WATCHDOG_USEC": "200000"}
+    with running(*EMBEDDED, env=watched) as bridge:
+        assert manager.hears() == ["READY=1"]
+        proxy = bridge.address("SOCKS")
+        state = rf"listening for SOCKS on {re.escape(proxy)}"
+        manager.hears_until(rf"STATUS=0 tunnels; {state}")
+        with tunnel(proxy):
+            manager.hears_until(rf"STATUS=1 tunnel; {state}")
+            bridge.process.terminate()
+            *_, last = manager.hears_until("STOPPING=1")
+            assert last == ["STOPPING=1"]
+            told = manager.hears()
+            assert told[0] == "STATUS=stopping: waiting for 1 tunnel"
+            assert "EXTEND_TIMEOUT_USEC=20000000" in told
+            assert manager.hears() == ["WATCHDOG=1", "EXTEND_TIMEOUT_USEC=20000000"]
+        assert bridge.process.wait(PATIENCE) == 0
+
+
+def test_it_says_that_it_lives_as_long_as_it_does(manager):
+    watched = {**SECRET, **manager.environ, "WATCHDOG_USEC": "100000"}
+    with running(*SERVER, env=watched) as server:
+        manager.hears_until("STATUS=.*")
+        assert [manager.hears() for _ in range(3)] == [["WATCHDOG=1"]] * 3
+        server.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, server.process.pid, os.WSTOPPED)
+        manager.rest()
+        manager.sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            manager.hears()
+        server.process.send_signal(signal.SIGCONT)
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "watchdog", [{}, {"WATCHDOG_PID": "1", "WATCHDOG_USEC": "1000"}, {"WATCHDOG_USEC": "soon"}]
+)
+def test_it_does_not_say_that_it_lives_where_nobody_asked_it_to(manager, watchdog):
+    with running(*SERVER, env={**SECRET, **manager.environ, **watchdog}) as server:
+        assert manager.hears() == ["READY=1"]
+        assert server.stop() == 0
+    messages = manager.rest()
+    assert ["STOPPING=1"] in messages
+    assert not any("WATCHDOG=1" in message for message in messages)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="abstract names are Linux's own")
+def test_the_managers_socket_may_have_an_abstract_name():
+    made = Manager(f"\0netjumper-notify-{os.getpid()}")
+    with made.sock, running(*SERVER, env={**SECRET, **made.environ}) as server:
+        assert made.hears() == ["READY=1"]
+        assert server.stop() == 0
+
+
+def test_what_cannot_listen_is_never_ready(manager):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        command = ["netjumper", "--listen", address]
+        with running(*command, env={**SECRET, **manager.environ}) as server:
+            assert server.process.wait(PATIENCE) == 1
+    assert manager.rest() == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere/at/all", "/" + "x" * 200, "relative", "@", "", "vsock:2"]
+)
+def test_a_manager_that_cannot_be_spoken_to_is_no_trouble(path):
+    environ = {**SECRET, "NOTIFY_SOCKET": path, "WATCHDOG_USEC": "10000"}
+    with running(*SERVER, env=environ) as server:
+        server.wait_for("try: netjumper-bridge")
+        assert server.stop() == 0
+    assert [line for line in server.lines if "INFO" not in line] == []
+
+
+# In this process.
+
+
+class Told:
+    """A notifier, and how often it was asked how the service is."""
+
+    def __init__(self, environ):
+        self.asked = 0
+        self.notifier = Notifier(asyncio.get_running_loop(), environ, self._describe)
+
+    def _describe(self):
+        self.asked += 1
+        return "state"
+
+
+async def test_without_a_manager_nothing_is_done_at_all():
+    told = Told({"WATCHDOG_USEC": "1000"})
+    told.notifier.ready()
+    told.notifier.stopping()
+    told.notifier.close()
+    assert told.asked == 0
+
+
+async def test_the_managers_words_are_taken_out_of_the_environment(manager):
+    environ = {**manager.environ, "WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1", "PATH": "/bin"}
+    Told(environ).notifier.close()
+    assert environ == {"PATH": "/bin"}
+
+
+async def test_a_manager_that_reads_nothing_delays_nothing(manager, monkeypatch):
+    loop = asyncio.get_running_loop()
+    told = Told({**manager.environ, "WATCHDOG_USEC": "2000"})
+    monkeypatch.setattr("netjumper.cli.notify.PATIENCE", 0.05)
+    told.notifier.ready()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                other.sendto(b"noise", manager.environ["NOTIFY_SOCKET"])
+    asked, began = told.asked, loop.time()
+    await eventually(lambda: told.asked > asked + 50)
+    assert loop.time() - began < 5.0
+    told.notifier.close()
+
+
+async def test_an_unchanged_state_is_not_told_again(manager):
+    told = Told({**manager.environ, "WATCHDOG_USEC": "2000"})
+    told.notifier.ready()
+    await eventually(lambda: told.asked > 5)
+    told.notifier.close()
+    lines = [line for message in manager.rest() for line in message]
+    assert lines.count("STATUS=state") == 1
+    assert lines.count("WATCHDOG=1") >= 5
+    asked = told.asked
+    await asyncio.sleep(0.01)
+    assert told.asked == asked

@@ -1,0 +1,292 @@
+#!/usr/bin/env python3
+"""Builds the image and tries out what is promised of it: `make test-containers`.
+
+It takes the first of docker and podman that works, and the compose that belongs to it; other ones
+by CONTAINER_ENGINE="sudo docker" and COMPOSE="podman-compose". NETJUMPER_IMAGE=NAME has an image
+tried that is there already.
+"""
+
+import json
+import os
+import secrets
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from engine import Engine, Failed, eventually, expect, run, say, works
+
+PROJECT = "netjumper-test"
+BRIDGE, SIDECAR = f"{PROJECT}-bridge", f"{PROJECT}-sidecar"
+JUMP_SERVER, TARGET = f"{PROJECT}-jump-server", f"{PROJECT}-target"
+PAGE = "a page that only the jump server can reach"
+SLOW = f"{PROJECT}-slow"
+CONTAINERS = (SLOW, BRIDGE, SIDECAR, JUMP_SERVER, TARGET)
+URL = "http://target:8000/"
+HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+SECRET, PASSWORD = secrets.token_hex(32), secrets.token_hex(24)
+LARGEST = 60 * 1024 * 1024
+"""Bytes that we may add to the base image."""
+
+READ_SLOWLY = f"""
+import os, urllib.request
+answer = urllib.request.urlopen("{URL}slow")
+print("half", len(answer.read(1024 * 1024)), flush=True)
+print("rest", len(answer.read()), flush=True)
+"""
+
+
+def main() -> int:
+    engine = Engine.found()
+    if engine is None:
+        say("this needs podman or docker, and neither works here")
+        return 2
+    if not works(*engine.compose, "version"):
+        say(f"this needs {' '.join(engine.compose)} too, and it does not work here")
+        return 2
+    try:
+        image = os.environ.get("NETJUMPER_IMAGE") or engine.build("netjumper:test")
+    except Failed as failure:
+        say(f"FAILED: {failure}")
+        return 1
+    with tempfile.TemporaryDirectory() as directory:
+        trial = Trial(engine, image, Path(directory))
+        try:
+            trial.run()
+        except Failed as failure:
+            say(f"FAILED: {failure}\n{trial.logs()}")
+            return 1
+        finally:
+            trial.clean()
+    say("all is as promised")
+    return 0
+
+
+class Trial:
+    """What is promised, one method each; later ones build on what earlier ones started.
+
+    Args:
+        engine: runs the containers.
+        image: what is tried.
+        directory: for secrets.
+    """
+
+    def __init__(self, engine: Engine, image: str, directory: Path) -> None:
+        self.engine = engine
+        self.image = image
+        self.secret, self.users = directory / "netjumper", directory / "users"
+        self.secret.write_text(SECRET)
+        self.users.write_text(f"app:{PASSWORD}\n")
+        for file in (self.secret, self.users):
+            file.chmod(0o444)
+        self.environment = {
+            "NETJUMPER_IMAGE": image,
+            "NETJUMPER_JUMP": "jump-server:9527",
+            "SECRETS": str(directory),
+            "PAGE": URL,
+        }
+
+    def run(self) -> None:
+        for check in self.checks():
+            began = time.monotonic()
+            told = check()
+            line = ": ".join(filter(None, (check.__name__.replace("_", " "), told)))
+            say(f"ok  {time.monotonic() - began:5.1f} s  {line}")
+
+    def checks(self) -> Iterator[Callable[[], str | None]]:
+        yield self.the_image_is_nobodys_in_particular
+        yield self.the_first_word_picks_the_command
+        yield self.the_services_come_up_healthy
+        yield self.they_have_no_rights
+        yield self.an_app_beside_the_bridge_gets_the_page
+        yield self.an_app_with_a_proxy_url_gets_the_page
+        yield self.an_app_without_the_password_does_not
+        yield self.a_hung_bridge_is_unhealthy_until_it_goes_on
+        yield self.a_wrong_secret_is_told
+        yield self.a_secret_that_cannot_be_read_is_told
+        yield self.health_checks_leave_nothing_behind
+        yield self.the_secrets_are_nowhere_to_be_seen
+        yield self.a_stop_waits_for_a_running_transfer
+        yield self.without_its_jump_server_only_a_deep_check_fails
+
+    # The image.
+
+    def the_image_is_nobodys_in_particular(self) -> str:
+        told = self.engine.inspect("image", self.image)
+        config = told["Config"]
+        user = config["User"].split(":")
+        expect(all(it.isdigit() and it != "0" for it in user), f"its user is {config['User']}")
+        expect(config.get("StopSignal", "SIGTERM") == "SIGTERM", "its stop signal is another")
+        health = (config.get("Healthcheck") or told["Healthcheck"])["Test"]  # podman: up there
+        expect(health[0] == "CMD", f"its health check needs a shell: {health}")
+        expect(config["Labels"]["org.opencontainers.image.licenses"], "it has no licence label")
+        du = ("--entrypoint", "du", self.image, "--summarize", "--bytes", "/opt/venv")
+        ours = int(self.engine("run", "--rm", *du).split()[-2])
+        expect(ours < LARGEST, f"what we add to the base image takes {ours} bytes")
+        return f"user {config['User']}, {told['Size'] / 1e6:.0f} MB, of which ours {ours / 1e6:.0f}"
+
+    def the_first_word_picks_the_command(self) -> None:
+        for words, name in [((), "netjumper-bridge "), (("netjumper",), "netjumper ")]:
+            told = self.engine("run", "--rm", *HARDENED, self.image, *words, "--version")
+            expect(name in told, f"{words} gives {told}")
+        told = self.engine("run", "--rm", *HARDENED, self.image, "netjumper", "keygen")
+        expect(len(told.split()[-1]) == 64, f"keygen gives {told}")
+
+    # The services.
+
+    def the_services_come_up_healthy(self) -> None:
+        self._compose("up", "--detach", "--no-build", "jump-server", "target", "sidecar", "bridge")
+        for name in (JUMP_SERVER, SIDECAR, BRIDGE):
+            eventually(f"{name} healthy", lambda name=name: self.engine.health(name) == "healthy")
+
+    def they_have_no_rights(self) -> None:
+        for name in (JUMP_SERVER, SIDECAR, BRIDGE):
+            status = self.engine("exec", name, "cat", "/proc/1/status")
+            fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+            expect(fields["Uid"].split() == ["65532"] * 4, f"{name} runs as {fields['Uid']}")
+            expect(int(fields["CapEff"], 16) == 0, f"{name} has capabilities {fields['CapEff']}")
+            expect(int(fields["CapBnd"], 16) == 0, f"{name} can get {fields['CapBnd']}")
+            expect(fields["NoNewPrivs"] == "1", f"{name} can get new privileges")
+            mounts = self.engine("exec", name, "cat", "/proc/1/mounts").splitlines()
+            root = next(line.split()[3] for line in mounts if line.split()[1:2] == ["/"])
+            expect("ro" in root.split(","), f"{name} can write: {root}")
+
+    def an_app_beside_the_bridge_gets_the_page(self) -> None:
+        self._expect_page("app-beside")
+
+    def an_app_with_a_proxy_url_gets_the_page(self) -> None:
+        self._expect_page("app")
+
+    def _expect_page(self, service: str) -> None:
+        # podman-compose waits for health with something that needs a podman of 2023
+        depends = ["--no-deps"] if self.engine.is_podman else []
+        told = self._compose("run", "--rm", "-T", *depends, service)
+        expect(PAGE in told, f"{service} got {told}")
+
+    def an_app_without_the_password_does_not(self) -> None:
+        told = self._fetch("http://bridge:8118", f"import urllib.request as r; r.urlopen('{URL}')")
+        expect("407" in told, f"it got {told}")
+
+    def _fetch(self, proxy: str, program: str, *flags: str, ok: bool = False) -> str:
+        """Run a Python program in the apps' network."""
+        network = ("--network", f"{PROJECT}_apps", "--entrypoint", "python")
+        return self.engine(
+            "run", *(flags or ("--rm",)), *network, "--env", f"http_proxy={proxy}",
+            self.image, "-c", program, ok=ok,
+        )  # fmt: skip
+
+    def a_hung_bridge_is_unhealthy_until_it_goes_on(self) -> str:
+        self._signal(SIDECAR, "STOP")
+        told = self._checked(SIDECAR, ok=False)
+        expect("no answer" in told, told)
+        eventually("unhealthy", lambda: self.engine.health(SIDECAR) == "unhealthy")
+        self._signal(SIDECAR, "CONT")
+        eventually("healthy", lambda: self.engine.health(SIDECAR) == "healthy")
+        return told
+
+    def _signal(self, name: str, signal: str) -> None:
+        """Send a signal to what the container's init has started."""
+        children = "$(cat /proc/1/task/1/children)"
+        self.engine("exec", name, "sh", "-c", f"kill -{signal} {children}")
+
+    def _checked(self, name: str, *flags: str, ok: bool = True) -> str:
+        """Return what the image's own health check says."""
+        words = ("netjumper-bridge", "healthcheck", "--running", *flags)
+        return self.engine("exec", name, *words, ok=ok).strip()
+
+    # What goes wrong, and what is left behind.
+
+    def a_wrong_secret_is_told(self) -> str:
+        words = ("netjumper-bridge", "healthcheck", "--jump", "jump-server:9527", "--deep")
+        told = self.engine(
+            "exec", SIDECAR, "env", "--unset=NETJUMPER_SECRET_FILE", "NETJUMPER_SECRET=wrong",
+            *words, ok=False,
+        ).strip()  # fmt: skip
+        expect("check secret" in told, told)
+        return told
+
+    def a_secret_that_cannot_be_read_is_told(self) -> str:
+        self.secret.chmod(0o400)
+        try:
+            told = self.engine(
+                "run", "--rm", *HARDENED, "--volume", f"{self.secret}:/run/secrets/netjumper:ro",
+                self.image, "netjumper", "--secret-file", "/run/secrets/netjumper", ok=False,
+            ).strip()  # fmt: skip
+        finally:
+            self.secret.chmod(0o444)
+        expect("cannot read /run/secrets/netjumper: Permission denied" in told, told)
+        return told.splitlines()[-1]
+
+    def health_checks_leave_nothing_behind(self) -> None:
+        for name in (JUMP_SERVER, SIDECAR, BRIDGE):
+            before = self.engine("logs", name)
+            self._checked(name)
+            after = self.engine("logs", name)
+            expect(before == after, f"in the log of {name}: {after.removeprefix(before)}")
+            states = self.engine("exec", name, "sh", "-c", "cat /proc/[0-9]*/stat")
+            expect(") Z " not in states, f"{name} does not reap: {states}")
+
+    def the_secrets_are_nowhere_to_be_seen(self) -> None:
+        shown = {
+            "image inspect": json.dumps(self.engine.inspect("image", self.image)),
+            "image history": self.engine("history", "--no-trunc", self.image),
+        }
+        for name in (JUMP_SERVER, SIDECAR, BRIDGE):
+            shown[f"inspect {name}"] = json.dumps(self.engine.inspect("container", name))
+            shown[f"logs {name}"] = self.engine("logs", name)
+        for place, text in shown.items():
+            expect(SECRET not in text, f"the secret is in {place}")
+            expect(PASSWORD not in text, f"the password is in {place}")
+
+    def a_stop_waits_for_a_running_transfer(self) -> str:
+        proxy = f"http://app:{PASSWORD}@bridge:8118"
+        self._fetch(proxy, READ_SLOWLY, "--detach", "--name", SLOW, ok=True)
+        eventually("half of the transfer", lambda: "half" in self.engine("logs", SLOW))
+        stop = threading.Thread(target=self.engine, args=("stop", "-t", "30", BRIDGE))
+        stop.start()
+        eventually("draining", lambda: "stopping: waiting" in self.engine("logs", BRIDGE))
+        go = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/go')"
+        self.engine("exec", TARGET, "python", "-c", go)
+        self.engine("wait", SLOW)
+        stop.join()
+        told = self.engine("logs", SLOW)
+        expect("rest 1048576" in told, f"it was cut: {told}")
+        code = self.engine.inspect("container", BRIDGE)["State"]["ExitCode"]
+        expect(code == 0, f"the bridge ended with {code}")
+        return self.engine("logs", BRIDGE).splitlines()[-2]
+
+    def without_its_jump_server_only_a_deep_check_fails(self) -> str:
+        self.engine("stop", JUMP_SERVER)
+        self._checked(SIDECAR)
+        told = self._checked(SIDECAR, "--deep", ok=False)
+        expect("jump host jump-server:9527" in told, told)
+        return told
+
+    # Around it.
+
+    def logs(self) -> str:
+        """Return the last lines of what they all logged."""
+        told = []
+        for name in CONTAINERS:
+            lines = run(*self.engine.words, "logs", "--tail=9", name, ok=None)
+            told.append(f"--- {name}\n{lines}")
+        return "".join(told)
+
+    def _compose(self, *words: str) -> str:
+        files = ("-f", "compose.yaml", "-f", "tests/containers/compose.yaml")
+        return run(*self.engine.compose, "-p", PROJECT, *files, *words, env=self.environment)
+
+    def clean(self) -> None:
+        for name in CONTAINERS:
+            works(*self.engine.words, "kill", name)
+            works(*self.engine.words, "rm", "--force", "--volumes", name)
+        try:
+            self._compose("down")
+        except Failed as failure:
+            say(f"not all is cleaned up: {failure}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

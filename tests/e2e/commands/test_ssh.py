@@ -1,0 +1,133 @@
+"""ssh through the bridge, by OpenBSD's nc as ProxyCommand."""
+
+import os
+import pwd
+import random
+import shutil
+import socketserver
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from origins import HOME
+from programs import PATIENCE, Chain, clean_environment, run
+
+pytestmark = pytest.mark.needs("ssh", "ssh-keygen", "sshd", "nc.openbsd")
+
+NOISE = random.Random(22).randbytes(4 << 20)
+PROXIES = {
+    "-X 5": lambda chain: f"nc.openbsd -X 5 -x {chain.socks} %h %p",
+    "-X connect": lambda chain: f"nc.openbsd -X connect -x {chain.http} %h %p",
+}
+
+SSHD = """\
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/user.pub
+PidFile none
+UsePAM no
+StrictModes no
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+"""
+SSH = [
+    "ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
+    "-o", "StrictHostKeyChecking=yes", "-o", "HostKeyAlias=home", "-o", "ConnectTimeout=20",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the host's key and the user's."""
+    folder = tmp_path_factory.mktemp("ssh")
+    for name in ("host", "user"):
+        made = run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)])
+        assert made.returncode == 0, made.stderr
+    kind, key, *_ = (folder / "host.pub").read_text().split()
+    (folder / "known").write_text(f"home {kind} {key}\n")
+    (folder / "sshd.conf").write_text(SSHD.format(folder=folder))
+    return folder
+
+
+class _OneSshd(socketserver.BaseRequestHandler):
+    """Runs an sshd for a connection, as inetd does: the port is ours, and free."""
+
+    keys: Path
+
+    def handle(self) -> None:
+        sshd = shutil.which("sshd")
+        assert sshd is not None
+        subprocess.run(
+            [sshd, "-i", "-q", "-f", str(self.keys / "sshd.conf")],
+            stdin=self.request,
+            stdout=self.request,
+            check=False,
+        )
+
+
+@pytest.fixture
+def sshd(keys: Path, unavailable: Callable[[str], None]) -> Iterator[str]:
+    """Where an sshd of ours listens, for the user who runs the tests."""
+    if os.geteuid() == 0 and not Path("/run/sshd").is_dir():
+        unavailable("root's sshd needs the folder /run/sshd")
+    handler = type("Sshd", (_OneSshd,), {"keys": keys})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"ssh.{HOME}:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def ssh(
+    keys: Path, proxy: str, place: str, command: str, data: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `command` at `place` with `data` as its input."""
+    host, _, port = place.rpartition(":")
+    files = ["-i", str(keys / "user"), "-o", f"UserKnownHostsFile={keys / 'known'}"]
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    where = ["-o", f"ProxyCommand={proxy}", "-p", port, f"{user}@{host}"]
+    return subprocess.run(
+        [*SSH, *files, *where, command],
+        input=data,
+        env=clean_environment(),
+        capture_output=True,
+        timeout=PATIENCE * 2,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_ssh_runs_a_command_and_carries_data_both_ways(
+    proxy: str, chain: Chain, keys: Path, sshd: str
+) -> None:
+    done = ssh(keys, PROXIES[proxy](chain), sshd, "cat; echo over >&2; exit 7", NOISE)
+
+    assert (done.returncode, done.stderr) == (7, b"over\n")
+    assert done.stdout == NOISE
+    chain.bridge.wait_for(rf"-> {sshd}: up \d{{7}}")
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_nc_tells_ssh_of_a_refused_target(
+    proxy: str, chain: Chain, keys: Path, nobody: str
+) -> None:
+    done = ssh(keys, PROXIES[proxy](chain), nobody, "true")
+
+    assert done.returncode == 255
+    said = {
+        "-X 5": b"SOCKSv5 error: Connection refused",
+        "-X connect": b'Proxy error: "HTTP/1.1 502 Bad Gateway"',
+    }
+    assert said[proxy] in done.stderr
+    chain.bridge.wait_for(rf"-> {nobody}: .*TargetRefused")
+
+
+def test_nc_tells_ssh_of_a_wrong_secret(estranged: str, keys: Path, nobody: str) -> None:
+    done = ssh(keys, f"nc.openbsd -X 5 -x {estranged} %h %p", nobody, "true")
+
+    assert done.returncode == 255
+    assert b"SOCKSv5 error: General SOCKS server failure" in done.stderr

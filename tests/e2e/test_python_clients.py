@@ -1,0 +1,236 @@
+"""Python's HTTP clients through the bridge, told of it in their own words or by the environment."""
+
+import asyncio
+import contextlib
+import gc
+import re
+import ssl
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import httpx
+import pytest
+import requests
+import trustme
+
+from far_end import FarEnd, bridge_to, far_end, only_addresses_are_looked_up
+from programs import web_server
+from rogues import closed_port
+
+HOST = "pages.example"
+NOBODY = "nobody.example"
+"""A name that leads to a port where nobody listens."""
+
+Get = Callable[[str, str | None], str]
+"""Given a URL, and a proxy's URL or None where the environment names it; returns the page."""
+
+
+@pytest.fixture(scope="module")
+def end(http_port: int, https_port_of_host: int) -> Iterator[FarEnd]:
+    nobody = closed_port()
+    names = {
+        (HOST, 80): ("127.0.0.1", http_port),
+        (HOST, 443): ("127.0.0.1", https_port_of_host),
+        (NOBODY, 80): (nobody.host, nobody.port),
+        (NOBODY, 443): (nobody.host, nobody.port),
+    }
+    with far_end(names) as end:
+        yield end
+
+
+@pytest.fixture(scope="module")
+def https_port_of_host(authority: trustme.CA) -> Iterator[int]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOST).configure_cert(context)
+    with web_server(context) as port:
+        yield port
+
+
+@pytest.fixture(autouse=True)
+def _a_clean_environment(monkeypatch: pytest.MonkeyPatch, ca_file: Path) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca_file))
+    only_addresses_are_looked_up(monkeypatch)
+
+
+def by_urllib(url: str, proxy: str | None) -> str:
+    proxies = None if proxy is None else {"http": proxy, "https": proxy}
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+    with opener.open(url, timeout=20) as response:
+        return response.read().decode()
+
+
+def by_requests(url: str, proxy: str | None) -> str:
+    proxies = None if proxy is None else {"http": proxy, "https": proxy}
+    with requests.get(url, proxies=proxies, timeout=20) as response:
+        response.raise_for_status()
+        return response.text
+
+
+def by_httpx(url: str, proxy: str | None) -> str:
+    with httpx.Client(proxy=proxy) as client:
+        return client.get(url).raise_for_status().text
+
+
+def by_httpx_with_asyncio(url: str, proxy: str | None) -> str:
+    async def get() -> str:
+        async with httpx.AsyncClient(proxy=proxy) as client:
+            return (await client.get(url)).raise_for_status().text
+
+    return asyncio.run(get())
+
+
+def by_aiohttp(url: str, proxy: str | None) -> str:
+    async def get() -> str:
+        # aiohttp's own context was made as it was imported, before SSL_CERT_FILE was set.
+        connector = aiohttp.TCPConnector(ssl=ssl.create_default_context())
+        async with (
+            aiohttp.ClientSession(connector=connector, trust_env=proxy is None) as session,
+            session.get(url, proxy=proxy, raise_for_status=True) as response,
+        ):
+            return await response.text()
+
+    return asyncio.run(get())
+
+
+CLIENTS: dict[str, Get] = {
+    "urllib": by_urllib,
+    "requests": by_requests,
+    "httpx": by_httpx,
+    "httpx with asyncio": by_httpx_with_asyncio,
+    "aiohttp": by_aiohttp,
+}
+SOCKS_CLIENTS = ["requests", "httpx", "httpx with asyncio"]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+class TestPages:
+    @pytest.mark.parametrize("client", CLIENTS)
+    def test_a_page_comes_by_the_proxy_that_the_client_is_given(
+        self, client: str, scheme: str, end: FarEnd
+    ) -> None:
+        with one_dial(end, scheme):
+            page = CLIENTS[client](f"{scheme}://{HOST}/page", f"http://{end.http}")
+
+        assert page == f"you asked for /page of {HOST}\n"
+
+    @pytest.mark.parametrize("client", CLIENTS)
+    def test_a_page_comes_by_the_proxy_of_the_environment(
+        self, client: str, scheme: str, end: FarEnd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", f"http://{end.http}")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{end.http}")
+
+        with one_dial(end, scheme):
+            page = CLIENTS[client](f"{scheme}://{HOST}/page", None)
+
+        assert page == f"you asked for /page of {HOST}\n"
+
+    @pytest.mark.parametrize("client", SOCKS_CLIENTS)
+    def test_a_page_comes_by_socks(self, client: str, scheme: str, end: FarEnd) -> None:
+        with one_dial(end, scheme):
+            page = CLIENTS[client](f"{scheme}://{HOST}/page", f"socks5h://{end.socks}")
+
+        assert page == f"you asked for /page of {HOST}\n"
+
+    @pytest.mark.parametrize("client", SOCKS_CLIENTS)
+    def test_a_page_comes_by_the_socks_proxy_of_the_environment(
+        self, client: str, scheme: str, end: FarEnd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://{end.socks}")
+
+        with one_dial(end, scheme):
+            page = CLIENTS[client](f"{scheme}://{HOST}/page", None)
+
+        assert page == f"you asked for /page of {HOST}\n"
+
+
+@contextlib.contextmanager
+def one_dial(end: FarEnd, scheme: str) -> Iterator[None]:
+    """Check that the jump server dials the page's server once, and nothing else."""
+    end.dialled.clear()
+    yield
+    assert end.dialled == [f"{HOST}:{443 if scheme == 'https' else 80}"]
+
+
+HTTP_ERRORS = {
+    # A plain request gets the bridge's answer as if it were the target's own ...
+    ("urllib", "http"): (urllib.error.HTTPError, "HTTP Error {status}"),
+    ("requests", "http"): (requests.HTTPError, "{status} Server Error"),
+    ("httpx", "http"): (httpx.HTTPStatusError, "{status}"),
+    ("httpx with asyncio", "http"): (httpx.HTTPStatusError, "{status}"),
+    ("aiohttp", "http"): (aiohttp.ClientResponseError, "{status}"),
+    # ... and a CONNECT that is answered so is an error of the proxy's.
+    ("urllib", "https"): (urllib.error.URLError, "Tunnel connection failed: {status}"),
+    ("requests", "https"): (
+        requests.exceptions.ProxyError,
+        "Tunnel connection failed: {status}",
+    ),
+    ("httpx", "https"): (httpx.ProxyError, "{status}"),
+    ("httpx with asyncio", "https"): (httpx.ProxyError, "{status}"),
+    ("aiohttp", "https"): (aiohttp.ClientHttpProxyError, "{status}"),
+}
+
+
+@pytest.mark.parametrize(("client", "scheme"), HTTP_ERRORS)
+class TestErrorsByHttp:
+    def test_a_target_that_refuses(self, client: str, scheme: str, end: FarEnd) -> None:
+        kind, text = HTTP_ERRORS[client, scheme]
+        with pytest.raises(kind, match=text.format(status="502")) as caught:
+            CLIENTS[client](f"{scheme}://{NOBODY}/", f"http://{end.http}")
+        close(caught.value)
+
+    def test_a_jump_host_that_is_down(self, client: str, scheme: str) -> None:
+        kind, text = HTTP_ERRORS[client, scheme]
+        with bridge_to(closed_port()) as bridge:
+            with pytest.raises(kind, match=text.format(status="503")) as caught:
+                CLIENTS[client](f"{scheme}://{HOST}/", f"http://{bridge.http}")
+        close(caught.value)
+
+
+def close(error: BaseException) -> None:
+    """Close what `urllib` leaves open: its error is the response as well."""
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+
+
+SOCKS_ERRORS = {
+    "requests": (
+        requests.ConnectionError,
+        {5: "0x05: Connection refused", 1: "0x01: General SOCKS"},
+    ),
+    "httpx": (httpx.ProxyError, {5: "Connection refused", 1: "General SOCKS server failure"}),
+}
+SOCKS_ERRORS["httpx with asyncio"] = SOCKS_ERRORS["httpx"]
+
+
+@pytest.fixture
+def _what_httpcore_leaves_is_collected() -> Iterator[None]:
+    """httpcore forgets, and does not close, a connection whose SOCKS request has failed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
+
+
+@pytest.mark.usefixtures("_what_httpcore_leaves_is_collected")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("client", SOCKS_CLIENTS)
+class TestErrorsBySocks:
+    def test_a_target_that_refuses(self, client: str, scheme: str, end: FarEnd) -> None:
+        kind, texts = SOCKS_ERRORS[client]
+        with pytest.raises(kind, match=re.escape(texts[5])):
+            CLIENTS[client](f"{scheme}://{NOBODY}/", f"socks5h://{end.socks}")
+
+    def test_a_jump_host_that_is_down(self, client: str, scheme: str) -> None:
+        kind, texts = SOCKS_ERRORS[client]
+        with bridge_to(closed_port()) as bridge:
+            with pytest.raises(kind, match=re.escape(texts[1])):
+                CLIENTS[client](f"{scheme}://{HOST}/", f"socks5h://{bridge.socks}")

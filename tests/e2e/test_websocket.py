@@ -1,0 +1,190 @@
+"""WebSockets through bridge and jump server, with two clients that go about it differently.
+
+aiohttp asks an HTTP proxy as for any page, with an upgrade; `websockets` makes a CONNECT (RFC 6455
+section 4.1). With TLS both use CONNECT. Each reads other variables.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+import trustme
+import websockets
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection, serve
+
+from far_end import FarEnd, far_end, only_addresses_are_looked_up
+from netjumper import Jumper
+from netjumper.cli.environment import PROXY_VARIABLES, variables
+from rogues import closed_port
+from services import SECRET
+
+HOST = "target.example"
+BIG = 3_000_000
+"""Bytes; a frame that no single read or write moves."""
+
+
+@dataclass
+class Way:
+    """Where a WebSocket is to be had, by which proxy, and what its server was told."""
+
+    end: FarEnd
+    proxy: str
+    url: str
+    context: ssl.SSLContext | None
+    said: asyncio.Queue[object]
+
+    @property
+    def target(self) -> str:
+        return f"{HOST}:{443 if self.context else 80}"
+
+
+@pytest.fixture(params=["ws", "wss"])
+async def way(
+    request: pytest.FixtureRequest, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Way]:
+    """Serve WebSockets by a name that only the jump server can look up."""
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    only_addresses_are_looked_up(monkeypatch)
+    serving = trusting = None
+    if request.param == "wss":
+        serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(HOST).configure_cert(serving)
+        trusting = ssl.create_default_context()
+        authority.configure_trust(trusting)
+    said: asyncio.Queue[object] = asyncio.Queue()
+
+    async def talk(socket: ServerConnection) -> None:
+        await said.put(socket.request.headers.get("Via"))
+        await socket.send("the server speaks first")
+        with contextlib.suppress(websockets.ConnectionClosed):
+            while True:
+                message = await socket.recv()
+                if message == "end":
+                    await socket.close(4001, "as you wish")
+                elif message == "ping":
+                    await said.put(await (await socket.ping(b"are you there?")))
+                else:
+                    await socket.send(message)
+        await said.put((socket.close_code, socket.close_reason))
+
+    async with serve(talk, "127.0.0.1", 0, ssl=serving, max_size=None) as server:
+        names = {(HOST, 443 if trusting else 80): server.sockets[0].getsockname()}
+        with far_end(names) as end:
+            yield Way(end, f"http://{end.http}", f"{request.param}://{HOST}/", trusting, said)
+
+
+@pytest.fixture(params=["as an argument", "by the environment"])
+def told(request: pytest.FixtureRequest, way: Way, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the client is told of the proxy itself; else its environment is."""
+    if request.param == "as an argument":
+        return True
+    for name, value in variables(way.end.http, "").items():
+        monkeypatch.setenv(name, value)
+    return False
+
+
+async def converse(socket: ClientConnection) -> None:
+    assert await socket.recv() == "the server speaks first"
+    for message in ("grüß Gott", b"\0\1\2\xff", "", bytes(BIG), "x" * BIG):
+        await socket.send(message)
+        assert await socket.recv() == message
+    for number in range(100):
+        await socket.send(str(number))
+    assert [await socket.recv() for _ in range(100)] == [str(number) for number in range(100)]
+    assert await (await socket.ping(b"hello")) >= 0
+
+
+class TestWebsockets:
+    async def test_messages_of_every_kind_go_both_ways(self, way: Way, told: bool) -> None:
+        proxy = way.proxy if told else True
+        async with websockets.connect(
+            way.url, proxy=proxy, ssl=way.context, max_size=None
+        ) as socket:
+            await converse(socket)
+            await socket.close(4242, "that was all")
+
+        assert await way.said.get() is None, "a CONNECT has no Via"
+        assert await way.said.get() == (4242, "that was all")
+        assert way.end.dialled == [way.target]
+
+    async def test_the_servers_ping_is_answered_and_its_close_code_arrives(self, way: Way) -> None:
+        async with websockets.connect(way.url, proxy=way.proxy, ssl=way.context) as socket:
+            assert await socket.recv() == "the server speaks first"
+            await socket.send("ping")
+            await socket.send("end")
+            with pytest.raises(websockets.ConnectionClosedError):
+                await socket.recv()
+
+        await way.said.get()
+        assert isinstance(await way.said.get(), float), "a round trip in seconds"
+        assert (socket.close_code, socket.close_reason) == (4001, "as you wish")
+
+    async def test_the_library_makes_the_tunnel_without_any_bridge(self, way: Way) -> None:
+        sock = await asyncio.to_thread(Jumper(way.end.jump, SECRET).connect, way.target)
+        async with websockets.connect(way.url, sock=sock, ssl=way.context, max_size=None) as socket:
+            await converse(socket)
+
+    async def test_a_target_that_refuses_is_told(self, way: Way) -> None:
+        url = f"{way.url.partition(':')[0]}://{closed_port()}/"
+        with pytest.raises(websockets.InvalidProxyStatus, match="HTTP 502"):
+            await websockets.connect(url, proxy=way.proxy, ssl=way.context)
+
+
+class TestAiohttp:
+    async def test_messages_of_every_kind_go_both_ways(self, way: Way, told: bool) -> None:
+        proxy = way.proxy if told else None
+        async with (
+            aiohttp.ClientSession(trust_env=not told) as session,
+            session.ws_connect(way.url, proxy=proxy, ssl=way.context or True, max_msg_size=0) as ws,
+        ):
+            assert await ws.receive_str() == "the server speaks first"
+            for text in ("grüß Gott", "", "x" * BIG):
+                await ws.send_str(text)
+                assert await ws.receive_str() == text
+            for data in (b"\0\1\2\xff", bytes(BIG)):
+                await ws.send_bytes(data)
+                assert hashlib.sha256(await ws.receive_bytes()).digest() == (
+                    hashlib.sha256(data).digest()
+                )
+            await ws.close(code=4242, message=b"that was all")
+
+        via = await way.said.get()
+        if way.context is None:
+            assert str(via).startswith("1.1 netjumper-bridge")
+        else:
+            assert via is None
+        assert await way.said.get() == (4242, "that was all")
+        assert way.end.dialled == [way.target]
+
+    async def test_the_servers_ping_is_answered_and_its_close_code_arrives(self, way: Way) -> None:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(way.url, proxy=way.proxy, ssl=way.context or True) as ws,
+        ):
+            await ws.receive_str()
+            await ws.send_str("ping")
+            await ws.send_str("end")
+            closed = await ws.receive()
+
+        await way.said.get()
+        assert isinstance(await way.said.get(), float), "a round trip in seconds"
+        assert (closed.type, closed.data, closed.extra) == (
+            aiohttp.WSMsgType.CLOSE,
+            4001,
+            "as you wish",
+        )
+
+    async def test_a_target_that_refuses_is_told(self, way: Way) -> None:
+        url = f"{way.url.partition(':')[0]}://{closed_port()}/"
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.ClientResponseError) as caught:
+                await session.ws_connect(url, proxy=way.proxy, ssl=way.context or True)
+
+        assert caught.value.status == 502

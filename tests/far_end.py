@@ -1,0 +1,111 @@
+"""A jump server in a thread of its own that alone knows the targets' names, and a bridge to it.
+
+For tests that drive blocking programs: the names mean nothing to this machine's own resolver,
+so whoever gets an answer by such a name got it by way of the jump server.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from netjumper.address import Address
+from netjumper.bridge import bridge
+from netjumper.jumphost import JumpHost
+from netjumper.net.dial import Dialer
+from netjumper.net.resolver import Resolver
+from netjumper.server import jump_server
+from netjumper.service import Service
+from netjumper.wire import verify_with
+from rogues import eventually
+from services import LOOPBACK, SECRET
+
+Names = Mapping[tuple[str, int], tuple[str, int]]
+"""From a target's name and port to the address and port where it really is."""
+
+
+@dataclass
+class FarEnd:
+    """Where everything listens, and the targets that the jump server has dialled."""
+
+    jump: str
+    socks: str
+    http: str
+    dialled: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def far_end(names: Names, secret: bytes = SECRET) -> Iterator[FarEnd]:
+    """Run a jump server that knows `names`, and a bridge that leads to it."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(_serving(names, secret)) as end,
+    ):
+        yield end
+
+
+@contextlib.contextmanager
+def bridge_to(jump: Address) -> Iterator[FarEnd]:
+    """Run a bridge whose jump host is whatever is at that address."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(_bridging(jump, SECRET)) as end,
+    ):
+        yield end
+
+
+@contextlib.asynccontextmanager
+async def _serving(names: Names, secret: bytes) -> AsyncIterator[FarEnd]:
+    dialled: list[str] = []
+
+    def look_up(host: str, port: int, **_: Any) -> list[Any]:
+        if (host, port) not in names:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", names[host, port])]
+
+    def note(target: Address, _: str) -> None:
+        dialled.append(str(target))
+
+    server = jump_server(
+        listen=[LOOPBACK],
+        verify=verify_with(secret),
+        resolver=Resolver(asyncio.get_running_loop(), look_up),
+        permit=note,
+    )
+    async with server:
+        async with _bridging(Address.parse(server.address_of("netjumper")), secret) as end:
+            end.dialled = dialled
+            yield end
+        await _let_go(server)
+
+
+@contextlib.asynccontextmanager
+async def _bridging(jump: Address, secret: bytes) -> AsyncIterator[FarEnd]:
+    loop = asyncio.get_running_loop()
+    upstream = JumpHost(loop, jump, secret, Dialer(loop, timeout=5.0), 15.0)
+    async with bridge(upstream=upstream, socks=[LOOPBACK], http=[LOOPBACK]) as service:
+        yield FarEnd(str(jump), service.address_of("socks"), service.address_of("http"))
+        await _let_go(service)
+
+
+async def _let_go(service: Service) -> None:
+    """Give what the clients have closed the time to end; what is cut off is closed a bit later."""
+    with contextlib.suppress(TimeoutError):
+        await eventually(lambda: len(service.tunnels) == 0, within=0.1)
+
+
+def only_addresses_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this process fail where it looks up a name that is not an address of loopback."""
+    look_up = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        assert name in {"127.0.0.1", None}, f"{name} was looked up here"
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)

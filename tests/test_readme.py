@@ -1,0 +1,104 @@
+"""The README's Python examples, run as they are printed.
+
+Each is run by a Python of its own, as by somebody who copies it: behind the lines that make the
+`jumper`. Only the jump host's address is another one. `www.example.org` leads to servers on
+loopback, since the jump server looks it up so, and OpenSSL and requests are told by the environment
+whom to trust.
+"""
+
+import re
+import ssl
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from far_end import FarEnd, far_end
+from programs import run, web_server
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+CODE = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+JUMPER = CODE[0][: CODE[0].index("\n\nwith ")] + "\n\n"
+WAYS = [
+    "jumper.connect",
+    "jumper.open_connection",
+    "jumper.httpx_client",
+    "jumper.httpx_async_client",
+    "JumperSession",
+    "JumperConnector",
+    "JumperPoolManager",
+]
+"""Into the library; each has an example, in this order."""
+HOST, JUMP, JUMP_SECRET = "www.example.org", "home.example.net:9527", "the secret"
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def end(authority: trustme.CA) -> Iterator[FarEnd]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOST).configure_cert(context)
+    with web_server() as http_port, web_server(context) as https_port:
+        names = {
+            (HOST, 80): ("127.0.0.1", http_port),
+            (HOST, 443): ("127.0.0.1", https_port),
+        }
+        with far_end(names, JUMP_SECRET.encode()) as end:
+            yield end
+
+
+def run_example(code: str, end: FarEnd, authority: trustme.CA, folder: Path) -> str:
+    """Return what it prints."""
+    ca_file = str(folder / "ca.pem")
+    authority.cert_pem.write_to_path(ca_file)
+    whole = code if code.startswith(JUMPER) else JUMPER + code
+    assert JUMP in whole
+    assert f'"{JUMP_SECRET}"' in whole
+    example = folder / "example.py"
+    example.write_text(whole.replace(JUMP, end.jump), encoding="utf-8")
+    done = run(
+        [sys.executable, "-W", "error", str(example)],
+        env={"SSL_CERT_FILE": ca_file, "REQUESTS_CA_BUNDLE": ca_file},
+    )
+    assert done.stderr.decode() == ""
+    assert done.returncode == 0
+    return done.stdout.decode()
+
+
+def over_http(code: str) -> str:
+    """Return the same example with a URL, or an address, without TLS."""
+    return code.replace("https://", "http://").replace(":443", ":80").replace(", ssl=True", "")
+
+
+def test_there_is_an_example_for_each_way_into_the_library() -> None:
+    assert len(CODE) == len(WAYS)
+    assert all(f"{way}(" in code for way, code in zip(WAYS, CODE, strict=True))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_example_fetches_a_page_over_http(
+    way: str, end: FarEnd, authority: trustme.CA, tmp_path: Path
+) -> None:
+    end.dialled.clear()
+
+    printed = run_example(over_http(CODE[WAYS.index(way)]), end, authority, tmp_path)
+
+    assert printed.startswith(("you asked for / of www.example.org", "HTTP/1.1 200 OK"))
+    assert end.dialled == [f"{HOST}:80"]
+
+
+@pytest.mark.parametrize("way", WAYS[1:])  # a bare socket has no TLS
+def test_an_example_fetches_a_page_over_https(
+    way: str, end: FarEnd, authority: trustme.CA, tmp_path: Path
+) -> None:
+    end.dialled.clear()
+
+    printed = run_example(CODE[WAYS.index(way)], end, authority, tmp_path)
+
+    assert printed.startswith(("you asked for / of www.example.org", "HTTP/1.1 200 OK"))
+    assert end.dialled == [f"{HOST}:443"]
