@@ -1,14 +1,38 @@
-# One image for both commands: the bridge by default, the jump server as
-#   docker run ... netjumper netjumper
-FROM python:3.13-slim AS build
-RUN python3 -m venv /opt/venv
+# One image for both commands, the bridge by default:
+#   docker run IMAGE --jump home.example.net:9527 ...
+#   docker run IMAGE netjumper --secret-file /run/secrets/netjumper
+# It holds no secret and no settings; give it --read-only, --cap-drop=ALL and
+# --security-opt=no-new-privileges. docs: README.md, "In a container".
+ARG BASE=docker.io/library/python:3.13-slim
+
+FROM ${BASE} AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check '.[uvloop]'
+# Without pip inside, as nothing is installed later; its bytecode is made now, as the image's
+# root is read-only later.
+RUN python3 -m venv --without-pip /opt/venv \
+ && python3 -m pip --python /opt/venv/bin/python install \
+      --no-cache-dir --disable-pip-version-check --root-user-action=ignore '.[uvloop]'
 
-FROM python:3.13-slim
+FROM ${BASE}
+ARG BASE
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="netjumper" \
+      org.opencontainers.image.description="A tunnel for bad long-distance paths: jump server, SOCKS and HTTP bridge" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE}"
+COPY deploy/entrypoint.sh /usr/local/bin/netjumper-entrypoint
 COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
-USER 65534:65534
-CMD ["netjumper-bridge"]
+ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# A number, so that Kubernetes can see that it is not root's.
+USER 65532:65532
+EXPOSE 1080 8118 9527
+STOPSIGNAL SIGTERM
+# Finds whichever of the two commands runs, and the addresses that it was given.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 \
+  CMD ["netjumper-bridge", "healthcheck", "--running"]
+ENTRYPOINT ["netjumper-entrypoint"]

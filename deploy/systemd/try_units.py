@@ -1,0 +1,355 @@
+"""Try the units under a real systemd, as root, where `test` has installed them.
+
+Prints a line for each thing that held, and stops at the first that did not.
+"""
+
+# ruff: noqa: S101, S603, T201 - it asserts, runs systemctl, and prints
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+SERVER, BRIDGE = "netjumper.service", "netjumper-bridge.service"
+SOCKS, HTTP = ("127.0.0.1", 1080), ("127.0.0.1", 8118)
+PATIENCE = 30.0
+SLOW_PARTS = 8
+BIG = 64 * 1024 * 1024
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def prop(unit: str, name: str) -> str:
+    return run("systemctl", "show", "--value", "--property", name, unit).strip()
+
+
+def journal(unit: str) -> list[dict[str, str]]:
+    run("journalctl", "--sync")
+    lines = run("journalctl", "--unit", unit, "--output", "json", "--no-pager").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def said(unit: str, pattern: str) -> bool:
+    return any(re.search(pattern, str(entry["MESSAGE"])) for entry in journal(unit))
+
+
+def until(what: str, condition) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"never happened: {what}"
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def drop_in(unit: str, text: str) -> Iterator[None]:
+    """Change a unit as `systemctl edit` does."""
+    directory = Path(f"/etc/systemd/system/{unit}.d")
+    directory.mkdir(exist_ok=True)
+    conf = directory / f"test{len(list(directory.iterdir()))}.conf"
+    conf.write_text(text)
+    run("systemctl", "daemon-reload")
+    try:
+        yield
+    finally:
+        conf.unlink()
+        run("systemctl", "daemon-reload")
+
+
+class Page(BaseHTTPRequestHandler):
+    """A page, one that takes a while, and a big one."""
+
+    def do_GET(self) -> None:
+        if self.path == "/big":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(bytes(BIG))
+            return
+        parts = SLOW_PARTS if self.path == "/slow" else 1
+        self.send_response(200)
+        self.send_header("Content-Length", str(5 * parts))
+        self.end_headers()
+        for part in range(parts):
+            if part:
+                time.sleep(0.25)
+            self.wfile.write(b"page\n")
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+class Pages(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
+
+
+def begin(door: tuple[str, int], port: int, path: str = "/") -> socket.socket:
+    """Ask for a page through a door; SOCKS4 is one message and one answer."""
+    sock = socket.create_connection(door, PATIENCE)
+    request = f"GET {path} HTTP/1.0\r\n\r\n".encode()
+    if door == SOCKS:
+        sock.sendall(b"\4\1" + port.to_bytes(2, "big") + socket.inet_aton("127.0.0.1") + b"\0")
+        answer = sock.recv(8, socket.MSG_WAITALL)
+        assert answer[:2] == b"\0\x5a", f"SOCKS answered {answer!r}"
+    else:
+        request = f"GET http://127.0.0.1:{port}{path} HTTP/1.0\r\n\r\n".encode()
+    sock.sendall(request)
+    return sock
+
+
+def finish(sock: socket.socket) -> bytes:
+    with sock, sock.makefile("rb") as answer:
+        return answer.read().partition(b"\r\n\r\n")[2]
+
+
+def fetch(door: tuple[str, int], port: int, path: str = "/") -> bytes:
+    return finish(begin(door, port, path))
+
+
+def held(what: str) -> None:
+    print(f"ok: {what}", flush=True)
+
+
+def activation(port: int) -> None:
+    for unit in (SERVER, BRIDGE):
+        assert prop(unit, "ActiveState") == "inactive"
+    assert fetch(SOCKS, port) == b"page\n"
+    assert fetch(HTTP, port) == b"page\n"
+    for unit in (SERVER, BRIDGE):
+        until(f"{unit} is active", lambda unit=unit: prop(unit, "ActiveState") == "active")
+    held("the first connection starts bridge and server; a page comes by SOCKS and by HTTP")
+
+
+def system_calls(port: int) -> None:
+    """Bulk data is spliced, and names are looked up in threads: the filters must allow it."""
+    assert len(fetch(SOCKS, port, "/big")) == BIG
+    assert len(fetch(HTTP, port, "/big")) == BIG
+    with socket.create_connection(HTTP, PATIENCE) as sock:
+        sock.sendall(f"GET http://localhost:{port}/ HTTP/1.0\r\n\r\n".encode())
+        assert finish(sock) == b"page\n"
+    limits = Path(f"/proc/{prop(SERVER, 'MainPID')}/limits").read_text()
+    held(
+        f"64 MiB come through, a name is looked up, and {limits_of(limits)} descriptors may be open"
+    )
+
+
+def limits_of(text: str) -> str:
+    return next(line.split()[3] for line in text.splitlines() if line.startswith("Max open files"))
+
+
+def status() -> None:
+    for unit, where in (
+        (SERVER, r"netjumper on \[::\]:9527"),
+        (BRIDGE, r"SOCKS on 127\.0\.0\.1:1080"),
+    ):
+        shown = prop(unit, "StatusText")
+        assert re.fullmatch(rf"\d+ tunnels?; listening for .*{where}.*", shown), shown
+        print(next(it for it in run("systemctl", "status", unit).splitlines() if "Status:" in it))
+    held("systemctl status shows where they listen, and their tunnels")
+
+
+def secrets() -> None:
+    secret = Path("/etc/netjumper/secret").read_text().strip()
+    for unit in (SERVER, BRIDGE):
+        pid = int(prop(unit, "MainPID"))
+        assert Path(f"/proc/{pid}").stat().st_uid not in (0, 65534)
+        told = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert secret.encode() not in told
+        assert not any(secret in str(entry) for entry in journal(unit))
+    held("the secret came as a credential; it is neither in environment, arguments nor journal")
+
+
+def lines() -> None:
+    for unit in (SERVER, BRIDGE):
+        ours = [it for it in journal(unit) if it.get("_COMM", "").startswith("netjumper")]
+        assert ours
+        for entry in ours:
+            assert entry["PRIORITY"] in "3467", entry
+            assert not re.match(r"<\d>|\d{4}-|.*\bINFO\b", str(entry["MESSAGE"])), entry["MESSAGE"]
+    print(run("journalctl", "--unit", BRIDGE, "--no-pager", "--lines", "6").rstrip())
+    held("journal lines have a priority, and no second time")
+
+
+def hardening() -> None:
+    for unit in (SERVER, BRIDGE):
+        level = run("systemd-analyze", "security", "--no-pager", unit).splitlines()[-1]
+        print(level.lstrip("→ "))
+        assert float(re.search(r": (\d+\.\d)", level)[1]) < 2.0
+    held("systemd-analyze security is below 2.0")
+
+
+def restart_under_load(port: int) -> None:
+    done, failures, over = [0], [], threading.Event()
+
+    def load(door: tuple[str, int]) -> None:
+        while not over.is_set():
+            try:
+                assert fetch(door, port) == b"page\n"
+                done[0] += 1
+            except (OSError, AssertionError) as error:
+                failures.append(repr(error))
+
+    threads = [threading.Thread(target=load, args=(door,)) for door in (SOCKS, HTTP) * 4]
+    for thread in threads:
+        thread.start()
+    for unit in (BRIDGE, SERVER, BRIDGE, SERVER, BRIDGE):
+        before = done[0]
+        run("systemctl", "restart", unit)
+        until("pages after a restart", lambda before=before: done[0] > before + 50)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert not failures, f"{len(failures)} of {done[0]}: {failures[:3]}"
+    held(f"5 restarts under load: {done[0]} pages, 0 failures")
+
+
+def stop_drains(port: int) -> None:
+    for door in (SOCKS, HTTP):
+        fetch(door, port)
+        sock = begin(door, port, "/slow")
+        assert sock.recv(5) == b"HTTP/"
+        began = time.monotonic()
+        run("systemctl", "stop", BRIDGE)
+        took = time.monotonic() - began
+        assert finish(sock) == b"page\n" * SLOW_PARTS
+        assert took > 0.5, "it did not wait"
+        assert prop(BRIDGE, "Result") == "success"
+        assert said(BRIDGE, "stopping: waiting up to 10 s for 1 tunnel")
+    held(f"systemctl stop waits for a running transfer ({took:.1f} s), which is complete")
+
+
+def long_drain(port: int) -> None:
+    """A grace period over TimeoutStopSec."""
+    text = "[Service]\nEnvironment=NETJUMPER_GRACE_PERIOD=60\nTimeoutStopSec=1\n"
+    with drop_in(BRIDGE, text):
+        sock = begin(SOCKS, port, "/slow")
+        assert sock.recv(5) == b"HTTP/"
+        run("systemctl", "stop", BRIDGE)
+        assert finish(sock) == b"page\n" * SLOW_PARTS
+        assert prop(BRIDGE, "Result") == "success"
+    held("a drain longer than TimeoutStopSec is given the time")
+
+
+def watchdog(port: int) -> None:
+    with drop_in(BRIDGE, "[Service]\nWatchdogSec=1\n"):
+        fetch(SOCKS, port)
+        until("the bridge is active", lambda: prop(BRIDGE, "ActiveState") == "active")
+        before, restarts = prop(BRIDGE, "MainPID"), int(prop(BRIDGE, "NRestarts"))
+        time.sleep(3)
+        assert prop(BRIDGE, "MainPID") == before, "killed though it lives"
+        os.kill(int(before), signal.SIGSTOP)
+        until("a restart", lambda: int(prop(BRIDGE, "NRestarts")) > restarts)
+        assert fetch(SOCKS, port) == b"page\n"
+        assert prop(BRIDGE, "MainPID") != before
+        assert said(BRIDGE, "Watchdog timeout")
+        run("systemctl", "stop", BRIDGE)
+    held("a process that hangs is killed by the watchdog and started again")
+
+
+def without_sockets(port: int) -> None:
+    run("systemctl", "stop", "netjumper.socket", SERVER)
+    run("systemctl", "start", SERVER)
+    assert fetch(SOCKS, port) == b"page\n"
+    run("systemctl", "stop", SERVER)
+    run("systemctl", "start", "netjumper.socket")
+    assert fetch(SOCKS, port) == b"page\n"
+    held("the service alone opens its own port")
+
+
+def open_door(port: int) -> None:
+    """What README.md says about a port that other machines reach."""
+    unit, other = "netjumper-bridge-http.socket", "netjumper-bridge-socks.socket"
+    run("systemctl", "stop", unit, other, BRIDGE)
+    users = Path("/etc/netjumper/users")
+    users.write_text("alice:wonder\n")
+    users.chmod(0o600)
+    everywhere = "[Socket]\nListenStream=\nListenStream=0.0.0.0:8118\n"
+    asks = (
+        "[Service]\nLoadCredential=users:/etc/netjumper/users\n"
+        "Environment=NETJUMPER_AUTH_FILE=%d/users\n"
+    )
+    with drop_in(unit, everywhere):
+        run("systemctl", "start", unit)
+        with socket.create_connection(HTTP, PATIENCE):
+            until("the line", lambda: said(BRIDGE, r"other machines can use 0\.0\.0\.0:8118"))
+        run("systemctl", "stop", unit, BRIDGE)
+        run("systemctl", "reset-failed")
+        with drop_in(BRIDGE, asks):
+            run("systemctl", "start", unit)
+            sock = socket.create_connection(HTTP, PATIENCE)
+            sock.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: x\r\n\r\n" % port)
+            assert sock.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 407"
+            sock.close()
+            run("systemctl", "stop", unit, BRIDGE)
+    run("systemctl", "start", unit, other)
+    assert fetch(HTTP, port) == b"page\n"
+    held("a port that other machines reach needs a password, which comes as a credential")
+
+
+def unix_socket(port: int) -> None:
+    unit, path = "netjumper.socket", "/run/netjumper-test.socket"
+    run("systemctl", "stop", unit, SERVER)
+    with drop_in(unit, f"[Socket]\nListenStream=\nListenStream={path}\n"):
+        run("systemctl", "start", unit)
+        for _ in range(2):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(PATIENCE)
+                sock.connect(path)
+                assert sock.recv(1) == b"\x20"
+            run("systemctl", "stop", SERVER)
+            assert Path(path).is_socket()
+        run("systemctl", "stop", unit)
+    run("systemctl", "start", unit)
+    assert fetch(SOCKS, port) == b"page\n"
+    held("a unix socket of systemd's stays when the service stops")
+
+
+def mistake(port: int) -> None:
+    unit, other = "netjumper-bridge-socks.socket", "netjumper-bridge-http.socket"
+    run("systemctl", "stop", unit, other, BRIDGE)
+    with drop_in(unit, "[Socket]\nFileDescriptorName=sock\n"):
+        run("systemctl", "start", unit)
+        with socket.create_connection(SOCKS, PATIENCE):
+            until("the bridge fails", lambda: prop(BRIDGE, "ExecMainStatus") == "2")
+        until("the line", lambda: said(BRIDGE, "inherited socket 'sock' is no door of the bridge"))
+        run("systemctl", "stop", unit, BRIDGE)
+    run("systemctl", "reset-failed")
+    run("systemctl", "start", unit, other)
+    assert fetch(SOCKS, port) == b"page\n"
+    held("a socket with a wrong name is one line and status 2")
+
+
+def main() -> None:
+    server = Pages(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = server.server_address[1]
+    # Units that are restarted as often as here would run into their own limit.
+    limits = "[Unit]\nStartLimitIntervalSec=0\n"
+    with drop_in(SERVER, limits), drop_in(BRIDGE, limits):
+        activation(port)
+        system_calls(port)
+        status()
+        secrets()
+        lines()
+        hardening()
+        restart_under_load(port)
+        stop_drains(port)
+        long_drain(port)
+        watchdog(port)
+        without_sockets(port)
+        mistake(port)
+        open_door(port)
+        unix_socket(port)
+
+
+if __name__ == "__main__":
+    main()
