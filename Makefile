@@ -23,7 +23,7 @@ lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/mypy
 
 man: $(VENV)/.installed  ## write the man pages anew out of the parsers
-	$(BIN)/python -m netjumper.cli.manpages src/man
+	$(BIN)/python -m netjumper.cli.man.pages src/man
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,8 +7,9 @@ import pytest
 
 import programs
 from netjumper import __version__
-from netjumper.cli import bridge, environment, manpages, server
+from netjumper.cli import bridge, environment, server
 from netjumper.cli.examination import EXIT_CODES
+from netjumper.cli.man import pages
 
 DIRECTORY = Path(__file__).parents[2] / "src" / "man"
 MODULES = {"netjumper.1": server, "netjumper-bridge.1": bridge}
@@ -44,17 +45,17 @@ def rendered(name):
 
 @every_page
 def test_what_is_committed_is_what_the_parsers_give(name):
-    assert (DIRECTORY / name).read_text() == manpages.pages()[name].text(), "type: make man"
+    assert (DIRECTORY / name).read_text() == pages.pages()[name].text(), "type: make man"
 
 
 def test_no_page_is_left_that_no_parser_gives():
-    assert {path.name for path in DIRECTORY.iterdir()} == set(manpages.pages())
+    assert {path.name for path in DIRECTORY.iterdir()} == set(pages.pages())
 
 
 def test_it_writes_the_pages_into_a_directory(tmp_path):
-    assert manpages.main(str(tmp_path)) == 0
+    assert pages.main(str(tmp_path)) == 0
     written = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert written == {name: page.text() for name, page in manpages.pages().items()}
+    assert written == {name: page.text() for name, page in pages.pages().items()}
 
 
 @pytest.mark.needs("mandoc")
@@ -109,6 +110,6 @@ def test_the_environment_and_the_exit_statuses_are_those_of_the_code():
 
 
 def test_an_option_comes_out_as_one_that_can_be_pasted():
-    text = manpages.pages()["netjumper-bridge.1"].text()
+    text = pages.pages()["netjumper-bridge.1"].text()
     assert "\\fB\\-\\-secret\\-file\\fR \\fIFILE\\fR" in text
     assert not re.search(r"(?<!\\)-", text), "a hyphen where a minus is typed"

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from netjumper import __version__
 from netjumper.cli.commands import Command
 from netjumper.cli.helptext import Block, blocks
-from netjumper.cli.options import Parser
-from netjumper.cli.troff import (
+from netjumper.cli.man.troff import (
     LEFT_ALIGNED,
     PARAGRAPH,
     bold,
@@ -22,6 +21,7 @@ from netjumper.cli.troff import (
     unfilled,
     usage,
 )
+from netjumper.cli.options import Parser
 
 Items = Sequence[tuple[str, str]]
 """What a list is made of: each item's name, and what there is to say about it."""
