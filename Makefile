@@ -14,8 +14,10 @@ run: $(VENV)/.installed  ## run the bridge with a jump server of its own, ready 
 test: $(VENV)/.installed-dev  ## run the tests
 	$(BIN)/pytest -n auto
 
-test-containers:  ## build the image and try it out; needs docker or podman, and their compose
+test-containers:  ## try image, sidecars and systemd units out; needs docker or podman, and their compose
 	@$(PYTHON) tests/containers/run.py
+	@if [ -n "$${PODMAN:-}" ] || command -v podman >/dev/null; then deploy/systemd/test; \
+	  else echo "the systemd units are not tried: that needs podman"; fi
 
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .
