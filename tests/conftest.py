@@ -1,6 +1,7 @@
 """Settings for every test."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable, Mapping
 
@@ -15,6 +16,9 @@ except ImportError:
 # How long one example takes says more about the machine than about the code.
 settings.register_profile("netjumper", deadline=None)
 settings.load_profile("netjumper")
+
+# Servers that tests start (sshd) are where an ordinary user does not look for programs.
+os.environ["PATH"] += f"{os.pathsep}/usr/sbin{os.pathsep}/sbin"
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -279,6 +279,22 @@ async def test_the_jump_server_that_runs_is_asked_where_its_command_line_says(
     assert (await checked(capsys, "--running"))[0] == 1
 
 
+async def test_where_both_run_it_is_the_bridge_that_is_asked(capsys, processes):
+    async with jump_server_running() as (_, jump), bridge_running(jump) as service:
+        door = service.address_of("socks")
+        there = [*BRIDGE, "--socks", door]
+        processes([*NETJUMPER, "--listen", str(jump)], there, [*BRIDGE, "--socks", "127.0.0.1:1"])
+        assert await checked(capsys, "--running") == (0, f"healthy: SOCKS on {door}")
+
+
+async def test_a_jump_server_has_none_behind_it(capsys, processes):
+    async with jump_server_running() as (_, address):
+        processes([*NETJUMPER, "--listen", str(address)])
+        code, told = await checked(capsys, "--running", "--deep")
+    assert code == 1
+    assert told.startswith("netjumper-bridge: --deep: what runs here is a jump server")
+
+
 async def test_where_none_of_the_two_runs_that_is_what_is_told(capsys, processes):
     processes(ENTRYPOINT, ["sh"], [*BRIDGE, "doctor", "--jump", "a:1"], [*NETJUMPER, "keygen"])
     told = "netjumper-bridge: neither netjumper nor netjumper-bridge runs here"

@@ -71,17 +71,24 @@ def received(sock: socket.socket, count: int) -> bytes:
 def running_service() -> tuple[str, list[str]]:
     """Return the command of a bridge or jump server that runs here, and its command line's words.
 
-    Of several it is the one with the lowest process id, which in a container is the service.
+    Where both do it is a bridge, and of several the one with the lowest process id.
 
     Raises:
         Unhealthy: there is none, or no /proc to find it in.
     """
+    services = dict(reversed(list(_services())))  # the last of a name is what stays in a dict
+    for name in (BRIDGE, SERVER):
+        if name in services:
+            return name, services[name]
+    raise Unhealthy(f"neither {SERVER} nor {BRIDGE} runs here")
+
+
+def _services() -> Iterator[tuple[str, list[str]]]:
     for words in _command_lines():
         name = next((PurePath(it).name for it in words[:2] if _is_ours(it)), "")
         rest = words[1 if _is_ours(words[0]) else 2 :]
         if name and (not rest or rest[0].startswith("-") or rest[0].isdigit()):  # no sub-command
-            return name, rest
-    raise Unhealthy(f"neither {SERVER} nor {BRIDGE} runs here")
+            yield name, rest
 
 
 def _is_ours(word: str) -> bool:

@@ -25,8 +25,8 @@ examples:
   netjumper-bridge healthcheck --deep
       reach the jump server too, and check the secret
   netjumper-bridge healthcheck --running
-      in a container: ask whichever of the two commands runs there, at the addresses that its
-      own command line, the environment and the settings file give
+      in a container: ask whichever of the two commands runs there (the bridge, where both do), at
+      the addresses that its own command line, the environment and the settings file give
 
 """
 _SOCKS_GREETING = b"\5\2\0\2"
@@ -83,6 +83,8 @@ def _run(words: Sequence[str]) -> int:
     if hasattr(arguments, "running"):
         name, line = running_service()
         if name == SERVER:
+            if hasattr(arguments, "deep"):
+                raise Unhealthy("--deep: what runs here is a jump server, which has none behind it")
             return server.check_health(line)
         # Options that only the bridge has are passed over.
         theirs, _ = build_parser().parse_known_args(line)
