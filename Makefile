@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-containers lint man clean help
+.PHONY: run test test-image test-units test-containers lint man clean help
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -11,13 +11,22 @@ help:  ## show this list
 run: $(VENV)/.installed  ## run the bridge with a jump server of its own, ready to be tried out
 	@$(BIN)/netjumper-bridge --embedded
 
-test: $(VENV)/.installed-dev  ## run the tests
-	$(BIN)/pytest -n auto
+test: $(VENV)/.installed-dev  ## run the tests; ARGS="..." are for pytest
+	$(BIN)/pytest -n auto $(ARGS)
 
-test-containers:  ## try image, sidecars and systemd units out; needs docker or podman, and their compose
+test-image:  ## try image and sidecars out; needs docker or podman, and its compose
 	@$(PYTHON) tests/containers/run.py
-	@if [ -n "$${PODMAN:-}" ] || command -v podman >/dev/null; then deploy/systemd/test; \
-	  else echo "the systemd units are not tried: that needs podman"; fi
+
+test-units:  ## try the systemd units out; needs root and podman
+	@tests/systemd/test
+
+test-containers:  ## try image, sidecars and, where podman is, systemd units out
+	@status=0; \
+	$(MAKE) --no-print-directory test-image || status=1; \
+	if [ -n "$${PODMAN:-}" ] || command -v podman >/dev/null; then \
+	  $(MAKE) --no-print-directory test-units || status=1; \
+	else echo "the systemd units are not tried: that needs podman"; fi; \
+	exit $$status
 
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .
@@ -25,7 +34,7 @@ lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/mypy
 
 man: $(VENV)/.installed  ## write the man pages anew out of the parsers
-	$(BIN)/python -m netjumper.cli.man.pages src/man
+	PYTHONPATH=tools $(BIN)/python -m manpages.pages src/man
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -3,10 +3,16 @@
 import asyncio
 import os
 import shutil
+import signal
+import ssl
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import settings
+
+from servers import trusting_context
 
 try:
     import uvloop
@@ -16,6 +22,10 @@ except ImportError:
 # How long one example takes says more about the machine than about the code.
 settings.register_profile("netjumper", deadline=None)
 settings.load_profile("netjumper")
+
+# A shell's background job ignores Ctrl-C, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Servers that tests start (sshd) are where an ordinary user does not look for programs.
 os.environ["PATH"] += f"{os.pathsep}/usr/sbin{os.pathsep}/sbin"
@@ -50,3 +60,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if item.config.getoption("--all-programs"):
             pytest.fail(told, pytrace=False)
         pytest.skip(told)
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The authority's certificate, for programs that are told by a file whom to trust."""
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    return trusting_context(authority)

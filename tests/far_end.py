@@ -15,15 +15,12 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from netjumper.address import Address
-from netjumper.bridge import bridge
-from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer
 from netjumper.net.resolver import Resolver
 from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.wire import verify_with
 from rogues import eventually
-from services import LOOPBACK, SECRET
+from services import LOOPBACK, SECRET, bridge_through
 
 Names = Mapping[tuple[str, int], tuple[str, int]]
 """From a target's name and port to the address and port where it really is."""
@@ -86,9 +83,7 @@ async def _serving(names: Names, secret: bytes) -> AsyncIterator[FarEnd]:
 
 @contextlib.asynccontextmanager
 async def _bridging(jump: Address, secret: bytes) -> AsyncIterator[FarEnd]:
-    loop = asyncio.get_running_loop()
-    upstream = JumpHost(loop, jump, secret, Dialer(loop, timeout=5.0), 15.0)
-    async with bridge(upstream=upstream, socks=[LOOPBACK], http=[LOOPBACK]) as service:
+    async with bridge_through(jump, secret=secret) as service:
         yield FarEnd(str(jump), service.address_of("socks"), service.address_of("http"))
         await _let_go(service)
 

@@ -8,11 +8,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
 from programs import PATIENCE, clean_environment
+from servers import served
 
 HOME = "home.example"
 """Names under it are known to the jump server alone (RFC 6761 has `.example` be nobody's)."""
@@ -100,28 +101,9 @@ def git_server(root: Path, context: ssl.SSLContext | None = None) -> Iterator[Or
 def _serving(
     name: str, handler: type["_Handler"], context: ssl.SSLContext | None
 ) -> Iterator[Origin]:
-    server = _Server(("127.0.0.1", 0), handler)
-    origin = Origin(name, server.server_address[1], "https" if context else "http")
-    handler.origin = origin
-    if context:
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield origin
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *args: Any) -> None:
-        """A client that goes away is its own affair."""
+    with served(handler, context) as port:
+        handler.origin = Origin(name, port, "https" if context else "http")
+        yield handler.origin
 
 
 class _Handler(BaseHTTPRequestHandler):

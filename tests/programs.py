@@ -10,12 +10,19 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from servers import served
+
 PATIENCE = 20.0
 """Seconds that a program may take to say what it is waited for."""
+
+
+def installed(name: str) -> str:
+    """Return where a command of the tests' own environment is; an absolute path stays itself."""
+    return str(Path(sys.executable).parent / name)
 
 
 class Program:
@@ -27,12 +34,11 @@ class Program:
         env: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
     ) -> None:
-        executable = Path(sys.executable).parent / command[0]
         self.lines: list[str] = []
         self._said = threading.Condition()
         self._over = False
         self.process = subprocess.Popen(
-            [str(executable), *command[1:]],
+            [installed(command[0]), *command[1:]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -134,6 +140,18 @@ class Chain:
     mixed: str
 
 
+@contextmanager
+def chain_running(home: Mapping[str, str] | None = None) -> Iterator[Chain]:
+    """Run both; `home` is what the jump server alone has in its environment."""
+    env = {"NETJUMPER_SECRET": SECRET}
+    with running("netjumper", "--listen", "127.0.0.1:0", env={**env, **(home or {})}) as server:
+        jump = server.address("netjumper")
+        doors = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0", "--mixed", "127.0.0.1:0"]
+        with running("netjumper-bridge", "--jump", jump, *doors, env=env) as bridge:
+            addresses = (bridge.address(kind) for kind in ("SOCKS", "HTTP", "SOCKS and HTTP"))
+            yield Chain(server, bridge, jump, *addresses)
+
+
 BLOCK = bytes(range(256)) * 4096
 """One MiB; a body of n MiB is n of them, each with its number in front."""
 
@@ -178,27 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 512
-
-    def handle_error(self, *args: Any) -> None:
-        """A client that goes away is its own affair."""
-
-
 @contextmanager
 def web_server(context: ssl.SSLContext | None = None) -> Iterator[int]:
     """Serve HTTP, or HTTPS with `context`, on loopback; yields the port."""
-    server = _Server(("127.0.0.1", 0), _Handler)
-    if context is not None:
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(_Handler, context) as port:
+        yield port

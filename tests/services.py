@@ -59,16 +59,21 @@ async def jump_server_running(**options: Any) -> AsyncIterator[tuple[Service, Ad
 
 
 @contextlib.asynccontextmanager
-async def bridge_running(
+async def bridge_running(jump_host: Address, **options: Any) -> AsyncIterator[Service]:
+    """A bridge as `bridge_through` makes it, that runs."""
+    async with started(bridge_through(jump_host, **options)) as service:
+        yield service
+
+
+def bridge_through(
     jump_host: Address, *, jump_timeout: float = 15.0, secret: bytes = SECRET, **options: Any
-) -> AsyncIterator[Service]:
-    """A bridge on loopback with a door of each kind, leading through `jump_host`."""
+) -> Service:
+    """Return a bridge on loopback with a door of each kind, leading through `jump_host`."""
     loop = asyncio.get_running_loop()
     dialer = Dialer(loop, timeout=5.0, resolver=resolver(_no_names))
     upstream = JumpHost(loop, jump_host, secret, dialer, jump_timeout)
     doors = {"socks": [LOOPBACK], "http": [LOOPBACK], "mixed": [LOOPBACK]}
-    async with started(bridge(upstream=upstream, **doors, **options)) as service:
-        yield service
+    return bridge(upstream=upstream, **doors, **options)
 
 
 def _no_names(host: str, port: int, **_: Any) -> list[Any]:

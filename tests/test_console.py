@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from netjumper.accesslog import TunnelEnd
+from netjumper.accesslog import AccessRecord
 from netjumper.console import (
     RichFormatter,
     Start,
@@ -50,7 +50,7 @@ def end(**changes):
         "ending": "closed",
         "failed": False,
     }
-    return TunnelEnd(**{**values, **changes})
+    return AccessRecord(**{**values, **changes})
 
 
 @pytest.mark.parametrize(
@@ -147,19 +147,23 @@ LISTENING = [
 ]
 
 
+def exported(url):
+    return f"export http_proxy={url} https_proxy={url} HTTPS_PROXY={url}"
+
+
 def test_the_lines_to_paste_name_what_can_be_pasted():
     assert bridge_lines(LISTENING, password=False) == [
         "curl --socks5-hostname 127.0.0.1:1080 https://example.org/",
-        "export HTTPS_PROXY=http://[::1]:8118",
+        exported("http://[::1]:8118"),
         "curl --socks5-hostname 127.0.0.1:3128 https://example.org/",
-        "export HTTPS_PROXY=http://127.0.0.1:3128",
+        exported("http://127.0.0.1:3128"),
     ]
 
 
 def test_the_lines_to_paste_leave_room_for_the_password_and_do_not_tell_it():
     assert bridge_lines(LISTENING[:2], password=True) == [
         "curl --proxy-user USER:PASSWORD --socks5-hostname 127.0.0.1:1080 https://example.org/",
-        "export HTTPS_PROXY=http://USER:PASSWORD@[::1]:8118",
+        exported("http://USER:PASSWORD@[::1]:8118"),
     ]
 
 

@@ -19,6 +19,7 @@ LAYERS: list[list[str]] = [
     ["netjumper.accesslog", "netjumper.handshake", "netjumper.outcome", "netjumper.request"],
     ["netjumper.wire"],
     ["netjumper.bridge.credentials", "netjumper.bridge.replies"],
+    ["netjumper.bridge.messages"],
     ["netjumper.bridge.http_server"],
     [
         "netjumper.bridge.http",
@@ -26,7 +27,7 @@ LAYERS: list[list[str]] = [
         "netjumper.bridge.socks",
         "netjumper.bridge.fields",
     ],
-    ["netjumper.bridge.exchange", "netjumper.bridge.refusals"],
+    ["netjumper.bridge.exchange", "netjumper.bridge.routing"],
     ["netjumper.bridge.forward"],
     ["netjumper.net"],
     ["netjumper.session", "netjumper.tunnel", "netjumper.tunnels", "netjumper.service"],
@@ -56,7 +57,16 @@ FORBIDDEN_WITHOUT_IO = {
 }  # fmt: skip
 SPEAKS_HTTP = {
     f"netjumper.bridge.{name}"
-    for name in ("exchange", "fields", "forward", "http", "http_client", "http_server", "refusals")
+    for name in (
+        "exchange",
+        "fields",
+        "forward",
+        "http",
+        "http_client",
+        "http_server",
+        "messages",
+        "routing",
+    )
 }
 SOCKET_WORDS = {"EAI_AGAIN", "EAI_NODATA", "EAI_NONAME", "gaierror"}
 """What a module without I/O may use of `socket`: constants and a class."""

@@ -7,7 +7,6 @@ whom to trust.
 """
 
 import re
-import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import trustme
 
 from far_end import FarEnd, far_end
 from programs import run, web_server
+from servers import serving_context
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 CODE = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -35,14 +35,8 @@ HOST, JUMP, JUMP_SECRET = "www.example.org", "home.example.net:9527", "the secre
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
 def end(authority: trustme.CA) -> Iterator[FarEnd]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST).configure_cert(context)
+    context = serving_context(authority, HOST)
     with web_server() as http_port, web_server(context) as https_port:
         names = {
             (HOST, 80): ("127.0.0.1", http_port),
@@ -52,10 +46,8 @@ def end(authority: trustme.CA) -> Iterator[FarEnd]:
             yield end
 
 
-def run_example(code: str, end: FarEnd, authority: trustme.CA, folder: Path) -> str:
+def run_example(code: str, end: FarEnd, ca_file: Path, folder: Path) -> str:
     """Return what it prints."""
-    ca_file = str(folder / "ca.pem")
-    authority.cert_pem.write_to_path(ca_file)
     whole = code if code.startswith(JUMPER) else JUMPER + code
     assert JUMP in whole
     assert f'"{JUMP_SECRET}"' in whole
@@ -63,7 +55,7 @@ def run_example(code: str, end: FarEnd, authority: trustme.CA, folder: Path) -> 
     example.write_text(whole.replace(JUMP, end.jump), encoding="utf-8")
     done = run(
         [sys.executable, "-W", "error", str(example)],
-        env={"SSL_CERT_FILE": ca_file, "REQUESTS_CA_BUNDLE": ca_file},
+        env={"SSL_CERT_FILE": str(ca_file), "REQUESTS_CA_BUNDLE": str(ca_file)},
     )
     assert done.stderr.decode() == ""
     assert done.returncode == 0
@@ -82,11 +74,11 @@ def test_there_is_an_example_for_each_way_into_the_library() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_example_fetches_a_page_over_http(
-    way: str, end: FarEnd, authority: trustme.CA, tmp_path: Path
+    way: str, end: FarEnd, ca_file: Path, tmp_path: Path
 ) -> None:
     end.dialled.clear()
 
-    printed = run_example(over_http(CODE[WAYS.index(way)]), end, authority, tmp_path)
+    printed = run_example(over_http(CODE[WAYS.index(way)]), end, ca_file, tmp_path)
 
     assert printed.startswith(("you asked for / of www.example.org", "HTTP/1.1 200 OK"))
     assert end.dialled == [f"{HOST}:80"]
@@ -94,11 +86,11 @@ def test_an_example_fetches_a_page_over_http(
 
 @pytest.mark.parametrize("way", WAYS[1:])  # a bare socket has no TLS
 def test_an_example_fetches_a_page_over_https(
-    way: str, end: FarEnd, authority: trustme.CA, tmp_path: Path
+    way: str, end: FarEnd, ca_file: Path, tmp_path: Path
 ) -> None:
     end.dialled.clear()
 
-    printed = run_example(CODE[WAYS.index(way)], end, authority, tmp_path)
+    printed = run_example(CODE[WAYS.index(way)], end, ca_file, tmp_path)
 
     assert printed.startswith(("you asked for / of www.example.org", "HTTP/1.1 200 OK"))
     assert end.dialled == [f"{HOST}:443"]

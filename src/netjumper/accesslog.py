@@ -3,11 +3,11 @@
 import logging
 from dataclasses import dataclass
 
-TUNNEL_LOG = logging.getLogger("netjumper.tunnel")
+ACCESS_LOG = logging.getLogger("netjumper.access")
 
 
 @dataclass(frozen=True, slots=True)
-class TunnelEnd:
+class AccessRecord:
     """What is logged of a tunnel, in one line, when it is over.
 
     Attributes:

@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from netjumper.accesslog import TunnelEnd
+from netjumper.accesslog import AccessRecord
 
 DOORS = {
     "socks": "SOCKS",
@@ -70,7 +70,7 @@ class RichFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, escape sequences included."""
         line = Text.assemble((time.strftime("%H:%M:%S ", time.localtime(record.created)), "dim"))
-        if isinstance(record.msg, TunnelEnd):
+        if isinstance(record.msg, AccessRecord):
             line.append_text(_access_line(record.msg))
         else:
             style = _LEVEL_STYLES.get(record.levelno, "")
@@ -93,7 +93,7 @@ class RichFormatter(logging.Formatter):
         return capture.get().removesuffix("\n")
 
 
-def _access_line(end: TunnelEnd) -> Text:
+def _access_line(end: AccessRecord) -> Text:
     who = f"{end.peer} ({end.client})" if end.client else end.peer
     return Text.assemble(
         (printable(who), "cyan"),
@@ -157,7 +157,9 @@ def bridge_lines(listening: Iterable[tuple[str, str]], *, password: bool) -> lis
             user = "--proxy-user USER:PASSWORD " if password else ""
             lines.append(f"curl {user}--socks5-hostname {here} https://example.org/")
         if name in ("http", "mixed"):
-            lines.append(f"export HTTPS_PROXY=http://{login}{here}")
+            # Some programs read one spelling only, and go directly where they find none.
+            url = f"http://{login}{here}"
+            lines.append(f"export http_proxy={url} https_proxy={url} HTTPS_PROXY={url}")
     return lines
 
 

@@ -27,6 +27,14 @@ class ProtocolError(NetjumperError, ConnectionError):
     """The peer broke the protocol of the handshake it is in."""
 
 
+class TargetBroke(ProtocolError):
+    """The target's answer is not what its protocol has (seen where a message is forwarded)."""
+
+
+class AnswerCut(TargetBroke):
+    """The target's connection ended before its answer did."""
+
+
 class AuthenticationError(NetjumperError, PermissionError):
     """A client did not prove that it may come in (seen from the listening side)."""
 

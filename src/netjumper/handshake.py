@@ -28,7 +28,7 @@ class EndOfStream(ProtocolError):
 class Handshake(Generic[ResultT_co]):
     """The driver of one handshake's generator; subclasses write `_steps`."""
 
-    __slots__ = ("_eof", "_incoming", "_outgoing", "_resume", "begun", "result", "wanted")
+    __slots__ = ("_eof", "_incoming", "_outgoing", "_resume", "asked", "result", "wanted")
 
     def __init__(self) -> None:
         self._incoming = bytearray()
@@ -36,8 +36,8 @@ class Handshake(Generic[ResultT_co]):
         self._eof = False
         self.result: ResultT_co | None = None
         """What the handshake came to; None as long as it is under way."""
-        self.begun = False
-        """The peer has sent something, and it was not a complete message that asks for nothing."""
+        self.asked = False
+        """The peer has begun to ask for something: when it leaves now, the log is to tell."""
         self.wanted = 0
         """How many bytes can be read now without reading past the handshake."""
         self._resume = self._steps()
@@ -54,7 +54,7 @@ class Handshake(Generic[ResultT_co]):
                 `data_to_send`; the handshake must not be fed again.
         """
         if data:
-            self.begun = True
+            self.asked = True
             self._incoming += data
         else:
             self._eof = True
@@ -85,6 +85,10 @@ class Handshake(Generic[ResultT_co]):
             next(self._resume)
         except StopIteration as stop:
             self.result = stop.value
+
+    def _nothing_asked(self) -> None:
+        """What the peer has sent asks for nothing yet, unless more of it is there."""
+        self.asked = bool(self._incoming)
 
     def _write(self, data: bytes) -> None:
         self._outgoing += data

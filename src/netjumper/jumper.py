@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from netjumper import outcome
 from netjumper.address import Address
 from netjumper.errors import (
     JumpHostError,
@@ -23,6 +22,7 @@ from netjumper.errors import (
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint, set_options
+from netjumper.outcome import reason_of
 from netjumper.wire import ClientHandshake
 
 if TYPE_CHECKING:
@@ -105,22 +105,9 @@ class Jumper:
         loop = asyncio.get_running_loop()
         limit = self.connect_timeout if timeout is None else timeout
         stands: asyncio.Future[Endpoint] = loop.create_future()
-
-        # A caller that gives up and a tunnel that stands may come in the same turn of the loop.
-        def opened(endpoint: Endpoint) -> None:
-            if stands.done():
-                endpoint.close()
-            else:
-                stands.set_result(endpoint)
-
-        def failed(error: NetjumperError) -> None:
-            if not stands.done():
-                stands.set_exception(error)
-
-        host = JumpHost(
-            loop, self.address, self._secret, Dialer(loop, timeout=limit), timeout=limit
-        )
-        connection = host.connect(address, opened, failed)
+        dialer = Dialer(loop, timeout=limit)
+        host = JumpHost(loop, self.address, self._secret, dialer, timeout=limit)
+        connection = host.connect(address, *_settling(stands))
         timer = loop.call_later(limit, connection.expire)
         try:
             endpoint = await stands
@@ -215,14 +202,14 @@ class Jumper:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             for number, (*_, sockaddr) in enumerate(found):
-                share = _left(deadline) / (len(found) - number)
+                share = seconds_left(deadline) / (len(found) - number)
                 try:
                     return socket.create_connection((str(sockaddr[0]), port), share)
                 except OSError as error:
                     cause = error
         except OSError as error:
             cause = error
-        raise JumpHostUnreachable(_reason(cause, self.address)) from cause
+        raise JumpHostUnreachable(reason_of(cause, self.address)) from cause
 
     def _shake_hands(self, sock: socket.socket, target: Address, deadline: float) -> None:
         set_options(sock)
@@ -231,7 +218,7 @@ class Jumper:
         try:
             while handshake.result is None:
                 # One operation may never wait for longer than is left of the whole.
-                sock.settimeout(_left(deadline))
+                sock.settimeout(seconds_left(deadline))
                 handshake.receive_data(sock.recv(handshake.wanted))
                 if answer := handshake.data_to_send():
                     sock.sendall(answer)
@@ -247,18 +234,29 @@ class Jumper:
             ) from error
 
 
+def _settling(
+    stands: asyncio.Future[Endpoint],
+) -> tuple[Callable[[Endpoint], None], Callable[[NetjumperError], None]]:
+    """Return what to call with the tunnel and what with the failure, for a caller that waits."""
+
+    # A caller that gives up and a tunnel that stands may come in the same turn of the loop.
+    def opened(endpoint: Endpoint) -> None:
+        if stands.done():
+            endpoint.close()
+        else:
+            stands.set_result(endpoint)
+
+    def failed(error: NetjumperError) -> None:
+        if not stands.done():
+            stands.set_exception(error)
+
+    return opened, failed
+
+
 def _name_to_check(target: str, ssl: ssl_module.SSLContext | bool | None) -> str | None:
     return Address.parse(target).host if ssl else None
 
 
-def _left(deadline: float) -> float:
+def seconds_left(deadline: float) -> float:
     """Return the seconds until then, a little where it is over: 0 would mean not to block."""
     return max(deadline - time.monotonic(), 1e-3)
-
-
-def _reason(error: OSError, address: Address) -> str:
-    if isinstance(error, TimeoutError):
-        return "i/o timeout"
-    if isinstance(error, socket.gaierror):
-        return outcome.from_gaierror(error, address.host).reason
-    return outcome.from_oserror(error, str(address)).reason

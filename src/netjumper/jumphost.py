@@ -87,7 +87,9 @@ class JumpConnection:
     def expire(self) -> None:
         """The connection, or the outcome, did not come in time."""
         if self._dial is not None:
-            self._fail(JumpHostUnreachable("i/o timeout"))
+            unreachable = JumpHostUnreachable("i/o timeout")
+            unreachable.__cause__ = TimeoutError()
+            self._fail(unreachable)
         else:
             self._fail(JumpHostTimeout("it did not answer in time"))
 

@@ -11,6 +11,7 @@ import os
 import socket
 from dataclasses import dataclass
 
+from netjumper.address import Address
 from netjumper.errors import (
     HostUnreachable,
     InvalidTarget,
@@ -84,6 +85,15 @@ def from_gaierror(error: socket.gaierror, host: str) -> TargetError:
     if error.errno in _NOT_FOUND:
         return name_not_found(host)
     return NameLookupFailed(f"dial tcp: lookup {_shown(host)}: server misbehaving")
+
+
+def reason_of(error: OSError, address: Address) -> str:
+    """Return why `address` was not reached, in the same few words for all who dial a jump host."""
+    if isinstance(error, TimeoutError):
+        return "i/o timeout"
+    if isinstance(error, socket.gaierror):
+        return from_gaierror(error, address.host).reason
+    return from_oserror(error, str(address)).reason
 
 
 def name_not_found(host: str) -> NameNotFound:

@@ -1,6 +1,5 @@
 """A service: listeners whose connections become tunnels; the life cycle of both daemons."""
 
-import asyncio
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +9,6 @@ from typing import Self
 from netjumper.net.listener import ListenAddress, Listener, ListenError, Place, open_listeners
 from netjumper.tunnel import ChooseHandshake
 from netjumper.tunnels import Tunnels
-
-MOMENT = 1.0
-"""Seconds that who came in just before the end has for saying what it wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,6 @@ class Service:
     async def close(self, grace: float = 0.0) -> int:
         """Stop accepting, give tunnels `grace` seconds, cut the rest off; return their number."""
         self.stop_accepting()
-        await self._hear_out(min(grace, MOMENT))
         return await self.tunnels.drain(grace)
 
     async def __aenter__(self) -> Self:
@@ -95,16 +90,6 @@ class Service:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
-
-    async def _hear_out(self, seconds: float) -> None:
-        """Let those ask who were accepted and have not yet: with a restart, nobody is turned away.
-
-        Only at the end of a service, so no tunnel need tell anybody when its handshake is over.
-        """
-        loop = self.tunnels.loop
-        end = loop.time() + seconds
-        while self.tunnels.handshaking and loop.time() < end:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
     def _open(self, door: Door) -> None:
         if isinstance(door.place, socket.socket):

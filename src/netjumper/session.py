@@ -5,10 +5,11 @@ may come to, and the way a client is left that has been refused.
 """
 
 import logging
+from abc import ABC, abstractmethod
 from time import monotonic
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from netjumper.accesslog import TunnelEnd
+from netjumper.accesslog import AccessRecord
 from netjumper.address import Address
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector
@@ -34,35 +35,49 @@ class Shared(Protocol):
         """A session is over, or somebody else's."""
 
 
-class Session:
+class Handover(NamedTuple):
+    """A client on its way to the session that serves it, from a listener or another session.
+
+    Attributes:
+        endpoint: its connection, which nobody reads now.
+        peer: its address.
+        ended: it has said that it sends no more.
+    """
+
+    endpoint: Endpoint
+    peer: str
+    ended: bool
+
+
+class Session(ABC):
     """One accepted connection and what becomes of it.
 
     Args:
         shared: what it has in common with all others.
-        client: the connection; it is the session's from here on.
-        peer: its address.
-        client_ended: the client has said that it sends no more.
+        client: who is served; its connection is the session's from here on.
     """
 
     __slots__ = ("_client", "_client_ended", "_peer", "_relay", "_shared")
 
-    def __init__(
-        self, shared: Shared, client: Endpoint, peer: str, *, client_ended: bool = False
-    ) -> None:
+    def __init__(self, shared: Shared, client: Handover) -> None:
         self._shared = shared
-        self._client = client
-        self._peer = peer
-        self._client_ended = client_ended
+        self._client = client.endpoint
+        self._peer = client.peer
+        self._client_ended = client.ended
         self._relay: Relay | None = None
 
     @property
+    @abstractmethod
     def requested(self) -> bool:
         """Whether the client has said what it wants, and waits for it or has it."""
-        raise NotImplementedError
 
+    @abstractmethod
+    def wind_down(self) -> None:
+        """Finish what is under way, if anything is, and begin nothing more."""
+
+    @abstractmethod
     def stop(self) -> None:
         """Cut it off, whatever it is doing."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Close the client's side; nothing is logged."""
@@ -85,9 +100,15 @@ class Session:
             shared.idle.add(relay)
         relay.start(up=up, down=down, client_ended=self._client_ended)
 
+    @abstractmethod
     def _relayed(self, ending: Ending) -> None:
         """The relay is over."""
-        raise NotImplementedError
+
+    def _hand_over(self) -> Handover:
+        """Let go of the client, for another session to serve it."""
+        self._client.stop_reading()
+        self._forget()
+        return Handover(self._client, self._peer, self._client_ended)
 
     def _linger(self) -> None:
         """Stay until the client has what was sent: an early close would be a reset."""
@@ -133,7 +154,7 @@ class Session:
         log = self._shared.log
         if not log.isEnabledFor(level):
             return
-        end = TunnelEnd(
+        end = AccessRecord(
             peer=self._peer,
             client=client,
             target=str(target),

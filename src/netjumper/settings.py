@@ -213,6 +213,10 @@ class BridgeSettings(_Settings):
         ("auth", "auth_file"),
         ("embedded", "jump"),
     )
+    no_jump: ClassVar[str] = (
+        "there is no jump server; give --jump HOST:PORT (or --embedded to try it out)"
+    )
+    """What is said where neither is given."""
 
     jump: JumpHostAddress = Field(None, description="the address of the jump server")
     embedded: Switch = Field(
@@ -258,10 +262,7 @@ class BridgeSettings(_Settings):
 
     def _problems(self) -> Iterator[tuple[str, str]]:
         if not self.embedded and not self.jump:
-            yield (
-                "jump",
-                ("there is no jump server; give --jump HOST:PORT (or --embedded to try it out)"),
-            )
+            yield "jump", self.no_jump
         yield from super()._problems()
         if self.auth is not None and not all(self.auth.get_secret_value().partition(":")):
             yield "auth", "expected user:password"

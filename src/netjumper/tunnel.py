@@ -19,7 +19,7 @@ from netjumper.net.dial import Opening
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.relay import Ending
 from netjumper.request import TunnelRequest
-from netjumper.session import READ_SIZE, Session, Shared
+from netjumper.session import READ_SIZE, Handover, Session, Shared
 
 EARLY_LIMIT = 64 * 1024
 """Bytes taken from a client while its target is being reached; then it is not read further."""
@@ -36,15 +36,8 @@ class TunnelShared(Shared, Protocol):
 
     handshaking: Deadlines["Tunnel"]
 
-    def take_over(self, request: object, client: Endpoint, peer: str, ended: bool) -> None:
-        """Serve a client that asked for something else than a tunnel.
-
-        Args:
-            request: what its handshake came to.
-            client: read by nobody now.
-            peer: its address.
-            ended: it has said that it sends no more.
-        """
+    def take_over(self, request: object, client: Handover) -> None:
+        """Serve a client that asked for something else than a tunnel; `request` is what."""
 
 
 class Tunnel(Session):
@@ -54,10 +47,8 @@ class Tunnel(Session):
 
     _shared: TunnelShared
 
-    def __init__(
-        self, shared: TunnelShared, client: Endpoint, peer: str, choose: ChooseHandshake
-    ) -> None:
-        super().__init__(shared, client, peer)
+    def __init__(self, shared: TunnelShared, client: Handover, choose: ChooseHandshake) -> None:
+        super().__init__(shared, client)
         self._choose = choose
         self._handshake: AnyHandshake | None = None
         self._request: TunnelRequest | None = None
@@ -70,8 +61,8 @@ class Tunnel(Session):
         return self._relay is not None or self._opening is not None
 
     @property
-    def _begun(self) -> bool:
-        return self._handshake is not None and self._handshake.begun
+    def _asked(self) -> bool:
+        return self._handshake is not None and self._handshake.asked
 
     def start(self, speaks_first: bool) -> None:
         """Begin the handshake."""
@@ -81,27 +72,31 @@ class Tunnel(Session):
             self._handshake = self._choose(b"")
             self._flush(self._handshake)
 
-    def resume(self, handshake: AnyHandshake, client_ended: bool) -> None:
+    def resume(self, handshake: AnyHandshake) -> None:
         """Go on from a handshake that is through; another session has read it."""
-        handshake.begun = True
+        handshake.asked = True
         self._handshake = handshake
-        self._client_ended = client_ended
-        if not client_ended:
+        if not self._client_ended:
             self._client.start_reading(self._on_readable)
         self._proceed(handshake.result)
 
     def handshake_expired(self) -> None:
         """The client took too long over its handshake."""
-        if not self._begun:
+        if not self._asked:
             self._over_in_silence()
             return
         self._fail(HandshakeTimeout("the handshake took too long"))
+
+    def wind_down(self) -> None:
+        """Go on where a target was asked for, and end otherwise."""
+        if not self.requested:
+            self.stop()
 
     def stop(self) -> None:
         """Cut it off, whatever it is doing."""
         if self._relay is not None:
             self._relay.stop(Ending.SHUTDOWN)
-        elif self in self._shared.lingering or not self._begun:
+        elif self in self._shared.lingering or not self._asked:
             self.close()
         else:
             self._client.abort()
@@ -116,7 +111,7 @@ class Tunnel(Session):
         if data is None:
             return
         if not data:
-            if not self._begun:
+            if not self._asked:
                 self._over_in_silence()
                 return
             self._client_ended = True
@@ -140,9 +135,7 @@ class Tunnel(Session):
         if isinstance(request, TunnelRequest):
             self._open(request)
             return
-        self._client.stop_reading()
-        self._shared.forget(self)
-        self._shared.take_over(request, self._client, self._peer, self._client_ended)
+        self._shared.take_over(request, self._hand_over())
 
     def _open(self, request: TunnelRequest) -> None:
         self._request = request
@@ -192,7 +185,7 @@ class Tunnel(Session):
 
     def _lost_in_handshake(self, error: OSError) -> None:
         handshake = self._handshake
-        if handshake is None or not handshake.begun:
+        if handshake is None or not handshake.asked:
             self._over_in_silence()
             return
         self._client.abort()

@@ -4,21 +4,24 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
-from netjumper.accesslog import TUNNEL_LOG
+from netjumper.accesslog import ACCESS_LOG
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Relay
-from netjumper.session import Session
+from netjumper.session import Handover, Session
 from netjumper.tunnel import AnyHandshake, ChooseHandshake, Tunnel, TunnelShared
 
 LINGER = 2.0
 """Seconds that a refused client has to take the reason before the connection is closed."""
 LOOK_AFTER_HALF_CLOSED = 5.0
 """Seconds between looks at an end that has sent everything: has it been reset since?"""
+MOMENT = 1.0
+"""Seconds that who came in just before the end has for saying what it wants."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +34,8 @@ class TunnelLimits:
     """Without a byte in either direction; None is for ever."""
 
 
-ServeOther = Callable[["Tunnels", object, Endpoint, str, bool], Session]
-"""Given the request, the client, its address, and whether it has ended its stream."""
+ServeOther = Callable[["Tunnels", object, Handover], Session]
+"""Given what the handshake came to, and the client."""
 
 
 class Tunnels(TunnelShared):
@@ -52,8 +55,8 @@ class Tunnels(TunnelShared):
         connector: Connector,
         limits: TunnelLimits | None = None,
         *,
-        log: logging.Logger = TUNNEL_LOG,
-        serve_other: "ServeOther | None" = None,
+        log: logging.Logger = ACCESS_LOG,
+        serve_other: ServeOther | None = None,
     ) -> None:
         limits = limits or TunnelLimits()
         self.loop = loop
@@ -70,6 +73,7 @@ class Tunnels(TunnelShared):
         self.idle = IdleWatch(loop, limits.idle) if limits.idle else None
         self._alive: set[Session] = set()
         self._serve_other = serve_other
+        self._last_accepted = -inf
         self._emptied: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
@@ -81,24 +85,39 @@ class Tunnels(TunnelShared):
         return sum(session.requested for session in self._alive)
 
     def add(self, client: Endpoint, peer: str, choose: ChooseHandshake, speaks_first: bool) -> None:
-        """Take over an accepted connection."""
-        tunnel = Tunnel(self, client, peer, choose)
+        """Take over an accepted connection.
+
+        Args:
+            client: the connection.
+            peer: its address.
+            choose: picks the handshake.
+            speaks_first: it begins with our bytes, not the client's.
+        """
+        self._last_accepted = self.loop.time()
+        tunnel = Tunnel(self, Handover(client, peer, ended=False), choose)
         self._alive.add(tunnel)
         tunnel.start(speaks_first)
 
-    def take_over(self, request: object, client: Endpoint, peer: str, ended: bool) -> None:
-        """Serve a client that asked for something else than a tunnel."""
+    def take_over(self, request: object, client: Handover) -> None:
+        """Serve a client that asked for something else than a tunnel.
+
+        Raises:
+            TypeError: nobody does; the handshake and `serve_other` do not fit each other.
+        """
         if self._serve_other is None:
             raise TypeError(f"nobody serves a {type(request).__name__}")
-        self._alive.add(self._serve_other(self, request, client, peer, ended))
+        self._alive.add(self._serve_other(self, request, client))
 
-    def resume(
-        self, handshake: AnyHandshake, client: Endpoint, peer: str, client_ended: bool
-    ) -> None:
-        """Lead a client to the target that it asked another session for."""
-        tunnel = Tunnel(self, client, peer, lambda _: handshake)
+    def resume(self, handshake: AnyHandshake, client: Handover) -> None:
+        """Lead a client to the target that it asked another session for.
+
+        Args:
+            handshake: is through, but not answered.
+            client: who asked.
+        """
+        tunnel = Tunnel(self, client, lambda _: handshake)
         self._alive.add(tunnel)
-        tunnel.resume(handshake, client_ended)
+        tunnel.resume(handshake)
 
     def forget(self, session: Session) -> None:
         """A session is over."""
@@ -109,16 +128,28 @@ class Tunnels(TunnelShared):
     async def drain(self, grace: float) -> int:
         """Wait up to `grace` seconds for the tunnels to end, cut off the rest; return their number.
 
-        Connections that have not asked for anything yet are not waited for.
+        Who was accepted just now is heard out; others that have not asked for anything yet are
+        not waited for.
         """
+        end = self.loop.time() + grace
+        await self._hear_out(min(end, self._last_accepted + MOMENT))
         for session in list(self._alive):
-            if not session.requested:
-                session.stop()
-        if self._alive and grace > 0:
+            session.wind_down()
+        left = end - self.loop.time()
+        if self._alive and left > 0:
             self._emptied = self.loop.create_future()
-            await asyncio.wait([self._emptied], timeout=grace)
+            await asyncio.wait([self._emptied], timeout=left)
         rest = list(self._alive)
         for session in rest:
             session.stop()
         self.memory.close()
         return len(rest)
+
+    async def _hear_out(self, until: float) -> None:
+        """Let handshakes go on: where the socket outlives the service, a restart loses nobody.
+
+        Looking now and then does: it is only done at the end, and so no tunnel need tell anybody
+        when its handshake is over.
+        """
+        while self.handshaking and self.loop.time() < until:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

@@ -203,8 +203,7 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
             self._refuse(CHALLENGE_FAILED)
             raise AuthenticationError("wrong secret")
         self._write(bytes((Status.YES,)))
-        # Who leaves now has asked for nothing: a check of the secret, a connection that was parked.
-        self.begun = bool(self._incoming)
+        self._nothing_asked()  # this may be a check of the secret, or a connection to be parked
         size = yield from self._read_exactly(1)
         text = yield from self._read_exactly(size[0])
         try:

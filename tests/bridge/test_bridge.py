@@ -434,7 +434,7 @@ async def test_a_program_that_resets_while_the_jump_host_is_dialled_ends_the_dia
 
 
 async def test_a_program_that_asks_for_nothing_is_no_line_in_the_log(service, caplog):
-    with caplog.at_level(logging.INFO, "netjumper.tunnel"):
+    with caplog.at_level(logging.INFO, "netjumper.access"):
         for door in ("socks", "http", "mixed"):
             (await connected(service.address_of(door))).close()
         await eventually(lambda: len(service.tunnels) == 0)
@@ -474,7 +474,7 @@ async def test_a_407_is_answered_on_the_same_connection():
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[int], list]:
-    caplog.set_level(logging.INFO, "netjumper.tunnel")
+    caplog.set_level(logging.INFO, "netjumper.access")
 
     def bridge_lines(port: int) -> list:
         """Return what is logged of tunnels that began at the program's port."""
@@ -489,7 +489,7 @@ async def test_a_wrong_proxy_password_is_in_the_log_however_the_program_leaves(l
         jump_server_running() as (_, address),
         bridge_running(address, credentials=Credentials({"ann": "pw"})) as service,
     ):
-        with caplog.at_level(logging.INFO, "netjumper.tunnel"):
+        with caplog.at_level(logging.INFO, "netjumper.access"):
             guess = http_request(Address("target.example", 1))[:-2]
             guess += b"Proxy-Authorization: Basic YW5uOng=\r\n\r\n"
             sock = await asked(service, "http", guess)

@@ -12,8 +12,7 @@ from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.exchange import Exchange
 from netjumper.bridge.forward import Ending, Forwarding
 from netjumper.bridge.http import Authorized, HttpHandshake
-from netjumper.bridge.http_client import TargetBroke
-from netjumper.errors import TargetRefused, TargetTimeout
+from netjumper.errors import TargetBroke, TargetRefused, TargetTimeout
 from netjumper.request import TunnelRequest
 
 NAME = b"bridge-1"
@@ -145,6 +144,17 @@ def test_a_body_in_chunks_goes_on_in_chunks_with_its_trailers() -> None:
     assert said.endswith(b"5\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n")
 
 
+def test_what_frames_and_routes_a_message_is_not_taken_from_its_trailers() -> None:
+    end = b"0\r\nX: kept\r\nHost: evil\r\nContent-Length: 7\r\n\r\n"
+    said = asked(get(b"/", b"Transfer-Encoding: chunked", method=b"POST") + end)
+    assert said.endswith(b"0\r\nX: kept\r\n\r\n")
+
+
+def test_an_http_1_0_client_has_no_other_protocol_to_switch_to() -> None:
+    request = b"GET http://a/ HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    assert b"pgrade" not in asked(request)
+
+
 def test_a_request_for_100_continue_and_the_answer_to_it_go_on() -> None:
     talk = Talk(get(b"/", b"Expect: 100-continue", b"Content-Length: 2", method=b"PUT")).open()
     assert b"Expect: 100-continue" in talk.to_target
@@ -187,6 +197,7 @@ def test_max_forwards_counts_hops(method: bytes, left: bytes) -> None:
         (get(host=b"a..b"), 400, b"not a host name"),
         (get(host=b""), 400, b"not a host name"),
         (get(b"/", b"Via: 1.0 other, 1.1 bridge-1"), 502, b"proxy_loop_detected"),
+        (b"GET / HTTP/1.1\r\nHost: us\r\n" + VIA + b"\r\n", 502, b"proxy_loop_detected"),
     ],
 )
 def test_what_is_not_forwarded_is_answered_and_nothing_is_dialled(
@@ -215,6 +226,12 @@ def test_a_trace_that_may_go_no_further_is_shown_without_its_secrets(left: bytes
     assert [it.ending for it in talk.done] == ["TRACE 200"]
 
 
+def test_an_options_of_this_proxy_is_answered_behind_other_requests_too() -> None:
+    talk = Talk(get()).open().target(OK).client(b"OPTIONS * HTTP/1.1\r\nHost: us\r\n\r\n")
+    assert b"HTTP/1.1 200 OK\r\nContent-Type: text/plain" in talk.to_client
+    assert talk.done[1].ending == "OPTIONS 200"
+
+
 def test_an_options_that_may_go_no_further_is_answered_here() -> None:
     talk = Talk(get(b"/", b"Max-Forwards: 0", method=b"OPTIONS"))
     assert talk.to_client.startswith(b"HTTP/1.1 200 ")
@@ -233,18 +250,10 @@ def test_a_later_request_without_credentials_is_turned_away_and_may_come_again()
     assert talk.client(get()).to_client.startswith(b"HTTP/1.1 407 ")
     talk.client(get(b"/again", right)).target(OK)
     assert talk.to_client == OK_BACK
-    assert talk.done[1].client == "ann"
-
-
-def test_who_has_no_better_credentials_is_told_of_when_it_leaves() -> None:
-    right = b"Proxy-Authorization: Basic YW5uOnB3"
-    talk = Talk(get(b"/", right), Credentials({"ann": "pw"})).open().target(OK)
-    talk.client(get())
-    assert len(talk.done) == 1
-    talk.client(b"")
-    assert [it.ending for it in talk.done] == [
-        "GET 200",
-        "GET 407: AuthenticationError: no proxy credentials were given",
+    assert [(it.ending, it.client) for it in talk.done] == [
+        ("GET 200", "ann"),
+        ("GET 407: AuthenticationError: no proxy credentials were given", ""),
+        ("GET 200", "ann"),
     ]
 
 
@@ -318,6 +327,28 @@ def test_an_answer_goes_back_however_it_comes(answer: bytes) -> None:
     assert b"Via: 1.1 bridge-1" in head
 
 
+@pytest.mark.parametrize("status", [b"103 Early Hints", b"204 No Content"])
+def test_an_answer_without_content_has_no_length(status: bytes) -> None:
+    answer = b"HTTP/1.1 " + status + b"\r\nX: 1\r\nContent-Length: 5\r\n\r\n"
+    said = Talk(get()).open().target(answer).to_client
+    assert said == b"HTTP/1.1 " + status + b"\r\nX: 1\r\n" + VIA + b"\r\n"
+
+
+def test_the_answer_under_way_is_the_last_when_the_service_ends() -> None:
+    talk = Talk(get()).open()
+    talk.it.winding_down = True
+    talk.target(OK).client(get(b"/more"))
+    assert talk.to_client == OK_BACK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    assert talk.it.ending is Ending.CLOSE
+
+
+def test_the_head_that_is_out_already_cannot_say_that_it_is_the_last() -> None:
+    talk = Talk(get()).open().target(OK[:-1])
+    talk.it.winding_down = True
+    assert talk.target(OK[-1:]).to_client == OK_BACK
+    assert talk.it.ending is Ending.CLOSE
+
+
 def test_an_answer_without_a_length_ends_with_the_targets_connection() -> None:
     talk = Talk(get()).open().target(b"HTTP/1.0 200 OK\r\n\r\nall of it").target(b"")
     said = talk.to_client
@@ -349,7 +380,7 @@ def test_an_answers_length_is_nothing_beside_its_chunks() -> None:
 
 def test_an_answer_may_come_before_the_requests_body_is_done() -> None:
     talk = Talk(get(b"/", b"Content-Length: 10", method=b"PUT") + b"01234").open().target(OK)
-    assert talk.to_client == OK_BACK
+    assert talk.to_client == OK_BACK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     assert talk.it.ending is Ending.CLOSE  # the rest of the body would look like a request
     assert talk.it.unwanted
 
@@ -366,6 +397,20 @@ def test_a_cut_answer_is_never_passed_off_as_complete(answer: bytes) -> None:
     talk = Talk(get()).open().target(answer).target(b"")
     assert talk.it.ending is Ending.RESET
     assert isinstance(talk.done[0].error, TargetBroke)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (b"", b"http_response_incomplete", b"it closed the connection before its answer was comp"),
+        (b"HTTP/1.1 2", b"http_response_incomplete", b"it closed the connection before its answ"),
+        (b"SSH-2.0-x\r\n\r\n", b"http_protocol_error", b"its answer is not valid HTTP: illegal s"),
+    ],
+)
+def test_what_is_wrong_with_an_answer_is_told(answer: bytes, kind: bytes, words: bytes) -> None:
+    said = Talk(get()).open().target(answer).target(b"").to_client
+    assert b"Proxy-Status: netjumper-bridge; error=" + kind in said
+    assert b"\r\n\r\nThere is no usable answer from a.example:80: " + words in said
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 2\0"])
@@ -455,6 +500,8 @@ def test_a_safe_request_that_met_a_dying_connection_is_sent_again() -> None:
     assert talk.it.wanted == Address("a.example", 80)
     assert b"GET /2" in talk.open().to_target
     assert talk.target(OK).to_client == OK_BACK * 2
+    talk.client(get(b"/3"))
+    assert talk.it.wanted is None, "the new connection is kept like any other"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import pytest
 
 from netjumper.address import Address
 from netjumper.bridge import forwarder
+from netjumper.bridge.credentials import Credentials
 from netjumper.service import Service
+from netjumper.tunnels import TunnelLimits
 from rogues import (
     closed_port,
     connected,
@@ -72,6 +74,17 @@ async def web(*, close: bool = False) -> AsyncIterator[tuple[Address, list[bytes
 
     async with serving(answer) as target:
         yield target.address, heads
+
+
+SMALL = 8 * 1024
+LARGE = forwarder.HELD // 2
+"""Bytes that the bridge holds for a client whose kernel takes few."""
+
+
+def small_buffers(service: Service) -> None:
+    """Have the kernel hold little of what a client that does not read is sent."""
+    for _, listener in service._listeners:
+        listener._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
 
 
 async def through(service: Service, door: str = "http") -> socket.socket:
@@ -177,10 +190,8 @@ async def test_a_client_that_does_not_read_its_answer_stops_the_target(no_pipes,
 async def test_what_a_client_sends_behind_its_last_answer_is_not_held_without_end(
     service, monkeypatch
 ):
-    small = 8 * 1024
-    monkeypatch.setattr(forwarder, "READ_SIZE", small)
-    ((_, listener),) = [it for it in service._listeners if it[0].name == "http"]
-    listener._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, small)
+    monkeypatch.setattr(forwarder, "READ_SIZE", SMALL)
+    small_buffers(service)
     too_much = 16 * 1024 * 1024
     sent = 0
 
@@ -196,7 +207,7 @@ async def test_what_a_client_sends_behind_its_last_answer_is_not_held_without_en
 
     async with serving(answer) as target:
         with await through(service) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, small)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
             await send(sock, request(target.address, "/", "Connection: close"))
             await receive(sock, 1)
             pouring = asyncio.ensure_future(pour(sock))
@@ -320,7 +331,7 @@ async def test_a_client_that_leaves_takes_the_targets_connection_with_it(service
 
 async def test_each_request_is_one_line_in_the_log(service, caplog):
     async with web() as (target, _):
-        with caplog.at_level(logging.INFO, "netjumper.tunnel"):
+        with caplog.at_level(logging.INFO, "netjumper.access"):
             with await through(service) as sock:
                 await send(sock, request(target))
                 await receive_until(sock, b"ok")
@@ -332,7 +343,7 @@ async def test_each_request_is_one_line_in_the_log(service, caplog):
 
 
 async def test_a_request_that_is_refused_is_a_warning_in_the_log(service, caplog):
-    with caplog.at_level(logging.INFO, "netjumper.tunnel"):
+    with caplog.at_level(logging.INFO, "netjumper.access"):
         with await through(service) as sock:
             await send(sock, b"GET /%0As3cret HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await receive_to_end(sock)
@@ -359,12 +370,112 @@ async def test_closing_waits_for_a_request_and_not_for_an_idle_connection(servic
             await send(busy, request(target.address))
             await eventually(lambda: service.tunnels.waiting == 1)
             closing = asyncio.create_task(service.close(grace=30.0))
-            await receive_to_reset(idle)
+            assert await receive_to_end(idle) == b""
             assert nothing_to_receive(busy)
+            await send(busy, request(target.address))  # this one comes too late
             release.set()
-            await receive_until(busy, b"ok")
-            busy.close()
-            await closing
+            said = await receive_to_end(busy)
+            assert said.count(b"HTTP/1.1 200 ") == 1
+            assert b"\r\nConnection: close\r\n" in said
+            assert await closing == 0
+
+
+async def test_a_request_without_an_answer_ends_with_the_idle_timeout(caplog):
+    async def listen_only(sock: socket.socket) -> None:
+        while await receive(sock):
+            pass
+
+    async with (
+        serving(listen_only) as target,
+        jump_server_running() as (_, address),
+        bridge_running(address, limits=TunnelLimits(idle=0.1)) as service,
+    ):
+        with caplog.at_level(logging.WARNING, "netjumper.access"):
+            with await through(service) as sock:
+                await send(sock, request(target.address))
+                assert await receive_to_reset(sock) == b""
+    assert [record.msg.ending for record in caplog.records] == [
+        "GET: EndOfStream: idle for too long"
+    ]
+
+
+async def test_a_kept_connection_ends_cleanly_with_the_idle_timeout(caplog):
+    async with (
+        web() as (target, _),
+        jump_server_running() as (_, address),
+        bridge_running(address, limits=TunnelLimits(idle=0.1)) as service,
+    ):
+        with await through(service) as sock:
+            await send(sock, request(target))
+            await receive_until(sock, b"ok")
+            assert await receive_to_end(sock) == b""
+
+
+async def large_answer(sock: socket.socket) -> None:
+    await receive_until(sock, b"\r\n\r\n")
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % LARGE
+    await send(sock, head + bytes(LARGE))
+    await receive(sock)
+
+
+async def test_closing_waits_until_an_answer_has_left(service):
+    small_buffers(service)
+    async with serving(large_answer) as target:
+        with await through(service) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+            await send(sock, request(target.address))
+            await receive(sock, 1)
+            await eventually(lambda: service.tunnels.waiting == 0)
+            closing = asyncio.create_task(service.close(grace=30.0))
+            said = await receive_to_end(sock)
+            assert said.endswith(b"\r\n\r\n" + bytes(LARGE))
+            assert await closing == 0
+
+
+async def test_who_does_not_read_the_last_answer_is_not_kept_for_ever(monkeypatch, caplog):
+    monkeypatch.setattr(forwarder, "KEEP_ALIVE", 0.05)
+    monkeypatch.setattr("netjumper.bridge.KEEP_ALIVE", 0.05)
+
+    async with (
+        serving(large_answer) as target,
+        jump_server_running() as (_, address),
+        bridge_running(address) as service,
+    ):
+        small_buffers(service)
+        with await through(service) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+            await send(sock, request(target.address))
+            await receive(sock, 1)
+            await eventually(lambda: len(service.tunnels) == 0)
+
+
+async def test_who_does_not_read_its_refusals_is_not_read_either():
+    credentials = Credentials({"ann": "pw"})
+    right = "Proxy-Authorization: Basic YW5uOnB3"
+    too_much = 64 * 1024 * 1024
+    sent = 0
+    async with (
+        web() as (target, _),
+        jump_server_running() as (_, address),
+        bridge_running(address, credentials=credentials) as service,
+    ):
+        small_buffers(service)
+        with await through(service) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+            await send(sock, request(target, "/", right))
+            await receive_until(sock, b"ok")
+
+            async def pour() -> None:
+                nonlocal sent
+                block = request(target) * 500
+                while sent < too_much:
+                    await send(sock, block)
+                    sent += len(block)
+
+            pouring = asyncio.ensure_future(pour())
+            assert await settled(lambda: sent) < too_much
+            pouring.cancel()
+            await asyncio.wait([pouring])
 
 
 def test_an_idle_connection_is_kept_for_longer_than_browsers_do() -> None:

@@ -14,7 +14,7 @@ from feeding import FOLLOWING, end_everywhere, every_way, feed_every_way, run, t
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http import Authorized, HttpHandshake
-from netjumper.bridge.http_server import MAX_HEAD
+from netjumper.bridge.messages import MAX_HEAD
 from netjumper.bridge.replies import BRIDGE, JUMP_SERVER
 from netjumper.errors import (
     AddressError,
@@ -287,15 +287,15 @@ def test_a_ping_is_answered_without_a_password_and_a_request_may_follow(
 def test_who_has_only_pinged_has_asked_for_nothing(make: Callable[[], HttpHandshake]) -> None:
     handshake = make()
     handshake.receive_data(PING)
-    assert not handshake.begun
+    assert not handshake.asked
     handshake.receive_data(PING + b"C")
-    assert handshake.begun
+    assert handshake.asked
 
 
 def test_a_ping_does_not_hide_a_wrong_password() -> None:
     handshake = guarded()
     handshake.receive_data(connect("a:1", basic("alice", "guess")) + PING)
-    assert handshake.begun
+    assert handshake.asked
     ended = run(handshake, [b""])
     assert ended.error is AuthenticationError
 
@@ -383,6 +383,9 @@ def test_a_target_that_is_none_is_a_bad_request(target: str) -> None:
         b"CONNECT b\xc3\xbccher.example:443 HTTP/1.1\r\nHost: a\r\n\r\n",
         b"CONNECT a\0b:443 HTTP/1.1\r\nHost: a\r\n\r\n",
         b"CONNECT example.org:443 HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"GET http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\ncontent-LENGTH: 2\r\n\r\nok",
+        b"GET http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 2, 2\r\n\r\nok",
+        b"G\xffT http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET /\r\n\r\n",
         b"hello\r\n\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
@@ -416,6 +419,31 @@ def test_another_method_is_handed_on_as_it_was_read(method: str) -> None:
         assert isinstance(ended.result, Authorized)
         assert ended.result.request.method == method.encode()
         assert ended.sent == b""
+
+
+def test_what_no_url_has_is_encoded_as_most_clients_do_themselves() -> None:
+    head = "GET http://a/ü?q=ß HTTP/1.1\r\nHost: a\r\nX: ü\r\n\r\n".encode()
+    for pieces in every_way(head):
+        ended = run(HttpHandshake(), pieces)
+        assert isinstance(ended.result, Authorized)
+        assert ended.result.request.target == b"http://a/%C3%BC?q=%C3%9F"
+        assert (b"x", "ü".encode()) in list(ended.result.request.headers)
+
+
+@pytest.mark.parametrize("version", ["2.0", "0.9", "3.1"])
+def test_another_version_is_refused(version: str) -> None:
+    ended = feed_every_way(HttpHandshake, connect("a:1", version=version))
+    assert ended.error is ProtocolError
+    assert answer(ended.sent).status == 505
+
+
+def test_a_password_in_a_target_is_not_told() -> None:
+    for target in ("user:s3cret@example.org:443", "https://user:s3cret@example.org/"):
+        ended = feed_every_way(HttpHandshake, connect(target))
+        assert ended.error is AddressError
+        assert answer(ended.sent).status == 400
+        assert b"s3cret" not in ended.sent
+        assert "s3cret" not in ended.text
 
 
 def test_empty_lines_before_a_request_are_nothing() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 
 import pytest
 
@@ -47,3 +48,10 @@ def untouched_logging():
     loop.setLevel(level)
     for flag, value in values.items():
         setattr(logging, flag, value)
+
+
+@pytest.fixture
+def listener():
+    """Return a socket that listens on loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made

@@ -1,70 +1,16 @@
 """Socket activation (sd_listen_fds(3)): real sockets, passed to the real commands."""
 
-import contextlib
 import os
 import socket
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import programs
+from activation import EMBEDDED, SERVER, activated, taken_over
 from netjumper.cli import notify
 from netjumper.net import inherited
-from programs import PATIENCE, Program, running
-
-SECRET = {"NETJUMPER_SECRET": "s3cret"}
-EMBEDDED = ["netjumper-bridge", "--embedded"]
-SERVER = ["netjumper"]
-
-# What a service manager does between fork and exec.
-PASS_ON = """
-import os, sys
-fds, *command = sys.argv[1:]
-# First out of the way: one may have another's number.
-held = [os.dup2(int(fd), 50 + number) for number, fd in enumerate(fds.split(","))]
-for number, fd in enumerate(held, 3):
-    os.dup2(fd, number)
-os.closerange(3 + len(held), 100)
-os.environ.setdefault("LISTEN_PID", str(os.getpid()))
-os.execv(command[0], command)
-"""
-
-
-def passing(command, *sockets, names=None, **variables):
-    """Return the command line, and what else `running` needs, to start it with these sockets."""
-    fds = [sock.fileno() for sock in sockets]
-    env = {**SECRET, "LISTEN_FDS": str(len(fds)), **variables}
-    if names is not None:
-        env["LISTEN_FDNAMES"] = names
-    executable = str(Path(sys.executable).parent / command[0])
-    line = [sys.executable, "-c", PASS_ON, ",".join(map(str, fds)), executable, *command[1:]]
-    return line, {"env": env, "pass_fds": fds}
-
-
-def activated(command, *sockets, **more):
-    line, options = passing(command, *sockets, **more)
-    return running(*line, **options)
-
-
-def refusal(command, *sockets, **more):
-    """Run a command that cannot start with these sockets; return the one line that it says."""
-    line, options = passing(command, *sockets, **more)
-    program = Program(*line, **options)
-    try:
-        assert program.process.wait(PATIENCE) == 2
-    finally:
-        program.close()
-    (told,) = program.lines
-    assert told.startswith(f"{command[0]}: ")
-    return told.partition(": ")[2]
-
-
-@pytest.fixture
-def listener():
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        yield made
+from programs import PATIENCE, installed
 
 
 @pytest.fixture
@@ -207,105 +153,6 @@ def test_a_unix_socket_without_a_file_is_a_door_too():
             assert server.stop() == 0
 
 
-# Closed by default.
-
-
-def test_a_socket_that_other_machines_reach_needs_a_password():
-    with socket.create_server(("0.0.0.0", 0)) as made:
-        port = made.getsockname()[1]
-        told = refusal(EMBEDDED, made, names="http")
-        assert told == (
-            f"the inherited socket http: other machines can use 0.0.0.0:{port}; listen on "
-            "127.0.0.1, or ask for a password (--auth-file FILE, NETJUMPER_AUTH)"
-        )
-        with activated(EMBEDDED, made, names="http", NETJUMPER_AUTH="me:pass") as bridge:
-            assert bridge.address("HTTP") == f"0.0.0.0:{port}"
-
-
-# What is no door.
-
-
-@contextlib.contextmanager
-def no_doors():
-    """Give a datagram socket and a connection, as Accept=yes would pass it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
-        datagrams.bind(("127.0.0.1", 0))
-        one, other = socket.socketpair()
-        with one, other:
-            yield datagrams, one
-
-
-@pytest.mark.parametrize("command", [EMBEDDED, SERVER])
-def test_what_does_not_listen_for_streams_is_refused(command):
-    with no_doors() as (datagrams, connection):
-        assert refusal(command, datagrams, names="socks") == (
-            "the inherited socket 'socks' is no stream socket; give it ListenStream="
-        )
-        assert refusal(command, connection, names="socks") == (
-            "the inherited socket 'socks' does not listen; give it Accept=no"
-        )
-
-
-@pytest.mark.parametrize(("names", "shown"), [("sock\n", r"'sock\n'"), (None, "'unknown'")])
-def test_a_name_that_is_none_of_the_bridges_doors_is_refused(listener, names, shown):
-    assert refusal(EMBEDDED, listener, names=names) == (
-        f"the inherited socket {shown} is no door of the bridge; "
-        "write FileDescriptorName= with socks, http or mixed"
-    )
-    assert refusal([*EMBEDDED, "--check"], listener, names=names).startswith("the inherited socket")
-
-
-def test_a_wrong_count_is_refused(listener):
-    assert refusal(SERVER, listener, LISTEN_FDS="one") == (
-        "LISTEN_FDS: expected how many sockets there are, not 'one'"
-    )
-
-
-def taken_over(code, *files, **more):
-    """Run Python where these files were passed on; it has what they were taken for as `found`."""
-    take = (
-        "import os\nfrom netjumper.net.inherited import InheritError, inherited_sockets\n"
-        "try: found = inherited_sockets(os.environ)\nexcept InheritError as error: found = error\n"
-    )
-    line, options = passing([sys.executable, "-c", take + code], *files, **more)
-    env = {**programs.clean_environment(), **options["env"]}
-    done = subprocess.run(
-        line,
-        env=env,
-        pass_fds=options["pass_fds"],
-        capture_output=True,
-        timeout=PATIENCE,
-        text=True,
-    )
-    return done.stdout.removesuffix("\n") or done.stderr
-
-
-@pytest.mark.parametrize(
-    ("variables", "told"),
-    [
-        ({"LISTEN_FDS": "0"}, "LISTEN_FDS: expected how many sockets there are, not '0'"),
-        ({"LISTEN_FDS": "-1"}, "LISTEN_FDS: expected how many sockets there are, not '-1'"),
-        ({"LISTEN_FDS": "2"}, "LISTEN_FDS says 2 sockets, but descriptor 4 is not open"),
-        (
-            {"LISTEN_FDS": "999999999999"},
-            "LISTEN_FDS says 999999999 sockets, but descriptor 4 is not open",
-        ),
-        (
-            {"LISTEN_FDNAMES": "socks:http"},
-            "LISTEN_FDNAMES has 2 names, but LISTEN_FDS says 1 sockets",
-        ),
-    ],
-)
-def test_variables_that_contradict_the_descriptors_are_refused(listener, variables, told):
-    assert taken_over("print(found)", listener, **variables) == told
-
-
-def test_a_descriptor_that_is_no_socket_is_refused(tmp_path):
-    with (tmp_path / "file").open("w") as file:
-        told = taken_over("print(found)", file)
-    assert told == "LISTEN_FDS says 1 sockets, but descriptor 3 is no socket"
-
-
 def test_an_inherited_socket_has_the_options_of_our_own(listener):
     look = (
         "import socket; (_, sock), = found\n"
@@ -338,7 +185,7 @@ def test_no_child_inherits_the_sockets_or_hears_of_them(listener):
 def test_a_program_under_exec_hears_nothing_of_the_service_manager():
     names = [*inherited.VARIABLES, *notify.VARIABLES]
     look = "import os; print([it for it in os.environ if re.match('LISTEN|NOTIFY|WATCHDOG', it)])"
-    bridge = str(Path(sys.executable).parent / EMBEDDED[0])
+    bridge = installed(EMBEDDED[0])
     command = [bridge, "exec", "--embedded", "--", sys.executable, "-c", f"import re; {look}"]
     done = programs.run(command, dict.fromkeys(names, "1"))
     assert done.stdout == b"[]\n", done.stderr

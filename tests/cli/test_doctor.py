@@ -1,18 +1,14 @@
 """`netjumper-bridge doctor`: each step told, the first failure explained, its exit code."""
 
 import asyncio
-import json
-import re
 import socket
-import ssl
 
 import pytest
-import trustme
 
-from netjumper.cli import bridge, examination, probe
-from netjumper.cli.examination import EXIT_CODES, Goal
-from netjumper.settings import SettingsError
-from programs import BLOCK, web_server
+from examining import STEPS, doctor, examined
+from netjumper.address import Address
+from netjumper.cli import bridge, probe
+from netjumper.cli.examination import EXIT_CODES
 from rogues import (
     ANSWER,
     CHALLENGE,
@@ -21,8 +17,6 @@ from rogues import (
     closed_port,
     destination_size,
     echo,
-    receive,
-    reset_after,
     scripted,
     serving,
     unanswering,
@@ -31,32 +25,14 @@ from services import SECRET, jump_server_running
 
 SSH = b"SSH-2.0-Other_9.2p1\r\n"
 """Its first byte says that 83 of a challenge follow."""
-STEPS = ["name", "connect", "challenge", "secret", "target", "throughput"]
+PATIENCE = 0.2
+"""Seconds that a step waits for what does not come."""
+TARGET = Address("target.example", 80)
 
 
 @pytest.fixture(autouse=True)
 def with_secret(monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", SECRET.decode())
-
-
-async def doctor(capsys, *arguments):
-    """Run it beside this loop; return the exit code and what it said."""
-    code = await asyncio.to_thread(bridge.main, ["doctor", *arguments])
-    out, err = capsys.readouterr()
-    assert err == ""
-    assert SECRET.decode() not in out
-    return code, out
-
-
-async def examined(capsys, jump, *arguments):
-    """Return the exit code and what `--json` says."""
-    code, out = await doctor(capsys, "--json", "--jump", str(jump), *arguments)
-    told = json.loads(out)
-    assert told["exit_code"] == code
-    assert told["ok"] is (code == 0)
-    assert [step["step"] for step in told["steps"]] == STEPS[: len(told["steps"])]
-    assert all(step["seconds"] >= 0 for step in told["steps"])
-    return code, told
 
 
 async def failing(capsys, step, jump, *arguments):
@@ -66,7 +42,7 @@ async def failing(capsys, step, jump, *arguments):
     assert (last["step"], last["ok"], code) == (step, False, EXIT_CODES[step])
     assert all(step["ok"] for step in before)
     assert told["advice"]
-    return last["told"], told["advice"]
+    return last["detail"], told["advice"]
 
 
 async def test_all_is_well_as_far_as_a_target(capsys):
@@ -76,7 +52,6 @@ async def test_all_is_well_as_far_as_a_target(capsys):
     lines = [line.split() for line in out.splitlines()]
     assert [line[1] for line in lines] == STEPS
     assert [line[0] for line in lines] == ["ok"] * 5 + ["-"]
-    assert all(float(line[2]) >= 0 and line[3] == "ms" for line in lines)
     assert f"{target.address} is reached" in out
 
 
@@ -121,9 +96,11 @@ async def test_a_name_server_that_is_silent_fails_the_first_step_in_time(capsys,
         return []
 
     monkeypatch.setattr(probe.socket, "getaddrinfo", find)
-    told, _ = await failing(capsys, "name", "home.example:9527", "x:1", "--dial-timeout", "0.1")
+    code, told = await examined(capsys, "home.example:9527", "x:1", "--dial-timeout", str(PATIENCE))
     asked.set()
-    assert told.endswith("i/o timeout")
+    assert code == EXIT_CODES["name"]
+    assert told["steps"][0]["detail"].endswith("i/o timeout")
+    assert told["steps"][0]["seconds"] >= PATIENCE
 
 
 async def test_a_jump_host_that_refuses_fails_the_connect(capsys):
@@ -134,9 +111,11 @@ async def test_a_jump_host_that_refuses_fails_the_connect(capsys):
 
 async def test_a_jump_host_that_does_not_answer_fails_the_connect(capsys):
     with unanswering() as address:
-        told, advice = await failing(capsys, "connect", address, "x:1", "--dial-timeout", "0.2")
-    assert told.endswith("i/o timeout")
-    assert "firewall" in advice
+        code, told = await examined(capsys, address, "x:1", "--dial-timeout", str(PATIENCE))
+    assert code == EXIT_CODES["connect"]
+    assert told["steps"][1]["detail"].endswith("i/o timeout")
+    assert told["steps"][1]["seconds"] >= PATIENCE
+    assert "firewall" in told["advice"]
 
 
 async def test_the_next_address_is_tried_where_the_first_refuses(capsys, monkeypatch):
@@ -211,109 +190,35 @@ async def test_a_name_unknown_to_the_jump_server_fails_the_target(capsys):
     assert "does not exist" in advice
 
 
-async def test_the_throughput_of_a_download_is_measured(capsys):
-    with web_server() as port:
-        async with jump_server_running() as (_, jump):
-            _, told = await examined(capsys, jump, f"http://127.0.0.1:{port}/blocks/3")
-    throughput = told["steps"][-1]
-    assert throughput["ok"] is True
-    assert "/s over 3.1 MB" in throughput["told"]
-    assert 3 * len(BLOCK) == 3145728
-
-
-async def test_the_throughput_of_tls_is_measured_where_the_certificate_is_right(
-    capsys, monkeypatch
-):
-    authority = trustme.CA()
-    ours = ssl.create_default_context()
-    authority.configure_trust(ours)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("target.example").configure_cert(server)
-    with web_server(server) as port:
-        async with jump_server_running() as (_, jump):
-            url = f"https://target.example:{port}/blocks/1"
-            untrusted = (await examined(capsys, jump, url))[1]["steps"][-1]
-            monkeypatch.setattr(ssl, "create_default_context", lambda: ours)
-            trusted = (await examined(capsys, jump, url))[1]["steps"][-1]
-    assert untrusted["ok"] is None
-    assert "certificate" in untrusted["told"].lower()
-    assert trusted["ok"] is True
-
-
-async def test_a_page_that_is_too_small_is_not_measured_and_no_failure(capsys):
-    with web_server() as port:
-        async with jump_server_running() as (_, jump):
-            code, told = await examined(capsys, jump, f"http://127.0.0.1:{port}/")
-    assert code == 0
-    assert "too few" in told["steps"][-1]["told"]
-
-
-async def test_a_web_server_that_resets_is_not_measured_and_no_failure(capsys):
-    async with jump_server_running() as (_, jump), serving(reset_after(1)) as target:
-        code, told = await examined(capsys, jump, f"http://{target.address}/")
-    assert code == 0
-    assert "the target was reached, then" in told["steps"][-1]["told"]
-
-
-async def read_request(sock):
-    """Take an HTTP request without a body, and close."""
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        data += await receive(sock)
-
-
-async def test_a_web_server_that_does_not_answer_is_told(capsys):
-    async with (
-        jump_server_running() as (_, jump),
-        serving(read_request) as target,
-    ):
-        code, told = await examined(capsys, jump, f"http://{target.address}/")
-    assert code == 0
-    assert told["steps"][-1]["ok"] is None
-    assert "closed the connection without an answer" in told["steps"][-1]["told"]
-
-
-async def test_a_download_that_takes_all_the_time_is_measured_however_small_it_is(
-    capsys, monkeypatch
-):
-    monkeypatch.setattr(examination, "LONGEST", 0.0)
-    with web_server() as port:
-        async with jump_server_running() as (_, jump):
-            _, told = await examined(capsys, jump, f"http://127.0.0.1:{port}/")
-    assert told["steps"][-1]["ok"] is True
-    assert re.search(r"/s over \d+ B$", told["steps"][-1]["told"])
+@pytest.mark.parametrize(
+    ("said", "step"),
+    [
+        ((), "challenge"),
+        ((CHALLENGE, ANSWER), "secret"),
+        ((CHALLENGE, ANSWER, b"\0", destination_size(TARGET)), "target"),
+        ((CHALLENGE, ANSWER, b"\0", destination_size(TARGET), b"\0"), "throughput"),
+    ],
+    ids=STEPS[2:],
+)
+async def test_a_step_is_told_with_the_time_that_it_waited(said, step, capsys):
+    waited = ["--jump-timeout", str(PATIENCE), f"http://{TARGET}/"]
+    async with serving(scripted(*said, Step.SILENCE)) as peer:
+        _, told = await examined(capsys, peer.address, *waited)
+        _, text = await doctor(capsys, "--jump", str(peer.address), *waited)
+    last = told["steps"][-1]
+    assert last["step"] == step
+    assert PATIENCE <= last["seconds"] < 100 * PATIENCE
+    _, name, milliseconds, unit, *_ = text.split("\n\n")[0].splitlines()[-1].split()
+    assert (name, unit) == (step, "ms")
+    assert 1000 * PATIENCE <= float(milliseconds) < 100_000 * PATIENCE
 
 
 async def test_a_jump_host_by_address_is_not_called_looked_up(capsys):
     async with jump_server_running() as (_, jump), serving(echo) as target:
         _, by_address = await examined(capsys, jump, str(target.address))
         _, by_name = await examined(capsys, f"localhost:{jump.port}", str(target.address))
-    assert "nothing to look up" in by_address["steps"][0]["told"]
-    assert by_name["steps"][0]["told"].startswith("localhost is ")
-
-
-@pytest.mark.parametrize(
-    ("text", "target", "path", "tls"),
-    [
-        ("example.org:443", "example.org:443", "/", True),
-        ("example.org:80", "example.org:80", "/", False),
-        ("db.example.org:5432", "db.example.org:5432", "", False),
-        ("https://example.org", "example.org:443", "/", True),
-        ("http://[::1]:8080/a?b", "[::1]:8080", "/a?b", False),
-    ],
-)
-def test_a_target_is_an_address_or_a_url(text, target, path, tls):
-    goal = Goal.parse(text)
-    assert (str(goal.target), goal.path, goal.tls) == (target, path, tls)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["example.org", "x:0", "ftp://x/", "http://", "http://u:p@x/", "http://x:99999/", "http://x/ö"],
-)
-def test_a_target_that_is_none_is_told(text):
-    with pytest.raises(SettingsError, match=r"^TARGET: "):
-        Goal.parse(text)
+    assert "nothing to look up" in by_address["steps"][0]["detail"]
+    assert by_name["steps"][0]["detail"].startswith("localhost is ")
 
 
 @pytest.mark.parametrize(
@@ -326,6 +231,18 @@ def test_settings_that_are_wrong_end_with_2(arguments, told, capsys):
     assert out == ""
     assert told in err
     assert err.count("\n") == 1
+
+
+def test_what_it_does_not_have_is_not_suggested(capsys):
+    assert bridge.main(["doctor"]) == 2
+    told = capsys.readouterr().err
+    assert told == "netjumper-bridge: jump: there is no jump server; give --jump HOST:PORT\n"
+
+
+async def test_a_bridges_open_doors_are_no_matter(capsys, monkeypatch):
+    monkeypatch.setenv("NETJUMPER_HTTP", "0.0.0.0:8118")
+    async with jump_server_running() as (_, jump), serving(echo) as target:
+        assert (await examined(capsys, jump, str(target.address)))[0] == 0
 
 
 def test_with_an_embedded_server_there_is_nothing_to_examine(capsys, monkeypatch):

@@ -5,13 +5,13 @@ import logging
 
 import pytest
 
+from healthchecks import checked
 from netjumper.bridge import bridge as make_bridge
 from netjumper.bridge.credentials import Credentials
-from netjumper.cli import asking, bridge, server
+from netjumper.cli import bridge, server
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.listener import ListenAddress
-from programs import running
 from rogues import (
     Step,
     black_hole,
@@ -23,15 +23,6 @@ from rogues import (
     unanswering,
 )
 from services import SECRET, bridge_running, jump_server_running, started
-
-
-async def checked(capsys, *arguments, command=bridge):
-    """Run it beside this loop; return the exit code and its one line."""
-    code = await asyncio.to_thread(command.main, ["healthcheck", *arguments])
-    out, err = capsys.readouterr()
-    assert (out + err).count("\n") == 1
-    assert SECRET.decode() not in out + err
-    return code, (out + err).rstrip("\n")
 
 
 async def test_a_bridge_whose_doors_all_answer_is_healthy(capsys, tmp_path):
@@ -96,7 +87,36 @@ async def test_a_program_that_speaks_something_else_is_unhealthy(door, capsys):
     async with serving(speak_first(b"220 mail.example ESMTP\r\n")) as peer:
         code, told = await checked(capsys, f"--{door}", str(peer.address))
     assert code == 1
-    assert told.endswith(f"what answers there does not speak {door.upper()}")
+    assert told.endswith(
+        f"{door.upper()} on {peer.address}: what answers there is no netjumper-bridge"
+    )
+
+
+PING = len(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+
+def page(status, body, more=b""):
+    """What a web server says to whatever it is asked."""
+    head = b"HTTP/1.1 %b\r\nContent-Length: %d\r\n%b\r\n" % (status, len(body), more)
+    return speak_first(head + body)
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        page(b"200 OK", b"It works!"),
+        page(b"200 OK", b"", b"Allow: GET, OPTIONS\r\n"),
+        page(b"501 Unsupported method", b"no netjumper-bridge"),
+        scripted(PING, b"HTTP/1.0 200 OK\r\n\r\nIt works!"),
+        scripted(PING),
+    ],
+    ids=["a page", "no page", "an error", "HTTP/1.0", "nothing"],
+)
+async def test_a_web_server_is_no_bridge(behave, capsys):
+    async with serving(behave) as peer:
+        code, told = await checked(capsys, "--http", str(peer.address), "--dial-timeout", "2")
+    assert code == 1
+    assert told.endswith("what answers there is no netjumper-bridge")
 
 
 async def test_a_listener_whose_queue_is_full_is_unhealthy(capsys):
@@ -156,6 +176,13 @@ async def test_deep_with_a_jump_server_inside_the_bridge_dials_nothing(capsys):
     assert (code, told) == (0, f"healthy: SOCKS on {door}, the jump server is in the bridge")
 
 
+def test_embedded_is_explained_as_what_it_is_here(capsys):
+    assert bridge.main(["healthcheck", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "the jump server is in the bridge itself, so there is none to reach" in told
+    assert "in this process" not in told
+
+
 @pytest.mark.parametrize("credentials", [None, Credentials({"me": "s3cret"})])
 @pytest.mark.parametrize("door", ["socks", "http", "mixed"])
 async def test_it_leaves_nothing_in_the_log(door, credentials, capsys, caplog):
@@ -194,7 +221,7 @@ async def test_what_gives_no_challenge_is_no_jump_server(said, capsys):
     async with serving(scripted(said)) as peer:
         code, told = await checked(capsys, "--listen", str(peer.address), command=server)
     assert code == 1
-    assert told.endswith("what answers there does not speak netjumper")
+    assert told.endswith("what answers there is no netjumper")
 
 
 async def test_a_jump_server_that_says_nothing_is_unhealthy(capsys):
@@ -210,103 +237,3 @@ async def test_a_jump_servers_settings_that_are_wrong_are_unhealthy_too(capsys):
     code, told = await checked(capsys, "--listen", "nonsense", command=server)
     assert code == 1
     assert told.startswith("netjumper: --listen: ")
-
-
-# --- whichever runs here --------------------------------------------------------------------
-
-
-@pytest.fixture
-def processes(tmp_path, monkeypatch):
-    """Return what writes the command lines of a machine's processes, the first of which is 1."""
-    proc = tmp_path / "proc"
-    monkeypatch.setattr(asking, "PROC", proc)
-
-    def write(*lines):
-        for number, line in enumerate(lines, 1):
-            (proc / str(number)).mkdir(parents=True)
-            if line is not None:
-                words = "\0".join([*line, ""]) if line else ""
-                (proc / str(number) / "cmdline").write_text(words)
-
-    return write
-
-
-ENTRYPOINT = ["/sbin/init", "--", "netjumper-entrypoint", "netjumper-bridge"]
-PYTHON = ["/opt/venv/bin/python3"]
-NETJUMPER, BRIDGE = (
-    [*PYTHON, "/opt/venv/bin/netjumper"],
-    [*PYTHON, "/opt/venv/bin/netjumper-bridge"],
-)
-
-
-async def test_the_bridge_that_runs_is_asked_where_its_command_line_says(capsys, processes):
-    async with jump_server_running() as (_, jump), bridge_running(jump) as service:
-        door = service.address_of("mixed")
-        asks = [*BRIDGE, "healthcheck", "--running"]
-        processes(ENTRYPOINT, None, [], asks, [*BRIDGE, "--log-level", "debug", "--mixed", door])
-        code, told = await checked(capsys, "--running")
-    assert (code, told) == (0, f"healthy: SOCKS on {door}, HTTP on {door}")
-
-
-async def test_our_own_options_win_over_those_of_the_bridge_that_runs(capsys, processes):
-    async with jump_server_running() as (_, jump), bridge_running(jump) as service:
-        door, nowhere = service.address_of("socks"), str(closed_port())
-        processes([*BRIDGE, "--socks", nowhere, "--dial-timeout", "3"])
-        assert (await checked(capsys, "--running"))[0] == 1
-        assert (await checked(capsys, "--running", "--socks", door))[0] == 0
-
-
-async def test_the_settings_file_of_the_bridge_that_runs_is_read(capsys, processes, tmp_path):
-    file = tmp_path / "bridge.toml"
-    async with jump_server_running() as (_, jump), bridge_running(jump) as service:
-        door = service.address_of("socks")
-        file.write_text(f'[bridge]\nsocks = ["{door}"]\n')
-        processes([*BRIDGE, "--config", str(file)])
-        code, told = await checked(capsys, "--running")
-    assert (code, told) == (0, f"healthy: SOCKS on {door}")
-
-
-@pytest.mark.parametrize("line", ["--listen {0}", "--listen={0} --log-level debug", "{1}", "{1} x"])
-async def test_the_jump_server_that_runs_is_asked_where_its_command_line_says(
-    line, capsys, processes
-):
-    async with jump_server_running() as (_, address):
-        processes([*NETJUMPER, *line.format(address, address.port).split()])
-        code, told = await checked(capsys, "--running")
-        assert code == 0
-        assert told.startswith("healthy: netjumper on ")
-        assert told.endswith(f":{address.port}")
-    assert (await checked(capsys, "--running"))[0] == 1
-
-
-async def test_where_both_run_it_is_the_bridge_that_is_asked(capsys, processes):
-    async with jump_server_running() as (_, jump), bridge_running(jump) as service:
-        door = service.address_of("socks")
-        there = [*BRIDGE, "--socks", door]
-        processes([*NETJUMPER, "--listen", str(jump)], there, [*BRIDGE, "--socks", "127.0.0.1:1"])
-        assert await checked(capsys, "--running") == (0, f"healthy: SOCKS on {door}")
-
-
-async def test_a_jump_server_has_none_behind_it(capsys, processes):
-    async with jump_server_running() as (_, address):
-        processes([*NETJUMPER, "--listen", str(address)])
-        code, told = await checked(capsys, "--running", "--deep")
-    assert code == 1
-    assert told.startswith("netjumper-bridge: --deep: what runs here is a jump server")
-
-
-async def test_where_none_of_the_two_runs_that_is_what_is_told(capsys, processes):
-    processes(ENTRYPOINT, ["sh"], [*BRIDGE, "doctor", "--jump", "a:1"], [*NETJUMPER, "keygen"])
-    told = "netjumper-bridge: neither netjumper nor netjumper-bridge runs here"
-    assert await checked(capsys, "--running") == (1, told)
-
-
-async def test_a_command_line_is_read_as_this_system_shows_it(capsys, tmp_path, monkeypatch):
-    door = str(closed_port())
-    monkeypatch.setattr(asking, "PROC", tmp_path)
-    with running("netjumper-bridge", "--embedded", "--socks", door) as program:
-        program.wait_for("listening")
-        (tmp_path / "7").symlink_to(f"/proc/{program.process.pid}")
-        assert await checked(capsys, "--running", "--deep") == (
-            0, f"healthy: SOCKS on {door}, the jump server is in the bridge"
-        )  # fmt: skip

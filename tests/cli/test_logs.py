@@ -8,16 +8,16 @@ import time
 
 import pytest
 
-from netjumper.accesslog import TunnelEnd
+from netjumper.accesslog import AccessRecord
 from netjumper.cli.logs import JsonFormatter, PlainFormatter, QuietHandler, UtcClock, set_up
 from netjumper.console import RichFormatter
 
-END = TunnelEnd("127.0.0.1:5000", "alice", "example.org:443", 10, 20, 1.5, "closed", False)
+END = AccessRecord("127.0.0.1:5000", "alice", "example.org:443", 10, 20, 1.5, "closed", False)
 HOSTILE = "a\r\n2026-01-01T00:00:00.000Z INFO forged \x1b[2J\x9b\u2028\u202e\udcff"
 
 
 def record(message, level=logging.INFO, when=1_700_000_000.25):
-    made = logging.LogRecord("netjumper.tunnel", level, __file__, 1, message, None, None)
+    made = logging.LogRecord("netjumper.access", level, __file__, 1, message, None, None)
     made.created = when
     return made
 
@@ -50,7 +50,7 @@ def test_a_json_line_has_a_tunnels_end_as_fields():
     assert json.loads(JsonFormatter().format(record(END))) == {
         "time": "2023-11-14T22:13:20.250Z",
         "level": "info",
-        "logger": "netjumper.tunnel",
+        "logger": "netjumper.access",
         "message": str(END),
         "peer": "127.0.0.1:5000",
         "client": "alice",
@@ -71,7 +71,7 @@ def test_a_json_line_of_anything_else_has_the_text_only():
 
 @pytest.mark.parametrize("formatter", [PlainFormatter(), JsonFormatter()])
 @pytest.mark.parametrize(
-    "message", [HOSTILE, TunnelEnd(HOSTILE, HOSTILE, HOSTILE, 0, 0, 0.0, HOSTILE, True)]
+    "message", [HOSTILE, AccessRecord(HOSTILE, HOSTILE, HOSTILE, 0, 0, 0.0, HOSTILE, True)]
 )
 def test_an_entry_from_the_network_stays_one_printable_line(formatter, message):
     assert formatter.format(record(message)).isprintable()
@@ -144,7 +144,7 @@ def test_what_is_below_the_level_is_not_logged(untouched_logging):
     stream = io.StringIO()
     set_up("warning", "plain", stream)
     logging.getLogger("netjumper").info("quiet")
-    logging.getLogger("netjumper.tunnel").warning("loud")
+    logging.getLogger("netjumper.access").warning("loud")
     assert stream.getvalue().endswith("WARNING loud\n")
     assert "quiet" not in stream.getvalue()
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import programs
+from manpages import pages
 from netjumper import __version__
 from netjumper.cli import bridge, environment, server
 from netjumper.cli.examination import EXIT_CODES
-from netjumper.cli.man import pages
 
 DIRECTORY = Path(__file__).parents[2] / "src" / "man"
 MODULES = {"netjumper.1": server, "netjumper-bridge.1": bridge}
@@ -89,13 +89,34 @@ def test_every_option_and_every_command_has_its_place(name):
     module = MODULES[name]
     for action in module.build_parser()._actions:
         for option in action.option_strings:
-            assert re.search(rf"^       .*{option}\b", sections["OPTIONS"], re.MULTILINE), option
+            tag = rf"^       (-.*, )?{option}(?![\w-])"
+            assert re.search(tag, sections["OPTIONS"], re.MULTILINE), option
     for command in module.COMMANDS:
         assert f"\n       {name[:-2]} {command.name}" in sections["SYNOPSIS"]
-        assert f"   {command.name}\n" in sections["COMMANDS"]
+        described = under(command.name, sections["COMMANDS"])
         for action in command.build_parser()._actions:
             for option in action.option_strings[:1]:
-                assert option in sections["COMMANDS"] + "-h", option
+                assert option == "-h" or named(option, described), (command.name, option)
+
+
+def under(title, text):
+    """Return the part of a section that has this title."""
+    parts = re.split(r"^   (\S.*)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))[title]
+
+
+def named(option, text):
+    """Whether the option itself is there, and not only a longer one that begins like it."""
+    return re.search(rf"(?<![\w-]){option}(?![\w-])", text)
+
+
+@pytest.mark.needs("man")
+def test_an_option_that_means_something_else_in_a_command_is_described_there():
+    _, sections = rendered("netjumper-bridge.1")
+    described = under("healthcheck", sections["COMMANDS"])
+    assert re.search(
+        r"^ +--embedded.*\n +The jump server is in the bridge", described, re.MULTILINE
+    )
 
 
 @pytest.mark.needs("man")

@@ -1,9 +1,6 @@
 """Mistakes at the command line: one readable line, the right exit code, never a secret."""
 
-import os
 import socket
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -26,13 +23,9 @@ def refused(capsys, name, *arguments, code=2):
     return err.removeprefix(f"{name}: ").rstrip("\n")
 
 
-def executable(name):
-    return str(Path(sys.executable).parent / name)
-
-
 def run(name, *arguments, env=None):
     """Run the real command to its end: exit code, output, lines of the log."""
-    done = programs.run([executable(name), *arguments], env)
+    done = programs.run([programs.installed(name), *arguments], env)
     return done.returncode, done.stdout.decode(), done.stderr.decode().splitlines()
 
 
@@ -143,11 +136,6 @@ def test_a_file_of_users_with_a_mistake_is_told_by_its_line(capsys, private):
 def test_a_malformed_password_is_not_shown(capsys):
     told = refused(capsys, "netjumper-bridge", "--embedded", "--auth", "s3cret")
     assert told == "--auth: expected user:password"
-
-
-@pytest.mark.parametrize("words", [["keygen", "s3cret"], ["keygen", "--check"]])
-def test_keygen_stands_alone(words, capsys):
-    assert refused(capsys, "netjumper", *words).startswith("keygen stands alone")
 
 
 @COMMANDS
@@ -275,32 +263,9 @@ def test_a_secret_on_the_command_line_is_warned_about(name, arguments, better):
     assert "s3cret" not in line
 
 
-def test_keygen_prints_a_fresh_secret_of_256_bits_and_nothing_else():
-    made = [run("netjumper", "keygen") for _ in range(2)]
-    for code, out, lines in made:
-        assert (code, lines) == (0, [])
-        assert len(bytes.fromhex(out)) == 32
-    assert made[0] != made[1]
-
-
-def test_a_made_secret_is_taken(private):
-    _, secret, _ = run("netjumper", "keygen")
-    path = private("secret", secret)
-    assert run("netjumper", "--secret-file", str(path), "--check")[0] == 0
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
-def test_a_secret_that_could_not_be_written_is_a_failure():
-    command = f"exec {executable('netjumper')} keygen >/dev/full"
-    done = programs.run(["sh", "-c", command])
-    assert done.returncode == 1
-    assert b"No space left on device" in done.stderr
-    assert done.stderr.count(b"\n") == 1
-
-
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_make_no_traceback(closed):
-    command = f"{executable('netjumper')} keygen {closed}; echo $?"
+    command = f"{programs.installed('netjumper')} keygen {closed}; echo $?"
     done = programs.run(["sh", "-c", f"({command}) 2>&1"])
     *said, code = done.stdout.decode().splitlines()
     assert code == "0"
@@ -308,7 +273,7 @@ def test_closed_streams_make_no_traceback(closed):
 
 
 def test_a_reader_that_went_away_makes_no_traceback():
-    pipeline = f"{executable('netjumper')} --help | true"
+    pipeline = f"{programs.installed('netjumper')} --help | true"
     done = programs.run(["sh", "-c", pipeline])
     assert done.stderr == b""
 

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from clock import Clock
 from netjumper.cli.notify import Notifier
 from programs import PATIENCE, running
 from rogues import eventually
@@ -149,9 +150,9 @@ def test_a_manager_that_cannot_be_spoken_to_is_no_trouble(path):
 class Told:
     """A notifier, and how often it was asked how the service is."""
 
-    def __init__(self, environ):
+    def __init__(self, environ, loop=None):
         self.asked = 0
-        self.notifier = Notifier(asyncio.get_running_loop(), environ, self._describe)
+        self.notifier = Notifier(loop or asyncio.get_running_loop(), environ, self._describe)
 
     def _describe(self):
         self.asked += 1
@@ -188,14 +189,23 @@ async def test_a_manager_that_reads_nothing_delays_nothing(manager, monkeypatch)
     told.notifier.close()
 
 
-async def test_an_unchanged_state_is_not_told_again(manager):
-    told = Told({**manager.environ, "WATCHDOG_USEC": "2000"})
+def test_an_unchanged_state_is_not_told_again(manager):
+    clock = Clock()
+    told = Told({**manager.environ, "WATCHDOG_USEC": "2000000"}, clock)
     told.notifier.ready()
-    await eventually(lambda: told.asked > 5)
+    clock.advance(5.5)
     told.notifier.close()
-    lines = [line for message in manager.rest() for line in message]
-    assert lines.count("STATUS=state") == 1
-    assert lines.count("WATCHDOG=1") >= 5
-    asked = told.asked
-    await asyncio.sleep(0.01)
-    assert told.asked == asked
+    first, *others = manager.rest()[1:]
+    assert first == ["STATUS=state", "WATCHDOG=1"]
+    assert others == [["WATCHDOG=1"]] * 5
+
+
+def test_nothing_is_told_or_asked_once_it_is_closed(manager):
+    clock = Clock()
+    told = Told({**manager.environ, "WATCHDOG_USEC": "2000000"}, clock)
+    told.notifier.ready()
+    told.notifier.close()
+    assert clock.timers == 0
+    manager.rest()
+    clock.advance(60.0)
+    assert (told.asked, manager.rest()) == (1, [])

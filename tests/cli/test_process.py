@@ -19,6 +19,11 @@ def raising(error):
     return command
 
 
+def says_text():
+    process.say("text")
+    return process.OK
+
+
 def test_uvloop_runs_where_it_is_installed():
     uvloop = pytest.importorskip("uvloop")
     assert process.loop_factory() is uvloop.new_event_loop
@@ -74,7 +79,7 @@ def test_output_that_could_not_be_written_is_a_failure(monkeypatch, capsys):
 
     with open("/dev/null", "w") as devnull:  # noqa: PTH123
         monkeypatch.setattr(sys, "stdout", Full())
-        assert process.run("name", lambda: process.say("text")) == 1
+        assert process.run("name", says_text) == 1
         monkeypatch.undo()
     told = capsys.readouterr().err
     assert told == "name: cannot write to standard output: No space left on device\n"

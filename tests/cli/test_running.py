@@ -2,19 +2,15 @@
 
 import contextlib
 import json
-import os
-import pty
 import re
 import signal
 import socket
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 import programs
-from programs import PATIENCE, running, web_server
+from programs import PATIENCE, installed, running, web_server
 
 EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
 SECRET = {"NETJUMPER_SECRET": "s3cret"}
@@ -123,7 +119,7 @@ def test_json_lines_are_json_from_the_first_to_the_last():
         bridge.wait_for('"bytes_down"')
         bridge.stop()
     entries = [json.loads(line) for line in bridge.lines]
-    (end,) = [entry for entry in entries if entry["logger"] == "netjumper.tunnel"]
+    (end,) = [entry for entry in entries if entry["logger"] == "netjumper.access"]
     assert end["target"] == f"127.0.0.1:{port}"
     assert end["bytes_down"] > 0
     assert end["failed"] is False
@@ -189,10 +185,9 @@ def test_without_tunnels_there_is_nothing_to_wait_for():
 
 @pytest.mark.needs("curl")
 def test_a_log_whose_reader_went_away_stops_nothing():
-    command = Path(sys.executable).parent / "netjumper-bridge"
     with web_server() as port:
         bridge = subprocess.Popen(
-            [str(command), *EMBEDDED[1:]],
+            [installed(EMBEDDED[0]), *EMBEDDED[1:]],
             stderr=subprocess.PIPE,
             env=programs.clean_environment(),
             text=True,
@@ -206,100 +201,3 @@ def test_a_log_whose_reader_went_away_stops_nothing():
                 assert done.returncode == 0
             bridge.terminate()
             assert bridge.wait(PATIENCE) == 0
-
-
-class OnTerminal:
-    """A command whose standard error is a terminal."""
-
-    def __init__(self, *command):
-        self.text = ""
-        self.master, slave = pty.openpty()
-        env = {**programs.clean_environment(), "TERM": "xterm-256color", "COLUMNS": "100"}
-        env.pop("NO_COLOR", None)
-        executable = str(Path(sys.executable).parent / command[0])
-        self.process = subprocess.Popen(
-            [executable, *command[1:]], stdin=slave, stdout=slave, stderr=slave, env=env
-        )
-        os.close(slave)
-
-    def wait_for(self, pattern):
-        while not (match := re.search(pattern, self.text)):
-            data = os.read(self.master, 65536)
-            assert data, self.text
-            self.text += re.sub(r"\x1b\[[0-9;]*m", "", data.decode())
-        return match
-
-    def rest(self):
-        """Return all that was said by a command that has ended."""
-        with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
-            while data := os.read(self.master, 65536):
-                self.text += data.decode()
-        return self.text
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-
-
-@contextlib.contextmanager
-def on_terminal(*command):
-    program = OnTerminal(*command)
-    try:
-        yield program
-    finally:
-        program.close()
-
-
-@pytest.mark.needs("curl")
-def test_on_a_terminal_the_bridge_shows_a_panel_with_lines_that_work():
-    command = [*EMBEDDED, "--http", "127.0.0.1:0"]
-    with web_server() as port, on_terminal(*command) as bridge:
-        http = bridge.wait_for(r"export HTTPS_PROXY=(http://127\.0\.0\.1:\d+)")[1]
-        curl = re.search(r"(curl --socks5-hostname \S+) https://example.org/", bridge.text)[1]
-        assert "╭─ netjumper-bridge " in bridge.text
-        assert re.search(r"│ SOCKS +127\.0\.0\.1:\d+ +│", bridge.text)
-        assert re.search(r"│ through a jump server in this process", bridge.text)
-        page = f"http://127.0.0.1:{port}/page"
-        for line in ([*curl.split(), "-sS", page], ["curl", "-sS", "-p", "-x", http, page]):
-            assert b"you asked for /page" in programs.run(line).stdout
-        end = rf"-> 127\.0\.0\.1:{port}  up \d+ B  down \d+ B  \d\.\d\d s  closed"
-        bridge.wait_for(rf"(?s){end}.*{end}")
-        bridge.process.send_signal(signal.SIGINT)
-        bridge.wait_for("stopping: 0 tunnels open")
-        assert bridge.process.wait(PATIENCE) == 0
-
-
-def test_on_a_terminal_the_server_shows_the_line_to_type_elsewhere(monkeypatch):
-    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
-    secret = ["netjumper", "--listen", "127.0.0.1:0", "0", "s3cret"]
-    with on_terminal(*secret) as server:
-        server.wait_for(r"netjumper-bridge --jump 127\.0\.0\.1:\d+ --secret-file FILE")
-        server.wait_for(r"netjumper-bridge --jump ADDRESS-OF-THIS-MACHINE:\d+ --secret-file FILE")
-        assert re.search(r"│ netjumper +127\.0\.0\.1:\d+ +│", server.text)
-        assert "s3cret" not in server.text
-
-
-def test_on_a_terminal_the_panel_is_left_out_where_only_warnings_are_wanted():
-    with on_terminal(*EMBEDDED, "--auth", "me:s3cret", "--log-level", "warning") as bridge:
-        bridge.wait_for("warning the password is on the command line")
-        # It hears the signal from here on, and ends when it has listened.
-        bridge.process.terminate()
-        assert bridge.process.wait(PATIENCE) == 0
-        assert "╭" not in bridge.rest()
-
-
-@pytest.mark.needs("curl")
-def test_a_terminal_that_went_away_stops_nothing():
-    with web_server() as port:
-        bridge = OnTerminal(*EMBEDDED)
-        try:
-            curl = bridge.wait_for(r"(curl --socks5-hostname \S+) https://example.org/")[1]
-            os.close(bridge.master)
-            done = programs.run([*curl.split(), "-sS", f"http://127.0.0.1:{port}/"])
-            assert done.returncode == 0
-            bridge.process.terminate()
-            assert bridge.process.wait(PATIENCE) == 0
-        finally:
-            bridge.process.kill()
-            bridge.process.wait()

@@ -5,59 +5,10 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
-"""Seconds that something may take."""
-
-
-class Failed(Exception):
-    """Something is not as promised."""
-
-
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def expect(true: object, told: str) -> None:
-    if not true:
-        raise Failed(told)
-
-
-def run(*command: str, ok: bool | None = True, env: dict[str, str] | None = None) -> str:
-    """Run a program, and return what it wrote; `ok` says whether it is to succeed, None: either."""
-    done = subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, **(env or {})},
-        cwd=ROOT,
-        check=False,
-    )
-    if ok not in (None, done.returncode == 0):
-        raise Failed(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout}")
-    return done.stdout
-
-
-def works(*command: str) -> bool:
-    """Run a program, and return whether it is there and succeeded."""
-    if not shutil.which(command[0]):
-        return False
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def eventually(what: str, condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        expect(time.monotonic() < deadline, f"{what}: not within {PATIENCE:g} s")
-        time.sleep(0.1)
+from trying import expect, run, say, works
 
 
 class Engine:

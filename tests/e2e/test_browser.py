@@ -2,13 +2,12 @@
 
 import json
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import trustme
@@ -16,6 +15,7 @@ import trustme
 import png
 from far_end import FarEnd, far_end
 from programs import run
+from servers import served, serving_context
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -78,54 +78,39 @@ class Site:
     paths: list[str] = field(default_factory=list)
 
 
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    site: ClassVar[Site]
+
+    def setup(self) -> None:
+        self.site.connections.append(self.client_address)
+        super().setup()
+
+    def do_GET(self) -> None:
+        self.site.paths.append(self.path)
+        try:
+            kind, body = thing(self.path)
+        except ValueError:  # a favicon, for example
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def site(context: ssl.SSLContext | None) -> Iterator[Site]:
     """Serve the page, and keep the addresses of those who connected and what they asked for."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_GET(self) -> None:
-            known.paths.append(self.path)
-            try:
-                kind, body = thing(self.path)
-            except ValueError:  # a favicon, for example
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: Any) -> None:
-            """Say nothing."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def verify_request(self, _: Any, address: Any) -> bool:
-            known.connections.append(address)
-            return True
-
-        def handle_error(self, *args: Any) -> None:
-            """A browser that goes away is its own affair."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    if context is not None:
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-    known = Site(server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield known
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    handler = type("Handler", (_Handler,), {})
+    with served(handler, context) as port:
+        handler.site = Site(port)
+        yield handler.site
 
 
 def take_picture(proxy: str, url: str, folder: Path) -> png.Picture:
@@ -171,10 +156,7 @@ def middles(picture: png.Picture) -> list[png.Colour]:
 def test_chromium_draws_all_thirty_objects_and_connects_to_nothing_but_the_bridge(
     proxy: str, scheme: str, authority: trustme.CA, tmp_path: Path
 ) -> None:
-    context = None
-    if scheme == "https":
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(HOST).configure_cert(context)
+    context = serving_context(authority, HOST) if scheme == "https" else None
     port = {"http": 80, "https": 443}[scheme]
     with site(context) as served, far_end({(HOST, port): ("127.0.0.1", served.port)}) as end:
         door = address_of_door(end, proxy)

@@ -20,6 +20,7 @@ import trustme
 from far_end import FarEnd, bridge_to, far_end, only_addresses_are_looked_up
 from programs import web_server
 from rogues import closed_port
+from servers import serving_context
 
 HOST = "pages.example"
 NOBODY = "nobody.example"
@@ -44,9 +45,7 @@ def end(http_port: int, https_port_of_host: int) -> Iterator[FarEnd]:
 
 @pytest.fixture(scope="module")
 def https_port_of_host(authority: trustme.CA) -> Iterator[int]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST).configure_cert(context)
-    with web_server(context) as port:
+    with web_server(serving_context(authority, HOST)) as port:
         yield port
 
 

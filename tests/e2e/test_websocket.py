@@ -22,6 +22,7 @@ from far_end import FarEnd, far_end, only_addresses_are_looked_up
 from netjumper import Jumper
 from netjumper.cli.environment import PROXY_VARIABLES, variables
 from rogues import closed_port
+from servers import serving_context, trusting_context
 from services import SECRET
 
 HOST = "target.example"
@@ -54,10 +55,7 @@ async def way(
     only_addresses_are_looked_up(monkeypatch)
     serving = trusting = None
     if request.param == "wss":
-        serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(HOST).configure_cert(serving)
-        trusting = ssl.create_default_context()
-        authority.configure_trust(trusting)
+        serving, trusting = serving_context(authority, HOST), trusting_context(authority)
     said: asyncio.Queue[object] = asyncio.Queue()
 
     async def talk(socket: ServerConnection) -> None:

@@ -3,12 +3,8 @@
 import asyncio
 import contextlib
 import logging
-import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import h2.config
 import h2.connection
@@ -16,10 +12,12 @@ import h2.events
 import pytest
 import trustme
 
+from far_end import only_addresses_are_looked_up
 from netjumper import Jumper
-from netjumper.accesslog import TUNNEL_LOG
+from netjumper.accesslog import ACCESS_LOG
 from programs import web_server
 from rogues import eventually, no_descriptor_is_left
+from servers import serving_context
 from services import SECRET, jump_server_running
 
 NAME = "target.example"
@@ -42,15 +40,7 @@ class Way:
 
 @pytest.fixture(autouse=True)
 def _no_name_is_looked_up_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail where a name that is not an address of loopback is looked up in this process."""
-    look_up = socket.getaddrinfo
-
-    def only_addresses(host: Any, *args: Any, **kwargs: Any) -> Any:
-        name = host.decode() if isinstance(host, bytes) else host
-        assert name in {"127.0.0.1", None}, f"{name} was looked up here"
-        return look_up(host, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", only_addresses)
+    only_addresses_are_looked_up(monkeypatch)
 
 
 @pytest.fixture
@@ -74,10 +64,10 @@ def proxy_variables(_no_proxy_is_set: None, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 async def path(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Way]:
-    caplog.set_level(logging.INFO, TUNNEL_LOG.name)
+    caplog.set_level(logging.INFO, ACCESS_LOG.name)
 
     def records() -> int:
-        return sum(record.name == TUNNEL_LOG.name for record in caplog.records)
+        return sum(record.name == ACCESS_LOG.name for record in caplog.records)
 
     async with jump_server_running() as (service, address):
         jumper = Jumper(str(address), SECRET)
@@ -93,31 +83,6 @@ def jumper(path: Way) -> Jumper:
 def http_url() -> Iterator[str]:
     with web_server() as port:
         yield f"http://{NAME}:{port}"
-
-
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="session")
-def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-def serving_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
-    return context
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from netjumper.net.resolver import MAX_LOOKUPS, Answer, Resolver, interleaved
 from rogues import eventually
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
-FOUND = [(V4, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))]
 
 
 class NameServer:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from netjumper import outcome
+from netjumper import outcome, tunnels
 from netjumper.address import Address
 from netjumper.net.listener import ListenAddress, ListenError
 from netjumper.server import jump_server
@@ -426,7 +426,7 @@ async def test_a_client_that_cannot_be_sent_the_verdict_is_cut_off(
 async def test_a_tunnel_is_one_line_in_the_log(caplog):
     verify = verify_with(SECRET, "alice")
     async with serving(echo) as target, jump_server_running(verify=verify) as (_, address):
-        with caplog.at_level(logging.INFO, "netjumper.tunnel"):
+        with caplog.at_level(logging.INFO, "netjumper.access"):
             with await asked(address, target) as sock:
                 peer = "{}:{}".format(*sock.getsockname())
                 await send(sock, b"hello")
@@ -455,7 +455,7 @@ async def test_a_failed_tunnel_is_one_line_in_the_log_and_a_warning(server, capl
 
 
 async def test_a_log_that_is_switched_off_costs_nothing(server, caplog):
-    with caplog.at_level(logging.CRITICAL, "netjumper.tunnel"):
+    with caplog.at_level(logging.CRITICAL, "netjumper.access"):
         await refusal(server[1], closed_port())
     assert caplog.records == []
 
@@ -522,7 +522,7 @@ async def test_closing_waits_for_tunnels_and_accepts_no_more(server):
 async def test_closing_cuts_off_what_takes_longer_than_the_grace(server, caplog):
     service, address = server
     async with serving(echo) as target:
-        with caplog.at_level(logging.INFO, "netjumper.tunnel"):
+        with caplog.at_level(logging.INFO, "netjumper.access"):
             with await asked(address, target) as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
                 assert await service.close(grace=0.05) == 1
@@ -530,7 +530,14 @@ async def test_closing_cuts_off_what_takes_longer_than_the_grace(server, caplog)
     assert [record.msg.ending for record in caplog.records] == ["cut by shutdown"]
 
 
-async def test_closing_does_not_wait_for_who_has_not_asked_for_anything(server, caplog):
+@pytest.fixture
+def a_moment(monkeypatch):
+    """Who came in just before the end is heard out for no longer than this many seconds."""
+    monkeypatch.setattr(tunnels, "MOMENT", 0.1)
+    return 0.1
+
+
+async def test_closing_does_not_wait_for_who_has_not_asked_for_anything(server, a_moment, caplog):
     service, address = server
     with await connected(address) as sock:
         assert len(await receive_exactly(sock, 33)) == 33
@@ -539,7 +546,7 @@ async def test_closing_does_not_wait_for_who_has_not_asked_for_anything(server, 
     assert caplog.records == []
 
 
-async def test_closing_does_not_wait_for_who_is_in_the_middle_of_asking(server, caplog):
+async def test_closing_does_not_wait_for_who_is_in_the_middle_of_asking(server, a_moment, caplog):
     service, address = server
     with await connected(address) as sock:
         await send(sock, await answer(sock) + b"\x09exam")
@@ -547,6 +554,44 @@ async def test_closing_does_not_wait_for_who_is_in_the_middle_of_asking(server, 
         assert await service.close(grace=30.0) == 0
         assert await receive_to_reset(sock) == b""
     assert [record.msg.ending for record in caplog.records] == ["cut by shutdown"]
+
+
+async def test_closing_hears_out_who_came_in_just_before(server):
+    service, address = server
+    async with serving(echo) as target:
+        with await connected(address) as sock:
+            await eventually(lambda: len(service.tunnels) == 1)
+            closing = asyncio.ensure_future(service.close(grace=30.0))
+            await send(sock, await answer(sock) + destination(target.address))
+            assert await receive_exactly(sock, 2) == b"\0\0"
+        assert await closing == 0
+
+
+async def test_closing_does_not_hear_out_who_came_in_long_ago(server, monkeypatch):
+    monkeypatch.setattr(tunnels, "MOMENT", 3600.0)
+    service, address = server
+    with await connected(address):
+        await eventually(lambda: len(service.tunnels) == 1)
+        service.tunnels._last_accepted -= tunnels.MOMENT
+        async with asyncio.timeout(10.0):
+            assert await service.close(grace=3600.0) == 0
+
+
+async def test_hearing_out_is_a_part_of_the_grace_period(server, a_moment, monkeypatch):
+    waited = []
+
+    async def wait(futures, timeout):
+        waited.append(timeout)
+
+    service, address = server
+    async with serving(echo) as target:
+        with await asked(address, target) as sock, await connected(address):
+            assert await receive_exactly(sock, 1) == b"\0"
+            await eventually(lambda: len(service.tunnels) == 2)
+            monkeypatch.setattr(tunnels.asyncio, "wait", wait)
+            assert await service.close(grace=5.0) == 1
+            monkeypatch.undo()
+    assert 0 < waited[0] < 5.0 - a_moment / 2
 
 
 async def test_closing_logs_a_refused_client_only_once(server, caplog):

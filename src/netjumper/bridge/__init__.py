@@ -10,12 +10,11 @@ from netjumper.bridge.http import Authorized, HttpHandshake
 from netjumper.bridge.socks import SOCKS4, SOCKS5, SocksHandshake
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector
-from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import Place
 from netjumper.service import Door, Service
-from netjumper.session import Session
+from netjumper.session import Handover, Session
 from netjumper.tunnel import AnyHandshake, ChooseHandshake
-from netjumper.tunnels import TunnelLimits, Tunnels
+from netjumper.tunnels import ServeOther, TunnelLimits, Tunnels
 
 
 def bridge(
@@ -37,32 +36,40 @@ def bridge(
         credentials: who may use it; None lets everybody who can connect.
         limits: the tunnels' deadlines.
     """
-
     loop = asyncio.get_running_loop()
+    places = {"socks": socks, "http": http, "mixed": mixed}
+    doors = [
+        Door(name, place, choose)
+        for name, choose in _handshakes(credentials).items()
+        for place in places[name]
+    ]
+    return Service(Tunnels(loop, upstream, limits, serve_other=_forwarders(loop)), doors)
+
+
+def _handshakes(credentials: Credentials | None) -> dict[str, ChooseHandshake]:
+    """Return what picks the handshake, by the door that a connection comes in."""
+
+    def socks(_: bytes) -> AnyHandshake:
+        return SocksHandshake(credentials)
+
+    def http(_: bytes) -> AnyHandshake:
+        return HttpHandshake(credentials)
+
+    def either(first: bytes) -> AnyHandshake:
+        return socks(first) if first[0] in (SOCKS4, SOCKS5) else http(first)
+
+    return {"socks": socks, "http": http, "mixed": either}
+
+
+def _forwarders(loop: asyncio.AbstractEventLoop) -> ServeOther:
+    """Return what serves the requests that are no CONNECT."""
     # No other bridge may have the same name in Via, or chains of bridges would look like loops.
     name = f"netjumper-bridge-{secrets.token_hex(4)}".encode()
     idle: Deadlines[Forwarder] = Deadlines(loop, KEEP_ALIVE, Forwarder.expire)
 
-    def forward(
-        tunnels: Tunnels, request: object, client: Endpoint, peer: str, ended: bool
-    ) -> Session:
+    def forward(tunnels: Tunnels, request: object, client: Handover) -> Session:
         if not isinstance(request, Authorized):
             raise TypeError(f"{type(request).__name__} is no request of ours")
-        return Forwarder(tunnels, request, client, peer, ended, name, idle)
+        return Forwarder(tunnels, request, client, name, idle)
 
-    def speak_socks(_: bytes) -> AnyHandshake:
-        return SocksHandshake(credentials)
-
-    def speak_http(_: bytes) -> AnyHandshake:
-        return HttpHandshake(credentials)
-
-    def speak_either(first: bytes) -> AnyHandshake:
-        return speak_socks(first) if first[0] in (SOCKS4, SOCKS5) else speak_http(first)
-
-    kinds: list[tuple[str, Sequence[Place], ChooseHandshake]] = [
-        ("socks", socks, speak_socks),
-        ("http", http, speak_http),
-        ("mixed", mixed, speak_either),
-    ]
-    doors = [Door(name, place, choose) for name, places, choose in kinds for place in places]
-    return Service(Tunnels(loop, upstream, limits, serve_other=forward), doors)
+    return forward

@@ -6,7 +6,7 @@ import h11
 
 from netjumper.accesslog import told
 from netjumper.address import Address
-from netjumper.bridge.http_server import has_body
+from netjumper.bridge.messages import has_body
 
 REPEATABLE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
 """Safe methods (RFC 9110 section 9.2.1): asking twice harms nothing."""

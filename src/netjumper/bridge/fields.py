@@ -4,12 +4,10 @@ RFC 9110 section 7.6: fields between two hops are dropped, all others go on in t
 their spelling.
 """
 
-from collections.abc import Iterator
-
 import h11
 
 from netjumper.address import Address
-from netjumper.bridge.http_server import Fields
+from netjumper.bridge.messages import Fields, members, values
 
 HOP_BY_HOP = frozenset(
     (
@@ -29,6 +27,10 @@ NOT_FOR_CONNECTION = frozenset((b"content-length", b"host", b"via"))
 """What no Connection field can take away: the message would mean another one."""
 
 
+NEVER_IN_TRAILERS = frozenset((b"content-length", b"host"))
+"""How a message is framed and where it goes is not said behind it (RFC 9110 section 6.5.1)."""
+
+
 def forwarded_request(request: h11.Request, target: Address, name: bytes) -> h11.Request:
     """Return a client's request as it goes to its target.
 
@@ -42,26 +44,39 @@ def forwarded_request(request: h11.Request, target: Address, name: bytes) -> h11
     if values(request, b"transfer-encoding"):
         fields.append((b"Transfer-Encoding", b"chunked"))
     fields = [_one_hop_less(field, request.method) for field in fields]
-    fields += [*_upgrade(request), (b"Via", request.http_version + b" " + name)]
+    if request.http_version >= b"1.1":  # RFC 9110 section 7.8
+        fields += _upgrade(request)
+    fields += [(b"Via", request.http_version + b" " + name)]
     return h11.Request(method=request.method, target=origin_form(request), headers=fields)
 
 
 def forwarded_answer(
-    answer: h11.Response | h11.InformationalResponse, name: bytes
+    answer: h11.Response | h11.InformationalResponse, name: bytes, *, last: bool = False
 ) -> h11.Response | h11.InformationalResponse:
-    """Return a target's answer as it goes to the client; h11 frames its body anew."""
+    """Return a target's answer as it goes to the client; h11 frames its body anew.
+
+    Args:
+        answer: the target's.
+        name: ours in Via.
+        last: the client's connection is closed behind it.
+    """
     fields = _end_to_end(answer)
-    if values(answer, b"transfer-encoding"):  # RFC 9112 section 6.3: it overrides a length
+    # A transfer coding overrides a length (RFC 9112 section 6.3), and some answers have no content
+    # that could have one (RFC 9110 section 8.6).
+    without_content = answer.status_code < 200 or answer.status_code == 204
+    if without_content or values(answer, b"transfer-encoding"):
         fields = [field for field in fields if field[0].lower() != b"content-length"]
     if answer.status_code == 101:
         fields += _upgrade(answer)
     fields.append((b"Via", answer.http_version + b" " + name))
+    if last:
+        fields.append((b"Connection", b"close"))
     return type(answer)(status_code=answer.status_code, headers=fields, reason=answer.reason)
 
 
 def forwarded_trailers(end: h11.EndOfMessage) -> Fields:
     """Return the trailers that go on; they stay trailers, as most fields mean nothing there."""
-    return _end_to_end(end)
+    return [field for field in _end_to_end(end) if field[0].lower() not in NEVER_IN_TRAILERS]
 
 
 def host_field(target: Address) -> bytes:
@@ -78,18 +93,6 @@ def origin_form(request: h11.Request) -> bytes:
     if not path:
         return b"*" if request.method == b"OPTIONS" else b"/"
     return path if path.startswith(b"/") else b"/" + path
-
-
-def values(message: h11.Event, name: bytes) -> list[bytes]:
-    """Return the values of the message's fields of that name."""
-    headers: Fields = getattr(message, "headers", [])
-    return [value for known, value in headers if known == name]
-
-
-def members(message: h11.Event, name: bytes) -> Iterator[bytes]:
-    """Yield the members of the lists that the message's fields of that name are, in lower case."""
-    for value in values(message, name):
-        yield from (member for part in value.split(b",") if (member := part.strip().lower()))
 
 
 def _end_to_end(

@@ -18,9 +18,15 @@ from netjumper.address import Address
 from netjumper.bridge.exchange import Exchange
 from netjumper.bridge.fields import forwarded_answer, forwarded_request, forwarded_trailers
 from netjumper.bridge.http import Authorized, HttpHandshake, connect_target
-from netjumper.bridge.http_client import HttpClient, TargetBroke
-from netjumper.bridge.refusals import Refused, check_forwardable
-from netjumper.errors import AuthenticationError, NetjumperError, ProtocolError
+from netjumper.bridge.http_client import HttpClient
+from netjumper.bridge.routing import OwnAnswer, Refused, where_to
+from netjumper.errors import (
+    AnswerCut,
+    AuthenticationError,
+    NetjumperError,
+    ProtocolError,
+    TargetBroke,
+)
 from netjumper.handshake import EndOfStream
 
 
@@ -58,9 +64,10 @@ class Forwarding:
         self._exchange: Exchange | None = None
         self._target: HttpClient | None = None
         self._connect: Authorized | None = None
-        self._turned_away: Exchange | None = None
         self.wanted: Address | None = None
         self.unwanted = False
+        self.winding_down = False
+        """The client's connection is to end with the answer that is under way."""
         self.ending: Ending | None = None
         self._begin(first.request)
         self._advance()
@@ -101,7 +108,7 @@ class Forwarding:
     def target_lost(self) -> None:
         """The target's connection was reset."""
         if self._target is not None:
-            self._broke(TargetBroke(f"{self._target.address}: it reset the connection"))
+            self._broke(AnswerCut("it reset the connection"))
             self._advance()
 
     def client_lost(self, why: str) -> None:
@@ -152,7 +159,6 @@ class Forwarding:
         if isinstance(event, h11.Request):
             self._begin(event)
         elif isinstance(event, h11.ConnectionClosed):
-            self._tell_turned_away()
             self._drop_target()
             self.ending = Ending.CLOSE
         elif exchange is None or target is None:
@@ -170,7 +176,6 @@ class Forwarding:
     def _begin(self, request: h11.Request) -> None:
         """Let a request in, and get it on its way."""
         client = self._server.user(request)
-        self._turned_away = None
         exchange = self._exchange = Exchange(request, client or "", None, self._clock())
         try:
             if client is None:
@@ -182,17 +187,16 @@ class Forwarding:
         except Refused as refused:
             refused.answer(self._server)
             exchange.status = refused.status
-            self._over(refused if refused.status >= 400 else None)
+            self._over(refused)
             self.ending = Ending.CLOSE
 
     def _ask_for_credentials(self, exchange: Exchange) -> None:
-        self._exchange = None
-        self._turned_away = exchange
+        exchange.status = 407
         try:
             self._server.ask_for_credentials(exchange.request)
         except AuthenticationError:
             self.ending = Ending.CLOSE
-            self._tell_turned_away()
+        self._over(AuthenticationError(self._server.turned_away))
 
     def _begin_tunnel(self, exchange: Exchange) -> None:
         try:
@@ -204,7 +208,11 @@ class Forwarding:
         self.ending = Ending.TUNNEL
 
     def _begin_forwarding(self, exchange: Exchange) -> None:
-        address = exchange.target = check_forwardable(exchange.request, self._name)
+        address = where_to(exchange.request, self._name)
+        if isinstance(address, OwnAnswer):
+            self._answer_here(exchange, address)
+            return
+        exchange.target = address
         if self._target is not None and self._target.address == address:
             exchange.reused = True
             self._send_head(exchange, self._target)
@@ -212,8 +220,17 @@ class Forwarding:
             self._drop_target()
             self.wanted = address
 
+    def _answer_here(self, exchange: Exchange, answer: OwnAnswer) -> None:
+        close = [(b"Connection", b"close")]
+        self._server.send_content(200, answer.media_type, answer.content, close)
+        exchange.status = 200
+        self._over()
+        self.ending = Ending.CLOSE
+
     def _send_head(self, exchange: Exchange, target: HttpClient) -> None:
         target.send(forwarded_request(exchange.request, target.address, self._name))
+        if exchange.all_sent:  # it has been sent before, and had no body
+            target.send(h11.EndOfMessage())
 
     def _take_from_target(self) -> bool:
         """Deal with the target's next event; False when there is none for now."""
@@ -233,7 +250,8 @@ class Forwarding:
             self._pass_information(event)
         elif isinstance(event, h11.Response):
             exchange.status = event.status_code
-            self._server.send(forwarded_answer(event, self._name))
+            last = self.winding_down or not exchange.all_sent
+            self._server.send(forwarded_answer(event, self._name, last=last))
         elif isinstance(event, h11.Data):
             exchange.bytes_down += len(event.data)
             self._server.send(h11.Data(data=event.data))
@@ -254,7 +272,7 @@ class Forwarding:
         self._over()
         if self._target is not None and not self._target.start_next_cycle():
             self._drop_target()
-        if not exchange.all_sent or not self._server.start_next_cycle():
+        if self.winding_down or not exchange.all_sent or not self._server.start_next_cycle():
             self._drop_target()
             self.ending = Ending.CLOSE
 
@@ -271,7 +289,7 @@ class Forwarding:
             self._over(error)
             self.ending = Ending.RESET
         elif exchange.reused and silent and exchange.may_be_repeated:
-            exchange.reused = exchange.all_sent = False
+            exchange.reused = False
             self.wanted = exchange.target
         else:
             self._fail(exchange, error)
@@ -286,14 +304,6 @@ class Forwarding:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.error = error
-            self._done(exchange)
-
-    def _tell_turned_away(self) -> None:
-        """The client has no better credentials: it was refused."""
-        exchange, self._turned_away = self._turned_away, None
-        if exchange is not None:
-            exchange.status = 407
-            exchange.error = AuthenticationError(self._server.turned_away)
             self._done(exchange)
 
     def _drop_target(self) -> None:

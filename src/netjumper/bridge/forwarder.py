@@ -12,7 +12,7 @@ from netjumper.net.dial import Opening
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.outbox import Outbox
 from netjumper.net.relay import Ending as RelayEnding
-from netjumper.session import READ_SIZE, Session
+from netjumper.session import READ_SIZE, Handover, Session
 from netjumper.tunnels import Tunnels
 
 HELD = 256 * 1024
@@ -27,9 +27,7 @@ class Forwarder(Session):
     Args:
         tunnels: whose session it is; its connector leads to the targets.
         request: the first request.
-        client: the client's connection.
-        peer: its address.
-        client_ended: it sends no more.
+        client: whose they are.
         name: ours in Via fields.
         idle: ends what waits too long for another request.
     """
@@ -38,23 +36,24 @@ class Forwarder(Session):
         self,
         tunnels: Tunnels,
         request: Authorized,
-        client: Endpoint,
-        peer: str,
-        client_ended: bool,
+        client: Handover,
         name: bytes,
         idle: "Deadlines[Forwarder]",
     ) -> None:
-        super().__init__(tunnels, client, peer, client_ended=client_ended)
+        super().__init__(tunnels, client)
         self._tunnels = tunnels
         self._idle = idle
-        self._to_client = Outbox(client, self._settle)
+        self._to_client = Outbox(client.endpoint, self._settle)
         self._target: Endpoint | None = None
         self._to_target: Outbox | None = None
         self._opening: Opening | None = None
         self._last: Exchange | None = None
         self._over = False
+        self.bytes_up = self.bytes_down = 0
+        if tunnels.idle is not None:
+            tunnels.idle.add(self)
         self._forwarding = Forwarding(request, name=name, clock=monotonic, done=self._log)
-        if client_ended:
+        if client.ended:
             self._forwarding.receive_from_client(b"")
         tunnels.loop.call_soon(self._settle)
 
@@ -63,18 +62,35 @@ class Forwarder(Session):
         """Whether a request is being served."""
         return not self._forwarding.idle
 
-    def stop(self) -> None:
-        """Cut it off, whatever it is doing."""
+    def wind_down(self) -> None:
+        """Answer the request that is under way, and end."""
+        self._forwarding.winding_down = True
+        if self._is_quiet:
+            self.close()
+
+    def stop(self, ending: RelayEnding = RelayEnding.SHUTDOWN) -> None:
+        """End it, whatever it is doing."""
         if self._relay is not None:
-            self._relay.stop(RelayEnding.SHUTDOWN)
-        elif self in self._shared.lingering:
+            self._relay.stop(ending)
+        elif self._is_quiet:
             self.close()
         else:
-            self._abort(RelayEnding.SHUTDOWN.value)
+            self._abort(ending.value)
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether the client can be left without anything being cut off."""
+        waits = self._forwarding.idle and not self._to_client
+        return waits or self in self._shared.lingering
+
+    def close(self) -> None:
+        """Close both sides; nothing is logged."""
+        self._drop_target()
+        super().close()
 
     def expire(self) -> None:
         """No further request came for a long time."""
-        self._finish(Ending.CLOSE)
+        self.stop(RelayEnding.IDLE)
 
     def _settle(self) -> None:
         """Do what the state machine wants, as far as it can be done now."""
@@ -92,6 +108,9 @@ class Forwarder(Session):
             self._to_target.send(forwarding.data_to_target())
         if forwarding.ending is not None:
             self._finish(forwarding.ending)
+            return
+        if forwarding.idle and forwarding.winding_down:
+            self._finish(Ending.CLOSE)
             return
         if forwarding.wanted is not None and self._opening is None:
             self._open(forwarding.wanted)
@@ -118,6 +137,8 @@ class Forwarder(Session):
 
     def _read_where_there_is_room(self) -> None:
         held = len(self._to_target or b"") + self._forwarding.waiting
+        if self._forwarding.idle:  # answers of our own, to requests that were refused
+            held += len(self._to_client)
         if held >= HELD or self._client_ended:
             self._client.stop_reading()
         elif not self._client.is_read:
@@ -146,6 +167,7 @@ class Forwarder(Session):
         if not data:
             self._client_ended = True
             self._client.stop_reading()
+        self.bytes_up += len(data)
         self._forwarding.receive_from_client(data)
         self._settle()
 
@@ -163,6 +185,7 @@ class Forwarder(Session):
                 return
             if not data:
                 target.stop_reading()
+            self.bytes_down += len(data)
             self._forwarding.receive_from_target(data)
         self._settle()
 
@@ -175,23 +198,15 @@ class Forwarder(Session):
             self._read_where_there_is_room()
             return
         self._over = True
-        self._idle.remove(self)
+        self._watch_no_more()
         self._drop_target()
         if ending is Ending.RESET:
             self._client.abort()
             self._forget()
         elif ending is Ending.TUNNEL:
-            self._hand_on()
+            self._tunnels.resume(self._forwarding.tunnel(), self._hand_over())
         else:
             self._linger()
-
-    def _hand_on(self) -> None:
-        """The client goes on as a tunnel."""
-        self._client.stop_reading()
-        self._forget()
-        self._tunnels.resume(
-            self._forwarding.tunnel(), self._client, self._peer, self._client_ended
-        )
 
     def _switch(self) -> None:
         """What follows a 101 is no HTTP any more: both ends are piped to each other."""
@@ -199,7 +214,7 @@ class Forwarder(Session):
         if target is None or outbox is None:
             return
         up, down = self._forwarding.rest()
-        self._idle.remove(self)
+        self._watch_no_more()
         self._start_relay(
             target, up=outbox.take_back() + up, down=self._to_client.take_back() + down
         )
@@ -226,8 +241,13 @@ class Forwarder(Session):
 
     def _forget(self) -> None:
         self._over = True
-        self._idle.remove(self)
+        self._watch_no_more()
         super()._forget()
+
+    def _watch_no_more(self) -> None:
+        self._idle.remove(self)
+        if self._shared.idle is not None:
+            self._shared.idle.remove(self)
 
     def _log(self, exchange: Exchange) -> None:
         self._last = exchange

@@ -11,7 +11,8 @@ import h11
 
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.http_server import HttpServer, has_body
+from netjumper.bridge.http_server import HttpServer
+from netjumper.bridge.messages import has_body
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError
 from netjumper.handshake import EndOfStream, ListeningHandshake
 from netjumper.request import TunnelRequest
@@ -85,7 +86,7 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | Authorized]):
         server.next_event()  # the request's end: it has no body
         self._write(server.data_to_send())
         # A wrong password that came before is told of, however the client leaves.
-        self.begun = bool(server.trailing_data() or server.turned_away)
+        self.asked = bool(server.trailing_data() or server.turned_away)
         if not server.start_next_cycle():
             yield from self._read_some()
             raise EndOfStream("the client was to close the connection")
@@ -131,4 +132,6 @@ def connect_target(request: h11.Request) -> Address:
     """
     if has_body(request):
         raise ProtocolError("A CONNECT request carries no body")
+    if b"@" in request.target:  # not repeated: there may be a password in it
+        raise AddressError("a CONNECT names HOST:PORT, without a user name or password")
     return Address.parse(request.target.decode("latin-1"))

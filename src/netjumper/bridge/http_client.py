@@ -3,12 +3,8 @@
 import h11
 
 from netjumper.address import Address
-from netjumper.bridge.http_server import MAX_HEAD, Event
-from netjumper.errors import ProtocolError
-
-
-class TargetBroke(ProtocolError):
-    """The target's answer was cut, or is no HTTP."""
+from netjumper.bridge.messages import MAX_HEAD, Event
+from netjumper.errors import AnswerCut, TargetBroke
 
 
 class HttpClient:
@@ -47,13 +43,17 @@ class HttpClient:
         """Return what came; None when there is nothing more for now.
 
         Raises:
-            TargetBroke: it is no valid HTTP, or was cut.
+            AnswerCut: the connection ended before the answer did.
+            TargetBroke: it is no valid HTTP.
         """
         try:
             event = self._connection.next_event()
         except h11.RemoteProtocolError as error:
+            if self._connection.trailing_data[1]:
+                raise AnswerCut("it closed the connection before its answer was complete") from None
             # What stands behind is the answer's own text.
-            raise TargetBroke(f"{self.address}: {str(error).partition(': b')[0]}") from None
+            what = str(error).partition(": b")[0]
+            raise TargetBroke(f"its answer is not valid HTTP: {what}") from None
         return None if event is h11.NEED_DATA or event is h11.PAUSED else event
 
     def start_next_cycle(self) -> bool:

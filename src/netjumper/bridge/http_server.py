@@ -3,35 +3,24 @@
 import base64
 import binascii
 import re
+from http import HTTPStatus
 
 import h11
 
 from netjumper.bridge.credentials import Credentials
+from netjumper.bridge.messages import MAX_HEAD, Event, Fields, has_body, values
 from netjumper.bridge.replies import BRIDGE, reply_for
 from netjumper.errors import AuthenticationError, ProtocolError
 
-MAX_HEAD = 64 * 1024
 MAX_GUESSES = 3
 """Wrong credentials on one connection; each connection's failure is a line in the log."""
+TEXT = b"text/plain; charset=utf-8"
 REALM = b'Basic realm="netjumper-bridge", charset="UTF-8"'
-
-Fields = list[tuple[bytes, bytes]]
-Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
-
-REASONS = {
-    200: b"OK",
-    400: b"Bad Request",
-    403: b"Forbidden",
-    407: b"Proxy Authentication Required",
-    431: b"Request Header Fields Too Large",
-    501: b"Not Implemented",
-    502: b"Bad Gateway",
-    503: b"Service Unavailable",
-    504: b"Gateway Timeout",
-}
 
 # RFC 9112 sections 2.2 and 5.2: with these two readers can see two different messages.
 _AMBIGUOUS = re.compile(rb"\r(?!\n|\Z)|\n[ \t]")
+_LENGTH = re.compile(rb"\ncontent-length:([^\n]*)", re.IGNORECASE)
+_RAW = re.compile(rb"[\x80-\xff]")
 _HEAD_END = re.compile(rb"\n\r?\n")
 
 
@@ -108,7 +97,7 @@ class HttpServer:
             raise ProtocolError(f"not a valid HTTP request: {what}") from None
         if isinstance(event, h11.Request):
             self._request = event
-            self._check_framing(event)
+            self._check(event)
         return event
 
     def send(self, event: h11.Event) -> None:
@@ -138,7 +127,7 @@ class HttpServer:
         """Return the user's proven name, empty where none is asked for; None: not let in."""
         if self._credentials is None:
             return ""  # a name that nobody checked is nobody's
-        given = [value for name, value in request.headers if name == b"proxy-authorization"]
+        given = values(request, b"proxy-authorization")
         user, password = _basic(given[0]) if len(given) == 1 else (b"", b"")
         if self._credentials.check(user, password):
             self.turned_away = ""
@@ -166,7 +155,12 @@ class HttpServer:
             raise AuthenticationError(self.turned_away)
 
     def fail(self, error: Exception, target: str = "") -> None:
-        """Answer with the status that fits, a line for people and Proxy-Status for programs."""
+        """Answer with the status that fits, a line for people and Proxy-Status for programs.
+
+        Args:
+            error: why there is no tunnel, or no answer of the target's.
+            target: where it should have led, where that is known.
+        """
         reply = reply_for(error)
         hop = f'{reply.hop}; error={reply.proxy_error}; details="{_sf_text(str(error))}"'
         if reply.hop != BRIDGE:
@@ -178,7 +172,13 @@ class HttpServer:
         )
 
     def refuse(self, status: int, sentence: str, error: str = "http_request_error") -> None:
-        """Answer that the request will not do, on the bridge's own account, and be done."""
+        """Answer that the request will not do, on the bridge's own account, and be done.
+
+        Args:
+            status: the answer's.
+            sentence: for a person.
+            error: the error type for Proxy-Status (RFC 9209 section 2.3).
+        """
         hop = f"{BRIDGE}; error={error}"
         self.answer(
             status,
@@ -187,16 +187,29 @@ class HttpServer:
         )
 
     def answer(self, status: int, sentence: str, fields: Fields) -> None:
-        """Answer with a line of text."""
+        """Answer with a line of text.
+
+        Args:
+            status: the answer's.
+            sentence: for a person, in one line.
+            fields: further ones.
+        """
         line = "".join(c if c.isprintable() else "?" for c in sentence).encode() + b"\n"
-        self.send_content(status, b"text/plain; charset=utf-8", line, fields)
+        self.send_content(status, TEXT, line, fields)
 
     def send_content(self, status: int, media_type: bytes, content: bytes, fields: Fields) -> None:
-        """Answer with what is all here."""
+        """Answer with a message that is all here.
+
+        Args:
+            status: the answer's.
+            media_type: the content's.
+            content: the body; left out where the request was a HEAD.
+            fields: further ones.
+        """
         self.send(
             h11.Response(
                 status_code=status,
-                reason=REASONS.get(status, b"Error"),
+                reason=HTTPStatus(status).phrase.encode("ascii"),
                 headers=[
                     (b"Content-Type", media_type),
                     (b"Content-Length", str(len(content)).encode()),
@@ -216,6 +229,25 @@ class HttpServer:
             raise h11.RemoteProtocolError(f"its head is over {MAX_HEAD} bytes", 431)
         if _AMBIGUOUS.search(head):
             raise h11.RemoteProtocolError("a bare CR or a folded line in its head")
+        lengths = _LENGTH.findall(head)
+        if len(lengths) > 1 or any(b"," in length for length in lengths):
+            raise h11.RemoteProtocolError("a repeated Content-Length")
+        if end is not None and not head.isascii():
+            self._encode_target(held)
+
+    def _encode_target(self, held: bytes) -> None:
+        """Percent-encode what no URL has (RFC 3986 section 2.1); curl and others send it raw."""
+        line, newline, rest = held.partition(b"\n")
+        method, space, target = line.partition(b" ")
+        if target.isascii() or method == b"CONNECT":
+            return
+        ended = self._connection.trailing_data[1]
+        # h11 lets nobody change what it holds, but between two requests a new one is as good.
+        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        encoded = _RAW.sub(lambda raw: b"%%%02X" % raw[0][0], target)
+        self._connection.receive_data(method + space + encoded + newline + rest)
+        if ended:
+            self._connection.receive_data(b"")
 
     def _will_be_chunked(self, answer: h11.Response) -> bool:
         """Whether h11 frames an answer's body as chunks: where nothing says how long it is."""
@@ -223,22 +255,16 @@ class HttpServer:
             return False
         if self._request is not None and self._request.method == b"HEAD":
             return False
-        return all(name != b"content-length" for name, _ in answer.headers)
+        return not values(answer, b"content-length")
 
-    def _check_framing(self, request: h11.Request) -> None:
-        """RFC 9112 section 6.1: a length and a transfer coding together are an attack's mark."""
-        names = [name for name, _ in request.headers]
-        if b"transfer-encoding" in names and b"content-length" in names:
+    def _check(self, request: h11.Request) -> None:
+        if not request.http_version.startswith(b"1."):
+            self.refuse(505, "This proxy speaks HTTP/1.0 and HTTP/1.1")
+            raise ProtocolError(f"a request of HTTP/{request.http_version.decode()}")
+        # RFC 9112 section 6.1: a length and a transfer coding together are an attack's mark.
+        if values(request, b"transfer-encoding") and values(request, b"content-length"):
             self.refuse(400, "Content-Length and Transfer-Encoding contradict each other")
             raise ProtocolError("a request with both Content-Length and Transfer-Encoding")
-
-
-def has_body(request: h11.Request) -> bool:
-    """Return whether a body follows the request's head."""
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
-        for name, value in request.headers
-    )
 
 
 def _basic(field: bytes) -> tuple[bytes, bytes]:

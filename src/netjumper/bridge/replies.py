@@ -44,6 +44,7 @@ class Reply:
 BRIDGE, JUMP_SERVER = "netjumper-bridge", "netjumper"
 
 _CANNOT = "The jump server could not reach the target"
+_NO_ANSWER = "There is no usable answer from"
 _JUMP = "The bridge could not get through its jump host to"
 
 REPLIES = (
@@ -73,6 +74,10 @@ REPLIES = (
           BRIDGE, _JUMP),
     Reply(errors.AddressError, ReplyCode.GENERAL_FAILURE, 400, "http_request_error",
           BRIDGE, "The target is not valid"),
+    Reply(errors.AnswerCut, ReplyCode.GENERAL_FAILURE, 502, "http_response_incomplete",
+          BRIDGE, _NO_ANSWER),
+    Reply(errors.TargetBroke, ReplyCode.GENERAL_FAILURE, 502, "http_protocol_error",
+          BRIDGE, _NO_ANSWER),
     Reply(Exception, ReplyCode.GENERAL_FAILURE, 502, "proxy_internal_error",
           BRIDGE, "The bridge could not serve the request"),
 )  # fmt: skip

@@ -96,8 +96,7 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         self._write(bytes((SOCKS5, method)))
         if method == AuthMethod.NOT_ACCEPTABLE:
             raise AuthenticationError("no acceptable authentication method was offered")
-        # Who goes away now has asked for nothing: a health check, or a program that preconnects.
-        self.begun = bool(self._incoming)
+        self._nothing_asked()  # this may be a health check, or a program that preconnects
         if method == AuthMethod.PASSWORD:
             user = yield from self._authenticate()
         version, command, _, address_type = yield from self._read_exactly(4)

@@ -1,8 +1,12 @@
 """The two commands: `server` is `netjumper`, `bridge` is `netjumper-bridge`.
 
-`options` makes their flags out of the settings' keys, `sources` merges flags, environment and
-file, `files` reads what others must not, `logs` writes, and `process` runs a service until it
-is told to stop. Settings become constructor calls in `server` and `bridge`, nowhere else.
+`options` makes their flags out of the settings' keys, `helptext` the texts around them, `sources`
+merges flags, environment and file, `files` reads what others must not, `logs` writes, and `process`
+runs a service until it is told to stop. `inherit` and `notify` speak with a service manager.
+
+`commands` picks a sub-command: `execute` (`exec`), `environment` (`env`), `completion`, `doctor`
+with `examination`, `probe` and `advice`, and `healthcheck` and `server_healthcheck` with `asking`.
+Settings become constructor calls in `server` and `bridging`, nowhere else.
 """
 
 import importlib

@@ -1,5 +1,6 @@
 """What both commands' `healthcheck` share: asking a listener, finding the one that runs here."""
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
@@ -12,6 +13,8 @@ BRIDGE, SERVER = "netjumper-bridge", "netjumper"
 PROC = Path("/proc")
 """Where Linux tells of its processes."""
 
+_INTERPRETER = re.compile(r"(python|pypy)[0-9.]*")
+
 Speak = Callable[[socket.socket], bool]
 """Says something on a connection, and returns whether the answer is as it should be."""
 
@@ -20,17 +23,18 @@ class Unhealthy(NetjumperError):
     """What runs here does not answer as it should."""
 
 
-def ask(protocol: str, address: ListenAddress, speak: Speak, timeout: float) -> str:
+def ask(program: str, protocol: str, address: ListenAddress, speak: Speak, timeout: float) -> str:
     """Speak with a listener, and return what answered.
 
     Args:
-        protocol: its name, for people.
+        program: what is to answer there, for people.
+        protocol: the name of its protocol, for people.
         address: where it listens.
         speak: what to say.
         timeout: seconds to wait for anything.
 
     Raises:
-        Unhealthy: it does not answer in its protocol.
+        Unhealthy: it does not answer, or something else than `program` does.
     """
     told = f"{protocol} on {address}"
     try:
@@ -40,7 +44,7 @@ def ask(protocol: str, address: ListenAddress, speak: Speak, timeout: float) -> 
         reason = "no answer" if isinstance(error, TimeoutError) else error.strerror
         raise Unhealthy(f"{told}: {reason or type(error).__name__}") from None
     if not well:
-        raise Unhealthy(f"{told}: what answers there does not speak {protocol}")
+        raise Unhealthy(f"{told}: what answers there is no {program}")
     return told
 
 
@@ -85,14 +89,13 @@ def running_service() -> tuple[str, list[str]]:
 
 def _services() -> Iterator[tuple[str, list[str]]]:
     for words in _command_lines():
-        name = next((PurePath(it).name for it in words[:2] if _is_ours(it)), "")
-        rest = words[1 if _is_ours(words[0]) else 2 :]
-        if name and (not rest or rest[0].startswith("-") or rest[0].isdigit()):  # no sub-command
+        if _INTERPRETER.fullmatch(PurePath(words[0]).name):  # of a script that begins with #!
+            words.pop(0)
+        name, rest = PurePath(words[0]).name if words else "", words[1:]
+        if name not in (BRIDGE, SERVER):
+            continue
+        if not rest or rest[0].startswith("-") or rest[0].isdigit():  # no sub-command
             yield name, rest
-
-
-def _is_ours(word: str) -> bool:
-    return PurePath(word).name in (BRIDGE, SERVER)
 
 
 def _command_lines() -> Iterator[list[str]]:

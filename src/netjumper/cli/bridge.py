@@ -82,14 +82,7 @@ def build_parser() -> Parser:
         "auth",
         "auth_file",
     )
-    flags.group(
-        "timeouts",
-        "handshake_timeout",
-        "dial_timeout",
-        "jump_timeout",
-        "idle_timeout",
-        "grace_period",
-    )
+    flags.timeouts()
     flags.common()
     return parser
 

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from netjumper.address import Address
 from netjumper.bridge import bridge
@@ -12,6 +13,7 @@ from netjumper.bridge.credentials import Credentials
 from netjumper.cli.files import read_users
 from netjumper.cli.inherit import BridgeDoors
 from netjumper.cli.options import IN_ARGV
+from netjumper.cli.probe import Probe
 from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
@@ -26,16 +28,22 @@ EMBEDDED_GRACE = 1.0
 """Seconds that the embedded jump server has to pass on what the bridge has given it."""
 
 
-class RunningBridge(BridgeSettings):
+class Unopened(BridgeSettings):
+    """The settings for what uses the bridge's way out and opens none of its doors."""
+
+    no_jump: ClassVar[str] = "there is no jump server; give --jump HOST:PORT"
+
+    def _open_doors(self) -> Iterator[tuple[str, str]]:
+        return iter(())
+
+
+class RunningBridge(Unopened):
     """The settings for speaking with a bridge that runs: those of its way out may be missing."""
 
     def _problems(self) -> Iterator[tuple[str, str]]:
         for key, problem in super()._problems():
             if key != "jump":
                 yield key, problem
-
-    def _open_doors(self) -> Iterator[tuple[str, str]]:
-        return iter(())  # it is not this process that opens them
 
     @property
     def _needs_secret(self) -> bool:
@@ -50,7 +58,7 @@ def load_bridge(
     Args:
         flags: what the command line gave.
         config: the settings file's path that the command line gave.
-        model: `RunningBridge` where none is to be started.
+        model: `RunningBridge` or `Unopened` where none is to be started.
 
     Raises:
         SettingsError: something is wrong with them.
@@ -68,6 +76,23 @@ def secret_of(loaded: Loaded[BridgeSettings]) -> bytes:
         SettingsError: its file cannot be used.
     """
     return secrets.token_bytes() if loaded.settings.embedded else loaded.secret()
+
+
+def probe_of(loaded: Loaded[BridgeSettings]) -> Probe | None:
+    """Return what tries the way to the jump host; None with `embedded`, where there is no way.
+
+    Raises:
+        SettingsError: the secret's file cannot be used.
+    """
+    settings = loaded.settings
+    if settings.jump is None:
+        return None
+    return Probe(
+        settings.jump,
+        loaded.secret(),
+        dial_timeout=settings.dial_timeout,
+        jump_timeout=settings.jump_timeout,
+    )
 
 
 def users_of(loaded: Loaded[BridgeSettings]) -> Mapping[str, str] | None:

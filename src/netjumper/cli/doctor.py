@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 
-from netjumper.address import Address
 from netjumper.cli import process
-from netjumper.cli.bridging import load_bridge
+from netjumper.cli.bridging import Unopened, load_bridge, probe_of
 from netjumper.cli.examination import Examination, Goal, Step
 from netjumper.cli.helptext import WIDEST
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
@@ -67,9 +66,9 @@ def run(words: Sequence[str]) -> int:
     """
     arguments = build_parser().parse_args(words)
     goal = Goal.parse(getattr(arguments, "target", DEFAULT_TARGET))
-    probe, jump_host, timeout = _probe(arguments)
+    probe, timeout = _probe(arguments)
     as_json = hasattr(arguments, "json")
-    examined = Examination(jump_host, goal, timeout)
+    examined = Examination(probe.jump_host, goal, timeout)
     with closing(probe):
         for step in examined.steps(probe):
             if not as_json:
@@ -83,7 +82,7 @@ def run(words: Sequence[str]) -> int:
 
 def _line(step: Step) -> str:
     mark = {True: "ok", False: "FAILED", None: "-"}[step.ok]
-    return f"{mark:7}{step.step:11}{step.seconds * 1000:8.1f} ms  {printable(step.told)}"
+    return f"{mark:7}{step.step:11}{step.seconds * 1000:8.1f} ms  {printable(step.detail)}"
 
 
 def _filled(text: str) -> str:
@@ -102,19 +101,9 @@ def _as_json(examined: Examination) -> str:
     return json.dumps(told)
 
 
-def _probe(arguments: argparse.Namespace) -> tuple[Probe, Address, float]:
+def _probe(arguments: argparse.Namespace) -> tuple[Probe, float]:
     flags = layer_of(arguments, BridgeSettings)
-    flags.give("mixed", ["127.0.0.1:0"], "doctor")  # nothing is opened; open doors are no matter
-    flags.give("socks", [], "doctor")
-    flags.give("http", [], "doctor")
-    loaded = load_bridge(flags, getattr(arguments, "config", None))
-    settings = loaded.settings
-    if settings.jump is None:
+    loaded = load_bridge(flags, getattr(arguments, "config", None), Unopened)
+    if (probe := probe_of(loaded)) is None:
         raise SettingsError("with embedded there is no jump server to examine; give --jump")
-    probe = Probe(
-        settings.jump,
-        loaded.secret(),
-        dial_timeout=settings.dial_timeout,
-        jump_timeout=settings.jump_timeout,
-    )
-    return probe, settings.jump, settings.jump_timeout
+    return probe, loaded.settings.jump_timeout

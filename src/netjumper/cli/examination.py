@@ -27,13 +27,13 @@ class Step:
         step: its name.
         ok: whether it was done; None is neither done nor a failure.
         seconds: how long it took.
-        told: what came out of it.
+        detail: what came out of it.
     """
 
     step: str
     ok: bool | None
     seconds: float
-    told: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +134,17 @@ class Examination:
     def _tried(self, name: str, attempt: Callable[[], str]) -> Step:
         begun = time.monotonic()
         try:
-            told, ok = attempt(), True
+            detail, ok = attempt(), True
         except NetjumperError as error:
-            told, ok = f"{type(error).__name__}: {error}", False
+            detail, ok = f"{type(error).__name__}: {error}", False
             self.advice = advice(name, error)
             self.exit_code = EXIT_CODES[name]
-        return self._keep(Step(name, ok, time.monotonic() - begun, told))
+        return self._keep(Step(name, ok, time.monotonic() - begun, detail))
 
     def _measured(self, probe: Probe) -> Step:
         begun = time.monotonic()
-        told, ok = self._throughput(probe)
-        return self._keep(Step("throughput", ok, time.monotonic() - begun, told))
+        detail, ok = self._throughput(probe)
+        return self._keep(Step("throughput", ok, time.monotonic() - begun, detail))
 
     def _throughput(self, probe: Probe) -> tuple[str, bool | None]:
         goal = self.goal

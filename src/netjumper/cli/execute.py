@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from netjumper.address import Address, quoted
 from netjumper.cli import notify, process
@@ -56,10 +57,11 @@ examples:
 
 The program's streams are its own; the bridge writes warnings and errors between its lines, no more
 unless --log-level asks for it. The program gets http_proxy (in lower case only), https_proxy,
-all_proxy and no_proxy, the last three in upper case too, and NODE_USE_ENV_PROXY=1; other proxy
-variables, NETJUMPER_SECRET and NETJUMPER_AUTH are taken away. SIGINT, SIGTERM and SIGHUP are passed
-on. The exit status is the program's: 128 and the signal's number when a signal ended it, 127 when
-there is no such program, 126 when it cannot be run; 1 and 2 also when the bridge cannot start.
+all_proxy and no_proxy, the last three in upper case too, ws_proxy, wss_proxy and
+NODE_USE_ENV_PROXY=1; other proxy variables, NETJUMPER_SECRET and NETJUMPER_AUTH are taken away.
+SIGINT, SIGTERM and SIGHUP are passed on. The exit status is the program's: 128 and the signal's
+number when a signal ended it, 127 when there is no such program, 126 when it cannot be run; 1 and 2
+also when the bridge cannot start.
 The settings socks, http and mixed are not used here.
 
 """
@@ -83,14 +85,7 @@ def build_parser() -> Parser:
         help="use a running bridge instead of starting one; repeatable, once for each protocol",
     )
     flags.group("who may use it", "auth", "auth_file")
-    flags.group(
-        "timeouts",
-        "handshake_timeout",
-        "dial_timeout",
-        "jump_timeout",
-        "idle_timeout",
-        "grace_period",
-    )
+    flags.timeouts()
     flags.group("logging (here --log-level is warning by default)", "log_level", "log_format")
     flags.config()
     return parser
@@ -142,7 +137,7 @@ def _quieter(loaded: Loaded[BridgeSettings]) -> Loaded[BridgeSettings]:
     if "log_level" in loaded.where:
         return loaded
     settings = loaded.settings.model_copy(update={"log_level": "warning"})
-    return Loaded(settings, loaded.where, loaded.warnings)
+    return replace(loaded, settings=settings)
 
 
 def _places(via: Sequence[str]) -> tuple[str, str]:

@@ -8,12 +8,21 @@ import argparse
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse
 
 from netjumper.cli import process, server
-from netjumper.cli.asking import SERVER, Speak, Unhealthy, ask, received, running_service
-from netjumper.cli.bridging import RunningBridge, load_bridge
+from netjumper.cli.asking import (
+    BRIDGE,
+    SERVER,
+    Speak,
+    Unhealthy,
+    ask,
+    received,
+    running_service,
+)
+from netjumper.cli.bridging import RunningBridge, Unopened, load_bridge, probe_of
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
-from netjumper.cli.probe import Probe
 from netjumper.cli.sources import Layer, load
 from netjumper.settings import BridgeSettings, SettingsError
 
@@ -32,7 +41,8 @@ examples:
 _SOCKS_GREETING = b"\5\2\0\2"
 _SOCKS_METHODS = frozenset({b"\5\0", b"\5\2", b"\5\xff"})
 _HTTP_GREETING = b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"
-_HTTP_ANSWER = b"HTTP/1."
+_ENOUGH = 4096
+"""Bytes of an answer's body in which a bridge has said that it is one."""
 
 
 def build_parser() -> Parser:
@@ -57,7 +67,12 @@ def build_parser() -> Parser:
         "http",
         "mixed",
     )
-    flags.group("for --deep", "jump", "secret_file", "embedded")
+    flags.group(
+        "for --deep",
+        "jump",
+        "secret_file",
+        embedded="the jump server is in the bridge itself, so there is none to reach",
+    )
     flags.group("timeouts", "dial_timeout", "jump_timeout")
     flags.config()
     return parser
@@ -110,7 +125,7 @@ def _answers(settings: BridgeSettings) -> Iterator[str]:
         for address in addresses:
             for protocol, speak in _PROTOCOLS.items():
                 if door in (protocol.lower(), "mixed"):
-                    yield ask(protocol, address, speak, settings.dial_timeout)
+                    yield ask(BRIDGE, protocol, address, speak, settings.dial_timeout)
 
 
 def _speak_socks(sock: socket.socket) -> bool:
@@ -119,28 +134,26 @@ def _speak_socks(sock: socket.socket) -> bool:
 
 
 def _speak_http(sock: socket.socket) -> bool:
+    """Any web server answers, some with 200 too: what counts is that a bridge says what it is."""
     sock.sendall(_HTTP_GREETING)
-    answer = received(sock, len(_HTTP_ANSWER)) + sock.recv(4096)  # unread bytes would be a reset
-    return answer.startswith(_HTTP_ANSWER)
+    with closing(HTTPResponse(sock, method="OPTIONS")) as answer:
+        try:
+            answer.begin()
+            return answer.status == HTTPStatus.OK and BRIDGE.encode() in answer.read(_ENOUGH)
+        except HTTPException:
+            return False
 
 
 _PROTOCOLS: dict[str, Speak] = {"SOCKS": _speak_socks, "HTTP": _speak_http}
 
 
 def _asked_jump_host(flags: Layer, config: str | None) -> str:
-    loaded = load_bridge(flags, config)
-    settings = loaded.settings
-    if settings.jump is None:
+    probe = probe_of(load_bridge(flags, config, Unopened))
+    if probe is None:
         return "the jump server is in the bridge"
-    probe = Probe(
-        settings.jump,
-        loaded.secret(),
-        dial_timeout=settings.dial_timeout,
-        jump_timeout=settings.jump_timeout,
-    )
     with closing(probe):
         probe.look_up()
         probe.connect()
         probe.challenge()
         probe.prove()
-    return f"jump host {settings.jump} accepts the secret"
+    return f"jump host {probe.jump_host} accepts the secret"

@@ -14,10 +14,10 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import TextIO
 
-from netjumper.accesslog import TunnelEnd
+from netjumper.accesslog import AccessRecord
 from netjumper.console import RichFormatter, printable
 
-_END_FIELDS = tuple(field.name for field in fields(TunnelEnd))
+_END_FIELDS = tuple(field.name for field in fields(AccessRecord))
 _END_VALUES = attrgetter(*_END_FIELDS)
 _ENCODE = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
@@ -84,7 +84,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if isinstance(record.msg, TunnelEnd):
+        if isinstance(record.msg, AccessRecord):
             entry.update(zip(_END_FIELDS, _END_VALUES(record.msg), strict=True))
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)

@@ -20,6 +20,7 @@ IN_ARGV = (
 """The warning about a secret there; what it is, and the two better ways."""
 
 _IN_ARGV = {"auth": "; every user of this machine can read it here, so better give --auth-file"}
+_TIMEOUTS = ("handshake_timeout", "dial_timeout", "jump_timeout", "idle_timeout", "grace_period")
 _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("auto", "rich", "plain", "json"),
@@ -96,10 +97,16 @@ class Flags:
         self.parser = parser
         self.model = model
 
-    def group(self, title: str, *keys: str) -> None:
-        """Add a group of flags, one for each key."""
+    def group(self, title: str, *keys: str, **helps: str) -> None:
+        """Add a group of flags, one for each key.
+
+        Args:
+            title: stands over them.
+            *keys: those whose help is their description.
+            **helps: other keys, each with its help, where it means something else here.
+        """
         group = self.parser.add_argument_group(title)
-        for key in keys:
+        for key in (*keys, *helps):
             info = self.model.model_fields[key]
             more: dict[str, Any] = {"metavar": expectation(info).metavar}
             if info.annotation is bool:
@@ -108,8 +115,12 @@ class Flags:
                 more["action"] = "append"
             elif key in _CHOICES:
                 more = {"choices": _CHOICES[key]}
-            told = f"{info.description}{_IN_ARGV.get(key, '')}{_default(info.default)}"
-            group.add_argument(flag(key), dest=key, help=told, **more)
+            about = f"{info.description}{_IN_ARGV.get(key, '')}{_default(info.default)}"
+            group.add_argument(flag(key), dest=key, help=helps.get(key, about), **more)
+
+    def timeouts(self) -> None:
+        """Add every timeout that the command has."""
+        self.group("timeouts", *(key for key in _TIMEOUTS if key in self.model.model_fields))
 
     def common(self) -> None:
         """Add what both commands have."""

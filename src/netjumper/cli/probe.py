@@ -11,7 +11,6 @@ import threading
 import time
 from typing import Any
 
-from netjumper import outcome
 from netjumper.address import Address, quoted
 from netjumper.errors import (
     JumpHostError,
@@ -20,7 +19,9 @@ from netjumper.errors import (
     JumpHostUnreachable,
     NetjumperError,
 )
+from netjumper.jumper import seconds_left
 from netjumper.net.endpoint import set_options
+from netjumper.outcome import reason_of
 from netjumper.wire import CHALLENGE_SIZE, ClientHandshake
 
 READABLE = 8
@@ -47,7 +48,7 @@ class Probe:
     def __init__(
         self, jump_host: Address, secret: bytes, *, dial_timeout: float, jump_timeout: float
     ) -> None:
-        self._address = jump_host
+        self.jump_host = jump_host
         self._handshake = ClientHandshake(secret)
         self._answer = b""
         self._dial_timeout = dial_timeout
@@ -74,14 +75,14 @@ class Probe:
         except queue.Empty:
             answer = TimeoutError()
         if isinstance(answer, OSError):
-            raise JumpHostUnreachable(self._reason(answer)).at(self._address) from answer
+            raise self._unreachable(answer) from answer
         self._found = [(info[0], info[4]) for info in answer]
         return list(dict.fromkeys(str(sockaddr[0]) for _, sockaddr in self._found))
 
     def _ask(self, answers: "queue.SimpleQueue[list[Any] | OSError]") -> None:
         try:
             found = socket.getaddrinfo(
-                self._address.host, self._address.port, type=socket.SOCK_STREAM
+                self.jump_host.host, self.jump_host.port, type=socket.SOCK_STREAM
             )
         except OSError as error:
             answers.put(error)
@@ -99,9 +100,9 @@ class Probe:
         cause: OSError = TimeoutError()
         deadline = time.monotonic() + self._dial_timeout
         for number, (family, sockaddr) in enumerate(self._found):
-            share = (deadline - time.monotonic()) / (len(self._found) - number)
+            share = seconds_left(deadline) / (len(self._found) - number)
             sock = socket.socket(family, socket.SOCK_STREAM)
-            sock.settimeout(max(share, 1e-3))
+            sock.settimeout(share)
             try:
                 sock.connect(sockaddr)
                 set_options(sock)
@@ -111,7 +112,10 @@ class Probe:
                 continue
             self._sock = sock
             return str(Address(str(sockaddr[0]), int(sockaddr[1])))
-        raise JumpHostUnreachable(self._reason(cause)).at(self._address) from cause
+        raise self._unreachable(cause) from cause
+
+    def _unreachable(self, error: OSError) -> NetjumperError:
+        return JumpHostUnreachable(reason_of(error, self.jump_host)).at(self.jump_host)
 
     def challenge(self) -> None:
         """Wait for the jump server's challenge.
@@ -138,7 +142,7 @@ class Probe:
         """
         if len(heard) >= READABLE and heard[0] > CHALLENGE_SIZE and _TEXT.issuperset(heard):
             text = quoted(heard.decode("ascii").split("\r\n")[0])
-            raise JumpHostProtocolError(f"it sent text and no challenge: {text}").at(self._address)
+            raise JumpHostProtocolError(f"it sent text and no challenge: {text}").at(self.jump_host)
 
     def prove(self) -> None:
         """Answer the challenge and wait for the verdict.
@@ -173,8 +177,8 @@ class Probe:
 
     def _connection(self, deadline: float) -> socket.socket:
         if self._sock is None:
-            raise JumpHostUnreachable("there is no connection").at(self._address)
-        self._sock.settimeout(max(deadline - time.monotonic(), 1e-3))
+            raise JumpHostUnreachable("there is no connection").at(self.jump_host)
+        self._sock.settimeout(seconds_left(deadline))
         return self._sock
 
     def _send(self, data: bytes, deadline: float) -> None:
@@ -193,25 +197,18 @@ class Probe:
         try:
             self._handshake.receive_data(data)
         except JumpHostError as error:
-            raise error.at(self._address) from None
+            raise error.at(self.jump_host) from None
         return data
 
     def _lost(self, error: OSError) -> NetjumperError:
         if isinstance(error, NetjumperError):
             return error
         if isinstance(error, TimeoutError):
-            return JumpHostTimeout("it did not answer in time").at(self._address)
+            return JumpHostTimeout("it did not answer in time").at(self.jump_host)
         reason = error.strerror or type(error).__name__
         return JumpHostProtocolError(f"lost in the middle of the handshake: {reason}").at(
-            self._address
+            self.jump_host
         )
-
-    def _reason(self, error: OSError) -> str:
-        if isinstance(error, TimeoutError):
-            return "i/o timeout"
-        if isinstance(error, socket.gaierror):
-            return outcome.from_gaierror(error, self._address.host).reason
-        return outcome.from_oserror(error, str(self._address)).reason
 
 
 def download(

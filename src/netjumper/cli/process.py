@@ -47,17 +47,17 @@ AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]
 _LOG = logging.getLogger("netjumper")
 
 
-def run(name: str, command: Callable[[], int | None]) -> int:
+def run(name: str, command: Callable[[], int]) -> int:
     """Run a command and return its exit code; what goes wrong becomes a line, not a traceback.
 
     Args:
         name: stands before each line.
-        command: does it, and returns the exit code where that is not 0.
+        command: does it, and returns the exit code.
     """
     _have_standard_streams()
     code = OK
     try:
-        code = command() or OK
+        code = command()
     except SystemExit as end:  # --help and --version
         code = end.code if isinstance(end.code, int) else OK
     except SettingsError as error:

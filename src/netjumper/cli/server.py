@@ -60,13 +60,7 @@ def build_parser() -> Parser:
     add_commands(parser, COMMANDS)
     flags = Flags(parser, ServerSettings)
     flags.group("serving", "listen", "secret_file")
-    flags.group(
-        "timeouts",
-        "handshake_timeout",
-        "dial_timeout",
-        "idle_timeout",
-        "grace_period",
-    )
+    flags.timeouts()
     flags.common()
     return parser
 

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Sequence
 
 from netjumper.cli import process
-from netjumper.cli.asking import Unhealthy, ask, received
+from netjumper.cli.asking import SERVER, Unhealthy, ask, received
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sources import Layer, load
 from netjumper.settings import ServerSettings, SettingsError
@@ -68,7 +68,8 @@ def check(flags: Layer, config: str | None) -> int:
     """
     settings = load(RunningServer, flags, config).settings
     answered = [
-        ask("netjumper", address, _speak, settings.dial_timeout) for address in settings.listen
+        ask(SERVER, "netjumper", address, _speak, settings.dial_timeout)
+        for address in settings.listen
     ]
     process.say(f"healthy: {', '.join(answered)}")
     return process.OK

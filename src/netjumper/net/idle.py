@@ -1,45 +1,61 @@
-"""The idle timeout: one timer for all relays, nothing in any of them."""
+"""The idle timeout: one timer for all, nothing in any of them."""
 
 import asyncio
+from typing import Protocol
 
-from netjumper.net.relay import Ending, Relay
+from netjumper.net.relay import Ending
+
+
+class Watched(Protocol):
+    """What may be idle: a relay, or another kind of traffic."""
+
+    @property
+    def bytes_up(self) -> int:
+        """Bytes that have come from the client."""
+
+    @property
+    def bytes_down(self) -> int:
+        """Bytes that have come from the target."""
+
+    def stop(self, ending: Ending) -> None:
+        """End it."""
 
 
 class IdleWatch:
-    """Ends relays that have moved no byte for `seconds`, with one timer for all of them.
+    """Ends what has moved no byte for `seconds`, with one timer for all of them.
 
     It compares byte counts every quarter of the time, so an idle tunnel carries nothing extra
     and ends between one and one and a quarter of `seconds`.
     """
 
-    __slots__ = ("_interval", "_loop", "_relays", "_timer")
+    __slots__ = ("_interval", "_loop", "_timer", "_watched")
 
     SWEEPS = 4
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._loop = loop
         self._interval = seconds / self.SWEEPS
-        self._relays: dict[Relay, tuple[int, int]] = {}
+        self._watched: dict[Watched, tuple[int, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, relay: Relay) -> None:
-        """Watch a relay until it is removed."""
-        self._relays[relay] = (0, 0)
+    def add(self, it: Watched) -> None:
+        """Watch something until it is removed."""
+        self._watched[it] = (0, 0)
         if self._timer is None:
             self._timer = self._loop.call_later(self._interval, self._sweep)
 
-    def remove(self, relay: Relay) -> None:
+    def remove(self, it: Watched) -> None:
         """Watch it no more; it need not be watched."""
-        self._relays.pop(relay, None)
+        self._watched.pop(it, None)
 
     def _sweep(self) -> None:
         over = []
-        for relay, (before, quiet) in self._relays.items():
-            total = relay.bytes_up + relay.bytes_down
+        for it, (before, quiet) in self._watched.items():
+            total = it.bytes_up + it.bytes_down
             quiet = quiet + 1 if total == before else 0
-            self._relays[relay] = (total, quiet)
+            self._watched[it] = (total, quiet)
             if quiet > self.SWEEPS:
-                over.append(relay)
-        for relay in over:
-            relay.stop(Ending.IDLE)
-        self._timer = self._loop.call_later(self._interval, self._sweep) if self._relays else None
+                over.append(it)
+        for it in over:
+            it.stop(Ending.IDLE)
+        self._timer = self._loop.call_later(self._interval, self._sweep) if self._watched else None

@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 from netjumper.net.endpoint import Endpoint
 
+AT_ONCE = 256 * 1024
+"""Bytes offered to the kernel in one call, so that much that waits does not hold the loop up."""
+
 
 class Outbox:
     """Sends what it is given, in order, as there is room.
@@ -51,7 +54,7 @@ class Outbox:
 
     def _try(self, data: bytes | bytearray) -> int:
         try:
-            return self._endpoint.send(memoryview(data)[:262144])
+            return self._endpoint.send(memoryview(data)[:AT_ONCE])
         except OSError:
             self.lost = True
             return len(data)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from netjumper.accesslog import TUNNEL_LOG
+from netjumper.accesslog import ACCESS_LOG
 from netjumper.net.dial import Dialer, Permit, permit_all
 from netjumper.net.listener import Place
 from netjumper.net.resolver import Resolver
@@ -21,7 +21,7 @@ def jump_server(
     dial_timeout: float = 5.0,
     limits: TunnelLimits | None = None,
     resolver: Resolver | None = None,
-    log: logging.Logger = TUNNEL_LOG,
+    log: logging.Logger = ACCESS_LOG,
 ) -> Service:
     """Return a jump server on the running loop, not yet listening.
 

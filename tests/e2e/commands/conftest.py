@@ -1,6 +1,5 @@
 """A chain whose jump server knows names that nobody else does: what is fetched went through it."""
 
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 
@@ -8,35 +7,23 @@ import pytest
 import trustme
 
 from origins import HOME, knowing_home
-from programs import SECRET, Chain, running
+from programs import Chain, chain_running, running
+from rogues import closed_port
+from servers import serving_context
 
 Unavailable = Callable[[str], None]
 
 
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    env = {"NETJUMPER_SECRET": SECRET}
-    home = env | knowing_home(tmp_path_factory.mktemp("home"))
-    with running("netjumper", "--listen", "127.0.0.1:0", env=home) as server:
-        jump = server.address("netjumper")
-        doors = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0", "--mixed", "127.0.0.1:0"]
-        with running("netjumper-bridge", "--jump", jump, *doors, env=env) as bridge:
-            yield Chain(
-                server,
-                bridge,
-                jump,
-                bridge.address("SOCKS"),
-                bridge.address("HTTP"),
-                bridge.address("SOCKS and HTTP"),
-            )
+    with chain_running(knowing_home(tmp_path_factory.mktemp("home"))) as chain:
+        yield chain
 
 
 @pytest.fixture(scope="session")
 def certified(authority: trustme.CA) -> ssl.SSLContext:
     """A server's certificate for every name at home, from the authority in `ca_file`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(f"*.{HOME}").configure_cert(context)
-    return context
+    return serving_context(authority, f"*.{HOME}")
 
 
 @pytest.fixture
@@ -54,9 +41,7 @@ def unavailable(request: pytest.FixtureRequest) -> Unavailable:
 @pytest.fixture
 def nobody() -> str:
     """A place at home where nothing listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return f"nobody.{HOME}:{sock.getsockname()[1]}"
+    return f"nobody.{HOME}:{closed_port().port}"
 
 
 @pytest.fixture(scope="session")

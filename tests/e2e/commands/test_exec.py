@@ -2,7 +2,6 @@
 
 import os
 import ssl
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ import pytest
 
 from origins import HOME, file_server, git_environment, git_server, make_repository
 from packages import GREETING, npm_registry, pip_index
-from programs import SECRET, Chain, run
+from programs import SECRET, Chain, installed, run
 
-BRIDGE, PIP = (str(Path(sys.executable).with_name(name)) for name in ("netjumper-bridge", "pip"))
+BRIDGE, PIP = installed("netjumper-bridge"), installed("pip")
 AUTH = "ada:won der@:%"
 """User and password of a bridge that asks for them; in a URL they must be escaped."""
 

@@ -4,7 +4,6 @@ import os
 import re
 import ssl
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -12,11 +11,11 @@ import pytest
 
 from origins import HOME, file_server
 from packages import DEB, GREETING, TARBALL, WHEEL, apt_repository, npm_registry, pip_index
-from programs import Chain, run
+from programs import Chain, installed, run
 
 Done = subprocess.CompletedProcess[bytes]
 
-PIP = str(Path(sys.executable).with_name("pip"))
+PIP = installed("pip")
 WAYS = {
     "by --proxy": lambda proxy: (["--proxy", proxy], {}),
     "by the environment": lambda proxy: ([], {"http_proxy": proxy, "https_proxy": proxy}),

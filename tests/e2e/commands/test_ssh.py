@@ -6,7 +6,6 @@ import random
 import shutil
 import socketserver
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from origins import HOME
 from programs import PATIENCE, Chain, clean_environment, run
+from servers import served
 
 pytestmark = pytest.mark.needs("ssh", "ssh-keygen", "sshd", "nc.openbsd")
 
@@ -74,12 +74,8 @@ def sshd(keys: Path, unavailable: Callable[[str], None]) -> Iterator[str]:
     if os.geteuid() == 0 and not Path("/run/sshd").is_dir():
         unavailable("root's sshd needs the folder /run/sshd")
     handler = type("Sshd", (_OneSshd,), {"keys": keys})
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"ssh.{HOME}:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with served(handler) as port:
+        yield f"ssh.{HOME}:{port}"
 
 
 def ssh(

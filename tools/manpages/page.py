@@ -4,10 +4,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from netjumper import __version__
-from netjumper.cli.commands import Command
-from netjumper.cli.helptext import Block, blocks
-from netjumper.cli.man.troff import (
+from manpages.troff import (
     LEFT_ALIGNED,
     PARAGRAPH,
     bold,
@@ -21,6 +18,9 @@ from netjumper.cli.man.troff import (
     unfilled,
     usage,
 )
+from netjumper import __version__
+from netjumper.cli.commands import Command
+from netjumper.cli.helptext import Block, blocks
 from netjumper.cli.options import Parser
 
 Items = Sequence[tuple[str, str]]
@@ -158,7 +158,8 @@ def _own_options(parser: Parser, known: set[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _signature(action: argparse.Action) -> tuple[str, ...]:
-    return (action.dest, *action.option_strings)
+    """Return what two commands' options must share for one of them to be enough."""
+    return (action.dest, str(action.help), *action.option_strings)
 
 
 def _option(parser: argparse.ArgumentParser, action: argparse.Action) -> list[str]:

@@ -1,12 +1,13 @@
-"""Which requests are not forwarded, and what their clients are told."""
+"""Where a request is to be forwarded to, and what its client is told when it is not."""
 
 import re
+from dataclasses import dataclass
 
 import h11
 
 from netjumper.address import Address
-from netjumper.bridge.fields import members, values
-from netjumper.bridge.http_server import Fields, HttpServer
+from netjumper.bridge.http_server import TEXT, HttpServer
+from netjumper.bridge.messages import members, values
 from netjumper.errors import AddressError, ProtocolError
 
 HOW_TO_USE = (
@@ -21,7 +22,6 @@ SENSITIVE = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 # Of a ws: URL the WebSocket is made as of an http: URL (RFC 6455 section 4.1); clients that go by
 # the scheme send it to a proxy as it is.
 _HTTP_URL = re.compile(rb"(?:http|ws)://([^/?#]*)(?:[/?][^#]*)?", re.IGNORECASE)
-_HAS_PORT = re.compile(rb":[0-9]+$")
 
 
 class Refused(ProtocolError):
@@ -53,32 +53,40 @@ class Refused(ProtocolError):
         server.refuse(self.status, f"{self}{more}", self.error)
 
 
-class MaxForwardsReached(Refused):
-    """The last hop that an OPTIONS or TRACE may take is this one (RFC 9110 section 7.6.2)."""
+@dataclass(frozen=True, slots=True)
+class OwnAnswer:
+    """What is said, with status 200, to a request that goes no further than here."""
 
-    def __init__(self, request: h11.Request) -> None:
-        super().__init__(200, "")
-        self.request = request
-
-    def answer(self, server: HttpServer) -> None:
-        """Answer in the target's place."""
-        close: Fields = [(b"Connection", b"close")]
-        if self.request.method == b"OPTIONS":
-            server.answer(200, HOW_TO_USE, close)
-        else:
-            server.send_content(200, b"message/http", _as_received(self.request), close)
+    media_type: bytes
+    content: bytes
 
 
-def check_forwardable(request: h11.Request, name: bytes) -> Address:
-    """Return where a request is to be forwarded to.
+def where_to(request: h11.Request, name: bytes) -> Address | OwnAnswer:
+    """Return where a request is to be forwarded to, or the answer that it gets here.
 
     Args:
-        request: as it came from the client.
+        request: as it came from the client; no CONNECT.
         name: ours in Via.
 
     Raises:
-        Refused: it is not forwarded.
+        Refused: neither.
     """
+    # Before its form is looked at: what comes round is in that for any server.
+    if any(name in via.split() for via in members(request, b"via")):
+        raise Refused(502, "The request came round to this proxy again", "proxy_loop_detected")
+    if request.method == b"OPTIONS" and request.target == b"*":
+        return OwnAnswer(TEXT, HOW_TO_USE.encode())
+    authority = _authority(request)
+    if request.method in (b"OPTIONS", b"TRACE") and _no_more_hops(request):
+        return _in_the_targets_place(request)
+    has_port = ":" in authority.rpartition("]")[2].removesuffix(":")
+    try:
+        return Address.parse(authority if has_port else authority.removesuffix(":") + ":80")
+    except AddressError as error:
+        raise Refused(400, f"The target is not valid: {error}") from None
+
+
+def _authority(request: h11.Request) -> str:
     url = _HTTP_URL.fullmatch(request.target)
     if url is None:
         if request.target.startswith((b"/", b"*")):
@@ -87,15 +95,7 @@ def check_forwardable(request: h11.Request, name: bytes) -> Address:
     authority = url[1].decode("latin-1")
     if "@" in authority:
         raise Refused(400, "A user name or password in the URL is not forwarded")
-    if any(name in via.split() for via in members(request, b"via")):
-        raise Refused(502, "The request came round to this proxy again", "proxy_loop_detected")
-    if request.method in (b"OPTIONS", b"TRACE") and _no_more_hops(request):
-        raise MaxForwardsReached(request)
-    has_port = _HAS_PORT.search(url[1]) is not None
-    try:
-        return Address.parse(authority if has_port else authority.removesuffix(":") + ":80")
-    except AddressError as error:
-        raise Refused(400, f"The target is not valid: {error}") from None
+    return authority
 
 
 def _no_more_hops(request: h11.Request) -> bool:
@@ -103,12 +103,13 @@ def _no_more_hops(request: h11.Request) -> bool:
     return any(value and not value.strip(b"0") for value in values(request, b"max-forwards"))
 
 
-def _as_received(request: h11.Request) -> bytes:
-    """Return a request's head as it came, without what is nobody else's business."""
+def _in_the_targets_place(request: h11.Request) -> OwnAnswer:
+    if request.method == b"OPTIONS":
+        return OwnAnswer(TEXT, HOW_TO_USE.encode())
     lines = [request.method + b" " + request.target + b" HTTP/" + request.http_version]
     lines += [
         name + b": " + value
         for name, value in request.headers.raw_items()
         if name.lower() not in SENSITIVE
     ]
-    return b"\r\n".join([*lines, b"", b""])
+    return OwnAnswer(b"message/http", b"\r\n".join([*lines, b"", b""]))

@@ -3,120 +3,36 @@
 Prints a line for each thing that held, and stops at the first that did not.
 """
 
-# ruff: noqa: S101, S603, T201 - it asserts, runs systemctl, and prints
-
-import contextlib
-import json
 import os
 import re
 import signal
 import socket
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-SERVER, BRIDGE = "netjumper.service", "netjumper-bridge.service"
-SOCKS, HTTP = ("127.0.0.1", 1080), ("127.0.0.1", 8118)
-PATIENCE = 30.0
-SLOW_PARTS = 8
-BIG = 64 * 1024 * 1024
-
-
-def run(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def prop(unit: str, name: str) -> str:
-    return run("systemctl", "show", "--value", "--property", name, unit).strip()
-
-
-def journal(unit: str) -> list[dict[str, str]]:
-    run("journalctl", "--sync")
-    lines = run("journalctl", "--unit", unit, "--output", "json", "--no-pager").splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def said(unit: str, pattern: str) -> bool:
-    return any(re.search(pattern, str(entry["MESSAGE"])) for entry in journal(unit))
-
-
-def until(what: str, condition) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"never happened: {what}"
-        time.sleep(0.05)
-
-
-@contextlib.contextmanager
-def drop_in(unit: str, text: str) -> Iterator[None]:
-    """Change a unit as `systemctl edit` does."""
-    directory = Path(f"/etc/systemd/system/{unit}.d")
-    directory.mkdir(exist_ok=True)
-    conf = directory / f"test{len(list(directory.iterdir()))}.conf"
-    conf.write_text(text)
-    run("systemctl", "daemon-reload")
-    try:
-        yield
-    finally:
-        conf.unlink()
-        run("systemctl", "daemon-reload")
-
-
-class Page(BaseHTTPRequestHandler):
-    """A page, one that takes a while, and a big one."""
-
-    def do_GET(self) -> None:
-        if self.path == "/big":
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(bytes(BIG))
-            return
-        parts = SLOW_PARTS if self.path == "/slow" else 1
-        self.send_response(200)
-        self.send_header("Content-Length", str(5 * parts))
-        self.end_headers()
-        for part in range(parts):
-            if part:
-                time.sleep(0.25)
-            self.wfile.write(b"page\n")
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-
-class Pages(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 512
-
-
-def begin(door: tuple[str, int], port: int, path: str = "/") -> socket.socket:
-    """Ask for a page through a door; SOCKS4 is one message and one answer."""
-    sock = socket.create_connection(door, PATIENCE)
-    request = f"GET {path} HTTP/1.0\r\n\r\n".encode()
-    if door == SOCKS:
-        sock.sendall(b"\4\1" + port.to_bytes(2, "big") + socket.inet_aton("127.0.0.1") + b"\0")
-        answer = sock.recv(8, socket.MSG_WAITALL)
-        assert answer[:2] == b"\0\x5a", f"SOCKS answered {answer!r}"
-    else:
-        request = f"GET http://127.0.0.1:{port}{path} HTTP/1.0\r\n\r\n".encode()
-    sock.sendall(request)
-    return sock
-
-
-def finish(sock: socket.socket) -> bytes:
-    with sock, sock.makefile("rb") as answer:
-        return answer.read().partition(b"\r\n\r\n")[2]
-
-
-def fetch(door: tuple[str, int], port: int, path: str = "/") -> bytes:
-    return finish(begin(door, port, path))
+from trying import PATIENCE, eventually, run, say
+from units import (
+    BIG,
+    BRIDGE,
+    HTTP,
+    SERVER,
+    SLOW_PARTS,
+    SOCKS,
+    Page,
+    Pages,
+    begin,
+    drop_in,
+    fetch,
+    finish,
+    journal,
+    prop,
+    said,
+)
 
 
 def held(what: str) -> None:
-    print(f"ok: {what}", flush=True)
+    say(f"ok  {what}")
 
 
 def activation(port: int) -> None:
@@ -125,7 +41,7 @@ def activation(port: int) -> None:
     assert fetch(SOCKS, port) == b"page\n"
     assert fetch(HTTP, port) == b"page\n"
     for unit in (SERVER, BRIDGE):
-        until(f"{unit} is active", lambda unit=unit: prop(unit, "ActiveState") == "active")
+        eventually(f"{unit} is active", lambda unit=unit: prop(unit, "ActiveState") == "active")
     held("the first connection starts bridge and server; a page comes by SOCKS and by HTTP")
 
 
@@ -153,7 +69,7 @@ def status() -> None:
     ):
         shown = prop(unit, "StatusText")
         assert re.fullmatch(rf"\d+ tunnels?; listening for .*{where}.*", shown), shown
-        print(next(it for it in run("systemctl", "status", unit).splitlines() if "Status:" in it))
+        say(next(it for it in run("systemctl", "status", unit).splitlines() if "Status:" in it))
     held("systemctl status shows where they listen, and their tunnels")
 
 
@@ -175,14 +91,14 @@ def lines() -> None:
         for entry in ours:
             assert entry["PRIORITY"] in "3467", entry
             assert not re.match(r"<\d>|\d{4}-|.*\bINFO\b", str(entry["MESSAGE"])), entry["MESSAGE"]
-    print(run("journalctl", "--unit", BRIDGE, "--no-pager", "--lines", "6").rstrip())
+    say(run("journalctl", "--unit", BRIDGE, "--no-pager", "--lines", "6").rstrip())
     held("journal lines have a priority, and no second time")
 
 
 def hardening() -> None:
     for unit in (SERVER, BRIDGE):
         level = run("systemd-analyze", "security", "--no-pager", unit).splitlines()[-1]
-        print(level.lstrip("→ "))
+        say(level.lstrip("→ "))
         assert float(re.search(r": (\d+\.\d)", level)[1]) < 2.0
     held("systemd-analyze security is below 2.0")
 
@@ -204,7 +120,7 @@ def restart_under_load(port: int) -> None:
     for unit in (BRIDGE, SERVER, BRIDGE, SERVER, BRIDGE):
         before = done[0]
         run("systemctl", "restart", unit)
-        until("pages after a restart", lambda before=before: done[0] > before + 50)
+        eventually("pages after a restart", lambda before=before: done[0] > before + 50)
     over.set()
     for thread in threads:
         thread.join()
@@ -242,12 +158,12 @@ def long_drain(port: int) -> None:
 def watchdog(port: int) -> None:
     with drop_in(BRIDGE, "[Service]\nWatchdogSec=1\n"):
         fetch(SOCKS, port)
-        until("the bridge is active", lambda: prop(BRIDGE, "ActiveState") == "active")
+        eventually("the bridge is active", lambda: prop(BRIDGE, "ActiveState") == "active")
         before, restarts = prop(BRIDGE, "MainPID"), int(prop(BRIDGE, "NRestarts"))
         time.sleep(3)
         assert prop(BRIDGE, "MainPID") == before, "killed though it lives"
         os.kill(int(before), signal.SIGSTOP)
-        until("a restart", lambda: int(prop(BRIDGE, "NRestarts")) > restarts)
+        eventually("a restart", lambda: int(prop(BRIDGE, "NRestarts")) > restarts)
         assert fetch(SOCKS, port) == b"page\n"
         assert prop(BRIDGE, "MainPID") != before
         assert said(BRIDGE, "Watchdog timeout")
@@ -280,7 +196,7 @@ def open_door(port: int) -> None:
     with drop_in(unit, everywhere):
         run("systemctl", "start", unit)
         with socket.create_connection(HTTP, PATIENCE):
-            until("the line", lambda: said(BRIDGE, r"other machines can use 0\.0\.0\.0:8118"))
+            eventually("the line", lambda: said(BRIDGE, r"other machines can use 0\.0\.0\.0:8118"))
         run("systemctl", "stop", unit, BRIDGE)
         run("systemctl", "reset-failed")
         with drop_in(BRIDGE, asks):
@@ -319,8 +235,10 @@ def mistake(port: int) -> None:
     with drop_in(unit, "[Socket]\nFileDescriptorName=sock\n"):
         run("systemctl", "start", unit)
         with socket.create_connection(SOCKS, PATIENCE):
-            until("the bridge fails", lambda: prop(BRIDGE, "ExecMainStatus") == "2")
-        until("the line", lambda: said(BRIDGE, "inherited socket 'sock' is no door of the bridge"))
+            eventually("the bridge fails", lambda: prop(BRIDGE, "ExecMainStatus") == "2")
+        eventually(
+            "the line", lambda: said(BRIDGE, "inherited socket 'sock' is no door of the bridge")
+        )
         run("systemctl", "stop", unit, BRIDGE)
     run("systemctl", "reset-failed")
     run("systemctl", "start", unit, other)

@@ -1,4 +1,4 @@
-"""The man pages of both commands: `python -m netjumper.cli.man.pages DIRECTORY` writes them.
+"""The man pages of both commands: `python -m manpages.pages DIRECTORY` writes them.
 
 What the parsers do not say is here. The pages are kept in `src/man` and installed with the
 package; `make man` writes them anew, and a test holds that they are what the parsers give.
@@ -7,9 +7,9 @@ package; `make man` writes them anew, and a test holds that they are what the pa
 import sys
 from pathlib import Path
 
+from manpages.page import Items, Page
 from netjumper.cli import INTERRUPTED, bridge, environment, execute, notify, process, server
 from netjumper.cli.examination import EXIT_CODES
-from netjumper.cli.man.page import Items, Page
 from netjumper.cli.sources import SYSTEM_CONFIG
 from netjumper.net import inherited
 

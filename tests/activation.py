@@ -1,0 +1,72 @@
+"""What a service manager does to pass sockets on to a command (sd_listen_fds(3))."""
+
+import subprocess
+import sys
+
+import programs
+from programs import PATIENCE, Program, installed, running
+
+SECRET = {"NETJUMPER_SECRET": "s3cret"}
+EMBEDDED = ["netjumper-bridge", "--embedded"]
+SERVER = ["netjumper"]
+
+# What a service manager does between fork and exec.
+PASS_ON = """
+import os, sys
+fds, *command = sys.argv[1:]
+# First out of the way: one may have another's number.
+held = [os.dup2(int(fd), 50 + number) for number, fd in enumerate(fds.split(","))]
+for number, fd in enumerate(held, 3):
+    os.dup2(fd, number)
+os.closerange(3 + len(held), 100)
+os.environ.setdefault("LISTEN_PID", str(os.getpid()))
+os.execv(command[0], command)
+"""
+
+
+def passing(command, *sockets, names=None, **variables):
+    """Return the command line, and what else `running` needs, to start it with these sockets."""
+    fds = [sock.fileno() for sock in sockets]
+    env = {**SECRET, "LISTEN_FDS": str(len(fds)), **variables}
+    if names is not None:
+        env["LISTEN_FDNAMES"] = names
+    executable = installed(command[0])
+    line = [sys.executable, "-c", PASS_ON, ",".join(map(str, fds)), executable, *command[1:]]
+    return line, {"env": env, "pass_fds": fds}
+
+
+def activated(command, *sockets, **more):
+    line, options = passing(command, *sockets, **more)
+    return running(*line, **options)
+
+
+def refusal(command, *sockets, **more):
+    """Run a command that cannot start with these sockets; return the one line that it says."""
+    line, options = passing(command, *sockets, **more)
+    program = Program(*line, **options)
+    try:
+        assert program.process.wait(PATIENCE) == 2
+    finally:
+        program.close()
+    (told,) = program.lines
+    assert told.startswith(f"{command[0]}: ")
+    return told.partition(": ")[2]
+
+
+def taken_over(code, *files, **more):
+    """Run Python where these files were passed on; it has what they were taken for as `found`."""
+    take = (
+        "import os\nfrom netjumper.net.inherited import InheritError, inherited_sockets\n"
+        "try: found = inherited_sockets(os.environ)\nexcept InheritError as error: found = error\n"
+    )
+    line, options = passing([sys.executable, "-c", take + code], *files, **more)
+    env = {**programs.clean_environment(), **options["env"]}
+    done = subprocess.run(
+        line,
+        env=env,
+        pass_fds=options["pass_fds"],
+        capture_output=True,
+        timeout=PATIENCE,
+        text=True,
+    )
+    return done.stdout.removesuffix("\n") or done.stderr

@@ -1,0 +1,82 @@
+"""Sockets of a service manager's that a command does not take, and the line that says why."""
+
+import contextlib
+import socket
+
+import pytest
+
+from activation import EMBEDDED, SERVER, activated, refusal, taken_over
+
+
+def test_a_socket_that_other_machines_reach_needs_a_password():
+    with socket.create_server(("0.0.0.0", 0)) as made:
+        port = made.getsockname()[1]
+        told = refusal(EMBEDDED, made, names="http")
+        assert told == (
+            f"the inherited socket http: other machines can use 0.0.0.0:{port}; listen on "
+            "127.0.0.1, or ask for a password (--auth-file FILE, NETJUMPER_AUTH)"
+        )
+        with activated(EMBEDDED, made, names="http", NETJUMPER_AUTH="me:pass") as bridge:
+            assert bridge.address("HTTP") == f"0.0.0.0:{port}"
+
+
+@contextlib.contextmanager
+def no_doors():
+    """Give a datagram socket and a connection, as Accept=yes would pass it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        datagrams.bind(("127.0.0.1", 0))
+        one, other = socket.socketpair()
+        with one, other:
+            yield datagrams, one
+
+
+@pytest.mark.parametrize("command", [EMBEDDED, SERVER])
+def test_what_does_not_listen_for_streams_is_refused(command):
+    with no_doors() as (datagrams, connection):
+        assert refusal(command, datagrams, names="socks") == (
+            "the inherited socket 'socks' is no stream socket; give it ListenStream="
+        )
+        assert refusal(command, connection, names="socks") == (
+            "the inherited socket 'socks' does not listen; give it Accept=no"
+        )
+
+
+@pytest.mark.parametrize(("names", "shown"), [("sock\n", r"'sock\n'"), (None, "'unknown'")])
+def test_a_name_that_is_none_of_the_bridges_doors_is_refused(listener, names, shown):
+    assert refusal(EMBEDDED, listener, names=names) == (
+        f"the inherited socket {shown} is no door of the bridge; "
+        "write FileDescriptorName= with socks, http or mixed"
+    )
+    assert refusal([*EMBEDDED, "--check"], listener, names=names).startswith("the inherited socket")
+
+
+def test_a_wrong_count_is_refused(listener):
+    assert refusal(SERVER, listener, LISTEN_FDS="one") == (
+        "LISTEN_FDS: expected how many sockets there are, not 'one'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"LISTEN_FDS": "0"}, "LISTEN_FDS: expected how many sockets there are, not '0'"),
+        ({"LISTEN_FDS": "-1"}, "LISTEN_FDS: expected how many sockets there are, not '-1'"),
+        ({"LISTEN_FDS": "2"}, "LISTEN_FDS says 2 sockets, but descriptor 4 is not open"),
+        (
+            {"LISTEN_FDS": "999999999999"},
+            "LISTEN_FDS says 999999999 sockets, but descriptor 4 is not open",
+        ),
+        (
+            {"LISTEN_FDNAMES": "socks:http"},
+            "LISTEN_FDNAMES has 2 names, but LISTEN_FDS says 1 sockets",
+        ),
+    ],
+)
+def test_variables_that_contradict_the_descriptors_are_refused(listener, variables, told):
+    assert taken_over("print(found)", listener, **variables) == told
+
+
+def test_a_descriptor_that_is_no_socket_is_refused(tmp_path):
+    with (tmp_path / "file").open("w") as file:
+        told = taken_over("print(found)", file)
+    assert told == "LISTEN_FDS says 1 sockets, but descriptor 3 is no socket"

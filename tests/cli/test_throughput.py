@@ -1,0 +1,112 @@
+"""The last step of `netjumper-bridge doctor`: a download, and what can be its target."""
+
+import re
+import ssl
+
+import pytest
+
+from examining import examined
+from netjumper.cli import examination
+from netjumper.cli.examination import Goal
+from netjumper.settings import SettingsError
+from programs import web_server
+from rogues import receive, reset_after, serving
+from servers import serving_context, trusting_context
+from services import SECRET, jump_server_running
+
+
+@pytest.fixture(autouse=True)
+def with_secret(monkeypatch):
+    monkeypatch.setenv("NETJUMPER_SECRET", SECRET.decode())
+
+
+async def test_the_throughput_of_a_download_is_measured(capsys):
+    with web_server() as port:
+        async with jump_server_running() as (_, jump):
+            _, told = await examined(capsys, jump, f"http://127.0.0.1:{port}/blocks/3")
+    throughput = told["steps"][-1]
+    assert throughput["ok"] is True
+    assert "/s over 3.1 MB" in throughput["detail"]
+
+
+async def test_the_throughput_of_tls_is_measured_where_the_certificate_is_right(
+    authority, capsys, monkeypatch
+):
+    ours = trusting_context(authority)
+    with web_server(serving_context(authority, "target.example")) as port:
+        async with jump_server_running() as (_, jump):
+            url = f"https://target.example:{port}/blocks/1"
+            untrusted = (await examined(capsys, jump, url))[1]["steps"][-1]
+            monkeypatch.setattr(ssl, "create_default_context", lambda: ours)
+            trusted = (await examined(capsys, jump, url))[1]["steps"][-1]
+    assert untrusted["ok"] is None
+    assert "certificate" in untrusted["detail"].lower()
+    assert trusted["ok"] is True
+
+
+async def test_a_page_that_is_too_small_is_not_measured_and_no_failure(capsys):
+    with web_server() as port:
+        async with jump_server_running() as (_, jump):
+            code, told = await examined(capsys, jump, f"http://127.0.0.1:{port}/")
+    assert code == 0
+    assert "too few" in told["steps"][-1]["detail"]
+
+
+async def test_a_web_server_that_resets_is_not_measured_and_no_failure(capsys):
+    async with jump_server_running() as (_, jump), serving(reset_after(1)) as target:
+        code, told = await examined(capsys, jump, f"http://{target.address}/")
+    assert code == 0
+    assert "the target was reached, then" in told["steps"][-1]["detail"]
+
+
+async def read_request(sock):
+    """Take an HTTP request without a body, and close."""
+    data = b""
+    while not data.endswith(b"\r\n\r\n"):
+        data += await receive(sock)
+
+
+async def test_a_web_server_that_does_not_answer_is_told(capsys):
+    async with (
+        jump_server_running() as (_, jump),
+        serving(read_request) as target,
+    ):
+        code, told = await examined(capsys, jump, f"http://{target.address}/")
+    assert code == 0
+    assert told["steps"][-1]["ok"] is None
+    assert "closed the connection without an answer" in told["steps"][-1]["detail"]
+
+
+async def test_a_download_that_takes_all_the_time_is_measured_however_small_it_is(
+    capsys, monkeypatch
+):
+    monkeypatch.setattr(examination, "LONGEST", 0.0)
+    with web_server() as port:
+        async with jump_server_running() as (_, jump):
+            _, told = await examined(capsys, jump, f"http://127.0.0.1:{port}/")
+    assert told["steps"][-1]["ok"] is True
+    assert re.search(r"/s over \d+ B$", told["steps"][-1]["detail"])
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "path", "tls"),
+    [
+        ("example.org:443", "example.org:443", "/", True),
+        ("example.org:80", "example.org:80", "/", False),
+        ("db.example.org:5432", "db.example.org:5432", "", False),
+        ("https://example.org", "example.org:443", "/", True),
+        ("http://[::1]:8080/a?b", "[::1]:8080", "/a?b", False),
+    ],
+)
+def test_a_target_is_an_address_or_a_url(text, target, path, tls):
+    goal = Goal.parse(text)
+    assert (str(goal.target), goal.path, goal.tls) == (target, path, tls)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["example.org", "x:0", "ftp://x/", "http://", "http://u:p@x/", "http://x:99999/", "http://x/ö"],
+)
+def test_a_target_that_is_none_is_told(text):
+    with pytest.raises(SettingsError, match=r"^TARGET: "):
+        Goal.parse(text)

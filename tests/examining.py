@@ -1,0 +1,35 @@
+"""Running `netjumper-bridge doctor` beside the services that it examines."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from netjumper.address import Address
+from netjumper.cli import bridge
+from services import SECRET
+
+STEPS = ["name", "connect", "challenge", "secret", "target", "throughput"]
+
+
+async def doctor(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Run it beside this loop; return the exit code and what it said."""
+    code = await asyncio.to_thread(bridge.main, ["doctor", *arguments])
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert SECRET.decode() not in out
+    return code, out
+
+
+async def examined(
+    capsys: pytest.CaptureFixture[str], jump: Address | str, *arguments: str
+) -> tuple[int, dict[str, Any]]:
+    """Return the exit code and what `--json` says."""
+    code, out = await doctor(capsys, "--json", "--jump", str(jump), *arguments)
+    told = json.loads(out)
+    assert told["exit_code"] == code
+    assert told["ok"] is (code == 0)
+    assert [step["step"] for step in told["steps"]] == STEPS[: len(told["steps"])]
+    assert all(step["seconds"] >= 0 for step in told["steps"])
+    return code, told

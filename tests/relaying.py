@@ -1,0 +1,66 @@
+"""A relay between two connections whose far ends a test holds, and bulk data for it."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from netjumper.net.pipes import RelayMemory
+from netjumper.net.relay import Ending, Relay
+from rogues import receive, send
+
+MIB = 1024 * 1024
+SMALL_BUFFER = 64 * 1024
+SIDES = [("client", "target"), ("target", "client")]
+
+
+@dataclass
+class Joined:
+    """A relay, and the far ends of the two connections that it joins."""
+
+    relay: Relay
+    memory: RelayMemory
+    client: socket.socket
+    target: socket.socket
+    ended: asyncio.Future[Ending]
+
+    def side(self, name: str) -> socket.socket:
+        return self.client if name == "client" else self.target
+
+    def moved(self, source: str) -> int:
+        return self.relay.bytes_up if source == "client" else self.relay.bytes_down
+
+
+Join = Callable[..., contextlib.AbstractAsyncContextManager[Joined]]
+
+
+def queued(sock: socket.socket) -> int:
+    """How many sent bytes the other side's kernel has not acknowledged."""
+    import fcntl
+    import termios
+
+    return struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
+
+
+async def pour(sock: socket.socket, size: int) -> str:
+    """Send that many bytes, no block like another, and return their SHA-256."""
+    digest = hashlib.sha256()
+    block = os.urandom(MIB)
+    for number in range(size // MIB):
+        part = number.to_bytes(8) + block[8:]
+        digest.update(part)
+        await send(sock, part)
+    return digest.hexdigest()
+
+
+async def drink(sock: socket.socket, size: int) -> str:
+    """Receive that many bytes and return their SHA-256."""
+    digest = hashlib.sha256()
+    while size and (data := await receive(sock, min(size, MIB))):
+        digest.update(data)
+        size -= len(data)
+    return digest.hexdigest()
