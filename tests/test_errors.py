@@ -13,6 +13,7 @@ from feeding import run
 from netjumper import errors
 from netjumper.errors import (
     AddressError,
+    AnswerCut,
     AuthenticationError,
     HandshakeTimeout,
     HostUnreachable,
@@ -26,6 +27,7 @@ from netjumper.errors import (
     NetjumperError,
     NetworkUnreachable,
     ProtocolError,
+    TargetBroke,
     TargetDenied,
     TargetError,
     TargetRefused,
@@ -40,6 +42,8 @@ ALSO: dict[type[NetjumperError], tuple[type[Exception], ...]] = {
     AddressError: (ValueError,),
     ProtocolError: (ConnectionError,),
     EndOfStream: (ProtocolError,),
+    TargetBroke: (ProtocolError,),
+    AnswerCut: (TargetBroke,),
     AuthenticationError: (PermissionError,),
     HandshakeTimeout: (TimeoutError,),
     JumpHostError: (ConnectionError,),

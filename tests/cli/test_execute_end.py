@@ -1,6 +1,7 @@
 """`netjumper-bridge exec`: signals, exit codes, and how program and bridge end."""
 
 import asyncio
+import contextlib
 import os
 import pty
 import signal
@@ -24,7 +25,9 @@ import os, signal, sys
 numbers, tell = os.pipe()
 os.set_blocking(tell, False)
 signal.set_wakeup_fd(tell)
-for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+for number in (
+    signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2
+):
     signal.signal(number, lambda *_: None)
 print('ready', flush=True)
 heard = 0
@@ -58,14 +61,41 @@ def started(*arguments, **streams):
 def test_signals_are_passed_on_and_do_not_end_the_bridge():
     # A session of its own: no terminal gives the program its signals.
     program = started(stdout=subprocess.PIPE, text=True, start_new_session=True)
-    with program:
+    with program, killed_at_last(program):
         assert program.stdout.readline() == "ready\n"
-        for number in (signal.SIGINT, signal.SIGHUP):
+        numbers = set(execute.SIGNALS) - {signal.SIGTERM}
+        assert numbers >= {signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1}
+        for number in numbers:
             program.send_signal(number)
             assert program.stdout.readline() == f"heard {int(number)}\n"
         program.terminate()
-        assert program.stdout.readline() == "times 2\n"
+        assert program.stdout.readline() == f"times {len(numbers)}\n"
         assert program.wait(PATIENCE) == 9
+
+
+@contextlib.contextmanager
+def killed_at_last(program):
+    """Leave nothing behind of a program in a session of its own, whatever went wrong."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+
+
+def test_a_descriptor_that_was_left_open_for_the_program_is_its_own(tmp_path):
+    list_of_ours = "ls /proc/self/fd; cat <&7"
+    given = tmp_path / "given"
+    given.write_text("what was left open\n")
+    done = programs.run(
+        ["bash", "-c", f'exec "$@" 7<{given}', "bash", *EMBEDDED, "--", "sh", "-c", list_of_ours]
+    )
+    assert done.stdout.decode().split("\n", 5) == [*"0123", "7", "what was left open\n"]
+
+
+def test_the_program_has_its_own_limit_of_descriptors():
+    done = programs.run(["sh", "-c", f"ulimit -Sn 200; {' '.join(EMBEDDED)} -- sh -c 'ulimit -Sn'"])
+    assert done.stdout == b"200\n"
 
 
 async def test_a_signal_before_the_program_runs_is_passed_on_when_it_does():

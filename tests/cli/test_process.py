@@ -38,7 +38,7 @@ def test_the_limit_of_descriptors_becomes_what_the_system_allows():
     soft, hard = before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 200), hard))
-        process.raise_descriptor_limit()
+        assert process.raise_descriptor_limit() == min(soft, 200)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
@@ -46,7 +46,9 @@ def test_the_limit_of_descriptors_becomes_what_the_system_allows():
 
 def test_a_platform_without_limits_is_left_alone(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
-    process.raise_descriptor_limit()
+    limit = process.raise_descriptor_limit()
+    with process.descriptor_limit(limit):
+        assert limit is None
 
 
 @pytest.mark.parametrize(

@@ -110,3 +110,11 @@ def test_a_target_is_an_address_or_a_url(text, target, path, tls):
 def test_a_target_that_is_none_is_told(text):
     with pytest.raises(SettingsError, match=r"^TARGET: "):
         Goal.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["u:s3cret@x:80", "http://u:s3cret@x/", "s3cret@x", "ftp://s3cret@/"]
+)
+def test_a_password_in_a_target_is_not_told(text):
+    with pytest.raises(SettingsError, match=r"^TARGET: expected .* without user and password$"):
+        Goal.parse(text)

@@ -245,6 +245,11 @@ class TestFailures:
         with pytest.raises(asyncio.CancelledError):
             await get_with_asyncio(jumper, http_url)
 
+    def test_an_event_loop_that_is_not_asyncios_is_told(self):
+        connecting = AsyncJumperBackend(Jumper("127.0.0.1:1", "secret")).connect_tcp("a.example", 1)
+        with pytest.raises(RuntimeError, match="run on asyncio only"):
+            connecting.send(None)  # as another loop, trio's, begins it
+
     async def test_a_client_that_gives_up_leaves_no_socket_open(self):
         async with serving(black_hole) as peer:
             jumper = Jumper(str(peer), "secret")

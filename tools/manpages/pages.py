@@ -39,8 +39,8 @@ _VARIABLES: Items = (
         "NETJUMPER_...",
         (
             "Any other setting, as NETJUMPER_DIAL_TIMEOUT is for --dial-timeout. Lists are "
-            "separated by commas; a switch is true or false. A variable that is no setting is "
-            "warned of."
+            "separated by commas; a switch is true or false. A service "
+            "warns of a variable that is no setting."
         ),
     ),
     ("XDG_CONFIG_HOME", "Where the settings file of a user is looked for; ~/.config otherwise."),
@@ -76,6 +76,7 @@ _SIGNALS = (
     "SIGTERM and SIGINT stop accepting connections. Open tunnels have the grace period to end; a "
     "second signal ends them at once."
 )
+_PASSED_ON = ", ".join(number.name for number in execute.SIGNALS)
 _DONE = (str(process.OK), "It did what it was asked for. To be stopped by a signal is no failure.")
 _FAILED = (
     str(process.FAILED),
@@ -134,7 +135,7 @@ def _bridge() -> Page:
         variables=_VARIABLES,
         exported=_exported(),
         files=_FILES,
-        signals=f"{_SIGNALS} exec passes SIGINT, SIGTERM and SIGHUP on to its program.",
+        signals=f"{_SIGNALS} exec passes {_PASSED_ON} on to its program.",
         statuses=(_DONE, _FAILED, _USAGE, *_of_doctor(), *_of_exec(), _INTERRUPTED),
         see_also=(("netjumper", 1), ("curl", 1), ("ssh", 1)),
     )

@@ -51,6 +51,8 @@ class Goal:
         Raises:
             SettingsError: it is neither.
         """
+        if "@" in text.partition("?")[0]:  # not repeated: there may be a password in it
+            raise SettingsError("TARGET: expected HOST:PORT or a URL, without user and password")
         if "://" not in text:
             try:
                 target = Address.parse(text)
@@ -63,12 +65,11 @@ class Goal:
             tls = {"http": False, "https": True}[url.scheme]
             target = Address.checked(url.hostname or "", url.port or (443 if tls else 80))
             path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-            if url.username is not None or not path.isascii() or " " in path:
+            if not path.isascii() or " " in path:
                 raise ValueError
         except (KeyError, ValueError):
             raise SettingsError(
-                f"TARGET: {quoted(text)}: expected HOST:PORT or an http or https URL "
-                "without a password"
+                f"TARGET: {quoted(text)}: expected HOST:PORT or an http or https URL"
             ) from None
         return cls(target, path, tls)
 

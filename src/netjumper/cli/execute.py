@@ -40,8 +40,12 @@ MEANT_FOR_US = frozenset((*inherited.VARIABLES, *notify.VARIABLES))
 """What a service manager said to this process, not to the program."""
 OWN_DOOR = "127.0.0.1:0"
 SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
 )
+FROM_TERMINAL = frozenset({"SIGINT", "SIGQUIT"})
+"""What Ctrl-C and Ctrl-\\ send to all of a terminal's foreground process group."""
 HTTP, SOCKS = "http", "socks5h"
 
 _EXAMPLES = """\
@@ -59,9 +63,9 @@ The program's streams are its own; the bridge writes warnings and errors between
 unless --log-level asks for it. The program gets http_proxy (in lower case only), https_proxy,
 all_proxy and no_proxy, the last three in upper case too, ws_proxy, wss_proxy and
 NODE_USE_ENV_PROXY=1; other proxy variables, NETJUMPER_SECRET and NETJUMPER_AUTH are taken away.
-SIGINT, SIGTERM and SIGHUP are passed on. The exit status is the program's: 128 and the signal's
-number when a signal ended it, 127 when there is no such program, 126 when it cannot be run; 1 and 2
-also when the bridge cannot start.
+SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on. The exit status is the
+program's: 128 and the signal's number when a signal ended it, 127 when there is no such program,
+126 when it cannot be run; 1 and 2 also when the bridge cannot start.
 The settings socks, http and mixed are not used here.
 
 """
@@ -209,6 +213,7 @@ class _Program:
         self._ended: asyncio.Future[int] = loop.create_future()
         self._process: subprocess.Popen[bytes] | None = None
         self._early: list[signal.Signals] = []
+        self._limit = process.raise_descriptor_limit()
         for number in SIGNALS:
             # What is ignored (nohup) stays so, in the program too.
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -229,8 +234,10 @@ class _Program:
         return code if code >= 0 else KILLED_BY - code
 
     def _start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
-        # Not asyncio's: uvloop's tells less of why a program cannot be started.
-        self._process = subprocess.Popen(command, env=env)  # noqa: S603 - as it was asked for
+        # Not asyncio's: uvloop's tells less of why a program cannot be started. Descriptors that
+        # were left open for the program (`3<file`, `<(list)`) are its own; ours are not inherited.
+        with process.descriptor_limit(self._limit):
+            self._process = subprocess.Popen(command, env=env, close_fds=False)  # noqa: S603
         threading.Thread(target=self._wait, args=(self._process,), daemon=True).start()
         for number in self._early:
             self._process.send_signal(number)
@@ -240,7 +247,7 @@ class _Program:
             self._early.append(number)
         elif self._ended.done():
             self.hurry.set()
-        elif number != signal.SIGINT or not _in_foreground():
+        elif number.name not in FROM_TERMINAL or not _in_foreground():
             self._process.send_signal(number)
 
     def _wait(self, started: "subprocess.Popen[bytes]") -> None:

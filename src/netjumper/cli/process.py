@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from netjumper.cli import INTERRUPTED
@@ -76,7 +76,6 @@ def run(name: str, command: Callable[[], int]) -> int:
 
 def run_loop(main: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Run `main` on the fastest loop there is, and return what it returns."""
-    raise_descriptor_limit()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
             runner.get_loop()
@@ -99,15 +98,35 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
-def raise_descriptor_limit() -> None:
-    """Allow as many open descriptors as the system lets us have; a tunnel takes two."""
+def raise_descriptor_limit() -> int | None:
+    """Allow as many open descriptors as the system lets us have; a tunnel takes two.
+
+    Returns:
+        The limit that there was; None where there is no such limit.
+    """
     try:
         resource = importlib.import_module("resource")
-    except ImportError:  # Windows, which has no such limit
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    except ImportError:  # Windows
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # macOS says "unlimited" and means less
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return int(soft)
+
+
+@contextlib.contextmanager
+def descriptor_limit(limit: int | None) -> Iterator[None]:
+    """Have what is started meanwhile get another limit than ours; None leaves it."""
+    if limit is None:
+        yield
+        return
+    resource = importlib.import_module("resource")
+    ours = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, ours[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, ours)
 
 
 async def serve(
@@ -126,6 +145,7 @@ async def serve(
         ListenError: a listening address cannot be had; it says which setting that was.
     """
     stop = _Signals(asyncio.get_running_loop())
+    raise_descriptor_limit()
     rich = begin(loaded)
     try:
         service.open()

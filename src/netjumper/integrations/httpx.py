@@ -4,6 +4,7 @@ httpx takes a transport, and the connection pool below it (httpcore) takes a net
 which makes the connections. TLS, HTTP/2, pooling and certificate checks stay httpx's own.
 """
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -97,7 +98,15 @@ class AsyncJumperBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: _Options = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Return a stream to the target; arguments and errors are those of `JumperBackend`."""
+        """Return a stream to the target; arguments and errors are those of `JumperBackend`.
+
+        Raises:
+            RuntimeError: it does not run on asyncio.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError("netjumper's async clients run on asyncio only") from None
         with _as_httpcore_says():
             _refuse(local_address)
             target = str(Address.checked(host, port))
