@@ -23,9 +23,10 @@ except ImportError:
 settings.register_profile("netjumper", deadline=None)
 settings.load_profile("netjumper")
 
-# A shell's background job ignores Ctrl-C, and so would all that the tests start.
+# A shell's background job ignores Ctrl-C and Ctrl-\, and so would all that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 # Servers that tests start (sshd) are where an ordinary user does not look for programs.
 os.environ["PATH"] += f"{os.pathsep}/usr/sbin{os.pathsep}/sbin"
