@@ -528,6 +528,14 @@ def test_a_client_that_ends_after_its_request_gets_its_answer() -> None:
     assert talk.it.ending is Ending.CLOSE
 
 
+def test_a_raw_url_that_waits_with_the_end_behind_it_is_encoded_too() -> None:
+    talk = Talk(get()).open().client(get("/ü".encode())).client(b"")
+    assert b"GET / HTTP/1.1\r\n" in talk.to_target
+    assert b"GET /%C3%BC HTTP/1.1\r\n" in talk.target(OK).to_target
+    assert talk.target(OK).to_client == OK_BACK * 2
+    assert talk.it.ending is Ending.CLOSE
+
+
 def test_a_client_that_ends_in_its_body_gets_none() -> None:
     talk = Talk(get(b"/", b"Content-Length: 5", method=b"PUT") + b"01").open().client(b"")
     assert talk.it.ending is Ending.CLOSE
