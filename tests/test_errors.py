@@ -14,6 +14,7 @@ from netjumper import errors
 from netjumper.errors import (
     AddressError,
     AnswerCut,
+    AnswerTimeout,
     AuthenticationError,
     HandshakeTimeout,
     HostUnreachable,
@@ -44,6 +45,7 @@ ALSO: dict[type[NetjumperError], tuple[type[Exception], ...]] = {
     EndOfStream: (ProtocolError,),
     TargetBroke: (ProtocolError,),
     AnswerCut: (TargetBroke,),
+    AnswerTimeout: (TargetBroke, TimeoutError),
     AuthenticationError: (PermissionError,),
     HandshakeTimeout: (TimeoutError,),
     JumpHostError: (ConnectionError,),

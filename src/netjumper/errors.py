@@ -35,6 +35,10 @@ class AnswerCut(TargetBroke):
     """The target's connection ended before its answer did."""
 
 
+class AnswerTimeout(TargetBroke, TimeoutError):
+    """The target was reached, and did not answer in time."""
+
+
 class AuthenticationError(NetjumperError, PermissionError):
     """A client did not prove that it may come in (seen from the listening side)."""
 

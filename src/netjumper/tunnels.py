@@ -135,8 +135,8 @@ class Tunnels(TunnelShared):
         await self._hear_out(min(end, self._last_accepted + MOMENT))
         for session in list(self._alive):
             session.wind_down()
-        left = end - self.loop.time()
-        if self._alive and left > 0:
+        # A session that hands its client over leaves none for a moment: so look again.
+        while self._alive and (left := end - self.loop.time()) > 0:
             self._emptied = self.loop.create_future()
             await asyncio.wait([self._emptied], timeout=left)
         rest = list(self._alive)

@@ -409,16 +409,17 @@ async def test_a_program_that_vanishes_in_its_request_leaves_nothing(service, se
 
 
 async def test_a_program_that_resets_while_it_waits_takes_the_connection_with_it():
-    gone = asyncio.Event()
+    named, gone = asyncio.Event(), asyncio.Event()
 
     async def withhold(sock: socket.socket) -> None:
         await scripted(CHALLENGE, ANSWER, b"\0", destination_size(TARGET))(sock)
+        named.set()
         assert await receive_to_end(sock) == b""
         gone.set()
 
     async with serving(withhold) as jump, bridge_running(jump.address) as service:
         sock = await asked(service, "http", http_request(TARGET))
-        await eventually(lambda: service.tunnels.waiting == 1)
+        await named.wait()
         reset(sock)
         await gone.wait()
         await eventually(lambda: len(service.tunnels) == 0)

@@ -241,6 +241,7 @@ def test_a_later_request_that_is_no_http_ends_the_connection() -> None:
     talk = Talk(get()).open().target(OK)
     assert talk.client(b"\x16\x03\x01\r\n\r\n").to_client.startswith(OK_BACK + b"HTTP/1.1 400 ")
     assert talk.it.ending is Ending.CLOSE
+    assert talk.done[1].ending == "ProtocolError: not a valid HTTP request: illegal request line"
 
 
 def test_a_later_request_without_credentials_is_turned_away_and_may_come_again() -> None:
@@ -336,7 +337,7 @@ def test_an_answer_without_content_has_no_length(status: bytes) -> None:
 
 def test_the_answer_under_way_is_the_last_when_the_service_ends() -> None:
     talk = Talk(get()).open()
-    talk.it.winding_down = True
+    talk.it.wind_down()
     talk.target(OK).client(get(b"/more"))
     assert talk.to_client == OK_BACK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     assert talk.it.ending is Ending.CLOSE
@@ -344,9 +345,34 @@ def test_the_answer_under_way_is_the_last_when_the_service_ends() -> None:
 
 def test_the_head_that_is_out_already_cannot_say_that_it_is_the_last() -> None:
     talk = Talk(get()).open().target(OK[:-1])
-    talk.it.winding_down = True
+    talk.it.wind_down()
     assert talk.target(OK[-1:]).to_client == OK_BACK
     assert talk.it.ending is Ending.CLOSE
+
+
+def test_who_is_between_two_requests_when_the_service_ends_begins_no_other() -> None:
+    talk = Talk(get()).open().target(OK)
+    talk.it.wind_down()
+    assert talk.client(get(b"/more")).it.ending is Ending.CLOSE
+    assert len(talk.done) == 1
+
+
+def test_a_target_that_is_a_proxy_itself_is_told_as_that() -> None:
+    said = Talk(get()).open().target(b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n").to_client
+    assert said.startswith(b"HTTP/1.1 502 ")
+    assert b"it is a proxy itself, and wants a password (407)" in said
+
+
+def test_what_does_not_answer_in_time_is_a_504() -> None:
+    talk = Talk(get()).open()
+    assert talk.it.expire()
+    assert talk.to_client.startswith(b"HTTP/1.1 504 ")
+    assert talk.it.unwanted
+    assert talk.done[0].ending == "GET: AnswerTimeout: it did not answer before the idle timeout"
+
+
+def test_an_answer_that_has_begun_cannot_become_a_504() -> None:
+    assert not Talk(get()).open().target(OK[:-1]).it.expire()
 
 
 def test_an_answer_without_a_length_ends_with_the_targets_connection() -> None:
@@ -472,6 +498,15 @@ def test_pipelined_requests_are_answered_in_order() -> None:
     said = talk.target(OK).to_target
     assert b"/3" in said
     assert talk.target(OK).to_client == OK_BACK * 3
+
+
+@pytest.mark.parametrize("empty", [b"\r\n", b"\n", b"\r\n\r\n"])
+def test_empty_lines_behind_a_request_are_nothing(empty: bytes) -> None:
+    """RFC 9112 section 2.2: what some clients send behind a body."""
+    post = get(b"/1", b"Content-Length: 2", method=b"POST") + b"ab" + empty
+    talk = Talk(post + get(b"/2")).open().target(OK)
+    assert b"GET /2" in talk.to_target
+    assert talk.client(empty).target(OK).to_client == OK_BACK * 2
 
 
 def test_all_of_it_one_byte_at_a_time() -> None:

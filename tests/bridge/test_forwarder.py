@@ -17,6 +17,7 @@ from netjumper.tunnels import TunnelLimits
 from rogues import (
     closed_port,
     connected,
+    echo,
     eventually,
     nothing_to_receive,
     receive,
@@ -393,9 +394,9 @@ async def test_a_request_without_an_answer_ends_with_the_idle_timeout(caplog):
         with caplog.at_level(logging.WARNING, "netjumper.access"):
             with await through(service) as sock:
                 await send(sock, request(target.address))
-                assert await receive_to_reset(sock) == b""
+                assert (await receive_to_end(sock)).startswith(b"HTTP/1.1 504 ")
     assert [record.msg.ending for record in caplog.records] == [
-        "GET: EndOfStream: idle for too long"
+        "GET: AnswerTimeout: it did not answer before the idle timeout"
     ]
 
 
@@ -425,11 +426,89 @@ async def test_closing_waits_until_an_answer_has_left(service):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
             await send(sock, request(target.address))
             await receive(sock, 1)
-            await eventually(lambda: service.tunnels.waiting == 0)
+            (session,) = service.tunnels._alive
+            await eventually(lambda: session._forwarding.idle)
             closing = asyncio.create_task(service.close(grace=30.0))
             said = await receive_to_end(sock)
             assert said.endswith(b"\r\n\r\n" + bytes(LARGE))
             assert await closing == 0
+
+
+async def test_an_answer_that_stops_half_way_is_a_reset_after_the_idle_timeout(caplog):
+    async def begin(sock: socket.socket) -> None:
+        await receive_until(sock, b"\r\n\r\n")
+        await send(sock, OK[:-1])
+        await receive(sock)
+
+    async with (
+        serving(begin) as target,
+        jump_server_running() as (_, address),
+        bridge_running(address, limits=TunnelLimits(idle=0.1)) as service,
+    ):
+        with caplog.at_level(logging.WARNING, "netjumper.access"):
+            with await through(service) as sock:
+                await send(sock, request(target.address))
+                assert (await receive_to_reset(sock)).endswith(b"\r\n\r\no")
+    assert caplog.records[0].msg.ending == "GET 200: EndOfStream: idle for too long"
+
+
+async def test_closing_takes_no_request_behind_an_answer_that_has_not_left(service):
+    small_buffers(service)
+    async with serving(large_answer) as target:
+        with await through(service) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+            await send(sock, request(target.address))
+            await receive(sock, 1)
+            (session,) = service.tunnels._alive
+            await eventually(lambda: session._forwarding.idle)
+            closing = asyncio.create_task(service.close(grace=30.0))
+            await asyncio.sleep(0)
+            await send(sock, request(target.address))
+            assert (await receive_to_end(sock)).count(b"HTTP/1.1 200 ") == 0
+            assert await closing == 0
+            assert target.accepted == 1
+
+
+async def test_closing_waits_for_a_connect_behind_a_request(service):
+    small_buffers(service)
+    async with serving(large_answer) as page, serving(echo) as target:
+        with await through(service) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+            connect = f"CONNECT {target.address} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            await send(sock, request(page.address) + connect)
+            await receive(sock, 1)
+            closing = asyncio.create_task(service.close(grace=30.0))
+            said = await receive_until(sock, b"established\r\n\r\n")
+            assert len(said) > LARGE
+            await send(sock, b"echo")
+            assert await receive_exactly(sock, 4) == b"echo"
+            sock.shutdown(socket.SHUT_WR)
+            assert await receive_to_end(sock) == b""
+            assert await closing == 0
+
+
+async def test_who_reads_the_last_answer_slowly_gets_all_of_it(service, monkeypatch):
+    small_buffers(service)
+    async with serving(large_answer) as target:
+        with await through(service) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+            await send(sock, request(target.address))
+            said = await receive(sock, 1)
+            (session,) = service.tunnels._alive
+            await eventually(lambda: session._forwarding.idle)
+
+            def left() -> int:
+                return len(session._to_client) + session._client.unacknowledged()
+
+            while session._to_client:
+                session.expire()
+                assert session in service.tunnels._alive
+                before = left()
+                while session._to_client and left() == before:
+                    said += await receive(sock)
+            sock.shutdown(socket.SHUT_WR)
+            said += await receive_to_end(sock)
+            assert said.endswith(b"\r\n\r\n" + bytes(LARGE))
 
 
 async def test_who_does_not_read_the_last_answer_is_not_kept_for_ever(monkeypatch, caplog):
@@ -447,6 +526,9 @@ async def test_who_does_not_read_the_last_answer_is_not_kept_for_ever(monkeypatc
             await send(sock, request(target.address))
             await receive(sock, 1)
             await eventually(lambda: len(service.tunnels) == 0)
+    assert caplog.records[-1].msg.ending == (
+        "GET 200: EndOfStream: the client does not read its answer"
+    )
 
 
 async def test_who_does_not_read_its_refusals_is_not_read_either():

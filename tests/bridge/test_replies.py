@@ -23,6 +23,7 @@ EXPECTED: list[tuple[type[Exception], int, int, str, str]] = [
     (errors.JumpHostProtocolError, 1, 502, "connection_terminated", BRIDGE),
     (errors.JumpHostError, 1, 502, "connection_terminated", BRIDGE),
     (errors.AnswerCut, 1, 502, "http_response_incomplete", BRIDGE),
+    (errors.AnswerTimeout, 1, 504, "http_response_timeout", BRIDGE),
     (errors.TargetBroke, 1, 502, "http_protocol_error", BRIDGE),
     (errors.AddressError, 1, 400, "http_request_error", BRIDGE),
     (RuntimeError, 1, 502, "proxy_internal_error", BRIDGE),
@@ -39,6 +40,7 @@ RFC_9209_ERRORS = {
     "http_protocol_error",
     "http_request_error",
     "http_response_incomplete",
+    "http_response_timeout",
     "proxy_configuration_error",
     "proxy_internal_error",
 }

@@ -56,13 +56,13 @@ def test_a_file_of_ones_own_is_read(mode, private):
 
 @pytest.mark.parametrize("below", ["secret", "netjumper/secret"])
 def test_what_a_container_engine_hands_over_may_have_any_mode(below, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "HANDED_OVER", tmp_path)
+    monkeypatch.setattr(files, "HANDED_OVER", (tmp_path,))
     assert read_private(shared_file(tmp_path / below), "--flag") == b"s3cret"
 
 
 def test_what_kubernetes_links_to_may_have_any_mode(tmp_path, monkeypatch):
     mounted = tmp_path / "mounted"
-    monkeypatch.setattr(files, "HANDED_OVER", mounted)
+    monkeypatch.setattr(files, "HANDED_OVER", (mounted,))
     shared_file(mounted / "..data_1/secret")
     (mounted / "secret").symlink_to("..data_1/secret")
     assert read_private(mounted / "secret", "--flag") == b"s3cret"
@@ -76,9 +76,9 @@ def test_a_credential_of_the_service_may_have_any_mode(tmp_path, monkeypatch):
     assert read_private(Path("credentials/secret"), "--flag") == b"s3cret"
 
 
-@pytest.mark.parametrize("path", ["secret", "places/secret", "place/../secret"])
+@pytest.mark.parametrize("path", ["secret", "places/secret", "place/../secret", "place/in/../x"])
 def test_elsewhere_a_shared_file_stays_refused(path, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "HANDED_OVER", tmp_path / "place")
+    monkeypatch.setattr(files, "HANDED_OVER", (tmp_path / "place",))
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "")
     (tmp_path / "place").mkdir()
     told = refusal(read_private, shared_file(tmp_path / path))

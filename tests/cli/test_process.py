@@ -1,6 +1,7 @@
 """The process: its loop, its limits, and its streams."""
 
 import asyncio
+import errno
 import io
 import resource
 import sys
@@ -32,6 +33,15 @@ def test_uvloop_runs_where_it_is_installed():
 def test_the_selector_loop_runs_where_uvloop_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert process.loop_factory() is asyncio.SelectorEventLoop
+
+
+def test_a_loop_that_cannot_be_had_is_one_line(monkeypatch, capsys):
+    def no_descriptors():
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(process, "loop_factory", lambda: no_descriptors)
+    assert process.run("name", lambda: process.run_loop(asyncio.sleep(0, 0))) == 1
+    assert capsys.readouterr().err == "name: cannot start: Too many open files\n"
 
 
 def test_the_limit_of_descriptors_becomes_what_the_system_allows():

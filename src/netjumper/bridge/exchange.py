@@ -16,7 +16,8 @@ REPEATABLE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
 class Exchange:
     """One request and its answer."""
 
-    request: h11.Request
+    request: h11.Request | None
+    """None where what came was no request."""
     client: str
     target: Address | None
     """None where it was refused before that was known."""
@@ -34,11 +35,12 @@ class Exchange:
     @property
     def may_be_repeated(self) -> bool:
         """Whether sending the request a second time harms nothing."""
-        return self.request.method in REPEATABLE and not has_body(self.request)
+        request = self.request
+        return request is not None and request.method in REPEATABLE and not has_body(request)
 
     @property
     def ending(self) -> str:
         """How it ended, for the log: `GET 200`, `GET: TargetRefused: ...`."""
-        method = self.request.method.decode("ascii", "replace")
-        said = f"{method} {self.status}" if self.status else method
-        return f"{said}: {told(self.error)}" if self.error else said
+        method = self.request.method.decode("ascii", "replace") if self.request else ""
+        said = " ".join(filter(None, (method, str(self.status or ""))))
+        return ": ".join(filter(None, (said, told(self.error) if self.error else "")))

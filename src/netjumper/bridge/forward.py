@@ -22,6 +22,7 @@ from netjumper.bridge.http_client import HttpClient
 from netjumper.bridge.routing import OwnAnswer, Refused, where_to
 from netjumper.errors import (
     AnswerCut,
+    AnswerTimeout,
     AuthenticationError,
     NetjumperError,
     ProtocolError,
@@ -66,8 +67,7 @@ class Forwarding:
         self._connect: Authorized | None = None
         self.wanted: Address | None = None
         self.unwanted = False
-        self.winding_down = False
-        """The client's connection is to end with the answer that is under way."""
+        self._winding_down = False
         self.ending: Ending | None = None
         self._begin(first.request)
         self._advance()
@@ -111,6 +111,21 @@ class Forwarding:
             self._broke(AnswerCut("it reset the connection"))
             self._advance()
 
+    def wind_down(self) -> None:
+        """Begin no further request."""
+        self._winding_down = True
+        if self.idle:
+            self.ending = Ending.CLOSE
+
+    def expire(self) -> bool:
+        """Nothing has moved for a long time; return whether the client can still be told."""
+        exchange = self._exchange
+        if exchange is None or exchange.status:
+            return False
+        self._drop_target()
+        self._fail(exchange, AnswerTimeout("it did not answer before the idle timeout"))
+        return True
+
     def client_lost(self, why: str) -> None:
         """The client is gone, or is to go: nothing more can be said to it."""
         self._over(EndOfStream(why))
@@ -153,6 +168,7 @@ class Forwarding:
             event = self._server.next_event()
         except ProtocolError as error:
             self._drop_target()
+            self._exchange = exchange or Exchange(None, "", None, self._clock())
             self._over(error)
             self.ending = Ending.CLOSE if self._server.answered_all else Ending.RESET
             return False
@@ -179,36 +195,36 @@ class Forwarding:
         exchange = self._exchange = Exchange(request, client or "", None, self._clock())
         try:
             if client is None:
-                self._ask_for_credentials(exchange)
+                self._ask_for_credentials(exchange, request)
             elif request.method == b"CONNECT":
-                self._begin_tunnel(exchange)
+                self._begin_tunnel(exchange, request)
             else:
-                self._begin_forwarding(exchange)
+                self._begin_forwarding(exchange, request)
         except Refused as refused:
             refused.answer(self._server)
             exchange.status = refused.status
             self._over(refused)
             self.ending = Ending.CLOSE
 
-    def _ask_for_credentials(self, exchange: Exchange) -> None:
+    def _ask_for_credentials(self, exchange: Exchange, request: h11.Request) -> None:
         exchange.status = 407
         try:
-            self._server.ask_for_credentials(exchange.request)
+            self._server.ask_for_credentials(request)
         except AuthenticationError:
             self.ending = Ending.CLOSE
         self._over(AuthenticationError(self._server.turned_away))
 
-    def _begin_tunnel(self, exchange: Exchange) -> None:
+    def _begin_tunnel(self, exchange: Exchange, request: h11.Request) -> None:
         try:
-            connect_target(exchange.request)
+            connect_target(request)
         except NetjumperError as error:
             raise Refused(400, str(error)) from None
         self._exchange = None  # the tunnel will tell of it
-        self._connect = Authorized(self._server, exchange.request, exchange.client)
+        self._connect = Authorized(self._server, request, exchange.client)
         self.ending = Ending.TUNNEL
 
-    def _begin_forwarding(self, exchange: Exchange) -> None:
-        address = where_to(exchange.request, self._name)
+    def _begin_forwarding(self, exchange: Exchange, request: h11.Request) -> None:
+        address = where_to(request, self._name)
         if isinstance(address, OwnAnswer):
             self._answer_here(exchange, address)
             return
@@ -228,6 +244,7 @@ class Forwarding:
         self.ending = Ending.CLOSE
 
     def _send_head(self, exchange: Exchange, target: HttpClient) -> None:
+        assert exchange.request is not None  # noqa: S101 - nothing else is sent anywhere
         target.send(forwarded_request(exchange.request, target.address, self._name))
         if exchange.all_sent:  # it has been sent before, and had no body
             target.send(h11.EndOfMessage())
@@ -248,9 +265,12 @@ class Forwarding:
             self._drop_target()  # between requests it may close, and has nothing to say
         elif isinstance(event, h11.InformationalResponse):
             self._pass_information(event)
+        elif isinstance(event, h11.Response) and event.status_code == 407:
+            self._drop_target()  # RFC 9110 section 15.5.8: only the next proxy may ask for it
+            self._fail(exchange, TargetBroke("it is a proxy itself, and wants a password (407)"))
         elif isinstance(event, h11.Response):
             exchange.status = event.status_code
-            last = self.winding_down or not exchange.all_sent
+            last = self._winding_down or not exchange.all_sent
             self._server.send(forwarded_answer(event, self._name, last=last))
         elif isinstance(event, h11.Data):
             exchange.bytes_down += len(event.data)
@@ -272,7 +292,7 @@ class Forwarding:
         self._over()
         if self._target is not None and not self._target.start_next_cycle():
             self._drop_target()
-        if self.winding_down or not exchange.all_sent or not self._server.start_next_cycle():
+        if self._winding_down or not exchange.all_sent or not self._server.start_next_cycle():
             self._drop_target()
             self.ending = Ending.CLOSE
 
@@ -305,6 +325,8 @@ class Forwarding:
         if exchange is not None:
             exchange.error = error
             self._done(exchange)
+        if self._winding_down:
+            self.ending = self.ending or Ending.CLOSE
 
     def _drop_target(self) -> None:
         self.unwanted = self.unwanted or self._target is not None

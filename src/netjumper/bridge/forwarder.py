@@ -7,6 +7,7 @@ from netjumper.bridge.exchange import Exchange
 from netjumper.bridge.forward import Ending, Forwarding
 from netjumper.bridge.http import Authorized
 from netjumper.errors import NetjumperError
+from netjumper.handshake import EndOfStream
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Opening
 from netjumper.net.endpoint import Endpoint
@@ -49,6 +50,7 @@ class Forwarder(Session):
         self._opening: Opening | None = None
         self._last: Exchange | None = None
         self._over = False
+        self._left = 0
         self.bytes_up = self.bytes_down = 0
         if tunnels.idle is not None:
             tunnels.idle.add(self)
@@ -59,14 +61,16 @@ class Forwarder(Session):
 
     @property
     def requested(self) -> bool:
-        """Whether a request is being served."""
-        return not self._forwarding.idle
+        """Whether a request is being served, or its answer is on its way."""
+        return not self._forwarding.idle or bool(self._to_client)
 
     def wind_down(self) -> None:
         """Answer the request that is under way, and end."""
-        self._forwarding.winding_down = True
         if self._is_quiet:
             self.close()
+        else:
+            self._forwarding.wind_down()
+            self._settle()
 
     def stop(self, ending: RelayEnding = RelayEnding.SHUTDOWN) -> None:
         """End it, whatever it is doing."""
@@ -74,6 +78,8 @@ class Forwarder(Session):
             self._relay.stop(ending)
         elif self._is_quiet:
             self.close()
+        elif ending is RelayEnding.IDLE and self._forwarding.expire():
+            self._settle()
         else:
             self._abort(ending.value)
 
@@ -89,8 +95,14 @@ class Forwarder(Session):
         super().close()
 
     def expire(self) -> None:
-        """No further request came for a long time."""
-        self.stop(RelayEnding.IDLE)
+        """No further request came for a long time; the last answer may still be on its way."""
+        left, self._left = self._left, len(self._to_client) + self._client.unacknowledged()
+        if not self._to_client:
+            self.close()
+        elif self._left != left:
+            self._idle.add(self)
+        else:
+            self._abort("the client does not read its answer")
 
     def _settle(self) -> None:
         """Do what the state machine wants, as far as it can be done now."""
@@ -108,9 +120,6 @@ class Forwarder(Session):
             self._to_target.send(forwarding.data_to_target())
         if forwarding.ending is not None:
             self._finish(forwarding.ending)
-            return
-        if forwarding.idle and forwarding.winding_down:
-            self._finish(Ending.CLOSE)
             return
         if forwarding.wanted is not None and self._opening is None:
             self._open(forwarding.wanted)
@@ -226,6 +235,10 @@ class Forwarder(Session):
         self._forget()
 
     def _abort(self, why: str) -> None:
+        if self._forwarding.idle and self._to_client and self._last is not None:
+            # It was told as done when it had come from the target.
+            self._last.error = EndOfStream(why)
+            self._log(self._last)
         self._forwarding.client_lost(why)
         self._drop_target()
         self._client.abort()

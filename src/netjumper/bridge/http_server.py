@@ -121,6 +121,9 @@ class HttpServer:
             return False
         self._connection.start_next_cycle()
         self._request = None
+        held, ended = self._connection.trailing_data
+        if held.startswith((b"\r", b"\n")):  # RFC 9112 section 2.2, as in receive_data
+            self._begin_anew(held.lstrip(b"\r\n"), ended)
         return True
 
     def user(self, request: h11.Request) -> str | None:
@@ -242,10 +245,14 @@ class HttpServer:
         if target.isascii() or method == b"CONNECT":
             return
         ended = self._connection.trailing_data[1]
-        # h11 lets nobody change what it holds, but between two requests a new one is as good.
-        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         encoded = _RAW.sub(lambda raw: b"%%%02X" % raw[0][0], target)
-        self._connection.receive_data(method + space + encoded + newline + rest)
+        self._begin_anew(method + space + encoded + newline + rest, ended)
+
+    def _begin_anew(self, held: bytes, ended: bool) -> None:
+        """h11 lets nobody change what it holds, but between two requests a new one is as good."""
+        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        if held:
+            self._connection.receive_data(held)
         if ended:
             self._connection.receive_data(b"")
 

@@ -76,6 +76,8 @@ REPLIES = (
           BRIDGE, "The target is not valid"),
     Reply(errors.AnswerCut, ReplyCode.GENERAL_FAILURE, 502, "http_response_incomplete",
           BRIDGE, _NO_ANSWER),
+    Reply(errors.AnswerTimeout, ReplyCode.GENERAL_FAILURE, 504, "http_response_timeout",
+          BRIDGE, _NO_ANSWER),
     Reply(errors.TargetBroke, ReplyCode.GENERAL_FAILURE, 502, "http_protocol_error",
           BRIDGE, _NO_ANSWER),
     Reply(Exception, ReplyCode.GENERAL_FAILURE, 502, "proxy_internal_error",

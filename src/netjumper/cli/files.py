@@ -15,8 +15,8 @@ from netjumper.settings import SettingsError
 
 MAX_SIZE = 1024 * 1024
 """Bytes that are read of any file; more is a mistake (`/dev/zero`, a disk image)."""
-HANDED_OVER = Path("/run/secrets")
-"""Where container engines put a container's secrets."""
+HANDED_OVER = (Path("/run/secrets"), Path("/var/run/secrets"))
+"""Where container engines put a container's secrets; the second is a link to the first."""
 
 
 def read_secret(path: Path, where: str) -> bytes:
@@ -107,12 +107,13 @@ def _is_handed_over(path: Path) -> bool:
     Container engines mount secrets readable by all below `/run/secrets`; systemd makes a directory
     of its own for a service's credentials (systemd.exec(5), "CREDENTIALS") and tells its name.
     """
-    places = [HANDED_OVER]
+    places = [*HANDED_OVER]
     if credentials := os.environ.get("CREDENTIALS_DIRECTORY"):
         places.append(Path(credentials))
     # The place where it is mounted counts, not what a link there leads to: Kubernetes makes links.
-    directory = Path(os.path.normpath(path.absolute())).parent
-    return any(directory.is_relative_to(place) for place in places)
+    # Behind a link `..` would lead out of it, and only the system knows where to.
+    directory = path.absolute().parent
+    return ".." not in path.parts and any(directory.is_relative_to(place) for place in places)
 
 
 def _read(path: Path, where: str, *, must_exist: bool = True) -> tuple[bytes, int]:

@@ -76,12 +76,13 @@ def run(name: str, command: Callable[[], int]) -> int:
 
 def run_loop(main: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Run `main` on the fastest loop there is, and return what it returns."""
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        try:
-            runner.get_loop()
-        except OSError as error:
-            main.close()
-            raise NetjumperError(f"cannot start: {error.strerror}") from None
+    runner = asyncio.Runner(loop_factory=loop_factory())
+    try:
+        runner.get_loop()
+    except OSError as error:
+        main.close()
+        raise NetjumperError(f"cannot start: {error.strerror}") from None
+    with runner:
         return runner.run(main)
 
 

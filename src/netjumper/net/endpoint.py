@@ -209,7 +209,7 @@ class Endpoint:
         return self._sock
 
     def _reset_when_delivered(self, pause: float, before: int, patience_ends: float) -> None:
-        queued, now = self._unacknowledged(), self._loop.time()
+        queued, now = self.unacknowledged(), self._loop.time()
         if queued < before:
             patience_ends = now + RESET_PATIENCE
         if queued and now < patience_ends:
@@ -219,7 +219,8 @@ class Endpoint:
         else:
             self._sock.close()
 
-    def _unacknowledged(self) -> int:
+    def unacknowledged(self) -> int:
+        """How many bytes are not with the peer's kernel yet; 0 where that cannot be told."""
         if sys.platform == "win32" or self.is_lost:  # a reset leaves the count as it was
             return 0
         try:
