@@ -121,9 +121,10 @@ async def test_a_bare_port_is_ipv4_where_there_is_no_ipv6(monkeypatch):
 
 
 async def test_an_ipv6_address_that_was_named_is_ipv6_only():
-    with opened("[::1]:0") as it:
-        port = int(it.listener.address.rpartition(":")[2])
-        with pytest.raises(ConnectionRefusedError):
+    with socket.socket() as reserved:  # nobody else listens there meanwhile
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        with opened(f"[::1]:{port}"), pytest.raises(ConnectionRefusedError):
             (await connected(f"127.0.0.1:{port}")).close()
 
 
