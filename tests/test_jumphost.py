@@ -199,6 +199,14 @@ async def test_a_jump_host_whose_name_does_not_exist():
     assert str(error) == "jump host none.example:9527: no such host"
 
 
+async def test_a_jump_host_whose_name_is_not_looked_up_in_time(monkeypatch):
+    monkeypatch.setattr("netjumper.net.resolver.Resolver.resolve", lambda *_: None)
+    error = await Attempt(Address("slow.example", 9527)).error()
+    assert str(error) == (
+        "jump host slow.example:9527: its name was not looked up in time (i/o timeout)"
+    )
+
+
 async def test_a_jump_host_that_does_not_read(monkeypatch):
     async with serving(scripted(CHALLENGE, Step.SILENCE)) as jump:
         monkeypatch.setattr("netjumper.net.endpoint.Endpoint.send", lambda *_: 0)

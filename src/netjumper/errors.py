@@ -87,7 +87,10 @@ class TargetError(NetjumperError, OSError):
     @property
     def reason(self) -> str:
         """The text without its `dial tcp ADDRESS:` prefix, for a sentence of our own."""
-        return str(self).rpartition(": ")[2] or "no reason given"
+        dial, _, what = str(self).rpartition(": ")
+        if "lookup " in dial and isinstance(self, TimeoutError):  # or it looks like the port's
+            return f"its name was not looked up in time ({what})"
+        return what or "no reason given"
 
 
 class TargetRefused(TargetError, ConnectionRefusedError):
