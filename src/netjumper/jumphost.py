@@ -1,6 +1,7 @@
 """A jump host: dial it, answer its challenge, name the target; then it is a way to the target."""
 
 import asyncio
+from collections.abc import Callable
 
 from netjumper.address import Address
 from netjumper.errors import (
@@ -51,28 +52,66 @@ class JumpHost:
         Raises:
             AddressError: the target is too long for the protocol.
         """
-        return JumpConnection(self, target, opened, failed)
+        connection = JumpConnection(self)
+        connection.request(target, opened, failed)
+        connection.dial()
+        return connection
 
 
 class JumpConnection:
-    """One connection to a jump server, until its outcome.
+    """One connection to a jump server, until a tunnel's outcome.
 
-    It reads no byte beyond the outcome: what the target sends stays in the socket for whoever
-    gets the endpoint.
+    What it is for is said by `request`, or first by `park`: then it goes as far as the jump server
+    lets it without a destination, and waits there for a `request`. It reads no byte beyond the
+    outcome: what the target sends stays in the socket for whoever gets the endpoint.
+
+    Args:
+        host: where it leads.
     """
 
-    __slots__ = ("_dial", "_endpoint", "_failed", "_handshake", "_host", "_opened")
+    __slots__ = ("_dial", "_endpoint", "_failed", "_handshake", "_host", "_opened", "_parked")
 
-    def __init__(self, host: JumpHost, target: Address, opened: Opened, failed: Failed) -> None:
+    def __init__(self, host: JumpHost) -> None:
         self._host = host
-        self._opened = opened
-        self._failed = failed
         self._handshake = ClientHandshake(host.secret)
-        self._handshake.request(target)
+        self._parked: Callable[[], None] | None = None
+        self._opened: Opened | None = None
+        self._failed: Failed | None = None
         self._endpoint: Endpoint | None = None
-        self._dial: Opening | None = host.dialer.connect(
-            host.address, self._connected, self._dial_failed
+        self._dial: Opening | None = None
+
+    def park(self, parked: Callable[[], None], failed: Failed) -> None:
+        """Have it wait for a destination.
+
+        Args:
+            parked: called when it does.
+            failed: called when it cannot, or is lost while it waits.
+        """
+        self._parked, self._failed = parked, failed
+
+    def request(self, target: Address, opened: Opened, failed: Failed) -> None:
+        """Name the target; before the dial, or when the connection is parked.
+
+        Raises:
+            AddressError: the target is too long for the protocol.
+        """
+        self._handshake.request(target)
+        self._opened, self._failed = opened, failed
+        self._parked = None
+        if self._endpoint is not None:
+            self._host.deadlines.add(self)
+            self._host.loop.call_soon(self._do, self._send)
+
+    def dial(self) -> None:
+        """Begin."""
+        self._dial = self._host.dialer.connect(
+            self._host.address, self._connected, self._dial_failed
         )
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing has come on a parked connection: what could come is its end."""
+        return self._endpoint is not None and self._endpoint.is_silent
 
     def cancel(self) -> None:
         """Give it up without a word."""
@@ -107,32 +146,55 @@ class JumpConnection:
         self._fail(unreachable)
 
     def _on_readable(self) -> None:
-        endpoint, handshake = self._endpoint, self._handshake
-        assert endpoint is not None  # noqa: S101 - it is the one that calls
+        self._do(self._read)
+
+    def _do(self, step: Callable[[Endpoint], object]) -> None:
+        if self._endpoint is None:  # given up meanwhile
+            return
         try:
-            while handshake.result is None:
-                data = endpoint.recv(handshake.wanted)
-                if data is None:
-                    return
-                handshake.receive_data(data)
-                if answer := handshake.data_to_send():
-                    if endpoint.send(answer) < len(answer):
-                        raise JumpHostProtocolError("it does not read")
-                    return
+            step(self._endpoint)
         except NetjumperError as error:
             self._fail(error)
         except OSError as error:
             broken = JumpHostProtocolError(f"lost in the middle of the handshake: {error.strerror}")
             broken.__cause__ = error
             self._fail(broken)
-        else:
-            self._host.deadlines.remove(self)
-            self._endpoint = None
-            endpoint.stop_reading()
+
+    def _read(self, endpoint: Endpoint) -> None:
+        handshake = self._handshake
+        while (data := endpoint.recv(handshake.wanted)) is not None:
+            handshake.receive_data(data)
+            if handshake.result is not None:
+                self._open(endpoint)
+                return
+            if handshake.authenticated and self._parked is not None:
+                self._wait(self._parked)
+            elif self._send(endpoint):
+                return
+
+    def _send(self, endpoint: Endpoint) -> bool:
+        """Send what there is to say; return whether there was anything."""
+        data = self._handshake.data_to_send()
+        if data and endpoint.send(data) < len(data):
+            raise JumpHostProtocolError("it does not read")
+        return bool(data)
+
+    def _wait(self, parked: Callable[[], None]) -> None:
+        self._host.deadlines.remove(self)
+        self._parked = None
+        parked()
+
+    def _open(self, endpoint: Endpoint) -> None:
+        self._host.deadlines.remove(self)
+        self._endpoint = None
+        endpoint.stop_reading()
+        if self._opened is not None:  # pragma: no branch - there was a request
             self._opened(endpoint)
 
     def _fail(self, error: NetjumperError) -> None:
+        failed = self._failed
         if isinstance(error, JumpHostError):
             error.at(self._host.address)
         self.cancel()
-        self._failed(error)
+        if failed is not None:
+            failed(error)

@@ -87,6 +87,7 @@ Timeout = Annotated[
 TimeoutOrZero = Annotated[
     float, Field(ge=0, allow_inf_nan=False), Expected("a number of seconds, 0 or more", "SECONDS")
 ]
+Count = Annotated[int, Field(ge=0), Expected("a whole number, 0 or more", "NUMBER")]
 Secret = Annotated[SecretStr | None, Expected("text")]
 Auth = Annotated[SecretStr | None, Expected("user:password", "USER:PASSWORD")]
 Switch = Annotated[bool, Expected("true or false")]
@@ -236,6 +237,12 @@ class BridgeSettings(_Settings):
     auth_file: FilePath = Field(
         None, description="a file with a line user:password each, readable by you only"
     )
+    min_parked: Count = Field(
+        1, description="connections to the jump server that wait for a request, at least"
+    )
+    max_parked: Count = Field(
+        64, description="the same, at most; what is asked for decides, and 0 parks none"
+    )
     handshake_timeout: Timeout = Field(
         10.0,
         description="time allowed from accepting a connection until its request is complete",
@@ -266,6 +273,8 @@ class BridgeSettings(_Settings):
         yield from super()._problems()
         if self.auth is not None and not all(self.auth.get_secret_value().partition(":")):
             yield "auth", "expected user:password"
+        if self.max_parked and self.min_parked > self.max_parked:
+            yield "min_parked", f"{self.min_parked} is more than max_parked, {self.max_parked}"
         if not any(self.doors.values()):
             yield "socks", "there is nothing to listen on; give socks, http or mixed"
         if self.auth is None and self.auth_file is None:

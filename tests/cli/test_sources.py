@@ -56,6 +56,8 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
         "mixed": "unix:/run/a,unix:/run/b",
         "auth": "user:pass:word",
         "embedded": "off",
+        "min_parked": "2",
+        "max_parked": "9",
         "handshake_timeout": "1.5",
         "dial_timeout": "2",
         "jump_timeout": "3",
@@ -248,6 +250,11 @@ def told_about(path):
          "0, not 'soon'")),
         (["--socks", "nowhere"], ("--socks: port 'nowhere' is not a number from 1 to 65535; "
          "expected HOST:PORT, [IPV6]:PORT, :PORT or unix:/path")),
+        (["--max-parked", "many"], ("--max-parked: expected a whole number, 0 or more, "
+         "not 'many'")),
+        (["--min-parked", "1.5"], ("--min-parked: expected a whole number, 0 or more, "
+         "not '1.5'")),
+        (["--embedded", "--min-parked", "65"], "--min-parked: 65 is more than max_parked, 64"),
         (["--jump", "home"], "--jump: 'home' has no port; write host:port; expected HOST:PORT"),
     ],
 )  # fmt: skip

@@ -82,6 +82,7 @@ def build_parser() -> Parser:
         "auth",
         "auth_file",
     )
+    flags.group("connections that wait for a request", "min_parked", "max_parked")
     flags.timeouts()
     flags.common()
     return parser

@@ -18,6 +18,7 @@ from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.listener import ListenAddress, Place
+from netjumper.parking import Parking, ParkingLimits
 from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.settings import BridgeSettings
@@ -127,19 +128,21 @@ async def bridge_of(
     """
     loop = asyncio.get_running_loop()
     async with _jump_host(settings, secret) as (address, told):
-        upstream = JumpHost(
+        host = JumpHost(
             loop,
             address,
             secret,
             Dialer(loop, timeout=settings.dial_timeout),
             timeout=settings.jump_timeout,
         )
+        parking = ParkingLimits(least=settings.min_parked, most=settings.max_parked)
         limits = TunnelLimits(
             handshake=settings.handshake_timeout, idle=settings.idle_timeout or None
         )
         credentials = None if users is None else Credentials(users)
         doors: Mapping[str, Sequence[Place]] = sockets or settings.doors
-        yield bridge(upstream=upstream, **doors, credentials=credentials, limits=limits), told
+        with Parking(host, parking) as upstream:
+            yield bridge(upstream=upstream, **doors, credentials=credentials, limits=limits), told
 
 
 @contextlib.asynccontextmanager

@@ -167,9 +167,9 @@ def _from_text(kind: Any, value: object) -> object:
         return value
     if kind is bool:
         return _SWITCH.get(value.lower(), value)
-    if kind is float:
+    if kind in (float, int):
         try:
-            return float(value)
+            return kind(value)
         except ValueError:
             return value
     if getattr(kind, "__origin__", None) is tuple:

@@ -183,6 +183,17 @@ class Endpoint:
             return True
         return False
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is nothing to receive, not even the end."""
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except _WOULD_BLOCK:
+            return True
+        except OSError:
+            return False
+        return False
+
     def close(self) -> None:
         """Close for good; may be called again."""
         self.stop_reading()

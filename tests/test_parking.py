@@ -1,0 +1,247 @@
+"""Parked connections, over real jump servers and scripted ones."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from netjumper import parking as parking_module
+from netjumper.address import Address
+from netjumper.errors import AddressError, JumpHostUnreachable, NetjumperError, TargetRefused
+from netjumper.jumphost import JumpHost
+from netjumper.net.dial import Dialer
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.listener import ListenAddress
+from netjumper.parking import Parking, ParkingLimits
+from rogues import (
+    ANSWER,
+    CHALLENGE,
+    Peer,
+    Step,
+    closed_port,
+    destination_size,
+    echo,
+    eventually,
+    no_descriptor_is_left,
+    receive,
+    receive_exactly,
+    reset,
+    scripted,
+    serving,
+)
+from services import SECRET, jump_server_running, resolver
+
+TARGET = Address("target.example", 443)
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+def parking_at(address: Address, **limits: Any) -> Parking:
+    loop = asyncio.get_running_loop()
+    dialer = Dialer(loop, timeout=1.0, resolver=resolver())
+    return Parking(JumpHost(loop, address, SECRET, dialer, 5.0), ParkingLimits(**limits))
+
+
+async def tunnel(parking: Parking, target: Address = TARGET) -> socket.socket:
+    stands: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
+    parking.connect(target, stands.set_result, stands.set_exception)
+    assert not stands.done(), "called before connect() returned"
+    return (await stands).detach()
+
+
+@asynccontextmanager
+async def jump_server(parked: Callable[[socket.socket], Any]) -> AsyncIterator[Peer]:
+    """A jump server that goes as far as the verdict; then `parked` says what becomes of it."""
+
+    async def behave(sock: socket.socket) -> None:
+        await scripted(CHALLENGE, ANSWER, b"\0")(sock)
+        await parked(sock)
+
+    async with serving(behave) as peer:
+        yield peer
+
+
+async def lead(sock: socket.socket) -> None:
+    """Say that the target is reached, and echo."""
+    await scripted(destination_size(TARGET), b"\0", Step.ECHO)(sock)
+
+
+async def test_as_many_as_wanted_wait_for_a_destination():
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=3, most=9) as parking:
+            await eventually(lambda: len(parking) == 3)
+            assert jump.accepted == 3
+
+
+async def test_a_tunnel_takes_a_parked_connection_and_another_takes_its_place():
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=1, most=1) as parking:
+            await eventually(lambda: len(parking) == 1)
+            with await tunnel(parking) as sock:
+                sock.setblocking(False)
+                await asyncio.get_running_loop().sock_sendall(sock, b"hello")
+                assert await receive_exactly(sock, 5) == b"hello"
+                await eventually(lambda: len(parking) == 1)
+                assert jump.accepted == 2
+
+
+async def test_a_tunnel_through_a_real_jump_server():
+    async with serving(echo) as target, jump_server_running() as (_, address):
+        with parking_at(address, least=1, most=1) as parking:
+            await eventually(lambda: len(parking) == 1)
+            (await tunnel(parking, target.address)).close()
+            with pytest.raises(TargetRefused):
+                await tunnel(parking, closed_port())
+
+
+async def test_with_nothing_parked_a_connection_is_made_for_the_request():
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=0, most=0) as parking:
+            (await tunnel(parking)).close()
+            assert len(parking) == 0
+            assert jump.accepted == 1
+
+
+async def test_more_are_parked_where_more_is_asked_for_and_never_over_the_limit():
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=1, most=5) as parking:
+            tunnels = await asyncio.gather(*(tunnel(parking) for _ in range(4)))
+            assert parking.wanted == 5
+            await eventually(lambda: len(parking) == 5)
+            tunnels += await asyncio.gather(*(tunnel(parking) for _ in range(9)))
+            await eventually(lambda: len(parking) == 5)
+            assert parking.wanted == 5
+            for sock in tunnels:
+                sock.close()
+
+
+async def test_one_that_the_jump_server_has_ended_is_not_handed_out():
+    first: list[socket.socket] = []
+    seen_off = asyncio.Event()
+
+    async def end_the_first(sock: socket.socket) -> None:
+        if first:
+            await lead(sock)
+            return
+        first.append(sock)
+        await seen_off.wait()
+        assert await receive(sock) == b"", "a destination came"
+
+    async with jump_server(end_the_first) as jump:
+        with parking_at(jump.address, least=1, most=1) as parking:
+            await eventually(lambda: len(parking) == 1 and bool(first))
+            # In the same turn of the loop: only a look at the connection tells.
+            first[0].shutdown(socket.SHUT_WR)
+            (await tunnel(parking)).close()
+            seen_off.set()
+
+
+async def test_one_that_waits_has_no_deadline_but_its_own():
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=1, most=1) as parking:
+            await eventually(lambda: len(parking) == 1)
+            assert len(parking.host.deadlines) == 0
+            (place,) = parking._waiting.values()
+        assert place.timer.cancelled()
+
+
+async def test_one_that_is_lost_while_it_is_asked_is_replaced_by_another():
+    served = 0
+
+    async def first_one_dies(sock: socket.socket) -> None:
+        nonlocal served
+        served += 1
+        if served == 1:
+            await receive(sock)
+            reset(sock)
+        else:
+            await lead(sock)
+
+    async with jump_server(first_one_dies) as jump:
+        with parking_at(jump.address, least=1, most=1) as parking:
+            await eventually(lambda: len(parking) == 1)
+            (await tunnel(parking)).close()
+            assert jump.accepted >= 2
+
+
+async def test_a_parked_connection_is_given_up_after_its_time():
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=1, most=1, seconds=0.05):
+            await eventually(lambda: jump.accepted >= 3)
+
+
+async def test_what_the_jump_server_ends_sooner_is_kept_less_long(monkeypatch, caplog):
+    monkeypatch.setattr(parking_module, "SHORTEST", 0.01)
+
+    async def impatient(sock: socket.socket) -> None:
+        await asyncio.sleep(0.05)  # the jump server's patience
+
+    async with jump_server(impatient) as jump:
+        with parking_at(jump.address, least=1, most=1) as parking:
+            await eventually(lambda: parking._seconds < 1.0)
+            assert parking._seconds >= parking_module.SHORTEST
+    assert caplog.records == []
+
+
+async def test_a_jump_host_that_cannot_be_reached_is_told_once_and_tried_again(monkeypatch, caplog):
+    monkeypatch.setattr(parking_module, "FIRST_PAUSE", 0.001)
+    caplog.set_level(logging.INFO)
+    address = closed_port()
+    with parking_at(address, least=2, most=2) as parking:
+        await eventually(lambda: parking._pause > 0.004)
+        assert [record.getMessage() for record in caplog.records] == [
+            f"jump host {address}: connection refused; it is tried again from time to time"
+        ]
+        with pytest.raises(JumpHostUnreachable):
+            await tunnel(parking)
+        there = ListenAddress(address.host, address.port)
+        async with jump_server_running(listen=[there]):
+            await eventually(lambda: len(parking) == 2)
+            assert caplog.records[-1].getMessage() == f"jump host {address} answers again"
+            caplog.clear()
+        await eventually(lambda: len(caplog.records) == 1)
+        assert caplog.records[0].levelno == logging.WARNING
+
+
+async def test_the_pauses_have_an_end(monkeypatch):
+    monkeypatch.setattr(parking_module, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(parking_module, "LONGEST_PAUSE", 0.002)
+    with parking_at(closed_port(), least=1, most=1) as parking:
+        await eventually(lambda: parking._pause == 0.002)
+
+
+async def test_dials_are_bounded(monkeypatch):
+    monkeypatch.setattr(parking_module, "DIALS_AT_ONCE", 2)
+
+    async with serving(scripted(Step.SILENCE)) as jump:
+        with parking_at(jump.address, least=9, most=9) as parking:
+            await eventually(lambda: jump.accepted == 2)
+            assert len(parking._dialled) == 2
+
+
+async def test_a_target_too_long_for_the_wire_takes_no_connection():
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=1, most=1) as parking:
+            await eventually(lambda: len(parking) == 1)
+            too_long = Address(".".join([63 * "x"] * 3 + [61 * "x"]), 65535)
+            with pytest.raises(AddressError):
+                parking.connect(too_long, lambda _: None, lambda _: None)
+            assert len(parking) == 1
+
+
+async def test_a_request_that_is_given_up_calls_nothing():
+    called: list[NetjumperError | Endpoint] = []
+    async with jump_server(lambda sock: receive(sock)) as jump:
+        with parking_at(jump.address, least=1, most=1) as parking:
+            await eventually(lambda: len(parking) == 1)
+            parking.connect(TARGET, called.append, called.append).cancel()
+            await eventually(lambda: jump.accepted == 2)
+    assert called == []
