@@ -16,7 +16,7 @@ class AccessRecord:
         target: where it led, or was to lead; empty where that was never said.
         bytes_up: from the client to the target.
         bytes_down: from the target to the client.
-        seconds: from accepting the connection, or reading the request, to the end.
+        seconds: from the first word of what was asked to the end.
         ending: how it ended.
         failed: it is a warning.
     """

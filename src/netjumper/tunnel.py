@@ -116,6 +116,8 @@ class Tunnel(Session):
                 return
             self._client_ended = True
             self._client.stop_reading()
+        if not self._asked:
+            self._started = monotonic()  # a connection may have been parked for minutes
         handshake = self._handshake = self._handshake or self._choose(data)
         try:
             handshake.receive_data(data)

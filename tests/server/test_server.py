@@ -282,6 +282,26 @@ async def test_a_client_that_only_proves_its_secret_leaves_no_line_in_the_log(se
     assert caplog.records == []
 
 
+async def test_a_tunnels_time_does_not_count_what_its_connection_was_parked(
+    server, caplog, monkeypatch
+):
+    caplog.set_level(logging.INFO)
+    service, address = server
+    now = 1000.0
+    for module in ("tunnel", "session"):
+        monkeypatch.setattr(f"netjumper.{module}.monotonic", lambda: now)
+    async with serving(echo) as target:
+        with await connected(address) as sock:
+            await send(sock, await answer(sock))
+            assert await receive_exactly(sock, 1) == b"\0"
+            now += 60.0
+            await send(sock, destination(target.address))
+            assert await receive_exactly(sock, 1) == b"\0"
+            now += 5.0
+        await eventually(lambda: len(service.tunnels) == 0)
+    assert [record.msg.seconds for record in caplog.records] == [5.0]
+
+
 async def test_a_client_that_names_half_a_target_is_told_of(caplog):
     async with jump_server_running(limits=TunnelLimits(handshake=0.1)) as (_, address):
         with await connected(address) as sock:
