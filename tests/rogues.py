@@ -12,6 +12,7 @@ connections are cut off, and an error of its own is raised there.
 import asyncio
 import contextlib
 import os
+import secrets
 import socket
 import struct
 from collections import Counter
@@ -92,9 +93,16 @@ def tcp_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
 
 
 def closed_port(host: str = "127.0.0.1") -> Address:
-    """Return an address that refuses connections."""
-    with listening(host) as sock:
-        return address_of(sock)
+    """Return an address that refuses connections.
+
+    Its port is below those that the system gives to who asks for any, as other tests do meanwhile.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        address = Address(host, 10_000 + secrets.randbelow(20_000))
+        with contextlib.suppress(OSError):
+            socket.create_server((host, address.port), family=family).close()
+            return address
 
 
 @contextlib.contextmanager
