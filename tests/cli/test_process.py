@@ -1,4 +1,4 @@
-"""The process: its loop, its limits, and its streams."""
+"""Any process: its loop, its descriptors, and its streams."""
 
 import asyncio
 import errno
@@ -95,8 +95,3 @@ def test_output_that_could_not_be_written_is_a_failure(monkeypatch, capsys):
         monkeypatch.undo()
     told = capsys.readouterr().err
     assert told == "name: cannot write to standard output: No space left on device\n"
-
-
-@pytest.mark.parametrize(("number", "text"), [(0, "0 tunnels"), (1, "1 tunnel"), (2, "2 tunnels")])
-def test_things_are_counted_in_english(number, text):
-    assert process.counted(number, "tunnel") == text

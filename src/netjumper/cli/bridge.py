@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from netjumper import __version__
-from netjumper.cli import doctor, environment, execute, healthcheck, process
+from netjumper.cli import doctor, environment, execute, healthcheck, process, serving
 from netjumper.cli.bridging import bridge_of, load_bridge, secret_of, users_of
 from netjumper.cli.commands import Command, add_commands, picked, refuse_word
 from netjumper.cli.completion import with_completion
@@ -107,7 +107,7 @@ def _command(words: Sequence[str]) -> int:
     secret, users = secret_of(loaded), users_of(loaded)
     loaded, sockets = bridge_sockets(loaded, password=users is not None)
     if hasattr(arguments, "check"):
-        process.tell_valid(loaded)
+        serving.tell_valid(loaded)
     else:
         process.run_loop(_serve(loaded, secret, users, sockets))
     return process.OK
@@ -129,7 +129,7 @@ async def _serve(
                 paste=bridge_lines(service.listening, password=users is not None),
             )
 
-        await process.serve(service, loaded, start)
+        await serving.serve(service, loaded, start)
 
 
 if __name__ == "__main__":

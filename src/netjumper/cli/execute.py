@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from netjumper.address import Address, quoted
-from netjumper.cli import notify, process
+from netjumper.cli import notify, process, serving
 from netjumper.cli.bridging import (
     RunningBridge,
     bridge_of,
@@ -130,7 +130,7 @@ def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         loaded = _quieter(load_bridge(flags, config, RunningBridge))
         http, socks = _places(arguments.via)
         env = _environment(variables(http, socks, first_of(users_of(loaded))))
-        process.begin(loaded)
+        serving.begin(loaded)
         return process.run_loop(_without_bridge(command, env))
     loaded = _quieter(load_bridge(flags, config))
     return process.run_loop(_with_bridge(loaded, secret_of(loaded), users_of(loaded), command))
@@ -183,7 +183,7 @@ async def _with_bridge(
     users: Mapping[str, str] | None,
     command: Sequence[str],
 ) -> int:
-    process.begin(loaded)
+    serving.begin(loaded)
     program = _Program(asyncio.get_running_loop())
     async with bridge_of(loaded.settings, secret, users) as (service, _):
         service.open()
@@ -192,7 +192,7 @@ async def _with_bridge(
             return await program.run(command, _environment(variables(door, door, first_of(users))))
         finally:
             # What the program has sent may still be on its way.
-            await process.drain(service, loaded.settings.grace_period, program.hurry)
+            await serving.drain(service, loaded.settings.grace_period, program.hurry)
 
 
 async def _without_bridge(command: Sequence[str], env: Mapping[str, str]) -> int:

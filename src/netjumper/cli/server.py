@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from netjumper import __version__
-from netjumper.cli import process, server_healthcheck
+from netjumper.cli import process, server_healthcheck, serving
 from netjumper.cli.commands import Command, add_commands, picked, refuse_misspelt
 from netjumper.cli.completion import with_completion
 from netjumper.cli.inherit import server_sockets
@@ -96,7 +96,7 @@ def _command(words: Sequence[str]) -> int:
     secret = loaded.secret()
     loaded, sockets = server_sockets(loaded)
     if hasattr(arguments, "check"):
-        process.tell_valid(loaded)
+        serving.tell_valid(loaded)
     else:
         process.run_loop(_serve(loaded, secret, sockets))
     return process.OK
@@ -161,7 +161,7 @@ async def _serve(
             handshake=settings.handshake_timeout, idle=settings.idle_timeout or None
         ),
     )
-    await process.serve(service, loaded, _start)
+    await serving.serve(service, loaded, _start)
 
 
 def _start(service: Service) -> Start:
