@@ -17,13 +17,12 @@ import h11
 from netjumper.address import Address
 from netjumper.bridge.exchange import Exchange
 from netjumper.bridge.fields import forwarded_answer, forwarded_request, forwarded_trailers
-from netjumper.bridge.http import Authorized, HttpHandshake, connect_target
+from netjumper.bridge.http import Authorized, HttpHandshake
 from netjumper.bridge.http_client import HttpClient
-from netjumper.bridge.routing import OwnAnswer, Refused, where_to
+from netjumper.bridge.routing import route
 from netjumper.errors import (
     AnswerCut,
     AnswerTimeout,
-    AuthenticationError,
     NetjumperError,
     ProtocolError,
     TargetBroke,
@@ -169,8 +168,7 @@ class Forwarding:
         except ProtocolError as error:
             self._drop_target()
             self._exchange = exchange or Exchange(None, "", None, self._clock())
-            self._over(error)
-            self.ending = Ending.CLOSE if self._server.answered_all else Ending.RESET
+            self._over(error, Ending.CLOSE if self._server.answered_all else Ending.RESET)
             return False
         if isinstance(event, h11.Request):
             self._begin(event)
@@ -190,44 +188,21 @@ class Forwarding:
         return True
 
     def _begin(self, request: h11.Request) -> None:
-        """Let a request in, and get it on its way."""
+        """Get a request on its way, if it is let in."""
         client = self._server.user(request)
         exchange = self._exchange = Exchange(request, client or "", None, self._clock())
-        try:
-            if client is None:
-                self._ask_for_credentials(exchange, request)
-            elif request.method == b"CONNECT":
-                self._begin_tunnel(exchange, request)
-            else:
-                self._begin_forwarding(exchange, request)
-        except Refused as refused:
-            refused.answer(self._server)
-            exchange.status = refused.status
-            self._over(refused)
-            self.ending = Ending.CLOSE
+        way = route(self._server, request, client, self._name)
+        if isinstance(way, Address):
+            self._forward(exchange, way)
+        elif isinstance(way, Authorized):
+            self._exchange = None  # the tunnel will tell of it
+            self._connect = way
+            self.ending = Ending.TUNNEL
+        else:
+            exchange.status = way.status
+            self._over(way.error, Ending.CLOSE if way.last else None)
 
-    def _ask_for_credentials(self, exchange: Exchange, request: h11.Request) -> None:
-        exchange.status = 407
-        try:
-            self._server.ask_for_credentials(request)
-        except AuthenticationError:
-            self.ending = Ending.CLOSE
-        self._over(AuthenticationError(self._server.turned_away))
-
-    def _begin_tunnel(self, exchange: Exchange, request: h11.Request) -> None:
-        try:
-            connect_target(request)
-        except NetjumperError as error:
-            raise Refused(400, str(error)) from None
-        self._exchange = None  # the tunnel will tell of it
-        self._connect = Authorized(self._server, request, exchange.client)
-        self.ending = Ending.TUNNEL
-
-    def _begin_forwarding(self, exchange: Exchange, request: h11.Request) -> None:
-        address = where_to(request, self._name)
-        if isinstance(address, OwnAnswer):
-            self._answer_here(exchange, address)
-            return
+    def _forward(self, exchange: Exchange, address: Address) -> None:
         exchange.target = address
         if self._target is not None and self._target.address == address:
             exchange.reused = True
@@ -235,13 +210,6 @@ class Forwarding:
         else:
             self._drop_target()
             self.wanted = address
-
-    def _answer_here(self, exchange: Exchange, answer: OwnAnswer) -> None:
-        close = [(b"Connection", b"close")]
-        self._server.send_content(200, answer.media_type, answer.content, close)
-        exchange.status = 200
-        self._over()
-        self.ending = Ending.CLOSE
 
     def _send_head(self, exchange: Exchange, target: HttpClient) -> None:
         assert exchange.request is not None  # noqa: S101 - nothing else is sent anywhere
@@ -283,8 +251,7 @@ class Forwarding:
     def _pass_information(self, event: h11.InformationalResponse) -> None:
         if event.status_code == 101:
             self._server.send(forwarded_answer(event, self._name))
-            self._over()
-            self.ending = Ending.SWITCHED
+            self._over(ending=Ending.SWITCHED)
         elif self._server.speaks_1_1:
             self._server.send(forwarded_answer(event, self._name))
 
@@ -306,8 +273,7 @@ class Forwarding:
         if exchange is None:
             return
         if exchange.status:
-            self._over(error)
-            self.ending = Ending.RESET
+            self._over(error, Ending.RESET)
         elif exchange.reused and silent and exchange.may_be_repeated:
             exchange.reused = False
             self.wanted = exchange.target
@@ -317,16 +283,15 @@ class Forwarding:
     def _fail(self, exchange: Exchange, error: Exception) -> None:
         """Answer that the target is not to be had."""
         self._server.fail(error, str(exchange.target))
-        self._over(error)
-        self.ending = Ending.CLOSE
+        self._over(error, Ending.CLOSE)
 
-    def _over(self, error: Exception | None = None) -> None:
+    def _over(self, error: Exception | None = None, ending: Ending | None = None) -> None:
+        """The exchange is over, and with it the connection where `ending` says how."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.error = error
             self._done(exchange)
-        if self._winding_down:
-            self.ending = self.ending or Ending.CLOSE
+        self.ending = ending or self.ending
 
     def _drop_target(self) -> None:
         self.unwanted = self.unwanted or self._target is not None

@@ -1,4 +1,4 @@
-"""Where a request is to be forwarded to, and what its client is told when it is not."""
+"""Where a request leads, and what its client is told when it is not passed on."""
 
 import re
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import h11
 
 from netjumper.address import Address
+from netjumper.bridge.http import Authorized, connect_target
 from netjumper.bridge.http_server import TEXT, HttpServer
 from netjumper.bridge.messages import members, values
-from netjumper.errors import AddressError, ProtocolError
+from netjumper.errors import AddressError, AuthenticationError, NetjumperError, ProtocolError
 
 HOW_TO_USE = (
     "This port is an HTTP proxy (netjumper-bridge), not a web server. Use it with "
@@ -61,16 +62,68 @@ class OwnAnswer:
     content: bytes
 
 
-def where_to(request: h11.Request, name: bytes) -> Address | OwnAnswer:
-    """Return where a request is to be forwarded to, or the answer that it gets here.
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request that goes no further: its answer has been given to the client's connection.
+
+    Attributes:
+        status: the answer's.
+        error: why it was refused; None where this is no failure.
+        last: whether the client can ask for nothing more on this connection.
+    """
+
+    status: int
+    error: Exception | None = None
+    last: bool = True
+
+
+def route(
+    server: HttpServer, request: h11.Request, client: str | None, name: bytes
+) -> Address | Authorized | Answered:
+    """Return where a request is to be forwarded to.
+
+    It is a CONNECT with its client where that asks for a tunnel, and `Answered` where it is none
+    to be passed on.
 
     Args:
-        request: as it came from the client; no CONNECT.
+        server: the client's connection, on which the request came.
+        request: as it came.
+        client: the user's proven name, empty where none is asked for; None: not to be let in.
         name: ours in Via.
-
-    Raises:
-        Refused: neither.
     """
+    if client is None:
+        return _ask_for_credentials(server, request)
+    try:
+        if request.method == b"CONNECT":
+            return _checked_connect(server, request, client)
+        where = _where_to(request, name)
+    except Refused as refused:
+        refused.answer(server)
+        return Answered(refused.status, refused)
+    if isinstance(where, Address):
+        return where
+    server.send_content(200, where.media_type, where.content, [(b"Connection", b"close")])
+    return Answered(200)
+
+
+def _ask_for_credentials(server: HttpServer, request: h11.Request) -> Answered:
+    last = False
+    try:
+        server.ask_for_credentials(request)
+    except AuthenticationError:
+        last = True
+    return Answered(407, AuthenticationError(server.turned_away), last)
+
+
+def _checked_connect(server: HttpServer, request: h11.Request, client: str) -> Authorized:
+    try:
+        connect_target(request)
+    except NetjumperError as error:
+        raise Refused(400, str(error)) from None
+    return Authorized(server, request, client)
+
+
+def _where_to(request: h11.Request, name: bytes) -> Address | OwnAnswer:
     # Before its form is looked at: what comes round is in that for any server.
     if any(name in via.split() for via in members(request, b"via")):
         raise Refused(502, "The request came round to this proxy again", "proxy_loop_detected")
