@@ -7,17 +7,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from netjumper import (
-    AddressError,
-    Jumper,
-    JumpHostTimeout,
-    JumpHostUnreachable,
-    NameNotFound,
-    TargetRefused,
-    WrongSecret,
-)
+from netjumper import Jumper, JumpHostUnreachable
 from netjumper.integrations.aiohttp import JumperConnector
-from rogues import black_hole, closed_port, no_descriptor_is_left, serving, unanswering
+from no_tunnel import Get, NoTunnel
+from rogues import black_hole, no_descriptor_is_left, serving, unanswering
 
 SILENCE = aiohttp.ClientTimeout(total=None, sock_connect=0.05)
 
@@ -110,46 +103,19 @@ class TestNoOtherWay:
                 await connector._resolve_host("target.example", 80)
 
 
-@pytest.mark.usefixtures("_nothing_is_left")
-class TestFailures:
-    async def expect(
-        self, jumper: Jumper, url: str, error: type[Exception], cause: type, **options: Any
-    ) -> str:
-        with pytest.raises(error) as caught:
-            await get(jumper, url, **options)
-        assert type(caught.value) is error
-        assert type(caught.value.__cause__) is cause
-        return str(caught.value)
+class TestFailures(NoTunnel):
+    unconnected = aiohttp.ClientConnectorError
+    unknown_name = aiohttp.ClientConnectorDNSError
+    impossible_host = aiohttp.InvalidURL
+    too_slow = aiohttp.ConnectionTimeoutError
+    impatience = SILENCE
+    no_limit = aiohttp.ClientTimeout()
 
-    async def test_a_jump_host_that_is_down(self):
-        jumper = Jumper(str(closed_port()), "secret")
-        url = "http://target.example"
-        said = await self.expect(jumper, url, aiohttp.ClientConnectorError, JumpHostUnreachable)
-        assert f"[jump host {jumper.address}: connection refused]" in said
+    @pytest.fixture
+    def get(self) -> Get:
+        return get
 
-    async def test_a_wrong_secret(self, jumper, http_url):
-        stranger = Jumper(str(jumper.address), "a guess")
-        await self.expect(stranger, http_url, aiohttp.ClientConnectorError, WrongSecret)
-
-    @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-    async def test_a_target_that_refuses(self, jumper, host):
-        url = f"http://{closed_port(host)}"
-        await self.expect(jumper, url, aiohttp.ClientConnectorError, TargetRefused)
-
-    async def test_a_name_that_the_jump_server_does_not_know(self, jumper):
-        url = "https://no.such.example"
-        await self.expect(jumper, url, aiohttp.ClientConnectorDNSError, NameNotFound)
-
-    async def test_a_host_that_can_be_none(self, jumper):
-        await self.expect(jumper, "http://a..b/", aiohttp.InvalidURL, AddressError)
-
-    async def test_a_jump_host_that_falls_silent_is_a_connection_timeout(self):
-        async with serving(black_hole) as peer:
-            jumper, url = Jumper(str(peer), "secret"), "http://target.example"
-            error = aiohttp.ConnectionTimeoutError
-            await self.expect(jumper, url, error, JumpHostTimeout, timeout=SILENCE)
-
-    async def test_a_jump_host_that_takes_no_connection_is_a_connection_timeout(self):
+    async def test_a_jump_host_that_takes_no_connection(self, get):
         with unanswering() as address:
             jumper = Jumper(str(address), "secret")
             with pytest.raises(aiohttp.ConnectionTimeoutError) as caught:

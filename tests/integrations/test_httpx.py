@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,15 @@ import httpcore
 import httpx
 import pytest
 
-from netjumper import (
-    AddressError,
-    Jumper,
-    JumpHostTimeout,
-    JumpHostUnreachable,
-    NameNotFound,
-    TargetRefused,
-    WrongSecret,
-)
+from netjumper import Jumper
 from netjumper.integrations.httpx import (
     AsyncJumperBackend,
     AsyncJumperTransport,
     JumperBackend,
     JumperTransport,
 )
-from rogues import black_hole, closed_port, serving, unanswering
-
-Get = Callable[..., Awaitable[list[httpx.Response]]]
+from no_tunnel import Get, NoTunnel
+from rogues import black_hole, serving
 
 
 async def get_blocking(jumper: Jumper, *urls: str, **options: Any) -> list[httpx.Response]:
@@ -156,64 +146,12 @@ class TestNoOtherWay:
             await AsyncJumperBackend(jumper).connect_unix_socket(str(tmp_path))
 
 
-@pytest.mark.usefixtures("_nothing_is_left")
-class TestFailures:
-    async def expect(
-        self, get: Get, jumper: Jumper, url: str, error: type[Exception], cause: type, **options
-    ) -> str:
-        with pytest.raises(error) as caught:
-            await get(jumper, url, **options)
-        assert type(caught.value) is error
-        assert type(caught.value.__cause__) is cause
-        return str(caught.value)
-
-    async def test_a_jump_host_that_is_down(self, get):
-        jumper = Jumper(str(closed_port()), "secret")
-        said = await self.expect(
-            get, jumper, "http://target.example", httpx.ConnectError, JumpHostUnreachable
-        )
-        assert said == f"jump host {jumper.address}: connection refused"
-
-    async def test_a_wrong_secret(self, jumper, http_url, get):
-        stranger = Jumper(str(jumper.address), "a guess")
-        await self.expect(get, stranger, http_url, httpx.ConnectError, WrongSecret)
-
-    @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-    async def test_a_target_that_refuses(self, jumper, get, host):
-        url = f"http://{closed_port(host)}"
-        await self.expect(get, jumper, url, httpx.ConnectError, TargetRefused)
-
-    async def test_a_name_that_the_jump_server_does_not_know(self, jumper, get):
-        url = "https://no.such.example"
-        await self.expect(get, jumper, url, httpx.ConnectError, NameNotFound)
-
-    async def test_a_host_that_can_be_none(self, jumper, get):
-        await self.expect(get, jumper, "http://a..b/", httpx.ConnectError, AddressError)
-
-    async def test_a_jump_host_that_falls_silent_is_a_connect_timeout(self, get):
-        async with serving(black_hole) as peer:
-            jumper = Jumper(str(peer.address), "secret")
-            timeout = httpx.Timeout(10, connect=0.05)
-            await self.expect(
-                get, jumper, "http://target.example", httpx.ConnectTimeout, JumpHostTimeout,
-                timeout=timeout,
-            )  # fmt: skip
-
-    async def test_a_jump_host_that_takes_no_connection_is_a_connect_timeout(self, get):
-        with unanswering() as address:
-            jumper = Jumper(str(address), "secret")
-            await self.expect(
-                get, jumper, "http://target.example", httpx.ConnectTimeout, JumpHostUnreachable,
-                timeout=0.05,
-            )  # fmt: skip
-
-    async def test_without_a_timeout_the_jumpers_own_limit_holds(self, get):
-        async with serving(black_hole) as peer:
-            jumper = Jumper(str(peer.address), "secret", connect_timeout=0.05)
-            await self.expect(
-                get, jumper, "http://target.example", httpx.ConnectTimeout, JumpHostTimeout,
-                timeout=None,
-            )  # fmt: skip
+class TestFailures(NoTunnel):
+    unconnected = httpx.ConnectError
+    unknown_name = httpx.ConnectError
+    impossible_host = httpx.ConnectError
+    too_slow = httpx.ConnectTimeout
+    impatience = httpx.Timeout(10, connect=0.05)
 
     async def test_a_target_that_falls_silent_is_a_read_timeout(self, jumper, get):
         async with serving(black_hole) as peer:

@@ -10,17 +10,10 @@ import pytest
 import requests
 import urllib3
 
-from netjumper import (
-    AddressError,
-    Jumper,
-    JumpHostTimeout,
-    JumpHostUnreachable,
-    NameNotFound,
-    TargetRefused,
-    WrongSecret,
-)
+from netjumper import Jumper
 from netjumper.integrations.requests import JumperAdapter, JumperSession
-from rogues import black_hole, closed_port, receive, send, serving, unanswering
+from no_tunnel import Get, NoTunnel
+from rogues import receive, send, serving
 
 MakeSession = Callable[[Jumper], requests.Session]
 
@@ -104,51 +97,16 @@ class TestNoOtherWay:
             adapter.proxy_manager_for("http://127.0.0.1:1")
 
 
-@pytest.mark.usefixtures("_nothing_is_left")
-class TestFailures:
-    async def expect(
-        self, jumper: Jumper, url: str, error: type[Exception], cause: type, **options: Any
-    ) -> None:
-        with pytest.raises(error) as caught:
-            await get(jumper, url, **options)
-        assert type(caught.value) is error
-        assert type(caught.value.__cause__) is cause
+class TestFailures(NoTunnel):
+    unconnected = requests.ConnectionError
+    unknown_name = requests.ConnectionError
+    impossible_host = requests.exceptions.InvalidURL
+    too_slow = requests.ConnectTimeout
+    impatience = (0.05, 10)
 
-    async def test_a_jump_host_that_is_down(self):
-        jumper = Jumper(str(closed_port()), "secret")
-        url = "http://target.example"
-        await self.expect(jumper, url, requests.ConnectionError, JumpHostUnreachable)
-
-    async def test_a_wrong_secret(self, jumper, http_url):
-        stranger = Jumper(str(jumper.address), "a guess")
-        await self.expect(stranger, http_url, requests.ConnectionError, WrongSecret)
-
-    @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-    async def test_a_target_that_refuses(self, jumper, host):
-        url = f"http://{closed_port(host)}"
-        await self.expect(jumper, url, requests.ConnectionError, TargetRefused)
-
-    async def test_a_name_that_the_jump_server_does_not_know(self, jumper):
-        url = "https://no.such.example"
-        await self.expect(jumper, url, requests.ConnectionError, NameNotFound)
-
-    async def test_a_host_that_can_be_none(self, jumper):
-        url = "http://a..b/"
-        await self.expect(jumper, url, requests.exceptions.InvalidURL, AddressError)
-
-    async def test_a_jump_host_that_falls_silent_is_a_connect_timeout(self):
-        async with serving(black_hole) as peer:
-            await self.expect(
-                Jumper(str(peer), "secret"), "http://target.example", requests.ConnectTimeout,
-                JumpHostTimeout, timeout=(0.05, 10),
-            )  # fmt: skip
-
-    async def test_a_jump_host_that_takes_no_connection_is_a_connect_timeout(self):
-        with unanswering() as address:
-            await self.expect(
-                Jumper(str(address), "secret"), "http://target.example", requests.ConnectTimeout,
-                JumpHostUnreachable, timeout=0.05,
-            )  # fmt: skip
+    @pytest.fixture
+    def get(self) -> Get:
+        return get
 
     async def test_a_failure_that_is_not_ours_keeps_what_it_was_raised_from(self, jumper):
         async def close(sock: Any) -> None:

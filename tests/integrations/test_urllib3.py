@@ -1,6 +1,7 @@
 """urllib3's pool manager through a jump server."""
 
 import asyncio
+import functools
 import socket
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,10 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from netjumper import (
-    AddressError,
-    Jumper,
-    JumpHostTimeout,
-    JumpHostUnreachable,
-    NameNotFound,
-    TargetRefused,
-    WrongSecret,
-)
+from netjumper import Jumper, JumpHostUnreachable
 from netjumper.integrations.urllib3 import JumperPoolManager
-from rogues import black_hole, closed_port, serving, unanswering
+from no_tunnel import Get, NoTunnel
+from rogues import black_hole, closed_port, serving
 
 
 async def get(jumper: Jumper, *urls: str, **options: Any) -> list[bytes]:
@@ -114,60 +108,22 @@ async def test_socket_options_are_set(jumper, http_url):
     assert await asyncio.to_thread(priority) == 3
 
 
-@pytest.mark.usefixtures("_nothing_is_left")
-class TestFailures:
-    async def expect(
-        self, jumper: Jumper, url: str, error: type[Exception], cause: type, **options: Any
-    ) -> None:
-        with pytest.raises(error) as caught:
-            await get(jumper, url, retries=False, **options)
-        assert type(caught.value) is error
-        assert type(caught.value.__cause__) is cause
+class TestFailures(NoTunnel):
+    unconnected = NewConnectionError
+    unknown_name = NameResolutionError
+    impossible_host = LocationParseError
+    too_slow = ConnectTimeoutError
+    impatience = urllib3.Timeout(connect=0.05)
 
-    async def test_a_jump_host_that_is_down(self):
-        jumper = Jumper(str(closed_port()), "secret")
-        url = "http://target.example"
-        await self.expect(jumper, url, NewConnectionError, JumpHostUnreachable)
+    @pytest.fixture
+    def get(self) -> Get:
+        return functools.partial(get, retries=False)
 
     async def test_the_reason_for_giving_up_has_our_cause(self):
         jumper = Jumper(str(closed_port()), "secret")
         with pytest.raises(MaxRetryError) as caught:
             await get(jumper, "http://target.example", retries=1)
         assert isinstance(caught.value.reason.__cause__, JumpHostUnreachable)
-
-    async def test_a_wrong_secret(self, jumper, http_url):
-        stranger = Jumper(str(jumper.address), "a guess")
-        await self.expect(stranger, http_url, NewConnectionError, WrongSecret)
-
-    @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-    async def test_a_target_that_refuses(self, jumper, host):
-        await self.expect(jumper, f"http://{closed_port(host)}", NewConnectionError, TargetRefused)
-
-    async def test_a_name_that_the_jump_server_does_not_know(self, jumper):
-        await self.expect(jumper, "https://no.such.example", NameResolutionError, NameNotFound)
-
-    async def test_a_host_that_can_be_none(self, jumper):
-        await self.expect(jumper, "http://a..b/", LocationParseError, AddressError)
-
-    async def test_a_jump_host_that_falls_silent_is_a_connect_timeout(self):
-        async with serving(black_hole) as peer:
-            jumper, timeout = Jumper(str(peer), "secret"), urllib3.Timeout(connect=0.05)
-            await self.expect(
-                jumper, "http://target.example", ConnectTimeoutError, JumpHostTimeout,
-                timeout=timeout,
-            )  # fmt: skip
-
-    async def test_a_jump_host_that_takes_no_connection_is_a_connect_timeout(self):
-        with unanswering() as address:
-            await self.expect(
-                Jumper(str(address), "secret"), "http://target.example", ConnectTimeoutError,
-                JumpHostUnreachable, timeout=0.05,
-            )  # fmt: skip
-
-    async def test_without_a_timeout_the_jumpers_own_limit_holds(self):
-        async with serving(black_hole) as peer:
-            jumper = Jumper(str(peer), "secret", connect_timeout=0.05)
-            await self.expect(jumper, "http://target.example", ConnectTimeoutError, JumpHostTimeout)
 
     async def test_a_target_that_falls_silent_is_a_read_timeout(self, jumper):
         async with serving(black_hole) as peer:

@@ -9,7 +9,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from netjumper.address import Address
 from netjumper.errors import NetjumperError
@@ -42,6 +42,19 @@ LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 """What httpx takes where none are given."""
 
 _Options = Iterable[httpcore.SOCKET_OPTION] | None
+
+
+class _TransportOptions(TypedDict, total=False):
+    """What a transport takes beside the jumper, as `httpx.HTTPTransport` does."""
+
+    verify: ssl.SSLContext | str | bool
+    cert: Any
+    trust_env: bool
+    http1: bool
+    http2: bool
+    limits: httpx.Limits
+    retries: int
+    socket_options: _Options
 
 
 class JumperBackend(httpcore.NetworkBackend):
@@ -135,19 +148,9 @@ class JumperTransport(httpx.HTTPTransport):
     `__cause__` when no tunnel comes about.
     """
 
-    def __init__(
-        self,
-        jumper: "Jumper",
-        *,
-        verify: ssl.SSLContext | str | bool = True,
-        cert: Any = None,
-        trust_env: bool = True,
-        limits: httpx.Limits = LIMITS,
-        **options: Any,
-    ) -> None:
-        context = httpx.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env)
+    def __init__(self, jumper: "Jumper", **options: Unpack[_TransportOptions]) -> None:
         self._pool = httpcore.ConnectionPool(
-            network_backend=JumperBackend(jumper), **_pool_options(context, limits, **options)
+            network_backend=JumperBackend(jumper), **_pool_options(**options)
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -159,19 +162,9 @@ class JumperTransport(httpx.HTTPTransport):
 class AsyncJumperTransport(httpx.AsyncHTTPTransport):
     """A transport for `httpx.AsyncClient` on asyncio; see `JumperTransport`."""
 
-    def __init__(
-        self,
-        jumper: "Jumper",
-        *,
-        verify: ssl.SSLContext | str | bool = True,
-        cert: Any = None,
-        trust_env: bool = True,
-        limits: httpx.Limits = LIMITS,
-        **options: Any,
-    ) -> None:
-        context = httpx.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env)
+    def __init__(self, jumper: "Jumper", **options: Unpack[_TransportOptions]) -> None:
         self._pool = httpcore.AsyncConnectionPool(
-            network_backend=AsyncJumperBackend(jumper), **_pool_options(context, limits, **options)
+            network_backend=AsyncJumperBackend(jumper), **_pool_options(**options)
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -213,16 +206,18 @@ def _transport_options(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pool_options(
-    context: ssl.SSLContext,
-    limits: httpx.Limits,
     *,
+    verify: ssl.SSLContext | str | bool = True,
+    cert: Any = None,
+    trust_env: bool = True,
+    limits: httpx.Limits = LIMITS,
     http1: bool = True,
     http2: bool = False,
     retries: int = 0,
     socket_options: _Options = None,
 ) -> dict[str, Any]:
     return {
-        "ssl_context": context,
+        "ssl_context": httpx.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env),
         "max_connections": limits.max_connections,
         "max_keepalive_connections": limits.max_keepalive_connections,
         "keepalive_expiry": limits.keepalive_expiry,
