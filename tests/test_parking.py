@@ -181,11 +181,19 @@ async def test_a_parked_connection_is_given_up_after_its_time():
 async def test_what_the_jump_server_ends_sooner_is_kept_less_long(monkeypatch, caplog):
     monkeypatch.setattr(parking_module, "SHORTEST", 0.01)
 
+    ended = asyncio.Semaphore(0)
+
     async def impatient(sock: socket.socket) -> None:
-        await asyncio.sleep(0.05)  # the jump server's patience
+        await ended.acquire()
+
+    def kept_for_a_while() -> bool:
+        now = asyncio.get_running_loop().time()
+        return any(now - it.since >= parking_module.SHORTEST for it in parking._waiting.values())
 
     async with jump_server(impatient) as jump:
         with parking_at(jump.address, least=1, most=1) as parking:
+            await eventually(kept_for_a_while)
+            ended.release()
             await eventually(lambda: parking._seconds < 1.0)
             assert parking._seconds >= parking_module.SHORTEST
     assert caplog.records == []

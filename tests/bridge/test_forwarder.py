@@ -15,6 +15,7 @@ from netjumper.bridge.credentials import Credentials
 from netjumper.service import Service
 from netjumper.tunnels import TunnelLimits
 from rogues import (
+    Peer,
     closed_port,
     connected,
     echo,
@@ -419,19 +420,28 @@ async def large_answer(sock: socket.socket) -> None:
     await receive(sock)
 
 
-async def test_closing_waits_until_an_answer_has_left(service):
+@contextlib.asynccontextmanager
+async def an_answer_that_has_not_left(
+    service: Service,
+) -> AsyncIterator[tuple[Peer, forwarder.Forwarder, socket.socket]]:
+    """The target that gave a large answer, the session that holds it, and its client."""
     small_buffers(service)
     async with serving(large_answer) as target:
         with await through(service) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
             await send(sock, request(target.address))
-            await receive(sock, 1)
+            assert await receive(sock, 1) == b"H"
             (session,) = service.tunnels._alive
             await eventually(lambda: session._forwarding.idle)
-            closing = asyncio.create_task(service.close(grace=30.0))
-            said = await receive_to_end(sock)
-            assert said.endswith(b"\r\n\r\n" + bytes(LARGE))
-            assert await closing == 0
+            yield target, session, sock
+
+
+async def test_closing_waits_until_an_answer_has_left(service):
+    async with an_answer_that_has_not_left(service) as (_, _, sock):
+        closing = asyncio.create_task(service.close(grace=30.0))
+        said = await receive_to_end(sock)
+        assert said.endswith(b"\r\n\r\n" + bytes(LARGE))
+        assert await closing == 0
 
 
 async def test_an_answer_that_stops_half_way_is_a_reset_after_the_idle_timeout(caplog):
@@ -453,20 +463,13 @@ async def test_an_answer_that_stops_half_way_is_a_reset_after_the_idle_timeout(c
 
 
 async def test_closing_takes_no_request_behind_an_answer_that_has_not_left(service):
-    small_buffers(service)
-    async with serving(large_answer) as target:
-        with await through(service) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
-            await send(sock, request(target.address))
-            await receive(sock, 1)
-            (session,) = service.tunnels._alive
-            await eventually(lambda: session._forwarding.idle)
-            closing = asyncio.create_task(service.close(grace=30.0))
-            await asyncio.sleep(0)
-            await send(sock, request(target.address))
-            assert (await receive_to_end(sock)).count(b"HTTP/1.1 200 ") == 0
-            assert await closing == 0
-            assert target.accepted == 1
+    async with an_answer_that_has_not_left(service) as (target, session, sock):
+        closing = asyncio.create_task(service.close(grace=30.0))
+        await eventually(lambda: session._forwarding.ending is not None)
+        await send(sock, request(target.address))
+        assert (await receive_to_end(sock)).count(b"HTTP/1.1 200 ") == 0
+        assert await closing == 0
+        assert target.accepted == 1
 
 
 async def test_closing_waits_for_a_connect_behind_a_request(service):
@@ -487,28 +490,22 @@ async def test_closing_waits_for_a_connect_behind_a_request(service):
             assert await closing == 0
 
 
-async def test_who_reads_the_last_answer_slowly_gets_all_of_it(service, monkeypatch):
-    small_buffers(service)
-    async with serving(large_answer) as target:
-        with await through(service) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
-            await send(sock, request(target.address))
-            said = await receive(sock, 1)
-            (session,) = service.tunnels._alive
-            await eventually(lambda: session._forwarding.idle)
+async def test_who_reads_the_last_answer_slowly_gets_all_of_it(service):
+    async with an_answer_that_has_not_left(service) as (_, session, sock):
+        said = b""
 
-            def left() -> int:
-                return len(session._to_client) + session._client.unacknowledged()
+        def left() -> int:
+            return len(session._to_client) + session._client.unacknowledged()
 
-            while session._to_client:
-                session.expire()
-                assert session in service.tunnels._alive
-                before = left()
-                while session._to_client and left() == before:
-                    said += await receive(sock)
-            sock.shutdown(socket.SHUT_WR)
-            said += await receive_to_end(sock)
-            assert said.endswith(b"\r\n\r\n" + bytes(LARGE))
+        while session._to_client:
+            session.expire()
+            assert session in service.tunnels._alive
+            before = left()
+            while session._to_client and left() == before:
+                said += await receive(sock)
+        sock.shutdown(socket.SHUT_WR)
+        said += await receive_to_end(sock)
+        assert said.endswith(b"\r\n\r\n" + bytes(LARGE))
 
 
 async def test_who_does_not_read_the_last_answer_is_not_kept_for_ever(monkeypatch, caplog):

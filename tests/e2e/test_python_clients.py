@@ -1,7 +1,6 @@
 """Python's HTTP clients through the bridge, told of it in their own words or by the environment."""
 
 import asyncio
-import contextlib
 import gc
 import re
 import ssl
@@ -115,10 +114,7 @@ class TestPages:
     def test_a_page_comes_by_the_proxy_that_the_client_is_given(
         self, client: str, scheme: str, end: FarEnd
     ) -> None:
-        with one_dial(end, scheme):
-            page = CLIENTS[client](f"{scheme}://{HOST}/page", f"http://{end.http}")
-
-        assert page == f"you asked for /page of {HOST}\n"
+        a_page_comes(client, scheme, end, f"http://{end.http}")
 
     @pytest.mark.parametrize("client", CLIENTS)
     def test_a_page_comes_by_the_proxy_of_the_environment(
@@ -126,36 +122,24 @@ class TestPages:
     ) -> None:
         monkeypatch.setenv("http_proxy", f"http://{end.http}")
         monkeypatch.setenv("HTTPS_PROXY", f"http://{end.http}")
-
-        with one_dial(end, scheme):
-            page = CLIENTS[client](f"{scheme}://{HOST}/page", None)
-
-        assert page == f"you asked for /page of {HOST}\n"
+        a_page_comes(client, scheme, end, None)
 
     @pytest.mark.parametrize("client", SOCKS_CLIENTS)
     def test_a_page_comes_by_socks(self, client: str, scheme: str, end: FarEnd) -> None:
-        with one_dial(end, scheme):
-            page = CLIENTS[client](f"{scheme}://{HOST}/page", f"socks5h://{end.socks}")
-
-        assert page == f"you asked for /page of {HOST}\n"
+        a_page_comes(client, scheme, end, f"socks5h://{end.socks}")
 
     @pytest.mark.parametrize("client", SOCKS_CLIENTS)
     def test_a_page_comes_by_the_socks_proxy_of_the_environment(
         self, client: str, scheme: str, end: FarEnd, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ALL_PROXY", f"socks5h://{end.socks}")
-
-        with one_dial(end, scheme):
-            page = CLIENTS[client](f"{scheme}://{HOST}/page", None)
-
-        assert page == f"you asked for /page of {HOST}\n"
+        a_page_comes(client, scheme, end, None)
 
 
-@contextlib.contextmanager
-def one_dial(end: FarEnd, scheme: str) -> Iterator[None]:
+def a_page_comes(client: str, scheme: str, end: FarEnd, proxy: str | None) -> None:
     """Check that the jump server dials the page's server once, and nothing else."""
     end.dialled.clear()
-    yield
+    assert CLIENTS[client](f"{scheme}://{HOST}/page", proxy) == f"you asked for /page of {HOST}\n"
     assert end.dialled == [f"{HOST}:{443 if scheme == 'https' else 80}"]
 
 
