@@ -162,6 +162,20 @@ HTTP_ERRORS = {
 }
 
 
+@pytest.fixture
+def _what_is_left_open_is_collected() -> Iterator[None]:
+    """Some clients forget, and do not close, a connection whose request to the proxy has failed.
+
+    httpcore does with SOCKS, and Python 3.11's http.client, which urllib and requests are built
+    on, with the answer to a CONNECT.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
+
+
+@pytest.mark.usefixtures("_what_is_left_open_is_collected")
 @pytest.mark.parametrize(("client", "scheme"), HTTP_ERRORS)
 class TestErrorsByHttp:
     def test_a_target_that_refuses(self, client: str, scheme: str, end: FarEnd) -> None:
@@ -194,16 +208,7 @@ SOCKS_ERRORS = {
 SOCKS_ERRORS["httpx with asyncio"] = SOCKS_ERRORS["httpx"]
 
 
-@pytest.fixture
-def _what_httpcore_leaves_is_collected() -> Iterator[None]:
-    """httpcore forgets, and does not close, a connection whose SOCKS request has failed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-        gc.collect()
-
-
-@pytest.mark.usefixtures("_what_httpcore_leaves_is_collected")
+@pytest.mark.usefixtures("_what_is_left_open_is_collected")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("client", SOCKS_CLIENTS)
 class TestErrorsBySocks:
