@@ -171,7 +171,8 @@ def test_our_client_is_given_no_reason_where_the_original_gave_none() -> None:
 @pytest.mark.parametrize("name", EARLY)
 def test_our_client_sends_answer_destination_and_data_in_the_recorded_segment(name: str) -> None:
     handshake = ClientHandshake(SECRET)
-    handshake.request(EARLY[name], b"early data")
+    handshake.request(EARLY[name])
+    handshake.send_early(b"early data")
     challenge, *answers = RECORDINGS[name].pieces("server")
     handshake.receive_data(challenge)
     assert [handshake.data_to_send()] == RECORDINGS[name].pieces("client")

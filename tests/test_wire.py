@@ -55,7 +55,8 @@ REFUSED = "dial tcp 192.0.2.1:443: connect: connection refused"
 def asking(target: Address = TARGET, early_data: bytes = b"") -> ClientHandshake:
     """Return a client that knows where it wants to go."""
     handshake = ClientHandshake(SECRET)
-    handshake.request(target, early_data)
+    handshake.request(target)
+    handshake.send_early(early_data)
     return handshake
 
 
@@ -175,7 +176,8 @@ def test_a_destination_named_between_answer_and_verdict_leaves_at_once() -> None
 
 def test_a_parked_connection_sends_its_destination_in_one_piece() -> None:
     handshake = parked()
-    handshake.request(TARGET, b"early")
+    handshake.request(TARGET)
+    handshake.send_early(b"early")
     assert handshake.data_to_send() == DESTINATION + b"early"
     ended = run(handshake, [b"\0" + FOLLOWING])
     assert ended.result == TARGET
@@ -484,7 +486,8 @@ def test_a_client_and_a_server_understand_each_other(
 ) -> None:
     client, jump_server = ClientHandshake(secret), ServerHandshake(verify_with(secret))
     if early:
-        client.request(TARGET, b"first bytes")
+        client.request(TARGET)
+        client.send_early(b"first bytes")
     to_client, to_server = jump_server.data_to_send(), b""
     while to_client or to_server:
         cut = cuts[0]
@@ -494,7 +497,8 @@ def test_a_client_and_a_server_understand_each_other(
         if to_server:
             jump_server.receive_data(to_server[:cut])
         if client.authenticated and not early:
-            client.request(TARGET, b"first bytes")
+            client.request(TARGET)
+            client.send_early(b"first bytes")
             early = True
         if jump_server.result and not client.result and jump_server.trailing_size == 11:
             jump_server.accept()

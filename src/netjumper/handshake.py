@@ -11,7 +11,7 @@ at once or one at a time, and that is what its tests do.
 """
 
 from collections.abc import Generator
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from netjumper.errors import ProtocolError
 
@@ -69,10 +69,14 @@ class Handshake(Generic[ResultT_co]):
         self._outgoing.clear()
         return data
 
-    def trailing_data(self) -> bytes:
-        """Return, once, what was received behind the handshake's last byte."""
-        data = bytes(self._incoming)
-        self._incoming.clear()
+    def trailing_data(self, limit: int | None = None) -> bytes:
+        """Return, once, what was received behind the handshake's last byte.
+
+        Args:
+            limit: bytes to return at most; the rest is for another call.
+        """
+        data = bytes(self._incoming[:limit])
+        del self._incoming[:limit]
         return data
 
     @property
@@ -140,6 +144,15 @@ class ListeningHandshake(Handshake[ResultT_co]):
     """The side that is asked for something: its `result` is the request, then it is decided."""
 
     __slots__ = ()
+
+    answers_together: ClassVar[bool] = False
+    """A client that has sent early data is told that the tunnel stands together with the target's
+    first bytes, where these come soon: one packet on a long path, and one that can be lost."""
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether the client may take its time now: it has proved who it is, and waits."""
+        return False
 
     def accept(self) -> None:
         """Put the good news into `data_to_send`: the tunnel stands."""

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from netjumper.address import Address
+from netjumper.early import EARLY_LIMIT
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
@@ -15,7 +17,11 @@ from netjumper.errors import (
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector, Failed, Opened, Opening
 from netjumper.net.endpoint import Endpoint
+from netjumper.net.tcpinfo import TcpInfo
 from netjumper.wire import ClientHandshake
+
+HELD_BACK = 0.005
+"""Seconds that a destination waits for early data, to leave with it."""
 
 
 class JumpHost:
@@ -42,6 +48,7 @@ class JumpHost:
         self.secret = secret
         self.dialer = dialer
         self.deadlines: Deadlines[JumpConnection] = Deadlines(loop, timeout, JumpConnection.expire)
+        self.held_back: Deadlines[JumpConnection] = Deadlines(loop, HELD_BACK, JumpConnection.send)
 
     def __repr__(self) -> str:
         return f"<JumpHost {self.address}>"
@@ -69,7 +76,16 @@ class JumpConnection:
         host: where it leads.
     """
 
-    __slots__ = ("_dial", "_endpoint", "_failed", "_handshake", "_host", "_opened", "_parked")
+    __slots__ = (
+        "_dial",
+        "_early_room",
+        "_endpoint",
+        "_failed",
+        "_handshake",
+        "_host",
+        "_opened",
+        "_parked",
+    )
 
     def __init__(self, host: JumpHost) -> None:
         self._host = host
@@ -79,6 +95,7 @@ class JumpConnection:
         self._failed: Failed | None = None
         self._endpoint: Endpoint | None = None
         self._dial: Opening | None = None
+        self._early_room = EARLY_LIMIT
 
     def park(self, parked: Callable[[], None], failed: Failed) -> None:
         """Have it wait for a destination.
@@ -89,8 +106,17 @@ class JumpConnection:
         """
         self._parked, self._failed = parked, failed
 
-    def request(self, target: Address, opened: Opened, failed: Failed) -> None:
+    def request(
+        self, target: Address, opened: Opened, failed: Failed, *, early_is_near: bool = False
+    ) -> None:
         """Name the target; before the dial, or when the connection is parked.
+
+        Args:
+            target: where the tunnel is to lead.
+            opened: called when it stands.
+            failed: called when there is none.
+            early_is_near: early data will come in a moment, and is waited for: one packet on the
+                path instead of two, and one that can be lost.
 
         Raises:
             AddressError: the target is too long for the protocol.
@@ -100,7 +126,10 @@ class JumpConnection:
         self._parked = None
         if self._endpoint is not None:
             self._host.deadlines.add(self)
-            self._host.loop.call_soon(self._do, self._send)
+            if early_is_near:
+                self._host.held_back.add(self)
+            else:
+                self.send()
 
     def dial(self) -> None:
         """Begin."""
@@ -109,13 +138,50 @@ class JumpConnection:
         )
 
     @property
+    def expected(self) -> bool:
+        """Never: one attempt knows nothing of those before it."""
+        return False
+
+    @property
+    def early_room(self) -> int:
+        """How many bytes can be sent to the target without waiting for the outcome."""
+        return self._early_room
+
+    def send_early(self, data: bytes) -> None:
+        """Send such bytes, behind the destination."""
+        self._early_room -= len(data)
+        self._handshake.send_early(data)
+        self.send()
+
+    def send(self) -> None:
+        """Send what there is to say in the next turn of the loop."""
+        self._host.held_back.remove(self)
+        self._host.loop.call_soon(self._do, self._send)
+
+    @property
+    def was_let_in(self) -> bool:
+        """Whether the jump server has said yes to our answer."""
+        return self._handshake.authenticated
+
+    @property
     def is_silent(self) -> bool:
         """Whether nothing has come on a parked connection: what could come is its end."""
         return self._endpoint is not None and self._endpoint.is_silent
 
+    @property
+    def info(self) -> TcpInfo | None:
+        """What the kernel knows of the connection, where there is one and it tells."""
+        return None if self._endpoint is None else self._endpoint.info
+
+    @property
+    def peer(self) -> tuple[Any, ...] | None:
+        """The jump server's address, as a socket gives it; None where there is no connection."""
+        return None if self._endpoint is None else self._endpoint.peer
+
     def cancel(self) -> None:
         """Give it up without a word."""
         self._host.deadlines.remove(self)
+        self._host.held_back.remove(self)
         if self._dial is not None:
             self._dial.cancel()
             self._dial = None
@@ -185,11 +251,12 @@ class JumpConnection:
         parked()
 
     def _open(self, endpoint: Endpoint) -> None:
+        self._send(endpoint)  # early data that came in this turn of the loop
         self._host.deadlines.remove(self)
         self._endpoint = None
         endpoint.stop_reading()
-        if self._opened is not None:  # pragma: no branch - there was a request
-            self._opened(endpoint)
+        assert self._opened is not None  # noqa: S101 - there is no outcome without a request
+        self._opened(endpoint)
 
     def _fail(self, error: NetjumperError) -> None:
         failed = self._failed

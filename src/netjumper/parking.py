@@ -2,8 +2,7 @@
 
 The handshake needs no destination, so it can be done before anybody asks for one; a tunnel then
 costs one frame there and one back. How many are kept follows what is asked for. A parked
-connection is given up before the jump server's patience ends, looked at when it is handed out, and
-when it turns out to have been lost the request goes on with another.
+connection is given up before the jump server's patience ends, and looked at when it is handed out.
 """
 
 import asyncio
@@ -13,14 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Self
 
-from netjumper.address import Address
 from netjumper.demand import Demand
-from netjumper.errors import JumpHostProtocolError, NetjumperError
+from netjumper.errors import NetjumperError
 from netjumper.jumphost import JumpConnection, JumpHost
-from netjumper.net.dial import Connector, Failed, Opened
-from netjumper.wire import destination_frame
+from netjumper.net.network import Network
+from netjumper.patience import Patience
 
-DIALS_AT_ONCE = 16
+DIALS_AT_ONCE = 64
 """More would be a storm, for the jump server and for the path."""
 BURST = 4
 """One more than the busiest moment had, for each so many that it had."""
@@ -28,24 +26,22 @@ FIRST_GUESS = 0.6
 """Seconds that parking a connection is thought to take, until one was parked."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds without a dial after one has failed; they double with each that follows."""
-
 SHORTEST = 1.0
 """Seconds that a connection is parked at least; one that is lost before has failed."""
-SAFELY = 0.8
-"""Of the time that connections were held until they were lost, so much is used from then on."""
 
 _LOG = logging.getLogger("netjumper")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParkingLimits:
-    """How many connections are parked, and for how long."""
+    """How many connections are parked, and for how long at first."""
 
     least: int = 1
     """Kept even when nothing is asked for."""
     most: int = 64
     seconds: float = 8.0
-    """For one connection; the original's server closes after 10."""
+    """For one connection, until the jump server has shown that it holds them longer; the
+    original closes after 10."""
 
 
 class _Place(NamedTuple):
@@ -55,8 +51,8 @@ class _Place(NamedTuple):
     timer: asyncio.TimerHandle
 
 
-class Parking(Connector):
-    """A jump host with connections parked at it.
+class Parking:
+    """The connections that are parked at a jump host.
 
     Args:
         host: the jump host.
@@ -68,16 +64,26 @@ class Parking(Connector):
         self._loop = host.loop
         self._limits = limits
         self._demand = Demand()
-        self._refill_time = FIRST_GUESS
-        self._seconds = limits.seconds
+        self._network = Network()
+        self._patience = Patience(limits.seconds)
+        self.refill_time = FIRST_GUESS
+        """Seconds that parking a connection takes."""
         self._dialled: dict[JumpConnection, float] = {}
         self._waiting: dict[JumpConnection, _Place] = {}
+        self._scout: JumpConnection | None = None
+        """One that waits longer than the others, to see how long the jump server holds it."""
         self._refill: asyncio.Handle | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self._pause = 0.0
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the jump host was not reached, or did not let us in, when last tried."""
+        return self._pause > 0
 
     @property
     def wanted(self) -> int:
@@ -92,48 +98,98 @@ class Parking(Connector):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give all parked connections up; requests that have one go on."""
+        """Give all parked connections up; those that were handed out are somebody else's."""
         self._closed = True
-        if self._refill is not None:
-            self._refill.cancel()
-        for place in self._waiting.values():
-            place.timer.cancel()
-        for connection in [*self._waiting, *self._dialled]:
+        for handle in (self._refill, self._retry):
+            if handle is not None:
+                handle.cancel()
+        self._empty()
+        for connection in self._dialled:
             connection.cancel()
-        self._waiting.clear()
         self._dialled.clear()
 
-    def connect(self, target: Address, opened: Opened, failed: Failed) -> "Request":
-        """Begin a tunnel, on a parked connection where there is one.
-
-        Raises:
-            AddressError: the target is too long for the protocol.
-        """
-        destination_frame(target)  # raises before a connection is taken
-        self._demand.note(self._loop.time(), self._refill_time)
-        request = Request(self, target, opened, failed)
+    def note_request(self) -> None:
+        """Count a request: how many connections are parked follows them."""
+        self._demand.note(self._loop.time(), self.refill_time)
         self._refill_soon()
-        return request
 
-    def take(self) -> JumpConnection | None:
-        """Return a parked connection that nothing has come on, None where there is none."""
+    def take(self) -> tuple[JumpConnection, float] | None:
+        """Return a parked connection that looks alive, and the seconds that it was parked."""
+        now = self._loop.time()
+        self._look_at_the_network(now)
         while self._waiting:
             connection, place = self._waiting.popitem()  # the newest is the likeliest to live
             place.timer.cancel()
-            if connection.is_silent:
-                return connection
+            if _looks_alive(connection):
+                self._refill_soon()
+                return connection, now - place.since
             connection.cancel()
         return None
 
+    def answered(self) -> None:
+        """The jump host has let a connection in."""
+        if self._pause:
+            self._pause = 0.0
+            _LOG.info("jump host %s answers again", self.host.address)
+            if self._retry is not None:
+                self._retry.cancel()
+                self._retry = None
+            self._refill_soon()
+
+    def failed(self, error: NetjumperError) -> None:
+        """The jump host could not be reached, or did not let a connection in."""
+        if self._closed or self._retry is not None:
+            return
+        if not self._pause:
+            _LOG.warning("%s; it is tried again from time to time", error)
+        self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
+        pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - not to be in step
+        self._retry = self._loop.call_later(pause, self._try_again)
+
+    def mistrust(self, seconds: float) -> None:
+        """Give up what was parked for so long: one of that age led nowhere, and nothing told.
+
+        At an age at which connections are safe it was a lost packet.
+        """
+        if seconds <= self._limits.seconds:
+            return
+        now = self._loop.time()
+        self._patience.silently_lost(seconds, now)
+        for connection, place in list(self._waiting.items()):
+            if now - place.since >= seconds:
+                self._give_up(connection)
+        self._refill_soon()
+
+    def _look_at_the_network(self, now: float) -> None:
+        peer = next(iter(self._waiting)).peer if self._waiting else None
+        if peer is not None and self._network.has_changed(peer, now):
+            _LOG.info("the network has changed: parked connections are made anew")
+            self._empty()
+
+    def _empty(self) -> None:
+        for connection in list(self._waiting):
+            self._give_up(connection)
+        if self._scout is not None:
+            self._end_scouting(self._scout)
+
+    def _give_up(self, connection: JumpConnection) -> None:
+        self._waiting.pop(connection).timer.cancel()
+        connection.cancel()
+
     def _refill_soon(self) -> None:
         """Have what is missing dialled, behind whatever this turn of the loop has to do."""
-        if self._refill is None and not self._closed:
+        if self._refill is None and self._retry is None and not self._closed:
             self._refill = self._loop.call_soon(self._dial_what_is_missing)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._dial_what_is_missing()
 
     def _dial_what_is_missing(self) -> None:
         self._refill = None
         missing = self.wanted - len(self._waiting) - len(self._dialled)
-        for _ in range(min(missing, DIALS_AT_ONCE - len(self._dialled))):
+        at_once = 1 if self.is_down else DIALS_AT_ONCE
+        for _ in range(min(missing, at_once - len(self._dialled))):
             connection = JumpConnection(self.host)
             self._dialled[connection] = self._loop.time()
             connection.park(partial(self._parked, connection), partial(self._lost, connection))
@@ -141,73 +197,68 @@ class Parking(Connector):
 
     def _parked(self, connection: JumpConnection) -> None:
         now = self._loop.time()
-        self._refill_time = now - self._dialled.pop(connection)
-        if self._pause:
-            self._pause = 0.0
-            _LOG.info("jump host %s answers again", self.host.address)
-        seconds = self._seconds * random.uniform(0.8, 1.0)  # noqa: S311 - not to be in step
+        self.refill_time = now - self._dialled.pop(connection)
+        self.answered()
+        seconds = self._patience.seconds * random.uniform(0.8, 1.0)  # noqa: S311 - as above
         timer = self._loop.call_later(seconds, self._expire, connection)
         self._waiting[connection] = _Place(now, timer)
         self._refill_soon()
 
     def _expire(self, connection: JumpConnection) -> None:
-        del self._waiting[connection]
-        connection.cancel()
+        place = self._waiting.pop(connection)
+        if self._scout is None and self._patience.may_scout(self._loop.time()):
+            self._scout = connection
+            self._scout_on(connection, place.since)
+        else:
+            connection.cancel()
         self._refill_soon()
+
+    def _scout_on(self, connection: JumpConnection, since: float) -> None:
+        """Leave the scout where it is until it has waited for twice as long as the others do."""
+        now = self._loop.time()
+        again = since + 2 * self._patience.seconds - now
+        self._loop.call_later(again, self._scouted, connection, since)
+
+    def _scouted(self, connection: JumpConnection, since: float) -> None:
+        if connection is not self._scout:
+            return
+        now = self._loop.time()
+        if _is_proved_alive(connection):
+            self._patience.held(now - since)
+        else:
+            self._patience.silently_lost(now - since, now)
+        if self._patience.may_scout(now):
+            self._scout_on(connection, since)
+        else:
+            self._end_scouting(connection)
+
+    def _end_scouting(self, connection: JumpConnection) -> None:
+        self._scout = None
+        connection.cancel()
 
     def _lost(self, connection: JumpConnection, error: NetjumperError) -> None:
         """A connection could not be parked, or was lost while it was."""
-        if place := self._waiting.pop(connection, None):
+        now = self._loop.time()
+        if connection is self._scout:
+            self._scout = None
+            self._patience.scout_lost(now)
+            return
+        place = self._waiting.pop(connection, None)
+        self._dialled.pop(connection, None)
+        if place is not None:
             place.timer.cancel()
-            held = self._loop.time() - place.since
-            if held >= SHORTEST:  # the jump server's patience, or the path's
-                self._seconds = min(self._seconds, max(SHORTEST, SAFELY * held))
+            if now - place.since >= SHORTEST:
+                self._patience.lost(now - place.since, now)
                 self._refill_soon()
                 return
-        self._dialled.pop(connection, None)
-        if not self._pause:
-            _LOG.warning("%s; it is tried again from time to time", error)
-        if self._refill is None:
-            self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
-            pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - not to be in step
-            self._refill = self._loop.call_later(pause, self._dial_what_is_missing)
+        self.failed(error)
 
 
-class Request:
-    """A tunnel that is asked for; a parked connection that was lost meanwhile is replaced.
+def _looks_alive(connection: JumpConnection) -> bool:
+    info = connection.info
+    return connection.is_silent and (info is None or not info.probes)
 
-    Args:
-        parking: where the connections are.
-        target: where the tunnel is to lead.
-        opened: called when it stands.
-        failed: called when there is none.
-    """
 
-    __slots__ = ("_connection", "_failed", "_opened", "_parking", "_target")
-
-    def __init__(self, parking: Parking, target: Address, opened: Opened, failed: Failed) -> None:
-        self._parking = parking
-        self._target = target
-        self._opened = opened
-        self._failed = failed
-        self._connection = self._begin()
-
-    def cancel(self) -> None:
-        """Give it up without a word."""
-        self._connection.cancel()
-
-    def _begin(self) -> JumpConnection:
-        if connection := self._parking.take():
-            connection.request(self._target, self._opened, self._parked_one_failed)
-        else:
-            connection = JumpConnection(self._parking.host)
-            connection.request(self._target, self._opened, self._failed)
-            connection.dial()
-        return connection
-
-    def _parked_one_failed(self, error: NetjumperError) -> None:
-        # The jump server says nothing bad about itself in words: it was lost while it waited.
-        if isinstance(error, JumpHostProtocolError):
-            self._connection = self._begin()
-        else:
-            self._failed(error)
+def _is_proved_alive(connection: JumpConnection) -> bool:
+    """Where the kernel tells nothing, a connection that leads nowhere looks like any other."""
+    return connection.info is not None and _looks_alive(connection)

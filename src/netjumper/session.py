@@ -84,12 +84,13 @@ class Session(ABC):
         self._client.close()
         self._forget()
 
-    def _start_relay(self, target: Endpoint, *, up: bytes, down: bytes) -> None:
+    def _start_relay(self, target: Endpoint, *, up: bytes, down: bytes, early: int = 0) -> None:
         """Pipe the client and a target to each other until both have ended.
 
         Args:
             target: what leads to it; the relay's from here on, as is the client.
             up: what the client sent ahead.
+            early: how many bytes before that the target has got already.
             down: what the client is to get first.
         """
         shared = self._shared
@@ -98,7 +99,7 @@ class Session(ABC):
         )
         if shared.idle is not None:
             shared.idle.add(relay)
-        relay.start(up=up, down=down, client_ended=self._client_ended)
+        relay.start(up=up, down=down, early=early, client_ended=self._client_ended)
 
     @abstractmethod
     def _relayed(self, ending: Ending) -> None:

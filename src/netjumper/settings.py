@@ -91,6 +91,7 @@ Count = Annotated[int, Field(ge=0), Expected("a whole number, 0 or more", "NUMBE
 Secret = Annotated[SecretStr | None, Expected("text")]
 Auth = Annotated[SecretStr | None, Expected("user:password", "USER:PASSWORD")]
 Switch = Annotated[bool, Expected("true or false")]
+EarlyDataMode = Annotated[Literal["never", "known", "always"], Expected("never, known or always")]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"], Expected("debug, info, warning or error")
 ]
@@ -198,6 +199,14 @@ class ServerSettings(_Settings):
     dial_timeout: Timeout = Field(
         5.0, description="time allowed for reaching a target, looking its name up included"
     )
+    parked_timeout: TimeoutOrZero = Field(
+        300.0,
+        description="time allowed to a client that has proved its secret for naming a target; "
+        "0 gives it no more than handshake_timeout",
+    )
+    max_parked_per_client: Count = Field(
+        128, description="connections that a client, by its address, may have waiting so"
+    )
 
     def _problems(self) -> Iterator[tuple[str, str]]:
         yield from super()._problems()
@@ -242,6 +251,11 @@ class BridgeSettings(_Settings):
     )
     max_parked: Count = Field(
         64, description="the same, at most; what is asked for decides, and 0 parks none"
+    )
+    early_data: EarlyDataMode = Field(
+        "known",
+        description="tell programs at once that their target is reached, and send their first "
+        "bytes with its name: never, if known (it was reached a short while ago), or always",
     )
     handshake_timeout: Timeout = Field(
         10.0,

@@ -18,10 +18,11 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Opening
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.relay import Ending
+from netjumper.parked import ParkedClients
 from netjumper.request import TunnelRequest
 from netjumper.session import READ_SIZE, Handover, Session, Shared
 
-EARLY_LIMIT = 64 * 1024
+AHEAD_LIMIT = 64 * 1024
 """Bytes taken from a client while its target is being reached; then it is not read further."""
 
 AnyHandshake = ListeningHandshake[object]
@@ -35,6 +36,8 @@ class TunnelShared(Shared, Protocol):
     """What the tunnels of one loop share, as each of them sees it."""
 
     handshaking: Deadlines["Tunnel"]
+    parked: ParkedClients["Tunnel"]
+    held_back: Deadlines[Endpoint]
 
     def take_over(self, request: object, client: Handover) -> None:
         """Serve a client that asked for something else than a tunnel; `request` is what."""
@@ -43,7 +46,15 @@ class TunnelShared(Shared, Protocol):
 class Tunnel(Session):
     """A session that is a tunnel, or is to become one."""
 
-    __slots__ = ("_choose", "_handshake", "_opening", "_request", "_started")
+    __slots__ = (
+        "_choose",
+        "_early",
+        "_handshake",
+        "_is_told",
+        "_opening",
+        "_request",
+        "_started",
+    )
 
     _shared: TunnelShared
 
@@ -53,6 +64,9 @@ class Tunnel(Session):
         self._handshake: AnyHandshake | None = None
         self._request: TunnelRequest | None = None
         self._opening: Opening | None = None
+        self._is_told = False
+        """The client was told that the tunnel stands, before it did."""
+        self._early = 0
         self._started = monotonic()  # uvloop's own clock counts milliseconds
 
     @property
@@ -126,14 +140,24 @@ class Tunnel(Session):
             return
         if not self._flush(handshake):
             return
-        if handshake.result is not None:
-            if self._request is None:
-                self._proceed(handshake.result)
-            elif handshake.trailing_size >= EARLY_LIMIT:
-                self._client.stop_reading()
+        if handshake.result is None:
+            self._set_deadline(handshake)
+        elif self._request is None:
+            self._proceed(handshake.result)
+        else:
+            self._read_ahead(handshake)
+
+    def _set_deadline(self, handshake: AnyHandshake) -> None:
+        """Have one deadline for the handshake, and another for a client that is parked."""
+        shared = self._shared
+        if handshake.is_parked and shared.parked.add(self, self._peer):
+            shared.handshaking.remove(self)
+        elif self in shared.parked:
+            shared.parked.remove(self)
+            shared.handshaking.add(self)
 
     def _proceed(self, request: object) -> None:
-        self._shared.handshaking.remove(self)
+        self._leave_the_handshake()
         if isinstance(request, TunnelRequest):
             self._open(request)
             return
@@ -142,23 +166,57 @@ class Tunnel(Session):
     def _open(self, request: TunnelRequest) -> None:
         self._request = request
         try:
-            self._opening = self._shared.connector.connect(
+            opening = self._opening = self._shared.connector.connect(
                 request.target, self._opened, self._open_failed
             )
         except NetjumperError as error:  # a target that the connector cannot even ask for
             self._open_failed(error)
+            return
+        handshake = self._handshake
+        if opening.expected and handshake is not None:
+            self._is_told = True
+            handshake.accept()
+            if self._flush(handshake):
+                self._read_ahead(handshake)
+
+    def _read_ahead(self, handshake: AnyHandshake) -> None:
+        """Deal with what the client sent for a target that is not reached yet."""
+        opening = self._opening
+        room = opening.early_room if self._is_told and opening is not None else 0
+        if opening is not None and (data := handshake.trailing_data(room)):
+            self._early += len(data)
+            opening.send_early(data)
+        if handshake.trailing_size >= AHEAD_LIMIT:
+            self._client.stop_reading()
 
     def _opened(self, target: Endpoint) -> None:
         handshake, self._handshake = self._handshake, None
         self._opening = None
         assert handshake is not None  # noqa: S101 - only an opening tunnel gets here
-        handshake.accept()
-        self._start_relay(target, up=handshake.trailing_data(), down=handshake.data_to_send())
+        if not self._is_told:
+            handshake.accept()
+        up, down = handshake.trailing_data(), handshake.data_to_send()
+        if up and handshake.answers_together:
+            down = self._hold_back(down)
+        self._start_relay(target, up=up, down=down, early=self._early)
+
+    def _hold_back(self, answer: bytes) -> bytes:
+        """Have it leave with the target's first bytes, if they come soon; return what cannot."""
+        try:
+            answer = answer[self._client.send_with_next(answer) :]
+        except OSError:
+            return answer  # the relay will see it
+        self._shared.held_back.add(self._client)
+        return answer
 
     def _open_failed(self, error: NetjumperError) -> None:
         self._opening = None
         handshake = self._handshake
         assert handshake is not None  # noqa: S101 - only an opening tunnel gets here
+        if self._is_told:
+            self._client.abort()  # never a clean end: nothing of its target's is complete
+            self._over(f"{told(error)} (after an early success)", failed=True)
+            return
         handshake.reject(error)
         self._refuse(handshake, error)
 
@@ -167,7 +225,7 @@ class Tunnel(Session):
         if not self._flush(handshake):
             return
         self._tell(told(error), failed=True)
-        self._shared.handshaking.remove(self)
+        self._leave_the_handshake()
         self._linger()
 
     def _flush(self, handshake: AnyHandshake) -> bool:
@@ -218,8 +276,12 @@ class Tunnel(Session):
         self._tell(ending, failed=failed)
         self._forget()
 
-    def _forget(self) -> None:
+    def _leave_the_handshake(self) -> None:
         self._shared.handshaking.remove(self)
+        self._shared.parked.remove(self)
+
+    def _forget(self) -> None:
+        self._leave_the_handshake()
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None

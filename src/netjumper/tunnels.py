@@ -13,11 +13,14 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Relay
+from netjumper.parked import ParkedClients
 from netjumper.session import Handover, Session
 from netjumper.tunnel import AnyHandshake, ChooseHandshake, Tunnel, TunnelShared
 
 LINGER = 2.0
 """Seconds that a refused client has to take the reason before the connection is closed."""
+HELD_BACK = 0.02
+"""Seconds that the good news waits for the target's first bytes, to leave with them."""
 LOOK_AFTER_HALF_CLOSED = 5.0
 """Seconds between looks at an end that has sent everything: has it been reset since?"""
 MOMENT = 1.0
@@ -26,10 +29,15 @@ MOMENT = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelLimits:
-    """How long a tunnel may take over its parts, in seconds."""
+    """How long a tunnel may take over its parts, in seconds, and how many may wait."""
 
     handshake: float = 10.0
     """From accepting a connection until its request is complete."""
+    parked: float = 300.0
+    """From proving that it may come in until a client names its target; 0 allows no more than
+    `handshake` for both."""
+    most_parked: int = 128
+    """Connections of one client (by its address) that may wait so."""
     idle: float | None = None
     """Without a byte in either direction; None is for ever."""
 
@@ -66,6 +74,13 @@ class Tunnels(TunnelShared):
         self.handshaking: Deadlines[Tunnel] = Deadlines(
             loop, limits.handshake, Tunnel.handshake_expired
         )
+        self.parked: ParkedClients[Tunnel] = ParkedClients(
+            loop,
+            limits.parked,
+            limits.most_parked if limits.parked else 0,
+            Tunnel.handshake_expired,
+        )
+        self.held_back: Deadlines[Endpoint] = Deadlines(loop, HELD_BACK, Endpoint.push)
         self.lingering: Deadlines[Session] = Deadlines(loop, LINGER, Session.close)
         self.half_closed: Deadlines[Relay] = Deadlines(
             loop, LOOK_AFTER_HALF_CLOSED, Relay.check_half_closed

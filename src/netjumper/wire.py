@@ -127,19 +127,28 @@ class ClientHandshake(Handshake[Address]):
         """The jump server said yes to our answer."""
         super().__init__()
 
-    def request(self, target: Address, early_data: bytes = b"") -> None:
-        """Name the destination, once; `early_data` leaves in the same segment.
-
-        When the dial then fails with early data on its way, the original closes without
-        having read it, and a reset can overtake the outcome's text.
+    def request(self, target: Address) -> None:
+        """Name the destination, once.
 
         Raises:
             AddressError: the destination does not fit into a frame.
         """
-        self._destination = destination_frame(target) + early_data
         self._target = target
+        self._write_with_answer(destination_frame(target))
+
+    def send_early(self, data: bytes) -> None:
+        """Send bytes to the target behind the destination, without waiting for the outcome.
+
+        When the dial then fails with such bytes on their way, the original closes without
+        having read them, and a reset can overtake the outcome's text.
+        """
+        self._write_with_answer(data)
+
+    def _write_with_answer(self, data: bytes) -> None:
         if self._answered:
-            self._write(self._destination)
+            self._write(data)
+        else:
+            self._destination += data
 
     def _steps(self) -> Generator[None, None, Address]:
         try:
@@ -187,10 +196,13 @@ class ClientHandshake(Handshake[Address]):
 class ServerHandshake(ListeningHandshake[TunnelRequest]):
     """The jump server's side; `verify` decides who comes in."""
 
-    __slots__ = ("_challenge", "_verify")
+    __slots__ = ("_challenge", "_let_in", "_verify")
+
+    answers_together = True
 
     def __init__(self, verify: Verify, challenge: bytes | None = None) -> None:
         self._verify = verify
+        self._let_in = False
         self._challenge = os.urandom(CHALLENGE_SIZE) if challenge is None else challenge
         super().__init__()
 
@@ -204,6 +216,7 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
             raise AuthenticationError("wrong secret")
         self._write(bytes((Status.YES,)))
         self._nothing_asked()  # this may be a check of the secret, or a connection to be parked
+        self._let_in = True
         size = yield from self._read_exactly(1)
         text = yield from self._read_exactly(size[0])
         try:
@@ -211,6 +224,11 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
         except NetjumperError as error:
             self.reject(error)
             raise
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether the client has proved that it may come in, and named no target yet."""
+        return self._let_in and not self.asked
 
     def accept(self) -> None:
         """Tell the client that it is piped to its target from here on."""

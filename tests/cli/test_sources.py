@@ -63,6 +63,7 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
         "jump_timeout": "3",
         "idle_timeout": "4",
         "grace_period": "0",
+        "early_data": "always",
         "log_level": "debug",
         "log_format": "json",
     }

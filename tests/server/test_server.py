@@ -13,10 +13,11 @@ import pytest
 
 from netjumper import outcome, tunnels
 from netjumper.address import Address
+from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress, ListenError
 from netjumper.server import jump_server
 from netjumper.service import Service
-from netjumper.tunnel import EARLY_LIMIT
+from netjumper.tunnel import AHEAD_LIMIT
 from netjumper.tunnels import TunnelLimits
 from netjumper.wire import verify_with
 from rogues import (
@@ -25,6 +26,7 @@ from rogues import (
     connected,
     echo,
     eventually,
+    nothing_to_receive,
     receive,
     receive_exactly,
     receive_to_end,
@@ -152,7 +154,7 @@ async def test_data_that_a_client_sends_ahead_is_bounded_and_not_lost(server):
             sending = asyncio.create_task(send(sock, data))
             (tunnel,) = service.tunnels._alive
             await eventually(lambda: tunnel._client._on_readable is None)
-            assert EARLY_LIMIT <= tunnel._handshake.trailing_size < 3 * EARLY_LIMIT
+            assert AHEAD_LIMIT <= tunnel._handshake.trailing_size < 3 * AHEAD_LIMIT
             go_on.set()
             assert await receive_exactly(sock, 1) == b"\0"
             assert await receive_exactly(sock, len(data)) == data
@@ -263,13 +265,98 @@ async def test_a_client_that_says_nothing_is_closed(caplog):
     assert caplog.records == []
 
 
-async def test_a_client_that_names_no_target_is_closed_in_silence(caplog):
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(TunnelLimits(parked=0.1), id="after its time"),
+        pytest.param(TunnelLimits(handshake=0.1, parked=0), id="at once where nobody may wait"),
+        pytest.param(TunnelLimits(handshake=0.1, most_parked=0), id="where none are allowed"),
+    ],
+)
+async def test_a_client_that_names_no_target_is_closed_in_silence(caplog, limits):
     caplog.set_level(logging.INFO)
-    async with jump_server_running(limits=TunnelLimits(handshake=0.1)) as (_, address):
+    async with jump_server_running(limits=limits) as (_, address):
         with await connected(address) as sock:
             await send(sock, await answer(sock))
             assert await receive_to_end(sock) == b"\0"
     assert caplog.records == []
+
+
+async def test_a_parked_client_has_more_time_than_a_handshake():
+    limits = TunnelLimits(handshake=0.05)
+    async with serving(echo) as target, jump_server_running(limits=limits) as (service, address):
+        with await connected(address) as parked, await connected(address) as idle:
+            await send(parked, await answer(parked))
+            assert await receive_exactly(parked, 1) == b"\0"
+            assert await receive_to_end(idle) != b""  # a handshake's time is over
+            assert len(service.tunnels.parked) == 1
+            await send(parked, destination(target.address))
+            assert await receive_exactly(parked, 1) == b"\0"
+            assert len(service.tunnels.parked) == 0
+
+
+async def test_a_parked_client_that_begins_to_ask_has_a_handshakes_time_for_it():
+    limits = TunnelLimits(handshake=0.05)
+    async with jump_server_running(limits=limits) as (service, address):
+        with await connected(address) as sock:
+            await send(sock, await answer(sock))
+            assert await receive_exactly(sock, 1) == b"\0"
+            await send(sock, b"\x20")
+            assert await receive_to_end(sock) == b""
+            assert len(service.tunnels.parked) == 0
+
+
+async def test_a_client_may_have_only_so_many_parked_and_the_rest_have_a_handshakes_time():
+    limits = TunnelLimits(handshake=0.05, most_parked=1)
+    async with jump_server_running(limits=limits) as (service, address):
+        with await connected(address) as first, await connected(address) as second:
+            await send(first, await answer(first))
+            assert await receive_exactly(first, 1) == b"\0"
+            await send(second, await answer(second))
+            assert await receive_to_end(second) == b"\0"
+            assert len(service.tunnels.parked) == 1
+            first.close()
+            await eventually(lambda: len(service.tunnels.parked) == 0)
+        with await connected(address) as third:
+            await send(third, await answer(third))
+            assert await receive_exactly(third, 1) == b"\0"
+            await eventually(lambda: len(service.tunnels.parked) == 1)
+
+
+async def test_the_outcome_leaves_with_the_targets_first_bytes_where_early_data_came(monkeypatch):
+    monkeypatch.setattr(tunnels, "HELD_BACK", 30.0)
+    reached, answering = asyncio.Event(), asyncio.Event()
+
+    async def answer_when_told(sock: socket.socket) -> None:
+        await receive_exactly(sock, 5)
+        reached.set()
+        await answering.wait()
+        await send(sock, b"late")
+
+    async with serving(answer_when_told) as target, jump_server_running() as (_, address):
+        with await connected(address) as sock:
+            await send(sock, await answer(sock) + destination(target.address) + b"early")
+            assert await receive_exactly(sock, 1) == b"\0"  # the verdict
+            await reached.wait()
+            assert nothing_to_receive(sock)
+            answering.set()
+            assert await receive(sock) == b"\0late"
+
+
+async def test_the_outcome_does_not_wait_long_for_the_targets_first_bytes(monkeypatch):
+    pushed = asyncio.Event()
+    push = Endpoint.push
+
+    def noted_push(endpoint: Endpoint) -> None:
+        pushed.set()
+        push(endpoint)
+
+    monkeypatch.setattr(Endpoint, "push", noted_push)
+    async with serving(answer_after_end) as target, jump_server_running() as (_, address):
+        with await connected(address) as sock:
+            await send(sock, await answer(sock) + destination(target.address) + b"early")
+            await pushed.wait()
+            assert await receive_exactly(sock, 2) == b"\0\0"
 
 
 async def test_a_client_that_only_proves_its_secret_leaves_no_line_in_the_log(server, caplog):

@@ -7,9 +7,7 @@ import h11
 from netjumper.accesslog import told
 from netjumper.address import Address
 from netjumper.bridge.messages import has_body
-
-REPEATABLE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
-"""Safe methods (RFC 9110 section 9.2.1): asking twice harms nothing."""
+from netjumper.early import SAFE_METHODS
 
 
 @dataclass(slots=True)
@@ -36,7 +34,7 @@ class Exchange:
     def may_be_repeated(self) -> bool:
         """Whether sending the request a second time harms nothing."""
         request = self.request
-        return request is not None and request.method in REPEATABLE and not has_body(request)
+        return request is not None and request.method in SAFE_METHODS and not has_body(request)
 
     @property
     def ending(self) -> str:

@@ -5,8 +5,9 @@ every message is rebuilt from what was parsed; no byte of a head is copied. Bodi
 piece by piece.
 
 The driver passes what comes in to `receive_from_client` and `receive_from_target`, sends what
-`data_to_client` and `data_to_target` return, and acts on `wanted` (connect there, then call
-`target_opened` or `target_failed`), `unwanted` (close the target's connection) and `ending`.
+`data_to_client` and `data_to_target` return, and acts on `unwanted` (close the target's
+connection), `wanted` (connect there, then call `target_opened` or `target_failed`; what there is
+for the target may leave before that) and `ending`.
 """
 
 from collections.abc import Callable
@@ -91,16 +92,12 @@ class Forwarding:
 
     def target_opened(self) -> None:
         """The connection to `wanted` stands."""
-        assert self.wanted is not None  # noqa: S101 - nothing else is opened
-        target = self._target = HttpClient(self.wanted)
         self.wanted = None
-        if self._exchange is not None:
-            self._send_head(self._exchange, target)
         self._advance()
 
     def target_failed(self, error: NetjumperError) -> None:
         """There is no connection to `wanted`."""
-        self.wanted = None
+        self.wanted = self._target = None
         if self._exchange is not None:
             self._fail(self._exchange, error)
 
@@ -209,7 +206,13 @@ class Forwarding:
             self._send_head(exchange, self._target)
         else:
             self._drop_target()
-            self.wanted = address
+            self._want(exchange, address)
+
+    def _want(self, exchange: Exchange, address: Address) -> None:
+        """Have a connection made; what is to be sent there need not wait for it."""
+        self.wanted = address
+        self._target = HttpClient(address)
+        self._send_head(exchange, self._target)
 
     def _send_head(self, exchange: Exchange, target: HttpClient) -> None:
         assert exchange.request is not None  # noqa: S101 - nothing else is sent anywhere
@@ -274,9 +277,9 @@ class Forwarding:
             return
         if exchange.status:
             self._over(error, Ending.RESET)
-        elif exchange.reused and silent and exchange.may_be_repeated:
+        elif exchange.reused and silent and exchange.may_be_repeated and exchange.target:
             exchange.reused = False
-            self.wanted = exchange.target
+            self._want(exchange, exchange.target)
         else:
             self._fail(exchange, error)
 

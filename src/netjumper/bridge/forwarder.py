@@ -48,6 +48,8 @@ class Forwarder(Session):
         self._target: Endpoint | None = None
         self._to_target: Outbox | None = None
         self._opening: Opening | None = None
+        self._held = bytearray()
+        """What is for a target that is not reached yet."""
         self._last: Exchange | None = None
         self._over = False
         self._left = 0
@@ -116,26 +118,43 @@ class Forwarder(Session):
         if forwarding.unwanted:
             forwarding.unwanted = False
             self._drop_target()
-        if self._to_target is not None:
-            self._to_target.send(forwarding.data_to_target())
+        to_open = forwarding.wanted if self._opening is None else None
+        if to_open is not None and not self._open(to_open):
+            return
+        self._send_to_target()
         if forwarding.ending is not None:
             self._finish(forwarding.ending)
             return
-        if forwarding.wanted is not None and self._opening is None:
-            self._open(forwarding.wanted)
         self._read_where_there_is_room()
         self._watch_idleness()
 
-    def _open(self, target: Address) -> None:
+    def _open(self, target: Address) -> bool:
+        """Begin a connection; False where that failed at once, which is dealt with then."""
         try:
             self._opening = self._tunnels.connector.connect(target, self._opened, self._failed)
         except NetjumperError as error:  # a target that the connector cannot even ask for
             self._failed(error)
+            return False
+        return True
+
+    def _send_to_target(self) -> None:
+        """Send what is for the target; a first flight of it leaves before it is reached."""
+        data = self._forwarding.data_to_target()
+        if self._to_target is not None:
+            self._to_target.send(data)
+            return
+        self._held += data
+        if self._held and self._opening is not None:
+            room = self._opening.early_room
+            self._opening.send_early(bytes(self._held[:room]))
+            del self._held[:room]
 
     def _opened(self, target: Endpoint) -> None:
         self._opening = None
         self._target = target
         self._to_target = Outbox(target, self._settle)
+        self._to_target.send(bytes(self._held))
+        self._held.clear()
         self._forwarding.target_opened()
         self._settle()
 
@@ -145,7 +164,7 @@ class Forwarder(Session):
         self._settle()
 
     def _read_where_there_is_room(self) -> None:
-        held = len(self._to_target or b"") + self._forwarding.waiting
+        held = len(self._held) + len(self._to_target or b"") + self._forwarding.waiting
         if self._forwarding.idle:  # answers of our own, to requests that were refused
             held += len(self._to_client)
         if held >= HELD or self._client_ended:
@@ -251,6 +270,7 @@ class Forwarder(Session):
         if self._target is not None:
             self._target.close()
         self._target = self._to_target = None
+        self._held.clear()
 
     def _forget(self) -> None:
         self._over = True

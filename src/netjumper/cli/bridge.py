@@ -83,6 +83,7 @@ def build_parser() -> Parser:
         "auth_file",
     )
     flags.group("connections that wait for a request", "min_parked", "max_parked")
+    flags.group("early data", "early_data")
     flags.timeouts()
     flags.common()
     return parser

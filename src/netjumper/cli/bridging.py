@@ -15,6 +15,7 @@ from netjumper.cli.inherit import BridgeDoors
 from netjumper.cli.options import IN_ARGV
 from netjumper.cli.probe import Probe
 from netjumper.cli.sources import Layer, Loaded, load
+from netjumper.early import EarlyData
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.listener import ListenAddress, Place
@@ -23,6 +24,7 @@ from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.settings import BridgeSettings
 from netjumper.tunnels import TunnelLimits
+from netjumper.upstream import Upstream
 from netjumper.wire import verify_with
 
 EMBEDDED_GRACE = 1.0
@@ -141,7 +143,8 @@ async def bridge_of(
         )
         credentials = None if users is None else Credentials(users)
         doors: Mapping[str, Sequence[Place]] = sockets or settings.doors
-        with Parking(host, parking) as upstream:
+        with Parking(host, parking) as parked:
+            upstream = Upstream(parked, EarlyData(settings.early_data))
             yield bridge(upstream=upstream, **doors, credentials=credentials, limits=limits), told
 
 

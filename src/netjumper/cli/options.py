@@ -20,8 +20,16 @@ IN_ARGV = (
 """The warning about a secret there; what it is, and the two better ways."""
 
 _IN_ARGV = {"auth": "; every user of this machine can read it here, so better give --auth-file"}
-_TIMEOUTS = ("handshake_timeout", "dial_timeout", "jump_timeout", "idle_timeout", "grace_period")
+_TIMEOUTS = (
+    "handshake_timeout",
+    "parked_timeout",
+    "dial_timeout",
+    "jump_timeout",
+    "idle_timeout",
+    "grace_period",
+)
 _CHOICES = {
+    "early_data": ("never", "known", "always"),
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("auto", "rich", "plain", "json"),
 }

@@ -59,7 +59,7 @@ def build_parser() -> Parser:
     )
     add_commands(parser, COMMANDS)
     flags = Flags(parser, ServerSettings)
-    flags.group("serving", "listen", "secret_file")
+    flags.group("serving", "listen", "secret_file", "max_parked_per_client")
     flags.timeouts()
     flags.common()
     return parser
@@ -158,7 +158,10 @@ async def _serve(
         verify=verify_with(secret),
         dial_timeout=settings.dial_timeout,
         limits=TunnelLimits(
-            handshake=settings.handshake_timeout, idle=settings.idle_timeout or None
+            handshake=settings.handshake_timeout,
+            parked=settings.parked_timeout,
+            most_parked=settings.max_parked_per_client,
+            idle=settings.idle_timeout or None,
         ),
     )
     await serving.serve(service, loaded, _start)

@@ -29,6 +29,17 @@ Permit = Callable[[Address, str], None]
 class Opening(Protocol):
     """A connection on its way."""
 
+    @property
+    def expected(self) -> bool:
+        """Whether it is as good as certain: who waits for it may be told that it stands."""
+
+    @property
+    def early_room(self) -> int:
+        """How many bytes can be sent to the target before it is known to be reached."""
+
+    def send_early(self, data: bytes) -> None:
+        """Send such bytes; no more than there is room for."""
+
     def cancel(self) -> None:
         """Give it up: neither callback is called any more."""
 
@@ -108,6 +119,20 @@ class Dial:
             self._timer = dialer.loop.call_soon(self._try_next)
         else:
             dialer.resolver.resolve(target.host, target.port, self._resolved)
+
+    @property
+    def expected(self) -> bool:
+        """Never: it stands, or it does not."""
+        return False
+
+    @property
+    def early_room(self) -> int:
+        """None: there is no connection yet."""
+        return 0
+
+    def send_early(self, data: bytes) -> None:
+        """There is no room for any."""
+        raise NotImplementedError
 
     def cancel(self) -> None:
         """Give up without a word."""

@@ -14,8 +14,10 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from netjumper.errors import NetjumperError
+from netjumper.net.tcpinfo import TcpInfo, tcp_info
 
 if sys.platform != "win32":
     import fcntl
@@ -26,6 +28,7 @@ RESET_PATIENCE = 10.0
 
 _LINGER_OFF = struct.pack("ii", 1, 0)
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
+_MORE = getattr(socket, "MSG_MORE", 0)
 
 
 KEEPALIVE = 15
@@ -166,6 +169,22 @@ class Endpoint:
         except _WOULD_BLOCK:
             return 0
 
+    def send_with_next(self, data: bytes) -> int:
+        """Send what there is room for together with what is sent next, or is `push`ed.
+
+        Raises:
+            OSError: the connection is lost.
+        """
+        try:
+            return self._sock.send(data, _MORE)
+        except _WOULD_BLOCK:
+            return 0
+
+    def push(self) -> None:
+        """Have what `send_with_next` holds back leave now."""
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
     def shutdown_write(self) -> None:
         """Say that no more will be sent; receiving goes on.
 
@@ -193,6 +212,19 @@ class Endpoint:
         except OSError:
             return False
         return False
+
+    @property
+    def info(self) -> TcpInfo | None:
+        """What the kernel knows of the connection, where it tells."""
+        return tcp_info(self._sock)
+
+    @property
+    def peer(self) -> tuple[Any, ...] | None:
+        """The address at the other end, None where the connection is gone."""
+        try:
+            return tuple(self._sock.getpeername())
+        except OSError:
+            return None
 
     def close(self) -> None:
         """Close for good; may be called again."""

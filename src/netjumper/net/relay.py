@@ -62,15 +62,18 @@ class Relay:
         self._up = Direction(self, client, target)
         self._down = Direction(self, target, client)
 
-    def start(self, *, up: bytes = b"", down: bytes = b"", client_ended: bool = False) -> None:
+    def start(
+        self, *, up: bytes = b"", down: bytes = b"", early: int = 0, client_ended: bool = False
+    ) -> None:
         """Begin.
 
         Args:
             up: what the client sent ahead, for the target.
+            early: how many bytes before that the target has got already.
             down: what the client is to get first; it is not the target's, so it is not counted.
             client_ended: the client has already said that it sends no more.
         """
-        self._up.transferred = len(up)
+        self._up.transferred = early + len(up)
         self._down.start(down, False)
         self._up.start(up, client_ended)
 

@@ -1,0 +1,57 @@
+"""Notices that this machine's way into the network is another than before.
+
+Connections made before that are likely to lead nowhere, and nothing tells: what is sent on them
+is lost. A look costs a system call or two, so it is taken when somebody asks, once a second.
+"""
+
+import socket
+import time
+from typing import Any
+
+LOOK_EVERY = 1.0
+"""Seconds."""
+SLEPT = 1.0
+"""Seconds asleep from which on the network counts as another."""
+
+
+class Network:
+    """The way that leads to one address."""
+
+    __slots__ = ("_asleep", "_next_look", "_source")
+
+    def __init__(self) -> None:
+        self._next_look = 0.0
+        self._source = ""
+        self._asleep = _asleep()
+
+    def has_changed(self, peer: tuple[Any, ...], now: float) -> bool:
+        """Whether it has, since it was last asked.
+
+        Args:
+            peer: the address at the other end, as a socket gives it.
+            now: seconds, of a clock that never goes back.
+        """
+        if now < self._next_look:
+            return False
+        self._next_look = now + LOOK_EVERY
+        before, slept = self._source, self._asleep
+        self._source, self._asleep = source_towards(peer) or before, _asleep()
+        return before not in ("", self._source) or self._asleep > slept + SLEPT
+
+
+def source_towards(peer: tuple[Any, ...]) -> str:
+    """Return the address that packets to `peer` leave with; empty where there is no way."""
+    family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect(peer)  # sends nothing
+            return str(sock.getsockname()[0])
+    except OSError:
+        return ""
+
+
+def _asleep() -> float:
+    """Return how long the machine has slept since it was started, in seconds."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -1,0 +1,46 @@
+"""What the kernel knows of a TCP connection (tcp(7), TCP_INFO), where it tells."""
+
+import socket
+import struct
+import sys
+from typing import NamedTuple
+
+# struct tcp_info in linux/tcp.h, which only ever grows at its end.
+_LAYOUT = struct.Struct("=8B24I")
+_PROBES, _UNACKED, _RTT, _RTTVAR, _TOTAL_RETRANS = 3, 12, 23, 24, 31
+
+
+class TcpInfo(NamedTuple):
+    """Of one connection.
+
+    Attributes:
+        probes: keepalive's questions that the peer has not answered.
+        unacknowledged: segments that it has not acknowledged.
+        rtt: the round trip, smoothed, in seconds.
+        rtt_variation: how much that varies, in seconds.
+        retransmitted: segments that were sent again, ever.
+    """
+
+    probes: int
+    unacknowledged: int
+    rtt: float
+    rtt_variation: float
+    retransmitted: int
+
+
+def tcp_info(sock: socket.socket) -> TcpInfo | None:
+    """Return what the kernel knows; None where it does not tell, or the connection is gone."""
+    if sys.platform != "linux":
+        return None
+    try:
+        raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAYOUT.size)
+        fields = _LAYOUT.unpack(raw)
+    except (OSError, struct.error):  # a unix socket; an emulated kernel
+        return None
+    return TcpInfo(
+        fields[_PROBES],
+        fields[_UNACKED],
+        fields[_RTT] / 1e6,
+        fields[_RTTVAR] / 1e6,
+        fields[_TOTAL_RETRANS],
+    )

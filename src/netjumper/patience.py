@@ -1,0 +1,54 @@
+"""How long a jump server holds parked connections: learned from those that it ended."""
+
+LONGEST = 240.0
+"""Seconds that a connection is parked at most."""
+SHORTEST = 1.0
+SAFELY = 0.8
+"""Of the time after which connections were lost, so much is used from then on."""
+ALIKE = 0.25
+"""Two connections that were lost at ages that differ by less than this share of them were lost to
+the jump server's patience; those that a restart ends are of any age."""
+NOT_TOGETHER = 1.0
+"""Seconds between two losses that are not one and the same event."""
+SCOUT_AGAIN = 600.0
+"""Seconds until it is tried again whether the jump server holds them for longer."""
+
+
+class Patience:
+    """Of one jump server; it has no clock of its own. All times are in seconds.
+
+    Args:
+        seconds: that it is known to have.
+    """
+
+    __slots__ = ("_at_first", "_last_lost", "_scout_again", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self._at_first = seconds
+        self._last_lost = (0.0, 0.0)
+        self._scout_again = 0.0
+        self.seconds = seconds
+        """For which connections can be parked."""
+
+    def may_scout(self, now: float) -> bool:
+        """Whether it is worth knowing if connections are held for longer."""
+        return now >= self._scout_again and self.seconds < LONGEST
+
+    def held(self, age: float) -> None:
+        """A connection was still alive at this age."""
+        self.seconds = min(max(self.seconds, age), LONGEST)
+
+    def lost(self, age: float, now: float) -> None:
+        """The jump server has ended a connection of this age."""
+        (last_age, when), self._last_lost = self._last_lost, (age, now)
+        if now - when >= NOT_TOGETHER and abs(age - last_age) <= ALIKE * age:
+            self.seconds = min(self.seconds, max(SHORTEST, SAFELY * age))
+
+    def scout_lost(self, now: float) -> None:
+        """One that waited for longer than the others was ended, or leads nowhere."""
+        self._scout_again = now + SCOUT_AGAIN
+
+    def silently_lost(self, age: float, now: float) -> None:
+        """A connection of this age led nowhere, and nothing told: something on the path forgets."""
+        self.scout_lost(now)
+        self.seconds = min(self.seconds, max(self._at_first, SAFELY * age))
