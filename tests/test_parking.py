@@ -53,7 +53,7 @@ def parking_at(address: Address, **limits: Any) -> Parking:
 
 async def tunnel(parking: Parking, target: Address = TARGET) -> socket.socket:
     stands: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
-    Upstream(parking).connect(target, stands.set_result, stands.set_exception)
+    Upstream([parking]).connect(target, stands.set_result, stands.set_exception)
     assert not stands.done(), "called before connect() returned"
     return (await stands).detach()
 
@@ -241,7 +241,7 @@ async def test_a_target_too_long_for_the_wire_takes_no_connection():
             await eventually(lambda: len(parking) == 1)
             too_long = Address(".".join([63 * "x"] * 3 + [61 * "x"]), 65535)
             with pytest.raises(AddressError):
-                Upstream(parking).connect(too_long, lambda _: None, lambda _: None)
+                Upstream([parking]).connect(too_long, lambda _: None, lambda _: None)
             assert len(parking) == 1
 
 
@@ -250,6 +250,6 @@ async def test_a_request_that_is_given_up_calls_nothing():
     async with jump_server(lambda sock: receive(sock)) as jump:
         with parking_at(jump.address, least=1, most=1) as parking:
             await eventually(lambda: len(parking) == 1)
-            Upstream(parking).connect(TARGET, called.append, called.append).cancel()
+            Upstream([parking]).connect(TARGET, called.append, called.append).cancel()
             await eventually(lambda: jump.accepted == 2)
     assert called == []

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from netjumper.address import Address
 from netjumper.net.listener import ListenAddress
-from netjumper.settings import BridgeSettings, ServerSettings
+from netjumper.settings import BridgeSettings, JumpChoice, ServerSettings
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
 NEEDED = {
@@ -56,7 +56,8 @@ def test_the_example_file_has_a_sentence_above_every_paragraph_of_keys(model):
 def test_keys_without_a_default_are_commented_out_in_the_example_file(model):
     stated = tomllib.loads(EXAMPLE.read_text())[model.table]
     absent = {key for key in model.model_fields if key not in stated}
-    assert absent == {key for key, field in model.model_fields.items() if field.default is None}
+    empty = {key for key, field in model.model_fields.items() if field.default is None}
+    assert absent == empty | (NEEDED[model].keys() & {"jump"})
 
 
 @MODELS
@@ -107,9 +108,35 @@ def test_the_server_listens_on_all_addresses_by_default():
     assert ServerSettings(secret="s").listen == (ListenAddress.parse(":9527"),)
 
 
+def test_several_jump_servers_can_be_given_and_weighed():
+    both = ["home.example.net:9527=3", "[::1]:9527"]
+    settings = BridgeSettings(secret="s", jump=both, jump_policy="spread")
+    assert settings.jump == (
+        JumpChoice(Address("home.example.net", 9527), 3),
+        JumpChoice(Address("::1", 9527)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("jump", "told"),
+    [
+        (["h:1", "h:1"], "h:1 is given twice"),
+        (["h:1=2", "i:1"], "h:1 has a weight; that is for jump_policy spread"),
+    ],
+)
+def test_jump_servers_that_make_no_sense_together_are_refused(jump, told):
+    assert problem(BridgeSettings, jump=jump) == ("jump", told)
+
+
+@pytest.mark.parametrize("weight", ["", "0", "1001", "x", "-1", "1.5", "\u0663", "9" * 5000])
+def test_a_weight_is_a_number(weight):
+    with pytest.raises(ValidationError, match="is no number from 1 to 1000"):
+        BridgeSettings(secret="s", jump=f"h:1={weight}", jump_policy="spread")
+
+
 def test_the_bridge_listens_for_socks_and_http_on_loopback_by_default():
     settings = BridgeSettings(**NEEDED[BridgeSettings])
-    assert settings.jump == Address("home.example.net", 9527)
+    assert settings.jump == (JumpChoice(Address("home.example.net", 9527)),)
     assert settings.doors == {
         "socks": (ListenAddress("127.0.0.1", 1080),),
         "http": (ListenAddress("127.0.0.1", 8118),),

@@ -16,14 +16,13 @@ from netjumper.demand import Demand
 from netjumper.errors import NetjumperError
 from netjumper.jumphost import JumpConnection, JumpHost
 from netjumper.net.network import Network
+from netjumper.path import Path
 from netjumper.patience import Patience
 
 DIALS_AT_ONCE = 64
 """More would be a storm, for the jump server and for the path."""
 BURST = 4
 """One more than the busiest moment had, for each so many that it had."""
-FIRST_GUESS = 0.6
-"""Seconds that parking a connection is thought to take, until one was parked."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds without a dial after one has failed; they double with each that follows."""
 SHORTEST = 1.0
@@ -66,8 +65,7 @@ class Parking:
         self._demand = Demand()
         self._network = Network()
         self._patience = Patience(limits.seconds)
-        self.refill_time = FIRST_GUESS
-        """Seconds that parking a connection takes."""
+        self.path = Path()
         self._dialled: dict[JumpConnection, float] = {}
         self._waiting: dict[JumpConnection, _Place] = {}
         self._scout: JumpConnection | None = None
@@ -77,6 +75,9 @@ class Parking:
         self._pause = 0.0
         self._closed = False
 
+    def __repr__(self) -> str:
+        return f"jump host {self.host.address}"
+
     def __len__(self) -> int:
         return len(self._waiting)
 
@@ -84,6 +85,11 @@ class Parking:
     def is_down(self) -> bool:
         """Whether the jump host was not reached, or did not let us in, when last tried."""
         return self._pause > 0
+
+    @property
+    def first_byte(self) -> float | None:
+        """Seconds that a first byte takes there and back on average; None if that is not known."""
+        return self.path.first_byte
 
     @property
     def wanted(self) -> int:
@@ -110,7 +116,7 @@ class Parking:
 
     def note_request(self) -> None:
         """Count a request: how many connections are parked follows them."""
-        self._demand.note(self._loop.time(), self.refill_time)
+        self._demand.note(self._loop.time(), self.path.refill_time)
         self._refill_soon()
 
     def take(self) -> tuple[JumpConnection, float] | None:
@@ -130,7 +136,7 @@ class Parking:
         """The jump host has let a connection in."""
         if self._pause:
             self._pause = 0.0
-            _LOG.info("jump host %s answers again", self.host.address)
+            _LOG.info("%s answers again", self)
             if self._retry is not None:
                 self._retry.cancel()
                 self._retry = None
@@ -197,8 +203,10 @@ class Parking:
 
     def _parked(self, connection: JumpConnection) -> None:
         now = self._loop.time()
-        self.refill_time = now - self._dialled.pop(connection)
+        self.path.refill_time = now - self._dialled.pop(connection)
         self.answered()
+        if info := connection.info:
+            self.path.note_connection(info.rtt, info.sent, info.retransmitted)
         seconds = self._patience.seconds * random.uniform(0.8, 1.0)  # noqa: S311 - as above
         timer = self._loop.call_later(seconds, self._expire, connection)
         self._waiting[connection] = _Place(now, timer)

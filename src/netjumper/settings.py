@@ -6,6 +6,7 @@ knows where each value came from). A secret is a `SecretStr`, and no value is ev
 pydantic's error texts.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from netjumper.address import Address, quoted
-from netjumper.errors import NetjumperError
+from netjumper.errors import AddressError, NetjumperError
 from netjumper.net.listener import ListenAddress
 
 PROBLEM = "netjumper"
@@ -40,8 +41,35 @@ class Expected:
     metavar: str = ""
 
 
-def _jump_host(value: object) -> Address:
-    return value if isinstance(value, Address) else Address.parse(_string(value))
+@dataclass(frozen=True, slots=True)
+class JumpChoice:
+    """One of the jump servers, and how often it is used with `spread`."""
+
+    address: Address
+    weight: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "JumpChoice":
+        """Read `HOST:PORT` or `HOST:PORT=WEIGHT`.
+
+        Raises:
+            AddressError: the text is none of these.
+        """
+        address, equals, weight = text.partition("=")
+        if not equals:
+            return cls(Address.parse(address))
+        if not (_WEIGHT.fullmatch(weight) and 0 < int(weight) <= MAX_WEIGHT):
+            raise AddressError(f"the weight {quoted(weight)} is no number from 1 to {MAX_WEIGHT}")
+        return cls(Address.parse(address), int(weight))
+
+
+def _jump_hosts(value: object) -> tuple[JumpChoice, ...]:
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, (list, tuple)):
+        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+    return tuple(
+        item if isinstance(item, JumpChoice) else JumpChoice.parse(_string(item)) for item in values
+    )
 
 
 def _listen_addresses(value: object) -> tuple[ListenAddress, ...]:
@@ -69,14 +97,21 @@ def _string(value: object) -> str:
     return value
 
 
+MAX_WEIGHT = 1000
+_WEIGHT = re.compile(r"[0-9]{1,4}")
 LIST_OF = "a list of "
 Listen = Annotated[
     tuple[ListenAddress, ...],
     PlainValidator(_listen_addresses),
     Expected(f"{LIST_OF}HOST:PORT, [IPV6]:PORT, :PORT or unix:/path", "HOST:PORT"),
 ]
-JumpHostAddress = Annotated[
-    Address | None, PlainValidator(_jump_host), Expected("HOST:PORT", "HOST:PORT")
+JumpHosts = Annotated[
+    tuple[JumpChoice, ...],
+    PlainValidator(_jump_hosts),
+    Expected(f"{LIST_OF}HOST:PORT or HOST:PORT=WEIGHT", "HOST:PORT"),
+]
+JumpPolicyName = Annotated[
+    Literal["first", "fastest", "spread"], Expected("first, fastest or spread")
 ]
 FilePath = Annotated[Path | None, PlainValidator(_path), Expected("the path of a file", "FILE")]
 Timeout = Annotated[
@@ -165,7 +200,7 @@ class _Settings(BaseSettings):
     def _problems(self) -> Iterator[tuple[str, str]]:
         """Yield (key, what is wrong) for rules that one key alone cannot break."""
         for one, other in self.exclusive:
-            if all(getattr(self, key) not in (None, False) for key in (one, other)):
+            if all(getattr(self, key) not in (None, False, ()) for key in (one, other)):
                 yield one, f"{other} is given in the same place; leave one of the two out"
         if self._needs_secret:
             if self.secret is None and self.secret_file is None:
@@ -228,7 +263,14 @@ class BridgeSettings(_Settings):
     )
     """What is said where neither is given."""
 
-    jump: JumpHostAddress = Field(None, description="the address of the jump server")
+    jump: JumpHosts = Field(
+        (), description="a jump server's address; repeatable, =WEIGHT behind it is for spread"
+    )
+    jump_policy: JumpPolicyName = Field(
+        "first",
+        description="which of several jump servers is used: the first that is not down, the "
+        "fastest, or all of them in turn",
+    )
     embedded: Switch = Field(
         False,
         description="run a jump server in this process, to try things out; needs no secret",
@@ -285,6 +327,7 @@ class BridgeSettings(_Settings):
         if not self.embedded and not self.jump:
             yield "jump", self.no_jump
         yield from super()._problems()
+        yield from self._jump_problems()
         if self.auth is not None and not all(self.auth.get_secret_value().partition(":")):
             yield "auth", "expected user:password"
         if self.max_parked and self.min_parked > self.max_parked:
@@ -293,6 +336,15 @@ class BridgeSettings(_Settings):
             yield "socks", "there is nothing to listen on; give socks, http or mixed"
         if self.auth is None and self.auth_file is None:
             yield from self._open_doors()
+
+    def _jump_problems(self) -> Iterator[tuple[str, str]]:
+        seen: set[Address] = set()
+        for choice in self.jump:
+            if choice.address in seen:
+                yield "jump", f"{choice.address} is given twice"
+            seen.add(choice.address)
+            if choice.weight != 1 and self.jump_policy != "spread":
+                yield "jump", f"{choice.address} has a weight; that is for jump_policy spread"
 
     def _open_doors(self) -> Iterator[tuple[str, str]]:
         for key, addresses in self.doors.items():

@@ -1,10 +1,12 @@
-"""The way out: tunnels through a jump host, on parked connections where there are any.
+"""The way out: tunnels through one of several jump hosts, on parked connections if there are any.
 
 A request outlives the connection that it was made on: one that was lost while it was parked is
-replaced, and where the answer takes longer than usual another connection is asked the same.
+replaced, where the answer takes longer than usual another connection is asked the same, and where a
+jump host turns out to be down the request goes on to the next.
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,17 +14,13 @@ from netjumper.address import Address
 from netjumper.early import EARLY_LIMIT, EarlyData, KnownTargets, may_be_repeated
 from netjumper.errors import JumpHostProtocolError, NetjumperError, TargetError
 from netjumper.jumphost import JumpConnection
-from netjumper.latency import Latency
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector, Failed, Opened
 from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking
+from netjumper.policy import First, Policy
 from netjumper.wire import destination_frame
 
-LATE = 1.25
-"""Of the usual time for an answer; then a packet was lost, most likely."""
-NOT_WORTH_IT = 0.02
-"""Seconds; where answers come sooner than this nobody is asked twice."""
 SHARE = 0.1
 """Of the requests at most so many are asked twice because the first answer is late."""
 SAVED_UP = 10.0
@@ -34,18 +32,24 @@ REPLACED_BY_PARKED = 2
 
 
 class Upstream(Connector):
-    """Leads to targets through a jump host.
+    """Leads to targets through jump hosts.
 
     Args:
-        parking: the connections that are parked at it.
+        parkings: the jump hosts, each with the connections that are parked at it; one or more.
+        policy: in which order a request tries them.
         early: which targets programs are told to have reached before that is known.
     """
 
-    def __init__(self, parking: Parking, early: EarlyData = EarlyData.KNOWN) -> None:
-        self.parking = parking
-        self.loop = parking.host.loop
+    def __init__(
+        self,
+        parkings: Sequence[Parking],
+        policy: Policy | None = None,
+        early: EarlyData = EarlyData.KNOWN,
+    ) -> None:
+        self._parkings = parkings
+        self._policy = policy or First()
+        self.loop = parkings[0].host.loop
         self.known = KnownTargets(early)
-        self.latency = Latency()
         self.unanswered: Deadlines[Request] = Deadlines(self.loop, LOST, Request.is_lost)
         self._second_tries = SAVED_UP
 
@@ -57,14 +61,9 @@ class Upstream(Connector):
         """
         destination_frame(target)  # raises before a connection is taken
         self._second_tries = min(self._second_tries + SHARE, SAVED_UP)
-        self.parking.note_request()
-        return Request(self, target, opened, failed)
-
-    @property
-    def late(self) -> float:
-        """Seconds after which an answer is late; 0 where that is not worth knowing."""
-        usually = self.latency.usually or self.parking.refill_time
-        return LATE * usually if usually >= NOT_WORTH_IT else 0.0
+        ways = self._policy.order(self._parkings)
+        ways[0].note_request()
+        return Request(self, ways, target, opened, failed)
 
     def may_try_twice(self) -> bool:
         """Whether a request may be asked twice; counts it then."""
@@ -77,6 +76,7 @@ class Upstream(Connector):
 class _Attempt(NamedTuple):
     """A connection that was asked for the tunnel."""
 
+    way: Parking
     since: float
     parked: float | None
     """For how many seconds it was; None where it was dialled for this request."""
@@ -87,6 +87,7 @@ class Request:
 
     Args:
         upstream: whose it is.
+        ways: the jump hosts to try, in their order.
         target: where the tunnel is to lead.
         opened: called when it stands.
         failed: called when there is none.
@@ -96,16 +97,28 @@ class Request:
         "_attempts",
         "_early",
         "_failed",
+        "_first_error",
         "_lost",
         "_opened",
+        "_others",
         "_target",
         "_timer",
         "_upstream",
+        "_way",
         "expected",
     )
 
-    def __init__(self, upstream: Upstream, target: Address, opened: Opened, failed: Failed) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        ways: Sequence[Parking],
+        target: Address,
+        opened: Opened,
+        failed: Failed,
+    ) -> None:
         self._upstream = upstream
+        self._way, *self._others = ways
+        self._first_error: NetjumperError | None = None
         self._target = target
         self._opened = opened
         self._failed = failed
@@ -141,14 +154,15 @@ class Request:
 
     def _begin(self, *, parked: bool = True) -> None:
         """Ask a connection, a parked one where there is one and it may be."""
-        upstream = self._upstream
-        taken = upstream.parking.take() if parked else None
-        connection, age = taken or (JumpConnection(upstream.parking.host), None)
-        self._attempts[connection] = _Attempt(upstream.loop.time(), age)
+        upstream, way = self._upstream, self._way
+        taken = way.take() if parked else None
+        connection, age = taken or (JumpConnection(way.host), None)
+        self._attempts[connection] = _Attempt(way, upstream.loop.time(), age)
         connection.request(
             self._target,
             partial(self._stands, connection),
             partial(self._attempt_failed, connection),
+            early_is_near=self.expected and not self._early and way.path.late > 0,
         )
         if self._early:
             connection.send_early(self._early)
@@ -159,11 +173,10 @@ class Request:
         """See after an answer that does not come."""
         upstream = self._upstream
         upstream.unanswered.add(self)
-        late = upstream.late
+        (attempt,) = self._attempts.values()
+        path = attempt.way.path
+        late = path.late if attempt.parked is not None else path.late_if_dialled
         if late:
-            (attempt,) = self._attempts.values()
-            if attempt.parked is None:
-                late += LATE * upstream.parking.refill_time
             self._timer = upstream.loop.call_later(late, self._is_late)
 
     def _is_late(self) -> None:
@@ -173,23 +186,33 @@ class Request:
             self._begin()
 
     def is_lost(self) -> None:
-        """The parked connections that were asked lead nowhere, most likely."""
+        """Those that were asked lead nowhere, most likely."""
         upstream = self._upstream
-        began = min(attempt.since for attempt in self._attempts.values())
-        if upstream.loop.time() - began < 2 * upstream.late:
+        first = next(iter(self._attempts.values()))
+        if upstream.loop.time() - first.since < 2 * first.way.path.late_if_dialled:
             upstream.unanswered.add(self)  # a longer path than most
-            return
-        all_parked = all(attempt.parked is not None for attempt in self._attempts.values())
-        if all_parked and may_be_repeated(self._early):
-            self._begin(parked=False)
+        elif may_be_repeated(self._early):
+            all_parked = all(attempt.parked is not None for attempt in self._attempts.values())
+            if self._next_way():
+                self._begin()
+                upstream.unanswered.add(self)
+            elif all_parked:
+                self._begin(parked=False)
+
+    def _next_way(self) -> bool:
+        """Go on to the next jump host; False where there is none."""
+        if not self._others:
+            return False
+        self._way = self._others.pop(0)
+        return True
 
     def _stands(self, connection: JumpConnection, endpoint: Endpoint) -> None:
         upstream = self._upstream
         now = upstream.loop.time()
         attempt = self._attempts.pop(connection)
         if attempt.parked is not None:
-            upstream.latency.note(now - attempt.since)
-        upstream.parking.answered()
+            attempt.way.path.note_answer(now - attempt.since)
+        attempt.way.answered()
         upstream.known.worked(self._target, now)
         self._mistrust_the_silent(attempt)
         self.cancel()
@@ -202,7 +225,7 @@ class Request:
             if attempt.parked is None or attempt.since > answered.since or info is None:
                 continue
             if info.unacknowledged:
-                self._upstream.parking.mistrust(attempt.parked)
+                attempt.way.mistrust(attempt.parked)
 
     def _attempt_failed(self, connection: JumpConnection, error: NetjumperError) -> None:
         attempt = self._attempts.pop(connection)
@@ -210,16 +233,25 @@ class Request:
             self._fail(error)
             return
         if not connection.was_let_in:
-            self._upstream.parking.failed(error)
+            attempt.way.failed(error)
+        self._first_error = self._first_error or error
         if self._attempts:
             return
-        # The jump server says nothing bad about itself in words: it was lost while it waited.
-        was_lost = attempt.parked is not None and isinstance(error, JumpHostProtocolError)
-        if was_lost and may_be_repeated(self._early):
+        if may_be_repeated(self._early) and self._go_on(attempt, error):
+            return
+        self._fail(self._first_error)
+
+    def _go_on(self, attempt: _Attempt, error: NetjumperError) -> bool:
+        """Begin again after a failure of a jump host's; False where there is no more to try."""
+        # A jump server says nothing bad about itself in words: it was lost while it waited.
+        if attempt.parked is not None and isinstance(error, JumpHostProtocolError):
             self._lost += 1
             self._begin(parked=self._lost < REPLACED_BY_PARKED)
+        elif self._next_way():
+            self._begin()
         else:
-            self._fail(error)
+            return False
+        return True
 
     def _fail(self, error: NetjumperError) -> None:
         self.cancel()

@@ -39,7 +39,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     ("words", "offered"),
     [
         (["netjumper-bridge", "e"], {"exec", "env"}),
-        (["netjumper-bridge", "--jump"], {"--jump", "--jump-timeout"}),
+        (["netjumper-bridge", "--jump"], {"--jump", "--jump-policy", "--jump-timeout"}),
         (["netjumper-bridge", "doctor", "--js"], {"--json"}),
         (["netjumper-bridge", "env", "--shell", "p"], {"powershell"}),
         (["netjumper-bridge", "completion", "z"], {"zsh"}),

@@ -1,6 +1,7 @@
 """`netjumper-bridge doctor`: each step told, the first failure explained, its exit code."""
 
 import asyncio
+import json
 import socket
 
 import pytest
@@ -53,6 +54,21 @@ async def test_all_is_well_as_far_as_a_target(capsys):
     assert [line[1] for line in lines] == STEPS
     assert [line[0] for line in lines] == ["ok"] * 5 + ["-"]
     assert f"{target.address} is reached" in out
+
+
+async def test_several_jump_servers_are_examined_one_after_the_other(capsys):
+    nobody = closed_port()
+    async with jump_server_running() as (_, jump), serving(echo) as target:
+        hosts = ["--jump", str(jump), "--jump", str(nobody)]
+        code, out = await doctor(capsys, *hosts, str(target.address))
+        as_json = await doctor(capsys, "--json", *hosts, str(target.address))
+    assert code == EXIT_CODES["connect"]
+    first, second = out.split(f"\njump host {nobody}:\n")
+    assert first.startswith(f"jump host {jump}:\nok ")
+    assert f"{target.address} is reached" in first
+    assert "FAILED connect" in second
+    assert as_json[0] == code
+    assert [json.loads(line)["ok"] for line in as_json[1].splitlines()] == [True, False]
 
 
 async def test_a_failure_is_explained_behind_the_steps_as_wide_as_the_terminal(capsys, monkeypatch):

@@ -146,6 +146,30 @@ async def test_deep_reaches_the_jump_server_too(capsys, with_secret):
     assert told == f"healthy: SOCKS on {door}, jump host {jump} accepts the secret"
 
 
+async def test_deep_is_healthy_where_one_of_several_jump_servers_lets_us_in(capsys, with_secret):
+    nobody = closed_port()
+    async with jump_server_running() as (_, jump), bridge_running(jump) as service:
+        door = service.address_of("socks")
+        hosts = ["--jump", str(nobody), "--jump", str(jump)]
+        code, told = await checked(capsys, "--deep", "--socks", door, *hosts)
+    assert code == 0
+    assert told.endswith(
+        f"jump host {jump} accepts the secret (jump host {nobody}: connection refused)"
+    )
+
+
+async def test_deep_is_unhealthy_where_none_of_several_jump_servers_lets_us_in(capsys, with_secret):
+    one, other = closed_port(), closed_port()
+    async with jump_server_running() as (_, jump), bridge_running(jump) as service:
+        door = service.address_of("socks")
+        hosts = ["--jump", str(one), "--jump", str(other)]
+        code, told = await checked(capsys, "--deep", "--socks", door, *hosts)
+    assert code == 1
+    assert told.endswith(
+        f"jump host {one}: connection refused; jump host {other}: connection refused"
+    )
+
+
 async def test_deep_is_unhealthy_where_the_secret_is_wrong(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", "another")
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:

@@ -64,6 +64,7 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
         "idle_timeout": "4",
         "grace_period": "0",
         "early_data": "always",
+        "jump_policy": "fastest",
         "log_level": "debug",
         "log_format": "json",
     }
@@ -102,14 +103,14 @@ def test_embedded_on_the_command_line_beats_a_jump_host_in_the_file(private):
     path = private("c.toml", "[bridge]\njump = 'h:1'\nsecret = 's'\n")
     settings = load(BridgeSettings, flags("--embedded"), str(path)).settings
     assert settings.embedded
-    assert settings.jump is None
+    assert settings.jump == ()
 
 
 def test_a_jump_host_on_the_command_line_beats_embedded_in_the_file(private):
     path = private("c.toml", "[bridge]\nembedded = true\nsecret = 's'\n")
     settings = load(BridgeSettings, flags("--jump", "h:1"), str(path)).settings
     assert not settings.embedded
-    assert str(settings.jump) == "h:1"
+    assert ", ".join(str(it.address) for it in settings.jump) == "h:1"
 
 
 # Which file.
@@ -225,7 +226,7 @@ def test_what_is_unknown_in_the_file_is_named(text, told, private):
          "unix:/path, not '127.0.0.1:1'")),
         ("socks = [1080]", ("socks: expected a list of HOST:PORT, [IPV6]:PORT, :PORT or "
          "unix:/path, not [1080]")),
-        ("jump = 9527", "jump: expected HOST:PORT, not 9527"),
+        ("jump = 9527", "jump: expected a list of HOST:PORT or HOST:PORT=WEIGHT, not 9527"),
         ("auth_file = 1", "auth_file: expected the path of a file, not 1"),
         ("auth_file = ''", "auth_file: no file has an empty name; expected the path of a file"),
         ("embedded = 'yes'", "embedded: expected true or false, not 'yes'"),
@@ -256,7 +257,8 @@ def told_about(path):
         (["--min-parked", "1.5"], ("--min-parked: expected a whole number, 0 or more, "
          "not '1.5'")),
         (["--embedded", "--min-parked", "65"], "--min-parked: 65 is more than max_parked, 64"),
-        (["--jump", "home"], "--jump: 'home' has no port; write host:port; expected HOST:PORT"),
+        (["--jump", "home"], ("--jump: 'home' has no port; write host:port; "
+         "expected HOST:PORT or HOST:PORT=WEIGHT")),
     ],
 )  # fmt: skip
 def test_a_wrong_flag_is_told_with_what_was_expected(arguments, told):

@@ -73,7 +73,7 @@ def build_parser() -> Parser:
     )
     add_commands(parser, COMMANDS)
     flags = Flags(parser, BridgeSettings)
-    flags.group("the jump server", "jump", "secret_file", "embedded")
+    flags.group("the jump server", "jump", "jump_policy", "secret_file", "embedded")
     flags.group(
         "listening (default: --socks 127.0.0.1:1080 --http 127.0.0.1:8118)",
         "socks",

@@ -20,6 +20,7 @@ from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.listener import ListenAddress, Place
 from netjumper.parking import Parking, ParkingLimits
+from netjumper.policy import JumpPolicy, Policy, policy_of
 from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.settings import BridgeSettings
@@ -81,21 +82,22 @@ def secret_of(loaded: Loaded[BridgeSettings]) -> bytes:
     return secrets.token_bytes() if loaded.settings.embedded else loaded.secret()
 
 
-def probe_of(loaded: Loaded[BridgeSettings]) -> Probe | None:
-    """Return what tries the way to the jump host; None with `embedded`, where there is no way.
+def probes_of(loaded: Loaded[BridgeSettings]) -> list[Probe]:
+    """Return what tries the way to each jump host; none with `embedded`, where there is no way.
 
     Raises:
         SettingsError: the secret's file cannot be used.
     """
     settings = loaded.settings
-    if settings.jump is None:
-        return None
-    return Probe(
-        settings.jump,
-        loaded.secret(),
-        dial_timeout=settings.dial_timeout,
-        jump_timeout=settings.jump_timeout,
-    )
+    return [
+        Probe(
+            choice.address,
+            loaded.secret(),
+            dial_timeout=settings.dial_timeout,
+            jump_timeout=settings.jump_timeout,
+        )
+        for choice in settings.jump
+    ]
 
 
 def users_of(loaded: Loaded[BridgeSettings]) -> Mapping[str, str] | None:
@@ -129,30 +131,39 @@ async def bridge_of(
         sockets: those to listen on instead of the addresses of the settings, where there are any.
     """
     loop = asyncio.get_running_loop()
-    async with _jump_host(settings, secret) as (address, told):
-        host = JumpHost(
-            loop,
-            address,
-            secret,
-            Dialer(loop, timeout=settings.dial_timeout),
-            timeout=settings.jump_timeout,
-        )
+    async with _jump_hosts(settings, secret) as (addresses, told):
+        dialer = Dialer(loop, timeout=settings.dial_timeout)
         parking = ParkingLimits(least=settings.min_parked, most=settings.max_parked)
         limits = TunnelLimits(
             handshake=settings.handshake_timeout, idle=settings.idle_timeout or None
         )
         credentials = None if users is None else Credentials(users)
         doors: Mapping[str, Sequence[Place]] = sockets or settings.doors
-        with Parking(host, parking) as parked:
-            upstream = Upstream(parked, EarlyData(settings.early_data))
+        with contextlib.ExitStack() as stack:
+            parkings = [
+                stack.enter_context(
+                    Parking(JumpHost(loop, it, secret, dialer, settings.jump_timeout), parking)
+                )
+                for it in addresses
+            ]
+            upstream = Upstream(parkings, _policy(settings), EarlyData(settings.early_data))
             yield bridge(upstream=upstream, **doors, credentials=credentials, limits=limits), told
 
 
+def _policy(settings: BridgeSettings) -> Policy:
+    return policy_of(JumpPolicy(settings.jump_policy), [it.weight for it in settings.jump])
+
+
 @contextlib.asynccontextmanager
-async def _jump_host(settings: BridgeSettings, secret: bytes) -> AsyncIterator[tuple[Address, str]]:
-    """Give the jump host's address and a line about it; with `embedded` it is in this process."""
-    if settings.jump is not None:
-        yield settings.jump, f"through jump host {settings.jump}"
+async def _jump_hosts(
+    settings: BridgeSettings, secret: bytes
+) -> AsyncIterator[tuple[list[Address], str]]:
+    """Give the jump hosts and a line about them; with `embedded` it is one in this process."""
+    if settings.jump:
+        addresses = [it.address for it in settings.jump]
+        names = ", ".join(map(str, addresses))
+        several = f"s {names} ({settings.jump_policy})"
+        yield addresses, f"through jump host{several if len(addresses) > 1 else f' {names}'}"
         return
     # The bridge tells of every tunnel; the same tunnel's other end would be told twice.
     log = logging.getLogger("netjumper.embedded")
@@ -166,7 +177,7 @@ async def _jump_host(settings: BridgeSettings, secret: bytes) -> AsyncIterator[t
     server.open()
     try:
         yield (
-            Address.parse(server.address_of("netjumper")),
+            [Address.parse(server.address_of("netjumper"))],
             "through a jump server in this process (embedded)",
         )
     finally:

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import asdict
 
 from netjumper.cli import process
-from netjumper.cli.bridging import Unopened, load_bridge, probe_of
+from netjumper.cli.bridging import Unopened, load_bridge, probes_of
 from netjumper.cli.examination import Examination, Goal, Step
 from netjumper.cli.helptext import WIDEST
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
@@ -31,7 +31,8 @@ examples:
 The steps, and the exit status where one is the first that fails: name (3), connect (4),
 challenge (5), secret (6), target (7). Throughput is measured for a URL and for ports 80 and 443,
 over up to 5 s or 16 MiB; that it cannot be is no failure. The exit status is 0 when all is well, 2
-when the settings are wrong, and 1 when the output could not be written.
+when the settings are wrong, and 1 when the output could not be written. Several jump servers are
+tried one after the other; the exit status is that of the first at which a step failed.
 
 """
 
@@ -50,7 +51,9 @@ def build_parser() -> Parser:
         metavar="TARGET",
         help=f"HOST:PORT or a URL to reach (default: {DEFAULT_TARGET})",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object for each jump server"
+    )
     flags = Flags(parser, BridgeSettings)
     flags.group("the jump server", "jump", "secret_file")
     flags.group("timeouts", "dial_timeout", "jump_timeout")
@@ -66,18 +69,30 @@ def run(words: Sequence[str]) -> int:
     """
     arguments = build_parser().parse_args(words)
     goal = Goal.parse(getattr(arguments, "target", DEFAULT_TARGET))
-    probe, timeout = _probe(arguments)
-    as_json = hasattr(arguments, "json")
-    examined = Examination(probe.jump_host, goal, timeout)
-    with closing(probe):
-        for step in examined.steps(probe):
-            if not as_json:
-                process.say(_line(step))
-    if as_json:
-        process.say(_as_json(examined))
-    elif examined.advice:
+    probes, timeout = _probes(arguments)
+    tell = _tell_as_json if hasattr(arguments, "json") else _tell
+    codes: list[int] = []
+    for probe in probes:
+        if len(probes) > 1 and tell is _tell:
+            process.say(("\n" if codes else "") + f"jump host {probe.jump_host}:")
+        examined = Examination(probe.jump_host, goal, timeout)
+        with closing(probe):
+            tell(examined, probe)
+        codes.append(examined.exit_code)
+    return next(filter(None, codes), process.OK)
+
+
+def _tell(examined: Examination, probe: Probe) -> None:
+    for step in examined.steps(probe):
+        process.say(_line(step))
+    if examined.advice:
         process.say(f"\n{_filled(examined.advice)}")
-    return examined.exit_code
+
+
+def _tell_as_json(examined: Examination, probe: Probe) -> None:
+    for _ in examined.steps(probe):
+        pass
+    process.say(_as_json(examined))
 
 
 def _line(step: Step) -> str:
@@ -101,9 +116,10 @@ def _as_json(examined: Examination) -> str:
     return json.dumps(told)
 
 
-def _probe(arguments: argparse.Namespace) -> tuple[Probe, float]:
+def _probes(arguments: argparse.Namespace) -> tuple[list[Probe], float]:
     flags = layer_of(arguments, BridgeSettings)
     loaded = load_bridge(flags, getattr(arguments, "config", None), Unopened)
-    if (probe := probe_of(loaded)) is None:
+    probes = probes_of(loaded)
+    if not probes:
         raise SettingsError("with embedded there is no jump server to examine; give --jump")
-    return probe, loaded.settings.jump_timeout
+    return probes, loaded.settings.jump_timeout

@@ -80,7 +80,7 @@ def build_parser() -> Parser:
         "netjumper-bridge exec [options] -- COMMAND [ARGUMENT ...]",
     )
     flags = Flags(parser, BridgeSettings)
-    flags.group("the jump server", "jump", "secret_file", "embedded")
+    flags.group("the jump server", "jump", "jump_policy", "secret_file", "embedded")
     group = parser.add_argument_group("the bridge")
     group.add_argument(
         "--via",

@@ -21,9 +21,11 @@ from netjumper.cli.asking import (
     received,
     running_service,
 )
-from netjumper.cli.bridging import RunningBridge, Unopened, load_bridge, probe_of
+from netjumper.cli.bridging import RunningBridge, Unopened, load_bridge, probes_of
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.probe import Probe
 from netjumper.cli.sources import Layer, load
+from netjumper.errors import JumpHostError
 from netjumper.settings import BridgeSettings, SettingsError
 
 _EXAMPLES = """\
@@ -107,7 +109,7 @@ def _run(words: Sequence[str]) -> int:
     settings = load(RunningBridge, flags, config).settings
     answered = list(_answers(settings))
     if hasattr(arguments, "deep"):
-        answered.append(_asked_jump_host(flags, config))
+        answered.append(_asked_jump_hosts(flags, config))
     process.say(f"healthy: {', '.join(answered)}")
     return process.OK
 
@@ -147,13 +149,28 @@ def _speak_http(sock: socket.socket) -> bool:
 _PROTOCOLS: dict[str, Speak] = {"SOCKS": _speak_socks, "HTTP": _speak_http}
 
 
-def _asked_jump_host(flags: Layer, config: str | None) -> str:
-    probe = probe_of(load_bridge(flags, config, Unopened))
-    if probe is None:
+def _asked_jump_hosts(flags: Layer, config: str | None) -> str:
+    """Ask them in turn until one lets us in."""
+    probes = probes_of(load_bridge(flags, config, Unopened))
+    if not probes:
         return "the jump server is in the bridge"
+    errors = []
+    for probe in probes:
+        try:
+            _ask_jump_host(probe)
+        except JumpHostError as error:
+            errors.append(error)
+        else:
+            failed = f" ({'; '.join(map(str, errors))})" if errors else ""
+            return f"jump host {probe.jump_host} accepts the secret{failed}"
+    if len(errors) > 1:
+        raise Unhealthy("; ".join(map(str, errors)))
+    raise errors[0]
+
+
+def _ask_jump_host(probe: Probe) -> None:
     with closing(probe):
         probe.look_up()
         probe.connect()
         probe.challenge()
         probe.prove()
-    return f"jump host {probe.jump_host} accepts the secret"

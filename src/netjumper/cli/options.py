@@ -29,6 +29,7 @@ _TIMEOUTS = (
     "grace_period",
 )
 _CHOICES = {
+    "jump_policy": ("first", "fastest", "spread"),
     "early_data": ("never", "known", "always"),
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("auto", "rich", "plain", "json"),

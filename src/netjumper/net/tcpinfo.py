@@ -6,8 +6,8 @@ import sys
 from typing import NamedTuple
 
 # struct tcp_info in linux/tcp.h, which only ever grows at its end.
-_LAYOUT = struct.Struct("=8B24I")
-_PROBES, _UNACKED, _RTT, _RTTVAR, _TOTAL_RETRANS = 3, 12, 23, 24, 31
+_LAYOUT = struct.Struct("=8B24I4Q2I")
+_PROBES, _UNACKED, _RTT, _TOTAL_RETRANS, _SEGS_OUT = 3, 12, 23, 31, 36
 
 
 class TcpInfo(NamedTuple):
@@ -17,15 +17,15 @@ class TcpInfo(NamedTuple):
         probes: keepalive's questions that the peer has not answered.
         unacknowledged: segments that it has not acknowledged.
         rtt: the round trip, smoothed, in seconds.
-        rtt_variation: how much that varies, in seconds.
         retransmitted: segments that were sent again, ever.
+        sent: segments that were sent, ever; 1 at least.
     """
 
     probes: int
     unacknowledged: int
     rtt: float
-    rtt_variation: float
     retransmitted: int
+    sent: int
 
 
 def tcp_info(sock: socket.socket) -> TcpInfo | None:
@@ -41,6 +41,6 @@ def tcp_info(sock: socket.socket) -> TcpInfo | None:
         fields[_PROBES],
         fields[_UNACKED],
         fields[_RTT] / 1e6,
-        fields[_RTTVAR] / 1e6,
         fields[_TOTAL_RETRANS],
+        max(fields[_SEGS_OUT], 1),
     )

@@ -1,0 +1,61 @@
+"""What is measured of the path to a jump host: how long things take there, and how much is lost."""
+
+from netjumper.latency import Latency
+
+LATE = 1.25
+"""Of the usual time for an answer; then a packet was lost, most likely."""
+NOT_WORTH_IT = 0.02
+"""Seconds; where answers come sooner than this nobody is asked twice."""
+FIRST_GUESS = 0.6
+"""Seconds that parking a connection is thought to take, until one was parked."""
+NEWS = 0.125
+"""Weight of what was measured last, as in TCP's own smoothing (RFC 6298 section 2.3)."""
+SHORTEST_TIMEOUT = 0.2
+"""Seconds that Linux adds to the round trip before it sends a packet again."""
+
+
+class Path:
+    """Of one jump host; it has no clock of its own. All times are in seconds."""
+
+    __slots__ = ("_latency", "_losses", "_round_trip", "refill_time")
+
+    def __init__(self) -> None:
+        self._latency = Latency()
+        self._round_trip: float | None = None
+        self._losses = 0.0
+        self.refill_time = FIRST_GUESS
+        """That parking a connection takes."""
+
+    def note_answer(self, seconds: float) -> None:
+        """Count an outcome that came on a parked connection."""
+        self._latency.note(seconds)
+
+    def note_connection(self, round_trip: float, sent: int, retransmitted: int) -> None:
+        """Count a new connection, by what the kernel has seen on it.
+
+        Args:
+            round_trip: measured on it.
+            sent: packets.
+            retransmitted: how many of these were sent again.
+        """
+        if self._round_trip is None:
+            self._round_trip = round_trip
+        self._round_trip += NEWS * (round_trip - self._round_trip)
+        self._losses += NEWS * (retransmitted / sent - self._losses)
+
+    @property
+    def late(self) -> float:
+        """After this an answer is late; 0 where that is not worth knowing."""
+        usually = self._latency.usually or self.refill_time
+        return LATE * usually if usually >= NOT_WORTH_IT else 0.0
+
+    @property
+    def late_if_dialled(self) -> float:
+        """The same for an answer on a connection that is only being made."""
+        return self.late and self.late + LATE * self.refill_time
+
+    @property
+    def first_byte(self) -> float | None:
+        """What a first byte takes there and back on average; None while that is not known."""
+        round_trip = self._round_trip
+        return round_trip and round_trip + self._losses * (round_trip + SHORTEST_TIMEOUT)

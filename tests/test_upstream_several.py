@@ -1,0 +1,172 @@
+"""Tunnels through one of several jump hosts."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from netjumper.address import Address
+from netjumper.errors import JumpHostUnreachable, TargetRefused, WrongSecret
+from netjumper.jumphost import JumpHost
+from netjumper.net.dial import Dialer
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.listener import ListenAddress
+from netjumper.parking import Parking, ParkingLimits
+from netjumper.policy import Policy, Spread
+from netjumper.upstream import Upstream
+from rogues import (
+    Step,
+    closed_port,
+    echo,
+    eventually,
+    no_descriptor_is_left,
+    receive_exactly,
+    scripted,
+    send,
+    serving,
+)
+from services import SECRET, jump_server_running, resolver
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+@contextmanager
+def upstream_through(
+    *jump_hosts: Address,
+    policy: Policy | None = None,
+    secrets: Sequence[bytes] = (),
+    parked: int = 1,
+    jump_timeout: float = 5.0,
+):
+    loop = asyncio.get_running_loop()
+    dialer = Dialer(loop, timeout=1.0, resolver=resolver())
+    limits = ParkingLimits(least=parked, most=parked)
+    with ExitStack() as stack:
+        parkings = [
+            stack.enter_context(
+                Parking(JumpHost(loop, address, secret, dialer, jump_timeout), limits)
+            )
+            for address, secret in zip(jump_hosts, secrets or [SECRET] * 9, strict=False)
+        ]
+        yield Upstream(parkings, policy), parkings
+
+
+async def tunnel(upstream: Upstream, target: Address) -> socket.socket:
+    stands: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
+    upstream.connect(target, stands.set_result, stands.set_exception)
+    return (await stands).detach()
+
+
+async def test_a_request_goes_on_to_the_next_jump_host_where_the_first_is_down(caplog):
+    nobody = closed_port()
+    async with serving(echo) as target, jump_server_running() as (_, jump):
+        with upstream_through(nobody, jump, parked=0) as (upstream, parkings):
+            (await tunnel(upstream, target.address)).close()
+            assert [parking.is_down for parking in parkings] == [True, False]
+    assert caplog.messages == [
+        f"jump host {nobody}: connection refused; it is tried again from time to time"
+    ]
+
+
+async def test_a_jump_host_that_does_not_let_us_in_is_down_too():
+    async with (
+        serving(echo) as target,
+        jump_server_running() as (_, strange),
+        jump_server_running() as (_, jump),
+    ):
+        with upstream_through(strange, jump, secrets=[b"another", SECRET], parked=0) as (way, lots):
+            (await tunnel(way, target.address)).close()
+            assert [lot.is_down for lot in lots] == [True, False]
+
+
+async def test_a_jump_host_is_not_down_because_a_target_failed():
+    async with jump_server_running() as (_, first), jump_server_running() as (service, second):
+        with upstream_through(first, second, parked=0) as (upstream, parkings):
+            with pytest.raises(TargetRefused):
+                await tunnel(upstream, closed_port())
+            assert not any(parking.is_down for parking in parkings)
+            assert len(service.tunnels) == 0
+
+
+async def test_what_the_first_one_said_is_told_where_all_are_down():
+    nobody, also_nobody = closed_port(), closed_port()
+    with upstream_through(nobody, also_nobody, parked=0) as (upstream, _):
+        with pytest.raises(JumpHostUnreachable, match=str(nobody)):
+            await tunnel(upstream, Address("target.example", 1))
+    async with jump_server_running() as (_, jump):
+        with upstream_through(jump, nobody, secrets=[b"another", SECRET], parked=0) as (way, _):
+            with pytest.raises(WrongSecret, match=str(jump)):
+                await tunnel(way, Address("target.example", 1))
+
+
+async def test_the_first_is_used_again_when_it_is_back(caplog, monkeypatch):
+    caplog.set_level(logging.INFO, "netjumper")
+    monkeypatch.setattr("netjumper.parking.FIRST_PAUSE", 0.01)
+    address = closed_port()
+    async with serving(echo) as target, jump_server_running() as (_, other):
+        with upstream_through(address, other) as (upstream, parkings):
+            await eventually(lambda: parkings[0].is_down and len(parkings[1]) == 1)
+            (await tunnel(upstream, target.address)).close()
+            there = ListenAddress(address.host, address.port)
+            async with jump_server_running(listen=[there]) as (service, _):
+                await eventually(lambda: len(parkings[0]) == 1)
+                assert f"jump host {address} answers again" in caplog.messages
+                with await tunnel(upstream, target.address):
+                    assert len([t for t in service.tunnels._alive if t.requested]) == 1
+
+
+async def test_a_jump_host_that_falls_silent_is_not_waited_for_by_the_request(monkeypatch):
+    monkeypatch.setattr("netjumper.upstream.LOST", 0.01)
+    monkeypatch.setattr("netjumper.path.FIRST_GUESS", 0.001)
+    async with (
+        serving(echo) as target,
+        serving(scripted(Step.SILENCE)) as silent,
+        jump_server_running() as (_, jump),
+    ):
+        with upstream_through(silent.address, jump, parked=0) as (upstream, _):
+            with await tunnel(upstream, target.address) as sock:
+                await send(sock, b"hello")
+                assert await receive_exactly(sock, 5) == b"hello"
+
+
+async def test_tunnels_that_are_up_stay_where_they_are(monkeypatch):
+    monkeypatch.setattr("netjumper.parking.FIRST_PAUSE", 60.0)
+    async with serving(echo) as target, jump_server_running() as (_, other):
+        async with jump_server_running() as (first, address):
+            with upstream_through(address, other, parked=0) as (upstream, parkings):
+                with await tunnel(upstream, target.address) as sock:
+                    first.stop_accepting()
+                    (await tunnel(upstream, target.address)).close()
+                    assert parkings[0].is_down
+                    await send(sock, b"still here")
+                    assert await receive_exactly(sock, 10) == b"still here"
+
+
+async def test_requests_are_spread_over_all_of_them():
+    async with (
+        serving(echo) as target,
+        jump_server_running() as (one, first),
+        jump_server_running() as (other, second),
+    ):
+        policy = Spread([1, 1])
+        with upstream_through(first, second, policy=policy, parked=0) as (upstream, _):
+            socks = [await tunnel(upstream, target.address) for _ in range(4)]
+            assert (len(one.tunnels), len(other.tunnels)) == (2, 2)
+            for sock in socks:
+                sock.close()
+
+
+async def test_a_round_trip_is_known_once_a_connection_is_parked():
+    async with jump_server_running() as (_, jump):
+        with upstream_through(jump) as (_, (parking,)):
+            assert parking.first_byte is None
+            await eventually(lambda: len(parking) == 1)
+            assert parking.first_byte is not None
+            assert 0 < parking.first_byte < 1
