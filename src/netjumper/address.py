@@ -8,6 +8,7 @@ resolved here.
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from netjumper.errors import AddressError
 
@@ -101,6 +102,7 @@ def checked_host(host: str) -> str:
     return name
 
 
+@lru_cache(maxsize=1024)
 def ip_literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return the IP address that `host` is, or None when it is a name."""
     try:
