@@ -130,6 +130,19 @@ def keepalive(sock: socket.socket) -> tuple[int, int, int]:
     )
 
 
+def stalled_pair(user_timeout: int) -> tuple[socket.socket, socket.socket]:
+    """Return two connected sockets; the second does not read, and the first waits for it to.
+
+    Args:
+        user_timeout: the first one's, in milliseconds.
+    """
+    one, other = tcp_pair()
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout)
+    one.send(bytes(1_000_000))
+    return one, other
+
+
 async def connected(address: Address | str) -> socket.socket:
     """Return a non-blocking socket connected to `address`."""
     if isinstance(address, str):

@@ -21,7 +21,8 @@ from netjumper.errors import (
 )
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
-from netjumper.net.endpoint import Endpoint, set_options
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.options import DEFAULTS
 from netjumper.outcome import reason_of
 from netjumper.wire import ClientHandshake
 
@@ -212,7 +213,7 @@ class Jumper:
         raise JumpHostUnreachable(reason_of(cause, self.address)) from cause
 
     def _shake_hands(self, sock: socket.socket, target: Address, deadline: float) -> None:
-        set_options(sock)
+        DEFAULTS.set_dialled(sock)
         handshake = ClientHandshake(self._secret)
         handshake.request(target)
         try:

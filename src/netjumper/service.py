@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from netjumper.net.listener import ListenAddress, Listener, ListenError, Place, open_listeners
+from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.tunnel import ChooseHandshake
 from netjumper.tunnels import Tunnels
 
@@ -34,11 +35,15 @@ class Service:
     Args:
         tunnels: what becomes of the connections.
         doors: where they come in.
+        options: of the doors' TCP sockets, and so of those that are accepted there.
     """
 
-    def __init__(self, tunnels: Tunnels, doors: Sequence[Door]) -> None:
+    def __init__(
+        self, tunnels: Tunnels, doors: Sequence[Door], options: SocketOptions = DEFAULTS
+    ) -> None:
         self.tunnels = tunnels
         self._doors = doors
+        self._options = options
         self._listeners: list[tuple[Door, Listener]] = []
 
     @property
@@ -93,10 +98,12 @@ class Service:
 
     def _open(self, door: Door) -> None:
         if isinstance(door.place, socket.socket):
+            self._options.set_listening(door.place)
             self._listen(door, door.place, removes_file=False)
             return
         try:
-            socks = open_listeners(door.place, dual_stack=not self._has_ipv4_on(door.place))
+            dual_stack = not self._has_ipv4_on(door.place)
+            socks = open_listeners(door.place, dual_stack=dual_stack, options=self._options)
         except ListenError as error:
             error.door = door.name
             raise

@@ -79,6 +79,11 @@ class Session(ABC):
     def stop(self) -> None:
         """Cut it off, whatever it is doing."""
 
+    def suspend_timeouts(self, milliseconds: int) -> None:
+        """Suspend the user timeout of an end that lives and does not read, or set it again."""
+        if self._relay is not None:
+            self._relay.suspend_timeouts(milliseconds)
+
     def close(self) -> None:
         """Close the client's side; nothing is logged."""
         self._client.close()

@@ -16,7 +16,7 @@ from pydantic import Field, PlainValidator, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from netjumper.address import Address, quoted
+from netjumper.address import Address, ip_literal, quoted
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.net.listener import ListenAddress
 
@@ -81,6 +81,18 @@ def _listen_addresses(value: object) -> tuple[ListenAddress, ...]:
     )
 
 
+def _sources(value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+    addresses = tuple(_string(item) for item in value)
+    literals = [ip_literal(address) for address in addresses]
+    if None in literals:
+        raise ValueError("an address is an IPv4 or IPv6 address")
+    if len({literal.version for literal in literals if literal}) < len(literals):
+        raise ValueError("there are two addresses of a family")
+    return addresses
+
+
 def _path(value: object) -> Path:
     text = _string(str(value) if isinstance(value, Path) else value)
     if not text:
@@ -119,10 +131,24 @@ Timeout = Annotated[
     Field(gt=0, allow_inf_nan=False),
     Expected("a number of seconds greater than 0", "SECONDS"),
 ]
+PeerTimeout = Annotated[
+    float,
+    Field(ge=0, le=3600, allow_inf_nan=False),
+    Expected("a number of seconds from 0 to 3600", "SECONDS"),
+]
 TimeoutOrZero = Annotated[
     float, Field(ge=0, allow_inf_nan=False), Expected("a number of seconds, 0 or more", "SECONDS")
 ]
 Count = Annotated[int, Field(ge=0), Expected("a whole number, 0 or more", "NUMBER")]
+Name = Annotated[str, Field(max_length=15), Expected("a name of at most 15 bytes", "NAME")]
+Mark = Annotated[
+    int, Field(ge=0, lt=2**32), Expected("a whole number from 0 to 4294967295", "NUMBER")
+]
+Sources = Annotated[
+    tuple[str, ...],
+    PlainValidator(_sources),
+    Expected(f"{LIST_OF}one IPv4 address, one IPv6 address, or both", "ADDRESS"),
+]
 Secret = Annotated[SecretStr | None, Expected("text")]
 Auth = Annotated[SecretStr | None, Expected("user:password", "USER:PASSWORD")]
 Switch = Annotated[bool, Expected("true or false")]
@@ -173,6 +199,33 @@ class _Settings(BaseSettings):
     )
     grace_period: TimeoutOrZero = Field(
         10.0, description="wait this long for open tunnels when told to stop"
+    )
+    peer_timeout: PeerTimeout = Field(
+        30.0,
+        description="end a connection whose other machine vanished after this long; 0 leaves it "
+        "to the system",
+    )
+    congestion_control: Name = Field(
+        "",
+        description="the congestion control, such as bbr, between bridge and jump server; empty is "
+        "the system's",
+    )
+    fast_open: Switch = Field(
+        False,
+        description="TCP Fast Open between bridge and jump server, a round trip less for each "
+        "connection; both need it",
+    )
+    mptcp: Switch = Field(
+        False, description="Multipath TCP between bridge and jump server; both need it"
+    )
+    mark: Mark = Field(
+        0, description="the firewall mark (SO_MARK) of connections that are dialled; 0 is none"
+    )
+    interface: Name = Field(
+        "", description="the network interface that connections are dialled on, whatever the routes"
+    )
+    source: Sources = Field(
+        (), description="the address that connections are dialled from; twice for both families"
     )
     log_level: LogLevel = Field("info", description="lowest level to log")
     log_format: LogFormat = Field(
@@ -287,6 +340,10 @@ class BridgeSettings(_Settings):
     auth: Auth = Field(None, description="the user and password that programs must give")
     auth_file: FilePath = Field(
         None, description="a file with a line user:password each, readable by you only"
+    )
+    defer_accept: Switch = Field(
+        False,
+        description="accept a program's connection when its first bytes are there",
     )
     min_parked: Count = Field(
         1, description="connections to the jump server that wait for a request, at least"

@@ -11,7 +11,9 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
+from netjumper.net.options import PEER_TIMEOUT
 from netjumper.net.pipes import RelayMemory
+from netjumper.net.readers import SlowReaders
 from netjumper.net.relay import Relay
 from netjumper.parked import ParkedClients
 from netjumper.session import Handover, Session
@@ -55,6 +57,7 @@ class Tunnels(TunnelShared):
         limits: their deadlines.
         log: where each tunnel's end is told.
         serve_other: serves the requests of handshakes that are no tunnels.
+        peer_timeout: what the options of the sockets have.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Tunnels(TunnelShared):
         *,
         log: logging.Logger = ACCESS_LOG,
         serve_other: ServeOther | None = None,
+        peer_timeout: float = PEER_TIMEOUT,
     ) -> None:
         limits = limits or TunnelLimits()
         self.loop = loop
@@ -87,6 +91,7 @@ class Tunnels(TunnelShared):
         )
         self.idle = IdleWatch(loop, limits.idle) if limits.idle else None
         self._alive: set[Session] = set()
+        self._slow_readers = SlowReaders(loop, peer_timeout, self._alive)
         self._serve_other = serve_other
         self._last_accepted = -inf
         self._emptied: asyncio.Future[None] | None = None
@@ -111,6 +116,7 @@ class Tunnels(TunnelShared):
         self._last_accepted = self.loop.time()
         tunnel = Tunnel(self, Handover(client, peer, ended=False), choose)
         self._alive.add(tunnel)
+        self._slow_readers.start()
         tunnel.start(speaks_first)
 
     def take_over(self, request: object, client: Handover) -> None:

@@ -153,15 +153,6 @@ def test_a_unix_socket_without_a_file_is_a_door_too():
             assert server.stop() == 0
 
 
-def test_an_inherited_socket_has_the_options_of_our_own(listener):
-    look = (
-        "import socket; (_, sock), = found\n"
-        "print(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0)\n"
-        "print(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0)"
-    )
-    assert taken_over(look, listener).split() == ["True", "True"]
-
-
 # Whom the variables are for.
 
 

@@ -15,6 +15,7 @@ from netjumper import outcome, tunnels
 from netjumper.address import Address
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress, ListenError
+from netjumper.net.options import SocketOptions
 from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.tunnel import AHEAD_LIMIT
@@ -26,6 +27,8 @@ from rogues import (
     connected,
     echo,
     eventually,
+    keepalive,
+    listening,
     nothing_to_receive,
     receive,
     receive_exactly,
@@ -91,6 +94,14 @@ async def test_a_client_with_the_secret_is_led_to_its_target(server):
             sock.shutdown(socket.SHUT_WR)
             assert await receive(sock) == b""
         await eventually(lambda: len(service.tunnels) == 0)
+
+
+async def test_a_socket_that_listened_before_has_the_options_of_our_own():
+    options = SocketOptions(peer_timeout=60.0)
+    with listening() as sock:
+        async with jump_server_running(listen=[sock.dup()], listening=options):
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert keepalive(sock)[1] == 30
 
 
 async def test_each_connection_has_a_challenge_of_its_own(server):

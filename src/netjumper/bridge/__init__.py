@@ -11,6 +11,7 @@ from netjumper.bridge.socks import SOCKS4, SOCKS5, SocksHandshake
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector
 from netjumper.net.listener import Place
+from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.service import Door, Service
 from netjumper.session import Handover, Session
 from netjumper.tunnel import AnyHandshake, ChooseHandshake
@@ -25,6 +26,7 @@ def bridge(
     mixed: Sequence[Place] = (),
     credentials: Credentials | None = None,
     limits: TunnelLimits | None = None,
+    listening: SocketOptions = DEFAULTS,
 ) -> Service:
     """Return a bridge on the running loop, not yet listening.
 
@@ -35,6 +37,7 @@ def bridge(
         mixed: where the first byte of a connection decides.
         credentials: who may use it; None lets everybody who can connect.
         limits: the tunnels' deadlines.
+        listening: the options of the sockets that programs connect to.
     """
     loop = asyncio.get_running_loop()
     places = {"socks": socks, "http": http, "mixed": mixed}
@@ -43,7 +46,14 @@ def bridge(
         for name, choose in _handshakes(credentials).items()
         for place in places[name]
     ]
-    return Service(Tunnels(loop, upstream, limits, serve_other=_forwarders(loop)), doors)
+    tunnels = Tunnels(
+        loop,
+        upstream,
+        limits,
+        serve_other=_forwarders(loop),
+        peer_timeout=listening.peer_timeout,
+    )
+    return Service(tunnels, doors, listening)
 
 
 def _handshakes(credentials: Credentials | None) -> dict[str, ChooseHandshake]:

@@ -91,6 +91,14 @@ class Forwarder(Session):
         waits = self._forwarding.idle and not self._to_client
         return waits or self in self._shared.lingering
 
+    def suspend_timeouts(self, milliseconds: int) -> None:
+        """Suspend the user timeout of an end that lives and does not read, or set it again."""
+        super().suspend_timeouts(milliseconds)
+        if self._relay is None:
+            for end in (self._client, self._target):
+                if end is not None:
+                    end.suspend_timeout(milliseconds)
+
     def close(self) -> None:
         """Close both sides; nothing is logged."""
         self._drop_target()

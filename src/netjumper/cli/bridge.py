@@ -10,6 +10,7 @@ from netjumper.cli.commands import Command, add_commands, picked, refuse_word
 from netjumper.cli.completion import with_completion
 from netjumper.cli.inherit import BridgeDoors, bridge_sockets
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.sources import Loaded
 from netjumper.console import Start, bridge_lines
 from netjumper.service import Service
@@ -85,6 +86,7 @@ def build_parser() -> Parser:
     flags.group("connections that wait for a request", "min_parked", "max_parked")
     flags.group("early data", "early_data")
     flags.timeouts()
+    flags.sockets("defer_accept")
     flags.common()
     return parser
 
@@ -106,6 +108,7 @@ def _command(words: Sequence[str]) -> int:
     arguments = build_parser().parse_args(words)
     loaded = load_bridge(layer_of(arguments, BridgeSettings), getattr(arguments, "config", None))
     secret, users = secret_of(loaded), users_of(loaded)
+    check_options(loaded, bridge_options)
     loaded, sockets = bridge_sockets(loaded, password=users is not None)
     if hasattr(arguments, "check"):
         serving.tell_valid(loaded)

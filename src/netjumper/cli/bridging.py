@@ -14,11 +14,13 @@ from netjumper.cli.files import read_users
 from netjumper.cli.inherit import BridgeDoors
 from netjumper.cli.options import IN_ARGV
 from netjumper.cli.probe import Probe
+from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.early import EarlyData
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.listener import ListenAddress, Place
+from netjumper.net.options import DEFAULTS
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, Policy, policy_of
 from netjumper.server import jump_server
@@ -89,12 +91,15 @@ def probes_of(loaded: Loaded[BridgeSettings]) -> list[Probe]:
         SettingsError: the secret's file cannot be used.
     """
     settings = loaded.settings
+    if settings.jump:
+        check_options(loaded, bridge_options)
     return [
         Probe(
             choice.address,
             loaded.secret(),
             dial_timeout=settings.dial_timeout,
             jump_timeout=settings.jump_timeout,
+            options=bridge_options(settings).dialling,
         )
         for choice in settings.jump
     ]
@@ -130,9 +135,13 @@ async def bridge_of(
         users: the passwords by user, None lets everybody in.
         sockets: those to listen on instead of the addresses of the settings, where there are any.
     """
-    loop = asyncio.get_running_loop()
+    loop, options = asyncio.get_running_loop(), bridge_options(settings)
     async with _jump_hosts(settings, secret) as (addresses, told):
-        dialer = Dialer(loop, timeout=settings.dial_timeout)
+        dialer = Dialer(
+            loop,
+            timeout=settings.dial_timeout,
+            options=DEFAULTS if settings.embedded else options.dialling,
+        )
         parking = ParkingLimits(least=settings.min_parked, most=settings.max_parked)
         limits = TunnelLimits(
             handshake=settings.handshake_timeout, idle=settings.idle_timeout or None
@@ -147,7 +156,16 @@ async def bridge_of(
                 for it in addresses
             ]
             upstream = Upstream(parkings, _policy(settings), EarlyData(settings.early_data))
-            yield bridge(upstream=upstream, **doors, credentials=credentials, limits=limits), told
+            service = bridge(
+                upstream=upstream,
+                socks=doors.get("socks", ()),
+                http=doors.get("http", ()),
+                mixed=doors.get("mixed", ()),
+                credentials=credentials,
+                limits=limits,
+                listening=options.listening,
+            )
+            yield service, told
 
 
 def _policy(settings: BridgeSettings) -> Policy:
@@ -173,6 +191,7 @@ async def _jump_hosts(
         verify=verify_with(secret),
         dial_timeout=settings.dial_timeout,
         log=log,
+        dialling=bridge_options(settings).dialling,
     )
     server.open()
     try:

@@ -25,6 +25,7 @@ from netjumper.cli.bridging import (
 )
 from netjumper.cli.environment import PROXY_VARIABLES, first_of, variables
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.sources import Loaded
 from netjumper.errors import AddressError
 from netjumper.net import inherited
@@ -133,6 +134,7 @@ def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         serving.begin(loaded)
         return process.run_loop(_without_bridge(command, env))
     loaded = _quieter(load_bridge(flags, config))
+    check_options(loaded, bridge_options)
     return process.run_loop(_with_bridge(loaded, secret_of(loaded), users_of(loaded), command))
 
 

@@ -28,6 +28,15 @@ _TIMEOUTS = (
     "idle_timeout",
     "grace_period",
 )
+_SOCKETS = (
+    "peer_timeout",
+    "congestion_control",
+    "fast_open",
+    "mptcp",
+    "mark",
+    "interface",
+    "source",
+)
 _CHOICES = {
     "jump_policy": ("first", "fastest", "spread"),
     "early_data": ("never", "known", "always"),
@@ -130,6 +139,10 @@ class Flags:
     def timeouts(self) -> None:
         """Add every timeout that the command has."""
         self.group("timeouts", *(key for key in _TIMEOUTS if key in self.model.model_fields))
+
+    def sockets(self, *keys: str) -> None:
+        """Add the options of sockets that both commands have, and others."""
+        self.group("sockets (docs/sockets.md)", *_SOCKETS, *keys)
 
     def common(self) -> None:
         """Add what both commands have."""

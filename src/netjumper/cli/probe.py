@@ -20,7 +20,7 @@ from netjumper.errors import (
     NetjumperError,
 )
 from netjumper.jumper import seconds_left
-from netjumper.net.endpoint import set_options
+from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.outcome import reason_of
 from netjumper.wire import CHALLENGE_SIZE, ClientHandshake
 
@@ -43,16 +43,24 @@ class Probe:
         secret: shared with it.
         dial_timeout: seconds for the look-up and the connect, each.
         jump_timeout: seconds for each step behind that.
+        options: of its connection.
     """
 
     def __init__(
-        self, jump_host: Address, secret: bytes, *, dial_timeout: float, jump_timeout: float
+        self,
+        jump_host: Address,
+        secret: bytes,
+        *,
+        dial_timeout: float,
+        jump_timeout: float,
+        options: SocketOptions = DEFAULTS,
     ) -> None:
         self.jump_host = jump_host
         self._handshake = ClientHandshake(secret)
         self._answer = b""
         self._dial_timeout = dial_timeout
         self._jump_timeout = jump_timeout
+        self._options = options
         self._found: list[Any] = []
         self._sock: socket.socket | None = None
 
@@ -101,16 +109,11 @@ class Probe:
         deadline = time.monotonic() + self._dial_timeout
         for number, (family, sockaddr) in enumerate(self._found):
             share = seconds_left(deadline) / (len(self._found) - number)
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            sock.settimeout(share)
             try:
-                sock.connect(sockaddr)
-                set_options(sock)
+                self._sock = self._options.dial(family, sockaddr, share)
             except OSError as error:
-                sock.close()
                 cause = error
                 continue
-            self._sock = sock
             return str(Address(str(sockaddr[0]), int(sockaddr[1])))
         raise self._unreachable(cause) from cause
 

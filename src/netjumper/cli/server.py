@@ -12,6 +12,7 @@ from netjumper.cli.commands import Command, add_commands, picked, refuse_misspel
 from netjumper.cli.completion import with_completion
 from netjumper.cli.inherit import server_sockets
 from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
+from netjumper.cli.sockets import check_options, server_options
 from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.console import Start, server_lines
 from netjumper.server import jump_server
@@ -61,6 +62,7 @@ def build_parser() -> Parser:
     flags = Flags(parser, ServerSettings)
     flags.group("serving", "listen", "secret_file", "max_parked_per_client")
     flags.timeouts()
+    flags.sockets()
     flags.common()
     return parser
 
@@ -94,6 +96,7 @@ def _command(words: Sequence[str]) -> int:
     if hasattr(arguments, "argv_secret"):
         loaded = loaded.warned(IN_ARGV.format("the secret", "NETJUMPER_SECRET", "--secret-file"))
     secret = loaded.secret()
+    check_options(loaded, server_options)
     loaded, sockets = server_sockets(loaded)
     if hasattr(arguments, "check"):
         serving.tell_valid(loaded)
@@ -152,7 +155,7 @@ def _flags(arguments: argparse.Namespace) -> Layer:
 async def _serve(
     loaded: Loaded[ServerSettings], secret: bytes, sockets: Sequence[socket.socket]
 ) -> None:
-    settings = loaded.settings
+    settings, options = loaded.settings, server_options(loaded.settings)
     service = jump_server(
         listen=sockets or settings.listen,
         verify=verify_with(secret),
@@ -163,6 +166,8 @@ async def _serve(
             most_parked=settings.max_parked_per_client,
             idle=settings.idle_timeout or None,
         ),
+        listening=options.listening,
+        dialling=options.dialling,
     )
     await serving.serve(service, loaded, _start)
 

@@ -14,7 +14,8 @@ from netjumper import outcome
 from netjumper.address import Address, ip_literal
 from netjumper.errors import NetjumperError
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.endpoint import Endpoint, require_watching, set_options
+from netjumper.net.endpoint import Endpoint, require_watching
+from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.net.resolver import Answer, Found, Resolver, SockAddr, interleaved
 
 ATTEMPT_DELAY = 0.25
@@ -63,6 +64,7 @@ class Dialer:
         timeout: seconds that a dial may take, its look-up included.
         resolver: looks names up.
         permit: which addresses may be dialled.
+        options: of the sockets that it connects.
 
     Raises:
         UnsupportedLoop: the loop cannot watch sockets.
@@ -75,11 +77,13 @@ class Dialer:
         timeout: float,
         resolver: Resolver | None = None,
         permit: Permit = permit_all,
+        options: SocketOptions = DEFAULTS,
     ) -> None:
         require_watching(loop)
         self.loop = loop
         self.resolver = resolver or Resolver(loop)
         self.permit = permit
+        self.options = options
         self.deadlines: Deadlines[Dial] = Deadlines(loop, timeout, Dial.expire)
 
     def connect(self, target: Address, opened: Opened, failed: Failed) -> "Dial":
@@ -181,17 +185,8 @@ class Dial:
         self._trying = self._trying or where
         self._dialer.permit(self._target, sockaddr[0])
         try:
-            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock = self._dialer.options.dial(family, sockaddr)
         except OSError as error:
-            raise outcome.from_oserror(error, where) from None
-        try:
-            sock.setblocking(False)
-            set_options(sock)
-            sock.connect(sockaddr)
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            sock.close()
             raise outcome.from_oserror(error, where) from None
         fd = sock.fileno()
         self._attempts[fd] = sock

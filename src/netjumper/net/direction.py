@@ -48,6 +48,7 @@ class Direction:
         "_source_ended",
         "ended",
         "ends_with_reset",
+        "settled",
         "sink",
         "source",
         "transferred",
@@ -58,6 +59,8 @@ class Direction:
         self.source = source
         self.sink = sink
         self.transferred = 0
+        self.settled = -1
+        """What `transferred` was when all of it was last seen to have arrived at the sink."""
         self.ended = False
         self.ends_with_reset = False
         """The source is known to be lost: what it sent before is delivered, then a reset."""

@@ -26,14 +26,11 @@ if sys.platform != "win32":
 RESET_PATIENCE = 10.0
 """Seconds without any of the queued data being acknowledged, after which a reset cuts it off."""
 
+_UNACKED, _WINDOW = struct.Struct("=24xI"), struct.Struct("=228xI")
+"""Where Linux' tcp_info has tcpi_unacked, a number of packets, and tcpi_snd_wnd (from 5.4 on)."""
 _LINGER_OFF = struct.pack("ii", 1, 0)
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
 _MORE = getattr(socket, "MSG_MORE", 0)
-
-
-KEEPALIVE = 15
-"""Seconds without traffic after which the kernel asks whether the peer is still there, and then
-again; nine unanswered questions end the connection. As in the original, which has Go's default."""
 
 
 class UnsupportedLoop(NetjumperError, NotImplementedError):
@@ -50,18 +47,6 @@ def require_watching(loop: asyncio.AbstractEventLoop) -> None:
         raise UnsupportedLoop(
             f"{type(loop).__name__} cannot watch sockets; use asyncio.SelectorEventLoop"
         )
-
-
-def set_options(sock: socket.socket) -> None:
-    """Set what every TCP socket here has; what a listening one has, those it accepts inherit.
-
-    Small messages leave at once, and a peer that vanished without a word is noticed.
-    """
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):  # the second is macOS' first
-        if option := getattr(socket, name, None):
-            sock.setsockopt(socket.IPPROTO_TCP, option, KEEPALIVE)
 
 
 def _watches_after_an_error(loop: asyncio.AbstractEventLoop) -> bool:
@@ -261,6 +246,31 @@ class Endpoint:
             )
         else:
             self._sock.close()
+
+    def suspend_timeout(self, milliseconds: int) -> bool:
+        """Suspend TCP_USER_TIMEOUT where data waits for the peer's window, or set it again.
+
+        Args:
+            milliseconds: what it is otherwise.
+
+        Returns:
+            Whether nothing is on its way: there is nothing to look for until more is sent.
+        """
+        queued = self.unacknowledged()
+        try:
+            wanted = 0 if queued and self._window_is_closed else milliseconds
+            if self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) != wanted:
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, wanted)
+        except OSError:  # it is lost, or has no such option
+            return True
+        return not queued
+
+    @property
+    def _window_is_closed(self) -> bool:
+        """Whether none of what is queued is sent, or what was sent found the peer's buffer full."""
+        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        (unacked,) = _UNACKED.unpack_from(info)
+        return not unacked or (len(info) >= _WINDOW.size and not _WINDOW.unpack_from(info)[0])
 
     def unacknowledged(self) -> int:
         """How many bytes are not with the peer's kernel yet; 0 where that cannot be told."""

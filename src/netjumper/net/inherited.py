@@ -8,7 +8,6 @@ from itertools import repeat
 
 from netjumper.address import quoted
 from netjumper.errors import NetjumperError
-from netjumper.net.endpoint import set_options
 
 FIRST = 3
 """The lowest of the inherited descriptors (SD_LISTEN_FDS_START); the others follow it."""
@@ -65,8 +64,6 @@ def _sockets(count: int, names: str | None) -> Iterator[tuple[str, socket.socket
             ) from None
         if problem := _problem(sock):
             raise InheritError(f"the inherited socket {quoted(name)} {problem}")
-        if sock.family != socket.AF_UNIX:
-            set_options(sock)
         sock.setblocking(False)
         yield name, sock
 

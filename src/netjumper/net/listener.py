@@ -17,7 +17,8 @@ from pathlib import Path
 
 from netjumper.address import Address, ip_literal, parse_port
 from netjumper.errors import AddressError, NetjumperError
-from netjumper.net.endpoint import Endpoint, set_options
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.options import DEFAULTS, SocketOptions
 
 BACKLOG = 65535
 """Cut by the system to what it allows. Over a short one the kernel falls back on SYN cookies, and
@@ -98,12 +99,15 @@ def bound_address(sock: socket.socket) -> ListenAddress:
     return ListenAddress("", 0, "@" + os.fsdecode(name[1:]) if isinstance(name, bytes) else name)
 
 
-def open_listeners(address: ListenAddress, *, dual_stack: bool = True) -> list[socket.socket]:
+def open_listeners(
+    address: ListenAddress, *, dual_stack: bool = True, options: SocketOptions = DEFAULTS
+) -> list[socket.socket]:
     """Return listening sockets: one, or one for each address of a name.
 
     Args:
         address: where.
         dual_stack: `[::]` is every address of both families; otherwise of IPv6 only.
+        options: of TCP sockets.
 
     Raises:
         ListenError: the address is taken, not ours, or not permitted.
@@ -123,7 +127,8 @@ def open_listeners(address: ListenAddress, *, dual_stack: bool = True) -> list[s
     failures: list[ListenError] = []
     for family, sockaddr in dict.fromkeys((info[0], info[4]) for info in infos):
         try:
-            socks.append(_listen_tcp(address, family, sockaddr, dual_stack))
+            sock = _new_socket(address, family, options)
+            socks.append(_listen_tcp(sock, address, sockaddr, dual_stack))
         except ListenError as error:
             failures.append(error)
     # "localhost" is ::1 too, even where there is no IPv6: one of a name's addresses will do.
@@ -136,17 +141,15 @@ def open_listeners(address: ListenAddress, *, dual_stack: bool = True) -> list[s
 
 
 def _listen_tcp(
-    address: ListenAddress, family: int, sockaddr: tuple[object, ...], dual_stack: bool
+    sock: socket.socket, address: ListenAddress, sockaddr: tuple[object, ...], dual_stack: bool
 ) -> socket.socket:
-    sock = _new_socket(address, family)
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
+        if sock.family == socket.AF_INET6:
             # ":PORT" is both families, as in the original; an address that was named is only it.
             only = 0 if address.host == "::" and dual_stack else 1
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
-        set_options(sock)
         sock.setblocking(False)
         sock.bind(sockaddr)
         sock.listen(BACKLOG)
@@ -169,9 +172,11 @@ def _listen_unix(address: ListenAddress) -> socket.socket:
     return sock
 
 
-def _new_socket(address: ListenAddress, family: int) -> socket.socket:
+def _new_socket(
+    address: ListenAddress, family: int, options: SocketOptions = DEFAULTS
+) -> socket.socket:
     try:
-        return socket.socket(family, socket.SOCK_STREAM)
+        return options.listening_socket(family)
     except OSError as error:
         raise _cannot_listen(address, error) from None
 

@@ -104,6 +104,12 @@ class Relay:
         elif self._half_closed is not None:
             self._half_closed.add(self)
 
+    def suspend_timeouts(self, milliseconds: int) -> None:
+        """Suspend the user timeout of an end that lives and does not read, or set it again."""
+        for way in (self._up, self._down):
+            if way.settled != way.transferred and way.sink.suspend_timeout(milliseconds):
+                way.settled = way.transferred
+
     def lost(self, endpoint: Endpoint) -> None:
         """`endpoint` was reset, and all it sent is delivered: reset the other side."""
         other = self._target if endpoint is self._client else self._client

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from netjumper.accesslog import ACCESS_LOG
 from netjumper.net.dial import Dialer, Permit, permit_all
 from netjumper.net.listener import Place
+from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.net.resolver import Resolver
 from netjumper.service import Door, Service
 from netjumper.tunnels import TunnelLimits, Tunnels
@@ -22,6 +23,8 @@ def jump_server(
     limits: TunnelLimits | None = None,
     resolver: Resolver | None = None,
     log: logging.Logger = ACCESS_LOG,
+    listening: SocketOptions = DEFAULTS,
+    dialling: SocketOptions = DEFAULTS,
 ) -> Service:
     """Return a jump server on the running loop, not yet listening.
 
@@ -33,12 +36,15 @@ def jump_server(
         limits: the tunnels' deadlines.
         resolver: looks targets' names up.
         log: where each tunnel's end is told.
+        listening: the options of the sockets that clients connect to.
+        dialling: the options of the connections to targets.
     """
     loop = asyncio.get_running_loop()
-    dialer = Dialer(loop, timeout=dial_timeout, permit=permit, resolver=resolver)
+    dialer = Dialer(loop, timeout=dial_timeout, permit=permit, resolver=resolver, options=dialling)
 
     def handshake(_: bytes) -> ServerHandshake:
         return ServerHandshake(verify)
 
     doors = [Door("netjumper", place, handshake, speaks_first=True) for place in listen]
-    return Service(Tunnels(loop, dialer, limits, log=log), doors)
+    tunnels = Tunnels(loop, dialer, limits, log=log, peer_timeout=listening.peer_timeout)
+    return Service(tunnels, doors, listening)

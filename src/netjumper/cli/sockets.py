@@ -1,0 +1,70 @@
+"""The options of the sockets, as the settings ask for them: which connections have which."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from netjumper.cli.sources import Loaded, SettingsT
+from netjumper.net.availability import OptionUnavailable, check_dialling, check_listening
+from netjumper.net.options import SocketOptions
+from netjumper.settings import BridgeSettings, ServerSettings, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The options of a command's sockets.
+
+    Attributes:
+        listening: where it accepts connections.
+        dialling: its connections to the jump server, or to targets.
+    """
+
+    listening: SocketOptions
+    dialling: SocketOptions
+
+
+def server_options(settings: ServerSettings) -> Sockets:
+    """Return the options for a jump server: what helps a long path is for those who come in."""
+    return Sockets(
+        SocketOptions(
+            peer_timeout=settings.peer_timeout,
+            congestion_control=settings.congestion_control,
+            fast_open=settings.fast_open,
+            mptcp=settings.mptcp,
+        ),
+        SocketOptions(
+            peer_timeout=settings.peer_timeout,
+            mark=settings.mark,
+            interface=settings.interface,
+            source=settings.source,
+        ),
+    )
+
+
+def bridge_options(settings: BridgeSettings) -> Sockets:
+    """Return the options for a bridge: what helps a long path is for the jump server's side."""
+    return Sockets(
+        SocketOptions(peer_timeout=settings.peer_timeout, defer_accept=settings.defer_accept),
+        SocketOptions(
+            peer_timeout=settings.peer_timeout,
+            congestion_control=settings.congestion_control,
+            fast_open=settings.fast_open,
+            mptcp=settings.mptcp,
+            mark=settings.mark,
+            interface=settings.interface,
+            source=settings.source,
+        ),
+    )
+
+
+def check_options(loaded: Loaded[SettingsT], options: Callable[[SettingsT], Sockets]) -> None:
+    """Try whether what is asked for can be had here.
+
+    Raises:
+        SettingsError: it cannot.
+    """
+    sockets = options(loaded.settings)
+    try:
+        check_listening(sockets.listening)
+        check_dialling(sockets.dialling)
+    except OptionUnavailable as error:
+        raise SettingsError(f"{loaded.origin(error.key)}: {error}") from None

@@ -1,0 +1,200 @@
+"""The options of TCP sockets: what every one of ours has, and what the settings ask for."""
+
+import contextlib
+import errno
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from netjumper.address import ip_literal
+
+PEER_TIMEOUT = 30.0
+"""Seconds in which a peer that vanished without a word is noticed, where nothing else is said."""
+FAST_OPEN_QUEUE = 1024
+"""Connections by Fast Open that are accepted before their handshake is complete; others wait."""
+FIRST_BYTES = 10
+"""Seconds that a connection without bytes is kept from us with `defer_accept`."""
+
+Option = tuple[int, int, int | bytes]
+"""Level, name and value, as for `setsockopt`."""
+SockAddr = tuple[str, int] | tuple[str, int, int, int]
+
+_TCP = socket.IPPROTO_TCP
+IPPROTO_MPTCP = 262
+"""A name which not every Python has that runs where the kernel has it."""
+_MSG_FASTOPEN = 0x20000000
+_IP_BIND_ADDRESS_NO_PORT = 24
+_LINUX = sys.platform == "linux"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SocketOptions:
+    """What sockets have besides: small messages leave at once (TCP_NODELAY), always.
+
+    Attributes:
+        peer_timeout: seconds in which a peer that vanished is noticed, whether or not there is
+            something on its way to it; 0 leaves it to the system.
+        congestion_control: its name (`bbr`); empty is the system's.
+        fast_open: RFC 7413. Ours carries no data to the listener: what is gained is that the
+            listener can speak a round trip earlier.
+        mptcp: several paths for one connection (RFC 8684), where the peer has it too.
+        defer_accept: a connection is accepted with its first bytes.
+        mark: the firewall mark of dialled connections; 0 is none.
+        interface: the one that dialled connections leave by; empty is the routes' choice.
+        source: addresses that dialled connections come from, one for each family that is dialled;
+            none is the system's choice.
+    """
+
+    peer_timeout: float = PEER_TIMEOUT
+    congestion_control: str = ""
+    fast_open: bool = False
+    mptcp: bool = False
+    defer_accept: bool = False
+    mark: int = 0
+    interface: str = ""
+    source: Sequence[str] = ()
+
+    def listening_socket(self, family: int) -> socket.socket:
+        """Return a socket to be bound, with its options; those that it accepts inherit them.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        sock = self._new(family)
+        try:
+            self.set_listening(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def set_listening(self, sock: socket.socket) -> None:
+        """Set the options of a socket that is to listen, or does; a unix socket has none.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        if sock.family == socket.AF_UNIX:
+            return
+        for option in self._listening:
+            sock.setsockopt(*option)
+
+    def dial(self, family: int, sockaddr: SockAddr, timeout: float = 0.0) -> socket.socket:
+        """Return a connected socket, or one whose connection is on its way: writable is when it is.
+
+        Args:
+            family: the address's.
+            sockaddr: where to.
+            timeout: seconds to wait for the connection; with 0 the socket does not block.
+
+        Raises:
+            OSError: it cannot be connected; no `source` of that family is ENETUNREACH.
+        """
+        sock = self._new(family)
+        try:
+            self.set_dialled(sock)
+            if self.source:
+                self._bind(sock)
+            sock.settimeout(timeout)
+            with contextlib.suppress(BlockingIOError):
+                if self.fast_open:
+                    # Not TCP_FASTOPEN_CONNECT: that sends nothing until we do, and we listen first.
+                    sock.sendto(b"", _MSG_FASTOPEN, sockaddr)
+                else:
+                    sock.connect(sockaddr)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def set_dialled(self, sock: socket.socket) -> None:
+        """Set the options of a TCP socket that is to be connected, or is.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        for option in self._dialled:
+            sock.setsockopt(*option)
+
+    def _new(self, family: int) -> socket.socket:
+        mptcp = self.mptcp and family != socket.AF_UNIX
+        return socket.socket(family, socket.SOCK_STREAM, IPPROTO_MPTCP if mptcp else 0)
+
+    def _bind(self, sock: socket.socket) -> None:
+        for address in self.source:
+            if family_of(address) == sock.family:
+                if _LINUX:  # the port is chosen when the target is known, so there are enough
+                    sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+                sock.bind((address, 0))
+                return
+        raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+
+    @cached_property
+    def _listening(self) -> Sequence[Option]:
+        options = [*self._both]
+        if self.fast_open:
+            options.append((_TCP, socket.TCP_FASTOPEN, FAST_OPEN_QUEUE))
+        if self.defer_accept:
+            options.append((_TCP, socket.TCP_DEFER_ACCEPT, FIRST_BYTES))
+        return options
+
+    @cached_property
+    def _dialled(self) -> Sequence[Option]:
+        options = [*self._both]
+        if self.mark:
+            options.append((socket.SOL_SOCKET, socket.SO_MARK, self.mark))
+        if self.interface:
+            name = os.fsencode(self.interface)
+            options.append((socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name))
+        return options
+
+    @cached_property
+    def _both(self) -> Sequence[Option]:
+        options: list[Option] = [(_TCP, socket.TCP_NODELAY, 1)]
+        options += _noticing(self.peer_timeout, user_timeout=not self.mptcp)
+        if self.congestion_control:
+            options.append((_TCP, socket.TCP_CONGESTION, os.fsencode(self.congestion_control)))
+        return options
+
+
+DEFAULTS = SocketOptions()
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    """Return the family of an IP address."""
+    literal = ip_literal(address)
+    return socket.AF_INET6 if literal is not None and literal.version == 6 else socket.AF_INET
+
+
+def _noticing(peer_timeout: float, *, user_timeout: bool) -> list[Option]:
+    """Return what has a peer noticed that vanished.
+
+    The kernel's questions are for where nothing is on its way. With 30 s the first is asked after
+    15, then every 2: six, and all are over after 27. That none of six is answered does not happen
+    where one packet of 30 is lost. Where something is on its way it is sent again instead, until
+    the user timeout (26 s, and the kernel looks a little later), which is also the end of the
+    questions: it takes the place of their count (tcp_keepalive_timer).
+    """
+    if not peer_timeout:
+        return []
+    idle, interval = max(int(peer_timeout / 2), 1), max(int(peer_timeout / 15), 1)
+    values = {
+        "TCP_KEEPIDLE": idle,
+        "TCP_KEEPALIVE": idle,  # what macOS calls it
+        "TCP_KEEPINTVL": interval,
+    }
+    if user_timeout and hasattr(socket, "TCP_USER_TIMEOUT"):
+        values["TCP_USER_TIMEOUT"] = user_timeout_of(peer_timeout)
+    else:
+        values["TCP_KEEPCNT"] = max(int((peer_timeout - idle) / interval), 1)
+    numbers = ((getattr(socket, name, None), value) for name, value in values.items())
+    options = [(_TCP, number, value) for number, value in numbers if number is not None]
+    return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *options]
+
+
+def user_timeout_of(peer_timeout: float) -> int:
+    """Return the TCP_USER_TIMEOUT that goes with it, in milliseconds."""
+    return max(int(1000 * (peer_timeout - 2 * max(int(peer_timeout / 15), 1))), 1000)

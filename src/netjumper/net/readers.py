@@ -1,0 +1,58 @@
+"""Peers that live and do not read: the user timeout must not take them for vanished.
+
+Linux counts the time that a peer's window is closed as time without an answer, although the peer
+does answer (tcp_timer.c, tcp_probe_timer), and so TCP_USER_TIMEOUT alone would cut off whoever
+pauses a download. Where data waits for a window it is suspended. One timer does it for all; what
+has sent nothing since it was last found with nothing on its way costs no system call.
+"""
+
+import asyncio
+import socket
+from collections.abc import Collection
+from typing import Protocol
+
+from netjumper.net.options import user_timeout_of
+
+_LOOKS = 4
+"""Looks in the time of the user timeout."""
+
+
+class Served(Protocol):
+    """What has peers that may not read."""
+
+    def suspend_timeouts(self, milliseconds: int) -> None:
+        """Do `Endpoint.suspend_timeout` for each end where something may be on its way."""
+
+
+class SlowReaders:
+    """Looks after everything that is served, as long as there is anything.
+
+    Args:
+        loop: the running loop.
+        peer_timeout: what the sockets' options have; 0 has nothing done.
+        served: all that there is at a time.
+    """
+
+    __slots__ = ("_interval", "_loop", "_milliseconds", "_served", "_timer")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, peer_timeout: float, served: Collection[Served]
+    ) -> None:
+        self._loop = loop
+        has_one = peer_timeout and hasattr(socket, "TCP_USER_TIMEOUT")
+        self._milliseconds = user_timeout_of(peer_timeout) if has_one else 0
+        self._interval = self._milliseconds / 1000 / _LOOKS
+        self._served = served
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """There is something to look after."""
+        if self._timer is None and self._milliseconds:
+            self._timer = self._loop.call_later(self._interval, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        for it in self._served:
+            it.suspend_timeouts(self._milliseconds)
+        if self._served:
+            self.start()

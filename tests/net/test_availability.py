@@ -1,0 +1,138 @@
+"""Options that cannot be had here are told before there is any traffic, and what would do."""
+
+import sys
+
+import pytest
+
+from namespaces import run_apart, run_unprivileged
+from netjumper.net import availability
+from netjumper.net.availability import OptionUnavailable, check_dialling, check_listening
+from netjumper.net.options import SocketOptions
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' options")
+
+
+def problem(check, **options):
+    """Return which option cannot be had, and why."""
+    with pytest.raises(OptionUnavailable) as caught:
+        check(SocketOptions(**options))
+    return caught.value.key, str(caught.value)
+
+
+def unprivileged(**options):
+    """Return why it cannot be had without privileges."""
+    return run_unprivileged(
+        f"try: check_dialling(SocketOptions(**{options!r}))\n"
+        "except OptionUnavailable as error: print(error)"
+    )
+
+
+@pytest.fixture
+def kernel(tmp_path, monkeypatch):
+    """Return what says what the kernel says."""
+    monkeypatch.setattr(availability, "_KERNEL", tmp_path)
+    return lambda name, text: (tmp_path / name).write_text(f"{text}\n")
+
+
+def test_what_everybody_has_is_no_problem():
+    for check in (check_listening, check_dialling):
+        check(SocketOptions())
+        check(SocketOptions(congestion_control="reno", defer_accept=True))
+    check_dialling(SocketOptions(interface="lo", source=("127.0.0.1", "::1")))
+
+
+@pytest.mark.parametrize("check", [check_listening, check_dialling])
+@pytest.mark.parametrize("name", ["nonsense", "x" * 300])
+def test_an_unknown_congestion_control_is_told_with_those_there_are(check, name, kernel):
+    kernel("tcp_available_congestion_control", "reno cubic")
+    key, told = problem(check, congestion_control=name)
+    assert key == "congestion_control"
+    assert told.startswith("this kernel has no '")
+    assert told.endswith("; there are reno cubic")
+
+
+def test_a_congestion_control_that_needs_privileges_is_told_with_those_that_do_not():
+    with availability._KERNEL.joinpath("tcp_allowed_congestion_control").open() as file:
+        allowed = file.read().strip()
+    available = (availability._KERNEL / "tcp_available_congestion_control").read_text().split()
+    refused = set(available) - set(allowed.split())
+    if not refused:
+        pytest.skip("every user may choose every congestion control here")
+    told = unprivileged(congestion_control=min(refused))
+    assert told.startswith(f"'{min(refused)}' needs the privilege CAP_NET_ADMIN")
+    assert f"without it there are {allowed} (" in told
+
+
+def test_a_mark_needs_a_privilege():
+    assert unprivileged(mark=7) == "it needs the privilege CAP_NET_ADMIN"
+
+
+def test_who_has_the_privilege_may_set_a_mark():
+    assert run_apart("check_dialling(SocketOptions(mark=7))") == ""
+
+
+def test_an_interface_that_does_not_exist_is_told_with_those_that_do():
+    key, told = problem(check_dialling, interface="nonsense0")
+    assert key == "interface"
+    assert told.startswith("there is no interface 'nonsense0'; there are ")
+    assert "lo" in told
+
+
+def test_a_source_address_of_another_machine_is_told():
+    told = problem(check_dialling, source=("127.0.0.1", "2001:db8::1"))
+    assert told == ("source", "2001:db8::1: this machine does not have that address")
+
+
+@pytest.mark.parametrize(
+    ("check", "allowed", "needed"),
+    [
+        (check_dialling, 0, 1),
+        (check_dialling, 2, 3),
+        (check_listening, 0, 2),
+        (check_listening, 1, 3),
+    ],
+)
+def test_fast_open_that_is_turned_off_is_told_with_what_turns_it_on(check, allowed, needed, kernel):
+    kernel("tcp_fastopen", allowed)
+    key, told = problem(check, fast_open=True)
+    assert key == "fast_open"
+    assert f"net.ipv4.tcp_fastopen is {allowed}" in told
+    assert f"(sysctl -w net.ipv4.tcp_fastopen={needed})" in told
+
+
+def test_fast_open_that_is_turned_on_is_no_problem(kernel):
+    for allowed in (3, 0x403):
+        kernel("tcp_fastopen", allowed)
+        check_dialling(SocketOptions(fast_open=True))
+        check_listening(SocketOptions(fast_open=True))
+
+
+def test_mptcp_that_the_kernel_does_not_have_is_told():
+    code = """
+with contextlib.suppress(OSError):
+    Path("/proc/sys/net/mptcp/enabled").write_text("0")
+try: check_listening(SocketOptions(mptcp=True))
+except OptionUnavailable as error: print(error.key, error)
+"""
+    assert run_apart(code) == "mptcp this kernel has none, or net.mptcp.enabled is 0"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"fast_open": True},
+        {"mptcp": True},
+        {"mark": 1},
+        {"interface": "lo"},
+        {"defer_accept": True},
+    ],
+)
+def test_elsewhere_they_cannot_be_had(option, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert problem(check_listening, **option) == (*option, "only Linux has it")
+
+
+def test_where_the_congestion_control_cannot_be_chosen_that_is_told(monkeypatch):
+    monkeypatch.delattr("socket.TCP_CONGESTION")
+    told = problem(check_dialling, congestion_control="bbr")
+    assert told == ("congestion_control", "it cannot be chosen on this system")

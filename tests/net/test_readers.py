@@ -1,0 +1,115 @@
+"""Peers that live and do not read for longer than the user timeout."""
+
+import select
+import socket
+import sys
+
+import pytest
+
+from clock import Clock
+from netjumper.net.options import SocketOptions, user_timeout_of
+from netjumper.net.readers import SlowReaders
+from rogues import (
+    connected,
+    eventually,
+    nothing_to_receive,
+    receive,
+    receive_exactly,
+    send,
+    serving,
+    stalled_pair,
+)
+from services import answer, bridge_running, destination, jump_server_running
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout")
+
+PEER_TIMEOUT = 1.0
+BODY = bytes(16_000_000)
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+
+
+class Looked:
+    """Something served, and what it was asked for."""
+
+    def __init__(self):
+        self.looks = []
+
+    def suspend_timeouts(self, milliseconds):
+        self.looks.append(milliseconds)
+
+
+@linux
+def test_a_look_comes_four_times_in_the_user_timeout_as_long_as_there_is_anything():
+    clock, it = Clock(), Looked()
+    served = {it}
+    readers = SlowReaders(clock, 30.0, served)
+    readers.start()
+    readers.start()
+    clock.advance(26.0)
+    assert it.looks == [26_000] * 4
+    served.clear()
+    clock.advance(26.0)
+    assert clock.timers == 0
+    served.add(it)
+    readers.start()
+    clock.advance(6.5)
+    assert len(it.looks) == 5
+
+
+def test_without_a_time_there_is_nothing_to_look_for():
+    clock = Clock()
+    SlowReaders(clock, 0.0, {Looked()}).start()
+    assert clock.timers == 0
+
+
+async def pour(sock):
+    """Send the answer to whatever is asked, and wait for the end."""
+    await receive(sock)
+    await send(sock, ANSWER + BODY)
+    await receive(sock)
+
+
+async def through_the_server(target):
+    listening = SocketOptions(peer_timeout=PEER_TIMEOUT)
+    async with jump_server_running(listening=listening) as (_, address):
+        sock = await connected(address)
+        await send(sock, await answer(sock))
+        assert await receive_exactly(sock, 1) == b"\0"
+        await send(sock, destination(target) + b"GET")
+        assert await receive_exactly(sock, 1) == b"\0"
+        yield sock
+
+
+async def through_the_bridge(target):
+    listening = SocketOptions(peer_timeout=PEER_TIMEOUT)
+    async with (
+        jump_server_running() as (_, address),
+        bridge_running(address, listening=listening) as service,
+    ):
+        sock = await connected(service.address_of("http"))
+        await send(sock, b"GET http://%s/ HTTP/1.1\r\nHost: x\r\n\r\n" % str(target).encode())
+        yield sock
+
+
+@linux
+@pytest.mark.parametrize("through", [through_the_server, through_the_bridge])
+async def test_who_pauses_for_longer_than_the_user_timeout_is_not_cut_off(through, monkeypatch):
+    monkeypatch.setattr("netjumper.net.pipes.CAN_SPLICE", False)  # what is kept is not what is left
+    async with serving(pour) as target:
+        async for sock in through(target.address):
+            with sock:
+                await eventually(lambda sock=sock: not nothing_to_receive(sock))
+                await the_kernel_cuts_off_who_does_not_read()
+                while await receive_exactly(sock, 1) != BODY[:1]:  # no zero is in the head
+                    pass
+                assert await receive_exactly(sock, len(BODY) - 1) == BODY[1:]
+
+
+async def the_kernel_cuts_off_who_does_not_read():
+    """Return when that has happened to somebody whom nobody looks after."""
+    sock, peer = stalled_pair(user_timeout_of(PEER_TIMEOUT))
+    poll = select.poll()
+    poll.register(sock, select.POLLERR)
+    with sock, peer:
+        await eventually(lambda: bool(poll.poll(0)))
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
