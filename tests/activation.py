@@ -1,5 +1,8 @@
-"""What a service manager does to pass sockets on to a command (sd_listen_fds(3))."""
+"""What a service manager does: it passes sockets on (sd_listen_fds(3)) and hears (sd_notify(3))."""
 
+import contextlib
+import re
+import socket
 import subprocess
 import sys
 
@@ -70,3 +73,33 @@ def taken_over(code, *files, **more):
         text=True,
     )
     return done.stdout.removesuffix("\n") or done.stderr
+
+
+class Manager:
+    """The service manager's end of what it is told."""
+
+    def __init__(self, address):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.settimeout(PATIENCE)
+        self.sock.bind(address)
+        self.environ = {"NOTIFY_SOCKET": address.replace("\0", "@")}
+
+    def hears(self):
+        """Return the next message, as its lines."""
+        return self.sock.recv(4096).decode().split("\n")
+
+    def hears_until(self, pattern):
+        """Return the messages up to the one with a line that matches."""
+        messages = [self.hears()]
+        while not any(re.fullmatch(pattern, line) for line in messages[-1]):
+            messages.append(self.hears())
+        return messages
+
+    def rest(self):
+        """Return what has come and was not heard yet."""
+        self.sock.setblocking(False)
+        messages = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                messages.append(self.hears())
+        return messages

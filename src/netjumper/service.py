@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from netjumper.net.listener import ListenAddress, Listener, ListenError, Place, open_listeners
+from netjumper.net.doors import open_doors
+from netjumper.net.listener import Listener, Place
 from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.tunnel import ChooseHandshake
 from netjumper.tunnels import Tunnels
@@ -66,12 +67,10 @@ class Service:
         Raises:
             ListenError: one cannot be had.
         """
-        try:
-            for door in self._doors:
-                self._open(door)
-        except BaseException:
-            self.stop_accepting()
-            raise
+        opened = open_doors([(door.name, door.place) for door in self._doors], self._options)
+        for door, socks in zip(self._doors, opened, strict=True):
+            for sock in socks:
+                self._listen(door, sock)
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; tunnels go on."""
@@ -96,31 +95,12 @@ class Service:
     ) -> None:
         await self.close()
 
-    def _open(self, door: Door) -> None:
-        if isinstance(door.place, socket.socket):
-            self._options.set_listening(door.place)
-            self._listen(door, door.place, removes_file=False)
-            return
-        try:
-            dual_stack = not self._has_ipv4_on(door.place)
-            socks = open_listeners(door.place, dual_stack=dual_stack, options=self._options)
-        except ListenError as error:
-            error.door = door.name
-            raise
-        for sock in socks:
-            self._listen(door, sock, removes_file=True)
-
-    def _has_ipv4_on(self, address: ListenAddress) -> bool:
-        """Whether 0.0.0.0 with that port is another door's, so that [::] is for IPv6 only."""
-        every_ipv4 = ListenAddress("0.0.0.0", address.port)  # noqa: S104 - compared, not bound
-        return any(door.place == every_ipv4 for door in self._doors)
-
-    def _listen(self, door: Door, sock: socket.socket, *, removes_file: bool) -> None:
+    def _listen(self, door: Door, sock: socket.socket) -> None:
         tunnels = self.tunnels
         listener = Listener(
             tunnels.loop,
             sock,
             lambda endpoint, peer: tunnels.add(endpoint, peer, door.choose, door.speaks_first),
-            removes_file=removes_file,
+            removes_file=sock is not door.place,
         )
         self._listeners.append((door, listener))

@@ -6,6 +6,7 @@ knows where each value came from). A secret is a `SecretStr`, and no value is ev
 pydantic's error texts.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -149,6 +150,7 @@ Sources = Annotated[
     PlainValidator(_sources),
     Expected(f"{LIST_OF}one IPv4 address, one IPv6 address, or both", "ADDRESS"),
 ]
+Workers = Annotated[int, Field(ge=1, le=1024), Expected("a whole number from 1 to 1024", "NUMBER")]
 Secret = Annotated[SecretStr | None, Expected("text")]
 Auth = Annotated[SecretStr | None, Expected("user:password", "USER:PASSWORD")]
 Switch = Annotated[bool, Expected("true or false")]
@@ -199,6 +201,10 @@ class _Settings(BaseSettings):
     )
     grace_period: TimeoutOrZero = Field(
         10.0, description="wait this long for open tunnels when told to stop"
+    )
+    workers: Workers = Field(
+        1,
+        description="processes that serve; parked connections and limits are each one's own",
     )
     peer_timeout: PeerTimeout = Field(
         30.0,
@@ -255,6 +261,8 @@ class _Settings(BaseSettings):
         for one, other in self.exclusive:
             if all(getattr(self, key) not in (None, False, ()) for key in (one, other)):
                 yield one, f"{other} is given in the same place; leave one of the two out"
+        if self.workers > 1 and not hasattr(os, "fork"):
+            yield "workers", "there can be only 1 on this system"
         if self._needs_secret:
             if self.secret is None and self.secret_file is None:
                 yield (
@@ -389,6 +397,8 @@ class BridgeSettings(_Settings):
             yield "auth", "expected user:password"
         if self.max_parked and self.min_parked > self.max_parked:
             yield "min_parked", f"{self.min_parked} is more than max_parked, {self.max_parked}"
+        if self.embedded and self.workers > 1:
+            yield "workers", "with embedded there is one process; leave one of the two out"
         if not any(self.doors.values()):
             yield "socks", "there is nothing to listen on; give socks, http or mixed"
         if self.auth is None and self.auth_file is None:

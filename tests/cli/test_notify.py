@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from activation import Manager
 from clock import Clock
 from netjumper.cli.notify import Notifier
 from programs import PATIENCE, running
@@ -18,36 +19,6 @@ from rogues import eventually
 EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
 SERVER = ["netjumper", "--listen", "127.0.0.1:0"]
 SECRET = {"NETJUMPER_SECRET": "s3cret"}
-
-
-class Manager:
-    """The service manager's end."""
-
-    def __init__(self, address):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.sock.settimeout(PATIENCE)
-        self.sock.bind(address)
-        self.environ = {"NOTIFY_SOCKET": address.replace("\0", "@")}
-
-    def hears(self):
-        """Return the next message, as its lines."""
-        return self.sock.recv(4096).decode().split("\n")
-
-    def hears_until(self, pattern):
-        """Return the messages up to the one with a line that matches."""
-        messages = [self.hears()]
-        while not any(re.fullmatch(pattern, line) for line in messages[-1]):
-            messages.append(self.hears())
-        return messages
-
-    def rest(self):
-        """Return what has come and was not heard yet."""
-        self.sock.setblocking(False)
-        messages = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                messages.append(self.hears())
-        return messages
 
 
 @pytest.fixture

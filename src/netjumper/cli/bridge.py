@@ -1,19 +1,21 @@
 """The command `netjumper-bridge`: a SOCKS and HTTP proxy whose tunnels leave at a jump server."""
 
+import socket
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from netjumper import __version__
 from netjumper.cli import doctor, environment, execute, healthcheck, process, serving
-from netjumper.cli.bridging import bridge_of, load_bridge, secret_of, users_of
+from netjumper.cli.bridging import bridge_of, load_bridge, route_of, secret_of, users_of
 from netjumper.cli.commands import Command, add_commands, picked, refuse_word
 from netjumper.cli.completion import with_completion
 from netjumper.cli.inherit import BridgeDoors, bridge_sockets
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.sources import Loaded
+from netjumper.cli.workers import Sockets
 from netjumper.console import Start, bridge_lines
-from netjumper.service import Service
 from netjumper.settings import BridgeSettings
 
 COMMANDS = with_completion(
@@ -86,6 +88,7 @@ def build_parser() -> Parser:
     flags.group("connections that wait for a request", "min_parked", "max_parked")
     flags.group("early data", "early_data")
     flags.timeouts()
+    flags.workers()
     flags.sockets("defer_accept")
     flags.common()
     return parser
@@ -112,8 +115,10 @@ def _command(words: Sequence[str]) -> int:
     loaded, sockets = bridge_sockets(loaded, password=users is not None)
     if hasattr(arguments, "check"):
         serving.tell_valid(loaded)
-    else:
+    elif loaded.settings.workers == 1:
         process.run_loop(_serve(loaded, secret, users, sockets))
+    else:
+        _supervise(loaded, secret, users, sockets)
     return process.OK
 
 
@@ -124,16 +129,56 @@ async def _serve(
     sockets: BridgeDoors,
 ) -> None:
     async with bridge_of(loaded.settings, secret, users, sockets) as (service, told):
+        await serving.serve(
+            service,
+            loaded,
+            partial(_start, route=told, password=users is not None),
+        )
 
-        def start(service: Service) -> Start:
-            return Start(
-                title=f"netjumper-bridge {__version__}",
-                listening=service.listening,
-                route=told,
-                paste=bridge_lines(service.listening, password=users is not None),
-            )
 
-        await serving.serve(service, loaded, start)
+def _supervise(
+    loaded: Loaded[BridgeSettings],
+    secret: bytes,
+    users: Mapping[str, str] | None,
+    sockets: BridgeDoors,
+) -> None:
+    settings = loaded.settings
+
+    def work(sockets: Sockets, link: socket.socket) -> None:
+        process.run_loop(_work(settings, secret, users, sockets, link))
+
+    told = (
+        f"{route_of(settings)}; {settings.workers} workers, parked connections and "
+        "limits are each one's own"
+    )
+    serving.supervise(
+        "netjumper-bridge",
+        loaded,
+        [(name, it) for name, places in (sockets or settings.doors).items() for it in places],
+        bridge_options(settings).listening,
+        partial(_start, route=told, password=users is not None),
+        work,
+    )
+
+
+async def _work(
+    settings: BridgeSettings,
+    secret: bytes,
+    users: Mapping[str, str] | None,
+    sockets: Sockets,
+    link: socket.socket,
+) -> None:
+    async with bridge_of(settings, secret, users, sockets) as (service, _):
+        await serving.work(service, settings.grace_period, link)
+
+
+def _start(listening: serving.Listening, route: str, *, password: bool) -> Start:
+    return Start(
+        title=f"netjumper-bridge {__version__}",
+        listening=listening,
+        route=route,
+        paste=bridge_lines(listening, password=password),
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import ClassVar
 
@@ -11,7 +12,6 @@ from netjumper.address import Address
 from netjumper.bridge import bridge
 from netjumper.bridge.credentials import Credentials
 from netjumper.cli.files import read_users
-from netjumper.cli.inherit import BridgeDoors
 from netjumper.cli.options import IN_ARGV
 from netjumper.cli.probe import Probe
 from netjumper.cli.sockets import bridge_options, check_options
@@ -125,7 +125,7 @@ async def bridge_of(
     settings: BridgeSettings,
     secret: bytes,
     users: Mapping[str, str] | None,
-    sockets: BridgeDoors | None = None,
+    sockets: Mapping[str, Sequence[socket.socket]] | None = None,
 ) -> AsyncIterator[tuple[Service, str]]:
     """Give a bridge that is not open yet, and a line about the way its tunnels take.
 
@@ -168,6 +168,13 @@ async def bridge_of(
             yield service, told
 
 
+def route_of(settings: BridgeSettings) -> str:
+    """Return a line about the jump hosts; there are some."""
+    names = ", ".join(str(it.address) for it in settings.jump)
+    several = f"s {names} ({settings.jump_policy})"
+    return f"through jump host{several if len(settings.jump) > 1 else f' {names}'}"
+
+
 def _policy(settings: BridgeSettings) -> Policy:
     return policy_of(JumpPolicy(settings.jump_policy), [it.weight for it in settings.jump])
 
@@ -178,10 +185,7 @@ async def _jump_hosts(
 ) -> AsyncIterator[tuple[list[Address], str]]:
     """Give the jump hosts and a line about them; with `embedded` it is one in this process."""
     if settings.jump:
-        addresses = [it.address for it in settings.jump]
-        names = ", ".join(map(str, addresses))
-        several = f"s {names} ({settings.jump_policy})"
-        yield addresses, f"through jump host{several if len(addresses) > 1 else f' {names}'}"
+        yield [it.address for it in settings.jump], route_of(settings)
         return
     # The bridge tells of every tunnel; the same tunnel's other end would be told twice.
     log = logging.getLogger("netjumper.embedded")

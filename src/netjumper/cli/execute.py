@@ -67,7 +67,7 @@ NODE_USE_ENV_PROXY=1; other proxy variables, NETJUMPER_SECRET and NETJUMPER_AUTH
 SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on. The exit status is the
 program's: 128 and the signal's number when a signal ended it, 127 when there is no such program,
 126 when it cannot be run; 1 and 2 also when the bridge cannot start.
-The settings socks, http and mixed are not used here.
+The settings socks, http, mixed and workers are not used here.
 
 """
 
@@ -126,6 +126,7 @@ def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     flags = layer_of(arguments, BridgeSettings)
     for door in ("socks", "http", "mixed"):
         flags.give(door, [OWN_DOOR] if door == "mixed" else [], "exec")
+    flags.give("workers", 1, "exec")
     config = getattr(arguments, "config", None)
     if hasattr(arguments, "via"):
         loaded = _quieter(load_bridge(flags, config, RunningBridge))

@@ -1,10 +1,10 @@
 """Telling the service manager how a service is, and that it lives: sd_notify(3)."""
 
-import asyncio
 import contextlib
 import os
 import socket
 from collections.abc import Callable, MutableMapping
+from typing import Protocol
 
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 """The environment's words for the one process that they are meant for."""
@@ -14,6 +14,20 @@ PATIENCE = 1.0
 """Seconds that the manager may take to have room for a word that it must not miss."""
 EXTENSION = f"EXTEND_TIMEOUT_USEC={round(4 * TICK * 1e6)}"
 """Told with every look while the service stops: the next one comes in time."""
+
+
+class Timer(Protocol):
+    """What `Timers.call_later` returns."""
+
+    def cancel(self) -> None:
+        """Call nothing."""
+
+
+class Timers(Protocol):
+    """What a notifier needs of an event loop."""
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> Timer:
+        """Call `callback` after that many seconds."""
 
 
 class Notifier:
@@ -29,7 +43,7 @@ class Notifier:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: Timers,
         environ: MutableMapping[str, str],
         describe: Callable[[], str],
     ) -> None:
@@ -41,7 +55,7 @@ class Notifier:
         self._path = "\0" + path[1:] if path[:1] == "@" else path
         self._lifetime = _seconds(interval) if pid in ("", str(os.getpid())) else None
         self._tick = min(TICK, self._lifetime / 2) if self._lifetime else TICK
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._stopping = False
         self._told = ""
 

@@ -140,6 +140,10 @@ class Flags:
         """Add every timeout that the command has."""
         self.group("timeouts", *(key for key in _TIMEOUTS if key in self.model.model_fields))
 
+    def workers(self) -> None:
+        """Add how many processes there are."""
+        self.group("processes", "workers")
+
     def sockets(self, *keys: str) -> None:
         """Add the options of sockets that both commands have, and others."""
         self.group("sockets (docs/sockets.md)", *_SOCKETS, *keys)

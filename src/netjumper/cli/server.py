@@ -5,6 +5,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from netjumper import __version__
 from netjumper.cli import process, server_healthcheck, serving
@@ -14,6 +15,7 @@ from netjumper.cli.inherit import server_sockets
 from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import check_options, server_options
 from netjumper.cli.sources import Layer, Loaded, load
+from netjumper.cli.workers import Sockets
 from netjumper.console import Start, server_lines
 from netjumper.server import jump_server
 from netjumper.service import Service
@@ -23,6 +25,8 @@ from netjumper.wire import verify_with
 
 KEYGEN = "keygen"
 SECRET_BYTES = 32
+DOOR = "netjumper"
+"""The name of every door of a jump server."""
 _USAGE = "netjumper [options] [PORT [SECRET]]\n       netjumper COMMAND [options]"
 _EXAMPLES = """\
 examples:
@@ -62,6 +66,7 @@ def build_parser() -> Parser:
     flags = Flags(parser, ServerSettings)
     flags.group("serving", "listen", "secret_file", "max_parked_per_client")
     flags.timeouts()
+    flags.workers()
     flags.sockets()
     flags.common()
     return parser
@@ -100,8 +105,10 @@ def _command(words: Sequence[str]) -> int:
     loaded, sockets = server_sockets(loaded)
     if hasattr(arguments, "check"):
         serving.tell_valid(loaded)
-    else:
+    elif loaded.settings.workers == 1:
         process.run_loop(_serve(loaded, secret, sockets))
+    else:
+        _supervise(loaded, secret, sockets)
     return process.OK
 
 
@@ -155,8 +162,39 @@ def _flags(arguments: argparse.Namespace) -> Layer:
 async def _serve(
     loaded: Loaded[ServerSettings], secret: bytes, sockets: Sequence[socket.socket]
 ) -> None:
-    settings, options = loaded.settings, server_options(loaded.settings)
-    service = jump_server(
+    await serving.serve(_service(loaded.settings, secret, sockets), loaded, _start)
+
+
+def _supervise(
+    loaded: Loaded[ServerSettings], secret: bytes, sockets: Sequence[socket.socket]
+) -> None:
+    settings = loaded.settings
+
+    def work(sockets: Sockets, link: socket.socket) -> None:
+        process.run_loop(_work(settings, secret, sockets[DOOR], link))
+
+    serving.supervise(
+        "netjumper",
+        loaded,
+        [(DOOR, place) for place in sockets or settings.listen],
+        server_options(settings).listening,
+        partial(_start, route=f"{settings.workers} workers; limits are each one's own"),
+        work,
+    )
+
+
+async def _work(
+    settings: ServerSettings,
+    secret: bytes,
+    sockets: Sequence[socket.socket],
+    link: socket.socket,
+) -> None:
+    await serving.work(_service(settings, secret, sockets), settings.grace_period, link)
+
+
+def _service(settings: ServerSettings, secret: bytes, sockets: Sequence[socket.socket]) -> Service:
+    options = server_options(settings)
+    return jump_server(
         listen=sockets or settings.listen,
         verify=verify_with(secret),
         dial_timeout=settings.dial_timeout,
@@ -169,15 +207,14 @@ async def _serve(
         listening=options.listening,
         dialling=options.dialling,
     )
-    await serving.serve(service, loaded, _start)
 
 
-def _start(service: Service) -> Start:
+def _start(listening: serving.Listening, route: str = "") -> Start:
     return Start(
         title=f"netjumper {__version__}",
-        listening=service.listening,
-        route="",
-        paste=server_lines(service.listening),
+        listening=listening,
+        route=route,
+        paste=server_lines(listening),
     )
 
 

@@ -5,26 +5,32 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from netjumper.cli import process
 from netjumper.cli.logs import set_up
 from netjumper.cli.notify import Notifier
 from netjumper.cli.sources import Loaded
+from netjumper.cli.workers import SERVES, Entrance, Parent, Work
 from netjumper.console import DOORS, RichFormatter, Start, printable
-from netjumper.net.listener import ListenError
+from netjumper.net.listener import ListenError, Place
+from netjumper.net.options import SocketOptions
 from netjumper.service import Service
 from netjumper.settings import BridgeSettings, ServerSettings
 
 AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]
+Listening = Sequence[tuple[str, str]]
+"""The name of a door, and where one of its sockets listens, for each socket."""
+INHERITS = "the service manager opened the sockets; addresses of the settings are not used"
 _LOG = logging.getLogger("netjumper")
 
 
 async def serve(
     service: Service,
     loaded: AnyLoaded,
-    start: Callable[[Service], Start],
+    start: Callable[[Listening], Start],
 ) -> None:
     """Serve until a signal comes, then drain; a second signal cuts off what is left.
 
@@ -39,14 +45,11 @@ async def serve(
     stop = _Signals(asyncio.get_running_loop())
     process.raise_descriptor_limit()
     rich = begin(loaded)
-    try:
+    with _blaming(loaded):
         service.open()
-    except ListenError as error:
-        key = "listen" if error.door == "netjumper" else error.door
-        raise ListenError(f"{loaded.origin(key)}: {error}") from None
     if service.inherits:
-        _LOG.info("the service manager opened the sockets; addresses of the settings are not used")
-    _announce(start(service), rich)
+        _LOG.info(INHERITS)
+    _announce(start(service.listening), rich)
     notifier = Notifier(asyncio.get_running_loop(), os.environ, _Status(service, stop.first))
     try:
         notifier.ready()
@@ -55,6 +58,79 @@ async def serve(
         await drain(service, loaded.settings.grace_period, stop.second)
     finally:
         notifier.close()
+
+
+async def work(service: Service, grace: float, link: socket.socket) -> None:
+    """Serve as one of several processes, until the parent says so or is gone; then drain.
+
+    Args:
+        service: not yet open.
+        grace: seconds that tunnels have to end.
+        link: to the parent.
+    """
+    told = _Link(asyncio.get_running_loop(), link)
+    service.open()
+    told.serves()
+    await told.first.wait()
+    await drain(service, grace, told.second)
+
+
+def supervise(
+    name: str,
+    loaded: AnyLoaded,
+    doors: Sequence[tuple[str, Place]],
+    options: SocketOptions,
+    start: Callable[[Listening], Start],
+    work: Work,
+) -> None:
+    """Have several processes serve until a signal comes, and be there for as long as they are.
+
+    Args:
+        name: the command's, for messages.
+        loaded: the settings; `workers` is how many.
+        doors: where they listen: the name and the place of each.
+        options: of the listening sockets.
+        start: what there is to tell once they listen.
+        work: what each of them does.
+
+    Raises:
+        ListenError: a listening address cannot be had; it says which setting that was.
+        NetjumperError: a process could not begin to serve.
+    """
+    process.raise_descriptor_limit()
+    rich = begin(loaded)
+    settings = loaded.settings
+    with _blaming(loaded):
+        entrance = Entrance.open(doors, settings.workers, options)
+    if entrance.inherits:
+        _LOG.info(INHERITS)
+    parent = Parent(name, settings.workers, entrance, work, grace=settings.grace_period)
+
+    def status() -> str:
+        alive = counted(len(parent), "worker")
+        where = _where(entrance.listening)
+        return f"stopping: waiting for {alive}" if parent.stopping else f"{alive}; {where}"
+
+    notifier = Notifier(parent.timers, os.environ, status)
+
+    def serving() -> None:
+        _announce(start(entrance.listening), rich)
+        notifier.ready()
+
+    try:
+        parent.run(serving, notifier.stopping)
+    finally:
+        notifier.close()
+
+
+@contextlib.contextmanager
+def _blaming(loaded: AnyLoaded) -> Iterator[None]:
+    """Have an address that cannot be had told with the setting that it stands in."""
+    try:
+        yield
+    except ListenError as error:
+        key = "listen" if error.door == "netjumper" else error.door
+        raise ListenError(f"{loaded.origin(key)}: {error}") from None
 
 
 def tell_valid(loaded: AnyLoaded) -> None:
@@ -115,15 +191,47 @@ class _Status:
     def __init__(self, service: Service, stopped: asyncio.Event) -> None:
         self._tunnels = service.tunnels
         self._stopped = stopped
-        self._where = ", ".join(
-            f"{DOORS[name]} on {printable(address)}" for name, address in service.listening
-        )
+        self._where = _where(service.listening)
 
     def __call__(self) -> str:
         open_now = counted(self._tunnels.waiting, "tunnel")
         if self._stopped.is_set():
             return f"stopping: waiting for {open_now}"
-        return f"{open_now}; listening for {self._where}"
+        return f"{open_now}; {self._where}"
+
+
+def _where(listening: Listening) -> str:
+    places = (f"{DOORS[name]} on {printable(address)}" for name, address in listening)
+    return f"listening for {', '.join(places)}"
+
+
+class _Link:
+    """A worker's end of the link to its parent (`netjumper.cli.workers`)."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, link: socket.socket) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+        self._loop = loop
+        self._link = link
+        link.setblocking(False)
+        loop.add_reader(link.fileno(), self._read)
+
+    def serves(self) -> None:
+        """Tell the parent."""
+        with contextlib.suppress(OSError):  # it is gone, which will be read
+            self._link.send(SERVES)
+
+    def _read(self) -> None:
+        try:
+            told = self._link.recv(64)
+        except ConnectionResetError:
+            told = b""
+        if not told:
+            _LOG.warning("the parent process is gone")
+            self._loop.remove_reader(self._link.fileno())
+            self.first.set()
+        for _ in told:
+            (self.second if self.first.is_set() else self.first).set()
 
 
 class _Signals:

@@ -202,6 +202,24 @@ def _cannot_listen(address: ListenAddress, error: OSError) -> ListenError:
     return told
 
 
+class SocketFile:
+    """The file of a unix socket that listens now.
+
+    Args:
+        path: where it is; empty is none.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._inode = Path(path).stat().st_ino if path else 0
+
+    def remove(self) -> None:
+        """Remove it, unless another program has put its own there meanwhile."""
+        with contextlib.suppress(OSError):
+            if self._path and Path(self._path).stat().st_ino == self._inode:
+                Path(self._path).unlink()
+
+
 Accepted = Callable[[Endpoint, str], None]
 """Given an accepted connection and its peer as text."""
 
@@ -228,8 +246,7 @@ class Listener:
         self._sock = sock
         self._accepted = accepted
         address = bound_address(sock)
-        self._path = address.path if removes_file else ""
-        self._inode = Path(self._path).stat().st_ino if self._path else 0
+        self._file = SocketFile(address.path if removes_file else "")
         self._pause: asyncio.TimerHandle | None = None
         self.address = str(address)
         """Where it listens, with the port that the system chose."""
@@ -241,11 +258,7 @@ class Listener:
             self._pause.cancel()
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
-        if self._path:
-            with contextlib.suppress(OSError):
-                # Unless another program has put its own there meanwhile.
-                if Path(self._path).stat().st_ino == self._inode:
-                    Path(self._path).unlink()
+        self._file.remove()
 
     def _resume(self) -> None:
         self._pause = None

@@ -1,0 +1,298 @@
+"""Several processes that serve at the same addresses, and the parent that looks after them.
+
+The parent opens the sockets, forks, and serves nobody; it has no event loop and no thread, so a
+process that ended can be forked anew at any time. A worker has a link to it, a socket pair: a byte
+says that the worker serves, or that it should stop, and the end of the stream is the other side's
+death, however it came.
+"""
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn
+
+from netjumper.cli import process
+from netjumper.cli.timers import Timers
+from netjumper.errors import NetjumperError
+from netjumper.net.doors import in_parts, open_doors
+from netjumper.net.listener import Place, SocketFile, bound_address
+from netjumper.net.options import SocketOptions
+
+Sockets = Mapping[str, Sequence[socket.socket]]
+"""Listening sockets by the name of their door."""
+Work = Callable[[Sockets, socket.socket], None]
+"""Serves with these sockets as the link says, to the end."""
+
+SERVES, STOP = b"1", b"0"
+"""What a worker says, and what it is told: once to stop, twice to stop at once."""
+STEADY = 10.0
+"""Seconds that a worker lives at least where nothing is wrong with it."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds until the next one where it did not; they double with each that follows."""
+PATIENCE = 5.0
+"""Seconds more than it may take that a worker has for ending."""
+
+_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+_LOG = logging.getLogger("netjumper")
+
+
+class Entrance:
+    """The listening sockets of all workers.
+
+    Args:
+        parts: the name of a door and one of its sockets, as often as the kernel spreads it.
+        files: those of the unix sockets that are ours.
+    """
+
+    def __init__(
+        self, parts: Sequence[tuple[str, Sequence[socket.socket]]], files: Sequence[SocketFile]
+    ) -> None:
+        self._parts = parts
+        self._files = files
+        self.listening = [(name, str(bound_address(socks[0]))) for name, socks in parts]
+        self.inherits = False
+        """Whether somebody else opened any of them."""
+
+    @classmethod
+    def open(
+        cls, doors: Sequence[tuple[str, Place]], count: int, options: SocketOptions
+    ) -> "Entrance":
+        """Open the doors for `count` workers; those that somebody else opened they share.
+
+        Raises:
+            ListenError: one cannot be had; it says which door's.
+        """
+        parts, files = [], []
+        for (name, place), socks in zip(doors, open_doors(doors, options), strict=True):
+            for sock in socks:
+                ours = sock is not place
+                parts.append((name, in_parts(sock, count, options) if ours else [sock]))
+                files.append(SocketFile(bound_address(sock).path if ours else ""))
+        entrance = cls(parts, files)
+        entrance.inherits = any(isinstance(place, socket.socket) for _, place in doors)
+        return entrance
+
+    def of_worker(self, number: int) -> Sockets:
+        """Return what the worker of that number listens on, and close the rest in this process."""
+        chosen: dict[str, list[socket.socket]] = {}
+        for name, parts in self._parts:
+            kept = parts[number % len(parts)]
+            chosen.setdefault(name, []).append(kept)
+            for sock in parts:
+                if sock is not kept:
+                    sock.close()
+        return chosen
+
+    def close(self) -> None:
+        """Let nobody in any more, once the workers have closed theirs."""
+        for _, parts in self._parts:
+            for sock in parts:
+                sock.close()
+        files, self._files = self._files, ()
+        for file in files:
+            file.remove()
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """One process. Its number is also that of who takes its place."""
+
+    number: int
+    pid: int
+    link: socket.socket
+    since: float
+    serves: bool = False
+
+
+class Parent:
+    """Looks after workers until it is told to stop.
+
+    Args:
+        name: the command's, for messages.
+        count: how many workers there are.
+        entrance: where they listen.
+        work: what each of them does.
+        grace: seconds that they have for stopping.
+    """
+
+    def __init__(
+        self, name: str, count: int, entrance: Entrance, work: Work, *, grace: float
+    ) -> None:
+        self.timers = Timers()
+        self.stopping = False
+        self._name = name
+        self._count = count
+        self._entrance = entrance
+        self._work = work
+        self._grace = grace
+        self._workers: dict[int, _Worker] = {}
+        self._pauses = [0.0] * count
+        self._all_served = False
+        self._problem = ""
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def run(self, serving: Callable[[], None], stopping: Callable[[], None]) -> None:
+        """Start the workers and look after them until all have ended.
+
+        Args:
+            serving: called once, when all serve.
+            stopping: called once, when they are told to stop.
+
+        Raises:
+            NetjumperError: one of them could not begin to serve.
+        """
+        with _signals() as told:
+            for number in range(self._count):
+                self._start(number)
+            while self._workers or not self.stopping:
+                for heard in self._wait(told):
+                    if heard is None:
+                        self._signalled(told, stopping)
+                    else:
+                        self._heard(heard)
+                if not self._all_served and self._all_serve:
+                    self._all_served = True
+                    serving()
+        if self._problem:
+            raise NetjumperError(self._problem)
+
+    @property
+    def _all_serve(self) -> bool:
+        return len(self) == self._count and all(it.serves for it in self._workers.values())
+
+    def _wait(self, told: socket.socket) -> Iterator[_Worker | None]:
+        """Yield who has something to say; None is a signal, and comes first."""
+        timeout = self.timers.run()
+        poll = select.poll()
+        poll.register(told, select.POLLIN)
+        by_link = {it.link.fileno(): it for it in self._workers.values()}
+        for link in by_link:
+            poll.register(link, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(None if timeout is None else 1000 * timeout + 1)}
+        if told.fileno() in ready:
+            yield None
+        yield from (worker for link, worker in by_link.items() if link in ready)
+
+    def _signalled(self, told: socket.socket, stopping: Callable[[], None]) -> None:
+        for _ in told.recv(64):
+            first = not self.stopping
+            self._stop()
+            if first:
+                stopping()
+
+    def _stop(self) -> None:
+        """Tell all to stop, or the second time to stop at once."""
+        patience = PATIENCE if self.stopping else self._grace + PATIENCE
+        self.stopping = True
+        for worker in self._workers.values():
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                worker.link.send(STOP)
+        self._entrance.close()
+        self.timers.call_later(patience, self._kill)
+
+    def _kill(self) -> None:
+        for worker in self._workers.values():
+            os.kill(worker.pid, signal.SIGKILL)
+
+    def _heard(self, worker: _Worker) -> None:
+        with contextlib.suppress(ConnectionResetError):
+            if worker.link.recv(64):
+                worker.serves = True
+                return
+        self._ended(worker)
+
+    def _ended(self, worker: _Worker) -> None:
+        del self._workers[worker.number]
+        worker.link.close()
+        _, status = os.waitpid(worker.pid, 0)
+        if time.monotonic() - worker.since >= STEADY:
+            self._pauses[worker.number] = 0.0
+        self._missing(worker.number, f"worker process {worker.pid} {_how(status)}")
+
+    def _missing(self, number: int, why: str) -> None:
+        """Have another process take the place of one that there is not."""
+        if self.stopping:
+            return
+        if not self._all_served:
+            self._problem = f"{why} before it served"
+            self._stop()
+            self._stop()
+            return
+        pause = self._pauses[number]
+        self._pauses[number] = min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE)
+        when = f" in {pause:g} s" if pause else ""
+        _LOG.warning("%s; another takes its place%s", why, when)
+        self.timers.call_later(pause, partial(self._start, number))
+
+    def _start(self, number: int) -> None:
+        if self.stopping:
+            return
+        ours, theirs = socket.socketpair()
+        # No signal may reach the new process as if it were this one.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            pid = os.fork()
+            if not pid:
+                ours.close()
+                self._be_worker(number, theirs, before)
+        except OSError as error:
+            ours.close()
+            self._missing(number, f"a worker process could not be started: {error.strerror}")
+        else:
+            self._workers[number] = _Worker(number, pid, ours, time.monotonic())
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
+
+    def _serve(self, sockets: Sockets, link: socket.socket) -> int:
+        self._work(sockets, link)
+        return process.OK
+
+    def _be_worker(self, number: int, link: socket.socket, mask: Iterable[int]) -> NoReturn:
+        """Do what a worker does; nothing of what the parent has yet to do is done here."""
+        code = process.FAILED
+        try:
+            signal.set_wakeup_fd(-1)
+            for told in _SIGNALS:  # a terminal's Ctrl-C reaches all, and the parent tells us
+                signal.signal(told, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            for other in self._workers.values():
+                other.link.close()
+            sockets = self._entrance.of_worker(number)
+            code = process.run(self._name, partial(self._serve, sockets, link))
+        except BaseException:  # noqa: BLE001 - the process ends here, whatever it is
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(code)
+
+
+def _how(status: int) -> str:
+    """Return how a process ended, for people."""
+    code = os.waitstatus_to_exitcode(status)
+    return f"ended with status {code}" if code >= 0 else f"was killed by signal {-code}"
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """Give a socket that has a byte for each signal that asks for an end."""
+    told, wakeup = socket.socketpair()
+    with told, wakeup:
+        wakeup.setblocking(False)
+        before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+        signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+        try:
+            yield told
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
