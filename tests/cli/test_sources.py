@@ -65,6 +65,15 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
         "grace_period": "0",
         "early_data": "always",
         "jump_policy": "fastest",
+        "workers": "2",
+        "peer_timeout": "60",
+        "congestion_control": "bbr",
+        "fast_open": "on",
+        "mptcp": "on",
+        "defer_accept": "on",
+        "mark": "7",
+        "interface": "lo",
+        "source": "192.0.2.7 2001:db8::7",
         "log_level": "debug",
         "log_format": "json",
     }
@@ -78,6 +87,7 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
     }
     assert settings.embedded is False
     assert settings.handshake_timeout == 1.5
+    assert settings.source == ("192.0.2.7", "2001:db8::7")
     assert settings.log_format == "json"
     assert settings.auth.get_secret_value() == "user:pass:word"
     assert texts.keys() == BridgeSettings.model_fields.keys() - {"secret_file", "auth_file"}
