@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-image test-units test-containers lint man clean help
+BENCH = $(PYTHON) -B -m bench
+
+.PHONY: run bench bench-quick test test-image test-units test-containers lint man clean help
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -28,6 +30,12 @@ test-containers:  ## try image, sidecars and, where podman is, systemd units out
 	else echo "the systemd units are not tried: that needs podman"; fi; \
 	exit $$status
 
+bench:  ## measure beside other programs, on loopback; ARGS=--quick for a short one
+	@$(BENCH).loopback $(ARGS)
+
+bench-quick:  ## the short one, under two minutes
+	@$(BENCH).loopback --quick
+
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,7 +45,7 @@ man: $(VENV)/.installed  ## write the man pages anew out of the parsers
 	PYTHONPATH=tools $(BIN)/python -m manpages.pages src/man
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

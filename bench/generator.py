@@ -1,0 +1,158 @@
+"""The load generator (`bench/load`, in C): built where it is used, run for each cell."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.stage import BenchError, Ground, Stage, free_port
+
+SOURCES = Path(__file__).parent / "load"
+_SPARE_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the load generator found.
+
+    Args:
+        samples: connections, messages or pages, as the mode has it.
+        errors: how many failed.
+        seconds: how long it took.
+        size: bytes of bulk data.
+        p50: half of the samples took at most so many seconds.
+        p99: the same for 99 of 100.
+        times: each sample's seconds, where asked for.
+    """
+
+    samples: int
+    errors: int
+    seconds: float
+    size: int = 0
+    p50: float = 0.0
+    p99: float = 0.0
+    times: tuple[float, ...] = ()
+
+    @classmethod
+    def parse(cls, line: str) -> "Measured":
+        """Parse the line of JSON."""
+        found: dict[str, Any] = json.loads(line)
+        return cls(
+            samples=found["samples"],
+            errors=found["errors"],
+            seconds=found["seconds"],
+            size=found.get("bytes", 0),
+            p50=found.get("p50_us", 0.0) / 1e6,
+            p99=found.get("p99_us", 0.0) / 1e6,
+            times=tuple(time / 1e6 for time in found.get("times_us", ())),
+        )
+
+
+def build(folder: Path, compiler: str = "cc") -> Path:
+    """Compile it, where it is older than its sources, and return where it is.
+
+    Raises:
+        BenchError: there is no compiler, or it fails.
+    """
+    program = folder / "load"
+    sources = sorted(SOURCES.glob("*.c"))
+    newest = max(source.stat().st_mtime for source in SOURCES.iterdir())
+    if program.exists() and program.stat().st_mtime >= newest:
+        return program
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        subprocess.run([compiler, "-O2", "-pthread", *sources, "-o", program], check=True)
+    except FileNotFoundError:
+        raise BenchError(f"{compiler} is missing; on Debian: apt install gcc libc6-dev") from None
+    except subprocess.CalledProcessError:
+        raise BenchError("the load generator cannot be compiled") from None
+    return program
+
+
+class Generator:
+    """The load generator, at the near end of a path, with a target at the far end.
+
+    Args:
+        program: where it is.
+        ground: the two ends.
+        target: the target's address and port.
+    """
+
+    def __init__(self, program: Path, ground: Ground, target: str) -> None:
+        self._program = program
+        self._ground = ground
+        self._target = target
+
+    def measure(self, mode: str, way: str, *options: str | float) -> Measured:
+        """Run it to its end.
+
+        Args:
+            mode: `connect`, `pingpong`, ...; see `load/main.c`.
+            way: how to reach the target; see `load/ways.c`.
+            options: see `load/load.h`.
+
+        Raises:
+            BenchError: it failed.
+        """
+        process = self._start(mode, way, *options)
+        try:
+            out = process.communicate(timeout=_limit(options))[0]
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"{mode} hangs") from None
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode:
+            raise BenchError(f"{mode} failed")
+        return Measured.parse(out)
+
+    @contextmanager
+    def holding(self, way: str, count: int) -> Iterator[Measured]:
+        """Hold idle connections while the block runs.
+
+        Raises:
+            BenchError: it failed, or some were dead at the end.
+        """
+        process = self._start("idle", way, "-c", count)
+        assert process.stdin is not None  # noqa: S101 - for mypy
+        assert process.stdout is not None  # noqa: S101
+        try:
+            line = process.stdout.readline()
+            if not line:
+                raise BenchError("idle failed")
+            yield Measured.parse(line)
+            process.stdin.close()
+            if process.wait(_SPARE_SECONDS):
+                raise BenchError("some of the idle connections died")
+        finally:
+            process.kill()
+            process.wait()
+
+    def _start(self, *words: str | float) -> "subprocess.Popen[str]":
+        mode, way, *options = map(str, words)
+        return subprocess.Popen(
+            [*self._ground.near.prefix, self._program, mode, way, self._target, *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+
+@contextmanager
+def target_running(program: Path, ground: Ground, logs: Path) -> Iterator[tuple[Generator, int]]:
+    """Run the target; yields a generator for it, and the number of the target's process."""
+    port = free_port()
+    with Stage(logs, "target") as stage:
+        listening = f"{ground.far.address}:{port}"
+        target = stage.start(program, "serve", listening, host=ground.far, port=port)
+        yield Generator(program, ground, listening), target.pid
+
+
+def _limit(options: tuple[str | float, ...]) -> float:
+    """Return how many seconds a run may take: what it is told to take, and a lot."""
+    told = dict(zip(options[::2], options[1::2], strict=False))
+    return float(told.get("-t", 0)) + _SPARE_SECONDS + (600 if "-n" in told else 0)

@@ -1,0 +1,50 @@
+/* Connections that are open and do nothing. */
+#include "load.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define OPENERS 16
+
+static const struct job *job;
+static int *open_ones;
+static atomic_int next, held;
+
+static bool echoes(int fd, char byte) {
+    char back = 0;
+    return write_all(fd, &byte, 1) && read_exactly(fd, &back, 1) && back == byte;
+}
+
+static void *open_some(void *unused) {
+    (void)unused;
+    for (int i; (i = atomic_fetch_add(&next, 1)) < job->clients;) {
+        open_ones[i] = open_through(&job->way);
+        if (open_ones[i] >= 0 && write_all(open_ones[i], "e", 1) && echoes(open_ones[i], 'a')) held++;
+        else open_ones[i] = -1;
+    }
+    return NULL;
+}
+
+/* Open them, print a line of JSON, hold them until standard input ends, and see that all live. */
+int hold_idle(const struct job *wanted) {
+    pthread_t openers[OPENERS];
+    double began = now();
+    int dead = 0;
+    char ignored;
+    job = wanted;
+    open_ones = calloc((size_t)job->clients, sizeof *open_ones);
+    for (int i = 0; i < OPENERS; i++)
+        if (pthread_create(&openers[i], NULL, open_some, NULL)) return perror("load"), 2;
+    for (int i = 0; i < OPENERS; i++) pthread_join(openers[i], NULL);
+    printf("{\"mode\": \"idle\", \"samples\": %d, \"errors\": %d, \"seconds\": %.6f}\n", (int)held,
+           job->clients - held, now() - began);
+    fflush(stdout);
+    while (read(0, &ignored, 1) > 0) {}
+    for (int i = 0; i < job->clients; i++)
+        if (open_ones[i] >= 0 && !echoes(open_ones[i], 'z')) dead++;
+    if (dead) fprintf(stderr, "load: %d of %d connections died\n", dead, (int)held);
+    return dead > 0;
+}

@@ -1,0 +1,134 @@
+/* The target. Echoes are served by one loop; bulk data by a thread for each connection. */
+#define _GNU_SOURCE
+#include "load.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MOST (1 << 20) /* descriptors */
+
+static bool is_echo[MOST];
+
+struct bulk {
+    int fd;
+    char role;
+};
+
+static void send_without_end(int fd, const char *buffer) {
+    while (write_all(fd, buffer, CHUNK)) {}
+}
+
+static void take_without_end(int fd, char *buffer) {
+    for (size_t taken = 0;;) {
+        ssize_t got = read(fd, buffer, CHUNK);
+        if (got <= 0) return;
+        for (taken += (size_t)got; taken >= CHUNK; taken -= CHUNK)
+            if (!write_all(fd, "k", 1)) return;
+    }
+}
+
+static void send_objects(int fd, char *buffer) {
+    uint8_t request[REQUEST];
+    while (read_exactly(fd, request, sizeof request)) {
+        uint32_t left;
+        memcpy(&left, request, sizeof left);
+        for (left = ntohl(left); left;) {
+            uint32_t part = left < CHUNK ? left : CHUNK;
+            if (!write_all(fd, buffer, part)) return;
+            left -= part;
+        }
+    }
+}
+
+static void *serve_bulk(void *argument) {
+    struct bulk bulk = *(struct bulk *)argument;
+    char *buffer = calloc(1, CHUNK);
+    free(argument);
+    if (buffer && bulk.role == SOURCE) send_without_end(bulk.fd, buffer);
+    if (buffer && bulk.role == SINK) take_without_end(bulk.fd, buffer);
+    if (buffer && bulk.role == OBJECTS) send_objects(bulk.fd, buffer);
+    free(buffer);
+    close(bulk.fd);
+    return NULL;
+}
+
+static void begin_bulk(int loop, int fd, char role) {
+    struct bulk *bulk = malloc(sizeof *bulk);
+    pthread_t thread;
+    epoll_ctl(loop, EPOLL_CTL_DEL, fd, NULL);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    *bulk = (struct bulk){fd, role};
+    if (pthread_create(&thread, NULL, serve_bulk, bulk)) {
+        close(fd);
+        free(bulk);
+        return;
+    }
+    pthread_detach(thread);
+}
+
+/* Send back; a client that does not read holds everybody up, which ours do not do. */
+static bool send_back(int fd, const char *data, size_t size) {
+    while (size) {
+        ssize_t sent = send(fd, data, size, MSG_NOSIGNAL);
+        if (sent < 0 && errno != EAGAIN) return false;
+        if (sent < 0) {
+            poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, PATIENCE * 1000);
+            continue;
+        }
+        data += sent;
+        size -= (size_t)sent;
+    }
+    return true;
+}
+
+static void attend(int loop, int fd) {
+    static char buffer[CHUNK];
+    char role;
+    if (!is_echo[fd]) {
+        ssize_t got = recv(fd, &role, 1, 0);
+        if (got < 0 && errno == EAGAIN) return;
+        if (got <= 0) { close(fd); return; }
+        if (role != ECHO) { begin_bulk(loop, fd, role); return; }
+        is_echo[fd] = true;
+    }
+    ssize_t got = recv(fd, buffer, sizeof buffer, 0);
+    if (got < 0 && errno == EAGAIN) return;
+    if (got <= 0 || !send_back(fd, buffer, (size_t)got)) close(fd);
+}
+
+static void welcome(int loop, int listener) {
+    int fd, one = 1;
+    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        is_echo[fd] = false;
+        epoll_ctl(loop, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = EPOLLIN, .data.fd = fd});
+    }
+}
+
+int serve(const struct sockaddr_in *address) {
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), loop = epoll_create1(0), one = 1;
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(listener, (const struct sockaddr *)address, sizeof *address) || listen(listener, 4096)) {
+        perror("load: cannot listen");
+        return 1;
+    }
+    struct epoll_event events[256] = {{.events = EPOLLIN, .data.fd = listener}};
+    epoll_ctl(loop, EPOLL_CTL_ADD, listener, events);
+    for (;;) {
+        int ready = epoll_wait(loop, events, 256, -1);
+        for (int i = 0; i < ready; i++) {
+            if (events[i].data.fd == listener) welcome(loop, listener);
+            else attend(loop, events[i].data.fd);
+        }
+    }
+}

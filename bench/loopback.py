@@ -1,0 +1,223 @@
+"""`python -m bench.loopback`: everything on loopback, where the proxies themselves are what costs.
+
+In each round the peers come in another order, and so do the cells of each: what the machine does
+besides then falls on all of them.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import ours
+from bench.accounting import processor_seconds
+from bench.figures import Run
+from bench.generator import Generator, Measured, build, target_running
+from bench.installing import BUILT
+from bench.peers import DIRECT, MICROSOCKS, OTHERS, SHADOWSOCKS, SSH, Peer
+from bench.running import RESULTS, begin, run_to_exit, say, shuffled
+from bench.stage import BenchError, Ground, Stage
+from bench.summary import summary
+
+OURS = (
+    ours.one_hop("asyncio"),
+    ours.one_hop("uvloop"),
+    *(ours.chain(loop, mode) for mode in ours.LOOPBACK_MODES for loop in ("asyncio", "uvloop")),
+)
+QUICK = (DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, *OURS[:4])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured.
+
+    Args:
+        peers: the rows.
+        rounds: how often.
+        seconds: of each cell.
+        idle: idle tunnels that a peer is asked to hold.
+        idle_rounds: how often that is done.
+        many: idle tunnels that one process of ours is asked to hold; 0 for none.
+    """
+
+    peers: tuple[Peer, ...]
+    rounds: int
+    seconds: float
+    idle: int
+    idle_rounds: int
+    many: int
+
+
+FULL_PLAN = Plan((*OTHERS, *OURS), rounds=5, seconds=2.0, idle=5000, idle_rounds=2, many=8000)
+QUICK_PLAN = Plan(QUICK, rounds=1, seconds=0.8, idle=2000, idle_rounds=1, many=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One thing that is measured of every peer.
+
+    Args:
+        name: begins the names of its metrics.
+        mode: of the load generator.
+        clients: connections at a time.
+    """
+
+    name: str
+    mode: str
+    clients: int
+
+    def metrics(self, found: Measured, processor: float) -> dict[str, float]:
+        """Return what was found by the names of the metrics."""
+        if self.mode == "connect":
+            return {
+                "connect_per_s": found.samples / found.seconds,
+                "connect_cpu_us": processor / found.samples * 1e6,
+            }
+        if self.mode == "pingpong":
+            return {f"{self.name}_p50_us": found.p50 * 1e6, f"{self.name}_p99_us": found.p99 * 1e6}
+        gigabytes = found.size / 1e9
+        return {
+            f"{self.name}_gbit_s": gigabytes * 8 / found.seconds,
+            f"{self.name}_cpu_s_per_gb": processor / gigabytes,
+        }
+
+
+CELLS = (
+    Cell("connect", "connect", 16),
+    Cell("pingpong_1", "pingpong", 1),
+    Cell("pingpong_50", "pingpong", 50),
+    *(Cell(f"{mode}_{clients}", mode, clients) for mode in ("down", "up") for clients in (1, 8)),
+)
+
+
+Use = Callable[[Peer, int, Stage, str], None]
+
+
+class Loopback:
+    """The benchmark.
+
+    Args:
+        plan: how much is measured.
+        run: where the figures go.
+        generator: asks for the target.
+        logs: the folder for what programs say.
+    """
+
+    def __init__(self, plan: Plan, run: Run, generator: Generator, logs: Path) -> None:
+        self._plan = plan
+        self._run = run
+        self._generator = generator
+        self._logs = logs
+
+    def round(self, number: int) -> None:
+        """Measure every cell of every peer once."""
+        for peer in shuffled(self._plan.peers):
+            say(f"round {number + 1} of {self._plan.rounds}: {peer.name}")
+            self._with_peer(peer, self._cells, number)
+
+    def idle_round(self, number: int) -> None:
+        """Have every peer that does hold idle tunnels once."""
+        for peer in shuffled(self._plan.peers):
+            if peer.idles:
+                say(f"{self._plan.idle} idle tunnels: {peer.name}")
+                self._with_peer(peer, self._idle, number)
+
+    def many(self) -> None:
+        """Have one process of ours hold very many."""
+        for peer in self._plan.peers:
+            if peer.ours and peer.hops == 1:
+                say(f"{self._plan.many} idle tunnels: {peer.name}")
+                self._with_peer(peer, self._hold_many, 0)
+
+    def _with_peer(self, peer: Peer, use: Use, number: int) -> None:
+        try:
+            with Stage(self._logs, peer.name) as stage:
+                way = peer.start(stage, Ground())
+                self._generator.measure("connect", way, "-n", 200, "-c", 4)  # warm up
+                use(peer, number, stage, way)
+        except BenchError as error:
+            self._problem(peer, str(error))
+
+    def _cells(self, peer: Peer, number: int, stage: Stage, way: str) -> None:
+        for cell in shuffled(CELLS):
+            before = processor_seconds(stage.processes)
+            options = ("-c", cell.clients, "-t", self._plan.seconds)
+            found = self._generator.measure(cell.mode, way, *options)
+            processor = processor_seconds(stage.processes) - before
+            if found.errors:
+                self._problem(peer, f"{cell.name}: {found.errors} failed")
+            if not found.samples and not found.size:
+                continue
+            for metric, value in cell.metrics(found, processor).items():
+                if "cpu" not in metric or stage.processes:
+                    self._run.add(peer.name, metric, number, value)
+
+    def _idle(self, peer: Peer, number: int, stage: Stage, way: str) -> None:
+        before = stage.memory()
+        with self._generator.holding(way, self._plan.idle) as found:
+            after = stage.memory()
+            self._run.add(peer.name, "idle_held", number, found.samples)
+        if found.errors:
+            self._problem(peer, f"{found.errors} of {self._plan.idle} idle tunnels failed")
+        if found.samples:
+            each = [(b - a) / found.samples / 1024 for a, b in zip(before, after, strict=True)]
+            self._run.add(peer.name, "idle_kib", number, sum(each))
+            self._run.add(peer.name, "idle_kib_largest", number, max(each))
+
+    def _hold_many(self, peer: Peer, number: int, _stage: Stage, way: str) -> None:
+        with self._generator.holding(way, self._plan.many) as found:
+            pass
+        self._run.add(peer.name, "many_held", number, found.samples)
+
+    def _problem(self, peer: Peer, text: str) -> None:
+        say(f"  {peer.name}: {text}")
+        self._run.problems.append(f"{peer.name}: {text}")
+
+
+def measure(plan: Plan, command: str, output: Path) -> Run:
+    """Measure it all; what is finished is written down after each round.
+
+    Args:
+        plan: how much is measured.
+        command: what a person types to have it again.
+        output: where the results go.
+    """
+    run, peers = begin("loopback", command, plan.peers)
+    plan = dataclasses.replace(plan, peers=tuple(peers))
+    program, logs = build(BUILT), BUILT / "logs"
+    with target_running(program, Ground(), logs) as (generator, _):
+        benchmark = Loopback(plan, run, generator, logs)
+        for number in range(plan.idle_rounds):
+            benchmark.idle_round(number)
+        if plan.many:
+            benchmark.many()
+        run.save(output)
+        for number in range(plan.rounds):
+            benchmark.round(number)
+            run.save(output)
+    return run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, write the results, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.loopback", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer peers, one short round")
+    parser.add_argument("--rounds", type=int, help="how often everything is measured")
+    parser.add_argument("--output", type=Path, help="where the results go")
+    options = parser.parse_args(arguments)
+    plan, command = (QUICK_PLAN, "make bench-quick") if options.quick else (FULL_PLAN, "make bench")
+    plan = dataclasses.replace(plan, rounds=options.rounds or plan.rounds)
+    output = options.output or RESULTS / f"{command.removeprefix('make ')}.json"
+
+    def work() -> None:
+        run = measure(plan, command, output)
+        sys.stdout.write(summary(run))
+        say(f"written to {output}; make bench-report makes docs/performance.md of it")
+
+    return run_to_exit(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""What every benchmark does around its measuring."""
+
+import contextlib
+import random
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from bench import ours
+from bench.figures import Run
+from bench.installing import ROOT, install_environment, install_programs
+from bench.machine import machine, versions
+from bench.peers import Peer
+from bench.stage import BenchError, raise_descriptor_limit
+
+RESULTS = ROOT / "bench" / "results"
+
+ItemT = TypeVar("ItemT")
+
+
+def say(line: str) -> None:
+    """Tell the one who waits."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def shuffled(items: Sequence[ItemT]) -> list[ItemT]:
+    """Return the items in another order."""
+    return random.sample(items, len(items))
+
+
+def begin(kind: str, command: str, peers: Sequence[Peer]) -> tuple[Run, list[Peer]]:
+    """Install what is missing.
+
+    Args:
+        kind: of the benchmark.
+        command: what a person types to have it again.
+        peers: the rows that are wanted.
+
+    Returns:
+        A run without figures, and the rows that can be had; why others cannot is in the run.
+    """
+    raise_descriptor_limit()
+    needed = {program for peer in peers for program in peer.programs}
+    missing = install_programs(sorted(needed))
+    environments = ("asyncio", "uvloop", "pproxy")
+    problems = [*missing]
+    for name in environments:
+        try:
+            install_environment(name)
+        except BenchError as error:
+            problems.append(str(error))
+    found = versions(sorted(needed), environments)
+    run = Run(kind, command, machine(), found, problems=problems)
+    gone = {line.split()[0] for line in missing}
+    there = [peer for peer in peers if not gone & {*peer.programs} and _is_known(peer)]
+    run.peers = {peer.name: peer.hops for peer in there}
+    run.ours = [peer.name for peer in there if peer.ours]
+    for problem in problems:
+        say(f"left out: {problem}")
+    return run, there
+
+
+def run_to_exit(work: Callable[[], Any]) -> int:
+    """Do the work, and return the exit code; what goes wrong is a line."""
+    try:
+        with _interruptible():
+            work()
+    except BenchError as error:
+        say(f"bench: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("bench: interrupted; what was finished is kept")
+        return 130
+    return 0
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP do what Ctrl-C does: end what was started, in order."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _is_known(peer: Peer) -> bool:
+    return not peer.needs or ours.knows("asyncio", peer.needs)
