@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 BENCH = $(PYTHON) -B -m bench
 
-.PHONY: run bench bench-quick test test-image test-units test-containers lint man clean help
+.PHONY: run bench bench-quick bench-wan bench-report test test-image test-units test-containers lint man clean help
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ bench:  ## measure beside other programs, on loopback; ARGS=--quick for a short 
 
 bench-quick:  ## the short one, under two minutes
 	@$(BENCH).loopback --quick
+
+bench-wan:  ## over an emulated long path, as root; ARGS=--quick for a short one
+	@$(BENCH).wan $(ARGS)
+
+bench-report:  ## make docs/performance.md of what the last two found
+	@$(BENCH).report
 
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .

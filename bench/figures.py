@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,21 +109,10 @@ class Run:
             OSError: it cannot be read.
             ValueError: it is no such file.
         """
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
         try:
+            found: dict[str, Any] = json.loads(text)
             found["figures"] = [Figure(**figure) for figure in found["figures"]]
             return cls(**found)
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, json.JSONDecodeError):
             raise ValueError(f"{path} is no result of a benchmark") from None
-
-
-def percentile(values: Iterable[float], percent: float) -> float:
-    """Return the value that `percent` of 100 of them do not exceed (nearest rank).
-
-    Raises:
-        ValueError: there are no values.
-    """
-    ordered = sorted(values)
-    if not ordered:
-        raise ValueError("no values have no percentile")
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]

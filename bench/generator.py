@@ -25,7 +25,6 @@ class Measured:
         size: bytes of bulk data.
         p50: half of the samples took at most so many seconds.
         p99: the same for 99 of 100.
-        times: each sample's seconds, where asked for.
     """
 
     samples: int
@@ -34,7 +33,6 @@ class Measured:
     size: int = 0
     p50: float = 0.0
     p99: float = 0.0
-    times: tuple[float, ...] = ()
 
     @classmethod
     def parse(cls, line: str) -> "Measured":
@@ -47,7 +45,6 @@ class Measured:
             size=found.get("bytes", 0),
             p50=found.get("p50_us", 0.0) / 1e6,
             p99=found.get("p99_us", 0.0) / 1e6,
-            times=tuple(time / 1e6 for time in found.get("times_us", ())),
         )
 
 
@@ -97,14 +94,11 @@ class Generator:
         Raises:
             BenchError: it failed.
         """
-        process = self._start(mode, way, *options)
-        try:
-            out = process.communicate(timeout=_limit(options))[0]
-        except subprocess.TimeoutExpired:
-            raise BenchError(f"{mode} hangs") from None
-        finally:
-            process.kill()
-            process.wait()
+        with self._started(mode, way, *options) as process:
+            try:
+                out = process.communicate(timeout=_limit(options))[0]
+            except subprocess.TimeoutExpired:
+                raise BenchError(f"{mode} hangs") from None
         if process.returncode:
             raise BenchError(f"{mode} failed")
         return Measured.parse(out)
@@ -116,10 +110,9 @@ class Generator:
         Raises:
             BenchError: it failed, or some were dead at the end.
         """
-        process = self._start("idle", way, "-c", count)
-        assert process.stdin is not None  # noqa: S101 - for mypy
-        assert process.stdout is not None  # noqa: S101
-        try:
+        with self._started("idle", way, "-c", count) as process:
+            assert process.stdin is not None  # noqa: S101 - for mypy
+            assert process.stdout is not None  # noqa: S101
             line = process.stdout.readline()
             if not line:
                 raise BenchError("idle failed")
@@ -127,19 +120,23 @@ class Generator:
             process.stdin.close()
             if process.wait(_SPARE_SECONDS):
                 raise BenchError("some of the idle connections died")
-        finally:
-            process.kill()
-            process.wait()
 
-    def _start(self, *words: str | float) -> "subprocess.Popen[str]":
-        mode, way, *options = map(str, words)
-        return subprocess.Popen(
-            [*self._ground.near.prefix, self._program, mode, way, self._target, *options],
+    @contextmanager
+    def _started(
+        self, mode: str, way: str, *options: str | float
+    ) -> Iterator["subprocess.Popen[str]"]:
+        words = [mode, way, self._target, *map(str, options)]
+        with subprocess.Popen(
+            [*self._ground.near.prefix, self._program, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
 
 @contextmanager

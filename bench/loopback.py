@@ -162,9 +162,9 @@ class Loopback:
         if found.errors:
             self._problem(peer, f"{found.errors} of {self._plan.idle} idle tunnels failed")
         if found.samples:
-            each = [(b - a) / found.samples / 1024 for a, b in zip(before, after, strict=True)]
-            self._run.add(peer.name, "idle_kib", number, sum(each))
-            self._run.add(peer.name, "idle_kib_largest", number, max(each))
+            each = [(b - a) / found.samples / 1000 for a, b in zip(before, after, strict=True)]
+            self._run.add(peer.name, "idle_kb", number, sum(each))
+            self._run.add(peer.name, "idle_kb_largest", number, max(each))
 
     def _hold_many(self, peer: Peer, number: int, _stage: Stage, way: str) -> None:
         with self._generator.holding(way, self._plan.many) as found:

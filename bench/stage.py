@@ -18,7 +18,7 @@ from typing import Self
 
 from bench import accounting
 
-_PATIENCE = 20.0
+PATIENCE = 20.0
 """Seconds that a program has to listen, and to end."""
 _PORTS = range(20000, 30000)
 """Below the ports that Linux gives to connections, of which a benchmark uses thousands."""
@@ -64,6 +64,7 @@ class Stage:
         self._logs = logs
         self._name = name.replace(" ", "-")
         self._running: list[subprocess.Popen[bytes]] = []
+        self._started = 0
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -99,7 +100,8 @@ class Stage:
             BenchError: it ended, or did not listen in time.
         """
         words = [str(word) for word in command]
-        log = self._logs / f"{self._name}-{len(self._running)}-{Path(words[0]).name}.log"
+        self._started += 1
+        log = self._logs / f"{self._name}-{self._started}-{Path(words[0]).name}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
                 [*host.prefix, *words],
@@ -110,7 +112,7 @@ class Stage:
                 start_new_session=True,  # Ctrl-C is for us; we end them in order
             )
         self._running.append(process)
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while not accounting.listens(process.pid, port):
             if process.poll() is not None:
                 raise BenchError(f"{words[0]} ended with {process.returncode}{_last_line(log)}")
@@ -138,7 +140,7 @@ def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None
     """End a process and all below it: as asked for, and if that takes long, by force."""
     process.send_signal(number)
     try:
-        process.wait(_PATIENCE)
+        process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

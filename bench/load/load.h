@@ -38,7 +38,6 @@ struct job {
     long count;     /* -n: how many in all, instead */
     size_t bytes;   /* -b: of a message of pingpong, of an object of page */
     double spread;  /* -s: seconds over which the clients' starts are spread */
-    bool list;      /* -l: print every time, not only percentiles */
 };
 
 /* net.c */

@@ -23,7 +23,7 @@
 
 static int usage(void) {
     fprintf(stderr, "usage: load serve TARGET | load MODE WAY TARGET [-c CLIENTS] [-t SECONDS] "
-                    "[-n COUNT] [-b BYTES] [-s SPREAD] [-l]\n");
+                    "[-n COUNT] [-b BYTES] [-s SPREAD]\n");
     return 2;
 }
 
@@ -35,13 +35,12 @@ static void raise_descriptor_limit(void) {
 }
 
 static bool parse_options(int count, char **words, struct job *job) {
-    for (int option; (option = getopt(count, words, "c:t:n:b:s:l")) != -1;) switch (option) {
+    for (int option; (option = getopt(count, words, "c:t:n:b:s:")) != -1;) switch (option) {
         case 'c': job->clients = atoi(optarg); break;
         case 't': job->seconds = atof(optarg); break;
         case 'n': job->count = atol(optarg); break;
         case 'b': job->bytes = strtoul(optarg, NULL, 10); break;
         case 's': job->spread = atof(optarg); break;
-        case 'l': job->list = true; break;
         default: return false;
         }
     return optind == count && job->clients > 0 && job->bytes > 0;

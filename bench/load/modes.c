@@ -228,15 +228,9 @@ static void print(const char *mode, struct client *clients, const struct job *jo
         for (long k = 0; k < clients[i].samples; k++) times[at++] = clients[i].times[k];
     qsort(times, (size_t)samples, sizeof(double), compare);
     printf("{\"mode\": \"%s\", \"samples\": %ld, \"errors\": %ld, \"seconds\": %.6f, \"bytes\": %zu, "
-           "\"p50_us\": %.1f, \"p99_us\": %.1f",
+           "\"p50_us\": %.1f, \"p99_us\": %.1f}\n",
            mode, samples, errors, seconds, bytes, samples ? times[samples / 2] * 1e6 : 0.0,
            samples ? times[samples * 99 / 100] * 1e6 : 0.0);
-    if (job->list) {
-        printf(", \"times_us\": [");
-        for (long i = 0; i < samples; i++) printf("%s%.0f", i ? ", " : "", times[i] * 1e6);
-        printf("]");
-    }
-    printf("}\n");
     free(times);
 }
 

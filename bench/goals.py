@@ -1,0 +1,145 @@
+"""What we want to reach, as ratios within one run, and what a run says about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.figures import Run
+from bench.summary import number
+
+_ONE_HOP = ("netjumper",)
+_CHAIN = ("bridge + netjumper (uvloop)",)
+_SHADOWSOCKS = "ss-local + ss-server"
+_COLD = ("bridge + netjumper (uvloop, cold, early data)", "bridge + netjumper (uvloop, cold)")
+_PARKED = ("bridge + netjumper (uvloop, parked)",)
+_EARLY = ("bridge + netjumper (uvloop, parked, early data)",)
+_BULK = "bulk_mbit_s_200ms_1%_"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One row of the table.
+
+    Args:
+        what: what is measured.
+        metric: the name of it.
+        limit: what we want to reach.
+        peers: whose it is: the first of these that was measured.
+        other: whose the limit is a multiple of; empty where it is an absolute one.
+        unit: of an absolute one.
+        scale: divides the value, to have it in that unit.
+        at_most: whether less is better.
+        kind: of the run that has it.
+    """
+
+    what: str
+    metric: str
+    limit: float
+    peers: tuple[str, ...]
+    other: str = ""
+    unit: str = ""
+    scale: float = 1.0
+    at_most: bool = False
+    kind: str = "loopback"
+
+    def value(self, runs: Mapping[str, Run]) -> float | None:
+        """Return what the runs say, in the goal's unit; None where it was not measured."""
+        run = runs.get(self.kind)
+        if run is None:
+            return None
+        for peer in self.peers:
+            if self.other:
+                found = run.ratio(peer, self.other, self.metric)
+            else:
+                spread = run.spread(peer, self.metric)
+                found = spread.median / self.scale if spread else None
+            if found is not None:
+                return found
+        return None
+
+    def is_reached(self, value: float) -> bool:
+        """Tell whether a value is as good as we want."""
+        return value <= self.limit if self.at_most else value >= self.limit
+
+    def __str__(self) -> str:
+        return f"{'≤' if self.at_most else '≥'} {self.limit:,g}{self._unit()}"
+
+    def told(self, value: float) -> str:
+        """Return a value with its unit."""
+        return f"{number(value)}{self._unit()}"
+
+    def _unit(self) -> str:
+        return f" x {self.other}" if self.other else f" {self.unit}".rstrip()
+
+
+def _wan(what: str, metric: str, limit: float, peers: tuple[str, ...], *, other: str = "") -> Goal:
+    if other:
+        return Goal(what, metric, limit, peers, other, kind="wan")
+    return Goal(what, metric, limit, peers, unit="R", scale=200, at_most=True, kind="wan")
+
+
+GOALS = (
+    Goal("one hop, bulk on 1 connection", "down_1_gbit_s", 4, _ONE_HOP, "microsocks"),
+    Goal("the same", "down_1_gbit_s", 0.55, _ONE_HOP, "direct"),
+    Goal(
+        "the same, processor time for a byte",
+        "down_1_cpu_s_per_gb",
+        0.143,
+        _ONE_HOP,
+        "microsocks",
+        at_most=True,
+    ),
+    Goal("chain, bulk on 1 connection", "down_1_gbit_s", 7, _CHAIN, _SHADOWSOCKS),
+    Goal("the same", "down_1_gbit_s", 2.5, _CHAIN, "ssh -D"),
+    Goal("one hop, new connections, plain asyncio", "connect_per_s", 0.9, _ONE_HOP, "microsocks"),
+    Goal("chain, new connections, uvloop", "connect_per_s", 0.85, _CHAIN, _SHADOWSOCKS),
+    Goal(
+        "the same, processor time for a connection",
+        "connect_cpu_us",
+        1.3,
+        _CHAIN,
+        _SHADOWSOCKS,
+        at_most=True,
+    ),
+    Goal("chain, ping-pong, p50", "pingpong_1_p50_us", 1.1, _CHAIN, _SHADOWSOCKS, at_most=True),
+    Goal(
+        "memory of an idle tunnel in a process",
+        "idle_kb_largest",
+        3,
+        ("bridge + netjumper", *_ONE_HOP),
+        unit="kB",
+        at_most=True,
+    ),
+    Goal("idle tunnels held by one process", "many_held", 8000, _ONE_HOP, unit="tunnels"),
+    _wan("first byte, 200 ms, p50, nothing parked", "first_p50_ms_200ms_0%", 3.1, _COLD),
+    _wan("the same, parked", "first_p50_ms_200ms_0%", 2.1, _PARKED),
+    _wan("the same, parked and early data", "first_p50_ms_200ms_0%", 1.1, _EARLY),
+    _wan("first byte, 200 ms, 1 % loss, p99", "first_p99_ms_200ms_1%", 3, (*_EARLY, *_PARKED)),
+    _wan("bulk, 200 ms, 1 % loss, cubic", f"{_BULK}cubic", 0.9, _PARKED, other="direct"),
+    _wan("the same, bbr", f"{_BULK}bbr", 0.9, _PARKED, other="direct"),
+    Goal(
+        "requests that failed around restarts and pauses, behind a firewall that forgets",
+        "resilience_failed",
+        0,
+        _CHAIN,
+        unit="requests",
+        at_most=True,
+        kind="wan",
+    ),
+)
+
+
+def goals_table(runs: Mapping[str, Run]) -> str:
+    """Return the goals beside what was measured, as a table in Markdown.
+
+    Args:
+        runs: by their kinds.
+    """
+    lines = ["| | goal | measured | |", "|---|---|---|---|"]
+    for goal in GOALS:
+        value = goal.value(runs)
+        if value is None:
+            lines.append(f"| {goal.what} | {goal} | not measured | |")
+        else:
+            verdict = "reached" if goal.is_reached(value) else "**missed**"
+            lines.append(f"| {goal.what} | {goal} | {goal.told(value)} | {verdict} |")
+    return "\n".join(lines) + "\n"

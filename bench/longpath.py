@@ -1,0 +1,81 @@
+"""An emulated path for the time of a block: `bench.path` as a process, its ends as hosts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from bench import path
+from bench.installing import ROOT
+from bench.stage import BenchError, Ground, Host
+
+
+@dataclass(frozen=True, slots=True)
+class LongPath:
+    """What a path is like.
+
+    Args:
+        rtt: round trip in milliseconds.
+        loss: lost packets in per cent, in each direction.
+        rate: Mbit/s; 0 is no limit.
+        congestion: TCP's congestion control at both ends; empty for the system's own.
+        forget: seconds until a firewall forgets an idle connection; 0 for no firewall.
+    """
+
+    rtt: int
+    loss: int = 0
+    rate: int = 0
+    congestion: str = ""
+    forget: float = 0.0
+
+    def __str__(self) -> str:
+        details = [f"{self.rtt} ms", f"{self.loss} % loss"]
+        details += [f"{self.rate} Mbit/s"] if self.rate else []
+        return ", ".join([*details, self.congestion] if self.congestion else details)
+
+    def arguments(self) -> list[str]:
+        """Return what `bench.path` is told."""
+        options: list[object] = ["--rtt", self.rtt, "--loss", self.loss, "--rate", self.rate]
+        if self.congestion:
+            # Buffers that hold what is on the way and what was lost of it: they are not measured.
+            options += ["--congestion", self.congestion, "--buffers", 16]
+        options += ["--forget", self.forget] if self.forget else []
+        return [str(option) for option in options]
+
+
+@contextmanager
+def emulated(way: LongPath, problems: list[str]) -> Iterator[Ground]:
+    """Have a path, and yield its ends.
+
+    Args:
+        way: what it is like.
+        problems: where is told that the emulation itself lost packets.
+
+    Raises:
+        BenchError: it cannot be had.
+    """
+    names = [f"bench-{end}-{os.getpid()}" for end in ("near", "far")]
+    process = subprocess.Popen(
+        [sys.executable, "-B", "-m", "bench.path", *names, *way.arguments()],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None  # noqa: S101 - for mypy
+        if process.stdout.readline() != "ready\n":
+            raise BenchError(f"no path of {way}: {process.communicate()[1].strip()}")
+        inside = [("ip", "netns", "exec", name) for name in names]
+        yield Ground(Host(path.NEAR, inside[0]), Host(path.FAR, inside[1]))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        told = process.communicate()[0]
+    overruns = json.loads(told)["overruns"]
+    if overruns:
+        problems.append(f"path of {way}: the emulation was too slow for {overruns} packets")

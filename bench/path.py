@@ -1,0 +1,193 @@
+"""A long path between two network namespaces, carried in user space: `python -m bench.path`.
+
+For kernels without netem. Needs root, /dev/net/tun and iproute2; nothing outside of the two
+namespaces is touched, and nothing can leave them. `ready` on standard output says that it is
+there; SIGTERM ends it, prints its counters as JSON, and removes the namespaces.
+"""
+
+import argparse
+import ctypes
+import fcntl
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Self
+
+from bench.emulation import Direction, Firewall
+
+NEAR, FAR = "198.18.0.1", "198.18.0.2"
+"""The addresses of the ends: of those that RFC 2544 keeps for benchmarks."""
+
+_INTERFACE = "path0"
+_BATCH = 64  # packets read from one side before the other gets its turn
+_CLONE_NEWNET = 0x40000000
+_TUNSETIFF = 0x400454CA
+_IFF_TUN, _IFF_NO_PI, _IFF_NAPI = 0x0001, 0x1000, 0x0010
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.path", description=__doc__)
+    parser.add_argument("near", help="name of a network namespace, which is made")
+    parser.add_argument("far", help="the same for the other end")
+    parser.add_argument("--rtt", type=float, default=0.0, help="round trip in ms")
+    parser.add_argument("--loss", type=float, default=0.0, help="lost packets in per cent")
+    parser.add_argument("--rate", type=float, default=0.0, help="Mbit/s; 0 is no limit")
+    parser.add_argument("--congestion", help="TCP's congestion control at both ends")
+    parser.add_argument("--buffers", type=float, help="TCP's largest buffers in MiB, at both ends")
+    parser.add_argument("--forget", type=float, help="seconds until a firewall forgets idle ones")
+    return parser.parse_args(arguments)
+
+
+class Ends:
+    """The two namespaces with an interface each, for a `with` block."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._made: list[str] = []
+        self.interfaces: list[int] = []
+
+    def __enter__(self) -> Self:
+        try:
+            for name, address in ((self._options.near, NEAR), (self._options.far, FAR)):
+                _ip("netns", "add", name)
+                self._made.append(name)
+                self.interfaces.append(_open_interface(name))
+                self._configure(name, address)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for interface in self.interfaces:
+            os.close(interface)
+        for name in self._made:
+            subprocess.run(["ip", "netns", "del", name], check=False)
+
+    def _configure(self, name: str, address: str) -> None:
+        inside = ("-n", name)
+        _ip(*inside, "link", "set", "lo", "up")
+        _ip(*inside, "link", "set", _INTERFACE, "txqueuelen", "10000", "addrgenmode", "none")
+        _ip(*inside, "link", "set", _INTERFACE, "up")
+        _ip(*inside, "address", "add", f"{address}/32", "dev", _INTERFACE)
+        # By the route, as only the first namespace may make a restricted algorithm the default.
+        congestion = self._options.congestion
+        how = ("congctl", congestion) if congestion else ()
+        _ip(*inside, "route", "add", "default", "dev", _INTERFACE, *how)
+        if self._options.buffers:
+            most = int(self._options.buffers * 2**20)
+            for setting in (f"tcp_rmem=4096 131072 {most}", f"tcp_wmem=4096 65536 {most}"):
+                _ip("netns", "exec", name, "sysctl", "-qw", f"net.ipv4.{setting}")
+
+    def overruns(self) -> int:
+        """Return how many packets the kernel dropped as they were not read in time."""
+        return sum(map(_overruns, self._made))
+
+
+def carry(
+    ends: Ends, directions: Sequence[Direction], firewall: Firewall | None, wake: int
+) -> None:
+    """Carry packets between the ends until something can be read from the descriptor `wake`."""
+    near, far = ends.interfaces
+    ways = ((near, far, directions[0]), (far, near, directions[1]))
+    while True:
+        now = time.monotonic()
+        for _, sink, direction in ways:
+            for packet in direction.due(now):
+                _give(sink, packet, direction)
+        waits = [wait for way in ways if (wait := way[2].wait(now)) is not None]
+        readable = select.select([near, far, wake], [], [], min(waits) if waits else None)[0]
+        if wake in readable:
+            return
+        now = time.monotonic()
+        for source, _, direction in ways:
+            if source in readable:
+                _take(source, direction, firewall, now)
+
+
+def _give(sink: int, packet: bytes, direction: Direction) -> None:
+    try:
+        os.write(sink, packet)
+    except OSError:  # the kernel has no memory for it: lost, as it would be elsewhere
+        direction.dropped += 1
+
+
+def _take(source: int, direction: Direction, firewall: Firewall | None, now: float) -> None:
+    for _ in range(_BATCH):
+        try:
+            packet = os.read(source, 65536)
+        except BlockingIOError:
+            return
+        if firewall is None or firewall.passes(packet, now):
+            direction.take(packet, now)
+
+
+def _open_interface(namespace: str) -> int:
+    """Make a TUN interface inside of a namespace, and return its descriptor."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    there = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+    try:
+        if libc.setns(there, _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"cannot enter {namespace}")
+        descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        flags = _IFF_TUN | _IFF_NO_PI | _IFF_NAPI
+        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", _INTERFACE.encode(), flags))
+        return descriptor
+    finally:
+        libc.setns(home, _CLONE_NEWNET)
+        os.close(home)
+        os.close(there)
+
+
+def _overruns(namespace: str) -> int:
+    words = ["ip", "-n", namespace, "-s", "-j", "link", "show", _INTERFACE]
+    out = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    return int(json.loads(out)[0]["stats64"]["tx"]["dropped"])
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry packets until a signal comes, and return the exit code."""
+    options = parse(arguments)
+    wake, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(write_end)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    rate, rtt = options.rate * 1e6, options.rtt / 1e3
+    queue = max(65536.0, rate / 8 * rtt)
+    directions = [
+        Direction(delay=rtt / 2, loss=options.loss, rate=rate, queue=queue) for _ in range(2)
+    ]
+    firewall = None if options.forget is None else Firewall(options.forget)
+    try:
+        with Ends(options) as ends:
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            carry(ends, directions, firewall, wake)
+            counters = {
+                "delivered": sum(direction.delivered for direction in directions),
+                "lost": sum(direction.lost for direction in directions),
+                "dropped": sum(direction.dropped for direction in directions),
+                "forgotten": firewall.dropped if firewall else 0,
+                "overruns": ends.overruns(),
+            }
+            sys.stdout.write(json.dumps(counters) + "\n")
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.stderr.write(f"path: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

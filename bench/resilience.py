@@ -1,0 +1,115 @@
+"""Requests around restarts and pauses, behind a firewall that forgets idle connections.
+
+The jump server is restarted, and the firewall forgets, while nothing is asked for: what is parked
+then is stale when the next request comes. Whatever fails is counted.
+"""
+
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import ours
+from bench.figures import Run
+from bench.generator import Generator, target_running
+from bench.installing import install_environment
+from bench.longpath import LongPath, emulated
+from bench.running import say
+from bench.stage import Ground, Stage, free_port
+
+NAME = "bridge + netjumper (uvloop)"
+_PATH = LongPath(rtt=20, forget=15.0)
+_CLIENTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How much is tried.
+
+    Args:
+        requests: in all.
+        restarts: of the jump server; there are as many pauses.
+        pause: seconds without a request.
+    """
+
+    requests: int
+    restarts: int
+    pause: float
+
+    def steps(self) -> Iterator[str]:
+        """Yield what is done before each share of the requests: `pause` or `restart`."""
+        for _ in range(self.restarts):
+            yield "pause"
+            yield "restart"
+
+
+def resilience(trial: Trial, run: Run, program: Path, logs: Path) -> None:
+    """Do it; the figures go into the run.
+
+    Args:
+        trial: how much.
+        run: where the figures go.
+        program: the load generator.
+        logs: the folder for what programs say.
+
+    Raises:
+        BenchError: it could not be done.
+    """
+    run.peers.setdefault(NAME, 2)
+    with (
+        emulated(_PATH, run.problems) as ground,
+        target_running(program, ground, logs) as (generator, _),
+        Stage(logs, "resilience") as stage,
+    ):
+        failed = _requests_failed(trial, stage, ground, generator)
+    run.add(NAME, "resilience_requests", 0, trial.requests)
+    run.add(NAME, "resilience_failed", 0, failed)
+    run.add(NAME, "resilience_restarts", 0, trial.restarts)
+    run.add(NAME, "resilience_pause_s", 0, trial.pause)
+
+
+class _JumpServer:
+    """A jump server that can be restarted at its address."""
+
+    def __init__(self, stage: Stage, ground: Ground) -> None:
+        self._stage = stage
+        self._host = ground.far
+        self._port = free_port()
+        self.address = f"{self._host.address}:{self._port}"
+        self.secret = secrets.token_hex(16)
+        self._process = self._start()
+
+    def restart(self) -> None:
+        self._stage.end(self._process)
+        self._process = self._start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        return self._stage.start(
+            install_environment("uvloop") / "netjumper",
+            "--listen",
+            self.address,
+            host=self._host,
+            port=self._port,
+            env=ours.settings(self.secret),
+        )
+
+
+def _requests_failed(trial: Trial, stage: Stage, ground: Ground, generator: Generator) -> int:
+    server = _JumpServer(stage, ground)
+    mode = ours.Mode()
+    port = ours.start_bridge(stage, ground, "uvloop", mode, server.address, server.secret)
+    way = f"socks5:127.0.0.1:{port}"
+    generator.measure("connect", way, "-c", _CLIENTS, "-n", 5 * _CLIENTS)  # have some parked
+    steps = list(trial.steps())
+    failed = 0
+    for number, step in enumerate(steps):
+        say(f"resilience: {step} {number // 2 + 1} of {trial.restarts}; {failed} requests failed")
+        if step == "pause":
+            time.sleep(trial.pause)
+        else:
+            server.restart()
+        share = trial.requests // len(steps)
+        failed += generator.measure("connect", way, "-c", _CLIENTS, "-n", share).errors
+    return failed

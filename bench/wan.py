@@ -1,0 +1,223 @@
+"""`python -m bench.wan`: over an emulated long path, where round trips and losses are what costs.
+
+The load generator and the near halves (bridge, ss-local, ssh) are at one end of the path; the
+target and all others are at the far end. Needs root.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import ours
+from bench.figures import Run
+from bench.generator import Generator, build, target_running
+from bench.installing import BUILT, install_programs
+from bench.longpath import LongPath, emulated
+from bench.peers import DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, Peer
+from bench.resilience import Trial, resilience
+from bench.running import RESULTS, begin, run_to_exit, say, shuffled
+from bench.stage import BenchError, Ground, Stage
+from bench.summary import summary
+
+OURS = tuple(ours.chain("uvloop", mode) for mode in ours.WAN_MODES)
+PEERS = (DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, *OURS)
+CLIENTS = 20
+_CONGESTION = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured.
+
+    Args:
+        rounds: how often.
+        paths: for first bytes and pages.
+        connections: of each cell, for the time to the first byte.
+        pages: of each cell.
+        bulk_seconds: of a download.
+        trial: of what no pause and no restart may break.
+    """
+
+    rounds: int
+    paths: tuple[LongPath, ...]
+    connections: int
+    pages: int
+    bulk_seconds: float
+    trial: Trial
+
+
+_FULL_PLAN = Plan(
+    rounds=2,
+    paths=tuple(LongPath(rtt, loss) for rtt in (50, 200) for loss in (0, 1, 3)),
+    connections=500,
+    pages=40,
+    bulk_seconds=20.0,
+    trial=Trial(requests=10_000, restarts=5, pause=60.0),
+)
+_QUICK_PLAN = Plan(
+    rounds=1,
+    paths=(LongPath(200, 0), LongPath(200, 1)),
+    connections=100,
+    pages=8,
+    bulk_seconds=5.0,
+    trial=Trial(requests=1_000, restarts=2, pause=17.0),
+)
+
+
+class LongPaths:
+    """The benchmark.
+
+    Args:
+        plan: how much is measured.
+        run: where the figures go.
+        peers: the rows.
+    """
+
+    def __init__(self, plan: Plan, run: Run, peers: Sequence[Peer]) -> None:
+        self._plan = plan
+        self._run = run
+        self._peers = peers
+        self._program = build(BUILT)
+        self._logs = BUILT / "logs"
+
+    def first_bytes_and_pages(self, number: int, path: LongPath) -> None:
+        """Measure the time to the first byte, and that of a page, through every peer."""
+
+        def measure(peer: Peer, generator: Generator, way: str) -> None:
+            # Once quickly, so that the target is known and as many are parked as are wanted.
+            generator.measure("connect", way, *self._clients(path), "-n", 5 * CLIENTS)
+            found = generator.measure(
+                "connect", way, *self._clients(path), "-n", self._plan.connections
+            )
+            pages = generator.measure("page", way, "-c", 4, "-n", self._plan.pages)
+            self._failed(peer, path, "connections", found.errors)
+            self._failed(peer, path, "pages", pages.errors)
+            where = f"{path.rtt}ms_{path.loss}%"
+            for name, measured in (("first", found), ("page", pages)):
+                if measured.samples:
+                    self._run.add(peer.name, f"{name}_p50_ms_{where}", number, measured.p50 * 1e3)
+                    self._run.add(peer.name, f"{name}_p99_ms_{where}", number, measured.p99 * 1e3)
+
+        self._each_peer(path, f"round {number + 1} of {self._plan.rounds}", measure)
+
+    def bulk(self, number: int, path: LongPath) -> None:
+        """Measure a download on one connection through every peer."""
+
+        def measure(peer: Peer, generator: Generator, way: str) -> None:
+            found = generator.measure("down", way, "-t", self._plan.bulk_seconds)
+            self._failed(peer, path, "downloads", found.errors)
+            metric = f"bulk_mbit_s_{path.rtt}ms_{path.loss}%_{path.congestion}"
+            self._run.add(peer.name, metric, number, found.size * 8e-6 / found.seconds)
+
+        self._each_peer(path, f"round {number + 1} of {self._plan.rounds}", measure)
+
+    @staticmethod
+    def _clients(path: LongPath) -> tuple[str | float, ...]:
+        """Return the options for clients whose starts are spread over two round trips."""
+        return ("-c", CLIENTS, "-s", path.rtt / 1e3 * 2)
+
+    def _each_peer(
+        self, path: LongPath, told: str, measure: Callable[[Peer, Generator, str], None]
+    ) -> None:
+        with (
+            emulated(path, self._run.problems) as ground,
+            target_running(self._program, ground, self._logs) as (generator, _),
+        ):
+            for peer in shuffled(self._peers):
+                say(f"{told}, {path}: {peer.name}")
+                try:
+                    self._with_peer(peer, ground, generator, measure)
+                except BenchError as error:
+                    self._problem(f"{peer.name}, {path}: {error}")
+
+    def _with_peer(
+        self,
+        peer: Peer,
+        ground: Ground,
+        generator: Generator,
+        measure: Callable[[Peer, Generator, str], None],
+    ) -> None:
+        with Stage(self._logs, f"wan-{peer.name}") as stage:
+            measure(peer, generator, peer.start(stage, ground))
+
+    def _failed(self, peer: Peer, path: LongPath, what: str, count: int) -> None:
+        if count:
+            self._problem(f"{peer.name}, {path}: {count} {what} failed")
+
+    def _problem(self, text: str) -> None:
+        say(f"  {text}")
+        self._run.problems.append(text)
+
+
+def bulk_paths() -> list[LongPath]:
+    """Return the paths for downloads: one for each congestion control that the kernel has."""
+    available = _CONGESTION.read_text().split()
+    return [
+        LongPath(200, 1, 100, algorithm) for algorithm in ("cubic", "bbr") if algorithm in available
+    ]
+
+
+def measure(plan: Plan, command: str, output: Path, only: str = "") -> Run:
+    """Measure it all; what is finished is written down as it is.
+
+    Args:
+        plan: how much is measured.
+        command: what a person types to have it again.
+        output: where the results go.
+        only: `first`, `bulk` or `resilience`: just this part.
+
+    Raises:
+        BenchError: there can be no emulated path here.
+    """
+    if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
+        raise BenchError("an emulated path needs root and /dev/net/tun")
+    run, peers = begin("wan", command, PEERS)
+    if install_programs(["ip"]):
+        raise BenchError("an emulated path needs ip: apt install iproute2")
+    benchmark = LongPaths(plan, run, peers)
+    if only in ("", "resilience"):
+        resilience(plan.trial, run, build(BUILT), BUILT / "logs")
+        run.save(output)
+    for number in range(plan.rounds):
+        for path in shuffled(plan.paths) if only in ("", "first") else ():
+            benchmark.first_bytes_and_pages(number, path)
+            run.save(output)
+        for path in shuffled(bulk_paths()) if only in ("", "bulk") else ():
+            benchmark.bulk(number, path)
+            run.save(output)
+    return run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, write the results, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.wan", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one round, one long path")
+    parser.add_argument("--rounds", type=int, help="how often everything is measured")
+    parser.add_argument("--pause", type=float, help="seconds without a request in the last part")
+    parser.add_argument("--only", choices=["first", "bulk", "resilience"], default="")
+    parser.add_argument("--output", type=Path, help="where the results go")
+    options = parser.parse_args(arguments)
+    plan = _QUICK_PLAN if options.quick else _FULL_PLAN
+    command = f"make bench-wan{' ARGS=--quick' * options.quick}"
+    pause = plan.trial.pause if options.pause is None else options.pause
+    plan = dataclasses.replace(
+        plan,
+        rounds=options.rounds or plan.rounds,
+        trial=dataclasses.replace(plan.trial, pause=pause),
+    )
+    output = options.output or RESULTS / f"bench-wan{'-quick' * options.quick}.json"
+
+    def work() -> None:
+        run = measure(plan, command, output, options.only)
+        sys.stdout.write(summary(run))
+        say(f"written to {output}; make bench-report makes docs/performance.md of it")
+
+    return run_to_exit(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

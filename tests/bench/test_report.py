@@ -1,0 +1,147 @@
+"""The page and its charts, from results that are given."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from bench.charts import Bar, bar_chart
+from bench.figures import Run, Spread
+from bench.goals import GOALS, goals_table
+from bench.report import FILES, charts, main, page, write
+from bench.running import RESULTS
+from bench.tables import LOOPBACK, WAN
+
+DOCS = Path(__file__).parents[2] / "docs"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def loopback_run() -> Run:
+    peers = {"direct": 0, "microsocks": 1, "netjumper": 1}
+    machine = {"processor": "fast one", "cores": "2"}
+    run = Run("loopback", "make bench", machine, {"microsocks": "1.0"}, peers, ["netjumper"])
+    for peer, speeds in {"direct": (30, 32), "microsocks": (3, 3), "netjumper": (15, 17)}.items():
+        for number, speed in enumerate(speeds):
+            run.add(peer, "down_1_gbit_s", number, speed)
+    run.problems.append("dante is not installed: apt install dante-server")
+    return run
+
+
+def wan_run() -> Run:
+    peers = {"direct": 0, "bridge + netjumper (uvloop, parked)": 2}
+    run = Run("wan", "make bench-wan", {}, {}, peers, ["bridge + netjumper (uvloop, parked)"])
+    run.add("direct", "first_p50_ms_200ms_0%", 0, 402)
+    run.add("bridge + netjumper (uvloop, parked)", "first_p50_ms_200ms_0%", 0, 404)
+    return run
+
+
+def runs() -> dict[str, Run]:
+    return {"loopback": loopback_run(), "wan": wan_run()}
+
+
+def test_a_row_has_median_least_and_most_and_ours_stands_out() -> None:
+    text = page(runs())
+    assert "| 0 | direct | 31.0 (30.0 to 32.0) | - | - | - |" in text
+    assert "| 1 | **netjumper** | 16.0 (15.0 to 17.0) | - | - | - |" in text
+
+
+def test_a_row_that_lost_stays_in_and_problems_are_told() -> None:
+    text = page(runs())
+    assert "| 1 | microsocks | 3.00 | - | - | - |" in text
+    assert "- dante is not installed: apt install dante-server\n" in text
+
+
+def test_the_page_names_command_machine_and_versions() -> None:
+    text = page(runs())
+    assert "`make bench` on: processor fast one, cores 2." in text
+    assert "Versions: microsocks 1.0." in text
+
+
+def test_what_was_not_measured_has_no_section() -> None:
+    assert "## Over a long path" not in page({"loopback": loopback_run()})
+    assert "### Ping-pong" not in page(runs())
+
+
+def test_goals_are_reached_missed_or_not_measured() -> None:
+    table = goals_table(runs())
+    assert (
+        "| one hop, bulk on 1 connection | ≥ 4 x microsocks | 5.33 x microsocks | reached |"
+        in table
+    )
+    assert "| the same | ≥ 0.55 x direct | 0.52 x direct | **missed** |" in table
+    assert "| the same, parked | ≤ 2.1 R | 2.02 R | reached |" in table
+    assert "| chain, ping-pong, p50 | ≤ 1.1 x ss-local + ss-server | not measured | |" in table
+
+
+def test_a_goal_falls_back_to_the_mode_that_there_is() -> None:
+    run = wan_run()
+    goal = next(goal for goal in GOALS if goal.metric == "first_p99_ms_200ms_1%")
+    run.add("bridge + netjumper (uvloop, parked)", goal.metric, 0, 800)
+    assert goal.value({"wan": run}) == 4.0
+    run.add("bridge + netjumper (uvloop, parked, early data)", goal.metric, 0, 500)
+    assert goal.value({"wan": run}) == 2.5
+
+
+def test_a_chart_has_the_best_on_top() -> None:
+    bars = [Bar(name, "1 hop", Spread(value, value, value)) for name, value in (("a", 1), ("b", 9))]
+    for less_is_better, names in ((True, ["a", "b"]), (False, ["b", "a"])):
+        text = bar_chart("t", "ms", bars, less_is_better=less_is_better)
+        assert re.findall(">([ab])<", text) == names
+
+
+def test_bars_are_as_long_as_their_values_and_lines_as_the_spread() -> None:
+    bars = [Bar("a", "1 hop", Spread(4, 2, 8), ours=True), Bar("b", "1 hop", Spread(2, 2, 2))]
+    root = ET.fromstring(bar_chart("t", "ms", bars, less_is_better=False))
+    lengths = {
+        it.get("class"): float(it.get("width"))
+        for it in root.iter(f"{SVG}rect")
+        if it.get("class") != "page"
+    }
+    assert lengths["ours"] == 2 * lengths["other"]
+    line = next(root.iter(f"{SVG}line"))
+    assert float(line.get("x2")) - float(line.get("x1")) == pytest.approx(1.5 * lengths["ours"])
+
+
+def test_a_name_with_signs_of_xml_is_shown_as_it_is() -> None:
+    bars = [Bar('a < b & "c"', "1 hop", Spread(1, 1, 1))]
+    root = ET.fromstring(bar_chart('x & "y"', "ms", bars, less_is_better=False))
+    assert 'a < b & "c"' in {it.text for it in root.iter(f"{SVG}text")}
+
+
+def test_every_chart_that_the_page_shows_is_made() -> None:
+    shown = set(re.findall(r"\(performance/(.*?)\)", page(runs())))
+    assert shown == {name for name, _ in charts(runs())} == {"bulk.svg", "first-p50.svg"}
+
+
+def test_files_of_charts_have_names_of_their_own() -> None:
+    names = [chart.file for section in (*LOOPBACK, *WAN) for chart in section.charts]
+    assert len(names) == len(set(names))
+
+
+def test_the_results_are_kept_beside_the_page(tmp_path) -> None:
+    for kind, run in runs().items():
+        run.save(tmp_path / "results" / FILES[kind])
+    assert main(["--results", str(tmp_path / "results"), "--docs", str(tmp_path)]) == 0
+    assert (tmp_path / "performance.md").read_text() == page(runs())
+    assert {it.name for it in (tmp_path / "performance").iterdir()} == {
+        "bench.json", "bench-wan.json", "bulk.svg", "first-p50.svg",
+    }  # fmt: skip
+
+
+def test_without_results_it_is_told_how_to_have_some(tmp_path, capsys) -> None:
+    assert main(["--results", str(tmp_path), "--docs", str(tmp_path)]) == 1
+    assert "run make bench, and as root make bench-wan" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not (DOCS / "performance").exists(), reason="nothing is committed yet")
+def test_what_is_committed_is_what_the_results_give(tmp_path) -> None:
+    write(DOCS / "performance", tmp_path)
+    for file in (it for it in tmp_path.rglob("*") if it.is_file()):
+        assert file.read_text() == (DOCS / file.relative_to(tmp_path)).read_text()
+
+
+def test_what_is_measured_now_and_then_is_not_committed() -> None:
+    ignored = (DOCS.parent / ".gitignore").read_text().splitlines()
+    assert f"/{RESULTS.relative_to(DOCS.parent)}/" in ignored

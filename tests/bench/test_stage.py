@@ -1,0 +1,83 @@
+"""Programs on the stage: waited for until they listen, and ended with all below them."""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from bench.stage import LOOPBACK, BenchError, Stage, free_port, stop
+
+LISTEN = "import socket, sys\nsock = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+
+
+def test_a_program_is_there_once_it_listens(tmp_path) -> None:
+    port = free_port()
+    with Stage(tmp_path, "it") as stage:
+        code = f"{LISTEN}sock.accept()[0].sendall(b'here')"
+        stage.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            assert sock.recv(9) == b"here"
+
+
+def test_a_program_that_ends_is_told_with_its_last_line(tmp_path) -> None:
+    code = "import sys\nprint('well')\nprint('no, thanks')\nsys.exit(3)"
+    with (
+        Stage(tmp_path, "it") as stage,
+        pytest.raises(BenchError, match=r"python.* ended with 3: no, thanks"),
+    ):
+        stage.start(sys.executable, "-c", code, host=LOOPBACK, port=free_port())
+
+
+def test_a_program_that_does_not_listen_is_given_up(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("bench.stage.PATIENCE", 0.1)
+    code = "import signal\nsignal.pause()"
+    with (
+        Stage(tmp_path, "it") as stage,
+        pytest.raises(BenchError, match=r"python.* does not listen"),
+    ):
+        stage.start(sys.executable, "-c", code, host=LOOPBACK, port=free_port())
+
+
+def test_at_the_end_programs_and_their_folder_are_gone(tmp_path) -> None:
+    port = free_port()
+    with Stage(tmp_path, "it") as stage:
+        code = f"{LISTEN}import signal\nsignal.pause()"
+        process = stage.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
+        assert stage.processes == [process.pid]
+        assert stage.memory()[0] > 0
+    assert process.returncode == -signal.SIGTERM
+    assert not stage.folder.exists()
+
+
+def test_one_program_can_be_ended_before_the_others(tmp_path) -> None:
+    port = free_port()
+    with Stage(tmp_path, "it") as stage:
+        code = f"{LISTEN}import signal\nsignal.pause()"
+        process = stage.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
+        stage.end(process)
+        assert stage.processes == []
+        stage.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
+
+
+def test_what_ignores_the_signal_and_its_children_are_killed(monkeypatch) -> None:
+    monkeypatch.setattr("bench.stage.PATIENCE", 0.1)
+    code = (
+        "import os, signal\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "child = os.fork()\n"
+        "if child: print(child, flush=True)\n"
+        "while True: signal.pause()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
+    )
+    with process:
+        child = os.pidfd_open(int(process.stdout.readline()))
+        stop(process)
+        assert process.returncode == -signal.SIGKILL
+        assert select.select([child], [], [], 20)[0]  # it has ended
+        os.close(child)
