@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-BENCH = $(PYTHON) -B -m bench
+BENCH = $(BIN)/python -B -m bench
 
 .PHONY: run bench bench-quick bench-wan bench-report test test-image test-units test-containers lint man clean help
 
@@ -30,16 +30,16 @@ test-containers:  ## try image, sidecars and, where podman is, systemd units out
 	else echo "the systemd units are not tried: that needs podman"; fi; \
 	exit $$status
 
-bench:  ## measure beside other programs, on loopback; ARGS=--quick for a short one
+bench: $(BIN)/python  ## measure beside other programs, on loopback; ARGS=--quick for a short one
 	@$(BENCH).loopback $(ARGS)
 
-bench-quick:  ## the short one, under two minutes
+bench-quick: $(BIN)/python  ## the short one, under two minutes
 	@$(BENCH).loopback --quick
 
-bench-wan:  ## over an emulated long path, as root; ARGS=--quick for a short one
+bench-wan: $(BIN)/python  ## over an emulated long path, as root; ARGS=--quick for a short one
 	@$(BENCH).wan $(ARGS)
 
-bench-report:  ## make docs/performance.md of what the last two found
+bench-report: $(BIN)/python  ## make docs/performance.md of what the last two found
 	@$(BENCH).report
 
 lint: $(VENV)/.installed-dev  ## check style and types

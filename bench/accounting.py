@@ -51,6 +51,11 @@ def memory_of(root: int) -> int:
     return sum(_proportional_set_size(pid) for pid in family(_all_stats(), [root]))
 
 
+def processes_below(root: int) -> set[int]:
+    """Return the numbers of a process's children, of theirs, and so on."""
+    return family(_all_stats(), [root]) - {root}
+
+
 def family(stats: dict[int, Stat], roots: Iterable[int]) -> set[int]:
     """Return the numbers of those processes of `roots` that live, and of all below them."""
     children: dict[int, list[int]] = {}

@@ -63,7 +63,7 @@ def build(folder: Path, compiler: str = "cc") -> Path:
     try:
         subprocess.run([compiler, "-O2", "-pthread", *sources, "-o", program], check=True)
     except FileNotFoundError:
-        raise BenchError(f"{compiler} is missing; on Debian: apt install gcc libc6-dev") from None
+        raise BenchError(f"{compiler} is missing; on Debian: apt install build-essential") from None
     except subprocess.CalledProcessError:
         raise BenchError("the load generator cannot be compiled") from None
     return program
@@ -118,7 +118,7 @@ class Generator:
                 raise BenchError("idle failed")
             yield Measured.parse(line)
             process.stdin.close()
-            if process.wait(_SPARE_SECONDS):
+            if _status(process):
                 raise BenchError("some of the idle connections died")
 
     @contextmanager
@@ -140,13 +140,20 @@ class Generator:
 
 
 @contextmanager
-def target_running(program: Path, ground: Ground, logs: Path) -> Iterator[tuple[Generator, int]]:
-    """Run the target; yields a generator for it, and the number of the target's process."""
+def target_running(program: Path, ground: Ground, logs: Path) -> Iterator[Generator]:
+    """Run the target, and yield a generator for it."""
     port = free_port()
     with Stage(logs, "target") as stage:
         listening = f"{ground.far.address}:{port}"
-        target = stage.start(program, "serve", listening, host=ground.far, port=port)
-        yield Generator(program, ground, listening), target.pid
+        stage.start(program, "serve", listening, host=ground.far, port=port)
+        yield Generator(program, ground, listening)
+
+
+def _status(process: "subprocess.Popen[str]") -> int:
+    try:
+        return process.wait(_SPARE_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise BenchError("idle hangs") from None
 
 
 def _limit(options: tuple[str | float, ...]) -> float:

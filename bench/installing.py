@@ -24,7 +24,7 @@ PACKAGES = {
     "ssh": "openssh-client",
     "sshd": "openssh-server",
     "ssh-keygen": "openssh-client",
-    "cc": "gcc",
+    "cc": "build-essential",
     "ip": "iproute2",
 }
 """The Debian package of each program."""
@@ -32,7 +32,8 @@ PACKAGES = {
 ENVIRONMENTS = {
     "asyncio": ("--editable", str(ROOT)),
     "uvloop": ("--editable", f"{ROOT}[uvloop]"),
-    "pproxy": ("pproxy[accelerated]",),
+    # It wants a loop that is there without being made, which newer ones of uvloop do not have.
+    "pproxy": ("pproxy[accelerated]", "uvloop<0.22"),
 }
 """Virtual environments, and what pip is told to install into each.
 
@@ -51,7 +52,7 @@ def install_programs(programs: Iterable[str]) -> list[str]:
     """Install the Debian packages of programs that are missing, where we may.
 
     Returns:
-        What is missing still, a line for each.
+        Those that are missing still.
     """
     missing = [program for program in programs if find(program) is None]
     packages = sorted({PACKAGES[program] for program in missing})
@@ -59,11 +60,7 @@ def install_programs(programs: Iterable[str]) -> list[str]:
         with _no_service_is_started():
             _run("apt-get", "update", "-qq")
             _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
-    return [
-        f"{program} is not installed: apt install {PACKAGES[program]}"
-        for program in missing
-        if find(program) is None
-    ]
+    return [program for program in missing if find(program) is None]
 
 
 def install_environment(name: str) -> Path:

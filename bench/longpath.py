@@ -70,7 +70,8 @@ def emulated(way: LongPath, problems: list[str]) -> Iterator[Ground]:
     try:
         assert process.stdout is not None  # noqa: S101 - for mypy
         if process.stdout.readline() != "ready\n":
-            raise BenchError(f"no path of {way}: {process.communicate()[1].strip()}")
+            told = process.communicate()[1]
+            raise BenchError(f"no path of {way}: {told.strip().partition(chr(10))[0]}")
         inside = [("ip", "netns", "exec", name) for name in names]
         yield Ground(Host(path.NEAR, inside[0]), Host(path.FAR, inside[1]))
     finally:

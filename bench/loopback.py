@@ -18,7 +18,7 @@ from bench.generator import Generator, Measured, build, target_running
 from bench.installing import BUILT
 from bench.peers import DIRECT, MICROSOCKS, OTHERS, SHADOWSOCKS, SSH, Peer
 from bench.running import RESULTS, begin, run_to_exit, say, shuffled
-from bench.stage import BenchError, Ground, Stage
+from bench.stage import BenchError, Ground, Stage, raise_descriptor_limit
 from bench.summary import summary
 
 OURS = (
@@ -185,9 +185,13 @@ def measure(plan: Plan, command: str, output: Path) -> Run:
         output: where the results go.
     """
     run, peers = begin("loopback", command, plan.peers)
-    plan = dataclasses.replace(plan, peers=tuple(peers))
+    most = raise_descriptor_limit() // 2 - 100  # a tunnel takes two
+    if most < plan.idle:
+        run.problems.append(f"descriptors are for {most} idle tunnels only, not {plan.idle}")
+    idle, many = min(plan.idle, most), min(plan.many, most)
+    plan = dataclasses.replace(plan, peers=tuple(peers), idle=idle, many=many)
     program, logs = build(BUILT), BUILT / "logs"
-    with target_running(program, Ground(), logs) as (generator, _):
+    with target_running(program, Ground(), logs) as generator:
         benchmark = Loopback(plan, run, generator, logs)
         for number in range(plan.idle_rounds):
             benchmark.idle_round(number)
@@ -205,10 +209,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.loopback", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer peers, one short round")
     parser.add_argument("--rounds", type=int, help="how often everything is measured")
+    names = [peer.name for peer in FULL_PLAN.peers]
+    parser.add_argument(
+        "--peer", action="append", metavar="NAME", choices=names, help="only this row; repeatable"
+    )
     parser.add_argument("--output", type=Path, help="where the results go")
     options = parser.parse_args(arguments)
     plan, command = (QUICK_PLAN, "make bench-quick") if options.quick else (FULL_PLAN, "make bench")
-    plan = dataclasses.replace(plan, rounds=options.rounds or plan.rounds)
+    peers = tuple(peer for peer in plan.peers if not options.peer or peer.name in options.peer)
+    plan = dataclasses.replace(plan, peers=peers, rounds=options.rounds or plan.rounds)
     output = options.output or RESULTS / f"{command.removeprefix('make ')}.json"
 
     def work() -> None:

@@ -57,7 +57,7 @@ def one_hop(environment: str) -> Peer:
         address, secret = _start_server(stage, ground, environment, ())
         return f"netjumper:{address}:{secret}"
 
-    return Peer(_named("netjumper", environment), 1, start, ours=True)
+    return Peer(_named("netjumper", environment), 1, start, environment=environment, ours=True)
 
 
 def chain(environment: str, mode: Mode) -> Peer:
@@ -75,7 +75,15 @@ def chain(environment: str, mode: Mode) -> Peer:
 
     name = _named("bridge + netjumper", environment, mode.name)
     # What is parked has no part in what an open tunnel takes.
-    return Peer(name, 2, start, ours=True, needs=mode.needs, idles=not mode.name)
+    return Peer(
+        name,
+        2,
+        start,
+        environment=environment,
+        ours=True,
+        needs=mode.needs,
+        idles=not mode.name,
+    )
 
 
 def start_bridge(

@@ -28,6 +28,7 @@ class Peer:
         hops: how many programs a byte passes between client and target.
         start: starts them.
         programs: what must be installed; of `installing.PACKAGES`.
+        environment: what else must be; of `installing.ENVIRONMENTS`.
         ours: whether it is netjumper.
         needs: an option of `netjumper-bridge` without which there is no such row.
         idles: whether it is asked to hold idle tunnels.
@@ -37,6 +38,7 @@ class Peer:
     hops: int
     start: Starter
     programs: tuple[str, ...] = ()
+    environment: str = ""
     ours: bool = False
     needs: str = ""
     idles: bool = True
@@ -58,17 +60,24 @@ internal: {address} port = {port}
 external: {address}
 clientmethod: none
 socksmethod: none
-user.privileged: root
-user.unprivileged: nobody
-client pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
-socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 protocol: tcp log: error }}
+{users}client pass {{
+  from: 0.0.0.0/0 to: 0.0.0.0/0
+  log: error
+}}
+socks pass {{
+  from: 0.0.0.0/0 to: 0.0.0.0/0
+  protocol: tcp
+  log: error
+}}
 """
 
 
 def _dante(stage: Stage, ground: Ground) -> str:
     port, host = free_port(), ground.far
     settings = stage.folder / "danted.conf"
-    settings.write_text(_DANTE.format(address=host.address, port=port))
+    # Who may not change to another user stays who he is.
+    users = "user.privileged: root\nuser.unprivileged: nobody\n" if os.geteuid() == 0 else ""
+    settings.write_text(_DANTE.format(address=host.address, port=port, users=users))
     stage.start(_program("danted"), "-f", settings, host=host, port=port)
     return f"socks5:{host.address}:{port}"
 
@@ -163,8 +172,8 @@ OTHERS = (
     MICROSOCKS,
     Peer("dante", 1, _dante, ("danted",)),
     Peer("tinyproxy", 1, _tinyproxy, ("tinyproxy",)),
-    Peer("pproxy", 1, _pproxy),
+    Peer("pproxy", 1, _pproxy, environment="pproxy"),
     SHADOWSOCKS,
     SSH,
-    Peer("pproxy, two of them", 2, _pproxy_chain),
+    Peer("pproxy, two of them", 2, _pproxy_chain, environment="pproxy"),
 )

@@ -57,10 +57,11 @@ def resilience(trial: Trial, run: Run, program: Path, logs: Path) -> None:
     Raises:
         BenchError: it could not be done.
     """
-    run.peers.setdefault(NAME, 2)
+    run.peers[NAME] = 2
+    run.ours.append(NAME)
     with (
         emulated(_PATH, run.problems) as ground,
-        target_running(program, ground, logs) as (generator, _),
+        target_running(program, ground, logs) as generator,
         Stage(logs, "resilience") as stage,
     ):
         failed = _requests_failed(trial, stage, ground, generator)

@@ -9,10 +9,16 @@ from typing import Any, TypeVar
 
 from bench import ours
 from bench.figures import Run
-from bench.installing import ROOT, install_environment, install_programs
+from bench.installing import (
+    ENVIRONMENTS,
+    PACKAGES,
+    ROOT,
+    install_environment,
+    install_programs,
+)
 from bench.machine import machine, versions
 from bench.peers import Peer
-from bench.stage import BenchError, raise_descriptor_limit
+from bench.stage import BenchError
 
 RESULTS = ROOT / "bench" / "results"
 
@@ -41,23 +47,31 @@ def begin(kind: str, command: str, peers: Sequence[Peer]) -> tuple[Run, list[Pee
     Returns:
         A run without figures, and the rows that can be had; why others cannot is in the run.
     """
-    raise_descriptor_limit()
-    needed = {program for peer in peers for program in peer.programs}
-    missing = install_programs(sorted(needed))
-    environments = ("asyncio", "uvloop", "pproxy")
-    problems = [*missing]
-    for name in environments:
+    programs = sorted({program for peer in peers for program in peer.programs})
+    problems = {
+        program: f"{program} is not installed: apt install {PACKAGES[program]}"
+        for program in install_programs([*programs, "cc"])
+    }
+    for name in ENVIRONMENTS:
         try:
             install_environment(name)
         except BenchError as error:
-            problems.append(str(error))
-    found = versions(sorted(needed), environments)
-    run = Run(kind, command, machine(), found, problems=problems)
-    gone = {line.split()[0] for line in missing}
-    there = [peer for peer in peers if not gone & {*peer.programs} and _is_known(peer)]
-    run.peers = {peer.name: peer.hops for peer in there}
-    run.ours = [peer.name for peer in there if peer.ours]
-    for problem in problems:
+            problems[name] = str(error)
+    there = [
+        peer
+        for peer in peers
+        if not {*peer.programs, peer.environment} & problems.keys() and _is_known(peer)
+    ]
+    run = Run(
+        kind,
+        command,
+        machine(),
+        versions([it for it in programs if it not in problems], ENVIRONMENTS),
+        peers={peer.name: peer.hops for peer in there},
+        ours=[peer.name for peer in there if peer.ours],
+        problems=list(problems.values()),
+    )
+    for problem in run.problems:
         say(f"left out: {problem}")
     return run, there
 

@@ -108,7 +108,7 @@ class Stage:
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
-                env={**os.environ, **(env or {})},
+                env={**_environment(), **(env or {})},
                 start_new_session=True,  # Ctrl-C is for us; we end them in order
             )
         self._running.append(process)
@@ -138,14 +138,25 @@ class Stage:
 
 def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
     """End a process and all below it: as asked for, and if that takes long, by force."""
+    below = [_handle(pid) for pid in accounting.processes_below(process.pid)]
     process.send_signal(number)
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    with contextlib.suppress(ProcessLookupError):  # what it left behind
-        os.killpg(process.pid, signal.SIGKILL)
+    for handle in filter(None, below):
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)
+
+
+def _handle(pid: int) -> int | None:
+    """Return a descriptor that means this process, and none that gets its number later."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:  # it ended meanwhile
+        return None
 
 
 def free_port() -> int:
@@ -169,6 +180,15 @@ def raise_descriptor_limit() -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
             break
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without what would change how a peer behaves."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("NETJUMPER") and not name.lower().endswith("_proxy")
+    }
 
 
 def _last_line(log: Path) -> str:

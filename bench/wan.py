@@ -20,7 +20,7 @@ from bench.longpath import LongPath, emulated
 from bench.peers import DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, Peer
 from bench.resilience import Trial, resilience
 from bench.running import RESULTS, begin, run_to_exit, say, shuffled
-from bench.stage import BenchError, Ground, Stage
+from bench.stage import BenchError, Ground, Stage, raise_descriptor_limit
 from bench.summary import summary
 
 OURS = tuple(ours.chain("uvloop", mode) for mode in ours.WAN_MODES)
@@ -125,7 +125,7 @@ class LongPaths:
     ) -> None:
         with (
             emulated(path, self._run.problems) as ground,
-            target_running(self._program, ground, self._logs) as (generator, _),
+            target_running(self._program, ground, self._logs) as generator,
         ):
             for peer in shuffled(self._peers):
                 say(f"{told}, {path}: {peer.name}")
@@ -176,6 +176,7 @@ def measure(plan: Plan, command: str, output: Path, only: str = "") -> Run:
     if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
         raise BenchError("an emulated path needs root and /dev/net/tun")
     run, peers = begin("wan", command, PEERS)
+    raise_descriptor_limit()
     if install_programs(["ip"]):
         raise BenchError("an emulated path needs ip: apt install iproute2")
     benchmark = LongPaths(plan, run, peers)

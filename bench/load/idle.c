@@ -44,7 +44,11 @@ int hold_idle(const struct job *wanted) {
     fflush(stdout);
     while (read(0, &ignored, 1) > 0) {}
     for (int i = 0; i < job->clients; i++)
-        if (open_ones[i] >= 0 && !echoes(open_ones[i], 'z')) dead++;
+        if (open_ones[i] >= 0) write_all(open_ones[i], "z", 1);
+    for (int i = 0; i < job->clients; i++) {
+        char back = 0;
+        if (open_ones[i] >= 0 && (!read_exactly(open_ones[i], &back, 1) || back != 'z')) dead++;
+    }
     if (dead) fprintf(stderr, "load: %d of %d connections died\n", dead, (int)held);
     return dead > 0;
 }

@@ -41,7 +41,7 @@ bool parse_way(const char *text, const char *target, struct way *way) {
 
 /* RFC 1928: no authentication, CONNECT to an IPv4 address. */
 static bool ask_socks5(int fd, const struct way *way) {
-    uint8_t reply[256], request[10] = {5, 1, 0, 1}, size;
+    uint8_t reply[255 + 2], request[10] = {5, 1, 0, 1}, size;
     memcpy(request + 4, &way->target.sin_addr, 4);
     memcpy(request + 8, &way->target.sin_port, 2);
     if (!write_all(fd, "\5\1\0", 3) || !read_exactly(fd, reply, 2) || reply[1]) return false;
@@ -49,27 +49,23 @@ static bool ask_socks5(int fd, const struct way *way) {
         return false;
     switch (reply[3]) {
     case 1: return read_exactly(fd, reply, 4 + 2);
-    case 3: return read_exactly(fd, &size, 1) && read_exactly(fd, reply, size + 2u > 256 ? 256 : size + 2u);
+    case 3: return read_exactly(fd, &size, 1) && read_exactly(fd, reply, size + 2u);
     case 4: return read_exactly(fd, reply, 16 + 2);
     default: return false;
     }
 }
 
-/* RFC 9110, section 9.3.6. Reads byte by byte, as what follows the head is the target's. */
+/* RFC 9110, section 9.3.6. The target says nothing before it is asked: what comes is the head. */
 static bool ask_http(int fd, const struct way *way) {
     char text[1024];
     int size = snprintf(text, sizeof text, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n",
                         way->target_text, way->target_text);
     if (!write_all(fd, text, (size_t)size)) return false;
-    /* Look at what there is first, so that the head is taken with two reads, not with a hundred. */
-    for (size_t seen = 0; seen < sizeof text - 1;) {
-        ssize_t got = recv(fd, text, sizeof text - 1, MSG_PEEK);
+    for (size_t have = 0; have < sizeof text;) {
+        ssize_t got = read(fd, text + have, sizeof text - have);
         if (got <= 0) return false;
-        text[got] = 0;
-        char *end = strstr(text, "\r\n\r\n");
-        if (end) return read_exactly(fd, text, (size_t)(end + 4 - text)) && !memcmp(text + 9, "200", 3);
-        if ((size_t)got == seen) usleep(100);
-        seen = (size_t)got;
+        have += (size_t)got;
+        if (have > 12 && !memcmp(text + have - 4, "\r\n\r\n", 4)) return !memcmp(text + 9, "200", 3);
     }
     return false;
 }

@@ -84,3 +84,5 @@ def test_who_listens_is_told_from_who_does_not() -> None:
         assert not listens(os.getpid(), port)
         sock.listen()
         assert listens(os.getpid(), port)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            assert not listens(os.getpid(), client.getsockname()[1])

@@ -91,6 +91,12 @@ def test_an_idle_connection_is_forgotten_and_dropped_both_ways() -> None:
     assert firewall.dropped == 2
 
 
+def test_an_answer_to_what_was_forgotten_begins_nothing() -> None:
+    firewall = Firewall(15.0)
+    firewall.passes(tcp(1000, 80, SYN), 0.0)
+    assert not firewall.passes(tcp(1000, 80, SYN | ACK, back=True), 20.0)
+
+
 def test_traffic_in_either_direction_keeps_a_connection() -> None:
     firewall = Firewall(15.0)
     firewall.passes(tcp(1000, 80, SYN), 0.0)

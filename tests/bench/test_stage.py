@@ -69,6 +69,7 @@ def test_what_ignores_the_signal_and_its_children_are_killed(monkeypatch) -> Non
         "import os, signal\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "child = os.fork()\n"
+        "if not child: os.setsid()\n"
         "if child: print(child, flush=True)\n"
         "while True: signal.pause()"
     )

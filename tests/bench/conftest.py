@@ -1,0 +1,32 @@
+"""The load generator, built once, with its target on loopback."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.generator import Generator, build, target_running
+from bench.stage import Ground
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The load generator itself; a test that uses it is marked with `needs("cc")`."""
+    assert shutil.which("cc")
+    return build(tmp_path_factory.mktemp("built"))
+
+
+@pytest.fixture(scope="module")
+def generator(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Generator]:
+    with target_running(program, Ground(), tmp_path_factory.mktemp("logs")) as it:
+        yield it
+
+
+@pytest.fixture
+def own_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of the tests' own environment."""
+    commands = Path(sys.executable).parent
+    for module in ("ours", "resilience"):
+        monkeypatch.setattr(f"bench.{module}.install_environment", lambda _: commands)

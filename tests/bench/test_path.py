@@ -1,0 +1,62 @@
+"""The emulated path for real: between two network namespaces, which only root can make."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.figures import Run
+from bench.generator import target_running
+from bench.longpath import LongPath, emulated
+from bench.resilience import NAME, Trial, resilience
+from bench.stage import BenchError
+
+
+def namespaces_can_be_made() -> bool:
+    if os.geteuid() != 0 or not Path("/dev/net/tun").exists() or not shutil.which("unshare"):
+        return False
+    return subprocess.run(["unshare", "-n", "true"], check=False).returncode == 0
+
+
+pytestmark = [
+    pytest.mark.needs("ip", "cc"),
+    pytest.mark.skipif(not namespaces_can_be_made(), reason="only root makes a path"),
+]
+
+
+def namespaces() -> str:
+    return subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_round_trip_takes_as_long_as_it_is_told(program, tmp_path) -> None:
+    problems: list[str] = []
+    with (
+        emulated(LongPath(rtt=100), problems) as ground,
+        target_running(program, ground, tmp_path) as generator,
+    ):
+        found = generator.measure("connect", "direct", "-n", 3)
+    # One to connect, and one for the byte and its echo.
+    assert found.p50 == pytest.approx(0.2, abs=0.05)
+    assert problems == []
+
+
+def test_nothing_is_left_of_a_path() -> None:
+    with emulated(LongPath(rtt=1), []):
+        assert f"bench-near-{os.getpid()}" in namespaces()
+    assert f"-{os.getpid()}" not in namespaces()
+
+
+def test_a_path_that_cannot_be_had_is_told() -> None:
+    with emulated(LongPath(rtt=1), []):
+        told = r"no path of 1 ms, 0 % loss: .*bench-near-"
+        with pytest.raises(BenchError, match=told), emulated(LongPath(rtt=1), []):
+            pass
+
+
+def test_no_request_fails_around_restarts_and_pauses(program, tmp_path, own_commands) -> None:
+    run = Run("wan", "make bench-wan", {}, {})
+    resilience(Trial(requests=80, restarts=1, pause=0.1), run, program, tmp_path)
+    assert run.values(NAME, "resilience_failed") == {0: 0}
+    assert run.values(NAME, "resilience_restarts") == {0: 1}

@@ -1,0 +1,89 @@
+"""Every peer is started as the benchmark starts it, carries a few connections, and is gone."""
+
+from pathlib import Path
+
+import pytest
+
+from bench import ours
+from bench.installing import ENVIRONMENTS, PACKAGES
+from bench.loopback import FULL_PLAN
+from bench.ours import LOOPBACK_MODES, WAN_MODES, Mode
+from bench.peers import DIRECT, MICROSOCKS, OTHERS, Peer
+from bench.stage import BenchError, Ground, Stage
+from bench.wan import PEERS
+
+needs_cc = pytest.mark.needs("cc")
+
+
+def carries(peer: Peer, generator, logs: Path) -> None:
+    """Have a peer carry connections and bulk data."""
+    with Stage(logs, peer.name) as stage:
+        way = peer.start(stage, Ground())
+        assert len(stage.processes) == peer.hops
+        assert generator.measure("connect", way, "-c", 2, "-n", 6).errors == 0
+        assert generator.measure("down", way, "-t", 0.1).size > 100_000
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [
+        pytest.param(peer, marks=pytest.mark.needs("cc", *peer.programs), id=peer.name)
+        for peer in OTHERS
+        if not peer.environment  # those would be fetched from PyPI
+    ],
+)
+def test_a_peer_carries_connections(peer, generator, tmp_path) -> None:
+    carries(peer, generator, tmp_path)
+
+
+@needs_cc
+@pytest.mark.parametrize("peer", [ours.one_hop("uvloop"), ours.chain("uvloop", Mode())])
+def test_ours_carry_connections(peer, generator, tmp_path, own_commands) -> None:
+    carries(peer, generator, tmp_path)
+
+
+@needs_cc
+def test_an_option_is_given_where_it_is_known(generator, tmp_path, own_commands) -> None:
+    mode = Mode("", where_known=("--log-level", "debug"))
+    carries(ours.chain("uvloop", mode), generator, tmp_path)
+    mode = Mode("", where_known=("--no-such-option", "9"))
+    carries(ours.chain("uvloop", mode), generator, tmp_path)
+
+
+def test_a_mode_is_there_where_its_option_is(own_commands) -> None:
+    assert ours.knows("uvloop", "--max-parked")
+    assert not ours.knows("uvloop", "--no-such-option")
+    assert ours.knows("uvloop", "")
+
+
+@needs_cc
+def test_an_option_that_is_refused_is_told(tmp_path, own_commands) -> None:
+    peer = ours.chain("uvloop", Mode("wrong", ("--max-parked", "many")))
+    with (
+        Stage(tmp_path, peer.name) as stage,
+        pytest.raises(BenchError, match=r"netjumper-bridge ended with 2: .*--max-parked"),
+    ):
+        peer.start(stage, Ground())
+
+
+def test_a_program_that_is_missing_is_told(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("bench.peers.find", lambda _: None)
+    with (
+        Stage(tmp_path, "it") as stage,
+        pytest.raises(BenchError, match="microsocks is not installed: apt install microsocks"),
+    ):
+        MICROSOCKS.start(stage, Ground())
+
+
+@pytest.mark.parametrize("peers", [FULL_PLAN.peers, PEERS])
+def test_rows_have_names_of_their_own_and_are_known_to_the_installer(peers) -> None:
+    assert len({peer.name for peer in peers}) == len(peers)
+    assert {program for peer in peers for program in peer.programs} <= PACKAGES.keys()
+    assert {peer.environment for peer in peers} - {""} <= ENVIRONMENTS.keys()
+    assert DIRECT in peers
+
+
+def test_rows_that_want_an_option_say_so() -> None:
+    for mode in (*LOOPBACK_MODES, *WAN_MODES):
+        known = {"--max-parked", mode.needs}
+        assert {word for word in mode.bridge if word.startswith("--")} <= known
