@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from netjumper.address import Address
 from netjumper.net.listener import ListenAddress
-from netjumper.settings import BridgeSettings, JumpChoice, ServerSettings
+from netjumper.settings import BridgeSettings, ServerSettings
+from netjumper.value_types import JumpChoice
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
 NEEDED = {

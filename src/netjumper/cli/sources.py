@@ -20,14 +20,8 @@ from pydantic_settings import EnvSettingsSource
 
 from netjumper.address import quoted
 from netjumper.cli.files import read_secret, read_toml, refuse_if_shared
-from netjumper.settings import (
-    LIST_OF,
-    PROBLEM,
-    BridgeSettings,
-    Expected,
-    ServerSettings,
-    SettingsError,
-)
+from netjumper.settings import PROBLEM, BridgeSettings, ServerSettings, SettingsError
+from netjumper.value_types import LIST_OF, Expected
 
 SettingsT = TypeVar("SettingsT", ServerSettings, BridgeSettings)
 AnySettings = type[ServerSettings] | type[BridgeSettings]

@@ -1,0 +1,145 @@
+"""The types of the settings' values: what each must be, and how that is told.
+
+Strict types: text from the environment and from flags is turned into numbers and lists before it
+gets here (`netjumper.cli.sources`).
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainValidator, SecretStr
+
+from netjumper.address import Address, ip_literal, quoted
+from netjumper.errors import AddressError
+from netjumper.net.listener import ListenAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a key wants: `text` in the message when it gets something else, `metavar` in help."""
+
+    text: str
+    metavar: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JumpChoice:
+    """One of the jump servers, and how often it is used with `spread`."""
+
+    address: Address
+    weight: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "JumpChoice":
+        """Read `HOST:PORT` or `HOST:PORT=WEIGHT`.
+
+        Raises:
+            AddressError: the text is none of these.
+        """
+        address, equals, weight = text.partition("=")
+        if not equals:
+            return cls(Address.parse(address))
+        if not (_WEIGHT.fullmatch(weight) and 0 < int(weight) <= MAX_WEIGHT):
+            raise AddressError(f"the weight {quoted(weight)} is no number from 1 to {MAX_WEIGHT}")
+        return cls(Address.parse(address), int(weight))
+
+
+def _jump_hosts(value: object) -> tuple[JumpChoice, ...]:
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, (list, tuple)):
+        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+    return tuple(
+        item if isinstance(item, JumpChoice) else JumpChoice.parse(_string(item)) for item in values
+    )
+
+
+def _listen_addresses(value: object) -> tuple[ListenAddress, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+    return tuple(
+        item if isinstance(item, ListenAddress) else ListenAddress.parse(_string(item))
+        for item in value
+    )
+
+
+def _sources(value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+    addresses = tuple(_string(item) for item in value)
+    literals = [ip_literal(address) for address in addresses]
+    if None in literals:
+        raise ValueError("an address is an IPv4 or IPv6 address")
+    if len({literal.version for literal in literals if literal}) < len(literals):
+        raise ValueError("there are two addresses of a family")
+    return addresses
+
+
+def _path(value: object) -> Path:
+    text = _string(str(value) if isinstance(value, Path) else value)
+    if not text:
+        raise ValueError("no file has an empty name")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError(f"whose home directory {quoted(text)} means is not known") from None
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+    return value
+
+
+MAX_WEIGHT = 1000
+_WEIGHT = re.compile(r"[0-9]{1,4}")
+LIST_OF = "a list of "
+Listen = Annotated[
+    tuple[ListenAddress, ...],
+    PlainValidator(_listen_addresses),
+    Expected(f"{LIST_OF}HOST:PORT, [IPV6]:PORT, :PORT or unix:/path", "HOST:PORT"),
+]
+JumpHosts = Annotated[
+    tuple[JumpChoice, ...],
+    PlainValidator(_jump_hosts),
+    Expected(f"{LIST_OF}HOST:PORT or HOST:PORT=WEIGHT", "HOST:PORT"),
+]
+JumpPolicyName = Annotated[
+    Literal["first", "fastest", "spread"], Expected("first, fastest or spread")
+]
+FilePath = Annotated[Path | None, PlainValidator(_path), Expected("the path of a file", "FILE")]
+Timeout = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False),
+    Expected("a number of seconds greater than 0", "SECONDS"),
+]
+PeerTimeout = Annotated[
+    float,
+    Field(ge=0, le=3600, allow_inf_nan=False),
+    Expected("a number of seconds from 0 to 3600", "SECONDS"),
+]
+TimeoutOrZero = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), Expected("a number of seconds, 0 or more", "SECONDS")
+]
+Count = Annotated[int, Field(ge=0), Expected("a whole number, 0 or more", "NUMBER")]
+Name = Annotated[str, Field(max_length=15), Expected("a name of at most 15 bytes", "NAME")]
+Mark = Annotated[
+    int, Field(ge=0, lt=2**32), Expected("a whole number from 0 to 4294967295", "NUMBER")
+]
+Sources = Annotated[
+    tuple[str, ...],
+    PlainValidator(_sources),
+    Expected(f"{LIST_OF}one IPv4 address, one IPv6 address, or both", "ADDRESS"),
+]
+Workers = Annotated[int, Field(ge=1, le=1024), Expected("a whole number from 1 to 1024", "NUMBER")]
+Secret = Annotated[SecretStr | None, Expected("text")]
+Auth = Annotated[SecretStr | None, Expected("user:password", "USER:PASSWORD")]
+Switch = Annotated[bool, Expected("true or false")]
+EarlyDataMode = Annotated[Literal["never", "known", "always"], Expected("never, known or always")]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"], Expected("debug, info, warning or error")
+]
+LogFormat = Annotated[
+    Literal["auto", "rich", "plain", "json"], Expected("auto, rich, plain or json")
+]
