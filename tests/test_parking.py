@@ -3,28 +3,21 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 
 from netjumper import parking as parking_module
 from netjumper.address import Address
 from netjumper.errors import AddressError, JumpHostUnreachable, NetjumperError, TargetRefused
-from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress
-from netjumper.parking import Parking, ParkingLimits
+from netjumper.parking import Parking
 from netjumper.upstream import Upstream
+from parkings import TARGET, jump_server, lead, parking_at
 from rogues import (
-    ANSWER,
-    CHALLENGE,
-    Peer,
     Step,
     closed_port,
-    destination_size,
     echo,
     eventually,
     no_descriptor_is_left,
@@ -34,9 +27,7 @@ from rogues import (
     scripted,
     serving,
 )
-from services import SECRET, jump_server_running, resolver
-
-TARGET = Address("target.example", 443)
+from services import jump_server_running
 
 
 @pytest.fixture(autouse=True)
@@ -45,34 +36,11 @@ async def _nothing_is_left() -> AsyncIterator[None]:
         yield
 
 
-def parking_at(address: Address, **limits: Any) -> Parking:
-    loop = asyncio.get_running_loop()
-    dialer = Dialer(loop, timeout=1.0, resolver=resolver())
-    return Parking(JumpHost(loop, address, SECRET, dialer, 5.0), ParkingLimits(**limits))
-
-
 async def tunnel(parking: Parking, target: Address = TARGET) -> socket.socket:
     stands: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
     Upstream([parking]).connect(target, stands.set_result, stands.set_exception)
     assert not stands.done(), "called before connect() returned"
     return (await stands).detach()
-
-
-@asynccontextmanager
-async def jump_server(parked: Callable[[socket.socket], Any]) -> AsyncIterator[Peer]:
-    """A jump server that goes as far as the verdict; then `parked` says what becomes of it."""
-
-    async def behave(sock: socket.socket) -> None:
-        await scripted(CHALLENGE, ANSWER, b"\0")(sock)
-        await parked(sock)
-
-    async with serving(behave) as peer:
-        yield peer
-
-
-async def lead(sock: socket.socket) -> None:
-    """Say that the target is reached, and echo."""
-    await scripted(destination_size(TARGET), b"\0", Step.ECHO)(sock)
 
 
 async def test_as_many_as_wanted_wait_for_a_destination():

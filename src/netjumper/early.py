@@ -82,5 +82,12 @@ def _is_client_hello(data: bytes) -> bool:
 
 
 def _is_safe_request(data: bytes) -> bool:
-    head, _, more = data.partition(b"\r\n\r\n")
-    return not more and head.partition(b" ")[0] in SAFE_METHODS
+    """With nothing behind its head; what looks like one may be another protocol's command."""
+    # A bare LF ends a line for many servers (RFC 9112 section 2.2).
+    head, _, more = data.replace(b"\r\n", b"\n").partition(b"\n\n")
+    line, is_whole, _ = head.partition(b"\n")
+    return (
+        not more
+        and line.partition(b" ")[0] in SAFE_METHODS
+        and (not is_whole or b" HTTP/1." in line)
+    )

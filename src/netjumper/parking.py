@@ -123,11 +123,11 @@ class Parking:
         """Return a parked connection that looks alive, and the seconds that it was parked."""
         now = self._loop.time()
         self._look_at_the_network(now)
+        self._refill_soon()
         while self._waiting:
             connection, place = self._waiting.popitem()  # the newest is the likeliest to live
             place.timer.cancel()
             if _looks_alive(connection):
-                self._refill_soon()
                 return connection, now - place.since
             connection.cancel()
         return None

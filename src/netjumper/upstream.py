@@ -210,9 +210,10 @@ class Request:
         upstream = self._upstream
         now = upstream.loop.time()
         attempt = self._attempts.pop(connection)
-        if attempt.parked is not None:
+        if attempt.parked is None:
+            attempt.way.answered()
+        else:
             attempt.way.path.note_answer(now - attempt.since)
-        attempt.way.answered()
         upstream.known.worked(self._target, now)
         self._mistrust_the_silent(attempt)
         self.cancel()

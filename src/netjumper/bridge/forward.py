@@ -298,4 +298,4 @@ class Forwarding:
 
     def _drop_target(self) -> None:
         self.unwanted = self.unwanted or self._target is not None
-        self._target = None
+        self._target = self.wanted = None

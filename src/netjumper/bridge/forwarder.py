@@ -152,9 +152,9 @@ class Forwarder(Session):
             self._to_target.send(data)
             return
         self._held += data
-        if self._held and self._opening is not None:
-            room = self._opening.early_room
-            self._opening.send_early(bytes(self._held[:room]))
+        opening = self._opening
+        if opening is not None and self._held and (room := opening.early_room):
+            opening.send_early(bytes(self._held[:room]))
             del self._held[:room]
 
     def _opened(self, target: Endpoint) -> None:

@@ -1,0 +1,115 @@
+"""Parked connections at jump servers that follow a script after the verdict."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from netjumper.address import Address
+from netjumper.early import EarlyData
+from netjumper.errors import NetjumperError
+from netjumper.jumphost import JumpHost
+from netjumper.net.dial import Dialer
+from netjumper.net.endpoint import Endpoint
+from netjumper.parking import Parking, ParkingLimits
+from netjumper.upstream import Upstream
+from rogues import (
+    ANSWER,
+    CHALLENGE,
+    Peer,
+    Step,
+    destination_size,
+    eventually,
+    receive_exactly,
+    scripted,
+    serving,
+)
+from services import SECRET, resolver
+
+TARGET = Address("target.example", 443)
+DESTINATION = destination_size(TARGET)
+
+
+def parking_at(address: Address, **limits: Any) -> Parking:
+    """Return a parking at a jump host, not yet begun."""
+    loop = asyncio.get_running_loop()
+    dialer = Dialer(loop, timeout=1.0, resolver=resolver())
+    return Parking(JumpHost(loop, address, SECRET, dialer, 5.0), ParkingLimits(**limits))
+
+
+@asynccontextmanager
+async def jump_server(parked: Callable[[socket.socket], Any]) -> AsyncIterator[Peer]:
+    """A jump server that goes as far as the verdict; then `parked` says what becomes of it."""
+
+    async def behave(sock: socket.socket) -> None:
+        await scripted(CHALLENGE, ANSWER, b"\0")(sock)
+        await parked(sock)
+
+    async with serving(behave) as peer:
+        yield peer
+
+
+async def lead(sock: socket.socket) -> None:
+    """Say that the target is reached, and echo."""
+    await scripted(DESTINATION, b"\0", Step.ECHO)(sock)
+
+
+def in_turn(*behaviours: Callable[[socket.socket], Any]) -> Callable[[socket.socket], Any]:
+    """Do the first with the first connection that is asked for `TARGET`, and so on; then the last.
+
+    Which connection is asked first is not in the order in which they were accepted.
+    """
+    left = list(behaviours)
+
+    async def parked(sock: socket.socket) -> None:
+        if await receive_exactly(sock, DESTINATION):
+            await (left.pop(0) if len(left) > 1 else left[0])(sock)
+
+    return parked
+
+
+stand = scripted(b"\0", Step.ECHO)
+"""Say that the target is reached, and echo."""
+refuse = scripted(b"\7\x1bconnect: connection refused")
+die = scripted()
+"""Close without an outcome."""
+silent = scripted(Step.SILENCE)
+
+
+class Asked:
+    """A tunnel that was asked for, and what comes of it."""
+
+    def __init__(self, upstream: Upstream, target: Address = TARGET) -> None:
+        self.stands: asyncio.Future[Endpoint] = upstream.loop.create_future()
+        self.request = upstream.connect(target, self.stands.set_result, self.stands.set_exception)
+        assert not self.stands.done(), "called before connect() returned"
+
+    async def socket(self) -> socket.socket:
+        return (await self.stands).detach()
+
+    async def close(self) -> None:
+        """Wait until it stands, and end it."""
+        (await self.socket()).close()
+
+    async def error(self) -> NetjumperError:
+        with pytest.raises(NetjumperError) as caught:
+            await self.stands
+        return caught.value
+
+
+@asynccontextmanager
+async def upstream_at(
+    address: Address, early: EarlyData = EarlyData.KNOWN, *, parked: int = 1
+) -> AsyncIterator[Upstream]:
+    """A way out with so many connections parked, and that has let go of all at the end."""
+    with parking_at(address, least=parked, most=parked) as parking:
+        upstream = Upstream(parking, early)
+        await eventually(lambda: len(parking) == parked)
+        yield upstream
+        # A connection that is just being accepted would be nobody's when the jump server ends.
+        await eventually(lambda: parking._refill is None and not parking._dialled)
+        assert len(upstream.unanswered) == 0
+        assert len(parking.host.held_back) == 0

@@ -1,0 +1,157 @@
+"""Which first bytes may be sent twice, and which targets are expected to be reached."""
+
+import ssl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netjumper.address import Address
+from netjumper.early import KNOWN_FOR, MOST_KNOWN, EarlyData, KnownTargets, may_be_repeated
+
+TARGET = Address("target.example", 443)
+REQUEST = b"GET / HTTP/1.1\r\nHost: target.example\r\n\r\n"
+ZERO_RTT = b"\x17\3\3\0\5hello"
+"""A record of application data."""
+CHANGE_CIPHER_SPEC = b"\x14\3\3\0\1\1"
+
+
+def client_hello(version: ssl.TLSVersion) -> bytes:
+    context = ssl.create_default_context()
+    context.minimum_version = context.maximum_version = version
+    sent = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname="target.example").do_handshake()
+    return sent.read()
+
+
+def in_records(hello: bytes, size: int) -> bytes:
+    """Put the message that one record holds into several (RFC 8446 section 5.1)."""
+    head, body = hello[:3], hello[5:]
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(head + len(piece).to_bytes(2) + piece for piece in pieces)
+
+
+HELLOS = {
+    "TLS 1.3": client_hello(ssl.TLSVersion.TLSv1_3),
+    "TLS 1.2": client_hello(ssl.TLSVersion.TLSv1_2),
+    "split over records": in_records(client_hello(ssl.TLSVersion.TLSv1_3), 50),
+    "split into single bytes": in_records(client_hello(ssl.TLSVersion.TLSv1_3), 1),
+}
+every_hello = pytest.mark.parametrize("hello", HELLOS.values(), ids=HELLOS.keys())
+
+
+@every_hello
+def test_a_client_hello_may_be_repeated_wherever_it_is_cut(hello: bytes) -> None:
+    assert len(hello) > 100
+    for end in range(len(hello) + 1):
+        assert may_be_repeated(hello[:end]), end
+
+
+@every_hello
+@pytest.mark.parametrize("behind", [ZERO_RTT, CHANGE_CIPHER_SPEC + ZERO_RTT, b"\x17", b"\x14"])
+def test_what_stands_behind_a_client_hello_may_not(hello: bytes, behind: bytes) -> None:
+    assert not may_be_repeated(hello + behind)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        REQUEST,
+        REQUEST[:-1],
+        REQUEST[:20],
+        b"GET",
+        b"HEAD / HTTP/1.1\r\n\r\n",
+        b"OPTIONS * HTTP/1.0\r\n\r\n",
+        b"TRACE / HTTP/1.1\r\n\r\n",
+        b"GET /" + 4000 * b"x",
+        b"GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: target.example\n\n",
+    ],
+)
+def test_a_safe_requests_head_may_be_repeated_be_it_complete_or_not(data: bytes) -> None:
+    assert may_be_repeated(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(REQUEST + REQUEST, id="a second request"),
+        pytest.param(REQUEST + b"P", id="the beginning of a second request"),
+        pytest.param(b"GET / HTTP/1.1\nHost: x\n\nPOST / HTTP/1.1\n\n", id="ends of lines alone"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\n\r\nPOST /", id="ends of lines mixed"),
+        pytest.param(b"GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhe", id="a body"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", id="POST"),
+        pytest.param(b"GE", id="what can become a GET"),
+        pytest.param(b"GETAWAY / HTTP/1.1\r\n\r\n", id="what begins like a safe method"),
+        pytest.param(b"get / HTTP/1.1\r\n\r\n", id="a method in small letters"),
+        pytest.param(b"GET key\r\nINCR counter\r\n", id="commands of Redis"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="SSH"),
+        pytest.param(ZERO_RTT, id="TLS in its middle"),
+        pytest.param(b"\x16\3\1\0\5\2abcd", id="a handshake message of another type"),
+        pytest.param(b"\0", id="a zero"),
+    ],
+)
+def test_what_may_change_its_target_may_not_be_repeated(data: bytes) -> None:
+    assert not may_be_repeated(data)
+
+
+@given(
+    st.one_of(
+        st.binary(),
+        st.binary().map(lambda more: b"\x16\3\1" + more),
+        st.binary().map(lambda more: HELLOS["TLS 1.2"] + more),
+        st.binary().map(lambda more: b"GET " + more),
+    )
+)
+def test_whatever_the_bytes_it_is_told(data: bytes) -> None:
+    assert may_be_repeated(data) in (True, False)
+
+
+def test_only_a_target_that_worked_is_expected_to_work_again() -> None:
+    known = KnownTargets(EarlyData.KNOWN)
+    assert not known.expects(TARGET, 1.0)
+    known.worked(TARGET, 1.0)
+    assert known.expects(TARGET, 1.0)
+    assert not known.expects(Address(TARGET.host, 80), 1.0)
+
+
+def test_all_targets_or_none_are_expected_where_it_is_said_so() -> None:
+    always, never = KnownTargets(EarlyData.ALWAYS), KnownTargets(EarlyData.NEVER)
+    for known in (always, never):
+        known.worked(Address("another.example", 1), 0.0)
+    assert always.expects(TARGET, 1.0)
+    always.failed(TARGET)
+    assert always.expects(TARGET, 1.0)
+    never.worked(TARGET, 1.0)
+    assert not never.expects(TARGET, 1.0)
+
+
+def test_a_target_is_forgotten_after_its_time_which_begins_anew_each_time() -> None:
+    known = KnownTargets(EarlyData.KNOWN)
+    known.worked(TARGET, 100.0)
+    assert known.expects(TARGET, 99.9 + KNOWN_FOR)
+    assert not known.expects(TARGET, 100.0 + KNOWN_FOR)
+    known.worked(TARGET, 200.0)
+    assert known.expects(TARGET, 199.9 + KNOWN_FOR)
+
+
+def test_a_target_that_failed_is_forgotten() -> None:
+    known = KnownTargets(EarlyData.KNOWN)
+    known.failed(TARGET)
+    known.worked(TARGET, 1.0)
+    known.failed(TARGET)
+    assert not known.expects(TARGET, 1.0)
+
+
+def test_no_more_than_so_many_are_remembered_and_the_oldest_go() -> None:
+    known = KnownTargets(EarlyData.KNOWN)
+    targets = [Address("target.example", port) for port in range(1, MOST_KNOWN + 2)]
+    for target in [*targets[:-1], targets[0], targets[-1]]:
+        known.worked(target, 1.0)
+    assert len(known._until) == MOST_KNOWN
+    assert known.expects(targets[0], 1.0)  # it worked again
+    assert not known.expects(targets[1], 1.0)
+    assert known.expects(targets[-1], 1.0)

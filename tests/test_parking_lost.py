@@ -1,0 +1,171 @@
+"""Parked connections that lead nowhere: at hand-out, in another network, after a silent loss."""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from netjumper import parking as parking_module
+from netjumper.errors import JumpHostUnreachable
+from netjumper.jumphost import JumpConnection
+from netjumper.net import network
+from netjumper.net.tcpinfo import TcpInfo
+from parkings import jump_server, lead, parking_at
+from rogues import Step, eventually, no_descriptor_is_left, scripted, serving
+
+UNANSWERED = TcpInfo(probes=1, unacknowledged=0, rtt=0.2, rtt_variation=0.1, retransmitted=0)
+LIVELY = UNANSWERED._replace(probes=0)
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+def the_kernel_tells(monkeypatch: pytest.MonkeyPatch, info: TcpInfo | None) -> None:
+    monkeypatch.setattr(JumpConnection, "info", info)
+
+
+def connections(parking: parking_module.Parking) -> set[Any]:
+    return set(parking._waiting)
+
+
+# --- at hand-out --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("info", [LIVELY, None], ids=["answers", "nothing is told"])
+async def test_one_that_looks_alive_is_handed_out_with_its_age(monkeypatch, info):
+    the_kernel_tells(monkeypatch, info)
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=1, most=1) as parking:
+            await eventually(lambda: len(parking) == 1)
+            (expected,) = connections(parking)
+            connection, age = parking.take()
+            assert connection is expected
+            assert 0 <= age < 5
+            connection.cancel()
+            await eventually(lambda: len(parking) == 1)
+
+
+async def test_the_newest_is_handed_out():
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=3, most=3) as parking:
+            await eventually(lambda: len(parking) == 3)
+            *_, newest = parking._waiting
+            connection, _ = parking.take()
+            assert connection is newest
+            connection.cancel()
+            await eventually(lambda: len(parking) == 3)
+
+
+async def test_those_that_answer_no_keepalive_are_closed_and_replaced_when_one_is_asked_for(
+    monkeypatch,
+):
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=3, most=3) as parking:
+            await eventually(lambda: len(parking) == 3)
+            dead = connections(parking)
+            the_kernel_tells(monkeypatch, UNANSWERED)
+            assert parking.take() is None
+            assert len(parking) == 0
+            assert all(connection.peer is None for connection in dead)
+            await eventually(lambda: len(parking) == 3)
+            assert not dead & connections(parking)
+
+
+# --- in another network -------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Where the machine is, as far as the parking can see."""
+    place = {"source": "192.0.2.1", "asleep": 0.0}
+    monkeypatch.setattr(network, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(network, "source_towards", lambda _: place["source"])
+    monkeypatch.setattr(network, "_asleep", lambda: place["asleep"])
+    return place
+
+
+@pytest.mark.parametrize("change", [{"source": "192.0.2.99"}, {"asleep": 60.0}], ids=str)
+async def test_in_another_network_all_are_made_anew_and_it_is_told(elsewhere, change, caplog):
+    caplog.set_level(logging.INFO)
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=3, most=3) as parking:
+            await eventually(lambda: len(parking) == 3)
+            parking.take()[0].cancel()
+            await eventually(lambda: len(parking) == 3)
+            before = connections(parking)
+            scout = parking._scout = JumpConnection(parking.host)
+            elsewhere.update(change)
+            assert parking.take() is None
+            assert parking._scout is None
+            assert all(connection.peer is None for connection in (*before, scout))
+            await eventually(lambda: len(parking) == 3)
+            assert not before & connections(parking)
+            parking.take()[0].cancel()
+            await eventually(lambda: len(parking) == 3)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the network has changed: parked connections are made anew"
+    ]
+
+
+# --- after a silent loss ------------------------------------------------------------------
+
+
+async def test_where_one_of_an_age_led_nowhere_those_of_that_age_are_given_up(monkeypatch):
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=3, most=3, seconds=8.0) as parking:
+            await eventually(lambda: len(parking) == 3)
+            old, young, youngest = parking._waiting
+            parking._patience.held(100.0)
+            now = parking._loop.time()
+            for connection, age in ((old, 20.0), (young, 9.0), (youngest, 1.0)):
+                place = parking._waiting[connection]
+                parking._waiting[connection] = place._replace(since=now - age)
+            parking.mistrust(10.0)
+            assert connections(parking) == {young, youngest}
+            assert old.peer is None
+            assert parking._patience.seconds == 8.0
+            assert not parking._patience.may_scout(now)
+            await eventually(lambda: len(parking) == 3)
+
+
+async def test_one_lost_at_an_age_at_which_connections_are_safe_proves_nothing():
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=1, most=1, seconds=8.0) as parking:
+            await eventually(lambda: len(parking) == 1)
+            parking._patience.held(100.0)
+            parking.mistrust(8.0)
+            assert parking._patience.seconds == 100.0
+            assert len(parking) == 1
+
+
+async def test_what_fails_while_a_retry_is_waited_for_makes_no_longer_pause():
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=0, most=0) as parking:
+            for _ in range(3):
+                parking.failed(JumpHostUnreachable("connection refused"))
+            assert parking._pause == parking_module.FIRST_PAUSE
+            parking.answered()
+            assert not parking.is_down
+            parking.answered()
+
+
+async def test_a_jump_host_that_is_down_is_dialled_by_one_connection_at_a_time(monkeypatch):
+    monkeypatch.setattr(parking_module, "FIRST_PAUSE", 0.001)
+    async with serving(scripted(Step.SILENCE)) as jump:
+        with parking_at(jump.address, least=5, most=5) as parking:
+            parking.failed(JumpHostUnreachable("connection refused"))
+            await eventually(lambda: parking._retry is None and jump.accepted == 1)
+            assert len(parking._dialled) == 1
+
+
+async def test_after_the_end_no_failure_is_told(caplog):
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=0, most=0) as parking:
+            pass
+        parking.failed(JumpHostUnreachable("connection refused"))
+        assert not parking.is_down
+    assert caplog.records == []

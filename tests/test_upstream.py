@@ -1,0 +1,275 @@
+"""Requests for tunnels: what becomes of one whose connection is lost, or that is given up."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from netjumper import upstream as upstream_module
+from netjumper.early import EarlyData
+from netjumper.errors import (
+    JumpHostProtocolError,
+    JumpHostUnreachable,
+    NetjumperError,
+    TargetRefused,
+    WrongSecret,
+)
+from netjumper.net.endpoint import Endpoint
+from netjumper.upstream import Upstream
+from parkings import (
+    DESTINATION,
+    TARGET,
+    Asked,
+    die,
+    in_turn,
+    jump_server,
+    lead,
+    parking_at,
+    refuse,
+    silent,
+    stand,
+    upstream_at,
+)
+from rogues import (
+    ANSWER,
+    CHALLENGE,
+    Step,
+    closed_port,
+    eventually,
+    no_descriptor_is_left,
+    receive,
+    receive_exactly,
+    scripted,
+    serving,
+    unanswering,
+)
+from services import destination
+
+GET = b"GET / HTTP/1.1\r\n\r\n"
+SSH = b"SSH-2.0-OpenSSH_9.2\r\n"
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each look for a parked connection found one."""
+    looks: list[bool] = []
+    take = upstream_module.Parking.take
+
+    def noted(parking):
+        found = take(parking)
+        looks.append(found is not None)
+        return found
+
+    monkeypatch.setattr(upstream_module.Parking, "take", noted)
+    return looks
+
+
+# --- connections that are lost ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lose", [die, scripted(Step.RESET)], ids=["ended", "reset"])
+async def test_a_lost_one_is_replaced_by_a_parked_one_and_then_by_a_dialled_one(taken, lose):
+    async with jump_server(in_turn(lose, lose, stand)) as jump:
+        async with upstream_at(jump.address, parked=3) as upstream:
+            await Asked(upstream).close()
+            assert taken == [True, True]
+            assert upstream.known.expects(TARGET, upstream.loop.time())
+
+
+async def test_one_that_was_dialled_for_the_request_is_not_replaced(taken):
+    async with jump_server(in_turn(die, die, die, stand)) as jump:
+        async with upstream_at(jump.address, parked=3) as upstream:
+            error = await Asked(upstream).error()
+            assert type(error) is JumpHostProtocolError
+            assert taken == [True, True]
+
+
+@pytest.mark.parametrize("early", [GET, b"\x16\3\1\0\5\1"], ids=["request", "ClientHello"])
+async def test_first_bytes_that_may_be_repeated_go_with_the_replacement(early):
+    seen: list[bytes] = []
+
+    async def note(sock: socket.socket) -> None:
+        seen.append(await receive_exactly(sock, len(early)))
+        await (stand if len(seen) == 2 else die)(sock)
+
+    async with jump_server(in_turn(note)) as jump:
+        async with upstream_at(jump.address, parked=2) as upstream:
+            asked = Asked(upstream)
+            asked.request.send_early(early)
+            await asked.close()
+    assert seen == [early, early]
+
+
+async def test_first_bytes_that_may_not_be_repeated_end_the_request_with_their_connection(taken):
+    async with jump_server(in_turn(die, stand)) as jump:
+        async with upstream_at(jump.address, parked=2) as upstream:
+            asked = Asked(upstream)
+            asked.request.send_early(SSH)
+            assert type(await asked.error()) is JumpHostProtocolError
+            assert taken == [True]
+
+
+async def test_first_bytes_have_room_as_long_as_there_is_one_connection():
+    async with jump_server(in_turn(silent)) as jump:
+        async with upstream_at(jump.address) as upstream:
+            asked = Asked(upstream)
+            room = asked.request.early_room
+            assert room == upstream_module.EARLY_LIMIT
+            asked.request.send_early(GET)
+            assert asked.request.early_room == room - len(GET)
+            asked.request.cancel()
+            assert asked.request.early_room == 0
+
+
+async def test_a_targets_failure_is_final_and_the_target_is_not_expected_the_next_time(taken):
+    async with jump_server(in_turn(stand, refuse)) as jump:
+        async with upstream_at(jump.address) as upstream:
+            first = Asked(upstream)
+            assert not first.request.expected
+            await first.close()
+            await eventually(lambda: len(upstream.parking) == 1)
+            asked = Asked(upstream)
+            assert asked.request.expected
+            assert type(await asked.error()) is TargetRefused
+            assert taken == [True, True]
+            assert not upstream.known.expects(TARGET, upstream.loop.time())
+            assert not upstream.parking.is_down
+
+
+@pytest.mark.parametrize(("early", "expected"), [("always", True), ("never", False)])
+async def test_what_is_expected_is_as_it_is_set(early, expected):
+    async with jump_server(lead) as jump:
+        async with upstream_at(jump.address, EarlyData(early)) as upstream:
+            for _ in range(2):
+                asked = Asked(upstream)
+                assert asked.request.expected is expected
+                await asked.close()
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_destination_waits_for_the_first_bytes_of_who_was_told_that_the_target_stands(
+    monkeypatch, known
+):
+    segments: list[bytes] = []
+
+    async def note(sock: socket.socket) -> None:
+        segments.append(await receive(sock))
+        await stand(sock)
+
+    monkeypatch.setattr("netjumper.jumphost.HELD_BACK", 30.0)
+    async with jump_server(note) as jump:
+        async with upstream_at(jump.address) as upstream:
+            if known:
+                upstream.known.worked(TARGET, upstream.loop.time())
+            asked = Asked(upstream)
+            if not known:
+                await eventually(lambda: bool(segments))
+            for _ in range(3):
+                await asyncio.sleep(0)  # the program is told, and sends something
+            asked.request.send_early(GET)
+            await asked.close()
+    assert segments[0] == destination(TARGET) + GET * known
+
+
+# --- the jump host's state ----------------------------------------------------------------
+
+
+async def test_a_jump_host_that_cannot_be_dialled_is_down():
+    with parking_at(closed_port(), least=0, most=0) as parking:
+        assert not parking.is_down
+        assert type(await Asked(Upstream(parking)).error()) is JumpHostUnreachable
+        assert parking.is_down
+
+
+async def test_a_jump_host_that_does_not_let_us_in_is_down():
+    async with serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as jump:
+        with parking_at(jump.address, least=0, most=0) as parking:
+            assert type(await Asked(Upstream(parking)).error()) is WrongSecret
+            assert parking.is_down
+
+
+async def test_a_jump_host_is_not_down_because_a_tunnel_failed_after_it_had_let_us_in(caplog):
+    async with jump_server(in_turn(die)) as jump:
+        with parking_at(jump.address, least=0, most=0) as parking:
+            assert type(await Asked(Upstream(parking)).error()) is JumpHostProtocolError
+            assert not parking.is_down
+    assert caplog.records == []
+
+
+async def test_a_jump_host_that_lets_a_request_in_answers_again(caplog):
+    caplog.set_level(logging.INFO)
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=0, most=0) as parking:
+            parking.failed(JumpHostUnreachable("connection refused"))
+            await Asked(Upstream(parking)).close()
+            assert not parking.is_down
+    assert caplog.records[-1].getMessage() == f"jump host {jump} answers again"
+
+
+async def test_one_that_was_parked_before_says_nothing_of_who_is_let_in_now(caplog):
+    caplog.set_level(logging.INFO)
+    async with jump_server(lead) as jump:
+        async with upstream_at(jump.address) as upstream:
+            upstream.parking.failed(JumpHostUnreachable("connection refused"))
+            await Asked(upstream).close()
+            assert upstream.parking.is_down
+    assert len(caplog.records) == 1
+
+
+# --- requests that are given up -----------------------------------------------------------
+
+
+async def test_a_request_that_is_given_up_while_it_dials_leaves_nothing():
+    called: list[Endpoint | NetjumperError] = []
+    with unanswering() as address, parking_at(address, least=0, most=0) as parking:
+        upstream = Upstream(parking)
+        request = upstream.connect(TARGET, called.append, called.append)
+        request.cancel()
+        assert len(upstream.unanswered) == 0
+        assert called == []
+
+
+@pytest.mark.parametrize("script", [(), (CHALLENGE,), (CHALLENGE, ANSWER, b"\0", DESTINATION)])
+async def test_a_request_that_is_given_up_in_the_handshake_leaves_nothing(script):
+    reached = asyncio.Event()
+
+    async def wait(sock: socket.socket) -> None:
+        await scripted(*script)(sock)
+        reached.set()
+        await silent(sock)
+
+    async with serving(wait) as jump:
+        with parking_at(jump.address, least=0, most=0) as parking:
+            upstream = Upstream(parking)
+            asked = Asked(upstream)
+            await reached.wait()
+            asked.request.cancel()
+            asked.request.cancel()
+            assert len(upstream.unanswered) == len(parking.host.deadlines) == 0
+            assert not asked.stands.done()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["held back", "sent"])
+async def test_a_request_that_is_given_up_on_a_parked_connection_closes_it(known):
+    closed = asyncio.Event()
+
+    async def notice(sock: socket.socket) -> None:
+        await silent(sock)
+        closed.set()
+
+    async with jump_server(notice) as jump:
+        async with upstream_at(jump.address) as upstream:
+            if known:
+                upstream.known.worked(TARGET, upstream.loop.time())
+            asked = Asked(upstream)
+            asked.request.cancel()
+            await closed.wait()
+            assert not asked.stands.done()
