@@ -30,6 +30,10 @@ from rogues import (
 from services import SECRET, resolver
 
 TARGET = Address("target.example", 443)
+GET = b"GET / HTTP/1.1\r\n\r\n"
+"""First bytes that may be repeated."""
+SSH = b"SSH-2.0-OpenSSH_9.2\r\n"
+"""First bytes that may not."""
 DESTINATION = destination_size(TARGET)
 
 
@@ -113,3 +117,41 @@ async def upstream_at(
         await eventually(lambda: parking._refill is None and not parking._dialled)
         assert len(upstream.unanswered) == 0
         assert len(parking.host.held_back) == 0
+
+
+class Steered:
+    """What is done with one connection that is asked for a target, as a test says."""
+
+    def __init__(self) -> None:
+        self.answer, self.closed = asyncio.Event(), asyncio.Event()
+        self.early = b""
+
+    async def when_told(self, sock: socket.socket) -> None:
+        """Answer when told to, or notice that nobody waits for it any more."""
+        closing = asyncio.create_task(self._note_the_end(sock))
+        await self.answer.wait()
+        closing.cancel()
+        await stand(sock)
+
+    async def never(self, sock: socket.socket) -> None:
+        """Wait until nobody waits for an answer."""
+        await self._note_the_end(sock)
+
+    async def with_early(self, sock: socket.socket) -> None:
+        """Receive `GET` behind the destination before the answer."""
+        self.early = await receive_exactly(sock, len(GET))
+        await stand(sock)
+
+    async def _note_the_end(self, sock: socket.socket) -> None:
+        await silent(sock)
+        self.closed.set()
+
+
+USUALLY = 0.03
+"""Seconds that answers are said to take; one is late soon after."""
+
+
+def hurried(upstream: Upstream) -> Upstream:
+    """Have it know how long answers usually take."""
+    upstream.latency.usually = USUALLY
+    return upstream

@@ -20,6 +20,8 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.upstream import Upstream
 from parkings import (
     DESTINATION,
+    GET,
+    SSH,
     TARGET,
     Asked,
     die,
@@ -46,9 +48,6 @@ from rogues import (
     unanswering,
 )
 from services import destination
-
-GET = b"GET / HTTP/1.1\r\n\r\n"
-SSH = b"SSH-2.0-OpenSSH_9.2\r\n"
 
 
 @pytest.fixture(autouse=True)

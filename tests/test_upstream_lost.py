@@ -1,0 +1,127 @@
+"""Requests that get no answer at all, and what is learned from them."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from netjumper import upstream as upstream_module
+from netjumper.jumphost import JumpConnection
+from netjumper.net.tcpinfo import TcpInfo
+from netjumper.upstream import Request
+from parkings import (
+    SSH,
+    Asked,
+    Steered,
+    die,
+    hurried,
+    in_turn,
+    jump_server,
+    silent,
+    stand,
+    upstream_at,
+)
+from rogues import eventually, no_descriptor_is_left
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+# --- no answer at all ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def soon_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream_module, "LOST", 0.02)
+
+
+@pytest.mark.usefixtures("soon_lost")
+async def test_where_a_parked_connection_leads_nowhere_one_is_dialled():
+    peers = Steered()
+    async with jump_server(in_turn(peers.never, stand)) as jump:
+        async with upstream_at(jump.address, parked=2) as upstream:
+            asked = Asked(upstream)
+            asked.request.send_early(b"")
+            await asked.close()
+            assert all(attempt.parked is None for attempt in asked.request._attempts.values())
+            await peers.closed.wait()
+
+
+@pytest.mark.usefixtures("soon_lost")
+@pytest.mark.parametrize(("early", "parked"), [(SSH, 1), (b"", 0)], ids=["not repeatable", "new"])
+async def test_one_that_was_dialled_or_whose_bytes_may_not_be_repeated_is_waited_for(early, parked):
+    peers = Steered()
+    async with jump_server(in_turn(peers.when_told, die)) as jump:
+        async with upstream_at(jump.address, parked=parked) as upstream:
+            upstream.parking.refill_time = 0.01
+            asked = Asked(upstream)
+            asked.request.send_early(early)
+            await eventually(lambda: asked.request not in upstream.unanswered)
+            assert len(asked.request._attempts) == 1
+            peers.answer.set()
+            await asked.close()
+
+
+@pytest.mark.usefixtures("soon_lost")
+async def test_on_a_longer_path_more_time_is_given(monkeypatch):
+    peers = Steered()
+    looks: list[int] = []
+    is_lost = Request.is_lost
+
+    def noted(request: Request) -> None:
+        is_lost(request)
+        looks.append(len(request._attempts))
+
+    monkeypatch.setattr(Request, "is_lost", noted)
+    async with jump_server(in_turn(peers.never, stand)) as jump:
+        async with upstream_at(jump.address, parked=2) as upstream:
+            upstream._second_tries = -10.0
+            await Asked(hurried(upstream)).close()
+    assert looks[:-1] == [1] * (len(looks) - 1)
+    assert len(looks) >= 3  # of 20 ms each, until 75 are over
+    assert looks[-1] == 2
+
+
+# --- what is learned from it --------------------------------------------------------------
+
+
+def info(unacknowledged: int) -> TcpInfo:
+    return TcpInfo(0, unacknowledged, 0.2, 0.1, 0)
+
+
+@pytest.mark.parametrize(
+    ("told", "mistrusted"),
+    [
+        pytest.param(info(unacknowledged=2), True, id="not acknowledged"),
+        pytest.param(info(unacknowledged=0), False, id="acknowledged"),
+        pytest.param(None, False, id="nothing is told"),
+    ],
+)
+async def test_one_that_has_not_even_acknowledged_is_mistrusted(monkeypatch, told, mistrusted):
+    ages: list[float] = []
+    monkeypatch.setattr(upstream_module.Parking, "mistrust", lambda _, age: ages.append(age))
+    second = Steered()
+    async with jump_server(in_turn(silent, second.when_told)) as jump:
+        async with upstream_at(jump.address, parked=2) as upstream:
+            asked = Asked(hurried(upstream))
+            await eventually(lambda: len(asked.request._attempts) == 2)
+            monkeypatch.setattr(JumpConnection, "info", told)
+            second.answer.set()
+            await asked.close()
+    assert len(ages) == mistrusted
+
+
+async def test_one_that_was_asked_later_is_not_mistrusted(monkeypatch):
+    ages: list[float] = []
+    first = Steered()
+    monkeypatch.setattr(upstream_module.Parking, "mistrust", lambda _, age: ages.append(age))
+    async with jump_server(in_turn(first.when_told, silent)) as jump:
+        async with upstream_at(jump.address, parked=2) as upstream:
+            asked = Asked(hurried(upstream))
+            await eventually(lambda: len(asked.request._attempts) == 2)
+            monkeypatch.setattr(JumpConnection, "info", info(unacknowledged=2))
+            first.answer.set()
+            await asked.close()
+    assert ages == []
