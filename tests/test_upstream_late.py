@@ -20,6 +20,7 @@ from parkings import (
     jump_server,
     lead,
     refuse,
+    silent,
     stand,
     upstream_at,
 )

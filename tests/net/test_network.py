@@ -1,0 +1,100 @@
+"""Whether the machine's way into the network is another than before."""
+
+import time
+
+import pytest
+
+from netjumper.net import network as network_module
+from netjumper.net.network import LOOK_EVERY, SLEPT, Network, source_towards
+
+PEER = ("198.51.100.1", 9527)
+
+
+class Machine:
+    """Where the machine is, and how long it has slept."""
+
+    def __init__(self) -> None:
+        self.source = "192.0.2.1"
+        self.asleep = 100.0
+        self.looks = 0
+
+    def source_towards(self, peer: tuple[str, int]) -> str:
+        assert peer == PEER
+        self.looks += 1
+        return self.source
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine()
+    monkeypatch.setattr(network_module, "source_towards", machine.source_towards)
+    monkeypatch.setattr(network_module, "_asleep", lambda: machine.asleep)
+    return machine
+
+
+def test_the_first_look_has_nothing_to_compare_with(machine):
+    network = Network()
+    assert not network.has_changed(PEER, 1.0)
+    assert not network.has_changed(PEER, 1.0 + LOOK_EVERY)
+
+
+def test_another_address_of_ours_is_another_network_and_is_told_once(machine):
+    network = Network()
+    network.has_changed(PEER, 1.0)
+    machine.source = "192.0.2.2"
+    assert network.has_changed(PEER, 3.0)
+    assert not network.has_changed(PEER, 5.0)
+
+
+def test_no_way_at_all_is_no_other_network_until_there_is_another(machine):
+    network = Network()
+    network.has_changed(PEER, 1.0)
+    machine.source = ""
+    assert not network.has_changed(PEER, 3.0)
+    machine.source = "192.0.2.1"
+    assert not network.has_changed(PEER, 5.0)
+    machine.source = ""
+    assert not network.has_changed(PEER, 7.0)
+    machine.source = "192.0.2.2"
+    assert network.has_changed(PEER, 9.0)
+
+
+def test_to_have_slept_counts_as_another_network_from_the_beginning_on(machine):
+    network = Network()
+    machine.asleep += SLEPT + 0.1
+    assert network.has_changed(PEER, 1.0)
+    assert not network.has_changed(PEER, 3.0)
+    machine.asleep += SLEPT / 2  # two clocks that drift
+    assert not network.has_changed(PEER, 5.0)
+
+
+def test_there_is_a_look_once_a_second_only(machine):
+    network = Network()
+    network.has_changed(PEER, 1.0)
+    machine.source = "192.0.2.2"
+    assert not network.has_changed(PEER, 1.0 + LOOK_EVERY / 2)
+    assert machine.looks == 1
+    assert network.has_changed(PEER, 1.0 + LOOK_EVERY)
+
+
+@pytest.mark.parametrize(
+    ("peer", "source"),
+    [
+        (("127.0.0.1", 9527), "127.0.0.1"),
+        (("::1", 9527, 0, 0), "::1"),
+        (("no address", 9527), ""),
+    ],
+)
+def test_a_real_look(peer, source):
+    assert source_towards(peer) == source
+
+
+def test_a_machine_that_is_awake_has_not_slept_meanwhile():
+    asleep = network_module._asleep()
+    assert asleep >= -0.001
+    assert abs(network_module._asleep() - asleep) < 0.5
+
+
+def test_where_nothing_tells_of_sleep_there_was_none(monkeypatch):
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME")
+    assert network_module._asleep() == 0.0

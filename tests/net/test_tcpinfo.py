@@ -1,0 +1,75 @@
+"""What the kernel tells of a connection."""
+
+import socket
+import sys
+
+import pytest
+
+from netjumper.net import tcpinfo
+from netjumper.net.tcpinfo import TcpInfo, tcp_info
+from rogues import eventually, receive, send, tcp_pair
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+
+
+async def test_a_connection_that_was_used_has_a_round_trip_time_and_owes_nothing():
+    ours, theirs = tcp_pair()
+    with ours, theirs:
+        await send(ours, b"hello")
+        assert await receive(theirs) == b"hello"
+        await eventually(lambda: tcp_info(ours).unacknowledged == 0)
+        info = tcp_info(ours)
+        assert 0 < info.rtt < 1
+        assert 0 < info.rtt_variation < 1
+        assert info.probes == info.retransmitted == 0
+
+
+async def test_what_a_peer_has_no_room_for_is_not_acknowledged_and_then_asked_about():
+    ours, theirs = tcp_pair()
+    with ours, theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for _ in range(100):
+            try:
+                ours.send(bytes(65536))
+            except BlockingIOError:
+                break
+        # A window that stays shut is asked about by the same counter as keepalive's.
+        await eventually(lambda: tcp_info(ours).probes > 0 or tcp_info(ours).unacknowledged > 0)
+
+
+def test_what_is_no_tcp_connection_has_nothing_to_tell():
+    one, other = socket.socketpair()
+    with one, other:
+        assert tcp_info(one) is None
+    closed = socket.socket()
+    closed.close()
+    assert tcp_info(closed) is None
+
+
+def test_a_kernel_that_tells_less_tells_nothing(monkeypatch):
+    class OldKernel:
+        def getsockopt(self, *_: int) -> bytes:
+            return bytes(20)
+
+    assert tcp_info(OldKernel()) is None
+
+
+def test_other_systems_tell_nothing(monkeypatch):
+    ours, theirs = tcp_pair()
+    with ours, theirs:
+        monkeypatch.setattr(tcpinfo.sys, "platform", "darwin")
+        assert tcp_info(ours) is None
+
+
+def test_the_fields_are_where_the_kernel_has_them():
+    class Kernel:
+        def getsockopt(self, *_: int) -> bytes:
+            numbers = [0] * 24
+            numbers[4], numbers[15], numbers[16], numbers[23] = 7, 200_000, 50_000, 3
+            return bytes((1, 0, 0, 2, 0, 0, 0, 0)) + b"".join(
+                number.to_bytes(4, sys.byteorder) for number in numbers
+            )
+
+    assert tcp_info(Kernel()) == TcpInfo(
+        probes=2, unacknowledged=7, rtt=0.2, rtt_variation=0.05, retransmitted=3
+    )

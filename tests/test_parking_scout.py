@@ -1,0 +1,141 @@
+"""The scout: one parked connection that waits longer than the others, to see how long it may."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from netjumper import parking as parking_module
+from netjumper import patience as patience_module
+from netjumper.jumphost import JumpConnection
+from netjumper.net.tcpinfo import TcpInfo
+from parkings import jump_server, lead, parking_at, silent
+from rogues import eventually, no_descriptor_is_left
+
+FIRST = 0.05
+"""Seconds that connections are parked at first."""
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+def told(probes: int) -> TcpInfo:
+    return TcpInfo(probes, 0, 0.2, 0.1, 0)
+
+
+async def test_a_scout_that_lives_makes_the_time_longer_and_goes_on(monkeypatch):
+    monkeypatch.setattr(JumpConnection, "info", told(probes=0))
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as parking:
+            await eventually(lambda: parking._scout is not None)
+            scout = parking._scout
+            assert scout not in parking._waiting
+            assert parking._patience.seconds == FIRST
+            await eventually(lambda: parking._patience.seconds >= 2 * FIRST)
+            assert parking._patience.seconds < 4 * FIRST
+            await eventually(lambda: parking._patience.seconds >= 4 * FIRST)
+            assert parking._scout is scout
+            assert len(parking) == 1
+
+
+async def test_a_scout_that_has_waited_for_the_longest_time_is_given_up(monkeypatch):
+    monkeypatch.setattr(JumpConnection, "info", told(probes=0))
+    monkeypatch.setattr(patience_module, "LONGEST", 2 * FIRST)
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as parking:
+            await eventually(lambda: parking._scout is not None)
+            scout = parking._scout
+            await eventually(lambda: parking._scout is None)
+            assert parking._patience.seconds == 2 * FIRST
+            assert scout.peer is None
+            before = set(parking._waiting)
+            await eventually(lambda: not before & set(parking._waiting))
+            assert parking._scout is None, "there is nothing to find out any more"
+
+
+@pytest.mark.parametrize("info", [told(probes=1), None], ids=["no answer", "nothing is told"])
+async def test_a_scout_that_is_not_proved_alive_changes_nothing(monkeypatch, info):
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as parking:
+            await eventually(lambda: parking._scout is not None)
+            scout = parking._scout
+            monkeypatch.setattr(JumpConnection, "info", info)
+            await eventually(lambda: parking._scout is None)
+            assert scout.peer is None
+            assert parking._patience.seconds == FIRST
+            assert not parking._patience.may_scout(parking._loop.time())
+
+
+async def test_a_scout_that_the_jump_server_ends_is_no_failure_and_changes_nothing(caplog):
+    oldest_ends = asyncio.Event()
+    accepted: list[socket.socket] = []
+
+    async def parked(sock: socket.socket) -> None:
+        accepted.append(sock)
+        if sock is accepted[0]:
+            await oldest_ends.wait()
+        else:
+            await silent(sock)
+
+    async with jump_server(parked) as jump:
+        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as parking:
+            await eventually(lambda: parking._scout is not None)
+            oldest_ends.set()
+            await eventually(lambda: parking._scout is None)
+            assert parking._patience.seconds == FIRST
+            assert not parking._patience.may_scout(parking._loop.time())
+            assert not parking.is_down
+            await eventually(lambda: len(parking) == 1)
+    assert caplog.records == []
+
+
+async def test_there_is_one_scout_at_a_time_and_the_others_are_closed(monkeypatch):
+    monkeypatch.setattr(JumpConnection, "info", told(probes=0))
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=3, most=3, seconds=FIRST) as parking:
+            await eventually(lambda: len(parking) == 3)
+            first = set(parking._waiting)
+            await eventually(lambda: not first & set(parking._waiting))
+            assert sum(connection.peer is not None for connection in first) == 1
+            assert parking._scout in first
+            await eventually(lambda: len(parking) == 3)
+
+
+async def test_a_scout_that_another_network_has_ended_is_looked_at_no_more():
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as parking:
+            await eventually(lambda: parking._scout is not None)
+            ended = parking._scout
+            parking._empty()
+            assert parking._scout is None
+            parking._scouted(ended, parking._loop.time() - 100.0)
+            assert parking._patience.seconds == FIRST
+            parking._refill_soon()
+            await eventually(lambda: len(parking) == 1)
+
+
+async def test_losses_at_a_like_age_make_the_time_shorter(monkeypatch):
+    monkeypatch.setattr(parking_module, "SHORTEST", 0.01)
+    monkeypatch.setattr(patience_module, "SHORTEST", 0.01)
+    monkeypatch.setattr(patience_module, "NOT_TOGETHER", 0.0)
+    monkeypatch.setattr(patience_module, "ALIKE", 1.0)
+    ending = asyncio.Semaphore(0)
+
+    async def impatient(sock: socket.socket) -> None:
+        await ending.acquire()
+
+    async with jump_server(impatient) as jump:
+        with parking_at(jump.address, least=1, most=1, seconds=8.0) as parking:
+            for _ in range(4):
+                await eventually(lambda: len(parking) == 1)
+                ((connection, (since, _)),) = parking._waiting.items()
+                await eventually(lambda since=since: parking._loop.time() - since >= 0.03)
+                ending.release()
+                await eventually(lambda ended=connection: ended not in parking._waiting)
+            assert parking._patience.seconds < 1.0
+            assert not parking.is_down
+            await eventually(lambda: len(parking) == 1)
