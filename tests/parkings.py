@@ -110,7 +110,7 @@ async def upstream_at(
 ) -> AsyncIterator[Upstream]:
     """A way out with so many connections parked, and that has let go of all at the end."""
     with parking_at(address, least=parked, most=parked) as parking:
-        upstream = Upstream(parking, early)
+        upstream = Upstream([parking], early=early)
         await eventually(lambda: len(parking) == parked)
         yield upstream
         # A connection that is just being accepted would be nobody's when the jump server ends.
@@ -147,11 +147,17 @@ class Steered:
         self.closed.set()
 
 
+def parking_of(upstream: Upstream) -> Parking:
+    """Return where its connections are parked."""
+    (parking,) = upstream._parkings
+    return parking
+
+
 USUALLY = 0.03
 """Seconds that answers are said to take; one is late soon after."""
 
 
 def hurried(upstream: Upstream) -> Upstream:
     """Have it know how long answers usually take."""
-    upstream.latency.usually = USUALLY
+    parking_of(upstream).path._latency.usually = USUALLY
     return upstream

@@ -14,7 +14,7 @@ from netjumper.net.tcpinfo import TcpInfo
 from parkings import jump_server, lead, parking_at
 from rogues import Step, eventually, no_descriptor_is_left, scripted, serving
 
-UNANSWERED = TcpInfo(probes=1, unacknowledged=0, rtt=0.2, rtt_variation=0.1, retransmitted=0)
+UNANSWERED = TcpInfo(probes=1, unacknowledged=0, rtt=0.2, retransmitted=0, sent=9)
 LIVELY = UNANSWERED._replace(probes=0)
 
 

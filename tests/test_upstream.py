@@ -12,14 +12,11 @@ from netjumper.early import EarlyData
 from netjumper.errors import (
     JumpHostProtocolError,
     JumpHostUnreachable,
-    NetjumperError,
     TargetRefused,
     WrongSecret,
 )
-from netjumper.net.endpoint import Endpoint
 from netjumper.upstream import Upstream
 from parkings import (
-    DESTINATION,
     GET,
     SSH,
     TARGET,
@@ -29,6 +26,7 @@ from parkings import (
     jump_server,
     lead,
     parking_at,
+    parking_of,
     refuse,
     silent,
     stand,
@@ -45,7 +43,6 @@ from rogues import (
     receive_exactly,
     scripted,
     serving,
-    unanswering,
 )
 from services import destination
 
@@ -116,6 +113,22 @@ async def test_first_bytes_that_may_not_be_repeated_end_the_request_with_their_c
             assert taken == [True]
 
 
+async def test_first_bytes_that_never_left_do_not_end_the_request_with_its_jump_host():
+    async with (
+        serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as strange,
+        jump_server(in_turn(stand)) as jump,
+    ):
+        with (
+            parking_at(closed_port(), least=0, most=0) as first,
+            parking_at(strange.address, least=0, most=0) as second,
+            parking_at(jump.address, least=0, most=0) as third,
+        ):
+            asked = Asked(Upstream([first, second, third]))
+            asked.request.send_early(SSH)
+            with await asked.socket() as sock:
+                assert await receive_exactly(sock, len(SSH)) == SSH
+
+
 async def test_first_bytes_have_room_as_long_as_there_is_one_connection():
     async with jump_server(in_turn(silent)) as jump:
         async with upstream_at(jump.address) as upstream:
@@ -134,13 +147,13 @@ async def test_a_targets_failure_is_final_and_the_target_is_not_expected_the_nex
             first = Asked(upstream)
             assert not first.request.expected
             await first.close()
-            await eventually(lambda: len(upstream.parking) == 1)
+            await eventually(lambda: len(parking_of(upstream)) == 1)
             asked = Asked(upstream)
             assert asked.request.expected
             assert type(await asked.error()) is TargetRefused
             assert taken == [True, True]
             assert not upstream.known.expects(TARGET, upstream.loop.time())
-            assert not upstream.parking.is_down
+            assert not parking_of(upstream).is_down
 
 
 @pytest.mark.parametrize(("early", "expected"), [("always", True), ("never", False)])
@@ -153,9 +166,16 @@ async def test_what_is_expected_is_as_it_is_set(early, expected):
                 await asked.close()
 
 
-@pytest.mark.parametrize("known", [True, False])
-async def test_a_destination_waits_for_the_first_bytes_of_who_was_told_that_the_target_stands(
-    monkeypatch, known
+@pytest.mark.parametrize(
+    ("known", "parking_takes", "together"),
+    [
+        pytest.param(True, 1.0, True, id="known target on a long path"),
+        pytest.param(False, 1.0, False, id="unknown target"),
+        pytest.param(True, 0.001, False, id="short path"),
+    ],
+)
+async def test_on_a_long_path_a_destination_waits_for_the_first_bytes_of_who_is_told_at_once(
+    monkeypatch, known, parking_takes, together
 ):
     segments: list[bytes] = []
 
@@ -166,16 +186,17 @@ async def test_a_destination_waits_for_the_first_bytes_of_who_was_told_that_the_
     monkeypatch.setattr("netjumper.jumphost.HELD_BACK", 30.0)
     async with jump_server(note) as jump:
         async with upstream_at(jump.address) as upstream:
+            parking_of(upstream).path.refill_time = parking_takes
             if known:
                 upstream.known.worked(TARGET, upstream.loop.time())
             asked = Asked(upstream)
-            if not known:
+            if not together:
                 await eventually(lambda: bool(segments))
             for _ in range(3):
                 await asyncio.sleep(0)  # the program is told, and sends something
             asked.request.send_early(GET)
             await asked.close()
-    assert segments[0] == destination(TARGET) + GET * known
+    assert segments[0] == destination(TARGET) + GET * together
 
 
 # --- the jump host's state ----------------------------------------------------------------
@@ -184,21 +205,21 @@ async def test_a_destination_waits_for_the_first_bytes_of_who_was_told_that_the_
 async def test_a_jump_host_that_cannot_be_dialled_is_down():
     with parking_at(closed_port(), least=0, most=0) as parking:
         assert not parking.is_down
-        assert type(await Asked(Upstream(parking)).error()) is JumpHostUnreachable
+        assert type(await Asked(Upstream([parking])).error()) is JumpHostUnreachable
         assert parking.is_down
 
 
 async def test_a_jump_host_that_does_not_let_us_in_is_down():
     async with serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as jump:
         with parking_at(jump.address, least=0, most=0) as parking:
-            assert type(await Asked(Upstream(parking)).error()) is WrongSecret
+            assert type(await Asked(Upstream([parking])).error()) is WrongSecret
             assert parking.is_down
 
 
 async def test_a_jump_host_is_not_down_because_a_tunnel_failed_after_it_had_let_us_in(caplog):
     async with jump_server(in_turn(die)) as jump:
         with parking_at(jump.address, least=0, most=0) as parking:
-            assert type(await Asked(Upstream(parking)).error()) is JumpHostProtocolError
+            assert type(await Asked(Upstream([parking])).error()) is JumpHostProtocolError
             assert not parking.is_down
     assert caplog.records == []
 
@@ -208,7 +229,7 @@ async def test_a_jump_host_that_lets_a_request_in_answers_again(caplog):
     async with jump_server(lead) as jump:
         with parking_at(jump.address, least=0, most=0) as parking:
             parking.failed(JumpHostUnreachable("connection refused"))
-            await Asked(Upstream(parking)).close()
+            await Asked(Upstream([parking])).close()
             assert not parking.is_down
     assert caplog.records[-1].getMessage() == f"jump host {jump} answers again"
 
@@ -217,58 +238,7 @@ async def test_one_that_was_parked_before_says_nothing_of_who_is_let_in_now(capl
     caplog.set_level(logging.INFO)
     async with jump_server(lead) as jump:
         async with upstream_at(jump.address) as upstream:
-            upstream.parking.failed(JumpHostUnreachable("connection refused"))
+            parking_of(upstream).failed(JumpHostUnreachable("connection refused"))
             await Asked(upstream).close()
-            assert upstream.parking.is_down
+            assert parking_of(upstream).is_down
     assert len(caplog.records) == 1
-
-
-# --- requests that are given up -----------------------------------------------------------
-
-
-async def test_a_request_that_is_given_up_while_it_dials_leaves_nothing():
-    called: list[Endpoint | NetjumperError] = []
-    with unanswering() as address, parking_at(address, least=0, most=0) as parking:
-        upstream = Upstream(parking)
-        request = upstream.connect(TARGET, called.append, called.append)
-        request.cancel()
-        assert len(upstream.unanswered) == 0
-        assert called == []
-
-
-@pytest.mark.parametrize("script", [(), (CHALLENGE,), (CHALLENGE, ANSWER, b"\0", DESTINATION)])
-async def test_a_request_that_is_given_up_in_the_handshake_leaves_nothing(script):
-    reached = asyncio.Event()
-
-    async def wait(sock: socket.socket) -> None:
-        await scripted(*script)(sock)
-        reached.set()
-        await silent(sock)
-
-    async with serving(wait) as jump:
-        with parking_at(jump.address, least=0, most=0) as parking:
-            upstream = Upstream(parking)
-            asked = Asked(upstream)
-            await reached.wait()
-            asked.request.cancel()
-            asked.request.cancel()
-            assert len(upstream.unanswered) == len(parking.host.deadlines) == 0
-            assert not asked.stands.done()
-
-
-@pytest.mark.parametrize("known", [True, False], ids=["held back", "sent"])
-async def test_a_request_that_is_given_up_on_a_parked_connection_closes_it(known):
-    closed = asyncio.Event()
-
-    async def notice(sock: socket.socket) -> None:
-        await silent(sock)
-        closed.set()
-
-    async with jump_server(notice) as jump:
-        async with upstream_at(jump.address) as upstream:
-            if known:
-                upstream.known.worked(TARGET, upstream.loop.time())
-            asked = Asked(upstream)
-            asked.request.cancel()
-            await closed.wait()
-            assert not asked.stands.done()

@@ -8,6 +8,7 @@ import pytest
 
 from netjumper import upstream as upstream_module
 from netjumper.errors import TargetRefused
+from netjumper.path import Path
 from netjumper.upstream import Request
 from parkings import (
     GET,
@@ -19,6 +20,7 @@ from parkings import (
     in_turn,
     jump_server,
     lead,
+    parking_of,
     refuse,
     silent,
     stand,
@@ -156,22 +158,16 @@ async def test_a_request_that_is_given_up_while_two_are_asked_closes_both():
 async def test_nobody_is_asked_twice_where_answers_come_at_once():
     async with jump_server(lead) as jump:
         async with upstream_at(jump.address) as upstream:
-            upstream.latency.usually = upstream_module.NOT_WORTH_IT / 2
-            assert upstream.late == 0
+            parking_of(upstream).path.refill_time = 0.001
             asked = Asked(upstream)
             assert asked.request._timer is None
             await asked.close()
-            upstream.latency.usually = 2.0
-            assert upstream.late == 2.5
-            upstream.latency.usually = None
-            upstream.parking.refill_time = 4.0
-            assert upstream.late == 5.0
 
 
 async def test_one_that_is_dialled_for_the_request_is_late_later():
     async with jump_server(lead) as jump:
         async with upstream_at(jump.address, parked=0) as upstream:
-            upstream.parking.refill_time = 20.0
+            parking_of(upstream).path.refill_time = 20.0
             asked = Asked(hurried(upstream))
             timer = asked.request._timer
             assert timer is not None
@@ -181,7 +177,7 @@ async def test_one_that_is_dialled_for_the_request_is_late_later():
 
 async def test_answers_of_parked_connections_say_how_long_they_usually_take(monkeypatch):
     noted: list[float] = []
-    monkeypatch.setattr(upstream_module.Latency, "note", lambda _, seconds: noted.append(seconds))
+    monkeypatch.setattr(Path, "note_answer", lambda _, seconds: noted.append(seconds))
     async with jump_server(lead) as jump:
         async with upstream_at(jump.address, parked=1) as upstream:
             await Asked(upstream).close()

@@ -16,6 +16,7 @@ from parkings import (
     hurried,
     in_turn,
     jump_server,
+    parking_of,
     silent,
     stand,
     upstream_at,
@@ -55,7 +56,7 @@ async def test_one_that_was_dialled_or_whose_bytes_may_not_be_repeated_is_waited
     peers = Steered()
     async with jump_server(in_turn(peers.when_told, die)) as jump:
         async with upstream_at(jump.address, parked=parked) as upstream:
-            upstream.parking.refill_time = 0.01
+            parking_of(upstream).path.refill_time = 0.01
             asked = Asked(upstream)
             asked.request.send_early(early)
             await eventually(lambda: asked.request not in upstream.unanswered)
@@ -88,7 +89,7 @@ async def test_on_a_longer_path_more_time_is_given(monkeypatch):
 
 
 def info(unacknowledged: int) -> TcpInfo:
-    return TcpInfo(0, unacknowledged, 0.2, 0.1, 0)
+    return TcpInfo(0, unacknowledged, 0.2, 0, 9)
 
 
 @pytest.mark.parametrize(

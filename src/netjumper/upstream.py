@@ -12,7 +12,13 @@ from typing import NamedTuple
 
 from netjumper.address import Address
 from netjumper.early import EARLY_LIMIT, EarlyData, KnownTargets, may_be_repeated
-from netjumper.errors import JumpHostProtocolError, NetjumperError, TargetError
+from netjumper.errors import (
+    JumpHostProtocolError,
+    JumpHostUnreachable,
+    NetjumperError,
+    TargetError,
+    WrongSecret,
+)
 from netjumper.jumphost import JumpConnection
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector, Failed, Opened
@@ -238,7 +244,9 @@ class Request:
         self._first_error = self._first_error or error
         if self._attempts:
             return
-        if may_be_repeated(self._early) and self._go_on(attempt, error):
+        # Who was not reached, or did not let us in, has passed nothing on.
+        never_left = isinstance(error, (JumpHostUnreachable, WrongSecret))
+        if (never_left or may_be_repeated(self._early)) and self._go_on(attempt, error):
             return
         self._fail(self._first_error)
 

@@ -1,0 +1,87 @@
+"""Requests that are given up: in no state is anything left of them."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from netjumper.errors import (
+    NetjumperError,
+)
+from netjumper.net.endpoint import Endpoint
+from netjumper.upstream import Upstream
+from parkings import (
+    DESTINATION,
+    TARGET,
+    Asked,
+    jump_server,
+    parking_at,
+    parking_of,
+    silent,
+    upstream_at,
+)
+from rogues import (
+    ANSWER,
+    CHALLENGE,
+    no_descriptor_is_left,
+    scripted,
+    serving,
+    unanswering,
+)
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+async def test_a_request_that_is_given_up_while_it_dials_leaves_nothing():
+    called: list[Endpoint | NetjumperError] = []
+    with unanswering() as address, parking_at(address, least=0, most=0) as parking:
+        upstream = Upstream([parking])
+        request = upstream.connect(TARGET, called.append, called.append)
+        request.cancel()
+        assert len(upstream.unanswered) == 0
+        assert called == []
+
+
+@pytest.mark.parametrize("script", [(), (CHALLENGE,), (CHALLENGE, ANSWER, b"\0", DESTINATION)])
+async def test_a_request_that_is_given_up_in_the_handshake_leaves_nothing(script):
+    reached = asyncio.Event()
+
+    async def wait(sock: socket.socket) -> None:
+        await scripted(*script)(sock)
+        reached.set()
+        await silent(sock)
+
+    async with serving(wait) as jump:
+        with parking_at(jump.address, least=0, most=0) as parking:
+            upstream = Upstream([parking])
+            asked = Asked(upstream)
+            await reached.wait()
+            asked.request.cancel()
+            asked.request.cancel()
+            assert len(upstream.unanswered) == len(parking.host.deadlines) == 0
+            assert not asked.stands.done()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["held back", "sent"])
+async def test_a_request_that_is_given_up_on_a_parked_connection_closes_it(known):
+    closed = asyncio.Event()
+
+    async def notice(sock: socket.socket) -> None:
+        await silent(sock)
+        closed.set()
+
+    async with jump_server(notice) as jump:
+        async with upstream_at(jump.address) as upstream:
+            if known:
+                upstream.known.worked(TARGET, upstream.loop.time())
+            parking_of(upstream).path.refill_time = 1.0
+            asked = Asked(upstream)
+            assert len(parking_of(upstream).host.held_back) == known
+            asked.request.cancel()
+            await closed.wait()
+            assert not asked.stands.done()
