@@ -123,11 +123,12 @@ class Steered:
     """What is done with one connection that is asked for a target, as a test says."""
 
     def __init__(self) -> None:
-        self.answer, self.closed = asyncio.Event(), asyncio.Event()
+        self.asked, self.answer, self.closed = (asyncio.Event() for _ in range(3))
         self.early = b""
 
     async def when_told(self, sock: socket.socket) -> None:
         """Answer when told to, or notice that nobody waits for it any more."""
+        self.asked.set()
         closing = asyncio.create_task(self._note_the_end(sock))
         await self.answer.wait()
         closing.cancel()
@@ -135,6 +136,7 @@ class Steered:
 
     async def never(self, sock: socket.socket) -> None:
         """Wait until nobody waits for an answer."""
+        self.asked.set()
         await self._note_the_end(sock)
 
     async def with_early(self, sock: socket.socket) -> None:

@@ -53,7 +53,7 @@ async def test_the_first_ones_answer_wins_where_it_comes_after_all():
     async with jump_server(in_turn(first.when_told, second.never)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             asked = Asked(hurried(upstream))
-            await eventually(lambda: len(asked.request._attempts) == 2)
+            await second.asked.wait()
             first.answer.set()
             await asked.close()
             await second.closed.wait()
@@ -148,7 +148,7 @@ async def test_a_request_that_is_given_up_while_two_are_asked_closes_both():
     async with jump_server(in_turn(first.never, second.never)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             asked = Asked(hurried(upstream))
-            await eventually(lambda: len(asked.request._attempts) == 2)
+            await second.asked.wait()
             asked.request.cancel()
             await first.closed.wait()
             await second.closed.wait()

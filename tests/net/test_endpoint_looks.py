@@ -1,0 +1,88 @@
+"""What an endpoint tells of its connection, and bytes that leave together."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from netjumper.net.endpoint import Endpoint
+from rogues import (
+    eventually,
+    no_descriptor_is_left,
+    nothing_to_receive,
+    receive,
+    receive_exactly,
+    reset,
+    send,
+    tcp_pair,
+)
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[tuple[Endpoint, socket.socket]]:
+    async with no_descriptor_is_left():
+        ours, theirs = tcp_pair()
+        endpoint = Endpoint(asyncio.get_running_loop(), ours)
+        yield endpoint, theirs
+        endpoint.close()
+        theirs.close()
+
+
+async def test_a_connection_is_silent_until_there_is_something_and_a_look_takes_nothing(pair):
+    endpoint, theirs = pair
+    assert endpoint.is_silent
+    await send(theirs, b"hello")
+    await eventually(lambda: not endpoint.is_silent)
+    assert endpoint.recv(10) == b"hello"
+    assert endpoint.is_silent
+
+
+@pytest.mark.parametrize("end", [socket.socket.close, reset])
+async def test_the_end_is_no_silence(pair, end):
+    endpoint, theirs = pair
+    end(theirs)
+    await eventually(lambda: not endpoint.is_silent)
+
+
+async def test_the_other_end_has_an_address_as_long_as_there_is_a_connection(pair):
+    endpoint, theirs = pair
+    assert endpoint.peer == theirs.getsockname()
+    assert endpoint.info.rtt > 0
+    reset(theirs)
+    await eventually(lambda: endpoint.peer is None)
+
+
+async def test_what_waits_for_the_next_leaves_with_it(pair):
+    endpoint, theirs = pair
+    assert endpoint.send_with_next(b"\0") == 1
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert nothing_to_receive(theirs)
+    endpoint.send(b"next")
+    assert await receive(theirs) == b"\0next"
+
+
+async def test_what_waits_for_the_next_can_be_pushed(pair):
+    endpoint, theirs = pair
+    endpoint.send_with_next(b"\0")
+    began = asyncio.get_running_loop().time()
+    endpoint.push()
+    assert await receive_exactly(theirs, 1) == b"\0"
+    assert asyncio.get_running_loop().time() - began < 0.15  # the kernel itself waits for 0.2 s
+
+
+async def test_what_there_is_no_room_for_is_not_taken(pair):
+    endpoint, _ = pair
+    while endpoint.send(bytes(65536)):
+        pass
+    assert endpoint.send_with_next(b"\0") == 0
+
+
+async def test_a_push_after_the_end_is_nothing(pair):
+    endpoint, theirs = pair
+    reset(theirs)
+    await eventually(lambda: endpoint.is_lost)
+    endpoint.push()
+    endpoint.close()
+    endpoint.push()

@@ -1,0 +1,228 @@
+"""Early data through a jump host: which segments it leaves in, and what it cannot do."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from netjumper.address import Address
+from netjumper.early import EARLY_LIMIT
+from netjumper.errors import JumpHostProtocolError
+from netjumper.jumphost import JumpConnection, JumpHost
+from netjumper.net.dial import Dialer
+from netjumper.net.endpoint import Endpoint
+from netjumper.wire import answer_to
+from parkings import TARGET, die, jump_server, silent, stand
+from rogues import (
+    CHALLENGE,
+    eventually,
+    no_descriptor_is_left,
+    receive,
+    receive_exactly,
+    scripted,
+    send,
+    serving,
+)
+from services import SECRET, destination, resolver
+
+ANSWER = b"\x14" + answer_to(CHALLENGE[1:], SECRET)
+EARLY = b"first bytes"
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+def host_at(address: Address) -> JumpHost:
+    loop = asyncio.get_running_loop()
+    return JumpHost(loop, address, SECRET, Dialer(loop, timeout=1.0, resolver=resolver()), 5.0)
+
+
+async def parked_at(host: JumpHost) -> JumpConnection:
+    connection = JumpConnection(host)
+    parked = asyncio.Event()
+    connection.park(parked.set, lambda error: pytest.fail(str(error)))
+    connection.dial()
+    await parked.wait()
+    return connection
+
+
+class Outcome(asyncio.Future[Endpoint]):
+    """What becomes of a connection's request."""
+
+    def of(self, connection: JumpConnection, *, early_is_near: bool = False) -> "Outcome":
+        connection.request(TARGET, self.set_result, self.set_exception, early_is_near=early_is_near)
+        return self
+
+    async def close(self) -> None:
+        (await self).close()
+
+
+class Segments(list[bytes]):
+    """The destination and what came with it, as one look at each connection finds it."""
+
+    async def note(self, sock: socket.socket) -> None:
+        if segment := await receive(sock):
+            self.append(segment)
+            await stand(sock)
+
+
+async def test_on_a_new_connection_it_leaves_with_answer_and_destination():
+    segments = Segments()
+
+    async def cold(sock: socket.socket) -> None:
+        await send(sock, CHALLENGE)
+        segments.append(await receive(sock))
+        await scripted(b"\0")(sock)
+        await stand(sock)
+
+    async with serving(cold) as jump:
+        connection = JumpConnection(host_at(jump.address))
+        outcome = Outcome().of(connection)
+        connection.dial()
+        connection.send_early(EARLY[:5])
+        connection.send_early(EARLY[5:])
+        await outcome.close()
+    assert segments == [ANSWER + destination(TARGET) + EARLY]
+
+
+@pytest.mark.parametrize("near", [True, False])
+async def test_on_a_parked_one_it_leaves_with_the_destination_in_the_same_turn_of_the_loop(near):
+    segments = Segments()
+    async with jump_server(segments.note) as jump:
+        connection = await parked_at(host_at(jump.address))
+        outcome = Outcome().of(connection, early_is_near=near)
+        connection.send_early(EARLY)
+        await outcome.close()
+    assert segments == [destination(TARGET) + EARLY]
+
+
+async def test_a_destination_waits_where_it_is_near(monkeypatch):
+    monkeypatch.setattr("netjumper.jumphost.HELD_BACK", 30.0)
+    segments = Segments()
+    async with jump_server(segments.note) as jump:
+        connection = await parked_at(host_at(jump.address))
+        outcome = Outcome().of(connection, early_is_near=True)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        connection.send_early(EARLY)
+        await outcome.close()
+    assert segments == [destination(TARGET) + EARLY]
+
+
+async def test_a_destination_does_not_wait_long():
+    segments = Segments()
+    async with jump_server(segments.note) as jump:
+        host = host_at(jump.address)
+        outcome = Outcome().of(await parked_at(host), early_is_near=True)
+        assert len(host.held_back) == 1
+        assert not segments
+        await outcome.close()
+        assert len(host.held_back) == 0
+    assert segments == [destination(TARGET)]
+
+
+async def test_a_destination_leaves_at_once_where_nothing_is_near():
+    segments = Segments()
+    async with jump_server(segments.note) as jump:
+        host = host_at(jump.address)
+        outcome = Outcome().of(await parked_at(host))
+        assert len(host.held_back) == 0
+        await outcome.close()
+    assert segments == [destination(TARGET)]
+
+
+async def test_what_comes_in_the_same_turn_of_the_loop_as_the_outcome_is_not_lost():
+    async with jump_server(stand_and_echo_at_once) as jump:
+        connection = await parked_at(host_at(jump.address))
+        outcome = Outcome().of(connection)
+        connection._endpoint.stop_reading()
+        await eventually(lambda: not connection.is_silent)  # the outcome waits to be read
+        connection.send_early(EARLY)
+        connection._on_readable()
+        with (await outcome).detach() as sock:
+            assert await receive_exactly(sock, len(EARLY)) == EARLY
+
+
+async def stand_and_echo_at_once(sock: socket.socket) -> None:
+    await receive_exactly(sock, len(destination(TARGET)))
+    await stand(sock)
+
+
+async def test_there_is_room_for_a_first_flight(monkeypatch):
+    segments: list[bytes] = []
+
+    async def take_all(sock: socket.socket) -> None:
+        segments.append(await receive_exactly(sock, len(destination(TARGET)) + EARLY_LIMIT))
+        await stand(sock)
+
+    async with jump_server(take_all) as jump:
+        connection = await parked_at(host_at(jump.address))
+        outcome = Outcome().of(connection)
+        assert connection.early_room == EARLY_LIMIT
+        connection.send_early(EARLY)
+        assert connection.early_room == EARLY_LIMIT - len(EARLY)
+        connection.send_early(bytes(connection.early_room))
+        assert connection.early_room == 0
+        assert not connection.expected
+        await outcome.close()
+    assert segments == [destination(TARGET) + EARLY + bytes(EARLY_LIMIT - len(EARLY))]
+
+
+@pytest.mark.parametrize(
+    "give_up",
+    [
+        pytest.param(lambda connection: connection.cancel(), id="cancelled"),
+        pytest.param(lambda connection: connection.expire(), id="expired"),
+    ],
+)
+async def test_one_that_is_held_back_and_given_up_sends_nothing(give_up: Callable[..., None]):
+    seen: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def note(sock: socket.socket) -> None:
+        seen.set_result(await receive(sock))
+
+    async with jump_server(note) as jump:
+        host = host_at(jump.address)
+        connection = await parked_at(host)
+        outcome = Outcome()
+        connection.request(
+            TARGET, outcome.set_result, lambda _: outcome.cancel(), early_is_near=True
+        )
+        connection.send_early(EARLY)
+        give_up(connection)
+        assert await seen == b""
+        assert len(host.held_back) == len(host.deadlines) == 0
+
+
+async def test_what_the_kernel_knows_is_told_as_long_as_there_is_a_connection():
+    async with jump_server(silent) as jump:
+        connection = await parked_at(host_at(jump.address))
+        assert connection.is_silent
+        assert connection.was_let_in
+        assert connection.peer == (jump.address.host, jump.address.port)
+        assert connection.info.rtt > 0
+        connection.cancel()
+        assert not connection.is_silent
+        assert connection.peer is None
+        assert connection.info is None
+
+
+async def test_one_that_ends_while_its_destination_is_held_back_is_told_as_lost(monkeypatch):
+    monkeypatch.setattr("netjumper.jumphost.HELD_BACK", 30.0)
+    ending = asyncio.Event()
+
+    async def end(sock: socket.socket) -> None:
+        await ending.wait()
+        await die(sock)
+
+    async with jump_server(end) as jump:
+        host = host_at(jump.address)
+        outcome = Outcome().of(await parked_at(host), early_is_near=True)
+        ending.set()
+        with pytest.raises(JumpHostProtocolError):
+            await outcome
+        assert len(host.held_back) == 0
