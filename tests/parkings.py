@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from netjumper.address import Address
+from netjumper.bridge import bridge
 from netjumper.early import EarlyData
 from netjumper.errors import NetjumperError
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking, ParkingLimits
+from netjumper.service import Service
 from netjumper.upstream import Upstream
 from rogues import (
     ANSWER,
@@ -27,7 +29,7 @@ from rogues import (
     scripted,
     serving,
 )
-from services import SECRET, resolver
+from services import LOOPBACK, SECRET, resolver
 
 TARGET = Address("target.example", 443)
 GET = b"GET / HTTP/1.1\r\n\r\n"
@@ -163,3 +165,20 @@ def hurried(upstream: Upstream) -> Upstream:
     """Have it know how long answers usually take."""
     parking_of(upstream).path._latency.usually = USUALLY
     return upstream
+
+
+@asynccontextmanager
+async def bridge_over(
+    address: Address, early: EarlyData = EarlyData.KNOWN, *, parked: int = 1, **options: Any
+) -> AsyncIterator[tuple[Service, Upstream]]:
+    """A bridge on loopback with such a way out, which takes the path for a long one."""
+    async with upstream_at(address, early, parked=parked) as upstream:
+        doors = {"socks": [LOOPBACK], "http": [LOOPBACK]}
+        async with bridge(upstream=upstream, **doors, **options) as service:
+            parking_of(upstream).path._latency.usually = 10.0
+            yield service, upstream
+
+
+def learned(upstream: Upstream, target: Address = TARGET) -> None:
+    """Have it know the target."""
+    upstream.known.worked(target, upstream.loop.time())

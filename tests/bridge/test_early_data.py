@@ -1,0 +1,255 @@
+"""Early data through a bridge: programs that are told at once that their tunnel stands."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from netjumper.early import EARLY_LIMIT, EarlyData
+from netjumper.service import Service
+from parkings import (
+    DESTINATION,
+    GET,
+    SSH,
+    TARGET,
+    Steered,
+    bridge_over,
+    die,
+    in_turn,
+    jump_server,
+    learned,
+    refuse,
+    silent,
+    stand,
+)
+from rogues import (
+    connected,
+    eventually,
+    no_descriptor_is_left,
+    nothing_to_receive,
+    receive,
+    receive_exactly,
+    receive_to_end,
+    receive_to_reset,
+    reset,
+    send,
+)
+from services import destination
+
+HOST = TARGET.host.encode()
+SOCKS5 = b"\5\1\0\5\1\0\3" + bytes((len(HOST),)) + HOST + TARGET.port.to_bytes(2)
+CONNECT = f"CONNECT {TARGET} HTTP/1.1\r\nHost: {TARGET}\r\n\r\n".encode()
+GRANTED = {
+    "socks": b"\5\0" + b"\5\0\0\1\0\0\0\0\0\0",
+    "http": b"HTTP/1.1 200 Connection established\r\n\r\n",
+}
+every_door = pytest.mark.parametrize("door", ["socks", "http"])
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+async def asking(service: Service, door: str = "socks") -> socket.socket:
+    """Return a program's connection that has asked for `TARGET`."""
+    sock = await connected(service.address_of(door))
+    await send(sock, SOCKS5 if door == "socks" else CONNECT)
+    return sock
+
+
+async def told(service: Service, door: str = "socks") -> socket.socket:
+    """Return one that was told that its tunnel stands."""
+    sock = await asking(service, door)
+    assert await receive_exactly(sock, len(GRANTED[door])) == GRANTED[door]
+    return sock
+
+
+class Slow:
+    """A jump server that does not answer until it is told to."""
+
+    def __init__(self, outcome: bytes = b"\0") -> None:
+        self.segments: list[bytes] = []
+        self.answer = asyncio.Event()
+        self._outcome = outcome
+
+    async def serve(self, sock: socket.socket) -> None:
+        segment = await receive(sock)
+        if not segment:
+            return
+        self.segments.append(segment)
+        await self.answer.wait()
+        await send(sock, self._outcome)
+        if self._outcome == b"\0":
+            await send(sock, segment[DESTINATION:])
+            while data := await receive(sock):
+                self.segments.append(data)
+                await send(sock, data)
+
+
+@every_door
+async def test_a_program_is_told_before_the_jump_server_has_said_anything(door, caplog):
+    caplog.set_level(logging.INFO)
+    slow = Slow()
+    async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, upstream):
+        learned(upstream)
+        with await told(service, door) as sock:
+            await send(sock, GET)
+            await eventually(lambda: bool(slow.segments))
+            assert slow.segments == [destination(TARGET) + GET]
+            slow.answer.set()
+            assert await receive_exactly(sock, len(GET)) == GET
+            await send(sock, b"more")
+            assert await receive_exactly(sock, 4) == b"more"
+        await eventually(lambda: bool(caplog.messages))
+    assert f"up {len(GET) + 4} down {len(GET) + 4} bytes" in caplog.messages[-1]
+
+
+async def test_what_comes_with_the_request_leaves_with_the_destination():
+    slow = Slow()
+    async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, upstream):
+        learned(upstream)
+        with await connected(service.address_of("socks")) as sock:
+            await send(sock, SOCKS5 + GET)
+            await eventually(lambda: bool(slow.segments))
+            assert slow.segments == [destination(TARGET) + GET]
+
+
+@every_door
+async def test_a_target_that_nobody_has_reached_is_waited_for_and_then_it_is_known(door):
+    slow = Slow()
+    async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, _):
+        with await asking(service, door) as sock:
+            await eventually(lambda: bool(slow.segments))
+            assert slow.segments == [destination(TARGET)]
+            greeted = len(GRANTED[door]) - 10 if door == "socks" else 0
+            await receive_exactly(sock, greeted)
+            assert nothing_to_receive(sock)
+            slow.answer.set()
+            assert await receive_exactly(sock, len(GRANTED[door]) - greeted)
+        slow.answer.clear()
+        (await told(service, door)).close()
+
+
+async def test_where_it_is_never_wanted_every_outcome_is_waited_for():
+    slow = Slow()
+    async with jump_server(slow.serve) as jump:
+        async with bridge_over(jump.address, EarlyData.NEVER) as (service, upstream):
+            learned(upstream)
+            with await asking(service) as sock:
+                await eventually(lambda: bool(slow.segments))
+                assert await receive_exactly(sock, 2) == b"\5\0"
+                assert nothing_to_receive(sock)
+
+
+async def test_where_it_is_always_wanted_no_outcome_is_waited_for():
+    async with jump_server(silent) as jump:
+        async with bridge_over(jump.address, EarlyData.ALWAYS) as (service, _):
+            (await told(service)).close()
+
+
+@every_door
+@pytest.mark.parametrize(
+    ("fate", "why"),
+    [
+        pytest.param(refuse, "TargetRefused: connect: connection refused", id="refused"),
+        pytest.param(die, "JumpHostProtocolError: jump host", id="lost"),
+    ],
+)
+@pytest.mark.parametrize("early", [b"", SSH], ids=["nothing sent", "sent"])
+async def test_an_early_success_that_turns_out_false_is_a_reset(door, fate, why, early, caplog):
+    steered = Steered()
+
+    async def fail(sock: socket.socket) -> None:
+        await steered.answer.wait()
+        await receive_exactly(sock, len(early))
+        await fate(sock)
+
+    async with jump_server(in_turn(fail)) as jump:
+        async with bridge_over(jump.address) as (service, upstream):
+            learned(upstream)
+            with await told(service, door) as sock:
+                await send(sock, early)
+                steered.answer.set()
+                assert await receive_to_reset(sock) == b""
+            assert not upstream.known.expects(TARGET, upstream.loop.time())
+            (line,) = [text for text in caplog.messages if str(TARGET) in text]
+    assert why in line
+    assert line.endswith(" (after an early success)")
+
+
+async def test_more_than_there_is_room_for_waits_and_none_of_it_is_lost():
+    slow = Slow()
+    data = bytes(range(256)) * 400
+    async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, upstream):
+        learned(upstream)
+        with await told(service) as sock:
+            sending = asyncio.create_task(send(sock, data))
+            (tunnel,) = service.tunnels._alive
+            await eventually(lambda: tunnel._opening.early_room == 0)
+            await eventually(lambda: tunnel._client._on_readable is None)
+            assert tunnel._early == EARLY_LIMIT
+            slow.answer.set()
+            assert await receive_exactly(sock, len(data)) == data
+            await sending
+    assert b"".join(slow.segments) == destination(TARGET) + data
+
+
+async def test_a_program_that_ends_its_side_early_has_all_of_it_delivered_and_its_answer():
+    steered = Steered()
+
+    async def count(sock: socket.socket) -> None:
+        await steered.answer.wait()
+        await send(sock, b"\0")
+        got = await receive_to_end(sock)
+        await send(sock, b"you sent " + got)
+
+    async with jump_server(in_turn(count)) as jump:
+        async with bridge_over(jump.address) as (service, upstream):
+            learned(upstream)
+            with await told(service) as sock:
+                await send(sock, b"hello")
+                sock.shutdown(socket.SHUT_WR)
+                (tunnel,) = service.tunnels._alive
+                await eventually(lambda: tunnel._client_ended)
+                steered.answer.set()
+                assert await receive_to_end(sock) == b"you sent hello"
+
+
+async def test_a_program_that_resets_early_takes_its_tunnel_with_it(caplog):
+    steered = Steered()
+    async with jump_server(in_turn(steered.never)) as jump:
+        async with bridge_over(jump.address) as (service, upstream):
+            learned(upstream)
+            sock = await told(service)
+            await send(sock, GET)
+            await steered.asked.wait()
+            reset(sock)
+            await steered.closed.wait()
+            assert len(service.tunnels) == 0
+            assert upstream.known.expects(TARGET, upstream.loop.time())
+    assert "Connection reset by peer" in caplog.messages[-1]
+
+
+async def test_first_bytes_that_may_be_repeated_save_a_program_from_a_lost_connection():
+    async def with_get(sock: socket.socket) -> None:
+        assert await receive_exactly(sock, len(GET)) == GET
+        await stand(sock)
+
+    steered = Steered()
+
+    async def fail(sock: socket.socket) -> None:
+        await receive_exactly(sock, len(GET))
+        await die(sock)
+
+    async with jump_server(in_turn(fail, with_get)) as jump:
+        async with bridge_over(jump.address, parked=2) as (service, upstream):
+            learned(upstream)
+            with await told(service) as sock:
+                await send(sock, GET)
+                steered.answer.set()
+                await send(sock, b"more")
+                assert await receive_exactly(sock, 4) == b"more"
