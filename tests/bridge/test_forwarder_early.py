@@ -1,0 +1,247 @@
+"""Forwarded requests leave with the destination: their bodies, their failures, their repetition."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from netjumper.bridge.forwarder import Forwarder
+from netjumper.early import EARLY_LIMIT, EarlyData
+from netjumper.service import Service
+from parkings import (
+    TARGET,
+    Steered,
+    bridge_over,
+    die,
+    in_turn,
+    jump_server,
+    refuse,
+)
+from rogues import (
+    connected,
+    eventually,
+    no_descriptor_is_left,
+    receive,
+    receive_exactly,
+    receive_to_end,
+    send,
+    serving,
+)
+from services import bridge_running, destination, jump_server_running
+
+URL = f"http://{TARGET}/"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    async with no_descriptor_is_left():
+        yield
+
+
+def request(method: str = "GET", *fields: str, url: str = URL) -> bytes:
+    return "\r\n".join([f"{method} {url} HTTP/1.1", "Host: x", *fields, "", ""]).encode()
+
+
+async def asking(service: Service, data: bytes) -> socket.socket:
+    sock = await connected(service.address_of("http"))
+    await send(sock, data)
+    return sock
+
+
+async def answered(sock: socket.socket) -> bytes:
+    """Return the status line of an answer whose body is `ok`."""
+    data = b""
+    while not data.endswith(b"\r\n\r\nok"):
+        more = await receive(sock)
+        assert more, data
+        data += more
+    return data.partition(b"\r\n")[0]
+
+
+async def head_of(sock: socket.socket) -> bytes:
+    data = b""
+    while not data.endswith(b"\r\n\r\n") and (more := await receive(sock, 1)):
+        data += more
+    return data
+
+
+async def serve(sock: socket.socket) -> None:
+    """Be an HTTP server behind the destination."""
+    await send(sock, b"\0")
+    while await head_of(sock):
+        await send(sock, OK)
+
+
+@pytest.mark.parametrize("early", EarlyData)
+async def test_a_request_leaves_with_its_destination_in_one_segment_in_every_mode(early):
+    segments: list[bytes] = []
+
+    async def note(sock: socket.socket) -> None:
+        if segment := await receive(sock):
+            segments.append(segment)
+            await send(sock, b"\0" + OK)
+            await receive(sock)
+
+    async with jump_server(note) as jump, bridge_over(jump.address, early) as (service, _):
+        with await asking(service, request()) as sock:
+            assert await answered(sock) == b"HTTP/1.1 200 OK"
+    assert len(segments) == 1
+    assert segments[0].startswith(destination(TARGET) + b"GET / HTTP/1.1\r\n")
+    assert segments[0].endswith(b"\r\n\r\n")
+
+
+async def test_of_a_large_body_as_much_as_there_is_room_for_leaves_early():
+    body = bytes(range(256)) * 400
+    steered = Steered()
+    early = b""
+    whole = b""
+
+    async def count(sock: socket.socket) -> None:
+        nonlocal early, whole
+        early = await receive_exactly(sock, EARLY_LIMIT)
+        steered.asked.set()
+        await steered.answer.wait()
+        await send(sock, b"\0")
+        _, _, begin = early.partition(b"\r\n\r\n")
+        whole = begin + await receive_exactly(sock, len(body) - len(begin))
+        await send(sock, OK)
+        await receive(sock)
+
+    async with jump_server(in_turn(count)) as jump, bridge_over(jump.address) as (service, _):
+        post = request("POST", f"Content-Length: {len(body)}")
+        with await asking(service, post) as sock:
+            sending = asyncio.create_task(send(sock, body))
+            await steered.asked.wait()
+            (forwarder,) = service.tunnels._alive
+            assert forwarder._opening.early_room == 0
+            steered.answer.set()
+            assert await answered(sock) == b"HTTP/1.1 200 OK"
+            await sending
+    assert early.startswith(b"POST / HTTP/1.1\r\n")
+    assert whole == body
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("fate", "words"),
+    [(refuse, b"connection refused"), (die, b"jump host 127.0.0.1:")],
+    ids=["refused", "lost"],
+)
+async def test_a_request_that_left_early_and_failed_is_a_502(method, fate, words):
+    async with jump_server(in_turn(fate)) as jump, bridge_over(jump.address) as (service, _):
+        with await asking(service, request(method, "Content-Length: 2") + b"hi") as sock:
+            told = await receive_to_end(sock)
+    assert told.startswith(b"HTTP/1.1 502 ")
+    assert words in told
+
+
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [("GET", b"HTTP/1.1 200 OK"), ("HEAD", b"HTTP/1.1 200 OK"), ("POST", b"HTTP/1.1 502 ")],
+)
+async def test_only_what_is_safe_is_sent_again_on_another_connection(method, status):
+    asked: list[bytes] = []
+
+    def noted(fate: Callable[[socket.socket], Any]) -> Callable[[socket.socket], Any]:
+        async def behave(sock: socket.socket) -> None:
+            asked.append(await head_of(sock))
+            await fate(sock)
+
+        return behave
+
+    async def answer(sock: socket.socket) -> None:
+        await send(sock, b"\0" + OK)
+        await receive(sock)
+
+    behaviours = in_turn(noted(die), noted(answer))
+    async with jump_server(behaviours) as jump, bridge_over(jump.address, parked=2) as (service, _):
+        with await asking(service, request(method)) as sock:
+            assert (await receive(sock)).startswith(status)
+    assert len(asked) == (1 if method == "POST" else 2)
+    assert len(set(asked)) == 1
+
+
+async def test_the_next_requests_take_the_same_connection():
+    asked = 0
+
+    async def once(sock: socket.socket) -> None:
+        nonlocal asked
+        asked += 1
+        await serve(sock)
+
+    async with jump_server(in_turn(once)) as jump, bridge_over(jump.address) as (service, _):
+        with await asking(service, request()) as sock:
+            for _ in range(3):
+                assert await answered(sock) == b"HTTP/1.1 200 OK"
+                await send(sock, request())
+            assert await answered(sock) == b"HTTP/1.1 200 OK"
+    assert asked == 1
+
+
+async def test_a_client_that_resets_while_its_target_is_reached_takes_the_connection_with_it():
+    steered = Steered()
+    async with jump_server(in_turn(steered.never)) as jump:
+        async with bridge_over(jump.address) as (service, _):
+            with await asking(service, request()):
+                await steered.asked.wait()
+            await steered.closed.wait()
+            assert len(service.tunnels) == 0
+
+
+async def test_a_bad_body_while_its_target_is_reached_is_refused_and_nobody_is_dialled_again():
+    reached = 0
+    closed = asyncio.Event()
+
+    async def note(sock: socket.socket) -> None:
+        nonlocal reached
+        reached += 1
+        while await receive(sock):
+            pass
+        closed.set()
+
+    async with jump_server(in_turn(note)) as jump, bridge_over(jump.address) as (service, upstream):
+        requests: list[Any] = []
+        connect = upstream.connect
+
+        def noted(*args: Any) -> Any:
+            requests.append(args)
+            return connect(*args)
+
+        upstream.connect = noted
+        with await asking(service, request("POST", "Transfer-Encoding: chunked")) as sock:
+            await eventually(lambda: reached == 1)
+            await send(sock, b"no chunk\r\n")
+            assert (await receive(sock)).startswith(b"HTTP/1.1 400 ")
+            await closed.wait()
+        assert len(requests) == 1
+
+
+async def test_where_there_is_no_room_nothing_is_sent_early(monkeypatch):
+    """A dialer has none, and says so of itself by an error."""
+    settled: list[int] = []
+    settle = Forwarder._settle
+
+    def noted(forwarder: Forwarder) -> None:
+        settle(forwarder)
+        settled.append(len(forwarder._held))
+
+    def none(*_: Any) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(Forwarder, "_settle", noted)
+    monkeypatch.setattr("netjumper.jumphost.JumpConnection.early_room", 0)
+    monkeypatch.setattr("netjumper.jumphost.JumpConnection.send_early", none)
+
+    async def answer(sock: socket.socket) -> None:
+        await head_of(sock)
+        await send(sock, OK)
+        await receive(sock)
+
+    async with serving(answer) as target, jump_server_running() as (_, jump):
+        async with bridge_running(jump) as service:
+            with await asking(service, request(url=f"http://{target}/")) as sock:
+                assert await answered(sock) == b"HTTP/1.1 200 OK"
+    assert settled[0] > 0
