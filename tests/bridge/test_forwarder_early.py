@@ -26,6 +26,7 @@ from rogues import (
     receive,
     receive_exactly,
     receive_to_end,
+    reset,
     send,
     serving,
 )
@@ -185,8 +186,9 @@ async def test_a_client_that_resets_while_its_target_is_reached_takes_the_connec
     steered = Steered()
     async with jump_server(in_turn(steered.never)) as jump:
         async with bridge_over(jump.address) as (service, _):
-            with await asking(service, request()):
-                await steered.asked.wait()
+            sock = await asking(service, request())
+            await steered.asked.wait()
+            reset(sock)
             await steered.closed.wait()
             assert len(service.tunnels) == 0
 

@@ -1,0 +1,55 @@
+"""A jump server that is killed and started again between requests, with both commands running."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http.client import HTTPConnection
+
+import pytest
+
+from programs import PATIENCE, SECRET, Program, running, web_server
+from rogues import closed_port
+
+ENV = {"NETJUMPER_SECRET": SECRET}
+AT_ONCE = 8
+
+
+def forwarded(bridge: Program, port: int, number: int) -> bytes:
+    """Ask for a path through the HTTP door."""
+    connection = HTTPConnection(bridge.address("HTTP"), timeout=PATIENCE)
+    try:
+        connection.request("GET", f"http://127.0.0.1:{port}/{number}")
+        return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+def tunnelled(bridge: Program, port: int, number: int) -> bytes:
+    """Ask for a path through the SOCKS door."""
+    host, _, socks_port = bridge.address("SOCKS").rpartition(":")
+    connection = HTTPConnection(f"127.0.0.1:{port}", timeout=PATIENCE)
+    with socket.create_connection((host, int(socks_port))) as sock:
+        sock.sendall(b"\5\1\0" + b"\5\1\0\1" + socket.inet_aton("127.0.0.1") + port.to_bytes(2))
+        assert sock.recv(12, socket.MSG_WAITALL)[:4] == b"\5\0\5\0"
+        connection.sock = sock
+        connection.request("GET", f"/{number}")
+        return connection.getresponse().read()
+
+
+@pytest.mark.parametrize("ask", [forwarded, tunnelled])
+def test_no_request_fails_because_the_connection_it_took_had_died_with_the_server(ask) -> None:
+    jump = str(closed_port())
+    doors = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    with ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as threads, web_server() as port:
+        server = stack.enter_context(running("netjumper", "--listen", jump, env=ENV))
+        server.address("netjumper")
+        bridge = stack.enter_context(running("netjumper-bridge", "--jump", jump, *doors, env=ENV))
+        for begin in range(0, 200, 50):
+            numbers = range(begin, begin + 50)
+            answers = list(threads.map(lambda number: ask(bridge, port, number), numbers))
+            assert answers == [
+                f"you asked for /{number} of 127.0.0.1:{port}\n".encode() for number in numbers
+            ]
+            server.close()  # by SIGKILL
+            server = stack.enter_context(running("netjumper", "--listen", jump, env=ENV))
+            server.address("netjumper")
