@@ -113,6 +113,7 @@ async def test_a_scout_that_another_network_has_ended_is_looked_at_no_more():
             assert parking._scout is None
             parking._scouted(ended, parking._loop.time() - 100.0)
             assert parking._patience.seconds == FIRST
+            assert parking._patience.may_scout(parking._loop.time())
             parking._refill_soon()
             await eventually(lambda: len(parking) == 1)
 

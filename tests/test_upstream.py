@@ -234,6 +234,20 @@ async def test_a_jump_host_that_lets_a_request_in_answers_again(caplog):
     assert caplog.records[-1].getMessage() == f"jump host {jump} answers again"
 
 
+@pytest.mark.parametrize("early", [EarlyData.KNOWN, EarlyData.ALWAYS])
+async def test_nothing_is_expected_where_the_only_jump_host_is_down(early):
+    with parking_at(closed_port(), least=0, most=0) as parking:
+        upstream = Upstream([parking], early=early)
+        upstream.known.worked(TARGET, upstream.loop.time())
+        first = Asked(upstream)
+        assert first.request.expected
+        await first.error()
+        upstream.known.worked(TARGET, upstream.loop.time())
+        second = Asked(upstream)
+        assert not second.request.expected
+        await second.error()
+
+
 async def test_one_that_was_parked_before_says_nothing_of_who_is_let_in_now(caplog):
     caplog.set_level(logging.INFO)
     async with jump_server(lead) as jump:

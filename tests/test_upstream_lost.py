@@ -12,7 +12,6 @@ from parkings import (
     SSH,
     Asked,
     Steered,
-    die,
     hurried,
     in_turn,
     jump_server,
@@ -54,7 +53,7 @@ async def test_where_a_parked_connection_leads_nowhere_one_is_dialled():
 @pytest.mark.parametrize(("early", "parked"), [(SSH, 1), (b"", 0)], ids=["not repeatable", "new"])
 async def test_one_that_was_dialled_or_whose_bytes_may_not_be_repeated_is_waited_for(early, parked):
     peers = Steered()
-    async with jump_server(in_turn(peers.when_told, die)) as jump:
+    async with jump_server(in_turn(peers.when_told, silent)) as jump:
         async with upstream_at(jump.address, parked=parked) as upstream:
             parking_of(upstream).path.refill_time = 0.01
             asked = Asked(upstream)

@@ -132,7 +132,8 @@ class Request:
         self._lost = 0
         self._attempts: dict[JumpConnection, _Attempt] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self.expected = upstream.known.expects(target, upstream.loop.time())
+        knows = upstream.known.expects(target, upstream.loop.time())
+        self.expected = knows and not self._way.is_down
         """Whether it is as good as certain: who waits for it may be told that it stands."""
         self._begin()
         self._watch()
