@@ -134,6 +134,21 @@ async def test_a_target_that_nobody_has_reached_is_waited_for_and_then_it_is_kno
         (await told(service, door)).close()
 
 
+async def test_what_a_program_sends_untold_does_not_leave_before_the_outcome():
+    slow = Slow()
+    async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, _):
+        with await asking(service) as sock:
+            await eventually(lambda: bool(slow.segments))
+            await send(sock, GET)
+            (tunnel,) = service.tunnels._alive
+            await eventually(lambda: tunnel._handshake.trailing_size == len(GET))
+            assert slow.segments == [destination(TARGET)]
+            assert tunnel._early == 0
+            slow.answer.set()
+            await receive_exactly(sock, len(GRANTED["socks"]))
+            assert await receive_exactly(sock, len(GET)) == GET
+
+
 async def test_where_it_is_never_wanted_every_outcome_is_waited_for():
     slow = Slow()
     async with jump_server(slow.serve) as jump:

@@ -51,7 +51,6 @@ def test_the_next_request_goes_over_the_same_connection() -> None:
 
 def test_a_target_that_is_not_reached_after_all_is_a_502() -> None:
     it, _ = forwarding(GET)
-    it.data_to_target()
     it.target_failed(TargetRefused("connection refused"))
     assert it.data_to_client().startswith(b"HTTP/1.1 502 ")
     assert it.data_to_target() == b""
