@@ -254,8 +254,6 @@ async def test_first_bytes_that_may_be_repeated_save_a_program_from_a_lost_conne
         assert await receive_exactly(sock, len(GET)) == GET
         await stand(sock)
 
-    steered = Steered()
-
     async def fail(sock: socket.socket) -> None:
         await receive_exactly(sock, len(GET))
         await die(sock)
@@ -265,6 +263,5 @@ async def test_first_bytes_that_may_be_repeated_save_a_program_from_a_lost_conne
             learned(upstream)
             with await told(service) as sock:
                 await send(sock, GET)
-                steered.answer.set()
                 await send(sock, b"more")
                 assert await receive_exactly(sock, 4) == b"more"

@@ -24,19 +24,6 @@ async def test_a_connection_that_was_used_has_a_round_trip_time_and_owes_nothing
         assert info.sent >= 2
 
 
-async def test_what_a_peer_has_no_room_for_is_not_acknowledged_and_then_asked_about():
-    ours, theirs = tcp_pair()
-    with ours, theirs:
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        for _ in range(100):
-            try:
-                ours.send(bytes(65536))
-            except BlockingIOError:
-                break
-        # A window that stays shut is asked about by the same counter as keepalive's.
-        await eventually(lambda: tcp_info(ours).probes > 0 or tcp_info(ours).unacknowledged > 0)
-
-
 def test_what_is_no_tcp_connection_has_nothing_to_tell():
     one, other = socket.socketpair()
     with one, other:
