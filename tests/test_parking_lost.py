@@ -94,8 +94,6 @@ async def test_in_another_network_all_are_made_anew_and_it_is_told(elsewhere, ch
     async with jump_server(lead) as jump:
         with parking_at(jump.address, least=3, most=3) as parking:
             await eventually(lambda: len(parking) == 3)
-            parking.take()[0].cancel()
-            await eventually(lambda: len(parking) == 3)
             before = connections(parking)
             scout = parking._scout = JumpConnection(parking.host)
             elsewhere.update(change)
@@ -109,6 +107,16 @@ async def test_in_another_network_all_are_made_anew_and_it_is_told(elsewhere, ch
     assert [record.getMessage() for record in caplog.records] == [
         "the network has changed: parked connections are made anew"
     ]
+
+
+async def test_a_change_of_the_network_is_seen_when_another_connection_is_parked_too(elsewhere):
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=2, most=2, seconds=0.5) as parking:
+            await eventually(lambda: len(parking) == 2)
+            before = connections(parking)
+            elsewhere["source"] = "192.0.2.99"
+            parking._expire(next(iter(before)))
+            await eventually(lambda: not before & connections(parking) and len(parking) == 2)
 
 
 # --- after a silent loss ------------------------------------------------------------------

@@ -12,6 +12,7 @@ from parkings import (
     SSH,
     Asked,
     Steered,
+    die,
     hurried,
     in_turn,
     jump_server,
@@ -20,7 +21,7 @@ from parkings import (
     stand,
     upstream_at,
 )
-from rogues import eventually, no_descriptor_is_left
+from rogues import closed_port, eventually, no_descriptor_is_left
 
 
 @pytest.fixture(autouse=True)
@@ -125,3 +126,11 @@ async def test_one_that_was_asked_later_is_not_mistrusted(monkeypatch):
             first.answer.set()
             await asked.close()
     assert ages == []
+
+
+async def test_what_the_dialled_one_met_is_told_where_a_parked_one_was_lost_before():
+    async with jump_server(in_turn(die)) as jump:
+        async with upstream_at(jump.address, parked=1) as upstream:
+            nobody = parking_of(upstream).host.address = closed_port()
+            error = await Asked(upstream).error()
+            assert str(error) == f"jump host {nobody}: connection refused"

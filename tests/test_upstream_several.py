@@ -122,7 +122,7 @@ async def test_the_first_is_used_again_when_it_is_back(caplog, monkeypatch):
                     assert len([t for t in service.tunnels._alive if t.requested]) == 1
 
 
-async def test_a_jump_host_that_falls_silent_is_not_waited_for_by_the_request(monkeypatch):
+async def test_a_jump_host_that_falls_silent_is_down_when_another_has_answered(monkeypatch, caplog):
     monkeypatch.setattr("netjumper.upstream.LOST", 0.01)
     monkeypatch.setattr("netjumper.path.FIRST_GUESS", 0.001)
     async with (
@@ -130,10 +130,14 @@ async def test_a_jump_host_that_falls_silent_is_not_waited_for_by_the_request(mo
         serving(scripted(Step.SILENCE)) as silent,
         jump_server_running() as (_, jump),
     ):
-        with upstream_through(silent.address, jump, parked=0) as (upstream, _):
+        with upstream_through(silent.address, jump, parked=0) as (upstream, parkings):
             with await tunnel(upstream, target.address) as sock:
                 await send(sock, b"hello")
                 assert await receive_exactly(sock, 5) == b"hello"
+            assert [parking.is_down for parking in parkings] == [True, False]
+    assert caplog.messages == [
+        f"jump host {silent}: it did not answer in time; it is tried again from time to time"
+    ]
 
 
 async def test_tunnels_that_are_up_stay_where_they_are(monkeypatch):

@@ -122,7 +122,8 @@ class Parking:
     def take(self) -> tuple[JumpConnection, float] | None:
         """Return a parked connection that looks alive, and the seconds that it was parked."""
         now = self._loop.time()
-        self._look_at_the_network(now)
+        if self._waiting:
+            self._look_at_the_network(next(iter(self._waiting)), now)
         self._refill_soon()
         while self._waiting:
             connection, place = self._waiting.popitem()  # the newest is the likeliest to live
@@ -166,8 +167,9 @@ class Parking:
                 self._give_up(connection)
         self._refill_soon()
 
-    def _look_at_the_network(self, now: float) -> None:
-        peer = next(iter(self._waiting)).peer if self._waiting else None
+    def _look_at_the_network(self, connection: JumpConnection, now: float) -> None:
+        """Give all up if the way to where this one leads is another than it was."""
+        peer = connection.peer
         if peer is not None and self._network.has_changed(peer, now):
             _LOG.info("the network has changed: parked connections are made anew")
             self._empty()
@@ -205,6 +207,7 @@ class Parking:
         now = self._loop.time()
         self.path.refill_time = now - self._dialled.pop(connection)
         self.answered()
+        self._look_at_the_network(connection, now)
         if info := connection.info:
             self.path.note_connection(info.rtt, info.sent, info.retransmitted)
         seconds = self._patience.seconds * random.uniform(0.8, 1.0)  # noqa: S311 - as above

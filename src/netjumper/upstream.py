@@ -14,6 +14,7 @@ from netjumper.address import Address
 from netjumper.early import EARLY_LIMIT, EarlyData, KnownTargets, may_be_repeated
 from netjumper.errors import (
     JumpHostProtocolError,
+    JumpHostTimeout,
     JumpHostUnreachable,
     NetjumperError,
     TargetError,
@@ -229,11 +230,13 @@ class Request:
     def _mistrust_the_silent(self, answered: _Attempt) -> None:
         """Learn from those that were asked before, and have not even acknowledged it."""
         for connection, attempt in self._attempts.items():
-            info = connection.info
-            if attempt.parked is None or attempt.since > answered.since or info is None:
-                continue
-            if info.unacknowledged:
-                attempt.way.mistrust(attempt.parked)
+            if attempt.way is not answered.way and not connection.was_let_in:
+                silent = JumpHostTimeout("it did not answer in time")
+                attempt.way.failed(silent.at(attempt.way.host.address))
+            elif attempt.parked is not None and attempt.since <= answered.since:
+                info = connection.info
+                if info is not None and info.unacknowledged:
+                    attempt.way.mistrust(attempt.parked)
 
     def _attempt_failed(self, connection: JumpConnection, error: NetjumperError) -> None:
         attempt = self._attempts.pop(connection)
@@ -242,14 +245,15 @@ class Request:
             return
         if not connection.was_let_in:
             attempt.way.failed(error)
-        self._first_error = self._first_error or error
+        if attempt.parked is None:  # of one that was lost while it waited there is nothing to tell
+            self._first_error = self._first_error or error
         if self._attempts:
             return
         # Who was not reached, or did not let us in, has passed nothing on.
         never_left = isinstance(error, (JumpHostUnreachable, WrongSecret))
         if (never_left or may_be_repeated(self._early)) and self._go_on(attempt, error):
             return
-        self._fail(self._first_error)
+        self._fail(self._first_error or error)
 
     def _go_on(self, attempt: _Attempt, error: NetjumperError) -> bool:
         """Begin again after a failure of a jump host's; False where there is no more to try."""
