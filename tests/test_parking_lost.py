@@ -111,7 +111,7 @@ async def test_in_another_network_all_are_made_anew_and_it_is_told(elsewhere, ch
 
 async def test_a_change_of_the_network_is_seen_when_another_connection_is_parked_too(elsewhere):
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=2, most=2, seconds=0.5) as parking:
+        with parking_at(jump.address, least=2, most=2, seconds=60.0) as parking:
             await eventually(lambda: len(parking) == 2)
             before = connections(parking)
             elsewhere["source"] = "192.0.2.99"
