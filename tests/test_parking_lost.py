@@ -177,3 +177,13 @@ async def test_after_the_end_no_failure_is_told(caplog):
         parking.failed(JumpHostUnreachable("connection refused"))
         assert not parking.is_down
     assert caplog.records == []
+
+
+async def test_where_none_is_wanted_it_is_found_out_all_the_same_that_it_is_back(monkeypatch):
+    monkeypatch.setattr(parking_module, "FIRST_PAUSE", 0.01)
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=0, most=0) as parking:
+            parking.failed(JumpHostUnreachable("connection refused"))
+            assert parking.is_down
+            await eventually(lambda: not parking.is_down)
+            assert parking.wanted == 0

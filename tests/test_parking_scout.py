@@ -13,7 +13,7 @@ from netjumper.net.tcpinfo import TcpInfo
 from parkings import jump_server, lead, parking_at, silent
 from rogues import eventually, no_descriptor_is_left
 
-FIRST = 0.05
+FIRST = 0.2
 """Seconds that connections are parked at first."""
 
 

@@ -111,6 +111,14 @@ def test_what_was_not_measured_yet_is_used_when_nothing_else_is_left(caplog):
     assert names(policy.order(ways)) == "ba"
 
 
+def test_nothing_is_told_of_one_that_is_down_as_well(caplog):
+    caplog.set_level(logging.INFO)
+    a, b = ways = hosts(a=0.200, b=0.080)
+    a.is_down = b.is_down = True
+    Fastest().order(ways)
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize(
     ("which", "kind"),
     [(JumpPolicy.FIRST, First), (JumpPolicy.FASTEST, Fastest), (JumpPolicy.SPREAD, Spread)],

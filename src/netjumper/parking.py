@@ -195,7 +195,9 @@ class Parking:
 
     def _dial_what_is_missing(self) -> None:
         self._refill = None
-        missing = self.wanted - len(self._waiting) - len(self._dialled)
+        # Where none is wanted, one all the same finds out whether the jump host is back.
+        wanted = max(self.wanted, int(self.is_down))
+        missing = wanted - len(self._waiting) - len(self._dialled)
         at_once = 1 if self.is_down else DIALS_AT_ONCE
         for _ in range(min(missing, at_once - len(self._dialled))):
             connection = JumpConnection(self.host)

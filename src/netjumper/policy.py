@@ -86,9 +86,10 @@ class Fastest(Policy):
     def order(self, ways: Sequence[WayT]) -> list[WayT]:
         """Return the one in use, then the others from the fastest to the slowest."""
         times = [_time(way) for way in ways]
-        best = min(range(len(ways)), key=lambda number: times[number])
+        best = min(range(len(ways)), key=lambda number: (ways[number].is_down, times[number]))
         used = self._used
-        if best != used and (ways[used].is_down or times[best] < BETTER * times[used]):
+        is_better = ways[used].is_down or times[best] < BETTER * times[used]
+        if is_better and best != used and not ways[best].is_down:
             self._used = best
             _tell_of_change(ways[used], ways[best])
         ranks = sorted(range(len(ways)), key=lambda number: (number != self._used, times[number]))

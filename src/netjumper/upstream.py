@@ -199,7 +199,7 @@ class Request:
         first = next(iter(self._attempts.values()))
         if upstream.loop.time() - first.since < 2 * first.way.path.late_if_dialled:
             upstream.unanswered.add(self)  # a longer path than most
-        elif may_be_repeated(self._early):
+        elif may_be_repeated(self._early) and not any(map(_was_heard, self._attempts)):
             all_parked = all(attempt.parked is not None for attempt in self._attempts.values())
             if self._next_way():
                 self._begin()
@@ -271,3 +271,9 @@ class Request:
         self.cancel()
         self._upstream.known.failed(self._target)
         self._failed(error)
+
+
+def _was_heard(connection: JumpConnection) -> bool:
+    """Whether the jump server has what it was asked: then it is the target that takes its time."""
+    info = connection.info
+    return connection.was_let_in and info is not None and not info.unacknowledged

@@ -8,6 +8,7 @@ from netjumper.net import network as network_module
 from netjumper.net.network import LOOK_EVERY, SLEPT, Network, source_towards
 
 PEER = ("198.51.100.1", 9527)
+PEER6 = ("2001:db8::9527", 9527, 0, 0)
 
 
 class Machine:
@@ -15,13 +16,14 @@ class Machine:
 
     def __init__(self) -> None:
         self.source = "192.0.2.1"
+        self.source6 = "2001:db8::1"
         self.asleep = 100.0
         self.looks = 0
 
-    def source_towards(self, peer: tuple[str, int]) -> str:
-        assert peer == PEER
+    def source_towards(self, peer: tuple[str | int, ...]) -> str:
+        assert peer in (PEER, PEER6)
         self.looks += 1
-        return self.source
+        return self.source if peer == PEER else self.source6
 
 
 @pytest.fixture
@@ -44,6 +46,15 @@ def test_another_address_of_ours_is_another_network_and_is_told_once(machine):
     machine.source = "192.0.2.2"
     assert network.has_changed(PEER, 3.0)
     assert not network.has_changed(PEER, 5.0)
+
+
+def test_a_connection_by_the_other_family_is_no_other_network(machine):
+    network = Network()
+    for now, peer in enumerate((PEER, PEER6, PEER, PEER6), start=1):
+        assert not network.has_changed(peer, 2.0 * now)
+    machine.source6 = "2001:db8::2"
+    assert not network.has_changed(PEER, 20.0)
+    assert network.has_changed(PEER6, 22.0)
 
 
 def test_no_way_at_all_is_no_other_network_until_there_is_another(machine):

@@ -15,13 +15,14 @@ SLEPT = 1.0
 
 
 class Network:
-    """The way that leads to one address."""
+    """The way that leads to one jump host."""
 
-    __slots__ = ("_asleep", "_next_look", "_source")
+    __slots__ = ("_asleep", "_next_look", "_sources")
 
     def __init__(self) -> None:
         self._next_look = 0.0
-        self._source = ""
+        self._sources: dict[tuple[Any, ...], str] = {}
+        """By the address at the other end: a jump host may have several."""
         self._asleep = _asleep()
 
     def has_changed(self, peer: tuple[Any, ...], now: float) -> bool:
@@ -34,9 +35,10 @@ class Network:
         if now < self._next_look:
             return False
         self._next_look = now + LOOK_EVERY
-        before, slept = self._source, self._asleep
-        self._source, self._asleep = source_towards(peer) or before, _asleep()
-        return before not in ("", self._source) or self._asleep > slept + SLEPT
+        before, slept = self._sources.get(peer, ""), self._asleep
+        source = self._sources[peer] = source_towards(peer) or before
+        self._asleep = _asleep()
+        return before not in ("", source) or self._asleep > slept + SLEPT
 
 
 def source_towards(peer: tuple[Any, ...]) -> str:
