@@ -1,6 +1,8 @@
 """Parked connections that lead nowhere: at hand-out, in another network, after a silent loss."""
 
+import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +14,15 @@ from netjumper.jumphost import JumpConnection
 from netjumper.net import network
 from netjumper.net.tcpinfo import TcpInfo
 from parkings import jump_server, lead, parking_at
-from rogues import Step, eventually, no_descriptor_is_left, scripted, serving
+from rogues import (
+    ANSWER,
+    CHALLENGE,
+    Step,
+    eventually,
+    no_descriptor_is_left,
+    scripted,
+    serving,
+)
 
 UNANSWERED = TcpInfo(probes=1, unacknowledged=0, rtt=0.2, retransmitted=0, sent=9)
 LIVELY = UNANSWERED._replace(probes=0)
@@ -107,6 +117,26 @@ async def test_in_another_network_all_are_made_anew_and_it_is_told(elsewhere, ch
     assert [record.getMessage() for record in caplog.records] == [
         "the network has changed: parked connections are made anew"
     ]
+
+
+async def test_in_another_network_those_that_are_being_dialled_are_made_anew_too(elsewhere):
+    answering = asyncio.Event()
+    first, others = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE), scripted(answering, CHALLENGE)
+    behaviours = [first]
+
+    async def behave(sock: socket.socket) -> None:
+        await (behaviours.pop() if behaviours else others)(sock)
+
+    async with serving(behave) as jump:
+        with parking_at(jump.address, least=1, most=2) as parking:
+            await eventually(lambda: len(parking) == 1)
+            parking._look_at_the_network(next(iter(parking._waiting)), 0.0)
+            parking.note_request()
+            await eventually(lambda: len(parking._dialled) == 1)
+            before = set(parking._dialled)
+            elsewhere["source"] = "192.0.2.99"
+            assert parking.take() is None
+            await eventually(lambda: bool(parking._dialled) and not before & set(parking._dialled))
 
 
 async def test_a_change_of_the_network_is_seen_when_another_connection_is_parked_too(elsewhere):

@@ -118,6 +118,13 @@ def test_several_jump_servers_can_be_given_and_weighed():
     )
 
 
+def test_several_jump_servers_can_be_given_in_one_text():
+    assert BridgeSettings(secret="s", jump="h:1,i:2").jump == (
+        JumpChoice(Address("h", 1)),
+        JumpChoice(Address("i", 2)),
+    )
+
+
 @pytest.mark.parametrize(
     ("jump", "told"),
     [

@@ -43,6 +43,20 @@ def soon_lost(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many were asked, after each look at a request that has no answer."""
+    counts: list[int] = []
+    is_lost = Request.is_lost
+
+    def noted(request: Request) -> None:
+        is_lost(request)
+        counts.append(len(request._attempts))
+
+    monkeypatch.setattr(Request, "is_lost", noted)
+    return counts
+
+
+@pytest.fixture
 def unheard(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is sent is not acknowledged, as far as the kernel tells."""
     monkeypatch.setattr(JumpConnection, "info", info(unacknowledged=2))
@@ -61,46 +75,39 @@ async def test_where_a_parked_connection_leads_nowhere_one_is_dialled():
             await peers.closed.wait()
 
 
-async def test_a_jump_server_that_has_the_request_is_waited_for(monkeypatch):
+async def test_a_jump_server_that_has_the_request_is_waited_for(monkeypatch, looks):
     monkeypatch.setattr(upstream_module, "LOST", 0.2)  # a kernel takes its time to acknowledge
     peers = Steered()
     async with jump_server(in_turn(peers.when_told)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             upstream._second_tries = -10.0
             asked = Asked(upstream)
-            await peers.asked.wait()
-            await eventually(lambda: asked.request not in upstream.unanswered)
-            assert len(asked.request._attempts) == 1
+            await eventually(lambda: len(looks) == 2)
+            assert looks == [1, 1]
             peers.answer.set()
             await asked.close()
 
 
 @pytest.mark.usefixtures("soon_lost")
 @pytest.mark.parametrize(("early", "parked"), [(SSH, 1), (b"", 0)], ids=["not repeatable", "new"])
-async def test_one_that_was_dialled_or_whose_bytes_may_not_be_repeated_is_waited_for(early, parked):
+async def test_one_that_was_dialled_or_whose_bytes_may_not_be_repeated_is_waited_for(
+    looks, early, parked
+):
     peers = Steered()
     async with jump_server(in_turn(peers.when_told, silent)) as jump:
         async with upstream_at(jump.address, parked=parked) as upstream:
             parking_of(upstream).path.refill_time = 0.01
             asked = Asked(upstream)
             asked.request.send_early(early)
-            await eventually(lambda: asked.request not in upstream.unanswered)
-            assert len(asked.request._attempts) == 1
+            await eventually(lambda: bool(looks))
+            assert looks[0] == 1
             peers.answer.set()
             await asked.close()
 
 
 @pytest.mark.usefixtures("soon_lost", "unheard")
-async def test_on_a_longer_path_more_time_is_given(monkeypatch):
+async def test_on_a_longer_path_more_time_is_given(looks):
     peers = Steered()
-    looks: list[int] = []
-    is_lost = Request.is_lost
-
-    def noted(request: Request) -> None:
-        is_lost(request)
-        looks.append(len(request._attempts))
-
-    monkeypatch.setattr(Request, "is_lost", noted)
     async with jump_server(in_turn(peers.never, stand)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             upstream._second_tries = -10.0

@@ -18,6 +18,8 @@ from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import Policy, Spread
 from netjumper.upstream import Upstream
 from rogues import (
+    ANSWER,
+    CHALLENGE,
     Step,
     closed_port,
     echo,
@@ -98,8 +100,10 @@ async def test_a_jump_host_is_not_down_because_a_target_failed():
 async def test_what_the_first_one_said_is_told_where_all_are_down():
     nobody, also_nobody = closed_port(), closed_port()
     with upstream_through(nobody, also_nobody, parked=0) as (upstream, _):
-        with pytest.raises(JumpHostUnreachable, match=str(nobody)):
+        with pytest.raises(JumpHostUnreachable) as caught:
             await tunnel(upstream, Address("target.example", 1))
+        told = f"none of 2 jump hosts can be used; jump host {nobody}: connection refused"
+        assert str(caught.value) == told
     async with jump_server_running() as (_, jump):
         with upstream_through(jump, nobody, secrets=[b"another", SECRET], parked=0) as (way, _):
             with pytest.raises(WrongSecret, match=str(jump)):
@@ -138,6 +142,33 @@ async def test_a_jump_host_that_falls_silent_is_down_when_another_has_answered(m
     assert caplog.messages == [
         f"jump host {silent}: it did not answer in time; it is tried again from time to time"
     ]
+
+
+async def test_a_jump_host_that_hangs_while_its_kernel_lives_is_not_waited_for(monkeypatch, caplog):
+    monkeypatch.setattr("netjumper.upstream.LOST", 0.02)
+    monkeypatch.setattr("netjumper.parking.STUCK", 0.02)
+    let_in = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE)
+    behaviours = [let_in, let_in]
+
+    async def hang(sock: socket.socket) -> None:
+        await (behaviours.pop() if behaviours else scripted(Step.SILENCE))(sock)
+
+    async with (
+        serving(echo) as target,
+        serving(hang) as hanging,
+        jump_server_running() as (_, jump),
+    ):
+        with upstream_through(hanging.address, jump, parked=2) as (upstream, (first, second)):
+            await eventually(lambda: len(first) == 2 and len(second) == 2)
+            first.path.refill_time = second.path.refill_time = 0.001
+            (await tunnel(upstream, target.address)).close()
+            assert (first.is_down, second.is_down) == (True, False)
+            assert caplog.messages == [
+                f"jump host {hanging}: it did not answer in time; it is tried again from time to "
+                "time"
+            ]
+            (await tunnel(upstream, target.address)).close()  # at once
+            assert len(first) == 1
 
 
 async def test_tunnels_that_are_up_stay_where_they_are(monkeypatch):

@@ -23,6 +23,8 @@ DIALS_AT_ONCE = 64
 """More would be a storm, for the jump server and for the path."""
 BURST = 4
 """One more than the busiest moment had, for each so many that it had."""
+STUCK, STUCK_DIALS = 0.5, 4
+"""Seconds, and times that it usually takes, after which a connection should have been let in."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds without a dial after one has failed; they double with each that follows."""
 SHORTEST = 1.0
@@ -87,6 +89,13 @@ class Parking:
         return self._pause > 0
 
     @property
+    def is_stuck(self) -> bool:
+        """Whether connections are not let in any more, though nothing says so."""
+        patience = max(STUCK, STUCK_DIALS * self.path.refill_time)
+        oldest = next(iter(self._dialled.values()), None)
+        return oldest is not None and self._loop.time() - oldest > patience
+
+    @property
     def first_byte(self) -> float | None:
         """Seconds that a first byte takes there and back on average; None if that is not known."""
         return self.path.first_byte
@@ -110,9 +119,6 @@ class Parking:
             if handle is not None:
                 handle.cancel()
         self._empty()
-        for connection in self._dialled:
-            connection.cancel()
-        self._dialled.clear()
 
     def note_request(self) -> None:
         """Count a request: how many connections are parked follows them."""
@@ -177,6 +183,9 @@ class Parking:
     def _empty(self) -> None:
         for connection in list(self._waiting):
             self._give_up(connection)
+        for connection in self._dialled:
+            connection.cancel()
+        self._dialled.clear()
         if self._scout is not None:
             self._end_scouting(self._scout)
 

@@ -103,8 +103,8 @@ class Request:
     __slots__ = (
         "_attempts",
         "_early",
+        "_errors",
         "_failed",
-        "_first_error",
         "_lost",
         "_opened",
         "_others",
@@ -125,7 +125,7 @@ class Request:
     ) -> None:
         self._upstream = upstream
         self._way, *self._others = ways
-        self._first_error: NetjumperError | None = None
+        self._errors: list[NetjumperError] = []
         self._target = target
         self._opened = opened
         self._failed = failed
@@ -194,18 +194,23 @@ class Request:
             self._begin()
 
     def is_lost(self) -> None:
-        """Those that were asked lead nowhere, most likely."""
+        """No answer came for a long time."""
         upstream = self._upstream
         first = next(iter(self._attempts.values()))
-        if upstream.loop.time() - first.since < 2 * first.way.path.late_if_dialled:
-            upstream.unanswered.add(self)  # a longer path than most
-        elif may_be_repeated(self._early) and not any(map(_was_heard, self._attempts)):
-            all_parked = all(attempt.parked is not None for attempt in self._attempts.values())
-            if self._next_way():
-                self._begin()
-                upstream.unanswered.add(self)
-            elif all_parked:
-                self._begin(parked=False)
+        longer = upstream.loop.time() - first.since < 2 * first.way.path.late_if_dialled
+        if longer or (any(map(_was_heard, self._attempts)) and not first.way.is_stuck):
+            upstream.unanswered.add(self)  # a longer path than most, or the target takes its time
+        elif may_be_repeated(self._early):
+            self._ask_elsewhere()
+
+    def _ask_elsewhere(self) -> None:
+        """Those that were asked lead nowhere, most likely."""
+        all_parked = all(attempt.parked is not None for attempt in self._attempts.values())
+        if self._next_way():
+            self._begin()
+            self._upstream.unanswered.add(self)
+        elif all_parked:
+            self._begin(parked=False)
 
     def _next_way(self) -> bool:
         """Go on to the next jump host; False where there is none."""
@@ -230,7 +235,8 @@ class Request:
     def _mistrust_the_silent(self, answered: _Attempt) -> None:
         """Learn from those that were asked before, and have not even acknowledged it."""
         for connection, attempt in self._attempts.items():
-            if attempt.way is not answered.way and not connection.was_let_in:
+            hangs = not connection.was_let_in or attempt.way.is_stuck
+            if attempt.way is not answered.way and hangs:
                 silent = JumpHostTimeout("it did not answer in time")
                 attempt.way.failed(silent.at(attempt.way.host.address))
             elif attempt.parked is not None and attempt.since <= answered.since:
@@ -246,14 +252,14 @@ class Request:
         if not connection.was_let_in:
             attempt.way.failed(error)
         if attempt.parked is None:  # of one that was lost while it waited there is nothing to tell
-            self._first_error = self._first_error or error
+            self._errors.append(error)
         if self._attempts:
             return
         # Who was not reached, or did not let us in, has passed nothing on.
         never_left = isinstance(error, (JumpHostUnreachable, WrongSecret))
         if (never_left or may_be_repeated(self._early)) and self._go_on(attempt, error):
             return
-        self._fail(self._first_error or error)
+        self._fail(_told_of_all(self._errors) or error)
 
     def _go_on(self, attempt: _Attempt, error: NetjumperError) -> bool:
         """Begin again after a failure of a jump host's; False where there is no more to try."""
@@ -277,3 +283,13 @@ def _was_heard(connection: JumpConnection) -> bool:
     """Whether the jump server has what it was asked: then it is the target that takes its time."""
     info = connection.info
     return connection.was_let_in and info is not None and not info.unacknowledged
+
+
+def _told_of_all(errors: Sequence[NetjumperError]) -> NetjumperError | None:
+    """Return the first of what the jump hosts met, saying that the others were of no use either."""
+    if not errors:
+        return None
+    first = errors[0]
+    if len(errors) > 1:
+        first.args = (f"none of {len(errors)} jump hosts can be used; {first}",)
+    return first

@@ -47,7 +47,7 @@ class JumpChoice:
 
 
 def _jump_hosts(value: object) -> tuple[JumpChoice, ...]:
-    values = [value] if isinstance(value, str) else value
+    values = value.replace(",", " ").split() if isinstance(value, str) else value
     if not isinstance(values, (list, tuple)):
         raise ValueError  # noqa: TRY004 - the one that pydantic takes
     return tuple(
