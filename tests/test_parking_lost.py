@@ -136,7 +136,8 @@ async def test_in_another_network_those_that_are_being_dialled_are_made_anew_too
             before = set(parking._dialled)
             elsewhere["source"] = "192.0.2.99"
             assert parking.take() is None
-            await eventually(lambda: bool(parking._dialled) and not before & set(parking._dialled))
+            assert not before & set(parking._dialled)
+            await eventually(lambda: bool(parking._dialled))
 
 
 async def test_a_change_of_the_network_is_seen_when_another_connection_is_parked_too(elsewhere):

@@ -145,7 +145,7 @@ async def test_a_jump_host_that_falls_silent_is_down_when_another_has_answered(m
 
 
 async def test_a_jump_host_that_hangs_while_its_kernel_lives_is_not_waited_for(monkeypatch, caplog):
-    monkeypatch.setattr("netjumper.upstream.LOST", 0.02)
+    monkeypatch.setattr("netjumper.upstream.LOST", 0.2)  # a kernel takes its time to acknowledge
     monkeypatch.setattr("netjumper.parking.STUCK", 0.02)
     let_in = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE)
     behaviours = [let_in, let_in]
@@ -163,10 +163,8 @@ async def test_a_jump_host_that_hangs_while_its_kernel_lives_is_not_waited_for(m
             first.path.refill_time = second.path.refill_time = 0.001
             (await tunnel(upstream, target.address)).close()
             assert (first.is_down, second.is_down) == (True, False)
-            assert caplog.messages == [
-                f"jump host {hanging}: it did not answer in time; it is tried again from time to "
-                "time"
-            ]
+            (told,) = caplog.messages
+            assert told.startswith(f"jump host {hanging}: it did not answer in time; ")
             (await tunnel(upstream, target.address)).close()  # at once
             assert len(first) == 1
 
