@@ -158,7 +158,8 @@ async def test_a_jump_host_that_hangs_while_its_kernel_lives_is_not_waited_for(m
         serving(hang) as hanging,
         jump_server_running() as (_, jump),
     ):
-        with upstream_through(hanging.address, jump, parked=2) as (upstream, (first, second)):
+        ways = upstream_through(hanging.address, jump, parked=2, jump_timeout=60.0)
+        with ways as (upstream, (first, second)):
             await eventually(lambda: len(first) == 2 and len(second) == 2)
             first.path.refill_time = second.path.refill_time = 0.001
             (await tunnel(upstream, target.address)).close()
