@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.client
 import socket
+import sys
 import time
 import traceback
 from collections.abc import AsyncIterator
@@ -21,12 +22,15 @@ from rogues import (
     answer_after_end,
     echo,
     eventually,
+    keepalive,
     no_descriptor_is_left,
     scripted,
     serving,
     unanswering,
 )
 from services import NAMES, SECRET, jump_server_running
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout")
 
 
 @pytest.fixture
@@ -49,6 +53,14 @@ class TestConnect:
 
         async with serving(answer_after_end) as target, jumper_running() as jumper:
             assert await asyncio.to_thread(talk) == b"5 bytes received"
+
+    @linux
+    @pytest.mark.parametrize("opened", [connect, Jumper.open_socket])
+    async def test_a_target_may_pause_an_upload_for_as_long_as_it_likes(self, opened):
+        async with serving(echo) as target, jumper_running() as jumper:
+            with await opened(jumper, str(target)) as sock:
+                assert keepalive(sock) == (1, 15, 2)
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
 
     async def test_its_timeout_is_the_one_that_was_asked_for(self):
         async with serving(echo) as target, jumper_running() as jumper:

@@ -22,7 +22,7 @@ from netjumper.errors import (
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.options import DEFAULTS
+from netjumper.net.options import SocketOptions
 from netjumper.outcome import reason_of
 from netjumper.wire import ClientHandshake
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
 CONNECT_TIMEOUT = 15.0
+_OPTIONS = SocketOptions(user_timeout=False)
+"""Who has such a socket may have a peer that does not read, and nobody looks after that one."""
 
 
 class Jumper:
@@ -106,7 +108,7 @@ class Jumper:
         loop = asyncio.get_running_loop()
         limit = self.connect_timeout if timeout is None else timeout
         stands: asyncio.Future[Endpoint] = loop.create_future()
-        dialer = Dialer(loop, timeout=limit)
+        dialer = Dialer(loop, timeout=limit, options=_OPTIONS)
         host = JumpHost(loop, self.address, self._secret, dialer, timeout=limit)
         connection = host.connect(address, *_settling(stands))
         timer = loop.call_later(limit, connection.expire)
@@ -213,7 +215,7 @@ class Jumper:
         raise JumpHostUnreachable(reason_of(cause, self.address)) from cause
 
     def _shake_hands(self, sock: socket.socket, target: Address, deadline: float) -> None:
-        DEFAULTS.set_dialled(sock)
+        _OPTIONS.set_dialled(sock)
         handshake = ClientHandshake(self._secret)
         handshake.request(target)
         try:

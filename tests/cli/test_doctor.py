@@ -1,8 +1,10 @@
 """`netjumper-bridge doctor`: each step told, the first failure explained, its exit code."""
 
 import asyncio
+import contextlib
 import json
 import socket
+import sys
 
 import pytest
 
@@ -14,10 +16,12 @@ from rogues import (
     ANSWER,
     CHALLENGE,
     Step,
+    address_of,
     black_hole,
     closed_port,
     destination_size,
     echo,
+    listening,
     scripted,
     serving,
     unanswering,
@@ -44,6 +48,16 @@ async def failing(capsys, step, jump, *arguments):
     assert all(step["ok"] for step in before)
     assert told["advice"]
     return last["detail"], told["advice"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout")
+def test_its_connection_has_no_user_timeout_as_nobody_suspends_it():
+    with listening() as jump:
+        tried = probe.Probe(address_of(jump), SECRET, dial_timeout=10.0, jump_timeout=10.0)
+        with contextlib.closing(tried):
+            tried.look_up()
+            tried.connect()
+            assert tried.tunnel.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
 
 
 async def test_all_is_well_as_far_as_a_target(capsys):

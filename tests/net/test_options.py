@@ -84,6 +84,15 @@ def test_without_such_a_time_it_is_left_to_the_system():
             assert user_timeout(sock) == 0
 
 
+def test_without_the_user_timeout_it_is_the_count_of_unanswered_questions_that_ends_a_connection():
+    options = SocketOptions(user_timeout=False)
+    for sock in joined(options, options):
+        with sock:
+            assert user_timeout(sock) == 0
+            assert keepalive(sock) == (1, 15, 2)
+            assert sock.getsockopt(TCP, socket.TCP_KEEPCNT) == 7
+
+
 def test_the_congestion_control_is_that_of_dialled_and_of_accepted_connections():
     options = SocketOptions(congestion_control=other_than_the_default())
     for sock in joined(options, options):

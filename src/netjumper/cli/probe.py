@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 from netjumper.address import Address, quoted
@@ -60,7 +61,8 @@ class Probe:
         self._answer = b""
         self._dial_timeout = dial_timeout
         self._jump_timeout = jump_timeout
-        self._options = options
+        # Nobody looks after a peer that does not read, and each step has a time of its own.
+        self._options = replace(options, user_timeout=False)
         self._found: list[Any] = []
         self._sock: socket.socket | None = None
 

@@ -37,6 +37,9 @@ class SocketOptions:
     Attributes:
         peer_timeout: seconds in which a peer that vanished is noticed, whether or not there is
             something on its way to it; 0 leaves it to the system.
+        user_timeout: whether `peer_timeout` is also for what is on its way (TCP_USER_TIMEOUT).
+            False where nobody looks after peers that do not read (`net/readers`): it would cut
+            them off, as Linux takes a closed window for no answer.
         congestion_control: its name (`bbr`); empty is the system's.
         fast_open: RFC 7413. Ours carries no data to the listener: what is gained is that the
             listener can speak a round trip earlier.
@@ -49,6 +52,7 @@ class SocketOptions:
     """
 
     peer_timeout: float = PEER_TIMEOUT
+    user_timeout: bool = True
     congestion_control: str = ""
     fast_open: bool = False
     mptcp: bool = False
@@ -154,7 +158,8 @@ class SocketOptions:
     @cached_property
     def _both(self) -> Sequence[Option]:
         options: list[Option] = [(_TCP, socket.TCP_NODELAY, 1)]
-        options += _noticing(self.peer_timeout, user_timeout=not self.mptcp)
+        user_timeout = self.user_timeout and not self.mptcp  # which has none
+        options += _noticing(self.peer_timeout, user_timeout=user_timeout)
         if self.congestion_control:
             options.append((_TCP, socket.TCP_CONGESTION, os.fsencode(self.congestion_control)))
         return options
