@@ -15,6 +15,7 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress, open_listeners
 from netjumper.net.options import IPPROTO_MPTCP, SocketOptions
 from rogues import (
+    closed_port,
     eventually,
     keepalive,
     listening,
@@ -231,6 +232,12 @@ def test_with_fast_open_a_connection_is_accepted_with_its_first_packet():
 def test_where_the_listener_does_without_fast_open_it_speaks_first_all_the_same():
     code = "fast_open(1)\ngreeted(); greeted(); print(accepted_early())"
     assert run_apart(SPEAKS_FIRST + code) == "0"
+
+
+def test_who_waits_for_a_connection_is_told_that_nobody_listens():
+    port = closed_port().port
+    with pytest.raises(ConnectionRefusedError):
+        SocketOptions(fast_open=True).dial(socket.AF_INET, ("127.0.0.1", port), 2.0)
 
 
 # Who vanished, and who does not read.

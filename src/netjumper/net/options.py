@@ -92,7 +92,8 @@ class SocketOptions:
         Args:
             family: the address's.
             sockaddr: where to.
-            timeout: seconds to wait for the connection; with 0 the socket does not block.
+            timeout: seconds to wait for the connection, which is then made without `fast_open`;
+                with 0 the socket does not block.
 
         Raises:
             OSError: it cannot be connected; no `source` of that family is ENETUNREACH.
@@ -104,8 +105,9 @@ class SocketOptions:
                 self._bind(sock)
             sock.settimeout(timeout)
             with contextlib.suppress(BlockingIOError):
-                if self.fast_open:
-                    # Not TCP_FASTOPEN_CONNECT: that sends nothing until we do, and we listen first.
+                # Not TCP_FASTOPEN_CONNECT: that sends nothing until we do, and we listen first.
+                # Without data sendto() never waits; who waits needs a connect() that does.
+                if self.fast_open and not timeout:
                     sock.sendto(b"", _MSG_FASTOPEN, sockaddr)
                 else:
                     sock.connect(sockaddr)
