@@ -232,6 +232,14 @@ def test_a_process_that_cannot_be_had_is_told():
     assert told == [f"name: {reason} before it served"]
 
 
+def test_a_link_to_a_process_that_cannot_be_had_is_told():
+    more = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (6, 6))"
+    status, out, told = parent_of("pass", more=more)  # 3 are open, and the signals' are 2
+    assert (status, out) == (1, [])
+    reason = "a worker process could not be started: Too many open files"
+    assert told == [f"name: {reason} before it served"]
+
+
 def test_one_that_ends_at_once_is_replaced_after_pauses_that_double():
     work = """
     link.send(SERVES)

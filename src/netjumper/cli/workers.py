@@ -237,7 +237,11 @@ class Parent:
     def _start(self, number: int) -> None:
         if self.stopping:
             return
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            self._not_started(number, error)
+            return
         # No signal may reach the new process as if it were this one.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
@@ -247,12 +251,15 @@ class Parent:
                 self._be_worker(number, theirs, before)
         except OSError as error:
             ours.close()
-            self._missing(number, f"a worker process could not be started: {error.strerror}")
+            self._not_started(number, error)
         else:
             self._workers[number] = _Worker(number, pid, ours, time.monotonic())
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
+
+    def _not_started(self, number: int, error: OSError) -> None:
+        self._missing(number, f"a worker process could not be started: {error.strerror}")
 
     def _serve(self, sockets: Sockets, link: socket.socket) -> int:
         self._work(sockets, link)
