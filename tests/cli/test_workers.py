@@ -347,6 +347,14 @@ def test_a_port_that_is_taken_is_told_by_nobody_but_the_parent():
     assert told.startswith(f"netjumper: --listen: cannot listen on {address}: another program")
 
 
+def test_a_part_of_a_socket_that_cannot_be_had_is_told_with_its_setting():
+    command = f"ulimit -n 20; exec {installed(SERVER[0])} --workers 30 --listen 127.0.0.1:0"
+    done = programs.run(["/bin/sh", "-c", command], ENV)
+    assert done.returncode == 1
+    told = rb"netjumper: --listen: cannot listen on 127\.0\.0\.1:\d+: Too many open files\n"
+    assert re.fullmatch(told, done.stderr)
+
+
 def test_what_goes_with_no_workers_is_told(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", SECRET)
     told = refused(capsys, bridge.main, "--embedded", "--workers", "2", "--check")

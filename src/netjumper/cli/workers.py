@@ -23,7 +23,7 @@ from netjumper.cli import process
 from netjumper.cli.timers import Timers
 from netjumper.errors import NetjumperError
 from netjumper.net.doors import in_parts, open_doors
-from netjumper.net.listener import Place, SocketFile, bound_address
+from netjumper.net.listener import ListenError, Place, SocketFile, bound_address
 from netjumper.net.options import SocketOptions
 
 Sockets = Mapping[str, Sequence[socket.socket]]
@@ -74,7 +74,11 @@ class Entrance:
         for (name, place), socks in zip(doors, open_doors(doors, options), strict=True):
             for sock in socks:
                 ours = sock is not place
-                parts.append((name, in_parts(sock, count, options) if ours else [sock]))
+                try:
+                    parts.append((name, in_parts(sock, count, options) if ours else [sock]))
+                except ListenError as error:
+                    error.door = name
+                    raise
                 files.append(SocketFile(bound_address(sock).path if ours else ""))
         entrance = cls(parts, files)
         entrance.inherits = any(isinstance(place, socket.socket) for _, place in doors)

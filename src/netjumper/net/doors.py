@@ -1,5 +1,6 @@
 """Several places to listen, opened all or none, for one process or for several."""
 
+import contextlib
 import socket
 import sys
 from collections.abc import Sequence
@@ -70,16 +71,19 @@ def in_parts(sock: socket.socket, count: int, options: SocketOptions) -> list[so
         options: of TCP sockets.
 
     Raises:
-        ListenError: the system refuses.
+        ListenError: the system refuses; `sock` is still there, and none of the others.
     """
     if sys.platform != "linux" or sock.family == socket.AF_UNIX:
         return [sock]
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        return [sock, *(_another(sock, options) for _ in range(count - 1))]
-    except OSError as error:
-        reason = error.strerror
-        raise ListenError(f"cannot listen on {bound_address(sock)}: {reason}") from None
+    with contextlib.ExitStack() as made:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            others = [made.enter_context(_another(sock, options)) for _ in range(count - 1)]
+        except OSError as error:
+            reason = error.strerror
+            raise ListenError(f"cannot listen on {bound_address(sock)}: {reason}") from None
+        made.pop_all()
+    return [sock, *others]
 
 
 def _another(sock: socket.socket, options: SocketOptions) -> socket.socket:
