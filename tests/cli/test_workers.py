@@ -50,12 +50,28 @@ def replaced(program, before):
     return eventually(two_others)
 
 
+def state_of(pid):
+    """Return the letter that /proc has for what a process does; X once there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
 def is_over(pid):
     """Whether a process has ended, reaped or not."""
+    return state_of(pid) in "ZX"
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """Have a process do nothing meanwhile."""
+    os.kill(int(pid), signal.SIGSTOP)
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
+        eventually(lambda: state_of(pid) == "T")
+        yield
+    finally:
+        os.kill(int(pid), signal.SIGCONT)
 
 
 def sockets_of(pid):
@@ -142,14 +158,11 @@ def test_a_unix_socket_is_shared_and_its_file_removed_at_the_end(tmp_path):
     path = tmp_path / "socket"
     with running(*SERVER, "--listen", f"unix:{path}", env=ENV) as it:
         it.wait_for("listening for netjumper on unix:")
-        for pid in workers_of(it):  # whichever is left serves
-            for _ in range(3):
-                with socket.socket(socket.AF_UNIX) as sock:
-                    sock.settimeout(PATIENCE)
-                    sock.connect(str(path))
-                    assert sock.recv(1) == b"\x20"
-            os.kill(int(pid), signal.SIGSTOP)
-            os.kill(int(pid), signal.SIGCONT)
+        for pid in workers_of(it):
+            with stopped(pid), socket.socket(socket.AF_UNIX) as sock:  # so the other one serves
+                sock.settimeout(PATIENCE)
+                sock.connect(str(path))
+                assert sock.recv(1) == b"\x20"
         assert it.stop() == 0
     assert not path.exists()
 
