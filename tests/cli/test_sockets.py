@@ -1,6 +1,7 @@
 """The options of sockets as settings: which connections have them, and what cannot be had."""
 
 import contextlib
+import os
 import socket
 import sys
 
@@ -8,10 +9,14 @@ import pytest
 
 import programs
 from netjumper.cli import bridge, server
+from netjumper.cli.bridging import bridge_of
 from netjumper.cli.sockets import bridge_options, server_options
+from netjumper.net.listener import ListenAddress
 from netjumper.net.options import SocketOptions
+from netjumper.net.readers import SlowReaders
 from netjumper.settings import BridgeSettings, ServerSettings
 from programs import PATIENCE, SECRET, installed, running
+from rogues import connected, echo, keepalive, receive_exactly, send, serving
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' options")
 
@@ -19,6 +24,7 @@ MAINS = {"netjumper": server.main, "netjumper-bridge": bridge.main}
 NEEDED = {"netjumper": [], "netjumper-bridge": ["--jump", "127.0.0.1:1"]}
 COMMANDS = pytest.mark.parametrize("name", list(MAINS))
 LONG_PATH = {"congestion_control": "bbr", "fast_open": True, "mptcp": True}
+USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 0)
 WAY_OUT = {"mark": 7, "interface": "lo", "source": ("127.0.0.9",)}
 
 
@@ -82,6 +88,40 @@ def test_an_embedded_jump_server_dials_from_the_bridges_source_address():
     command = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0", "--source", "127.0.0.9"]
     with running(*command) as here, tunnel(here.address("SOCKS")) as seen:
         assert seen == "127.0.0.9"
+
+
+def connections(but_of_ports):
+    """Return this process's TCP connections, without those that are bound to these ports."""
+    for fd in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers, no paths
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(fd))) as sock:
+            if sock.family != socket.AF_INET or not sock.getpeername():
+                continue
+            if sock.getsockname()[1] not in but_of_ports:
+                yield keepalive(sock), sock.getsockopt(socket.IPPROTO_TCP, USER_TIMEOUT)
+
+
+async def test_between_a_bridge_and_its_embedded_jump_server_peers_have_the_time_that_was_set(
+    monkeypatch,
+):
+    looked_after = []
+
+    class Noted(SlowReaders):
+        def __init__(self, loop, peer_timeout, served):
+            looked_after.append(peer_timeout)
+            super().__init__(loop, peer_timeout, served)
+
+    monkeypatch.setattr("netjumper.tunnels.SlowReaders", Noted)
+    here = [ListenAddress("127.0.0.1", 0)]
+    settings = BridgeSettings(embedded=True, peer_timeout=60.0, socks=here, max_parked=0)
+    async with serving(echo) as target, bridge_of(settings, b"secret", None) as (service, _):
+        async with service:
+            with await connected(service.address_of("socks")) as client:
+                port = target.address.port
+                await send(client, b"\4\1" + port.to_bytes(2) + b"\x7f\0\0\1\0")
+                assert (await receive_exactly(client, 8))[:2] == b"\0\x5a"
+                ours = list(connections({client.getsockname()[1], port}))
+    assert ours == [((1, 30, 4), 52_000)] * 4
+    assert looked_after == [60.0] * 2
 
 
 def test_what_tries_the_way_to_the_jump_host_goes_the_same_way():

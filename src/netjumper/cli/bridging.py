@@ -14,13 +14,12 @@ from netjumper.bridge.credentials import Credentials
 from netjumper.cli.files import read_users
 from netjumper.cli.options import IN_ARGV
 from netjumper.cli.probe import Probe
-from netjumper.cli.sockets import bridge_options, check_options
+from netjumper.cli.sockets import bridge_options, check_options, embedded_options
 from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.early import EarlyData
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.listener import ListenAddress, Place
-from netjumper.net.options import DEFAULTS
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, Policy, policy_of
 from netjumper.server import jump_server
@@ -140,7 +139,7 @@ async def bridge_of(
         dialer = Dialer(
             loop,
             timeout=settings.dial_timeout,
-            options=DEFAULTS if settings.embedded else options.dialling,
+            options=embedded_options(settings) if settings.embedded else options.dialling,
         )
         parking = ParkingLimits(least=settings.min_parked, most=settings.max_parked)
         limits = TunnelLimits(
@@ -195,6 +194,7 @@ async def _jump_hosts(
         verify=verify_with(secret),
         dial_timeout=settings.dial_timeout,
         log=log,
+        listening=embedded_options(settings),
         dialling=bridge_options(settings).dialling,
     )
     server.open()

@@ -56,6 +56,11 @@ def bridge_options(settings: BridgeSettings) -> Sockets:
     )
 
 
+def embedded_options(settings: BridgeSettings) -> SocketOptions:
+    """Return the options of both ends between a bridge and the jump server in its process."""
+    return SocketOptions(peer_timeout=settings.peer_timeout)
+
+
 def check_options(loaded: Loaded[SettingsT], options: Callable[[SettingsT], Sockets]) -> None:
     """Try whether what is asked for can be had here.
 
