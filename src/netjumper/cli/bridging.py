@@ -90,15 +90,17 @@ def probes_of(loaded: Loaded[BridgeSettings]) -> list[Probe]:
         SettingsError: the secret's file cannot be used.
     """
     settings = loaded.settings
-    if settings.jump:
-        check_options(loaded, bridge_options)
+    if not settings.jump:
+        return []
+    check_options(loaded, bridge_options)
+    secret, options = loaded.secret(), bridge_options(settings).dialling
     return [
         Probe(
             choice.address,
-            loaded.secret(),
+            secret,
             dial_timeout=settings.dial_timeout,
             jump_timeout=settings.jump_timeout,
-            options=bridge_options(settings).dialling,
+            options=options,
         )
         for choice in settings.jump
     ]
@@ -134,35 +136,19 @@ async def bridge_of(
         users: the passwords by user, None lets everybody in.
         sockets: those to listen on instead of the addresses of the settings, where there are any.
     """
-    loop, options = asyncio.get_running_loop(), bridge_options(settings)
+    limits = TunnelLimits(handshake=settings.handshake_timeout, idle=settings.idle_timeout or None)
+    doors: Mapping[str, Sequence[Place]] = sockets or settings.doors
     async with _jump_hosts(settings, secret) as (addresses, told):
-        dialer = Dialer(
-            loop,
-            timeout=settings.dial_timeout,
-            options=embedded_options(settings) if settings.embedded else options.dialling,
-        )
-        parking = ParkingLimits(least=settings.min_parked, most=settings.max_parked)
-        limits = TunnelLimits(
-            handshake=settings.handshake_timeout, idle=settings.idle_timeout or None
-        )
-        credentials = None if users is None else Credentials(users)
-        doors: Mapping[str, Sequence[Place]] = sockets or settings.doors
-        with contextlib.ExitStack() as stack:
-            parkings = [
-                stack.enter_context(
-                    Parking(JumpHost(loop, it, secret, dialer, settings.jump_timeout), parking)
-                )
-                for it in addresses
-            ]
+        with _parkings(settings, secret, addresses) as parkings:
             upstream = Upstream(parkings, _policy(settings), EarlyData(settings.early_data))
             service = bridge(
                 upstream=upstream,
                 socks=doors.get("socks", ()),
                 http=doors.get("http", ()),
                 mixed=doors.get("mixed", ()),
-                credentials=credentials,
+                credentials=None if users is None else Credentials(users),
                 limits=limits,
-                listening=options.listening,
+                listening=bridge_options(settings).listening,
             )
             yield service, told
 
@@ -172,6 +158,20 @@ def route_of(settings: BridgeSettings) -> str:
     names = ", ".join(str(it.address) for it in settings.jump)
     several = f"s {names} ({settings.jump_policy})"
     return f"through jump host{several if len(settings.jump) > 1 else f' {names}'}"
+
+
+@contextlib.contextmanager
+def _parkings(
+    settings: BridgeSettings, secret: bytes, addresses: Sequence[Address]
+) -> Iterator[list[Parking]]:
+    """Give what keeps connections to each jump host."""
+    loop = asyncio.get_running_loop()
+    options = embedded_options(settings) if settings.embedded else bridge_options(settings).dialling
+    dialer = Dialer(loop, timeout=settings.dial_timeout, options=options)
+    limits = ParkingLimits(least=settings.min_parked, most=settings.max_parked)
+    with contextlib.ExitStack() as stack:
+        hosts = (JumpHost(loop, it, secret, dialer, settings.jump_timeout) for it in addresses)
+        yield [stack.enter_context(Parking(host, limits)) for host in hosts]
 
 
 def _policy(settings: BridgeSettings) -> Policy:
