@@ -7,7 +7,7 @@ import pytest
 
 from netjumper.net import tcpinfo
 from netjumper.net.tcpinfo import TcpInfo, tcp_info
-from rogues import eventually, receive, send, tcp_pair
+from rogues import eventually, receive, send, stalled_pair, tcp_pair
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 
@@ -50,14 +50,15 @@ def test_other_systems_tell_nothing(monkeypatch):
 
 def test_the_fields_are_where_the_kernel_has_them():
     class Kernel:
-        def getsockopt(self, *_: int) -> bytes:
+        def getsockopt(self, level: int, name: int, size: int) -> bytes:
             numbers = [0] * 24
             numbers[4], numbers[15], numbers[23] = 7, 200_000, 3
             words = [number.to_bytes(4, sys.byteorder) for number in [*numbers, *[0] * 8, 50, 60]]
-            return bytes((1, 0, 0, 2, 0, 0, 0, 0)) + b"".join(words)
+            told = bytes((1, 0, 0, 2, 0, 0, 0, 0)) + b"".join(words)
+            return told.ljust(size - 4, b"\0") + (8192).to_bytes(4, sys.byteorder)
 
     assert tcp_info(Kernel()) == TcpInfo(
-        probes=2, unacknowledged=7, rtt=0.2, retransmitted=3, sent=50
+        probes=2, unacknowledged=7, rtt=0.2, retransmitted=3, sent=50, send_window=8192
     )
 
 
@@ -67,3 +68,12 @@ async def test_a_connection_that_has_sent_nothing_yet_counts_as_one_segment(monk
             return bytes(8 + 34 * 4)
 
     assert tcp_info(Kernel()).sent == 1
+    assert tcp_info(Kernel()).send_window is None  # that kernel is older than it
+
+
+async def test_the_window_is_what_the_peer_has_room_for():
+    sock, peer = stalled_pair(60_000)
+    with sock, peer:
+        await eventually(lambda: tcp_info(sock).send_window == 0)
+        await receive(peer, 1_000_000)
+        await eventually(lambda: tcp_info(sock).send_window > 0)

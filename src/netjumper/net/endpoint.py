@@ -26,8 +26,6 @@ if sys.platform != "win32":
 RESET_PATIENCE = 10.0
 """Seconds without any of the queued data being acknowledged, after which a reset cuts it off."""
 
-_UNACKED, _WINDOW = struct.Struct("=24xI"), struct.Struct("=228xI")
-"""Where Linux' tcp_info has tcpi_unacked, a number of packets, and tcpi_snd_wnd (from 5.4 on)."""
 _LINGER_OFF = struct.pack("ii", 1, 0)
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
 _MORE = getattr(socket, "MSG_MORE", 0)
@@ -268,9 +266,8 @@ class Endpoint:
     @property
     def _window_is_closed(self) -> bool:
         """Whether none of what is queued is sent, or what was sent found the peer's buffer full."""
-        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-        (unacked,) = _UNACKED.unpack_from(info)
-        return not unacked or (len(info) >= _WINDOW.size and not _WINDOW.unpack_from(info)[0])
+        info = self.info
+        return info is not None and (not info.unacknowledged or info.send_window == 0)
 
     def unacknowledged(self) -> int:
         """How many bytes are not with the peer's kernel yet; 0 where that cannot be told."""

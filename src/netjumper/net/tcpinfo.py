@@ -8,6 +8,8 @@ from typing import NamedTuple
 # struct tcp_info in linux/tcp.h, which only ever grows at its end.
 _LAYOUT = struct.Struct("=8B24I4Q2I")
 _PROBES, _UNACKED, _RTT, _TOTAL_RETRANS, _SEGS_OUT = 3, 12, 23, 31, 36
+_SEND_WINDOW = struct.Struct("=228xI")
+"""Where it has tcpi_snd_wnd, from Linux 5.4 on."""
 
 
 class TcpInfo(NamedTuple):
@@ -19,6 +21,7 @@ class TcpInfo(NamedTuple):
         rtt: the round trip, smoothed, in seconds.
         retransmitted: segments that were sent again, ever.
         sent: segments that were sent, ever; 1 at least.
+        send_window: bytes that the peer had room for when it last told, None on an old kernel.
     """
 
     probes: int
@@ -26,6 +29,7 @@ class TcpInfo(NamedTuple):
     rtt: float
     retransmitted: int
     sent: int
+    send_window: int | None = None
 
 
 def tcp_info(sock: socket.socket) -> TcpInfo | None:
@@ -33,14 +37,16 @@ def tcp_info(sock: socket.socket) -> TcpInfo | None:
     if sys.platform != "linux":
         return None
     try:
-        raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAYOUT.size)
-        fields = _LAYOUT.unpack(raw)
+        raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SEND_WINDOW.size)
+        fields = _LAYOUT.unpack_from(raw)
     except (OSError, struct.error):  # a unix socket; an emulated kernel
         return None
+    told = len(raw) >= _SEND_WINDOW.size
     return TcpInfo(
         fields[_PROBES],
         fields[_UNACKED],
         fields[_RTT] / 1e6,
         fields[_TOTAL_RETRANS],
         max(fields[_SEGS_OUT], 1),
+        _SEND_WINDOW.unpack_from(raw)[0] if told else None,
     )
