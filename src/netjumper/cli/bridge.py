@@ -14,7 +14,7 @@ from netjumper.cli.inherit import BridgeDoors, bridge_sockets
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.sources import Loaded
-from netjumper.cli.workers import Sockets
+from netjumper.cli.workers import Listeners
 from netjumper.console import Start, bridge_lines
 from netjumper.settings import BridgeSettings
 
@@ -144,8 +144,8 @@ def _supervise(
 ) -> None:
     settings = loaded.settings
 
-    def work(sockets: Sockets, link: socket.socket) -> None:
-        process.run_loop(_work(settings, secret, users, sockets, link))
+    def work(listeners: Listeners, link: socket.socket) -> None:
+        process.run_loop(_work(settings, secret, users, listeners, link))
 
     told = (
         f"{route_of(settings)}; {settings.workers} workers, parked connections and "
@@ -165,10 +165,10 @@ async def _work(
     settings: BridgeSettings,
     secret: bytes,
     users: Mapping[str, str] | None,
-    sockets: Sockets,
+    listeners: Listeners,
     link: socket.socket,
 ) -> None:
-    async with bridge_of(settings, secret, users, sockets) as (service, _):
+    async with bridge_of(settings, secret, users, listeners) as (service, _):
         await serving.work(service, settings.grace_period, link)
 
 

@@ -15,7 +15,7 @@ from netjumper.cli.inherit import server_sockets
 from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import check_options, server_options
 from netjumper.cli.sources import Layer, Loaded, load
-from netjumper.cli.workers import Sockets
+from netjumper.cli.workers import Listeners
 from netjumper.console import Start, server_lines
 from netjumper.server import jump_server
 from netjumper.service import Service
@@ -170,8 +170,8 @@ def _supervise(
 ) -> None:
     settings = loaded.settings
 
-    def work(sockets: Sockets, link: socket.socket) -> None:
-        process.run_loop(_work(settings, secret, sockets[DOOR], link))
+    def work(listeners: Listeners, link: socket.socket) -> None:
+        process.run_loop(_work(settings, secret, listeners[DOOR], link))
 
     serving.supervise(
         "netjumper",
@@ -186,10 +186,10 @@ def _supervise(
 async def _work(
     settings: ServerSettings,
     secret: bytes,
-    sockets: Sequence[socket.socket],
+    listeners: Sequence[socket.socket],
     link: socket.socket,
 ) -> None:
-    await serving.work(_service(settings, secret, sockets), settings.grace_period, link)
+    await serving.work(_service(settings, secret, listeners), settings.grace_period, link)
 
 
 def _service(settings: ServerSettings, secret: bytes, sockets: Sequence[socket.socket]) -> Service:

@@ -81,7 +81,7 @@ def supervise(
     doors: Sequence[tuple[str, Place]],
     options: SocketOptions,
     start: Callable[[Listening], Start],
-    work: Work,
+    worker: Work,
 ) -> None:
     """Have several processes serve until a signal comes, and be there for as long as they are.
 
@@ -91,7 +91,7 @@ def supervise(
         doors: where they listen: the name and the place of each.
         options: of the listening sockets.
         start: what there is to tell once they listen.
-        work: what each of them does.
+        worker: what each of them does.
 
     Raises:
         ListenError: a listening address cannot be had; it says which setting that was.
@@ -104,7 +104,7 @@ def supervise(
         entrance = Entrance.open(doors, settings.workers, options)
     if entrance.inherits:
         _LOG.info(INHERITS)
-    parent = Parent(name, settings.workers, entrance, work, grace=settings.grace_period)
+    parent = Parent(name, settings.workers, entrance, worker, grace=settings.grace_period)
 
     def status() -> str:
         alive = counted(len(parent), "worker")

@@ -26,9 +26,9 @@ from netjumper.net.doors import in_parts, open_doors
 from netjumper.net.listener import ListenError, Place, SocketFile, bound_address
 from netjumper.net.options import SocketOptions
 
-Sockets = Mapping[str, Sequence[socket.socket]]
+Listeners = Mapping[str, Sequence[socket.socket]]
 """Listening sockets by the name of their door."""
-Work = Callable[[Sockets, socket.socket], None]
+Work = Callable[[Listeners, socket.socket], None]
 """Serves with these sockets as the link says, to the end."""
 
 SERVES, STOP = b"1", b"0"
@@ -84,7 +84,7 @@ class Entrance:
         entrance.inherits = any(isinstance(place, socket.socket) for _, place in doors)
         return entrance
 
-    def of_worker(self, number: int) -> Sockets:
+    def of_worker(self, number: int) -> Listeners:
         """Return what the worker of that number listens on, and close the rest in this process."""
         chosen: dict[str, list[socket.socket]] = {}
         for name, parts in self._parts:
@@ -265,8 +265,8 @@ class Parent:
     def _not_started(self, number: int, error: OSError) -> None:
         self._missing(number, f"a worker process could not be started: {error.strerror}")
 
-    def _serve(self, sockets: Sockets, link: socket.socket) -> int:
-        self._work(sockets, link)
+    def _serve(self, listeners: Listeners, link: socket.socket) -> int:
+        self._work(listeners, link)
         return process.OK
 
     def _be_worker(self, number: int, link: socket.socket, mask: Iterable[int]) -> NoReturn:
@@ -279,8 +279,8 @@ class Parent:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for other in self._workers.values():
                 other.link.close()
-            sockets = self._entrance.of_worker(number)
-            code = process.run(self._name, partial(self._serve, sockets, link))
+            listeners = self._entrance.of_worker(number)
+            code = process.run(self._name, partial(self._serve, listeners, link))
         except BaseException:  # noqa: BLE001 - the process ends here, whatever it is
             sys.excepthook(*sys.exc_info())
         finally:
