@@ -1,5 +1,6 @@
 """The options of sockets as settings: which connections have them, and what cannot be had."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -16,7 +17,8 @@ from netjumper.net.options import SocketOptions
 from netjumper.net.readers import SlowReaders
 from netjumper.settings import BridgeSettings, ServerSettings
 from programs import PATIENCE, SECRET, installed, running
-from rogues import connected, echo, keepalive, receive_exactly, send, serving
+from rogues import closed_port, connected, echo, keepalive, receive_exactly, send, serving
+from services import bridge_running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' options")
 
@@ -124,12 +126,15 @@ async def test_between_a_bridge_and_its_embedded_jump_server_peers_have_the_time
     assert looked_after == [60.0] * 2
 
 
-def test_what_tries_the_way_to_the_jump_host_goes_the_same_way():
-    env = {"NETJUMPER_SECRET": SECRET, "NETJUMPER_SOURCE": "127.0.0.9"}
+@pytest.mark.parametrize(
+    ("flags", "more"), [(["--source", "127.0.0.9"], {}), ([], {"NETJUMPER_SOURCE": "127.0.0.9"})]
+)
+def test_what_tries_the_way_to_the_jump_host_goes_the_same_way(flags, more):
+    env = {"NETJUMPER_SECRET": SECRET}
     home = ["netjumper", "--listen", "127.0.0.1:0"]
-    with programs.web_server() as port, running(*home, env={"NETJUMPER_SECRET": SECRET}) as at_home:
+    with programs.web_server() as port, running(*home, env=env) as at_home:
         doctor = [installed("netjumper-bridge"), "doctor", "--jump", at_home.address("netjumper")]
-        done = programs.run([*doctor, f"127.0.0.1:{port}"], env)
+        done = programs.run([*doctor, *flags, f"127.0.0.1:{port}"], env | more)
         assert done.returncode == 0, done.stdout
         at_home.wait_for(rf"127\.0\.0\.9:\d+ -> 127\.0\.0\.1:{port}")
 
@@ -182,6 +187,14 @@ def test_neither_exec_nor_doctor_begin_with_what_cannot_be_had(capsys, monkeypat
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 2
     assert all("there is no interface 'nonsense0'" in line for line in told)
+
+
+async def test_a_deep_healthcheck_takes_the_options_of_the_way_out(capsys):
+    async with bridge_running(closed_port()) as here:
+        door = ["--socks", here.address_of("socks"), "--jump", "127.0.0.1:1"]
+        arguments = ["healthcheck", *door, "--deep", "--interface", "nonsense0"]
+        assert await asyncio.to_thread(bridge.main, arguments) == 1
+    assert "--interface: there is no interface 'nonsense0'" in capsys.readouterr().err
 
 
 @COMMANDS

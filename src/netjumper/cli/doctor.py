@@ -57,6 +57,7 @@ def build_parser() -> Parser:
     flags = Flags(parser, BridgeSettings)
     flags.group("the jump server", "jump", "secret_file")
     flags.group("timeouts", "dial_timeout", "jump_timeout")
+    flags.sockets()
     flags.config()
     return parser
 

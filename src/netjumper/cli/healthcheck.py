@@ -76,6 +76,7 @@ def build_parser() -> Parser:
         embedded="the jump server is in the bridge itself, so there is none to reach",
     )
     flags.group("timeouts", "dial_timeout", "jump_timeout")
+    flags.sockets()
     flags.config()
     return parser
 
