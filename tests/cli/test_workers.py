@@ -212,7 +212,8 @@ def parent_of(work, *, more=""):
     code = f"""
 import logging, os, signal, socket, sys
 from netjumper.cli import process, workers
-from netjumper.cli.workers import SERVES, Entrance, Parent
+from netjumper.cli.entrance import Entrance
+from netjumper.cli.workers import SERVES, Parent
 logging.basicConfig(format="%(message)s")
 workers.FIRST_PAUSE = 0.01
 

@@ -10,11 +10,11 @@ from netjumper.cli import doctor, environment, execute, healthcheck, process, se
 from netjumper.cli.bridging import bridge_of, load_bridge, route_of, secret_of, users_of
 from netjumper.cli.commands import Command, add_commands, picked, refuse_word
 from netjumper.cli.completion import with_completion
+from netjumper.cli.entrance import Listeners
 from netjumper.cli.inherit import BridgeDoors, bridge_sockets
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.sources import Loaded
-from netjumper.cli.workers import Listeners
 from netjumper.console import Start, bridge_lines
 from netjumper.settings import BridgeSettings
 

@@ -11,11 +11,11 @@ from netjumper import __version__
 from netjumper.cli import process, server_healthcheck, serving
 from netjumper.cli.commands import Command, add_commands, picked, refuse_misspelt
 from netjumper.cli.completion import with_completion
+from netjumper.cli.entrance import Listeners
 from netjumper.cli.inherit import server_sockets
 from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import check_options, server_options
 from netjumper.cli.sources import Layer, Loaded, load
-from netjumper.cli.workers import Listeners
 from netjumper.console import Start, server_lines
 from netjumper.server import jump_server
 from netjumper.service import Service

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from netjumper.cli import process
+from netjumper.cli.entrance import Entrance
 from netjumper.cli.logs import set_up
 from netjumper.cli.notify import Notifier
 from netjumper.cli.sources import Loaded
-from netjumper.cli.workers import SERVES, Entrance, Parent, Work
+from netjumper.cli.workers import SERVES, Parent, Work
 from netjumper.console import DOORS, RichFormatter, Start, printable
 from netjumper.net.listener import ListenError, Place
 from netjumper.net.options import SocketOptions
