@@ -39,8 +39,8 @@ bench-quick: $(BIN)/python  ## the short one, under two minutes
 bench-wan: $(BIN)/python  ## over an emulated long path, as root; ARGS=--quick for a short one
 	@$(BENCH).wan $(ARGS)
 
-bench-report: $(BIN)/python  ## make docs/performance.md of what the last two found
-	@$(BENCH).report
+bench-report: $(BIN)/python  ## make docs/performance.md of what whole runs found; ARGS="FILE..." for others
+	@$(BENCH).report $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .

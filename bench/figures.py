@@ -94,6 +94,23 @@ class Run:
         ]
         return statistics.median(ratios) if ratios else None
 
+    @classmethod
+    def merged(cls, runs: Sequence["Run"]) -> "Run":
+        """Return several runs of one kind as one; no round of one is a round of another.
+
+        What they ran on, and when, is the first one's.
+        """
+        merged = cls(runs[0].kind, runs[0].command, runs[0].machine, runs[0].versions)
+        first = 0
+        for run in runs:
+            merged.peers |= run.peers
+            merged.ours = list(dict.fromkeys([*merged.ours, *run.ours]))
+            merged.problems += run.problems
+            for it in run.figures:
+                merged.add(it.peer, it.metric, first + it.round, it.value)
+            first = max((it.round for it in merged.figures), default=-1) + 1
+        return merged
+
     def save(self, path: Path) -> None:
         """Write it as JSON; a reader finds the old one or the new one, never a part."""
         path.parent.mkdir(parents=True, exist_ok=True)

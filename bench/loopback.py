@@ -17,9 +17,8 @@ from bench.figures import Run
 from bench.generator import Generator, Measured, build, target_running
 from bench.installing import BUILT
 from bench.peers import DIRECT, MICROSOCKS, OTHERS, SHADOWSOCKS, SSH, Peer
-from bench.running import RESULTS, begin, run_to_exit, say, shuffled
+from bench.running import begin, finish, options_of, run_to_exit, say, shuffled
 from bench.stage import BenchError, Ground, Stage, raise_descriptor_limit
-from bench.summary import summary
 
 OURS = (
     ours.one_hop("asyncio"),
@@ -169,6 +168,8 @@ class Loopback:
     def _hold_many(self, peer: Peer, number: int, _stage: Stage, way: str) -> None:
         with self._generator.holding(way, self._plan.many) as found:
             pass
+        if found.errors:
+            self._problem(peer, f"{found.errors} of {self._plan.many} idle tunnels failed")
         self._run.add(peer.name, "many_held", number, found.samples)
 
     def _problem(self, peer: Peer, text: str) -> None:
@@ -186,8 +187,9 @@ def measure(plan: Plan, command: str, output: Path) -> Run:
     """
     run, peers = begin("loopback", command, plan.peers)
     most = raise_descriptor_limit() // 2 - 100  # a tunnel takes two
-    if most < plan.idle:
-        run.problems.append(f"descriptors are for {most} idle tunnels only, not {plan.idle}")
+    wanted = max(plan.idle, plan.many)
+    if most < wanted:
+        run.problems.append(f"descriptors are for {most} idle tunnels only, not {wanted}")
     idle, many = min(plan.idle, most), min(plan.many, most)
     plan = dataclasses.replace(plan, peers=tuple(peers), idle=idle, many=many)
     program, logs = build(BUILT), BUILT / "logs"
@@ -213,19 +215,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--peer", action="append", metavar="NAME", choices=names, help="only this row; repeatable"
     )
-    parser.add_argument("--output", type=Path, help="where the results go")
-    options = parser.parse_args(arguments)
-    plan, command = (QUICK_PLAN, "make bench-quick") if options.quick else (FULL_PLAN, "make bench")
+    options, command = options_of(parser, "loopback", arguments)
+    plan = QUICK_PLAN if options.quick else FULL_PLAN
     peers = tuple(peer for peer in plan.peers if not options.peer or peer.name in options.peer)
     plan = dataclasses.replace(plan, peers=peers, rounds=options.rounds or plan.rounds)
-    output = options.output or RESULTS / f"{command.removeprefix('make ')}.json"
-
-    def work() -> None:
-        run = measure(plan, command, output)
-        sys.stdout.write(summary(run))
-        say(f"written to {output}; make bench-report makes docs/performance.md of it")
-
-    return run_to_exit(work)
+    output = options.output
+    return run_to_exit(lambda: finish(measure(plan, command, output), output))
 
 
 if __name__ == "__main__":

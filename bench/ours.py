@@ -1,10 +1,7 @@
 """netjumper in its modes. To add one, add a line to `LOOPBACK_MODES` or `WAN_MODES`."""
 
-import functools
 import secrets
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.installing import install_environment
 from bench.peers import Peer
@@ -19,15 +16,11 @@ class Mode:
         name: of the row; empty for the one without a name of its own.
         bridge: the bridge's options.
         server: the jump server's options.
-        needs: an option of `netjumper-bridge`; without it there is no such row.
-        where_known: an option of the bridge and its value, given where the bridge knows it.
     """
 
     name: str = ""
     bridge: tuple[str, ...] = ()
     server: tuple[str, ...] = ()
-    needs: str = ""
-    where_known: tuple[str, ...] = ()
 
 
 _COLD = ("--max-parked", "0")
@@ -36,13 +29,13 @@ _NEVER_EARLY = ("--early-data", "never")
 LOOPBACK_MODES = (
     Mode(),
     Mode("nothing parked", _COLD),
-    Mode("2 workers", ("--workers", "2"), ("--workers", "2"), needs="--workers"),
+    Mode("2 workers", ("--workers", "2"), ("--workers", "2")),
 )
 WAN_MODES = (
-    Mode("cold", _COLD, where_known=_NEVER_EARLY),
-    Mode("cold, early data", (*_COLD, "--early-data", "always"), needs="--early-data"),
-    Mode("parked", where_known=_NEVER_EARLY),
-    Mode("parked, early data", ("--early-data", "known"), needs="--early-data"),
+    Mode("cold", (*_COLD, *_NEVER_EARLY)),
+    Mode("cold, early data", (*_COLD, "--early-data", "always")),
+    Mode("parked", _NEVER_EARLY),
+    Mode("parked, early data", ("--early-data", "known")),
 )
 
 
@@ -75,15 +68,7 @@ def chain(environment: str, mode: Mode) -> Peer:
 
     name = _named("bridge + netjumper", environment, mode.name)
     # What is parked has no part in what an open tunnel takes.
-    return Peer(
-        name,
-        2,
-        start,
-        environment=environment,
-        ours=True,
-        needs=mode.needs,
-        idles=not mode.name,
-    )
+    return Peer(name, 2, start, environment=environment, ours=True, idles=not mode.name)
 
 
 def start_bridge(
@@ -91,22 +76,15 @@ def start_bridge(
 ) -> int:
     """Start the bridge, and return the port where it speaks SOCKS."""
     port = free_port()
-    extra = mode.where_known if knows(environment, *mode.where_known[:1]) else ()
     command = install_environment(environment) / "netjumper-bridge"
     doors = ("--jump", jump, "--socks", f"127.0.0.1:{port}")
-    options = (*doors, *mode.bridge, *extra)
-    stage.start(command, *options, host=ground.near, port=port, env=settings(secret))
+    stage.start(command, *doors, *mode.bridge, host=ground.near, port=port, env=settings(secret))
     return port
 
 
 def settings(secret: str) -> dict[str, str]:
     """Return the variables that give a command its secret, and no settings file."""
     return {"NETJUMPER_SECRET": secret, "NETJUMPER_CONFIG": "/dev/null"}
-
-
-def knows(environment: str, option: str = "") -> bool:
-    """Tell whether the bridge has an option; an empty one it has."""
-    return option in _help(install_environment(environment))
 
 
 def _start_server(
@@ -119,12 +97,6 @@ def _start_server(
         command, "--listen", address, *options, host=ground.far, port=port, env=settings(secret)
     )
     return address, secret
-
-
-@functools.cache
-def _help(commands: Path) -> str:
-    words = [str(commands / "netjumper-bridge"), "--help"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
 def _named(name: str, environment: str, mode: str = "") -> str:

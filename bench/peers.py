@@ -30,7 +30,6 @@ class Peer:
         programs: what must be installed; of `installing.PACKAGES`.
         environment: what else must be; of `installing.ENVIRONMENTS`.
         ours: whether it is netjumper.
-        needs: an option of `netjumper-bridge` without which there is no such row.
         idles: whether it is asked to hold idle tunnels.
     """
 
@@ -40,7 +39,6 @@ class Peer:
     programs: tuple[str, ...] = ()
     environment: str = ""
     ours: bool = False
-    needs: str = ""
     idles: bool = True
 
 

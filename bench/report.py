@@ -2,18 +2,20 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.charts import Bar, bar_chart
 from bench.figures import Run
 from bench.goals import goals_table
 from bench.installing import ROOT
-from bench.running import RESULTS, run_to_exit, say
+from bench.running import FILES, run_to_exit, say
 from bench.stage import BenchError
 from bench.tables import LOOPBACK, WAN, Chart, Section
 
-FILES = {"loopback": "bench.json", "wan": "bench-wan.json"}
+Results = Mapping[str, Sequence[Run]]
+"""The runs of each kind, in the order in which they are named."""
+
 _CHAPTERS = {
     "loopback": (
         "On loopback",
@@ -37,10 +39,10 @@ _HEAD = """\
 
 <!-- Made by `make bench-report`; do not edit. -->
 
-netjumper beside what people would use instead, as measured by `bench/`: all of it in one run, in
-rounds, each in another order. A figure is the median of the rounds, with the least and the most in
-brackets, and as a thin line in the charts. Compare figures of one table with each other: on another
-machine all of them are others.
+netjumper beside what people would use instead, as measured by `bench/`: all rows of a table in one
+run, in rounds, each in another order. A figure is the median of the rounds, with the least and the
+most in brackets, and as a thin line in the charts. Compare figures of one table with each other: on
+another machine all of them are others.
 
 ## Goals
 
@@ -49,25 +51,26 @@ R is a round trip. Ratios are those within a round, and of them the median.
 """
 
 
-def page(runs: Mapping[str, Run]) -> str:
+def page(results: Results) -> str:
     """Return the page in Markdown.
 
     Args:
-        runs: by their kinds.
+        results: what was measured; runs of one kind share their tables.
     """
-    parts = [_HEAD, goals_table(runs)]
+    merged = _merged(results)
+    parts = [_HEAD, goals_table(merged)]
     for kind, (title, text, sections) in _CHAPTERS.items():
-        if kind in runs:
-            run = runs[kind]
-            parts += [f"\n## {title}\n\n{text}\n\n{_conditions(run)}"]
+        if kind in merged:
+            run = merged[kind]
+            parts += [f"\n## {title}\n\n{text}\n", *map(_conditions, results[kind])]
             parts += [_section(section, run) for section in sections if section.is_in(run)]
-            parts += _problems(run)
+            parts += _problems(results[kind])
     return "".join(parts)
 
 
-def charts(runs: Mapping[str, Run]) -> Iterator[tuple[str, str]]:
+def charts(results: Results) -> Iterator[tuple[str, str]]:
     """Yield the charts: the names of their files, and their texts."""
-    for kind, run in runs.items():
+    for kind, run in _merged(results).items():
         for section in _CHAPTERS[kind][2]:
             for chart in section.charts:
                 bars = list(_bars(chart, run))
@@ -80,6 +83,10 @@ def charts(runs: Mapping[str, Run]) -> Iterator[tuple[str, str]]:
                     )
 
 
+def _merged(results: Results) -> dict[str, Run]:
+    return {kind: Run.merged(runs) for kind, runs in results.items()}
+
+
 def _bars(chart: Chart, run: Run) -> Iterator[Bar]:
     for peer, hops in run.peers.items():
         spread = run.spread(peer, chart.metric)
@@ -90,7 +97,7 @@ def _bars(chart: Chart, run: Run) -> Iterator[Bar]:
 def _conditions(run: Run) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in run.machine.items())
     versions = ", ".join(f"{name} {value}" for name, value in run.versions.items())
-    return f"`{run.command}` on: {machine}.\n\nVersions: {versions}.\n"
+    return f"\n`{run.command}` on: {machine}.\n\nVersions: {versions}.\n"
 
 
 def _section(section: Section, run: Run) -> str:
@@ -102,46 +109,65 @@ def _section(section: Section, run: Run) -> str:
     return f"\n### {section.title}\n\n{section.text}\n\n{''.join(shown)}{section.table(run)}"
 
 
-def _problems(run: Run) -> list[str]:
-    if not run.problems:
-        return []
-    lines = "".join(f"- {problem}\n" for problem in dict.fromkeys(run.problems))
-    return [f"\n### What failed, or could not be measured\n\n{lines}"]
+def _problems(runs: Sequence[Run]) -> list[str]:
+    parts = ["\n### What failed, or could not be measured\n"]
+    for run in runs:
+        lines = [f"- {problem}\n" for problem in dict.fromkeys(run.problems)] or ["- nothing\n"]
+        parts += [f"\n`{run.command}`:\n\n", *lines]
+    return parts
 
 
-def write(results: Path, docs: Path) -> None:
-    """Write page, charts, and the results that they are made of.
-
-    Args:
-        results: the folder with the files that the benchmarks wrote.
-        docs: the folder for the page.
+def load(files: Iterable[Path]) -> dict[str, list[Run]]:
+    """Read results.
 
     Raises:
-        BenchError: there are no results.
+        BenchError: one of the files has none.
     """
-    runs = {
-        kind: Run.load(results / name) for kind, name in FILES.items() if (results / name).exists()
-    }
-    if not runs:
-        raise BenchError(f"no results in {results}: run make bench, and as root make bench-wan")
+    results: dict[str, list[Run]] = {}
+    for file in files:
+        try:
+            run = Run.load(file)
+        except (OSError, ValueError) as error:
+            raise BenchError(str(error)) from None
+        if run.kind not in _CHAPTERS:
+            raise BenchError(f"{file} is of an unknown kind: {run.kind}")
+        results.setdefault(run.kind, []).append(run)
+    return results
+
+
+def write(results: Results, docs: Path) -> None:
+    """Write page, charts, and the results that they are made of, in place of those before.
+
+    Args:
+        results: what was measured.
+        docs: the folder for the page.
+    """
     folder = docs / "performance"
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, run in runs.items():
-        run.save(folder / FILES[kind])
-    for name, text in charts(runs):
+    for old in (*folder.glob("*.json"), *folder.glob("*.svg")):
+        old.unlink()
+    for kind, runs in results.items():
+        for number, run in enumerate(runs, 1):
+            run.save(folder / f"{kind}-{number}.json")
+    for name, text in charts(results):
         (folder / name).write_text(text, encoding="utf-8")
-    (docs / "performance.md").write_text(page(runs), encoding="utf-8")
+    (docs / "performance.md").write_text(page(results), encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write it all, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder with results")
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="results; otherwise those of whole runs"
+    )
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where the page goes")
     options = parser.parse_args(arguments)
 
     def work() -> None:
-        write(options.results, options.docs)
+        results = load(options.files or [file for file in FILES.values() if file.exists()])
+        if not results:
+            raise BenchError("there are no results: run make bench, and as root make bench-wan")
+        write(results, options.docs)
         say(f"written to {options.docs / 'performance.md'}")
 
     return run_to_exit(work)

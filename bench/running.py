@@ -1,13 +1,16 @@
 """What every benchmark does around its measuring."""
 
+import argparse
 import contextlib
 import random
+import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
-from bench import ours
 from bench.figures import Run
 from bench.installing import (
     ENVIRONMENTS,
@@ -19,8 +22,14 @@ from bench.installing import (
 from bench.machine import machine, versions
 from bench.peers import Peer
 from bench.stage import BenchError
+from bench.summary import summary
 
 RESULTS = ROOT / "bench" / "results"
+TARGETS = {"loopback": "bench", "wan": "bench-wan"}
+"""What `make` is told for each kind of run."""
+
+FILES = {kind: RESULTS / f"{name}.json" for kind, name in TARGETS.items()}
+"""What whole runs write, and `make bench-report` reads, by the kinds of runs."""
 
 ItemT = TypeVar("ItemT")
 
@@ -47,33 +56,72 @@ def begin(kind: str, command: str, peers: Sequence[Peer]) -> tuple[Run, list[Pee
     Returns:
         A run without figures, and the rows that can be had; why others cannot is in the run.
     """
+    about = machine()  # before the load that installing makes
     programs = sorted({program for peer in peers for program in peer.programs})
-    problems = {
+    missing = {
         program: f"{program} is not installed: apt install {PACKAGES[program]}"
         for program in install_programs([*programs, "cc"])
     }
-    for name in ENVIRONMENTS:
+    environments = [name for name in ENVIRONMENTS if name in {peer.environment for peer in peers}]
+    for name in environments:
         try:
             install_environment(name)
         except BenchError as error:
-            problems[name] = str(error)
-    there = [
-        peer
-        for peer in peers
-        if not {*peer.programs, peer.environment} & problems.keys() and _is_known(peer)
-    ]
+            missing[name] = str(error)
+    there, problems = [], []
+    for peer in peers:
+        reasons = [missing[it] for it in (*peer.programs, peer.environment) if it in missing]
+        if reasons:
+            problems.append(f"{peer.name} is left out: {'; '.join(dict.fromkeys(reasons))}")
+        else:
+            there.append(peer)
     run = Run(
         kind,
         command,
-        machine(),
-        versions([it for it in programs if it not in problems], ENVIRONMENTS),
+        about,
+        versions(
+            *([it for it in names if it not in missing] for names in (programs, environments))
+        ),
         peers={peer.name: peer.hops for peer in there},
         ours=[peer.name for peer in there if peer.ours],
-        problems=list(problems.values()),
+        problems=problems,
     )
     for problem in run.problems:
-        say(f"left out: {problem}")
+        say(problem)
     return run, there
+
+
+def options_of(
+    parser: argparse.ArgumentParser, kind: str, arguments: Sequence[str] | None
+) -> tuple[argparse.Namespace, str]:
+    """Read the options, and `--output` among them.
+
+    Args:
+        parser: knows all others.
+        kind: of the benchmark.
+        arguments: what was typed; None for those of this process.
+
+    Returns:
+        The options, and the command that gives the same figures again. Where no `--output` was
+        typed it is a file of its own for each command, so that only a whole run replaces what a
+        whole run found.
+    """
+    output = argparse.ArgumentParser(add_help=False)
+    for each in (parser, output):
+        each.add_argument("--output", type=Path, help="the file for the results")
+    options = parser.parse_args(arguments)
+    typed = output.parse_known_args(arguments)[1]
+    name = re.sub(r"[^\w.]+", "-", " ".join([TARGETS[kind], *typed])).strip("-")
+    options.output = options.output or RESULTS / f"{name}.json"
+    words = shlex.join(typed)
+    return options, f'make {TARGETS[kind]} ARGS="{words}"' if typed else f"make {TARGETS[kind]}"
+
+
+def finish(run: Run, output: Path) -> None:
+    """Tell what was found, and where it is."""
+    sys.stdout.write(summary(run))
+    is_read = output.resolve() == FILES[run.kind].resolve()
+    say(f"written to {output}" + "; make bench-report makes docs/performance.md of it" * is_read)
 
 
 def run_to_exit(work: Callable[[], Any]) -> int:
@@ -100,7 +148,3 @@ def _interruptible() -> Iterator[None]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
-
-
-def _is_known(peer: Peer) -> bool:
-    return not peer.needs or ours.knows("asyncio", peer.needs)

@@ -138,11 +138,13 @@ LOOPBACK = (
     Section(
         "Idle tunnels",
         "What each idle tunnel adds to the resident memory (what processes share counts once): "
-        "of all processes of the peer, and of that with most.",
+        "of all processes of the peer, and of that with most. The last column: how many "
+        "one process held when it was asked for very many.",
         (
             Column("held", "idle_held"),
             Column("kB each", "idle_kb"),
             Column("kB each, largest process", "idle_kb_largest"),
+            Column("held at most", "many_held"),
         ),
         (Chart("idle", "Memory of an idle tunnel", "kB", "idle_kb", less_is_better=True),),
     ),

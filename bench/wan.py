@@ -19,9 +19,8 @@ from bench.installing import BUILT, install_programs
 from bench.longpath import LongPath, emulated
 from bench.peers import DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, Peer
 from bench.resilience import Trial, resilience
-from bench.running import RESULTS, begin, run_to_exit, say, shuffled
+from bench.running import begin, finish, options_of, run_to_exit, say, shuffled
 from bench.stage import BenchError, Ground, Stage, raise_descriptor_limit
-from bench.summary import summary
 
 OURS = tuple(ours.chain("uvloop", mode) for mode in ours.WAN_MODES)
 PEERS = (DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, *OURS)
@@ -153,12 +152,20 @@ class LongPaths:
         self._run.problems.append(text)
 
 
-def bulk_paths() -> list[LongPath]:
-    """Return the paths for downloads: one for each congestion control that the kernel has."""
+def bulk_paths(problems: list[str]) -> list[LongPath]:
+    """Return the paths for downloads: one for each congestion control that the kernel has.
+
+    Args:
+        problems: where is told which it has not.
+    """
+    paths = [LongPath(200, 1, 100, algorithm) for algorithm in ("cubic", "bbr")]
     available = _CONGESTION.read_text().split()
-    return [
-        LongPath(200, 1, 100, algorithm) for algorithm in ("cubic", "bbr") if algorithm in available
+    problems += [
+        f"{path} is left out: the kernel lacks it (modprobe tcp_{path.congestion})"
+        for path in paths
+        if path.congestion not in available
     ]
+    return [path for path in paths if path.congestion in available]
 
 
 def measure(plan: Plan, command: str, output: Path, only: str = "") -> Run:
@@ -175,7 +182,7 @@ def measure(plan: Plan, command: str, output: Path, only: str = "") -> Run:
     """
     if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
         raise BenchError("an emulated path needs root and /dev/net/tun")
-    run, peers = begin("wan", command, PEERS)
+    run, peers = begin("wan", command, OURS if only == "resilience" else PEERS)
     raise_descriptor_limit()
     if install_programs(["ip"]):
         raise BenchError("an emulated path needs ip: apt install iproute2")
@@ -183,11 +190,13 @@ def measure(plan: Plan, command: str, output: Path, only: str = "") -> Run:
     if only in ("", "resilience"):
         resilience(plan.trial, run, build(BUILT), BUILT / "logs")
         run.save(output)
+    first = plan.paths if only in ("", "first") else ()
+    bulk = bulk_paths(run.problems) if only in ("", "bulk") else ()
     for number in range(plan.rounds):
-        for path in shuffled(plan.paths) if only in ("", "first") else ():
+        for path in shuffled(first):
             benchmark.first_bytes_and_pages(number, path)
             run.save(output)
-        for path in shuffled(bulk_paths()) if only in ("", "bulk") else ():
+        for path in shuffled(bulk):
             benchmark.bulk(number, path)
             run.save(output)
     return run
@@ -199,25 +208,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="one round, one long path")
     parser.add_argument("--rounds", type=int, help="how often everything is measured")
     parser.add_argument("--pause", type=float, help="seconds without a request in the last part")
-    parser.add_argument("--only", choices=["first", "bulk", "resilience"], default="")
-    parser.add_argument("--output", type=Path, help="where the results go")
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--only", choices=["first", "bulk", "resilience"], default="", help="just this part"
+    )
+    options, command = options_of(parser, "wan", arguments)
     plan = _QUICK_PLAN if options.quick else _FULL_PLAN
-    command = f"make bench-wan{' ARGS=--quick' * options.quick}"
     pause = plan.trial.pause if options.pause is None else options.pause
     plan = dataclasses.replace(
         plan,
         rounds=options.rounds or plan.rounds,
         trial=dataclasses.replace(plan.trial, pause=pause),
     )
-    output = options.output or RESULTS / f"bench-wan{'-quick' * options.quick}.json"
-
-    def work() -> None:
-        run = measure(plan, command, output, options.only)
-        sys.stdout.write(summary(run))
-        say(f"written to {output}; make bench-report makes docs/performance.md of it")
-
-    return run_to_exit(work)
+    output, only = options.output, options.only
+    return run_to_exit(lambda: finish(measure(plan, command, output, only), output))
 
 
 if __name__ == "__main__":

@@ -51,6 +51,26 @@ def test_what_is_saved_is_loaded_again(tmp_path) -> None:
     assert [each.name for each in file.parent.iterdir()] == ["bench.json"]
 
 
+def test_runs_are_merged_and_rounds_stay_apart() -> None:
+    first, second, empty = (
+        Run("wan", "make bench-wan", {}, {}, peers, ["ours"])
+        for peers in ({"ours": 1, "theirs": 1}, {"other": 2, "ours": 1}, {"ours": 1})
+    )
+    for number_of_round, value in enumerate((1.0, 3.0)):
+        first.add("ours", "speed", number_of_round, value)
+    second.add("ours", "speed", 0, 8.0)
+    second.add("other", "speed", 0, 2.0)
+    second.problems.append("other: hangs")
+    merged = Run.merged([first, empty, second])
+    assert merged.values("ours", "speed") == {0: 1.0, 1: 3.0, 2: 8.0}
+    assert merged.ratio("ours", "other", "speed") == 4.0
+    assert merged.peers == {"ours": 1, "theirs": 1, "other": 2}
+    assert list(merged.peers) == ["ours", "theirs", "other"]
+    assert merged.ours == ["ours"]
+    assert merged.problems == ["other: hangs"]
+    assert first.peers == {"ours": 1, "theirs": 1}
+
+
 @pytest.mark.parametrize("text", ['{"kind": "loopback"}', '{"figures": [{"a": 1}]}', "{"])
 def test_a_file_that_is_no_result_is_refused(tmp_path, text) -> None:
     file = tmp_path / "bench.json"

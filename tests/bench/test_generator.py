@@ -27,7 +27,7 @@ def test_as_many_connections_are_made_as_are_told(generator) -> None:
 def test_it_measures_for_as_long_as_it_is_told(generator) -> None:
     found = generator.measure("connect", "direct", "-t", 0.2)
     assert found.samples > 0
-    assert found.seconds == pytest.approx(0.2, abs=0.15)
+    assert found.seconds >= 0.2
 
 
 def test_messages_come_back_whole(generator) -> None:

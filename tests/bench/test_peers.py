@@ -7,7 +7,7 @@ import pytest
 from bench import ours
 from bench.installing import ENVIRONMENTS, PACKAGES
 from bench.loopback import FULL_PLAN
-from bench.ours import LOOPBACK_MODES, WAN_MODES, Mode
+from bench.ours import WAN_MODES, Mode
 from bench.peers import DIRECT, MICROSOCKS, OTHERS, Peer
 from bench.stage import BenchError, Ground, Stage
 from bench.wan import PEERS
@@ -37,23 +37,17 @@ def test_a_peer_carries_connections(peer, generator, tmp_path) -> None:
 
 
 @needs_cc
-@pytest.mark.parametrize("peer", [ours.one_hop("uvloop"), ours.chain("uvloop", Mode())])
+@pytest.mark.parametrize(
+    "peer",
+    [
+        ours.one_hop("uvloop"),
+        ours.chain("uvloop", Mode()),
+        *(ours.chain("uvloop", mode) for mode in WAN_MODES),
+    ],
+    ids=lambda peer: peer.name,
+)
 def test_ours_carry_connections(peer, generator, tmp_path, own_commands) -> None:
     carries(peer, generator, tmp_path)
-
-
-@needs_cc
-def test_an_option_is_given_where_it_is_known(generator, tmp_path, own_commands) -> None:
-    mode = Mode("", where_known=("--log-level", "debug"))
-    carries(ours.chain("uvloop", mode), generator, tmp_path)
-    mode = Mode("", where_known=("--no-such-option", "9"))
-    carries(ours.chain("uvloop", mode), generator, tmp_path)
-
-
-def test_a_mode_is_there_where_its_option_is(own_commands) -> None:
-    assert ours.knows("uvloop", "--max-parked")
-    assert not ours.knows("uvloop", "--no-such-option")
-    assert ours.knows("uvloop", "")
 
 
 @needs_cc
@@ -81,9 +75,3 @@ def test_rows_have_names_of_their_own_and_are_known_to_the_installer(peers) -> N
     assert {program for peer in peers for program in peer.programs} <= PACKAGES.keys()
     assert {peer.environment for peer in peers} - {""} <= ENVIRONMENTS.keys()
     assert DIRECT in peers
-
-
-def test_rows_that_want_an_option_say_so() -> None:
-    for mode in (*LOOPBACK_MODES, *WAN_MODES):
-        known = {"--max-parked", mode.needs}
-        assert {word for word in mode.bridge if word.startswith("--")} <= known

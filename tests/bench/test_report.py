@@ -6,12 +6,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from bench import report, resilience
 from bench.charts import Bar, bar_chart
 from bench.figures import Run, Spread
 from bench.goals import GOALS, goals_table
-from bench.report import FILES, charts, main, page, write
-from bench.running import RESULTS
+from bench.loopback import FULL_PLAN
+from bench.report import charts, load, main, page, write
+from bench.running import FILES, RESULTS
 from bench.tables import LOOPBACK, WAN
+from bench.wan import PEERS
 
 DOCS = Path(__file__).parents[2] / "docs"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -36,7 +39,11 @@ def wan_run() -> Run:
     return run
 
 
-def runs() -> dict[str, Run]:
+def runs() -> dict[str, list[Run]]:
+    return {"loopback": [loopback_run()], "wan": [wan_run()]}
+
+
+def merged() -> dict[str, Run]:
     return {"loopback": loopback_run(), "wan": wan_run()}
 
 
@@ -49,7 +56,9 @@ def test_a_row_has_median_least_and_most_and_ours_stands_out() -> None:
 def test_a_row_that_lost_stays_in_and_problems_are_told() -> None:
     text = page(runs())
     assert "| 1 | microsocks | 3.00 | - | - | - |" in text
-    assert "- dante is not installed: apt install dante-server\n" in text
+    told = "### What failed, or could not be measured\n\n"
+    assert f"{told}`make bench`:\n\n- dante is not installed: apt install dante-server\n" in text
+    assert f"{told}`make bench-wan`:\n\n- nothing\n" in text
 
 
 def test_the_page_names_command_machine_and_versions() -> None:
@@ -59,28 +68,52 @@ def test_the_page_names_command_machine_and_versions() -> None:
 
 
 def test_what_was_not_measured_has_no_section() -> None:
-    assert "## Over a long path" not in page({"loopback": loopback_run()})
+    assert "## Over a long path" not in page({"loopback": [loopback_run()]})
     assert "### Ping-pong" not in page(runs())
 
 
 def test_goals_are_reached_missed_or_not_measured() -> None:
-    table = goals_table(runs())
+    table = goals_table(merged())
     assert (
         "| one hop, bulk on 1 connection | ≥ 4 x microsocks | 5.33 x microsocks | reached |"
         in table
     )
     assert "| the same | ≥ 0.55 x direct | 0.52 x direct | **missed** |" in table
-    assert "| the same, parked | ≤ 2.1 R | 2.02 R | reached |" in table
-    assert "| chain, ping-pong, p50 | ≤ 1.1 x ss-local + ss-server | not measured | |" in table
+    assert "| first byte, 200 ms, p50, parked | ≤ 2.1 R | 2.02 R | reached |" in table
+    assert (
+        "| chain, ping-pong, p50, uvloop | ≤ 1.1 x ss-local + ss-server | not measured | |" in table
+    )
 
 
-def test_a_goal_falls_back_to_the_mode_that_there_is() -> None:
-    run = wan_run()
-    goal = next(goal for goal in GOALS if goal.metric == "first_p99_ms_200ms_1%")
-    run.add("bridge + netjumper (uvloop, parked)", goal.metric, 0, 800)
-    assert goal.value({"wan": run}) == 4.0
-    run.add("bridge + netjumper (uvloop, parked, early data)", goal.metric, 0, 500)
-    assert goal.value({"wan": run}) == 2.5
+def test_runs_of_one_kind_share_their_tables_and_each_is_named() -> None:
+    first, bulk = wan_run(), wan_run()
+    first.command, bulk.command = (f'make bench-wan ARGS="--only {it}"' for it in ("first", "bulk"))
+    first.machine = {"date": "2026-01-30", "load before": "0.10"}
+    bulk.machine = {"date": "2026-01-31", "load before": "0.20"}
+    bulk.versions, bulk.figures = {"ssh": "9.0"}, []
+    bulk.problems.append("ssh -D: 1 downloads failed")
+    bulk.add("direct", "bulk_mbit_s_200ms_1%_cubic", 0, 12)
+    text = page({"wan": [first, bulk]})
+    assert text.count("## Over a long path") == 1
+    for words in (
+        '`make bench-wan ARGS="--only first"` on: date 2026-01-30, load before 0.10.',
+        '`make bench-wan ARGS="--only bulk"` on: date 2026-01-31, load before 0.20.',
+        "Versions: ssh 9.0.",
+        "| 0 | direct | 402 |",
+        "| 0 | direct | 12.0 | - |",
+        '`make bench-wan ARGS="--only bulk"`:\n\n- ssh -D: 1 downloads failed\n',
+    ):
+        assert words in text
+
+
+def test_goals_are_of_rows_and_figures_that_there_are() -> None:
+    rows = {"loopback": FULL_PLAN.peers, "wan": PEERS}
+    sections = {"loopback": LOOPBACK, "wan": WAN}
+    for goal in GOALS:
+        names = {peer.name for peer in rows[goal.kind]} | {resilience.NAME}
+        assert {goal.peer, goal.other} - {""} <= names
+        metrics = {it.metric for part in sections[goal.kind] for it in part.columns}
+        assert goal.metric in metrics
 
 
 def test_a_chart_has_the_best_on_top() -> None:
@@ -120,24 +153,59 @@ def test_files_of_charts_have_names_of_their_own() -> None:
 
 
 def test_the_results_are_kept_beside_the_page(tmp_path) -> None:
-    for kind, run in runs().items():
-        run.save(tmp_path / "results" / FILES[kind])
-    assert main(["--results", str(tmp_path / "results"), "--docs", str(tmp_path)]) == 0
-    assert (tmp_path / "performance.md").read_text() == page(runs())
-    assert {it.name for it in (tmp_path / "performance").iterdir()} == {
-        "bench.json", "bench-wan.json", "bulk.svg", "first-p50.svg",
-    }  # fmt: skip
+    files = [tmp_path / name for name in ("wan-a", "loopback", "wan-b")]
+    for file, run in zip(files, (wan_run(), loopback_run(), wan_run()), strict=True):
+        run.save(file)
+    kept = tmp_path / "docs" / "performance"
+    kept.mkdir(parents=True)
+    (kept / "chart-of-before.svg").touch()
+    assert main([*map(str, files), "--docs", str(kept.parent)]) == 0
+    text = (kept.parent / "performance.md").read_text()
+    assert text == page({"loopback": [loopback_run()], "wan": [wan_run(), wan_run()]})
+    assert sorted(it.name for it in kept.iterdir()) == [
+        "bulk.svg", "first-p50.svg", "loopback-1.json", "wan-1.json", "wan-2.json",
+    ]  # fmt: skip
+    # They may be what the page is made of the next time.
+    assert main([*map(str, sorted(kept.glob("*.json"))), "--docs", str(kept.parent)]) == 0
+    assert (kept.parent / "performance.md").read_text() == text
 
 
-def test_without_results_it_is_told_how_to_have_some(tmp_path, capsys) -> None:
-    assert main(["--results", str(tmp_path), "--docs", str(tmp_path)]) == 1
+def test_without_files_it_is_made_of_those_of_whole_runs(tmp_path, monkeypatch) -> None:
+    files = {kind: tmp_path / f"{kind}.json" for kind in FILES}
+    monkeypatch.setattr(report, "FILES", files)
+    wan_run().save(files["wan"])
+    assert main(["--docs", str(tmp_path)]) == 0
+    assert (tmp_path / "performance.md").read_text() == page({"wan": [wan_run()]})
+
+
+def test_without_results_it_is_told_how_to_have_some(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(report, "FILES", {"wan": tmp_path / "bench-wan.json"})
+    assert main(["--docs", str(tmp_path)]) == 1
     assert "run make bench, and as root make bench-wan" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "No such file"),
+        ("{", "is no result of a benchmark"),
+        ('{"kind": "x", "command": "", "machine": {}, "versions": {}, "figures": []}', "kind: x"),
+    ],
+)
+def test_a_file_without_results_is_a_line(text, told, tmp_path, capsys) -> None:
+    file = tmp_path / "it.json"
+    if text:
+        file.write_text(text)
+    assert main([str(file), "--docs", str(tmp_path / "docs")]) == 1
+    error = capsys.readouterr().err
+    assert (told in error, str(file) in error, error.count("\n")) == (True, True, 1)
+    assert not (tmp_path / "docs").exists()
+
+
 @pytest.mark.skipif(not (DOCS / "performance").exists(), reason="nothing is committed yet")
 def test_what_is_committed_is_what_the_results_give(tmp_path) -> None:
-    write(DOCS / "performance", tmp_path)
+    write(load(sorted((DOCS / "performance").glob("*.json"))), tmp_path)
     for file in (it for it in tmp_path.rglob("*") if it.is_file()):
         assert file.read_text() == (DOCS / file.relative_to(tmp_path)).read_text()
 

@@ -1,12 +1,16 @@
 """Around the measuring: what is missing, what fails, what ends it, and what is made of figures."""
 
+import contextlib
 import os
+import shlex
 import signal
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from bench import running, wan
+from bench import loopback, running, wan
 from bench.figures import Run
 from bench.generator import Measured
 from bench.installing import install_programs
@@ -14,7 +18,7 @@ from bench.longpath import LongPath
 from bench.loopback import CELLS, QUICK_PLAN, Loopback, main
 from bench.peers import DIRECT, MICROSOCKS, OTHERS, Peer
 from bench.resilience import Trial
-from bench.running import begin, run_to_exit
+from bench.running import begin, finish, run_to_exit
 from bench.stage import BenchError
 
 
@@ -22,32 +26,111 @@ def a_run() -> Run:
     return Run("loopback", "make bench", {}, {})
 
 
+@pytest.fixture
+def environments(monkeypatch) -> list[str]:
+    """Nothing is installed; those that would be are here."""
+    names: list[str] = []
+    monkeypatch.setattr(running, "install_programs", lambda _: [])
+    monkeypatch.setattr(running, "install_environment", names.append)
+    return names
+
+
 def test_a_row_that_cannot_be_had_is_left_out_and_told(monkeypatch, capsys) -> None:
     def install(name: str) -> None:
         if name == "pproxy":
             raise BenchError("the environment for pproxy cannot be made")
 
-    monkeypatch.setattr(running, "install_programs", lambda _: ["danted"])
+    monkeypatch.setattr(running, "install_programs", lambda _: ["danted", "ssh", "sshd"])
     monkeypatch.setattr(running, "install_environment", install)
     run, peers = begin("loopback", "make bench", OTHERS)
+    no_ssh = "; ".join(
+        f"{program} is not installed: apt install openssh-{part}"
+        for program, part in (("ssh", "client"), ("sshd", "server"))
+    )
     told = [
-        "danted is not installed: apt install dante-server",
-        "the environment for pproxy cannot be made",
+        "dante is left out: danted is not installed: apt install dante-server",
+        "pproxy is left out: the environment for pproxy cannot be made",
+        f"ssh -D is left out: {no_ssh}",
+        "pproxy, two of them is left out: the environment for pproxy cannot be made",
     ]
     assert run.problems == told
-    assert capsys.readouterr().err == "".join(f"left out: {line}\n" for line in told)
+    assert capsys.readouterr().err == "".join(f"{line}\n" for line in told)
     assert list(run.peers) == [peer.name for peer in peers]
-    assert {"dante", "pproxy", "pproxy, two of them"}.isdisjoint(run.peers)
-    assert {"direct", "microsocks", "ssh -D"} <= run.peers.keys()
-    assert "danted" not in run.versions
+    assert {"dante", "pproxy", "pproxy, two of them", "ssh -D"}.isdisjoint(run.peers)
+    assert {"direct", "microsocks", "ss-local + ss-server"} <= run.peers.keys()
+    assert {"danted", "pproxy"}.isdisjoint(run.versions)
 
 
-def test_a_row_without_its_option_is_left_out(monkeypatch) -> None:
-    monkeypatch.setattr(running, "install_programs", lambda _: [])
-    monkeypatch.setattr(running, "install_environment", lambda _: None)
-    monkeypatch.setattr(running.ours, "knows", lambda _, option: option == "--known")
-    rows = [replace(DIRECT, name=option, needs=option) for option in ("--known", "--unknown")]
-    assert list(begin("wan", "make bench-wan", rows)[0].peers) == ["--known"]
+@pytest.mark.parametrize(
+    ("rows", "wanted"),
+    [
+        (OTHERS, ["pproxy"]),
+        ((DIRECT, MICROSOCKS), []),
+        (QUICK_PLAN.peers, ["asyncio", "uvloop"]),
+        (wan.PEERS, ["uvloop"]),
+    ],
+)
+def test_only_what_the_rows_need_is_installed(rows, wanted, environments) -> None:
+    run = begin("wan", "make bench-wan", rows)[0]
+    assert environments == wanted
+    assert ("pproxy" in run.versions) == ("pproxy" in wanted)
+
+
+def test_the_load_is_that_before_anything_is_installed(monkeypatch, environments) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(running, "machine", lambda: done.append("machine") or {})
+    monkeypatch.setattr(running, "install_programs", lambda _: done.append("install") or [])
+    begin("wan", "make bench-wan", [DIRECT])
+    assert done == ["machine", "install"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "command", "file"),
+    [
+        ("", "make bench", "bench.json"),
+        ("--quick", 'make bench ARGS="--quick"', "bench-quick.json"),
+        ("--rounds 2", 'make bench ARGS="--rounds 2"', "bench-rounds-2.json"),
+        (
+            "--peer 'ssh -D' --output {here} --peer direct --quick",
+            "make bench ARGS=\"--peer 'ssh -D' --peer direct --quick\"",
+            "{here}",
+        ),
+    ],
+)
+def test_a_command_is_told_as_typed_and_has_a_file_of_its_own(
+    typed, command, file, monkeypatch, tmp_path
+) -> None:
+    monkeypatch.setattr(running, "RESULTS", tmp_path)
+    here, calls = tmp_path / "here.json", []
+    monkeypatch.setattr(loopback, "measure", lambda *it: calls.append(it) or a_run())
+    monkeypatch.setattr(sys, "argv", ["bench", *shlex.split(typed.format(here=here))])
+    assert loopback.main() == 0
+    assert calls[0][1:] == (command, tmp_path / file.format(here=here))
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("", "bench-wan"),
+        ("--only first", "bench-wan-only-first"),
+        ("--quick --pause 0.5", "bench-wan-quick-pause-0.5"),
+    ],
+)
+def test_a_part_of_the_long_one_has_a_file_of_its_own(typed, name, monkeypatch) -> None:
+    files = []
+    monkeypatch.setattr(
+        wan, "measure", lambda _plan, _command, output, _only: files.append(output) or a_run()
+    )
+    assert wan.main(typed.split()) == 0
+    assert files == [running.RESULTS / f"{name}.json"]
+
+
+def test_the_page_is_promised_only_where_it_is_made_of_the_file(capsys, tmp_path) -> None:
+    for file, promised in ((running.FILES["loopback"], True), (tmp_path / "bench.json", False)):
+        finish(a_run(), file)
+        told = capsys.readouterr().err
+        assert told.startswith(f"written to {file}")
+        assert ("make bench-report" in told) is promised
 
 
 def test_who_is_not_root_installs_nothing(monkeypatch) -> None:
@@ -115,6 +198,33 @@ def test_a_round_has_every_figure_of_every_peer(generator, tmp_path) -> None:
     assert run.values("microsocks", "connect_per_s").keys() == {3}
 
 
+def test_tunnels_that_could_not_be_held_are_told(monkeypatch, tmp_path) -> None:
+    class Full:
+        measure = staticmethod(lambda *_: None)
+
+        @contextlib.contextmanager
+        def holding(self, _way: str, _count: int) -> Iterator[Measured]:
+            yield Measured(samples=70, errors=30, seconds=1.0)
+
+    run, one = a_run(), Peer("one", 1, lambda *_: "direct", ours=True)
+    plan = replace(QUICK_PLAN, peers=(DIRECT, one), many=100)
+    Loopback(plan, run, Full(), tmp_path).many()
+    assert run.values("one", "many_held") == {0: 70}
+    assert run.problems == ["one: 30 of 100 idle tunnels failed"]
+
+
+def test_too_few_descriptors_are_told(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(loopback, "begin", lambda *_: (a_run(), []))
+    monkeypatch.setattr(loopback, "raise_descriptor_limit", lambda: 1200)
+    monkeypatch.setattr(loopback, "build", lambda _: tmp_path / "load")
+    monkeypatch.setattr(loopback, "target_running", lambda *_: contextlib.nullcontext())
+    for idle, many, told in ((500, 501, 501), (501, 0, 501), (500, 500, 0)):
+        plan = replace(QUICK_PLAN, peers=(), idle=idle, many=many)
+        run = loopback.measure(plan, "make bench", tmp_path / "bench.json")
+        line = f"descriptors are for 500 idle tunnels only, not {told}"
+        assert run.problems == [line] * bool(told)
+
+
 def test_costs_are_for_a_connection_and_for_a_gigabyte() -> None:
     cells = {cell.name: cell for cell in CELLS}
     found = Measured(samples=1000, errors=0, seconds=2.0)
@@ -134,10 +244,14 @@ def test_a_path_says_what_it_is_like() -> None:
 def test_downloads_are_measured_with_what_the_kernel_has(monkeypatch, tmp_path) -> None:
     available = tmp_path / "available"
     monkeypatch.setattr(wan, "_CONGESTION", available)
-    available.write_text("reno cubic\n")
-    assert [path.congestion for path in wan.bulk_paths()] == ["cubic"]
+    problems: list[str] = []
     available.write_text("reno bbr cubic\n")
-    assert [path.congestion for path in wan.bulk_paths()] == ["cubic", "bbr"]
+    assert [path.congestion for path in wan.bulk_paths(problems)] == ["cubic", "bbr"]
+    assert problems == []
+    available.write_text("reno cubic\n")
+    assert [path.congestion for path in wan.bulk_paths(problems)] == ["cubic"]
+    path = "200 ms, 1 % loss, 100 Mbit/s, bbr"
+    assert problems == [f"{path} is left out: the kernel lacks it (modprobe tcp_bbr)"]
 
 
 def test_a_long_path_needs_root(monkeypatch, capsys) -> None:
