@@ -102,9 +102,8 @@ def options_of(
         arguments: what was typed; None for those of this process.
 
     Returns:
-        The options, and the command that gives the same figures again. Where no `--output` was
-        typed it is a file of its own for each command, so that only a whole run replaces what a
-        whole run found.
+        The options, and what was typed, without `--output`, which changes no figure. Who gives none
+        gets a file of its own for each command: only a whole run replaces what a whole run found.
     """
     output = argparse.ArgumentParser(add_help=False)
     for each in (parser, output):

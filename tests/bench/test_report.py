@@ -85,6 +85,16 @@ def test_goals_are_reached_missed_or_not_measured() -> None:
     )
 
 
+def test_a_shortened_trial_misses_a_goal() -> None:
+    run = Run("wan", "make bench-wan", {}, {}, {resilience.NAME: 2})
+    for name, value in {"requests": 1000, "restarts": 5, "pause_s": 60, "failed": 0}.items():
+        run.add(resilience.NAME, f"resilience_{name}", 0, value)
+    table = goals_table({"wan": run})
+    assert "a firewall that forgets | ≥ 10,000 | 1,000 | **missed** |" in table
+    assert "| the same, restarts | ≥ 5 | 5.00 | reached |" in table
+    assert "| the same, requests that failed | ≤ 0 | 0.00 | reached |" in table
+
+
 def test_runs_of_one_kind_share_their_tables_and_each_is_named() -> None:
     first, bulk = wan_run(), wan_run()
     first.command, bulk.command = (f'make bench-wan ARGS="--only {it}"' for it in ("first", "bulk"))
