@@ -99,6 +99,8 @@ class Session(ABC):
             down: what the client is to get first.
         """
         shared = self._shared
+        self._client.reset_if_killed()
+        target.reset_if_killed()
         relay = self._relay = Relay(
             shared.memory, self._client, target, self._relayed, shared.half_closed
         )

@@ -251,8 +251,8 @@ class BridgeSettings(_Settings):
     early_data: EarlyDataMode = Field(
         "known",
         description="tell programs at once that their target is reached, and send their first "
-        "bytes with its name: never, if known (it was reached in the last five minutes), or always; "
-        "one that was not is reset",
+        "bytes with its name: never, if known (reached in the last five minutes), or always; one "
+        "whose target was not reached after all is reset",
     )
     handshake_timeout: Timeout = Field(
         10.0,

@@ -175,6 +175,7 @@ class Tunnel(Session):
         handshake = self._handshake
         if opening.expected and handshake is not None:
             self._is_told = True
+            self._client.reset_if_killed()
             handshake.accept()
             if self._flush(handshake):
                 self._read_ahead(handshake)

@@ -44,6 +44,7 @@ class Forwarder(Session):
         super().__init__(tunnels, client)
         self._tunnels = tunnels
         self._idle = idle
+        client.endpoint.reset_if_killed()
         self._to_client = Outbox(client.endpoint, self._settle)
         self._target: Endpoint | None = None
         self._to_target: Outbox | None = None

@@ -26,7 +26,8 @@ if sys.platform != "win32":
 RESET_PATIENCE = 10.0
 """Seconds without any of the queued data being acknowledged, after which a reset cuts it off."""
 
-_LINGER_OFF = struct.pack("ii", 1, 0)
+_RESET_ON_CLOSE, _END_ON_CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
+"""Values of SO_LINGER (socket(7))."""
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
 _MORE = getattr(socket, "MSG_MORE", 0)
 
@@ -63,13 +64,14 @@ class Endpoint:
         sock: a connected socket in non-blocking mode; the endpoint owns it from here on.
     """
 
-    __slots__ = ("_loop", "_on_readable", "_sock", "_watches_on", "_writing", "fd")
+    __slots__ = ("_loop", "_on_readable", "_resets", "_sock", "_watches_on", "_writing", "fd")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         self._loop = loop
         self._sock = sock
         self._on_readable: Callable[[], None] | None = None
         self._writing = False
+        self._resets = False
         self._watches_on = _watches_after_an_error(loop)
         self.fd = sock.fileno()
 
@@ -209,10 +211,21 @@ class Endpoint:
         except OSError:
             return None
 
+    def reset_if_killed(self) -> None:
+        """Have the peer see a reset, should this process die before it closes the connection.
+
+        The kernel would end it like any other, and what was cut would look complete.
+        """
+        self._resets = True
+        self._set_linger(_RESET_ON_CLOSE)
+
     def close(self) -> None:
         """Close for good; may be called again."""
         self.stop_reading()
         self.stop_writing()
+        if self._resets:
+            self._resets = False
+            self._set_linger(_END_ON_CLOSE)
         self._sock.close()
 
     def abort(self) -> None:
@@ -223,9 +236,8 @@ class Endpoint:
         """
         self.stop_reading()
         self.stop_writing()
-        # At once, so that a process that ends meanwhile resets too. A unix socket has no reset.
-        with contextlib.suppress(OSError):
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
+        # At once, so that a process that ends meanwhile resets too.
+        self._set_linger(_RESET_ON_CLOSE)
         self._reset_when_delivered(0.005, 0, self._loop.time() + RESET_PATIENCE)
 
     def detach(self) -> socket.socket:
@@ -268,6 +280,10 @@ class Endpoint:
         """Whether none of what is queued is sent, or what was sent found the peer's buffer full."""
         info = self.info
         return info is not None and (not info.unacknowledged or info.send_window == 0)
+
+    def _set_linger(self, value: bytes) -> None:
+        with contextlib.suppress(OSError):  # a unix socket has no reset
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, value)
 
     def unacknowledged(self) -> int:
         """How many bytes are not with the peer's kernel yet; 0 where that cannot be told."""

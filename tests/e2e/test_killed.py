@@ -1,0 +1,54 @@
+"""Processes that are killed in the middle: what was cut is never taken for what is complete."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from programs import PATIENCE, Chain, chain_running
+
+HALF = b"HTTP/1.1 200 OK\r\n\r\nthe first half, and "
+"""An answer without a length: its end is the connection's."""
+
+
+@contextmanager
+def target() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
+        yield listener
+
+
+def forwarded(chain: Chain, port: int) -> socket.socket:
+    """Ask for a page at the HTTP door."""
+    host, _, door = chain.http.rpartition(":")
+    sock = socket.create_connection((host, int(door)), PATIENCE)
+    sock.sendall(b"GET http://127.0.0.1:%d/ HTTP/1.0\r\n\r\n" % port)
+    return sock
+
+
+def tunnelled(chain: Chain, port: int) -> socket.socket:
+    """Ask for the same through the SOCKS door."""
+    host, _, door = chain.socks.rpartition(":")
+    sock = socket.create_connection((host, int(door)), PATIENCE)
+    sock.sendall(b"\5\1\0" + b"\5\1\0\1" + socket.inet_aton("127.0.0.1") + port.to_bytes(2))
+    with sock.makefile("rb") as answers:
+        assert answers.read(12)[:4] == b"\5\0\5\0"
+    sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    return sock
+
+
+@pytest.mark.parametrize("killed", ["bridge", "server"])
+@pytest.mark.parametrize("ask", [forwarded, tunnelled])
+def test_an_answer_that_a_kill_has_cut_ends_with_a_reset(ask, killed):
+    with target() as listener, chain_running() as chain:
+        with ask(chain, listener.getsockname()[1]) as sock:
+            serving, _ = listener.accept()
+            with serving:
+                serving.sendall(HALF)
+                answer = b""
+                while not answer.endswith(b"and "):
+                    answer += sock.recv(4096)
+                getattr(chain, killed).process.kill()
+                with pytest.raises(ConnectionResetError):
+                    sock.recv(1)
