@@ -207,6 +207,19 @@ def test_workers_whose_parent_is_killed_end_with_their_tunnels():
             eventually(lambda pid=pid: is_over(pid))
 
 
+def test_workers_whose_parent_is_killed_can_be_told_to_end_at_once():
+    with tunnel() as (it, client, _):
+        workers = workers_of(it)
+        it.process.kill()
+        it.wait_for("a second signal ends at once")
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
+            eventually(lambda pid=pid: is_over(pid))
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
 def parent_of(work, *, more=""):
     """Run a parent of one worker that does `work`; return its status and what it said."""
     code = f"""

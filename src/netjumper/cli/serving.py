@@ -43,7 +43,8 @@ async def serve(
     Raises:
         ListenError: a listening address cannot be had; it says which setting that was.
     """
-    stop = _Signals(asyncio.get_running_loop())
+    stop = _Asked(asyncio.get_running_loop())
+    stop.by_signals()
     process.raise_descriptor_limit()
     rich = begin(loaded)
     with _blaming(loaded):
@@ -206,13 +207,32 @@ def _where(listening: Listening) -> str:
     return f"listening for {', '.join(places)}"
 
 
-class _Link:
-    """A worker's end of the link to its parent (`netjumper.cli.workers`)."""
+class _Asked:
+    """Counts how often an end was asked for: the first lets tunnels end, the second does not."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, link: socket.socket) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
         self._loop = loop
+
+    def once(self) -> None:
+        """An end was asked for."""
+        (self.second if self.first.is_set() else self.first).set()
+
+    def by_signals(self) -> None:
+        """Have the signals that ask for an end counted."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._loop.add_signal_handler(number, self.once)
+            except NotImplementedError:  # Windows
+                signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self.once))
+
+
+class _Link(_Asked):
+    """A worker's end of the link to its parent (`netjumper.cli.workers`)."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, link: socket.socket) -> None:
+        super().__init__(loop)
         self._link = link
         link.setblocking(False)
         loop.add_reader(link.fileno(), self._read)
@@ -227,28 +247,13 @@ class _Link:
             told = self._link.recv(64)
         except ConnectionResetError:
             told = b""
+        for _ in told:
+            self.once()
         if not told:
             _LOG.warning("the parent process is gone")
             self._loop.remove_reader(self._link.fileno())
             self.first.set()
-        for _ in told:
-            (self.second if self.first.is_set() else self.first).set()
-
-
-class _Signals:
-    """Counts the signals that ask for an end."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.first = asyncio.Event()
-        self.second = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                loop.add_signal_handler(number, self._told)
-            except NotImplementedError:  # Windows
-                signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._told))
-
-    def _told(self) -> None:
-        (self.second if self.first.is_set() else self.first).set()
+            self.by_signals()  # nobody else hears them any more
 
 
 def _announce(start: Start, rich: RichFormatter | None) -> None:
