@@ -288,7 +288,7 @@ def ends():
 def test_one_that_does_not_end_is_killed():
     work = "link.send(SERVES); os.kill(os.getppid(), signal.SIGTERM); signal.pause()"
     status, out, told = parent_of(work, more="workers.PATIENCE = 0.05")
-    assert (status, out, told) == (0, ["all serve", "stop"], [])
+    assert (status, out[-1], told) == (0, "stop", [])  # it may be told so before all is ready
 
 
 def test_a_mistake_of_ours_in_a_worker_is_not_silent():

@@ -99,7 +99,7 @@ class Parent:
                         self._signalled(told, stopping)
                     else:
                         self._heard(heard)
-                if not self._all_served and self._all_serve:
+                if not (self._all_served or self.stopping) and self._all_serve:
                     self._all_served = True
                     serving()
         if self._problem:
