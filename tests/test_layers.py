@@ -37,7 +37,7 @@ LAYERS: list[list[str]] = [
     ["netjumper.bridge.forward"],
     ["netjumper.net"],
     [
-        "netjumper.parked",
+        "netjumper.parked_clients",
         "netjumper.session",
         "netjumper.tunnel",
         "netjumper.tunnels",

@@ -18,7 +18,7 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Opening
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.relay import Ending
-from netjumper.parked import ParkedClients
+from netjumper.parked_clients import ParkedClients
 from netjumper.request import TunnelRequest
 from netjumper.session import READ_SIZE, Handover, Session, Shared
 

@@ -15,7 +15,7 @@ from netjumper.net.options import PEER_TIMEOUT
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.readers import SlowReaders
 from netjumper.net.relay import Relay
-from netjumper.parked import ParkedClients
+from netjumper.parked_clients import ParkedClients
 from netjumper.session import Handover, Session
 from netjumper.tunnel import AnyHandshake, ChooseHandshake, Tunnel, TunnelShared
 

@@ -70,7 +70,7 @@ def _sources(value: object) -> tuple[str, ...]:
     addresses = tuple(_string(item) for item in value)
     literals = [ip_literal(address) for address in addresses]
     if None in literals:
-        raise ValueError("an address is an IPv4 or IPv6 address")
+        raise ValueError(f"{quoted(addresses[literals.index(None)])} is no IP address")
     if len({literal.version for literal in literals if literal}) < len(literals):
         raise ValueError("there are two addresses of a family")
     return addresses
