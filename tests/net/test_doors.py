@@ -1,4 +1,4 @@
-"""One place to listen for several processes: what is left when it cannot be had."""
+"""Places to listen: what is left when one of them cannot be had."""
 
 import contextlib
 import resource
@@ -7,12 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from netjumper.net.doors import in_parts
+from netjumper.net.doors import in_parts, open_doors
 from netjumper.net.listener import ListenAddress, ListenError, open_listeners
 from netjumper.net.options import SocketOptions
 from rogues import open_descriptors
-
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not spread")
 
 
 @contextlib.contextmanager
@@ -26,6 +24,7 @@ def descriptors_below(number: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not spread")
 def test_out_of_descriptors_the_parts_that_there_were_are_closed():
     (sock,) = open_listeners(ListenAddress.parse("127.0.0.1:0"))
     with sock:
@@ -35,3 +34,16 @@ def test_out_of_descriptors_the_parts_that_there_were_are_closed():
                 in_parts(sock, 1000, SocketOptions())
         assert open_descriptors() == before
         sock.getsockname()
+
+
+def test_what_was_opened_before_a_door_that_cannot_be_had_is_closed_and_its_file_removed(tmp_path):
+    path = tmp_path / "socket"
+    (taken,) = open_listeners(ListenAddress.parse("127.0.0.1:0"))
+    with taken:
+        before = open_descriptors()
+        places = [f"unix:{path}", "127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}"]
+        with pytest.raises(ListenError, match="another program listens there") as caught:
+            open_doors([(str(at), ListenAddress.parse(it)) for at, it in enumerate(places)])
+        assert caught.value.door == "2"
+        assert open_descriptors() == before
+    assert not path.exists()

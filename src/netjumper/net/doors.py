@@ -4,6 +4,7 @@ import contextlib
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from netjumper.net.listener import (
     BACKLOG,
@@ -40,10 +41,17 @@ def open_doors(
             opened.append(_open(place, doors, options))
         except ListenError as error:
             error.door = name
-            for sock in [sock for socks in opened for sock in socks]:
-                sock.close()
+            for (_, before), socks in zip(doors, opened, strict=False):
+                _close(before, socks)
             raise
     return opened
+
+
+def _close(place: Place, socks: Sequence[socket.socket]) -> None:
+    for sock in socks:
+        sock.close()
+    if isinstance(place, ListenAddress) and place.path:
+        Path(place.path).unlink(missing_ok=True)
 
 
 def _open(
