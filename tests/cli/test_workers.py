@@ -291,6 +291,25 @@ def test_one_that_does_not_end_is_killed():
     assert (status, out[-1], told) == (0, "stop", [])  # it may be told so before all is ready
 
 
+def test_the_parent_lets_nobody_in_any_more_before_the_workers_are_told():
+    work = """
+    link.send(SERVES); os.kill(os.getppid(), signal.SIGTERM); link.recv(1); os.write(write, b"told")
+"""
+    more = """
+import select
+read, write = os.pipe()
+def close():
+    if not parent._entrance.closed:
+        parent._entrance.closed = True
+        ready, _, _ = select.select([read], [], [], 0.2)
+        print("late" if ready else "first")
+parent._entrance.closed = False
+parent._entrance.close = close
+"""
+    status, out, _ = parent_of(work, more=more)
+    assert (status, out[-2:]) == (0, ["first", "stop"])
+
+
 def test_a_mistake_of_ours_in_a_worker_is_not_silent():
     status, _, told = parent_of("raise RuntimeError('ours')")
     assert status == 1

@@ -63,7 +63,7 @@ class Entrance:
         return chosen
 
     def close(self) -> None:
-        """Let nobody in any more, once the workers have closed theirs."""
+        """Let nobody in any more once the workers, too, have closed theirs."""
         for _, parts in self._parts:
             for sock in parts:
                 sock.close()

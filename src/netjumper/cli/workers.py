@@ -133,10 +133,10 @@ class Parent:
         """Tell all to stop, or the second time to stop at once."""
         patience = PATIENCE if self.stopping else self._grace + PATIENCE
         self.stopping = True
+        self._entrance.close()  # first: with a worker that says it stops, nobody listens any more
         for worker in self._workers.values():
             with contextlib.suppress(OSError):  # it ended meanwhile
                 worker.link.send(STOP)
-        self._entrance.close()
         self.timers.call_later(patience, self._kill)
 
     def _kill(self) -> None:
