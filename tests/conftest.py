@@ -5,13 +5,14 @@ import os
 import shutil
 import signal
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
 import trustme
 from hypothesis import settings
 
+from rogues import no_descriptor_is_left
 from servers import trusting_context
 
 try:
@@ -79,3 +80,10 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
     return trusting_context(authority)
+
+
+@pytest.fixture
+async def nothing_is_left() -> AsyncIterator[None]:
+    """No descriptor that the test opened is open at its end."""
+    async with no_descriptor_is_left():
+        yield

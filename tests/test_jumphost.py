@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -44,10 +43,7 @@ TARGET = Address("target.example", 443)
 REQUEST = ANSWER + destination_size(TARGET)
 
 
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 class Attempt:

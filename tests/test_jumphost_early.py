@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -17,7 +17,6 @@ from parkings import TARGET, die, jump_server, silent, stand
 from rogues import (
     CHALLENGE,
     eventually,
-    no_descriptor_is_left,
     receive,
     receive_exactly,
     scripted,
@@ -30,10 +29,7 @@ ANSWER = b"\x14" + answer_to(CHALLENGE[1:], SECRET)
 EARLY = b"first bytes"
 
 
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def host_at(address: Address) -> JumpHost:

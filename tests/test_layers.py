@@ -51,7 +51,13 @@ LAYERS: list[list[str]] = [
     ["netjumper.jumper", "netjumper.server", "netjumper.bridge"],
     ["netjumper.integrations"],
     ["netjumper"],
-    ["netjumper.settings", "netjumper.value_types", "netjumper.cli", "netjumper.console"],
+    [
+        "netjumper.settings",
+        "netjumper.socket_settings",
+        "netjumper.value_types",
+        "netjumper.cli",
+        "netjumper.console",
+    ],
 ]
 """Lowest first; a package stands for all its modules that are not named themselves."""
 

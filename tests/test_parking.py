@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -20,7 +19,6 @@ from rogues import (
     closed_port,
     echo,
     eventually,
-    no_descriptor_is_left,
     receive,
     receive_exactly,
     reset,
@@ -29,11 +27,7 @@ from rogues import (
 )
 from services import jump_server_running
 
-
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 async def tunnel(parking: Parking, target: Address = TARGET) -> socket.socket:

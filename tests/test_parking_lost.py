@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from rogues import (
     CHALLENGE,
     Step,
     eventually,
-    no_descriptor_is_left,
     scripted,
     serving,
 )
@@ -28,10 +26,7 @@ UNANSWERED = TcpInfo(probes=1, unacknowledged=0, rtt=0.2, retransmitted=0, sent=
 LIVELY = UNANSWERED._replace(probes=0)
 
 
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def the_kernel_tells(monkeypatch: pytest.MonkeyPatch, info: TcpInfo | None) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,16 +10,13 @@ from netjumper import patience as patience_module
 from netjumper.jumphost import JumpConnection
 from netjumper.net.tcpinfo import TcpInfo
 from parkings import jump_server, lead, parking_at, silent
-from rogues import eventually, no_descriptor_is_left
+from rogues import eventually
 
 FIRST = 0.2
 """Seconds that connections are parked at first."""
 
 
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def told(probes: int) -> TcpInfo:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -38,7 +37,6 @@ from rogues import (
     Step,
     closed_port,
     eventually,
-    no_descriptor_is_left,
     receive,
     receive_exactly,
     scripted,
@@ -46,11 +44,7 @@ from rogues import (
 )
 from services import destination
 
-
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 @pytest.fixture

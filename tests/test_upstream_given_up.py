@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -24,17 +23,12 @@ from parkings import (
 from rogues import (
     ANSWER,
     CHALLENGE,
-    no_descriptor_is_left,
     scripted,
     serving,
     unanswering,
 )
 
-
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 async def test_a_request_that_is_given_up_while_it_dials_leaves_nothing():

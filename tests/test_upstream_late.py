@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -26,13 +25,9 @@ from parkings import (
     stand,
     upstream_at,
 )
-from rogues import eventually, no_descriptor_is_left
+from rogues import eventually
 
-
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 async def timer_over(request: Request) -> None:

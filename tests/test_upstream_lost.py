@@ -1,7 +1,5 @@
 """Requests that get no answer at all, and what is learned from them."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from netjumper import upstream as upstream_module
@@ -21,13 +19,9 @@ from parkings import (
     stand,
     upstream_at,
 )
-from rogues import closed_port, eventually, no_descriptor_is_left
+from rogues import closed_port, eventually
 
-
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def info(unacknowledged: int) -> TcpInfo:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -24,7 +24,6 @@ from rogues import (
     closed_port,
     echo,
     eventually,
-    no_descriptor_is_left,
     receive_exactly,
     scripted,
     send,
@@ -32,11 +31,7 @@ from rogues import (
 )
 from services import SECRET, jump_server_running, resolver
 
-
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 @contextmanager
@@ -108,6 +103,17 @@ async def test_what_the_first_one_said_is_told_where_all_are_down():
         with upstream_through(jump, nobody, secrets=[b"another", SECRET], parked=0) as (way, _):
             with pytest.raises(WrongSecret, match=str(jump)):
                 await tunnel(way, Address("target.example", 1))
+
+
+async def test_one_jump_host_that_was_dialled_twice_is_told_of_as_one():
+    nobody = closed_port()
+    with upstream_through(nobody, parked=0) as (upstream, _):
+        stands: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
+        target = Address("target.example", 1)
+        upstream.connect(target, stands.set_result, stands.set_exception)._is_late()
+        with pytest.raises(JumpHostUnreachable) as caught:
+            await stands
+        assert str(caught.value) == f"jump host {nobody}: connection refused"
 
 
 async def test_the_first_is_used_again_when_it_is_back(caplog, monkeypatch):

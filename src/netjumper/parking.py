@@ -17,7 +17,7 @@ from netjumper.errors import NetjumperError
 from netjumper.jumphost import JumpConnection, JumpHost
 from netjumper.net.network import Network
 from netjumper.path import Path
-from netjumper.patience import Patience
+from netjumper.patience import SHORTEST, Patience
 
 DIALS_AT_ONCE = 64
 """More would be a storm, for the jump server and for the path."""
@@ -27,8 +27,6 @@ STUCK, STUCK_DIALS = 0.5, 4
 """Seconds, and times that it usually takes, after which a connection should have been let in."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds without a dial after one has failed; they double with each that follows."""
-SHORTEST = 1.0
-"""Seconds that a connection is parked at least; one that is lost before has failed."""
 
 _LOG = logging.getLogger("netjumper")
 
@@ -269,7 +267,7 @@ class Parking:
         self._dialled.pop(connection, None)
         if place is not None:
             place.timer.cancel()
-            if now - place.since >= SHORTEST:
+            if now - place.since >= SHORTEST:  # otherwise it was not let in to stay
                 self._patience.lost(now - place.since, now)
                 self._refill_soon()
                 return

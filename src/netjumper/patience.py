@@ -1,8 +1,7 @@
 """How long a jump server holds parked connections: learned from those that it ended."""
 
-LONGEST = 240.0
-"""Seconds that a connection is parked at most."""
-SHORTEST = 1.0
+SHORTEST, LONGEST = 1.0, 240.0
+"""Seconds that a connection is parked at least, and at most."""
 SAFELY = 0.8
 """Of the time after which connections were lost, so much is used from then on."""
 ALIKE = 0.25

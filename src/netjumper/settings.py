@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from netjumper.address import Address
 from netjumper.errors import NetjumperError
 from netjumper.net.listener import ListenAddress
+from netjumper.socket_settings import SocketSettings
 from netjumper.value_types import (
     Auth,
     Count,
@@ -27,11 +28,7 @@ from netjumper.value_types import (
     Listen,
     LogFormat,
     LogLevel,
-    Mark,
-    Name,
-    PeerTimeout,
     Secret,
-    Sources,
     Switch,
     Timeout,
     TimeoutOrZero,
@@ -65,7 +62,7 @@ OPEN_DOOR = (
 """What is wrong with an address of the bridge where nobody is asked for a password."""
 
 
-class _Settings(BaseSettings):
+class _Settings(SocketSettings):
     """What both commands have."""
 
     model_config = SettingsConfigDict(
@@ -94,33 +91,6 @@ class _Settings(BaseSettings):
     workers: Workers = Field(
         1,
         description="processes that serve; parked connections and limits are each one's own",
-    )
-    peer_timeout: PeerTimeout = Field(
-        30.0,
-        description="end a connection whose other machine vanished after this long; 0 leaves it "
-        "to the system",
-    )
-    congestion_control: Name = Field(
-        "",
-        description="the congestion control, such as bbr, between bridge and jump server; empty is "
-        "the system's",
-    )
-    fast_open: Switch = Field(
-        False,
-        description="TCP Fast Open between bridge and jump server, a round trip less for each "
-        "connection; both need it",
-    )
-    mptcp: Switch = Field(
-        False, description="Multipath TCP between bridge and jump server; both need it"
-    )
-    mark: Mark = Field(
-        0, description="the firewall mark (SO_MARK) of connections that are dialled; 0 is none"
-    )
-    interface: Name = Field(
-        "", description="the network interface that connections are dialled on, whatever the routes"
-    )
-    source: Sources = Field(
-        (), description="the address that connections are dialled from; twice for both families"
     )
     log_level: LogLevel = Field("info", description="lowest level to log")
     log_format: LogFormat = Field(

@@ -99,7 +99,8 @@ class Tunnel(Session):
         if not self._asked:
             self._over_in_silence()
             return
-        self._fail(HandshakeTimeout("the handshake took too long"))
+        self._client.close()
+        self._over(told(HandshakeTimeout("the handshake took too long")), failed=True)
 
     def wind_down(self) -> None:
         """Go on where a target was asked for, and end otherwise."""
@@ -260,10 +261,6 @@ class Tunnel(Session):
     def _lost(self, error: OSError) -> None:
         self._client.abort()
         self._over(error.strerror or str(error), failed=True)
-
-    def _fail(self, error: NetjumperError) -> None:
-        self._client.close()
-        self._over(told(error), failed=True)
 
     def _over_in_silence(self) -> None:
         """A port scan, a health check, a browser's preconnect: nothing was ever asked."""

@@ -125,7 +125,7 @@ class Request:
     ) -> None:
         self._upstream = upstream
         self._way, *self._others = ways
-        self._errors: list[NetjumperError] = []
+        self._errors: dict[Parking, NetjumperError] = {}
         self._target = target
         self._opened = opened
         self._failed = failed
@@ -228,12 +228,12 @@ class Request:
         else:
             attempt.way.path.note_answer(now - attempt.since)
         upstream.known.worked(self._target, now)
-        self._mistrust_the_silent(attempt)
+        self._learn_from_the_silent(attempt)
         self.cancel()
         self._opened(endpoint)
 
-    def _mistrust_the_silent(self, answered: _Attempt) -> None:
-        """Learn from those that were asked before, and have not even acknowledged it."""
+    def _learn_from_the_silent(self, answered: _Attempt) -> None:
+        """Of those that were asked too, see which hang, or have not even acknowledged it."""
         for connection, attempt in self._attempts.items():
             hangs = not connection.was_let_in or attempt.way.is_stuck
             if attempt.way is not answered.way and hangs:
@@ -252,14 +252,14 @@ class Request:
         if not connection.was_let_in:
             attempt.way.failed(error)
         if attempt.parked is None:  # of one that was lost while it waited there is nothing to tell
-            self._errors.append(error)
+            self._errors.setdefault(attempt.way, error)
         if self._attempts:
             return
         # Who was not reached, or did not let us in, has passed nothing on.
         never_left = isinstance(error, (JumpHostUnreachable, WrongSecret))
         if (never_left or may_be_repeated(self._early)) and self._go_on(attempt, error):
             return
-        self._fail(_told_of_all(self._errors) or error)
+        self._fail(_told_of_all([*self._errors.values()]) or error)
 
     def _go_on(self, attempt: _Attempt, error: NetjumperError) -> bool:
         """Begin again after a failure of a jump host's; False where there is no more to try."""

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -27,7 +26,6 @@ from parkings import (
 from rogues import (
     connected,
     eventually,
-    no_descriptor_is_left,
     nothing_to_receive,
     receive,
     receive_exactly,
@@ -48,10 +46,7 @@ GRANTED = {
 every_door = pytest.mark.parametrize("door", ["socks", "http"])
 
 
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 async def asking(service: Service, door: str = "socks") -> socket.socket:

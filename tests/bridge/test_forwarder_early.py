@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,7 +22,6 @@ from parkings import (
 from rogues import (
     connected,
     eventually,
-    no_descriptor_is_left,
     receive,
     receive_exactly,
     receive_to_end,
@@ -36,10 +35,7 @@ URL = f"http://{TARGET}/"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def request(method: str = "GET", *fields: str, url: str = URL) -> bytes:

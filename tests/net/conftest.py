@@ -1,4 +1,4 @@
-"""Relays of both kinds: that splice, and that copy."""
+"""One end of a tunnel, and relays of both kinds: that splice, and that copy."""
 
 import asyncio
 import contextlib
@@ -30,6 +30,17 @@ async def memory(splice: bool) -> AsyncIterator[RelayMemory]:
     memory = RelayMemory(splice=splice)
     yield memory
     memory.close()
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[tuple[Endpoint, socket.socket]]:
+    """An endpoint, and the socket at its other end."""
+    async with no_descriptor_is_left():
+        ours, theirs = tcp_pair()
+        endpoint = Endpoint(asyncio.get_running_loop(), ours)
+        yield endpoint, theirs
+        endpoint.close()
+        theirs.close()
 
 
 @pytest.fixture

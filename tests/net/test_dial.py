@@ -4,7 +4,7 @@ import asyncio
 import errno
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -40,10 +40,7 @@ LONG = 30.0
 """A timeout that no test comes to."""
 
 
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def answers(*addresses: Address) -> Callable[..., list[Any]]:

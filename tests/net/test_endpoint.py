@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,18 +17,7 @@ from rogues import (
     receive_to_reset,
     reset,
     send,
-    tcp_pair,
 )
-
-
-@pytest.fixture
-async def pair() -> AsyncIterator[tuple[Endpoint, socket.socket]]:
-    async with no_descriptor_is_left():
-        ours, theirs = tcp_pair()
-        endpoint = Endpoint(asyncio.get_running_loop(), ours)
-        yield endpoint, theirs
-        endpoint.close()
-        theirs.close()
 
 
 def fill(endpoint: Endpoint) -> int:

@@ -2,30 +2,16 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
 
-from netjumper.net.endpoint import Endpoint
 from rogues import (
     eventually,
-    no_descriptor_is_left,
     nothing_to_receive,
     receive,
     reset,
     send,
-    tcp_pair,
 )
-
-
-@pytest.fixture
-async def pair() -> AsyncIterator[tuple[Endpoint, socket.socket]]:
-    async with no_descriptor_is_left():
-        ours, theirs = tcp_pair()
-        endpoint = Endpoint(asyncio.get_running_loop(), ours)
-        yield endpoint, theirs
-        endpoint.close()
-        theirs.close()
 
 
 async def test_a_connection_is_silent_until_there_is_something_and_a_look_takes_nothing(pair):

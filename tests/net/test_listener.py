@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,13 +19,9 @@ from netjumper.net.listener import (
     ListenError,
     open_listeners,
 )
-from rogues import connected, eventually, keepalive, listening, no_descriptor_is_left, receive
+from rogues import connected, eventually, keepalive, listening, receive
 
-
-@pytest.fixture(autouse=True)
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 class Accepting:
