@@ -90,7 +90,7 @@ class Tunnels(TunnelShared):
             loop, LOOK_AFTER_HALF_CLOSED, Relay.check_half_closed
         )
         self.idle = IdleWatch(loop, limits.idle) if limits.idle else None
-        self._alive: set[Session] = set()
+        self._alive: dict[Session, None] = {}  # a set of thousands takes twice the memory
         self._slow_readers = SlowReaders(loop, peer_timeout, self._alive)
         self._serve_other = serve_other
         self._last_accepted = -inf
@@ -115,7 +115,7 @@ class Tunnels(TunnelShared):
         """
         self._last_accepted = self.loop.time()
         tunnel = Tunnel(self, Handover(client, peer, ended=False), choose)
-        self._alive.add(tunnel)
+        self._alive[tunnel] = None
         self._slow_readers.start()
         tunnel.start(speaks_first)
 
@@ -127,7 +127,7 @@ class Tunnels(TunnelShared):
         """
         if self._serve_other is None:
             raise TypeError(f"nobody serves a {type(request).__name__}")
-        self._alive.add(self._serve_other(self, request, client))
+        self._alive[self._serve_other(self, request, client)] = None
 
     def resume(self, handshake: AnyHandshake, client: Handover) -> None:
         """Lead a client to the target that it asked another session for.
@@ -137,12 +137,12 @@ class Tunnels(TunnelShared):
             client: who asked.
         """
         tunnel = Tunnel(self, client, lambda _: handshake)
-        self._alive.add(tunnel)
+        self._alive[tunnel] = None
         tunnel.resume(handshake)
 
     def forget(self, session: Session) -> None:
         """A session is over."""
-        self._alive.discard(session)
+        self._alive.pop(session, None)
         if not self._alive and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 
