@@ -8,7 +8,7 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from bench.stage import BenchError, Ground, Stage, raise_descriptor_limit
 OURS = tuple(ours.chain("uvloop", mode) for mode in ours.WAN_MODES)
 PEERS = (DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, *OURS)
 CLIENTS = 20
+PARTS = ("resilience", "first", "http", "page", "bulk")
 _CONGESTION = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
 
 
@@ -35,7 +36,7 @@ class Plan:
     Args:
         rounds: how often.
         paths: for first bytes and pages.
-        connections: of each cell, for the time to the first byte.
+        connections: of each cell, for the times to the first byte.
         pages: of each cell.
         bulk_seconds: of a download.
         trial: of what no pause and no restart may break.
@@ -83,23 +84,33 @@ class LongPaths:
         self._program = build(BUILT)
         self._logs = BUILT / "logs"
 
-    def first_bytes_and_pages(self, number: int, path: LongPath) -> None:
-        """Measure the time to the first byte, and that of a page, through every peer."""
+    def waits(self, number: int, path: LongPath, parts: Collection[str]) -> None:
+        """Measure how long a client waits: for a first byte, or a page, through every peer.
+
+        Args:
+            number: of the round.
+            path: between the two ends.
+            parts: `first`, `http`, `page`.
+        """
+        clients = ("-c", CLIENTS, "-s", path.rtt / 1e3 * 2)  # their starts are spread
+        asks = (*clients, "-n", self._plan.connections)
+        modes = {
+            "first": ("connect", asks, "connections"),
+            "http": ("get", asks, "requests"),
+            "page": ("page", ("-c", 4, "-n", self._plan.pages), "pages"),
+        }
 
         def measure(peer: Peer, generator: Generator, way: str) -> None:
             # Once quickly, so that the target is known and as many are parked as are wanted.
-            generator.measure("connect", way, *self._clients(path), "-n", 5 * CLIENTS)
-            found = generator.measure(
-                "connect", way, *self._clients(path), "-n", self._plan.connections
-            )
-            pages = generator.measure("page", way, "-c", 4, "-n", self._plan.pages)
-            self._failed(peer, path, "connections", found.errors)
-            self._failed(peer, path, "pages", pages.errors)
-            where = f"{path.rtt}ms_{path.loss}%"
-            for name, measured in (("first", found), ("page", pages)):
-                if measured.samples:
-                    self._run.add(peer.name, f"{name}_p50_ms_{where}", number, measured.p50 * 1e3)
-                    self._run.add(peer.name, f"{name}_p99_ms_{where}", number, measured.p99 * 1e3)
+            generator.measure("connect", way, *clients, "-n", 5 * CLIENTS)
+            for part in parts:
+                mode, options, what = modes[part]
+                found = generator.measure(mode, way, *options)
+                self._failed(peer, path, what, found.errors)
+                if found.samples:
+                    metric = f"ms_{path.rtt}ms_{path.loss}%"
+                    self._run.add(peer.name, f"{part}_p50_{metric}", number, found.p50 * 1e3)
+                    self._run.add(peer.name, f"{part}_p99_{metric}", number, found.p99 * 1e3)
 
         self._each_peer(path, f"round {number + 1} of {self._plan.rounds}", measure)
 
@@ -113,11 +124,6 @@ class LongPaths:
             self._run.add(peer.name, metric, number, found.size * 8e-6 / found.seconds)
 
         self._each_peer(path, f"round {number + 1} of {self._plan.rounds}", measure)
-
-    @staticmethod
-    def _clients(path: LongPath) -> tuple[str | float, ...]:
-        """Return the options for clients whose starts are spread over two round trips."""
-        return ("-c", CLIENTS, "-s", path.rtt / 1e3 * 2)
 
     def _each_peer(
         self, path: LongPath, told: str, measure: Callable[[Peer, Generator, str], None]
@@ -168,33 +174,33 @@ def bulk_paths(problems: list[str]) -> list[LongPath]:
     return [path for path in paths if path.congestion in available]
 
 
-def measure(plan: Plan, command: str, output: Path, only: str = "") -> Run:
+def measure(plan: Plan, command: str, output: Path, parts: Collection[str] = PARTS) -> Run:
     """Measure it all; what is finished is written down as it is.
 
     Args:
         plan: how much is measured.
         command: what a person types to have it again.
         output: where the results go.
-        only: `first`, `bulk` or `resilience`: just this part.
+        parts: of `PARTS`, those that are measured.
 
     Raises:
         BenchError: there can be no emulated path here.
     """
     if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
         raise BenchError("an emulated path needs root and /dev/net/tun")
-    run, peers = begin("wan", command, OURS if only == "resilience" else PEERS)
+    run, peers = begin("wan", command, OURS if parts == ["resilience"] else PEERS)
     raise_descriptor_limit()
     if install_programs(["ip"]):
         raise BenchError("an emulated path needs ip: apt install iproute2")
     benchmark = LongPaths(plan, run, peers)
-    if only in ("", "resilience"):
+    if "resilience" in parts:
         resilience(plan.trial, run, build(BUILT), BUILT / "logs")
         run.save(output)
-    first = plan.paths if only in ("", "first") else ()
-    bulk = bulk_paths(run.problems) if only in ("", "bulk") else ()
+    waits = [part for part in ("first", "http", "page") if part in parts]
+    bulk = bulk_paths(run.problems) if "bulk" in parts else ()
     for number in range(plan.rounds):
-        for path in shuffled(first):
-            benchmark.first_bytes_and_pages(number, path)
+        for path in shuffled(plan.paths if waits else ()):
+            benchmark.waits(number, path, waits)
             run.save(output)
         for path in shuffled(bulk):
             benchmark.bulk(number, path)
@@ -208,9 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="one round, one long path")
     parser.add_argument("--rounds", type=int, help="how often everything is measured")
     parser.add_argument("--pause", type=float, help="seconds without a request in the last part")
-    parser.add_argument(
-        "--only", choices=["first", "bulk", "resilience"], default="", help="just this part"
-    )
+    parser.add_argument("--only", action="append", choices=PARTS, help="just this part; repeatable")
     options, command = options_of(parser, "wan", arguments)
     plan = _QUICK_PLAN if options.quick else _FULL_PLAN
     pause = plan.trial.pause if options.pause is None else options.pause
@@ -219,8 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rounds=options.rounds or plan.rounds,
         trial=dataclasses.replace(plan.trial, pause=pause),
     )
-    output, only = options.output, options.only
-    return run_to_exit(lambda: finish(measure(plan, command, output, only), output))
+    output, parts = options.output, options.only or PARTS
+    return run_to_exit(lambda: finish(measure(plan, command, output, parts), output))
 
 
 if __name__ == "__main__":

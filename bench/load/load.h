@@ -9,6 +9,7 @@
 
 #define CHUNK (256u * 1024)   /* bytes per read and write of bulk data, and per acknowledgement */
 #define REQUEST 400           /* bytes of a request for an object, about what a browser sends */
+#define GET "GET / HTTP/1.0\r\nHost: target.example.net\r\n\r\n"
 #define PATIENCE 30           /* seconds that a connection may be silent before it has failed */
 
 /* The first byte of a connection tells the target what to be. */
@@ -17,6 +18,7 @@ enum role {
     SOURCE = 's',  /* sends until the other side closes */
     SINK = 'd',    /* takes, and sends one byte for every CHUNK that it has */
     OBJECTS = 'r', /* for each REQUEST, whose first 4 bytes are a size, sends so many bytes */
+    WEB = 'G',     /* answers GET and closes */
 };
 
 enum way_kind { DIRECT, SOCKS5, HTTP_CONNECT, NETJUMPER };

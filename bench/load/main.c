@@ -4,6 +4,7 @@
  *   load MODE WAY TARGET [option ...]    measure, and print one line of JSON
  *
  *   connect   new connection, one byte out, one byte back, close
+ *   get       the same with an HTTP request, which a proxy may send twice
  *   pingpong  messages on open connections
  *   down, up  bulk data for -t seconds
  *   page      30 objects over 6 connections, as a browser fetches them

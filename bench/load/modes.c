@@ -52,19 +52,23 @@ static void wait_for_start(const struct client *client) {
         usleep((useconds_t)(client->job->spread * 1e6 * client->number / client->job->clients));
 }
 
-/* New connection, one byte out, one byte back, close. */
-static void run_connect(struct client *client) {
+/* New connection, the request out, a byte back, close. */
+static void ask(struct client *client, const char *request) {
     wait_for_start(client);
     while (one_more(client->job)) {
         char back;
         double began = now();
         int fd = open_through(&client->job->way);
-        if (fd >= 0 && write_all(fd, "ex", 2) && read_exactly(fd, &back, 1))
+        if (fd >= 0 && write_all(fd, request, strlen(request)) && read_exactly(fd, &back, 1))
             add_time(client, now() - began);
         else fail(client);
         if (fd >= 0) close(fd);
     }
 }
+
+static void run_connect(struct client *client) { ask(client, "ex"); }
+
+static void run_get(struct client *client) { ask(client, GET); }
 
 /* A message out, the same back, on a connection that is open. */
 static void run_pingpong(struct client *client) {
@@ -199,8 +203,8 @@ static const struct {
     const char *name;
     void (*run)(struct client *);
 } modes[] = {
-    {"connect", run_connect}, {"pingpong", run_pingpong}, {"down", run_down},
-    {"up", run_up},           {"page", run_page},
+    {"connect", run_connect}, {"get", run_get}, {"pingpong", run_pingpong},
+    {"down", run_down},       {"up", run_up},   {"page", run_page},
 };
 
 static void (*run_mode)(struct client *);

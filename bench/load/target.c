@@ -1,4 +1,4 @@
-/* The target. Echoes are served by one loop; bulk data by a thread for each connection. */
+/* The target. Echoes are served by one loop; all else by a thread for each connection. */
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -19,7 +19,7 @@
 
 static bool is_echo[MOST];
 
-struct bulk {
+struct other {
     int fd;
     char role;
 };
@@ -50,27 +50,34 @@ static void send_objects(int fd, char *buffer) {
     }
 }
 
-static void *serve_bulk(void *argument) {
-    struct bulk bulk = *(struct bulk *)argument;
+static void answer(int fd) {
+    char rest[sizeof GET - 2]; /* without what ends a string, and the role */
+    const char *text = "HTTP/1.0 204 No Content\r\n\r\n";
+    if (read_exactly(fd, rest, sizeof rest)) write_all(fd, text, strlen(text));
+}
+
+static void *serve_other(void *argument) {
+    struct other other = *(struct other *)argument;
     char *buffer = calloc(1, CHUNK);
     free(argument);
-    if (buffer && bulk.role == SOURCE) send_without_end(bulk.fd, buffer);
-    if (buffer && bulk.role == SINK) take_without_end(bulk.fd, buffer);
-    if (buffer && bulk.role == OBJECTS) send_objects(bulk.fd, buffer);
+    if (buffer && other.role == SOURCE) send_without_end(other.fd, buffer);
+    if (buffer && other.role == SINK) take_without_end(other.fd, buffer);
+    if (buffer && other.role == OBJECTS) send_objects(other.fd, buffer);
+    if (other.role == WEB) answer(other.fd);
     free(buffer);
-    close(bulk.fd);
+    close(other.fd);
     return NULL;
 }
 
-static void begin_bulk(int loop, int fd, char role) {
-    struct bulk *bulk = malloc(sizeof *bulk);
+static void begin_other(int loop, int fd, char role) {
+    struct other *other = malloc(sizeof *other);
     pthread_t thread;
     epoll_ctl(loop, EPOLL_CTL_DEL, fd, NULL);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    *bulk = (struct bulk){fd, role};
-    if (pthread_create(&thread, NULL, serve_bulk, bulk)) {
+    *other = (struct other){fd, role};
+    if (pthread_create(&thread, NULL, serve_other, other)) {
         close(fd);
-        free(bulk);
+        free(other);
         return;
     }
     pthread_detach(thread);
@@ -98,7 +105,7 @@ static void attend(int loop, int fd) {
         ssize_t got = recv(fd, &role, 1, 0);
         if (got < 0 && errno == EAGAIN) return;
         if (got <= 0) { close(fd); return; }
-        if (role != ECHO) { begin_bulk(loop, fd, role); return; }
+        if (role != ECHO) { begin_other(loop, fd, role); return; }
         is_echo[fd] = true;
     }
     ssize_t got = recv(fd, buffer, sizeof buffer, 0);

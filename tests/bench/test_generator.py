@@ -24,6 +24,11 @@ def test_as_many_connections_are_made_as_are_told(generator) -> None:
     assert 0 < found.p50 <= found.p99 < found.seconds
 
 
+def test_a_request_is_answered(generator) -> None:
+    found = generator.measure("get", "direct", "-c", 3, "-n", 20)
+    assert (found.samples, found.errors) == (20, 0)
+
+
 def test_it_measures_for_as_long_as_it_is_told(generator) -> None:
     found = generator.measure("connect", "direct", "-t", 0.2)
     assert found.samples > 0
@@ -55,7 +60,12 @@ def test_idle_connections_are_held(generator) -> None:
 @pytest.mark.parametrize("kind", ["socks5", "http", "netjumper"])
 def test_it_goes_through_proxies(generator, chain, kind) -> None:
     addresses = {"socks5": chain.socks, "http": chain.http, "netjumper": f"{chain.jump}:{SECRET}"}
-    for mode, *options in (("connect", "-n", 5), ("pingpong", "-n", 5), ("page", "-n", 1)):
+    for mode, *options in (
+        ("connect", "-n", 5),
+        ("get", "-n", 5),
+        ("pingpong", "-n", 5),
+        ("page", "-n", 1),
+    ):
         found = generator.measure(mode, f"{kind}:{addresses[kind]}", *options)
         assert (mode, found.errors) == (mode, 0)
         assert found.samples > 0

@@ -109,20 +109,19 @@ def test_a_command_is_told_as_typed_and_has_a_file_of_its_own(
 
 
 @pytest.mark.parametrize(
-    ("typed", "name"),
+    ("typed", "name", "parts"),
     [
-        ("", "bench-wan"),
-        ("--only first", "bench-wan-only-first"),
-        ("--quick --pause 0.5", "bench-wan-quick-pause-0.5"),
+        ("", "bench-wan", wan.PARTS),
+        ("--only first", "bench-wan-only-first", ["first"]),
+        ("--only first --only page", "bench-wan-only-first-only-page", ["first", "page"]),
+        ("--quick --pause 0.5", "bench-wan-quick-pause-0.5", wan.PARTS),
     ],
 )
-def test_a_part_of_the_long_one_has_a_file_of_its_own(typed, name, monkeypatch) -> None:
-    files = []
-    monkeypatch.setattr(
-        wan, "measure", lambda _plan, _command, output, _only: files.append(output) or a_run()
-    )
+def test_parts_of_the_long_one_have_a_file_of_their_own(typed, name, parts, monkeypatch) -> None:
+    calls = []
+    monkeypatch.setattr(wan, "measure", lambda *it: calls.append(it[2:]) or a_run())
     assert wan.main(typed.split()) == 0
-    assert files == [running.RESULTS / f"{name}.json"]
+    assert calls == [(running.RESULTS / f"{name}.json", parts)]
 
 
 def test_the_page_is_promised_only_where_it_is_made_of_the_file(capsys, tmp_path) -> None:
