@@ -121,14 +121,12 @@ GOALS = (
     _wan("first byte, 200 ms, p50, parked", "first_p50_ms_200ms_0%", 2.1, _PARKED),
     _wan("first byte, 200 ms, p50, parked, early data", "first_p50_ms_200ms_0%", 1.1, _EARLY),
     _wan(
-        "answer to an HTTP request, 200 ms, 1 % loss, p99, parked, early data",
+        "first byte, HTTP request, 200 ms, 1 % loss, p99, parked, early data",
         "http_p99_ms_200ms_1%",
         3,
         _EARLY,
     ),
-    _wan(
-        "first byte of a protocol that nobody knows, the same", "first_p99_ms_200ms_1%", 3, _EARLY
-    ),
+    _wan("the same, bytes that may not be repeated", "first_p99_ms_200ms_1%", 3, _EARLY),
     _wan(
         "bulk, 200 ms, 100 Mbit/s, 1 % loss, cubic", f"{_BULK}cubic", 0.9, _PARKED, other="direct"
     ),

@@ -164,15 +164,15 @@ def _path(rtt: int, charts: Sequence[Chart]) -> tuple[Section, ...]:
         Section(
             f"First byte, round trip of {rtt} ms",
             f"From the client's connect to the first byte that the target sent back, in ms; "
-            f"{rtt} is one round trip. 20 clients ask one after another. What they ask is nothing "
-            "that a bridge knows, so what may be lost is not sent twice.",
+            f"{rtt} is one round trip. 20 clients ask one after another. They send two bytes of no "
+            "protocol, which a bridge may not repeat: what is lost waits for TCP's time-out.",
             _losses("first", rtt),
             tuple(chart for chart in charts if chart.file.startswith("first")),
         ),
         Section(
             f"First byte of HTTP, round trip of {rtt} ms",
-            "The same, but what they ask is an HTTP request which may be sent twice, as may what "
-            "TLS begins with.",
+            "The same with an HTTP request, which may be repeated, as may the ClientHello of TLS: "
+            "where an answer is late, a second parked connection is asked.",
             _losses("http", rtt),
             tuple(chart for chart in charts if chart.file.startswith("http")),
         ),
