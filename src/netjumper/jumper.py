@@ -22,7 +22,7 @@ from netjumper.errors import (
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.options import SocketOptions
+from netjumper.net.options import LOSS_PROBE, SocketOptions
 from netjumper.outcome import reason_of
 from netjumper.wire import ClientHandshake
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
 CONNECT_TIMEOUT = 15.0
-_OPTIONS = SocketOptions(user_timeout=False)
+_OPTIONS = SocketOptions(user_timeout=False, loss_probe=LOSS_PROBE)
 """Who has such a socket may have a peer that does not read, and nobody looks after that one."""
 
 

@@ -13,7 +13,7 @@ from netjumper.cli import bridge, server
 from netjumper.cli.bridging import bridge_of
 from netjumper.cli.sockets import bridge_options, server_options
 from netjumper.net.listener import ListenAddress
-from netjumper.net.options import SocketOptions
+from netjumper.net.options import LOSS_PROBE, SocketOptions
 from netjumper.net.readers import SlowReaders
 from netjumper.settings import BridgeSettings, ServerSettings
 from programs import PATIENCE, SECRET, installed, running
@@ -48,7 +48,7 @@ def refused(capsys, name, *arguments):
 
 def test_a_jump_server_has_the_long_path_behind_its_listeners_and_targets_before_it():
     both = server_options(ServerSettings(secret="x", peer_timeout=60.0, **LONG_PATH, **WAY_OUT))
-    assert both.listening == SocketOptions(peer_timeout=60.0, **LONG_PATH)
+    assert both.listening == SocketOptions(peer_timeout=60.0, loss_probe=LOSS_PROBE, **LONG_PATH)
     assert both.dialling == SocketOptions(peer_timeout=60.0, **WAY_OUT)
 
 
@@ -56,7 +56,9 @@ def test_a_bridge_has_the_long_path_before_it():
     more = {"peer_timeout": 60.0, "defer_accept": True, "embedded": True}
     both = bridge_options(BridgeSettings(**more, **LONG_PATH, **WAY_OUT))
     assert both.listening == SocketOptions(peer_timeout=60.0, defer_accept=True)
-    assert both.dialling == SocketOptions(peer_timeout=60.0, **LONG_PATH, **WAY_OUT)
+    assert both.dialling == SocketOptions(
+        peer_timeout=60.0, loss_probe=LOSS_PROBE, **LONG_PATH, **WAY_OUT
+    )
 
 
 @contextlib.contextmanager

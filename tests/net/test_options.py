@@ -10,6 +10,7 @@ import pytest
 from namespaces import run_apart
 from netjumper.address import Address
 from netjumper.errors import NetworkUnreachable
+from netjumper.net import options as module
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress, open_listeners
@@ -29,6 +30,7 @@ from rogues import (
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' options")
 
 TCP = socket.IPPROTO_TCP
+TCP_RTO_MIN_US = 45
 
 
 def name_of(sock):
@@ -92,6 +94,25 @@ def test_without_the_user_timeout_it_is_the_count_of_unanswered_questions_that_e
             assert user_timeout(sock) == 0
             assert keepalive(sock) == (1, 15, 2)
             assert sock.getsockopt(TCP, socket.TCP_KEEPCNT) == 7
+
+
+def test_a_lost_last_packet_is_sent_again_soon_where_the_kernel_lets_us_choose():
+    with socket.socket() as sock:
+        try:
+            default = sock.getsockopt(TCP, TCP_RTO_MIN_US)
+        except OSError:
+            pytest.skip("Linux has it from 6.15 on")
+    for options, told in ((SocketOptions(loss_probe=0.05), 50_000), (SocketOptions(), default)):
+        for sock in joined(options, options):
+            with sock:  # the kernel counts in jiffies, of 10 ms at most
+                assert told <= sock.getsockopt(TCP, TCP_RTO_MIN_US) < told + 10_000
+
+
+def test_where_the_kernel_does_not_it_is_left_to_the_system(monkeypatch):
+    monkeypatch.setattr(module, "_TCP_RTO_MIN_US", 9999)
+    monkeypatch.setattr(module, "_has_loss_probe", module._has_loss_probe.__wrapped__)
+    for sock in joined(SocketOptions(loss_probe=0.05), SocketOptions(loss_probe=0.05)):
+        sock.close()
 
 
 def test_the_congestion_control_is_that_of_dialled_and_of_accepted_connections():

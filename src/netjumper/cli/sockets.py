@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from netjumper.cli.sources import Loaded, SettingsT
 from netjumper.net.availability import OptionUnavailable, check_dialling, check_listening
-from netjumper.net.options import SocketOptions
+from netjumper.net.options import LOSS_PROBE, SocketOptions
 from netjumper.settings import BridgeSettings, ServerSettings, SettingsError
 
 
@@ -27,6 +27,7 @@ def server_options(settings: ServerSettings) -> Sockets:
     return Sockets(
         SocketOptions(
             peer_timeout=settings.peer_timeout,
+            loss_probe=LOSS_PROBE,
             congestion_control=settings.congestion_control,
             fast_open=settings.fast_open,
             mptcp=settings.mptcp,
@@ -46,6 +47,7 @@ def bridge_options(settings: BridgeSettings) -> Sockets:
         SocketOptions(peer_timeout=settings.peer_timeout, defer_accept=settings.defer_accept),
         SocketOptions(
             peer_timeout=settings.peer_timeout,
+            loss_probe=LOSS_PROBE,
             congestion_control=settings.congestion_control,
             fast_open=settings.fast_open,
             mptcp=settings.mptcp,
