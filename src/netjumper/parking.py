@@ -37,7 +37,7 @@ class ParkingLimits:
 
     least: int = 1
     """Kept even when nothing is asked for."""
-    most: int = 64
+    most: int = 128
     seconds: float = 8.0
     """For one connection, until the jump server has shown that it holds them longer; the
     original closes after 10."""

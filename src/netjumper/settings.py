@@ -160,7 +160,7 @@ class ServerSettings(_Settings):
         "0 gives it no more than handshake_timeout",
     )
     max_parked_per_client: Count = Field(
-        128, description="connections that a client, by its address, may have waiting so"
+        256, description="connections that a client, by its address, may have waiting so"
     )
 
     def _problems(self) -> Iterator[tuple[str, str]]:
@@ -216,7 +216,7 @@ class BridgeSettings(_Settings):
         1, description="connections to the jump server that wait for a request, at least"
     )
     max_parked: Count = Field(
-        64, description="the same, at most; what is asked for decides, and 0 parks none"
+        128, description="the same, at most; what is asked for decides, and 0 parks none"
     )
     early_data: EarlyDataMode = Field(
         "known",

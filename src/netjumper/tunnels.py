@@ -38,7 +38,7 @@ class TunnelLimits:
     parked: float = 300.0
     """From proving that it may come in until a client names its target; 0 allows no more than
     `handshake` for both."""
-    most_parked: int = 128
+    most_parked: int = 256
     """Connections of one client (by its address) that may wait so."""
     idle: float | None = None
     """Without a byte in either direction; None is for ever."""

@@ -266,7 +266,7 @@ def told_about(path):
          "not 'many'")),
         (["--min-parked", "1.5"], ("--min-parked: expected a whole number, 0 or more, "
          "not '1.5'")),
-        (["--embedded", "--min-parked", "65"], "--min-parked: 65 is more than max_parked, 64"),
+        (["--embedded", "--min-parked", "129"], "--min-parked: 129 is more than max_parked, 128"),
         (["--jump", "home"], ("--jump: 'home' has no port; write host:port; "
          "expected HOST:PORT or HOST:PORT=WEIGHT")),
     ],
