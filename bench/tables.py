@@ -210,7 +210,7 @@ WAN = (
     Section(
         "Bulk data over a long path",
         "A download on one connection in Mbit/s: 200 ms, 1 % loss, 100 Mbit/s, by TCP's "
-        "congestion control.",
+        "congestion control. What is lost is chance, so there are several in each round.",
         tuple(
             Column(algorithm, f"bulk_mbit_s_200ms_1%_{algorithm}") for algorithm in ("cubic", "bbr")
         ),

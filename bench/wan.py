@@ -38,7 +38,8 @@ class Plan:
         paths: for first bytes and pages.
         connections: of each cell, for the times to the first byte.
         pages: of each cell.
-        bulk_seconds: of a download.
+        downloads: of each cell; one alone says little, as what is lost is chance.
+        bulk_seconds: of each of them.
         trial: of what no pause and no restart may break.
     """
 
@@ -46,6 +47,7 @@ class Plan:
     paths: tuple[LongPath, ...]
     connections: int
     pages: int
+    downloads: int
     bulk_seconds: float
     trial: Trial
 
@@ -54,8 +56,9 @@ _FULL_PLAN = Plan(
     rounds=2,
     paths=tuple(LongPath(rtt, loss) for rtt in (50, 200) for loss in (0, 1, 3)),
     connections=500,
-    pages=40,
-    bulk_seconds=20.0,
+    pages=24,
+    downloads=3,
+    bulk_seconds=15.0,
     trial=Trial(requests=10_000, restarts=5, pause=60.0),
 )
 _QUICK_PLAN = Plan(
@@ -63,6 +66,7 @@ _QUICK_PLAN = Plan(
     paths=(LongPath(200, 0), LongPath(200, 1)),
     connections=100,
     pages=8,
+    downloads=1,
     bulk_seconds=5.0,
     trial=Trial(requests=1_000, restarts=2, pause=17.0),
 )
@@ -115,13 +119,15 @@ class LongPaths:
         self._each_peer(path, f"round {number + 1} of {self._plan.rounds}", measure)
 
     def bulk(self, number: int, path: LongPath) -> None:
-        """Measure a download on one connection through every peer."""
+        """Measure downloads on one connection through every peer."""
+        count = self._plan.downloads
 
         def measure(peer: Peer, generator: Generator, way: str) -> None:
-            found = generator.measure("down", way, "-t", self._plan.bulk_seconds)
-            self._failed(peer, path, "downloads", found.errors)
             metric = f"bulk_mbit_s_{path.rtt}ms_{path.loss}%_{path.congestion}"
-            self._run.add(peer.name, metric, number, found.size * 8e-6 / found.seconds)
+            for each in range(number * count, (number + 1) * count):
+                found = generator.measure("down", way, "-t", self._plan.bulk_seconds)
+                self._failed(peer, path, "downloads", found.errors)
+                self._run.add(peer.name, metric, each, found.size * 8e-6 / found.seconds)
 
         self._each_peer(path, f"round {number + 1} of {self._plan.rounds}", measure)
 
