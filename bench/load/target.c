@@ -19,7 +19,7 @@
 
 static bool is_echo[MOST];
 
-struct other {
+struct connection {
     int fd;
     char role;
 };
@@ -56,28 +56,28 @@ static void answer(int fd) {
     if (read_exactly(fd, rest, sizeof rest)) write_all(fd, text, strlen(text));
 }
 
-static void *serve_other(void *argument) {
-    struct other other = *(struct other *)argument;
+static void *serve_in_thread(void *argument) {
+    struct connection connection = *(struct connection *)argument;
     char *buffer = calloc(1, CHUNK);
     free(argument);
-    if (buffer && other.role == SOURCE) send_without_end(other.fd, buffer);
-    if (buffer && other.role == SINK) take_without_end(other.fd, buffer);
-    if (buffer && other.role == OBJECTS) send_objects(other.fd, buffer);
-    if (other.role == WEB) answer(other.fd);
+    if (buffer && connection.role == SOURCE) send_without_end(connection.fd, buffer);
+    if (buffer && connection.role == SINK) take_without_end(connection.fd, buffer);
+    if (buffer && connection.role == OBJECTS) send_objects(connection.fd, buffer);
+    if (connection.role == WEB) answer(connection.fd);
     free(buffer);
-    close(other.fd);
+    close(connection.fd);
     return NULL;
 }
 
-static void begin_other(int loop, int fd, char role) {
-    struct other *other = malloc(sizeof *other);
+static void begin_thread(int loop, int fd, char role) {
+    struct connection *connection = malloc(sizeof *connection);
     pthread_t thread;
     epoll_ctl(loop, EPOLL_CTL_DEL, fd, NULL);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    *other = (struct other){fd, role};
-    if (pthread_create(&thread, NULL, serve_other, other)) {
+    *connection = (struct connection){fd, role};
+    if (pthread_create(&thread, NULL, serve_in_thread, connection)) {
         close(fd);
-        free(other);
+        free(connection);
         return;
     }
     pthread_detach(thread);
@@ -105,7 +105,7 @@ static void attend(int loop, int fd) {
         ssize_t got = recv(fd, &role, 1, 0);
         if (got < 0 && errno == EAGAIN) return;
         if (got <= 0) { close(fd); return; }
-        if (role != ECHO) { begin_other(loop, fd, role); return; }
+        if (role != ECHO) { begin_thread(loop, fd, role); return; }
         is_echo[fd] = true;
     }
     ssize_t got = recv(fd, buffer, sizeof buffer, 0);

@@ -113,7 +113,7 @@ async def test_of_a_large_body_as_much_as_there_is_room_for_leaves_early():
             sending = asyncio.create_task(send(sock, body))
             await steered.asked.wait()
             (forwarder,) = service.tunnels._alive
-            assert forwarder._opening.early_room == 0
+            assert forwarder._target._opening.early_room == 0
             steered.answer.set()
             assert await answered(sock) == b"HTTP/1.1 200 OK"
             await sending
@@ -224,7 +224,7 @@ async def test_where_there_is_no_room_nothing_is_sent_early(monkeypatch):
 
     def noted(forwarder: Forwarder) -> None:
         settle(forwarder)
-        settled.append(len(forwarder._held))
+        settled.append(forwarder._target.waiting)
 
     def none(*_: Any) -> None:
         raise NotImplementedError

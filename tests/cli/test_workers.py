@@ -293,21 +293,25 @@ def test_one_that_does_not_end_is_killed():
 
 def test_the_parent_lets_nobody_in_any_more_before_the_workers_are_told():
     work = """
-    link.send(SERVES); os.kill(os.getppid(), signal.SIGTERM); link.recv(1); os.write(write, b"told")
+    link.send(SERVES)
+    os.kill(os.getppid(), signal.SIGTERM)
+    theirs.recv(1)
+    link.setblocking(False)
+    try: theirs.send(link.recv(1, socket.MSG_PEEK))
+    except BlockingIOError: theirs.send(b"nothing")
+    link.setblocking(True)
+    link.recv(1)
 """
     more = """
-import select
-read, write = os.pipe()
+ours, theirs = socket.socketpair()
 def close():
-    if not parent._entrance.closed:
-        parent._entrance.closed = True
-        ready, _, _ = select.select([read], [], [], 0.2)
-        print("late" if ready else "first")
-parent._entrance.closed = False
+    ours.send(b"?")
+    print("told", ours.recv(16))
+    parent._entrance.close = lambda: None
 parent._entrance.close = close
 """
     status, out, _ = parent_of(work, more=more)
-    assert (status, out[-2:]) == (0, ["first", "stop"])
+    assert (status, out[-2:]) == (0, ["told b'nothing'", "stop"])
 
 
 def test_a_mistake_of_ours_in_a_worker_is_not_silent():

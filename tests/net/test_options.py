@@ -111,8 +111,15 @@ def test_a_lost_last_packet_is_sent_again_soon_where_the_kernel_lets_us_choose()
 def test_where_the_kernel_does_not_it_is_left_to_the_system(monkeypatch):
     monkeypatch.setattr(module, "_TCP_RTO_MIN_US", 9999)
     monkeypatch.setattr(module, "_has_loss_probe", module._has_loss_probe.__wrapped__)
+    assert not module._has_loss_probe()
     for sock in joined(SocketOptions(loss_probe=0.05), SocketOptions(loss_probe=0.05)):
         sock.close()
+
+
+def test_no_other_systems_option_of_that_number_is_set(monkeypatch):
+    monkeypatch.setattr(module, "_TCP_RTO_MIN_US", socket.TCP_NODELAY)  # there is one
+    monkeypatch.setattr(module, "_LINUX", False)
+    assert not module._has_loss_probe.__wrapped__()
 
 
 def test_the_congestion_control_is_that_of_dialled_and_of_accepted_connections():

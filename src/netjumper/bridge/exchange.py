@@ -1,6 +1,7 @@
 """One forwarded request and its answer: what is to be known of it while it lasts, and logged."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 import h11
 
@@ -8,6 +9,15 @@ from netjumper.accesslog import told
 from netjumper.address import Address
 from netjumper.bridge.messages import has_body
 from netjumper.early import SAFE_METHODS
+
+
+class Ending(Enum):
+    """What becomes of the client's connection once everything for it is sent."""
+
+    CLOSE = "closed"
+    RESET = "the target's answer was cut"
+    SWITCHED = "switched to another protocol"
+    TUNNEL = "a CONNECT came"
 
 
 @dataclass(slots=True)

@@ -11,12 +11,11 @@ for the target may leave before that) and `ending`.
 """
 
 from collections.abc import Callable
-from enum import Enum
 
 import h11
 
 from netjumper.address import Address
-from netjumper.bridge.exchange import Exchange
+from netjumper.bridge.exchange import Ending, Exchange
 from netjumper.bridge.fields import forwarded_answer, forwarded_request, forwarded_trailers
 from netjumper.bridge.http import Authorized, HttpHandshake
 from netjumper.bridge.http_client import HttpClient
@@ -29,15 +28,6 @@ from netjumper.errors import (
     TargetBroke,
 )
 from netjumper.handshake import EndOfStream
-
-
-class Ending(Enum):
-    """What becomes of the client's connection once everything for it is sent."""
-
-    CLOSE = "closed"
-    RESET = "the target's answer was cut"
-    SWITCHED = "switched to another protocol"
-    TUNNEL = "a CONNECT came"
 
 
 class Forwarding:

@@ -2,15 +2,13 @@
 
 from time import monotonic
 
-from netjumper.address import Address
-from netjumper.bridge.exchange import Exchange
-from netjumper.bridge.forward import Ending, Forwarding
+from netjumper.bridge.exchange import Ending, Exchange
+from netjumper.bridge.forward import Forwarding
 from netjumper.bridge.http import Authorized
+from netjumper.bridge.target_side import TargetSide
 from netjumper.errors import NetjumperError
 from netjumper.handshake import EndOfStream
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.dial import Opening
-from netjumper.net.endpoint import Endpoint
 from netjumper.net.outbox import Outbox
 from netjumper.net.relay import Ending as RelayEnding
 from netjumper.session import READ_SIZE, Handover, Session
@@ -46,11 +44,7 @@ class Forwarder(Session):
         self._idle = idle
         client.endpoint.reset_if_killed()
         self._to_client = Outbox(client.endpoint, self._settle)
-        self._target: Endpoint | None = None
-        self._to_target: Outbox | None = None
-        self._opening: Opening | None = None
-        self._held = bytearray()
-        """What is for a target that is not reached yet."""
+        self._target = TargetSide(tunnels.connector, self._opened, self._failed, self._settle)
         self._last: Exchange | None = None
         self._over = False
         self._left = 0
@@ -96,13 +90,13 @@ class Forwarder(Session):
         """Suspend the user timeout of an end that lives and does not read, or set it again."""
         super().suspend_timeouts(milliseconds)
         if self._relay is None:
-            for end in (self._client, self._target):
+            for end in (self._client, self._target.end):
                 if end is not None:
                     end.suspend_timeout(milliseconds)
 
     def close(self) -> None:
         """Close both sides; nothing is logged."""
-        self._drop_target()
+        self._target.drop()
         super().close()
 
     def expire(self) -> None:
@@ -126,66 +120,40 @@ class Forwarder(Session):
             return
         if forwarding.unwanted:
             forwarding.unwanted = False
-            self._drop_target()
-        to_open = forwarding.wanted if self._opening is None else None
-        if to_open is not None and not self._open(to_open):
+            self._target.drop()
+        to_open = None if self._target.is_opening else forwarding.wanted
+        if to_open is not None and not self._target.open(to_open):
             return
-        self._send_to_target()
+        self._target.send(forwarding.data_to_target())
         if forwarding.ending is not None:
             self._finish(forwarding.ending)
             return
         self._read_where_there_is_room()
         self._watch_idleness()
 
-    def _open(self, target: Address) -> bool:
-        """Begin a connection; False where that failed at once, which is dealt with then."""
-        try:
-            self._opening = self._tunnels.connector.connect(target, self._opened, self._failed)
-        except NetjumperError as error:  # a target that the connector cannot even ask for
-            self._failed(error)
-            return False
-        return True
-
-    def _send_to_target(self) -> None:
-        """Send what is for the target; a first flight of it leaves before it is reached."""
-        data = self._forwarding.data_to_target()
-        if self._to_target is not None:
-            self._to_target.send(data)
-            return
-        self._held += data
-        opening = self._opening
-        if opening is not None and self._held and (room := opening.early_room):
-            opening.send_early(bytes(self._held[:room]))
-            del self._held[:room]
-
-    def _opened(self, target: Endpoint) -> None:
-        self._opening = None
-        self._target = target
-        self._to_target = Outbox(target, self._settle)
-        self._to_target.send(bytes(self._held))
-        self._held.clear()
+    def _opened(self) -> None:
         self._forwarding.target_opened()
         self._settle()
 
     def _failed(self, error: NetjumperError) -> None:
-        self._opening = None
         self._forwarding.target_failed(error)
         self._settle()
 
     def _read_where_there_is_room(self) -> None:
-        held = len(self._held) + len(self._to_target or b"") + self._forwarding.waiting
+        held = self._target.waiting + self._forwarding.waiting
         if self._forwarding.idle:  # answers of our own, to requests that were refused
             held += len(self._to_client)
         if held >= HELD or self._client_ended:
             self._client.stop_reading()
         elif not self._client.is_read:
             self._client.start_reading(self._on_client)
-        if self._target is None:
+        target = self._target.end
+        if target is None:
             return
         if len(self._to_client) >= HELD:
-            self._target.stop_reading()
-        elif not self._target.is_read:
-            self._target.start_reading(self._on_target)
+            target.stop_reading()
+        elif not target.is_read:
+            target.start_reading(self._on_target)
 
     def _watch_idleness(self) -> None:
         if not self._forwarding.idle:
@@ -209,7 +177,7 @@ class Forwarder(Session):
         self._settle()
 
     def _on_target(self) -> None:
-        target = self._target
+        target = self._target.end
         if target is None:
             return
         try:
@@ -236,7 +204,7 @@ class Forwarder(Session):
             return
         self._over = True
         self._watch_no_more()
-        self._drop_target()
+        self._target.drop()
         if ending is Ending.RESET:
             self._client.abort()
             self._forget()
@@ -247,13 +215,13 @@ class Forwarder(Session):
 
     def _switch(self) -> None:
         """What follows a 101 is no HTTP any more: both ends are piped to each other."""
-        target, outbox = self._target, self._to_target
-        if target is None or outbox is None:
+        target = self._target.end
+        if target is None:
             return
         up, down = self._forwarding.rest()
         self._watch_no_more()
         self._start_relay(
-            target, up=outbox.take_back() + up, down=self._to_client.take_back() + down
+            target, up=self._target.take_back() + up, down=self._to_client.take_back() + down
         )
 
     def _relayed(self, ending: RelayEnding) -> None:
@@ -268,18 +236,9 @@ class Forwarder(Session):
             self._last.error = EndOfStream(why)
             self._log(self._last)
         self._forwarding.client_lost(why)
-        self._drop_target()
+        self._target.drop()
         self._client.abort()
         self._forget()
-
-    def _drop_target(self) -> None:
-        if self._opening is not None:
-            self._opening.cancel()
-            self._opening = None
-        if self._target is not None:
-            self._target.close()
-        self._target = self._to_target = None
-        self._held.clear()
 
     def _forget(self) -> None:
         self._over = True

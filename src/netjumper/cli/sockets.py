@@ -1,12 +1,13 @@
 """The options of the sockets, as the settings ask for them: which connections have which."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netjumper.cli.sources import Loaded, SettingsT
 from netjumper.net.availability import OptionUnavailable, check_dialling, check_listening
 from netjumper.net.options import LOSS_PROBE, SocketOptions
 from netjumper.settings import BridgeSettings, ServerSettings, SettingsError
+from netjumper.socket_settings import SocketSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,43 +25,38 @@ class Sockets:
 
 def server_options(settings: ServerSettings) -> Sockets:
     """Return the options for a jump server: what helps a long path is for those who come in."""
-    return Sockets(
-        SocketOptions(
-            peer_timeout=settings.peer_timeout,
-            loss_probe=LOSS_PROBE,
-            congestion_control=settings.congestion_control,
-            fast_open=settings.fast_open,
-            mptcp=settings.mptcp,
-        ),
-        SocketOptions(
-            peer_timeout=settings.peer_timeout,
-            mark=settings.mark,
-            interface=settings.interface,
-            source=settings.source,
-        ),
-    )
+    return Sockets(_long_path(settings), _way_out(settings, _everywhere(settings)))
 
 
 def bridge_options(settings: BridgeSettings) -> Sockets:
     """Return the options for a bridge: what helps a long path is for the jump server's side."""
-    return Sockets(
-        SocketOptions(peer_timeout=settings.peer_timeout, defer_accept=settings.defer_accept),
-        SocketOptions(
-            peer_timeout=settings.peer_timeout,
-            loss_probe=LOSS_PROBE,
-            congestion_control=settings.congestion_control,
-            fast_open=settings.fast_open,
-            mptcp=settings.mptcp,
-            mark=settings.mark,
-            interface=settings.interface,
-            source=settings.source,
-        ),
-    )
+    listening = replace(_everywhere(settings), defer_accept=settings.defer_accept)
+    return Sockets(listening, _way_out(settings, _long_path(settings)))
 
 
 def embedded_options(settings: BridgeSettings) -> SocketOptions:
     """Return the options of both ends between a bridge and the jump server in its process."""
+    return _everywhere(settings)
+
+
+def _everywhere(settings: SocketSettings) -> SocketOptions:
     return SocketOptions(peer_timeout=settings.peer_timeout)
+
+
+def _long_path(settings: SocketSettings) -> SocketOptions:
+    return replace(
+        _everywhere(settings),
+        loss_probe=LOSS_PROBE,
+        congestion_control=settings.congestion_control,
+        fast_open=settings.fast_open,
+        mptcp=settings.mptcp,
+    )
+
+
+def _way_out(settings: SocketSettings, options: SocketOptions) -> SocketOptions:
+    return replace(
+        options, mark=settings.mark, interface=settings.interface, source=settings.source
+    )
 
 
 def check_options(loaded: Loaded[SettingsT], options: Callable[[SettingsT], Sockets]) -> None:
