@@ -28,6 +28,8 @@ settings.load_profile("netjumper")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+# With nohup they ignore the terminal's end.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Servers that tests start (sshd) are where an ordinary user does not look for programs.
 os.environ["PATH"] += f"{os.pathsep}/usr/sbin{os.pathsep}/sbin"
