@@ -85,6 +85,7 @@ class JumpConnection:
         "_host",
         "_opened",
         "_parked",
+        "has_asked",
     )
 
     def __init__(self, host: JumpHost) -> None:
@@ -96,6 +97,8 @@ class JumpConnection:
         self._endpoint: Endpoint | None = None
         self._dial: Opening | None = None
         self._early_room = EARLY_LIMIT
+        self.has_asked = False
+        """Something of what was asked for has left: the jump server may pass it on."""
 
     def park(self, parked: Callable[[], None], failed: Failed) -> None:
         """Have it wait for a destination.
@@ -241,6 +244,7 @@ class JumpConnection:
     def _send(self, endpoint: Endpoint) -> bool:
         """Send what there is to say; return whether there was anything."""
         data = self._handshake.data_to_send()
+        self.has_asked = self.has_asked or (bool(data) and self._opened is not None)
         if data and endpoint.send(data) < len(data):
             raise JumpHostProtocolError("it does not read")
         return bool(data)

@@ -10,10 +10,11 @@ import logging
 import random
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import NamedTuple, Self
 
 from netjumper.demand import Demand
-from netjumper.errors import NetjumperError
+from netjumper.errors import JumpHostTimeout, NetjumperError
 from netjumper.jumphost import JumpConnection, JumpHost
 from netjumper.net.network import Network
 from netjumper.path import Path
@@ -25,6 +26,8 @@ BURST = 4
 """One more than the busiest moment had, for each so many that it had."""
 STUCK, STUCK_DIALS = 0.5, 4
 """Seconds, and times that it usually takes, after which a connection should have been let in."""
+HUNG = 2.0
+"""Seconds after which it is not one lost packet: TCP tries for the third time after three."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds without a dial after one has failed; they double with each that follows."""
 
@@ -67,6 +70,7 @@ class Parking:
         self._patience = Patience(limits.seconds)
         self.path = Path()
         self._dialled: dict[JumpConnection, float] = {}
+        self._last_let_in = -inf
         self._waiting: dict[JumpConnection, _Place] = {}
         self._scout: JumpConnection | None = None
         """One that waits longer than the others, to see how long the jump server holds it."""
@@ -92,6 +96,13 @@ class Parking:
         patience = max(STUCK, STUCK_DIALS * self.path.refill_time)
         oldest = next(iter(self._dialled.values()), None)
         return oldest is not None and self._loop.time() - oldest > patience
+
+    def look_for_hung(self) -> None:
+        """Take the jump host for down where it has let nobody in for a while, and says nothing."""
+        oldest = next(iter(self._dialled.values()), inf)
+        waits = self._loop.time() - max(oldest, self._last_let_in)
+        if waits > HUNG and self.is_stuck and not self.is_down:
+            self.failed(JumpHostTimeout("it did not answer in time").at(self.host.address))
 
     @property
     def first_byte(self) -> float | None:
@@ -213,7 +224,7 @@ class Parking:
             connection.dial()
 
     def _parked(self, connection: JumpConnection) -> None:
-        now = self._loop.time()
+        now = self._last_let_in = self._loop.time()
         self.path.refill_time = now - self._dialled.pop(connection)
         self.answered()
         self._look_at_the_network(connection, now)

@@ -68,6 +68,8 @@ class Upstream(Connector):
         """
         destination_frame(target)  # raises before a connection is taken
         self._second_tries = min(self._second_tries + SHARE, SAVED_UP)
+        for parking in self._parkings:
+            parking.look_for_hung()
         ways = self._policy.order(self._parkings)
         ways[0].note_request()
         return Request(self, ways, target, opened, failed)
@@ -202,6 +204,16 @@ class Request:
             upstream.unanswered.add(self)  # a longer path than most, or the target takes its time
         elif may_be_repeated(self._early):
             self._ask_elsewhere()
+        elif self._others and not any(it.has_asked for it in self._attempts):
+            self._leave_unasked()
+            self._ask_elsewhere()
+
+    def _leave_unasked(self) -> None:
+        """Give up those that nothing has left on yet: it may not leave twice."""
+        for connection, attempt in self._attempts.items():
+            connection.cancel()
+            attempt.way.failed(_silent(attempt.way))
+        self._attempts.clear()
 
     def _ask_elsewhere(self) -> None:
         """Those that were asked lead nowhere, most likely."""
@@ -237,8 +249,7 @@ class Request:
         for connection, attempt in self._attempts.items():
             hangs = not connection.was_let_in or attempt.way.is_stuck
             if attempt.way is not answered.way and hangs:
-                silent = JumpHostTimeout("it did not answer in time")
-                attempt.way.failed(silent.at(attempt.way.host.address))
+                attempt.way.failed(_silent(attempt.way))
             elif attempt.parked is not None and attempt.since <= answered.since:
                 info = connection.info
                 if info is not None and info.unacknowledged:
@@ -253,13 +264,19 @@ class Request:
             attempt.way.failed(error)
         if attempt.parked is None:  # of one that was lost while it waited there is nothing to tell
             self._errors.setdefault(attempt.way, error)
-        if self._attempts:
+        if self._attempts and not self._time_is_over(attempt, error):
             return
         # Who was not reached, or did not let us in, has passed nothing on.
-        never_left = isinstance(error, (JumpHostUnreachable, WrongSecret))
+        not_passed_on = isinstance(error, (JumpHostUnreachable, WrongSecret))
+        never_left = not self._attempts and (not_passed_on or not connection.has_asked)
         if (never_left or may_be_repeated(self._early)) and self._go_on(attempt, error):
             return
         self._fail(_told_of_all([*self._errors.values()]) or error)
+
+    def _time_is_over(self, attempt: _Attempt, error: NetjumperError) -> bool:
+        """Whether the jump host had all the time that it may take; who was asked later has not."""
+        ways = {it.way for it in self._attempts.values()}
+        return isinstance(error, JumpHostTimeout) and ways == {attempt.way}
 
     def _go_on(self, attempt: _Attempt, error: NetjumperError) -> bool:
         """Begin again after a failure of a jump host's; False where there is no more to try."""
@@ -277,6 +294,10 @@ class Request:
         self.cancel()
         self._upstream.known.failed(self._target)
         self._failed(error)
+
+
+def _silent(way: Parking) -> NetjumperError:
+    return JumpHostTimeout("it did not answer in time").at(way.host.address)
 
 
 def _was_heard(connection: JumpConnection) -> bool:

@@ -1,0 +1,207 @@
+"""Jump hosts that were not told yet what is asked for: it goes on; and those that hang."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+
+from netjumper import jumphost, parking, upstream
+from netjumper.address import Address
+from netjumper.early import EarlyData
+from netjumper.errors import JumpHostProtocolError, JumpHostTimeout
+from netjumper.jumphost import JumpHost
+from netjumper.net.dial import Dialer
+from netjumper.parking import Parking, ParkingLimits
+from netjumper.upstream import Upstream
+from parkings import GET, SSH, Asked
+from rogues import (
+    ANSWER,
+    CHALLENGE,
+    Step,
+    echo,
+    eventually,
+    receive,
+    receive_exactly,
+    scripted,
+    send,
+    serving,
+)
+from services import SECRET, jump_server_running, resolver
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+
+@contextmanager
+def through(*hosts: Address, parked: int = 0, jump_timeout: float = 60.0) -> Iterator[Upstream]:
+    loop = asyncio.get_running_loop()
+    dialer = Dialer(loop, timeout=1.0, resolver=resolver())
+    limits = ParkingLimits(least=parked, most=parked)
+    parkings = [Parking(JumpHost(loop, it, SECRET, dialer, jump_timeout), limits) for it in hosts]
+    for it in parkings:
+        it.__enter__()
+    try:
+        yield Upstream(parkings, early=EarlyData.ALWAYS)
+    finally:
+        for it in parkings:
+            it.__exit__()
+
+
+@asynccontextmanager
+async def two_hosts(first: Any) -> AsyncIterator[tuple[Upstream, Any, Any]]:
+    """A way out through `first` and a real jump server, the first's listener, and a target."""
+    async with serving(echo) as target, serving(first) as rogue, jump_server_running() as (_, jump):
+        with through(rogue.address, jump) as it:
+            yield it, rogue, target
+
+
+@pytest.fixture
+def _hurry(monkeypatch):
+    monkeypatch.setattr(upstream, "LOST", 0.05)
+    monkeypatch.setattr("netjumper.path.FIRST_GUESS", 0.001)
+
+
+async def test_what_may_not_be_repeated_goes_on_from_one_that_ends_without_a_challenge():
+    async with two_hosts(scripted()) as (it, rogue, target):
+        asked = Asked(it, target.address)
+        asked.request.send_early(SSH)
+        with await asked.socket() as sock:
+            assert await receive_exactly(sock, len(SSH)) == SSH
+        assert await rogue.came() == 1
+
+
+@pytest.mark.usefixtures("_hurry")
+async def test_it_goes_on_from_one_that_is_silent(caplog):
+    heard = b""
+
+    async def silent(sock: socket.socket) -> None:
+        nonlocal heard
+        heard += await receive(sock)
+
+    async with two_hosts(silent) as (it, rogue, target):
+        asked = Asked(it, target.address)
+        asked.request.send_early(SSH)
+        with await asked.socket() as sock:
+            assert await receive_exactly(sock, len(SSH)) == SSH
+        assert heard == b""
+        told = f"jump host {rogue.address}: it did not answer in time; it is tried again from time"
+        assert sum(told in line for line in caplog.messages) == 1
+        with await Asked(it, target.address).socket():
+            assert await rogue.came() <= 2  # the request's, and one that looks whether it is back
+
+
+@pytest.mark.usefixtures("_hurry")
+async def test_a_challenge_that_comes_too_late_is_not_answered():
+    go_on, over = asyncio.Event(), asyncio.Event()
+    heard = b""
+
+    async def late(sock: socket.socket) -> None:
+        nonlocal heard
+        await go_on.wait()
+        with contextlib.suppress(OSError):
+            await send(sock, b"\x20" + b"c" * 32)
+            heard += await receive(sock)
+        over.set()
+
+    async with two_hosts(late) as (it, _, target):
+        asked = Asked(it, target.address)
+        asked.request.send_early(SSH)
+        with await asked.socket() as sock:
+            go_on.set()
+            assert await receive_exactly(sock, len(SSH)) == SSH
+            await over.wait()
+        assert heard == b""
+
+
+@pytest.mark.usefixtures("_hurry")
+async def test_what_was_sent_to_one_that_then_ends_is_not_sent_to_another():
+    async with two_hosts(scripted(CHALLENGE, ANSWER)) as (it, _, target):
+        asked = Asked(it, target.address)
+        asked.request.send_early(SSH)
+        assert isinstance(await asked.error(), JumpHostProtocolError)
+        assert await target.came() == 0
+
+
+@pytest.mark.usefixtures("_hurry")
+async def test_what_was_sent_to_one_that_is_then_silent_is_not_sent_to_another():
+    async with serving(echo) as target, jump_server_running() as (_, jump):
+        async with serving(scripted(CHALLENGE, ANSWER, Step.SILENCE)) as rogue:
+            with through(rogue.address, jump, jump_timeout=0.3) as it:
+                asked = Asked(it, target.address)
+                asked.request.send_early(SSH)
+                assert isinstance(await asked.error(), JumpHostTimeout)
+                assert await target.came() == 0
+
+
+async def test_the_time_for_a_jump_host_is_not_begun_anew_by_a_second_connection(monkeypatch):
+    expired = 0
+    expire = jumphost.JumpConnection.expire
+
+    def counting(connection: jumphost.JumpConnection) -> None:
+        nonlocal expired
+        expired += 1
+        expire(connection)
+
+    monkeypatch.setattr(jumphost.JumpConnection, "expire", counting)
+    async with serving(scripted(Step.SILENCE)) as rogue:
+        with through(rogue.address, jump_timeout=0.3) as it:
+            it._parkings[0].path.refill_time = 0.02
+            asked = Asked(it)
+            asked.request.send_early(GET)
+            await eventually(lambda: len(asked.request._attempts) == 2)
+            assert isinstance(await asked.error(), JumpHostTimeout)
+            assert expired == 1
+
+
+# --- one that hangs -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def _impatient(monkeypatch):
+    monkeypatch.setattr(parking, "HUNG", 0.1)
+    monkeypatch.setattr(parking, "STUCK", 0.1)
+
+
+def in_order(*behaviours: Any) -> Any:
+    """Do the first with the first connection, and so on; then the last."""
+    left = list(behaviours)
+
+    async def behave(sock: socket.socket) -> None:
+        await (left.pop(0) if len(left) > 1 else left[0])(sock)
+
+    return behave
+
+
+let_in = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE)
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_one_that_lets_nobody_in_any_more_is_down_before_it_is_asked(caplog):
+    async with serving(in_order(let_in, scripted(Step.SILENCE))) as rogue:
+        with through(rogue.address, parked=2) as it:
+            (hung,) = it._parkings
+            await eventually(lambda: len(hung) == 1)
+
+            def is_found() -> bool:
+                hung.look_for_hung()
+                return hung.is_down
+
+            await eventually(is_found)
+            hung.look_for_hung()
+    told = f"jump host {rogue.address}: it did not answer in time; it is tried again from time"
+    assert [line.startswith(told) for line in caplog.messages] == [True]
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_one_of_whose_connections_one_is_stuck_is_not(caplog):
+    async with serving(in_order(scripted(Step.SILENCE), let_in)) as rogue:
+        with through(rogue.address, parked=2) as it:
+            (well,) = it._parkings
+            await eventually(lambda: len(well) == 1 and well.is_stuck)
+            well._last_let_in = well._loop.time()
+            well.look_for_hung()
+            assert not well.is_down
+    assert not [line for line in caplog.messages if "did not answer" in line]
