@@ -227,13 +227,14 @@ import logging, os, signal, socket, sys
 from netjumper.cli import process, workers
 from netjumper.cli.entrance import Entrance
 from netjumper.cli.workers import SERVES, Parent
+from netjumper.net.options import SocketOptions
 logging.basicConfig(format="%(message)s")
 workers.FIRST_PAUSE = 0.01
 
 def work(sockets, link):
     {work}
 
-parent = Parent("name", 1, Entrance([], []), work, grace=0.0)
+parent = Parent("name", 1, Entrance([], [], SocketOptions()), work, grace=0.0)
 {more}
 sys.exit(process.run("name", lambda: parent.run(lambda: print("all serve"), lambda: print("stop"))))
 """
@@ -278,9 +279,12 @@ os.write(write, b"1234"); os.set_blocking(read, False)
 def ends():
     try: return os.read(read, 1)
     except BlockingIOError: return b""
+parent._entrance.pause = lambda number: print("others only", number)
+parent._entrance.resume = lambda number: print("open", number)
 """
     status, out, told = parent_of(work, more=more)
-    assert (status, out) == (0, ["all serve", "stop"])
+    again = ["others only 0", "open 0"]
+    assert (status, out) == (0, ["open 0", "all serve", "open 0", *again * 3, "stop"])
     pauses = [line.rpartition("takes its place")[2] for line in told]
     assert pauses == ["", " in 0.01 s", " in 0.02 s", " in 0.04 s"]
 

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Mapping, Sequence
 
-from netjumper.net.doors import in_parts, open_doors
+from netjumper.net.doors import another_part, in_parts, open_doors
 from netjumper.net.listener import ListenError, Place, SocketFile, bound_address
 from netjumper.net.options import SocketOptions
 
@@ -17,12 +17,17 @@ class Entrance:
     Args:
         parts: the name of a door and one of its sockets, as often as the kernel spreads it.
         files: those of the unix sockets that are ours.
+        options: of the doors' TCP sockets.
     """
 
     def __init__(
-        self, parts: Sequence[tuple[str, Sequence[socket.socket]]], files: Sequence[SocketFile]
+        self,
+        parts: Sequence[tuple[str, list[socket.socket]]],
+        files: Sequence[SocketFile],
+        options: SocketOptions,
     ) -> None:
         self._parts = parts
+        self._options = options
         self._files = files
         self.listening = [(name, str(bound_address(socks[0]))) for name, socks in parts]
         self.inherits = False
@@ -47,9 +52,31 @@ class Entrance:
                     error.door = name
                     raise
                 files.append(SocketFile(bound_address(sock).path if ours else ""))
-        entrance = cls(parts, files)
+        entrance = cls(parts, files, options)
         entrance.inherits = any(isinstance(place, socket.socket) for _, place in doors)
         return entrance
+
+    def pause(self, number: int) -> None:
+        """Have the kernel give what would come to that worker's sockets to the others'.
+
+        What has come to them already is reset: nobody would take it for a while.
+        """
+        for _, parts in self._parts:
+            part = number % len(parts)
+            if sum(sock.fileno() >= 0 for sock in parts) > 1:  # the last keeps the port
+                parts[part].close()
+
+    def resume(self, number: int) -> None:
+        """Open again what `pause` has closed.
+
+        Raises:
+            ListenError: the system refuses.
+        """
+        for _, parts in self._parts:
+            part = number % len(parts)
+            if parts[part].fileno() < 0:
+                there = next(sock for sock in parts if sock.fileno() >= 0)
+                parts[part] = another_part(there, self._options)
 
     def of_worker(self, number: int) -> Listeners:
         """Return what the worker of that number listens on, and close the rest in this process."""

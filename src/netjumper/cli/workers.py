@@ -169,6 +169,8 @@ class Parent:
             return
         pause = self._pauses[number]
         self._pauses[number] = min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE)
+        if pause:
+            self._entrance.pause(number)
         when = f" in {pause:g} s" if pause else ""
         _LOG.warning("%s; another takes its place%s", why, when)
         self.timers.call_later(pause, partial(self._start, number))
@@ -177,6 +179,7 @@ class Parent:
         if self.stopping:
             return
         try:
+            self._entrance.resume(number)
             ours, theirs = socket.socketpair()
         except OSError as error:
             self._not_started(number, error)
@@ -198,7 +201,7 @@ class Parent:
             theirs.close()
 
     def _not_started(self, number: int, error: OSError) -> None:
-        self._missing(number, f"a worker process could not be started: {error.strerror}")
+        self._missing(number, f"a worker process could not be started: {error.strerror or error}")
 
     def _serve(self, listeners: Listeners, link: socket.socket) -> int:
         self._work(listeners, link)

@@ -86,12 +86,33 @@ def in_parts(sock: socket.socket, count: int, options: SocketOptions) -> list[so
     with contextlib.ExitStack() as made:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            others = [made.enter_context(_another(sock, options)) for _ in range(count - 1)]
+            others = [made.enter_context(another_part(sock, options)) for _ in range(count - 1)]
+        except ListenError:
+            raise
         except OSError as error:
-            reason = error.strerror
-            raise ListenError(f"cannot listen on {bound_address(sock)}: {reason}") from None
+            raise _cannot(sock, error) from None
         made.pop_all()
     return [sock, *others]
+
+
+def another_part(sock: socket.socket, options: SocketOptions) -> socket.socket:
+    """Return one more socket that the kernel spreads connections over, as `in_parts` does.
+
+    Args:
+        sock: one of them.
+        options: of TCP sockets.
+
+    Raises:
+        ListenError: the system refuses.
+    """
+    try:
+        return _another(sock, options)
+    except OSError as error:
+        raise _cannot(sock, error) from None
+
+
+def _cannot(sock: socket.socket, error: OSError) -> ListenError:
+    return ListenError(f"cannot listen on {bound_address(sock)}: {error.strerror}")
 
 
 def _another(sock: socket.socket, options: SocketOptions) -> socket.socket:
