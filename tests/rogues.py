@@ -70,10 +70,10 @@ async def no_descriptor_is_left() -> AsyncIterator[None]:
 # --- sockets ------------------------------------------------------------------------------
 
 
-def listening(host: str = "127.0.0.1", backlog: int = 256) -> socket.socket:
-    """Return a non-blocking listening socket on a free port."""
+def listening(host: str = "127.0.0.1", port: int = 0, backlog: int = 256) -> socket.socket:
+    """Return a non-blocking listening socket, on a free port where none is named."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.create_server((host, 0), family=family, backlog=backlog)
+    sock = socket.create_server((host, port), family=family, backlog=backlog)
     sock.setblocking(False)
     return sock
 
@@ -106,10 +106,10 @@ def closed_port(host: str = "127.0.0.1") -> Address:
 
 
 @contextlib.contextmanager
-def unanswering(host: str = "127.0.0.1") -> Iterator[Address]:
+def unanswering(host: str = "127.0.0.1", port: int = 0) -> Iterator[Address]:
     """An address whose connections are neither refused nor ever established: a full queue."""
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(listening(host, backlog=0))
+        listener = stack.enter_context(listening(host, port, backlog=0))
         filler = stack.enter_context(socket.socket(listener.family))
         filler.connect(listener.getsockname())
         yield address_of(listener)

@@ -18,7 +18,7 @@ class Ending(Enum):
 
     CLOSED = "closed"
     CLIENT_RESET = "reset by the client"
-    TARGET_RESET = "reset by the target"
+    TARGET_RESET = "reset from the target's side"
     IDLE = "idle for too long"
     SHUTDOWN = "cut by shutdown"
 
