@@ -205,3 +205,18 @@ async def test_one_of_whose_connections_one_is_stuck_is_not(caplog):
             well.look_for_hung()
             assert not well.is_down
     assert not [line for line in caplog.messages if "did not answer" in line]
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_a_request_does_not_meet_one_that_hangs():
+    async with serving(echo) as target, jump_server_running() as (_, jump):
+        async with serving(in_order(let_in, scripted(Step.SILENCE))) as rogue:
+            with through(rogue.address, jump, parked=2) as it:
+                hung, _ = it._parkings
+                loop = asyncio.get_running_loop()
+                over = loop.time() + 2 * parking.HUNG
+                await eventually(lambda: len(hung) == 1 and loop.time() > over)
+                asked = Asked(it, target.address)
+                asked.request.send_early(SSH)
+                with await asked.socket() as sock:
+                    assert await receive_exactly(sock, len(SSH)) == SSH
