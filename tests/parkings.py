@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking, ParkingLimits
+from netjumper.policy import Policy
 from netjumper.service import Service
 from netjumper.upstream import Upstream
 from rogues import (
@@ -119,6 +120,29 @@ async def upstream_at(
         await eventually(lambda: parking._refill is None and not parking._dialled)
         assert len(upstream.unanswered) == 0
         assert len(parking.host.held_back) == 0
+
+
+@contextmanager
+def upstream_through(
+    *jump_hosts: Address,
+    policy: Policy | None = None,
+    secrets: Sequence[bytes] = (),
+    parked: int = 1,
+    jump_timeout: float = 5.0,
+    early: EarlyData = EarlyData.KNOWN,
+) -> Iterator[tuple[Upstream, list[Parking]]]:
+    """A way out through several jump hosts, with so many connections parked at each."""
+    loop = asyncio.get_running_loop()
+    dialer = Dialer(loop, timeout=1.0, resolver=resolver())
+    limits = ParkingLimits(least=parked, most=parked)
+    with ExitStack() as stack:
+        parkings = [
+            stack.enter_context(
+                Parking(JumpHost(loop, address, secret, dialer, jump_timeout), limits)
+            )
+            for address, secret in zip(jump_hosts, secrets or [SECRET] * 9, strict=False)
+        ]
+        yield Upstream(parkings, policy, early), parkings
 
 
 class Steered:

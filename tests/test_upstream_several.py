@@ -3,20 +3,16 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
-from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from netjumper.address import Address
 from netjumper.errors import JumpHostUnreachable, TargetRefused, WrongSecret
-from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress
-from netjumper.parking import Parking, ParkingLimits
-from netjumper.policy import Policy, Spread
+from netjumper.policy import Spread
 from netjumper.upstream import Upstream
+from parkings import upstream_through
 from rogues import (
     ANSWER,
     CHALLENGE,
@@ -29,30 +25,9 @@ from rogues import (
     send,
     serving,
 )
-from services import SECRET, jump_server_running, resolver
+from services import SECRET, jump_server_running
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
-
-
-@contextmanager
-def upstream_through(
-    *jump_hosts: Address,
-    policy: Policy | None = None,
-    secrets: Sequence[bytes] = (),
-    parked: int = 1,
-    jump_timeout: float = 5.0,
-):
-    loop = asyncio.get_running_loop()
-    dialer = Dialer(loop, timeout=1.0, resolver=resolver())
-    limits = ParkingLimits(least=parked, most=parked)
-    with ExitStack() as stack:
-        parkings = [
-            stack.enter_context(
-                Parking(JumpHost(loop, address, secret, dialer, jump_timeout), limits)
-            )
-            for address, secret in zip(jump_hosts, secrets or [SECRET] * 9, strict=False)
-        ]
-        yield Upstream(parkings, policy), parkings
 
 
 async def tunnel(upstream: Upstream, target: Address) -> socket.socket:

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,11 +13,9 @@ from netjumper import jumphost, parking, upstream
 from netjumper.address import Address
 from netjumper.early import EarlyData
 from netjumper.errors import JumpHostProtocolError, JumpHostTimeout
-from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer
-from netjumper.parking import Parking, ParkingLimits
+from netjumper.parking import Parking
 from netjumper.upstream import Upstream
-from parkings import GET, SSH, Asked
+from parkings import GET, SSH, Asked, upstream_through
 from rogues import (
     ANSWER,
     CHALLENGE,
@@ -30,31 +28,24 @@ from rogues import (
     send,
     serving,
 )
-from services import SECRET, jump_server_running, resolver
+from services import jump_server_running
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
-@contextmanager
-def through(*hosts: Address, parked: int = 0, jump_timeout: float = 60.0) -> Iterator[Upstream]:
-    loop = asyncio.get_running_loop()
-    dialer = Dialer(loop, timeout=1.0, resolver=resolver())
-    limits = ParkingLimits(least=parked, most=parked)
-    parkings = [Parking(JumpHost(loop, it, SECRET, dialer, jump_timeout), limits) for it in hosts]
-    for it in parkings:
-        it.__enter__()
-    try:
-        yield Upstream(parkings, early=EarlyData.ALWAYS)
-    finally:
-        for it in parkings:
-            it.__exit__()
+def through(
+    *hosts: Address, parked: int = 0, jump_timeout: float = 60.0
+) -> AbstractContextManager[tuple[Upstream, list[Parking]]]:
+    return upstream_through(
+        *hosts, parked=parked, jump_timeout=jump_timeout, early=EarlyData.ALWAYS
+    )
 
 
 @asynccontextmanager
 async def two_hosts(first: Any) -> AsyncIterator[tuple[Upstream, Any, Any]]:
     """A way out through `first` and a real jump server, the first's listener, and a target."""
     async with serving(echo) as target, serving(first) as rogue, jump_server_running() as (_, jump):
-        with through(rogue.address, jump) as it:
+        with through(rogue.address, jump) as (it, _):
             yield it, rogue, target
 
 
@@ -129,7 +120,7 @@ async def test_what_was_sent_to_one_that_then_ends_is_not_sent_to_another():
 async def test_what_was_sent_to_one_that_is_then_silent_is_not_sent_to_another():
     async with serving(echo) as target, jump_server_running() as (_, jump):
         async with serving(scripted(CHALLENGE, ANSWER, Step.SILENCE)) as rogue:
-            with through(rogue.address, jump, jump_timeout=0.3) as it:
+            with through(rogue.address, jump, jump_timeout=0.3) as (it, _):
                 asked = Asked(it, target.address)
                 asked.request.send_early(SSH)
                 assert isinstance(await asked.error(), JumpHostTimeout)
@@ -147,8 +138,8 @@ async def test_the_time_for_a_jump_host_is_not_begun_anew_by_a_second_connection
 
     monkeypatch.setattr(jumphost.JumpConnection, "expire", counting)
     async with serving(scripted(Step.SILENCE)) as rogue:
-        with through(rogue.address, jump_timeout=0.3) as it:
-            it._parkings[0].path.refill_time = 0.02
+        with through(rogue.address, jump_timeout=0.3) as (it, parkings):
+            parkings[0].path.refill_time = 0.02
             asked = Asked(it)
             asked.request.send_early(GET)
             await eventually(lambda: len(asked.request._attempts) == 2)
@@ -181,8 +172,7 @@ let_in = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE)
 @pytest.mark.usefixtures("_impatient")
 async def test_one_that_lets_nobody_in_any_more_is_down_before_it_is_asked(caplog):
     async with serving(in_order(let_in, scripted(Step.SILENCE))) as rogue:
-        with through(rogue.address, parked=2) as it:
-            (hung,) = it._parkings
+        with through(rogue.address, parked=2) as (_, (hung,)):
             await eventually(lambda: len(hung) == 1)
 
             def is_found() -> bool:
@@ -198,8 +188,7 @@ async def test_one_that_lets_nobody_in_any_more_is_down_before_it_is_asked(caplo
 @pytest.mark.usefixtures("_impatient")
 async def test_one_of_whose_connections_one_is_stuck_is_not(caplog):
     async with serving(in_order(scripted(Step.SILENCE), let_in)) as rogue:
-        with through(rogue.address, parked=2) as it:
-            (well,) = it._parkings
+        with through(rogue.address, parked=2) as (_, (well,)):
             await eventually(lambda: len(well) == 1 and well.is_stuck)
             well._last_let_in = well._loop.time()
             well.look_for_hung()
@@ -211,8 +200,7 @@ async def test_one_of_whose_connections_one_is_stuck_is_not(caplog):
 async def test_a_request_does_not_meet_one_that_hangs():
     async with serving(echo) as target, jump_server_running() as (_, jump):
         async with serving(in_order(let_in, scripted(Step.SILENCE))) as rogue:
-            with through(rogue.address, jump, parked=2) as it:
-                hung, _ = it._parkings
+            with through(rogue.address, jump, parked=2) as (it, (hung, _)):
                 loop = asyncio.get_running_loop()
                 over = loop.time() + 2 * parking.HUNG
                 await eventually(lambda: len(hung) == 1 and loop.time() > over)

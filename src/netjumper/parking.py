@@ -102,7 +102,7 @@ class Parking:
         oldest = next(iter(self._dialled.values()), inf)
         waits = self._loop.time() - max(oldest, self._last_let_in)
         if waits > HUNG and self.is_stuck and not self.is_down:
-            self.failed(JumpHostTimeout("it did not answer in time").at(self.host.address))
+            self.fell_silent()
 
     @property
     def first_byte(self) -> float | None:
@@ -157,6 +157,10 @@ class Parking:
                 self._retry.cancel()
                 self._retry = None
             self._refill_soon()
+
+    def fell_silent(self) -> None:
+        """The jump host took connections, and let none of them in."""
+        self.failed(JumpHostTimeout("it did not answer in time").at(self.host.address))
 
     def failed(self, error: NetjumperError) -> None:
         """The jump host could not be reached, or did not let a connection in."""

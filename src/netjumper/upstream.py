@@ -212,7 +212,7 @@ class Request:
         """Give up those that nothing has left on yet: it may not leave twice."""
         for connection, attempt in self._attempts.items():
             connection.cancel()
-            attempt.way.failed(_silent(attempt.way))
+            attempt.way.fell_silent()
         self._attempts.clear()
 
     def _ask_elsewhere(self) -> None:
@@ -249,7 +249,7 @@ class Request:
         for connection, attempt in self._attempts.items():
             hangs = not connection.was_let_in or attempt.way.is_stuck
             if attempt.way is not answered.way and hangs:
-                attempt.way.failed(_silent(attempt.way))
+                attempt.way.fell_silent()
             elif attempt.parked is not None and attempt.since <= answered.since:
                 info = connection.info
                 if info is not None and info.unacknowledged:
@@ -294,10 +294,6 @@ class Request:
         self.cancel()
         self._upstream.known.failed(self._target)
         self._failed(error)
-
-
-def _silent(way: Parking) -> NetjumperError:
-    return JumpHostTimeout("it did not answer in time").at(way.host.address)
 
 
 def _was_heard(connection: JumpConnection) -> bool:

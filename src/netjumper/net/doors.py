@@ -86,9 +86,7 @@ def in_parts(sock: socket.socket, count: int, options: SocketOptions) -> list[so
     with contextlib.ExitStack() as made:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            others = [made.enter_context(another_part(sock, options)) for _ in range(count - 1)]
-        except ListenError:
-            raise
+            others = [made.enter_context(_another(sock, options)) for _ in range(count - 1)]
         except OSError as error:
             raise _cannot(sock, error) from None
         made.pop_all()
