@@ -47,6 +47,7 @@ LAYERS: list[list[str]] = [
     ["netjumper.path"],
     ["netjumper.jumphost"],
     ["netjumper.parking"],
+    ["netjumper.upstream_request"],
     ["netjumper.upstream"],
     ["netjumper.jumper", "netjumper.server", "netjumper.bridge"],
     ["netjumper.integrations"],

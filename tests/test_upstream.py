@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from netjumper import upstream as upstream_module
-from netjumper.early import EarlyData
+from netjumper.early import EARLY_LIMIT, EarlyData
 from netjumper.errors import (
     JumpHostProtocolError,
     JumpHostUnreachable,
@@ -128,7 +128,7 @@ async def test_first_bytes_have_room_as_long_as_there_is_one_connection():
         async with upstream_at(jump.address) as upstream:
             asked = Asked(upstream)
             room = asked.request.early_room
-            assert room == upstream_module.EARLY_LIMIT
+            assert room == EARLY_LIMIT
             asked.request.send_early(GET)
             assert asked.request.early_room == room - len(GET)
             asked.request.cancel()

@@ -8,7 +8,7 @@ import pytest
 from netjumper import upstream as upstream_module
 from netjumper.errors import TargetRefused
 from netjumper.path import Path
-from netjumper.upstream import Request
+from netjumper.upstream_request import Request
 from parkings import (
     GET,
     SSH,

@@ -5,7 +5,7 @@ import pytest
 from netjumper import upstream as upstream_module
 from netjumper.jumphost import JumpConnection
 from netjumper.net.tcpinfo import TcpInfo
-from netjumper.upstream import Request
+from netjumper.upstream_request import Request
 from parkings import (
     SSH,
     Asked,

@@ -20,6 +20,7 @@ from rogues import (
     ANSWER,
     CHALLENGE,
     Step,
+    closed_port,
     echo,
     eventually,
     receive,
@@ -82,6 +83,17 @@ async def test_it_goes_on_from_one_that_is_silent(caplog):
         assert sum(told in line for line in caplog.messages) == 1
         with await Asked(it, target.address).socket():
             assert await rogue.came() <= 2  # the request's, and one that looks whether it is back
+
+
+@pytest.mark.usefixtures("_hurry")
+async def test_where_no_other_can_be_used_either_that_is_said():
+    async with serving(receive) as rogue:
+        with through(rogue.address, closed_port()) as (it, _):
+            asked = Asked(it, closed_port())
+            asked.request.send_early(SSH)
+            told = str(await asked.error())
+    silent = f"jump host {rogue.address}: it did not answer in time"
+    assert told == f"none of 2 jump hosts can be used; {silent}"
 
 
 @pytest.mark.usefixtures("_hurry")

@@ -158,9 +158,11 @@ class Parking:
                 self._retry = None
             self._refill_soon()
 
-    def fell_silent(self) -> None:
-        """The jump host took connections, and let none of them in."""
-        self.failed(JumpHostTimeout("it did not answer in time").at(self.host.address))
+    def fell_silent(self) -> NetjumperError:
+        """The jump host took connections, and let none of them in: that is what is returned."""
+        error = JumpHostTimeout("it did not answer in time").at(self.host.address)
+        self.failed(error)
+        return error
 
     def failed(self, error: NetjumperError) -> None:
         """The jump host could not be reached, or did not let a connection in."""

@@ -1,0 +1,266 @@
+"""One tunnel that is asked for, on as many connections and at as many jump hosts as it takes."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from netjumper.address import Address
+from netjumper.early import EARLY_LIMIT, KnownTargets, may_be_repeated
+from netjumper.errors import (
+    JumpHostProtocolError,
+    JumpHostTimeout,
+    JumpHostUnreachable,
+    NetjumperError,
+    TargetError,
+    WrongSecret,
+)
+from netjumper.jumphost import JumpConnection
+from netjumper.net.deadlines import Deadlines
+from netjumper.net.dial import Failed, Opened
+from netjumper.net.endpoint import Endpoint
+from netjumper.parking import Parking
+
+REPLACED_BY_PARKED = 2
+"""The first of so many lost connections is replaced by a parked one; then one is dialled."""
+
+
+class RequestShared(Protocol):
+    """What the requests of one way out share, as each of them sees it."""
+
+    loop: asyncio.AbstractEventLoop
+    known: KnownTargets
+    unanswered: Deadlines["Request"]
+
+    def may_try_twice(self) -> bool:
+        """Whether a request may be asked twice; counts it then."""
+
+
+class _Attempt(NamedTuple):
+    """A connection that was asked for the tunnel."""
+
+    way: Parking
+    since: float
+    parked: float | None
+    """For how many seconds it was; None where it was dialled for this request."""
+
+
+class Request:
+    """A tunnel that is asked for.
+
+    Args:
+        upstream: whose it is.
+        ways: the jump hosts to try, in their order.
+        target: where the tunnel is to lead.
+        opened: called when it stands.
+        failed: called when there is none.
+    """
+
+    __slots__ = (
+        "_attempts",
+        "_early",
+        "_errors",
+        "_failed",
+        "_lost",
+        "_opened",
+        "_others",
+        "_target",
+        "_timer",
+        "_upstream",
+        "_way",
+        "expected",
+    )
+
+    def __init__(
+        self,
+        upstream: RequestShared,
+        ways: Sequence[Parking],
+        target: Address,
+        opened: Opened,
+        failed: Failed,
+    ) -> None:
+        self._upstream = upstream
+        self._way, *self._others = ways
+        self._errors: dict[Parking, NetjumperError] = {}
+        self._target = target
+        self._opened = opened
+        self._failed = failed
+        self._early = b""
+        self._lost = 0
+        self._attempts: dict[JumpConnection, _Attempt] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        knows = upstream.known.expects(target, upstream.loop.time())
+        self.expected = knows and not self._way.is_down
+        """Whether it is as good as certain: who waits for it may be told that it stands."""
+        self._begin()
+        self._watch()
+
+    @property
+    def early_room(self) -> int:
+        """How many bytes can be sent to the target before it is known to be reached."""
+        # What two connections were asked must stay what may be repeated.
+        return EARLY_LIMIT - len(self._early) if len(self._attempts) == 1 else 0
+
+    def send_early(self, data: bytes) -> None:
+        """Send such bytes; no more than there is room for."""
+        self._early += data
+        for connection in self._attempts:
+            connection.send_early(data)
+
+    def cancel(self) -> None:
+        """Give it up without a word."""
+        self._upstream.unanswered.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in self._attempts:
+            connection.cancel()
+        self._attempts.clear()
+
+    def _begin(self, *, parked: bool = True) -> None:
+        """Ask a connection, a parked one where there is one and it may be."""
+        upstream, way = self._upstream, self._way
+        taken = way.take() if parked else None
+        connection, age = taken or (JumpConnection(way.host), None)
+        self._attempts[connection] = _Attempt(way, upstream.loop.time(), age)
+        connection.request(
+            self._target,
+            partial(self._stands, connection),
+            partial(self._attempt_failed, connection),
+            early_is_near=self.expected and not self._early and way.path.late > 0,
+        )
+        if self._early:
+            connection.send_early(self._early)
+        if age is None:
+            connection.dial()
+
+    def _watch(self) -> None:
+        """See after an answer that does not come."""
+        upstream = self._upstream
+        upstream.unanswered.add(self)
+        (attempt,) = self._attempts.values()
+        path = attempt.way.path
+        late = path.late if attempt.parked is not None else path.late_if_dialled
+        if late:
+            self._timer = upstream.loop.call_later(late, self._is_late)
+
+    def _is_late(self) -> None:
+        """A packet was lost: its sender's next try would take longer than asking somebody else."""
+        self._timer = None
+        if may_be_repeated(self._early) and self._upstream.may_try_twice():
+            self._begin()
+
+    def is_lost(self) -> None:
+        """No answer came for a long time."""
+        upstream = self._upstream
+        first = next(iter(self._attempts.values()))
+        longer = upstream.loop.time() - first.since < 2 * first.way.path.late_if_dialled
+        if longer or (any(map(_was_heard, self._attempts)) and not first.way.is_stuck):
+            upstream.unanswered.add(self)  # a longer path than most, or the target takes its time
+        elif may_be_repeated(self._early):
+            self._ask_elsewhere()
+        elif self._others and not any(it.has_asked for it in self._attempts):
+            self._leave_unasked()
+            self._ask_elsewhere()
+
+    def _leave_unasked(self) -> None:
+        """Give up those that nothing has left on yet: it may not leave twice."""
+        for connection, attempt in self._attempts.items():
+            connection.cancel()
+            self._errors.setdefault(attempt.way, attempt.way.fell_silent())
+        self._attempts.clear()
+
+    def _ask_elsewhere(self) -> None:
+        """Those that were asked lead nowhere, most likely."""
+        all_parked = all(attempt.parked is not None for attempt in self._attempts.values())
+        if self._next_way():
+            self._begin()
+            self._upstream.unanswered.add(self)
+        elif all_parked:
+            self._begin(parked=False)
+
+    def _next_way(self) -> bool:
+        """Go on to the next jump host; False where there is none."""
+        if not self._others:
+            return False
+        self._way = self._others.pop(0)
+        return True
+
+    def _stands(self, connection: JumpConnection, endpoint: Endpoint) -> None:
+        upstream = self._upstream
+        now = upstream.loop.time()
+        attempt = self._attempts.pop(connection)
+        if attempt.parked is None:
+            attempt.way.answered()
+        else:
+            attempt.way.path.note_answer(now - attempt.since)
+        upstream.known.worked(self._target, now)
+        self._learn_from_the_silent(attempt)
+        self.cancel()
+        self._opened(endpoint)
+
+    def _learn_from_the_silent(self, answered: _Attempt) -> None:
+        """Of those that were asked too, see which hang, or have not even acknowledged it."""
+        for connection, attempt in self._attempts.items():
+            hangs = not connection.was_let_in or attempt.way.is_stuck
+            if attempt.way is not answered.way and hangs:
+                attempt.way.fell_silent()
+            elif attempt.parked is not None and attempt.since <= answered.since:
+                info = connection.info
+                if info is not None and info.unacknowledged:
+                    attempt.way.mistrust(attempt.parked)
+
+    def _attempt_failed(self, connection: JumpConnection, error: NetjumperError) -> None:
+        attempt = self._attempts.pop(connection)
+        if isinstance(error, TargetError):
+            self._fail(error)
+            return
+        if not connection.was_let_in:
+            attempt.way.failed(error)
+        if attempt.parked is None:  # of one that was lost while it waited there is nothing to tell
+            self._errors.setdefault(attempt.way, error)
+        if self._attempts and not self._time_is_over(attempt, error):
+            return
+        # Who was not reached, or did not let us in, has passed nothing on.
+        not_passed_on = isinstance(error, (JumpHostUnreachable, WrongSecret))
+        never_left = not self._attempts and (not_passed_on or not connection.has_asked)
+        if (never_left or may_be_repeated(self._early)) and self._go_on(attempt, error):
+            return
+        self._fail(_told_of_all([*self._errors.values()]) or error)
+
+    def _time_is_over(self, attempt: _Attempt, error: NetjumperError) -> bool:
+        """Whether the jump host had all the time that it may take; who was asked later has not."""
+        ways = {it.way for it in self._attempts.values()}
+        return isinstance(error, JumpHostTimeout) and ways == {attempt.way}
+
+    def _go_on(self, attempt: _Attempt, error: NetjumperError) -> bool:
+        """Begin again after a failure of a jump host's; False where there is no more to try."""
+        # A jump server says nothing bad about itself in words: it was lost while it waited.
+        if attempt.parked is not None and isinstance(error, JumpHostProtocolError):
+            self._lost += 1
+            self._begin(parked=self._lost < REPLACED_BY_PARKED)
+        elif self._next_way():
+            self._begin()
+        else:
+            return False
+        return True
+
+    def _fail(self, error: NetjumperError) -> None:
+        self.cancel()
+        self._upstream.known.failed(self._target)
+        self._failed(error)
+
+
+def _was_heard(connection: JumpConnection) -> bool:
+    """Whether the jump server has what it was asked: then it is the target that takes its time."""
+    info = connection.info
+    return connection.was_let_in and info is not None and not info.unacknowledged
+
+
+def _told_of_all(errors: Sequence[NetjumperError]) -> NetjumperError | None:
+    """Return the first of what the jump hosts met, saying that the others were of no use either."""
+    if not errors:
+        return None
+    first = errors[0]
+    if len(errors) > 1:
+        first.args = (f"none of {len(errors)} jump hosts can be used; {first}",)
+    return first
