@@ -15,6 +15,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from netjumper.address import Address
+from netjumper.net.dial import PermitAll
 from netjumper.net.resolver import Resolver
 from netjumper.server import jump_server
 from netjumper.service import Service
@@ -56,27 +57,34 @@ def bridge_to(jump: Address) -> Iterator[FarEnd]:
         yield end
 
 
+class _Note(PermitAll):
+    """Notes what would be dialled."""
+
+    def __init__(self) -> None:
+        self.dialled: list[str] = []
+
+    def check_address(self, target: Address, ip: str) -> None:
+        self.dialled.append(str(target))
+
+
 @contextlib.asynccontextmanager
 async def _serving(names: Names, secret: bytes) -> AsyncIterator[FarEnd]:
-    dialled: list[str] = []
+    note = _Note()
 
     def look_up(host: str, port: int, **_: Any) -> list[Any]:
         if (host, port) not in names:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", names[host, port])]
 
-    def note(target: Address, _: str) -> None:
-        dialled.append(str(target))
-
     server = jump_server(
         listen=[LOOPBACK],
         verify=verify_with(secret),
         resolver=Resolver(asyncio.get_running_loop(), look_up),
-        permit=note,
+        guard=note,
     )
     async with server:
         async with _bridging(Address.parse(server.address_of("netjumper")), secret) as end:
-            end.dialled = dialled
+            end.dialled = note.dialled
             yield end
         await _let_go(server)
 

@@ -19,6 +19,9 @@ from servers import served
 PATIENCE = 20.0
 """Seconds that a program may take to say what it is waited for."""
 
+AT_HOME = {"NETJUMPER_ALLOW": "127.0.0.0/8,::1"}
+"""What lets jump servers lead to targets on this machine."""
+
 
 def installed(name: str) -> str:
     """Return where a command of the tests' own environment is; an absolute path stays itself."""
@@ -42,7 +45,7 @@ class Program:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={**clean_environment(), **(env or {})},
+            env={**clean_environment(), **AT_HOME, **(env or {})},
             pass_fds=pass_fds,
             text=True,
         )

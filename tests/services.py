@@ -9,16 +9,20 @@ from typing import Any
 
 from netjumper.address import Address
 from netjumper.bridge import bridge
+from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.listener import ListenAddress
 from netjumper.net.resolver import Resolver
+from netjumper.rules import Rule
 from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.wire import verify_with
-from rogues import no_descriptor_is_left, receive_exactly
+from rogues import connected, no_descriptor_is_left, receive_exactly, receive_to_end, send
 
 SECRET = b"correct horse battery staple"
+AT_HOME = Guard([Rule.parse("127.0.0.0/8"), Rule.parse("::1")])
+"""What lets tests have their targets on this machine."""
 LOOPBACK = ListenAddress("127.0.0.1", 0)
 
 NAMES = {"localhost": "127.0.0.1", "target.example": "127.0.0.1"}
@@ -52,6 +56,7 @@ async def jump_server_running(**options: Any) -> AsyncIterator[tuple[Service, Ad
     options = {
         "listen": [LOOPBACK],
         "verify": verify_with(SECRET),
+        "guard": AT_HOME,
         "resolver": resolver(),
     } | options
     async with started(jump_server(**options)) as service:
@@ -91,3 +96,21 @@ def destination(target: object) -> bytes:
     """Return the frame that names the target."""
     text = str(target).encode()
     return bytes((len(text),)) + text
+
+
+async def asked(server: Address, target: object) -> socket.socket:
+    """Return a connection whose handshake is done up to the outcome."""
+    sock = await connected(server)
+    await send(sock, await answer(sock))
+    assert await receive_exactly(sock, 1) == b"\0"
+    await send(sock, destination(target))
+    return sock
+
+
+async def refusal(server: Address, target: object) -> str:
+    """Return the text that a client is sent instead of a tunnel."""
+    with await asked(server, target) as sock:
+        data = await receive_to_end(sock)
+    assert data[0] == 1
+    assert data[1] == len(data) - 2
+    return data[2:].decode()

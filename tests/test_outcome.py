@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netjumper import outcome
+from netjumper.address import Address
 from netjumper.errors import (
     HostUnreachable,
     InvalidTarget,
@@ -119,9 +120,9 @@ def test_a_failed_lookup_is_told_in_the_originals_words(number: int) -> None:
             "dial tcp: lookup example.org: i/o timeout",
         ),
         (
-            outcome.denied(WHERE),
+            outcome.denied(Address.parse(WHERE), "a reserved network"),
             TargetDenied,
-            "dial tcp 192.0.2.1:443: connect: permission denied",
+            "dial tcp 192.0.2.1:443: a reserved network, not permitted",
         ),
         (
             outcome.name_not_found("example.org"),

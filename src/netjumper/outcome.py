@@ -46,6 +46,7 @@ WORDS = (
     Words(HostUnreachable, "connect: host is down", (errno.EHOSTDOWN,)),
     Words(TargetDenied, "connect: permission denied", (errno.EACCES,)),
     Words(TargetDenied, "connect: operation not permitted", (errno.EPERM,)),
+    Words(TargetDenied, "not permitted"),
     Words(NameNotFound, "no such host"),
     Words(NameLookupFailed, "server misbehaving"),
     Words(NameLookupFailed, "Temporary failure in name resolution"),
@@ -117,9 +118,10 @@ def lookup_timed_out(host: str) -> TargetTimeout:
     return TargetTimeout(f"dial tcp: lookup {_shown(host)}: i/o timeout")
 
 
-def denied(where: str) -> TargetDenied:
+def denied(target: Address, why: str) -> TargetDenied:
     """Return the error for a target that this jump server does not lead to."""
-    return TargetDenied(f"dial tcp {where}: connect: permission denied")
+    where = Address(_shown(target.host), target.port)
+    return TargetDenied(f"dial tcp {where}: {why}, not permitted")
 
 
 def invalid_target(text: str, phrase: str) -> InvalidTarget:

@@ -61,6 +61,10 @@ class Service:
         """Return where the first door of that name listens."""
         return next(address for door, address in self.listening if door == name)
 
+    def listens_at(self, ip: str, port: int) -> bool:
+        """Return whether a connection to that address would come in at one of the doors."""
+        return any(listener.listens_at(ip, port) for _, listener in self._listeners)
+
     def open(self) -> None:
         """Listen on every door, or on none.
 

@@ -28,6 +28,7 @@ from netjumper.value_types import (
     Listen,
     LogFormat,
     LogLevel,
+    Rules,
     Secret,
     Switch,
     Timeout,
@@ -163,10 +164,29 @@ class ServerSettings(_Settings):
         256, description="connections that a client, by its address, may have waiting so"
     )
 
+    allow: Rules = Field(
+        (),
+        description="lead there though it is refused by default (NETWORK, or :PORT for 25), or by "
+        "deny *; repeatable",
+    )
+    deny: Rules = Field(
+        (),
+        description="never lead there (NETWORK, NAME, .NAME for all below it, with or without "
+        ":PORT; * is all that allow does not name); repeatable",
+    )
+
     def _problems(self) -> Iterator[tuple[str, str]]:
         yield from super()._problems()
         if not self.listen:
             yield "listen", "there is no address to listen on"
+        if any(rule.is_everything for rule in self.allow):
+            yield (
+                "allow",
+                (
+                    "* opens nothing that is refused by default; name networks, "
+                    "such as 192.168.1.0/24"
+                ),
+            )
 
 
 class BridgeSettings(_Settings):

@@ -14,6 +14,7 @@ from pydantic import Field, PlainValidator, SecretStr
 from netjumper.address import Address, ip_literal, quoted
 from netjumper.errors import AddressError
 from netjumper.net.listener import ListenAddress
+from netjumper.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,12 @@ def _listen_addresses(value: object) -> tuple[ListenAddress, ...]:
         item if isinstance(item, ListenAddress) else ListenAddress.parse(_string(item))
         for item in value
     )
+
+
+def _rules(value: object) -> tuple[Rule, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+    return tuple(item if isinstance(item, Rule) else Rule.parse(_string(item)) for item in value)
 
 
 def _sources(value: object) -> tuple[str, ...]:
@@ -131,6 +138,11 @@ Sources = Annotated[
     tuple[str, ...],
     PlainValidator(_sources),
     Expected(f"{LIST_OF}one IPv4 address, one IPv6 address, or both", "ADDRESS"),
+]
+Rules = Annotated[
+    tuple[Rule, ...],
+    PlainValidator(_rules),
+    Expected(f"{LIST_OF}NETWORK, NAME or .NAME, each with or without :PORT, or :PORT", "RULE"),
 ]
 Workers = Annotated[int, Field(ge=1, le=1024), Expected("a whole number from 1 to 1024", "NUMBER")]
 Secret = Annotated[SecretStr | None, Expected("text")]

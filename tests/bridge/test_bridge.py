@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from netjumper import outcome
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
+from netjumper.guard import Guard
 from netjumper.service import Service
 from netjumper.tunnels import TunnelLimits
 from rogues import (
@@ -310,10 +310,7 @@ async def test_a_target_that_does_not_answer():
 
 
 async def test_a_target_that_the_jump_server_denies():
-    def permit(target: Address, ip: str) -> None:
-        raise outcome.denied(str(target))
-
-    async with jump_server_running(permit=permit) as (_, address):
+    async with jump_server_running(guard=Guard()) as (_, address):
         async with bridge_running(address) as service:
             assert await socks5_code(service, Address("127.0.0.1", 80)) == 2
             status, proxy_status, _ = await http_answer(service, Address("127.0.0.1", 80))

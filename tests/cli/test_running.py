@@ -72,6 +72,26 @@ def test_curl_fetches_through_an_embedded_bridge_on_a_port_of_the_systems_choice
 
 
 @pytest.mark.needs("curl")
+def test_an_embedded_bridge_does_not_lead_to_itself():
+    with running(*EMBEDDED) as bridge:
+        proxy = bridge.address("SOCKS")
+        done = fetch("--socks5-hostname", proxy, f"http://{proxy}/")
+        bridge.wait_for(f"{proxy}: up .*TargetDenied.*it would come back to us, not permitted")
+    assert b"(2)" in done.stderr  # RFC 1928: connection not allowed by ruleset
+
+
+@pytest.mark.needs("curl")
+def test_a_jump_server_leads_to_what_is_allowed_and_says_what_it_refuses():
+    home = {"NETJUMPER_ALLOW": "127.0.0.2"}
+    with web_server() as port, programs.chain_running(home) as chain:
+        done = fetch("--proxy", f"http://{chain.http}", f"http://127.0.0.1:{port}/")
+        assert b"error: 403" in done.stderr
+        done = fetch("--socks5-hostname", chain.socks, f"http://127.0.0.1:{port}/")
+        assert b"(2)" in done.stderr
+        chain.server.wait_for("WARNING .*TargetDenied: .*not permitted", 2)
+
+
+@pytest.mark.needs("curl")
 def test_curl_fetches_through_two_processes_on_unix_and_tcp_sockets(tmp_path, private):
     secret = private("secret", "s3cret\n")
     users = private("users", "alice:wonder\n")

@@ -23,7 +23,7 @@ from netjumper.errors import (
     TargetTimeout,
 )
 from netjumper.net import dial as dial_module
-from netjumper.net.dial import ATTEMPT_DELAY, Dialer, Permit, permit_all
+from netjumper.net.dial import ATTEMPT_DELAY, Dialer, Permit
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.resolver import Resolver
 from rogues import (
@@ -77,12 +77,15 @@ class Asked:
         self.ips: list[str] = []
         self.times: list[float] = []
 
-    def __call__(self, target: Address, ip: str) -> None:
+    def check_target(self, target: Address) -> None:
+        """Nothing is forbidden by its name."""
+
+    def check_address(self, target: Address, ip: str) -> None:
         self.targets.append(target)
         self.ips.append(ip)
         self.times.append(asyncio.get_running_loop().time())
         if ip in self._forbidden:
-            raise outcome.denied(str(target))
+            raise outcome.denied(target, "it is")
 
 
 class Outcome:
@@ -94,7 +97,7 @@ class Outcome:
         *,
         timeout: float = LONG,
         find: Callable[..., list[Any]] | None = None,
-        permit: Permit = permit_all,
+        permit: Permit | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         find = find or raises(AssertionError("no name was to be looked up"))

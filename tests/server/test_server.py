@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from netjumper import outcome, tunnels
+from netjumper import tunnels
 from netjumper.address import Address
+from netjumper.guard import Guard
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress, ListenError
 from netjumper.net.options import SocketOptions
@@ -46,8 +47,10 @@ from services import (
     LOOPBACK,
     SECRET,
     answer,
+    asked,
     destination,
     jump_server_running,
+    refusal,
     resolver,
 )
 
@@ -59,24 +62,6 @@ Running = tuple[Service, Address]
 async def server() -> AsyncIterator[Running]:
     async with jump_server_running() as running:
         yield running
-
-
-async def asked(server: Address, target: object) -> socket.socket:
-    """Return a connection whose handshake is done up to the outcome."""
-    sock = await connected(server)
-    await send(sock, await answer(sock))
-    assert await receive_exactly(sock, 1) == b"\0"
-    await send(sock, destination(target))
-    return sock
-
-
-async def refusal(server: Address, target: object) -> str:
-    """Return the text that a client is sent instead of a tunnel."""
-    with await asked(server, target) as sock:
-        data = await receive_to_end(sock)
-    assert data[0] == 1
-    assert data[1] == len(data) - 2
-    return data[2:].decode()
 
 
 # --- the handshake ------------------------------------------------------------------------
@@ -247,12 +232,9 @@ async def test_a_destination_that_is_none_is_told_in_the_originals_words(server,
 
 
 async def test_a_target_that_the_guard_forbids_is_denied():
-    def permit(target: Address, ip: str) -> None:
-        raise outcome.denied(str(target))
-
-    async with serving(echo) as target, jump_server_running(permit=permit) as (_, address):
+    async with serving(echo) as target, jump_server_running(guard=Guard()) as (_, address):
         told = await refusal(address, target)
-        assert told == f"dial tcp {target}: connect: permission denied"
+        assert told == f"dial tcp {target}: this machine (127.0.0.1), not permitted"
         assert await target.came() == 0
 
 
@@ -613,7 +595,7 @@ async def test_all_of_ipv4_and_all_of_ipv6_can_be_named_apart(hosts):
 
 async def test_it_listens_everywhere_or_nowhere(server):
     taken = ListenAddress.parse(str(server[1]))
-    other = jump_server(listen=[LOOPBACK, taken], verify=verify_with(SECRET))
+    other = jump_server(listen=[LOOPBACK, taken], verify=verify_with(SECRET), guard=Guard())
     with pytest.raises(ListenError, match="another program listens there") as caught:
         other.open()
     assert caught.value.door == "netjumper"

@@ -17,11 +17,13 @@ from netjumper.cli.probe import Probe
 from netjumper.cli.sockets import bridge_options, check_options, embedded_options
 from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.early import EarlyData
+from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer
+from netjumper.net.dial import Dialer, ListensAt
 from netjumper.net.listener import ListenAddress, Place
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, Policy, policy_of
+from netjumper.rules import Rule
 from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.settings import BridgeSettings
@@ -29,6 +31,8 @@ from netjumper.tunnels import TunnelLimits
 from netjumper.upstream import Upstream
 from netjumper.wire import verify_with
 
+EMBEDDED_ALLOWS = (Rule.parse("127.0.0.0/8"), Rule.parse("::1"))
+"""Who can use the bridge on this machine can connect there anyway."""
 EMBEDDED_GRACE = 1.0
 """Seconds that the embedded jump server has to pass on what the bridge has given it."""
 
@@ -138,7 +142,12 @@ async def bridge_of(
     """
     limits = TunnelLimits(handshake=settings.handshake_timeout, idle=settings.idle_timeout or None)
     doors: Mapping[str, Sequence[Place]] = sockets or settings.doors
-    async with _jump_hosts(settings, secret) as (addresses, told):
+    opened: list[Service] = []
+
+    def listens_at(ip: str, port: int) -> bool:
+        return any(it.listens_at(ip, port) for it in opened)
+
+    async with _jump_hosts(settings, secret, listens_at) as (addresses, told):
         with _parkings(settings, secret, addresses) as parkings:
             upstream = Upstream(parkings, _policy(settings), EarlyData(settings.early_data))
             service = bridge(
@@ -150,6 +159,7 @@ async def bridge_of(
                 limits=limits,
                 listening=bridge_options(settings).listening,
             )
+            opened.append(service)
             yield service, told
 
 
@@ -180,7 +190,7 @@ def _policy(settings: BridgeSettings) -> Policy:
 
 @contextlib.asynccontextmanager
 async def _jump_hosts(
-    settings: BridgeSettings, secret: bytes
+    settings: BridgeSettings, secret: bytes, own: ListensAt
 ) -> AsyncIterator[tuple[list[Address], str]]:
     """Give the jump hosts and a line about them; with `embedded` it is one in this process."""
     if settings.jump:
@@ -192,6 +202,8 @@ async def _jump_hosts(
     server = jump_server(
         listen=[ListenAddress("127.0.0.1", 0)],
         verify=verify_with(secret),
+        guard=Guard(EMBEDDED_ALLOWS),
+        own=own,
         dial_timeout=settings.dial_timeout,
         log=log,
         listening=embedded_options(settings),

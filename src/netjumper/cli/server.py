@@ -17,6 +17,7 @@ from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import check_options, server_options
 from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.console import Start, server_lines
+from netjumper.guard import Guard
 from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.settings import ServerSettings, SettingsError
@@ -65,6 +66,7 @@ def build_parser() -> Parser:
     add_commands(parser, COMMANDS)
     flags = Flags(parser, ServerSettings)
     flags.group("serving", "listen", "secret_file", "max_parked_per_client")
+    flags.group("targets (docs/security.md)", "allow", "deny")
     flags.timeouts()
     flags.workers()
     flags.sockets()
@@ -197,6 +199,7 @@ def _service(settings: ServerSettings, secret: bytes, sockets: Sequence[socket.s
     return jump_server(
         listen=sockets or settings.listen,
         verify=verify_with(secret),
+        guard=Guard(settings.allow, settings.deny),
         dial_timeout=settings.dial_timeout,
         limits=TunnelLimits(
             handshake=settings.handshake_timeout,

@@ -23,8 +23,6 @@ ATTEMPT_DELAY = 0.25
 
 Opened = Callable[[Endpoint], None]
 Failed = Callable[[NetjumperError], None]
-Permit = Callable[[Address, str], None]
-"""Asked about the target and each IP address before it is dialled; raises what forbids it."""
 
 
 class Opening(Protocol):
@@ -45,6 +43,20 @@ class Opening(Protocol):
         """Give it up: neither callback is called any more."""
 
 
+class Permit(Protocol):
+    """Decides which targets may be dialled: a guard."""
+
+    def check_target(self, target: Address) -> None:
+        """Raise what forbids a target, before its name is looked up."""
+
+    def check_address(self, target: Address, ip: str) -> None:
+        """Raise what forbids an IP address of a target, before it is dialled."""
+
+
+ListensAt = Callable[[str, int], bool]
+"""Given an IP address and a port: whether a connection to it would come back to us."""
+
+
 class Connector(Protocol):
     """Whatever leads to a target: a dial, or a jump host with a dial behind it."""
 
@@ -52,8 +64,14 @@ class Connector(Protocol):
         """Begin; one of the callbacks is called later, never before this returns."""
 
 
-def permit_all(target: Address, ip: str) -> None:
-    """Forbid nothing."""
+class PermitAll:
+    """Forbids nothing."""
+
+    def check_target(self, target: Address) -> None:
+        """Let any target pass."""
+
+    def check_address(self, target: Address, ip: str) -> None:
+        """Let any address pass."""
 
 
 class Dialer:
@@ -63,7 +81,8 @@ class Dialer:
         loop: the running loop.
         timeout: seconds that a dial may take, its look-up included.
         resolver: looks names up.
-        permit: which addresses may be dialled.
+        permit: which targets may be dialled; None permits all.
+        own: where we listen ourselves, which is not dialled.
         options: of the sockets that it connects.
 
     Raises:
@@ -76,18 +95,25 @@ class Dialer:
         *,
         timeout: float,
         resolver: Resolver | None = None,
-        permit: Permit = permit_all,
+        permit: Permit | None = None,
+        own: ListensAt | None = None,
         options: SocketOptions = DEFAULTS,
     ) -> None:
         require_watching(loop)
         self.loop = loop
         self.resolver = resolver or Resolver(loop)
-        self.permit = permit
+        self.permit = permit or PermitAll()
+        self.own = own or _nowhere
         self.options = options
         self.deadlines: Deadlines[Dial] = Deadlines(loop, timeout, Dial.expire)
 
     def connect(self, target: Address, opened: Opened, failed: Failed) -> "Dial":
-        """Dial `target`; `failed` is given a `TargetError`."""
+        """Dial `target`; `failed` is given a `TargetError`.
+
+        Raises:
+            TargetDenied: it may not be dialled, whatever its addresses are.
+        """
+        self.permit.check_target(target)
         return Dial(self, target, opened, failed)
 
 
@@ -183,7 +209,9 @@ class Dial:
     def _attempt(self, family: socket.AddressFamily, sockaddr: SockAddr) -> None:
         where = str(Address(sockaddr[0], sockaddr[1]))
         self._trying = self._trying or where
-        self._dialer.permit(self._target, sockaddr[0])
+        self._dialer.permit.check_address(self._target, sockaddr[0])
+        if self._dialer.own(sockaddr[0], sockaddr[1]):
+            raise outcome.denied(self._target, "it would come back to us")
         try:
             sock = self._dialer.options.dial(family, sockaddr)
         except OSError as error:
@@ -224,3 +252,7 @@ class Dial:
             self._dialer.loop.remove_writer(fd)
             sock.close()
         self._attempts.clear()
+
+
+def _nowhere(_ip: str, _port: int) -> bool:
+    return False

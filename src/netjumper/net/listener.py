@@ -18,6 +18,7 @@ from pathlib import Path
 from netjumper.address import Address, ip_literal, parse_port
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.net.endpoint import Endpoint
+from netjumper.net.network import is_of_this_machine
 from netjumper.net.options import DEFAULTS, SocketOptions
 
 BACKLOG = 65535
@@ -246,11 +247,24 @@ class Listener:
         self._sock = sock
         self._accepted = accepted
         address = bound_address(sock)
+        self._port = address.port
+        self._host = ip_literal(address.host)
         self._file = SocketFile(address.path if removes_file else "")
         self._pause: asyncio.TimerHandle | None = None
         self.address = str(address)
         """Where it listens, with the port that the system chose."""
         self._resume()
+
+    def listens_at(self, ip: str, port: int) -> bool:
+        """Return whether a connection to that address would come in here."""
+        ours, theirs = self._host, ip_literal(ip)
+        if ours is None or theirs is None or port != self._port:
+            return False
+        if theirs.version == 6 and theirs.ipv4_mapped:
+            theirs = theirs.ipv4_mapped
+        if ours.is_unspecified or theirs.is_unspecified:  # the latter is any of ours to connect(2)
+            return is_of_this_machine(str(theirs))
+        return ours == theirs
 
     def close(self) -> None:
         """Stop accepting; connections that were accepted live on."""

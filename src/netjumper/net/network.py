@@ -1,4 +1,6 @@
-"""Notices that this machine's way into the network is another than before.
+"""This machine in the network: what leads out of it, and which addresses are its own.
+
+`Network` notices that the way out is another than before.
 
 Connections made before that are likely to lead nowhere, and nothing tells: what is sent on them
 is lost. A look costs a system call or two, so it is taken when somebody asks, once a second.
@@ -50,6 +52,17 @@ def source_towards(peer: tuple[Any, ...]) -> str:
             return str(sock.getsockname()[0])
     except OSError:
         return ""
+
+
+def is_of_this_machine(ip: str) -> bool:
+    """Return whether `ip` is one of this machine's addresses, the wildcard among them."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((ip, 0))
+    except OSError:
+        return False
+    return True
 
 
 def _asleep() -> float:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from netjumper.accesslog import ACCESS_LOG
-from netjumper.net.dial import Dialer, Permit, permit_all
+from netjumper.net.dial import Dialer, ListensAt, Permit
 from netjumper.net.listener import Place
 from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.net.resolver import Resolver
@@ -18,7 +18,8 @@ def jump_server(
     *,
     listen: Sequence[Place],
     verify: Verify,
-    permit: Permit = permit_all,
+    guard: Permit,
+    own: ListensAt | None = None,
     dial_timeout: float = 5.0,
     limits: TunnelLimits | None = None,
     resolver: Resolver | None = None,
@@ -31,7 +32,8 @@ def jump_server(
     Args:
         listen: where clients connect; a socket that listens already is one such place.
         verify: the credentials: decides whose answer is right (`netjumper.wire.verify_with`).
-        permit: the guard: decides which targets may be dialled.
+        guard: decides which targets may be dialled.
+        own: where else this process listens, besides the jump server.
         dial_timeout: seconds that reaching a target may take, its look-up included.
         limits: the tunnels' deadlines.
         resolver: looks targets' names up.
@@ -40,11 +42,23 @@ def jump_server(
         dialling: the options of the connections to targets.
     """
     loop = asyncio.get_running_loop()
-    dialer = Dialer(loop, timeout=dial_timeout, permit=permit, resolver=resolver, options=dialling)
+
+    def listens_at(ip: str, port: int) -> bool:
+        return service.listens_at(ip, port) or (own is not None and own(ip, port))
+
+    dialer = Dialer(
+        loop,
+        timeout=dial_timeout,
+        permit=guard,
+        own=listens_at,
+        resolver=resolver,
+        options=dialling,
+    )
 
     def handshake(_: bytes) -> ServerHandshake:
         return ServerHandshake(verify)
 
     doors = [Door("netjumper", place, handshake, speaks_first=True) for place in listen]
     tunnels = Tunnels(loop, dialer, limits, log=log, peer_timeout=listening.peer_timeout)
-    return Service(tunnels, doors, listening)
+    service = Service(tunnels, doors, listening)
+    return service

@@ -1,0 +1,123 @@
+"""The guard's rules: the networks, names and ports that `allow` and `deny` speak of."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from netjumper.address import Address, checked_host, quoted
+from netjumper.errors import AddressError
+
+IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+EVERYTHING = "*"
+_ALL_PORTS = range(1, 65536)
+_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
+_BRACKETED = re.compile(r"\[([^\[\]]*:[^\[\]]*)\](/[0-9]+)?(?::(.+))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one entry of `allow` or `deny` speaks of.
+
+    Attributes:
+        network: the addresses; None where the rule has none.
+        name: a host, in small letters without a final dot; one that begins with a dot is it and
+            all below it. Empty where the rule has none.
+        ports: those of them that it is about.
+    """
+
+    network: IPNetwork | None = None
+    name: str = ""
+    ports: range = _ALL_PORTS
+
+    @classmethod
+    def parse(cls, text: str) -> "Rule":
+        """Read `192.0.2.0/24`, `[2001:db8::]/32:443`, `.example.org:80-443`, `:22` or `*`.
+
+        Raises:
+            AddressError: the text is none of these; the message says what is wrong with it.
+        """
+        host, ports = _parted(text)
+        if host in ("", EVERYTHING):
+            return cls(ports=_ports(ports, text))
+        if "/" in host or ":" in host or _NUMBER.fullmatch(host.rpartition(".")[2]):
+            return cls(_network(host), ports=_ports(ports, text))
+        try:
+            name = checked_host(host.removeprefix(".")).lower().rstrip(".")
+        except AddressError as error:
+            hint = "; .example.org is it and all below it" if "*" in host else ""
+            raise AddressError(f"{error}{hint}") from None
+        return cls(name="." * host.startswith(".") + name, ports=_ports(ports, text))
+
+    def __str__(self) -> str:
+        host = self.name if self.network is None else str(self.network)
+        if self.network is not None and self.network.version == 6:
+            address, _, length = host.partition("/")
+            host = f"[{address}]/{length}"
+        if not self.has_ports:
+            return host or EVERYTHING
+        last = f"-{self.ports[-1]}" if len(self.ports) > 1 else ""
+        return f"{host}:{self.ports[0]}{last}"
+
+    @property
+    def has_ports(self) -> bool:
+        """Whether it names ports."""
+        return self.ports != _ALL_PORTS
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is outside of it."""
+        return self == Rule()
+
+    def has_name(self, target: Address) -> bool:
+        """Whether it is about a target as it was named; a rule with a network is not."""
+        if self.network is not None or target.port not in self.ports:
+            return False
+        host = target.host.lower().rstrip(".")
+        if self.name.startswith("."):
+            return f".{host}".endswith(self.name)
+        return not self.name or host == self.name
+
+    def has_address(self, ip: IPAddress, port: int) -> bool:
+        """Whether it is about an address; a rule without a network is not."""
+        return self.network is not None and port in self.ports and ip in self.network
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Return host and ports of a rule; an IPv6 network has ports only where it is in brackets."""
+    if not text:
+        raise AddressError(f"an empty rule says nothing; {EVERYTHING} is everything")
+    if bracketed := _BRACKETED.fullmatch(text):
+        address, length, ports = bracketed.groups(default="")
+        return address + length, ports
+    if text.startswith("["):
+        raise AddressError(f"{quoted(text)}: write [IPV6]:PORT or [IPV6]/LENGTH:PORT")
+    if text.count(":") > 1:
+        return text, ""
+    host, colon, ports = text.partition(":")
+    if colon and not ports:
+        raise AddressError(f"{quoted(text)} has no port behind the colon")
+    return host, ports
+
+
+def _network(host: str) -> IPNetwork:
+    try:
+        whole = ipaddress.ip_network(host, strict=False)
+    except ValueError:
+        raise AddressError(f"{quoted(host)} is no address, and no network") from None
+    if "/" in host and ipaddress.ip_address(host.partition("/")[0]) != whole.network_address:
+        raise AddressError(f"{quoted(host)} is an address within a network; write {whole}")
+    return whole
+
+
+def _ports(text: str, rule: str) -> range:
+    if not text:
+        return _ALL_PORTS
+    found = _PORTS.fullmatch(text)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= first <= last <= 65535:
+        raise AddressError(f"{quoted(rule)}: write a port from 1 to 65535, or FIRST-LAST")
+    return range(first, last + 1)

@@ -1,0 +1,64 @@
+"""The settings of the guard, from each place where settings come from."""
+
+import pytest
+
+from netjumper.cli import server
+from netjumper.cli.options import layer_of
+from netjumper.cli.sources import load
+from netjumper.settings import ServerSettings
+
+NEEDED = ["--listen", "127.0.0.1:0", "--check"]
+RULE = "expected NETWORK, NAME or .NAME, each with or without :PORT, or :PORT"
+
+
+@pytest.fixture(autouse=True)
+def _secret(monkeypatch):
+    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
+
+
+def rules(*arguments: str, config: str | None = None) -> tuple[list[str], list[str]]:
+    parsed = server.build_parser().parse_args([*NEEDED, *arguments])
+    settings = load(ServerSettings, layer_of(parsed, ServerSettings), config).settings
+    return [str(it) for it in settings.allow], [str(it) for it in settings.deny]
+
+
+def test_they_are_empty_unless_given():
+    assert rules() == ([], [])
+
+
+def test_flags_are_repeated():
+    given = ["--allow", "192.168.1.0/24", "--allow", ":25", "--deny", "*"]
+    assert rules(*given) == (["192.168.1.0/24", ":25"], ["*"])
+
+
+def test_a_variable_has_commas(monkeypatch):
+    monkeypatch.setenv("NETJUMPER_DENY", ".example.org, [2001:db8::]/32:22")
+    assert rules() == ([], [".example.org", "[2001:db8::]/32:22"])
+
+
+def test_the_file_has_lists(private):
+    path = private("c.toml", "[server]\nallow = ['fd00::/8']\ndeny = ['example.org:80-90']\n")
+    assert rules(config=str(path)) == (["[fd00::]/8"], ["example.org:80-90"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--allow", "*"], (
+            "--allow: * opens nothing that is refused by default; name networks, "
+            "such as 192.168.1.0/24"
+        )),
+        (["--allow", "192.168.1.1/24"], (
+            "--allow: '192.168.1.1/24' is an address within a network; "
+            f"write 192.168.1.0/24; {RULE}"
+        )),
+        (["--deny", "http://example.org/"], (
+            "--deny: 'http://example.org/': write a port from 1 to 65535, or FIRST-LAST; "
+            f"{RULE}"
+        )),
+        (["--deny", ""], f"--deny: an empty rule says nothing; * is everything; {RULE}"),
+    ],
+)  # fmt: skip
+def test_what_is_no_rule_is_told_with_what_would_be(arguments, told, capsys):
+    assert server.main([*NEEDED, *arguments]) == 2
+    assert capsys.readouterr().err == f"netjumper: {told}\n"

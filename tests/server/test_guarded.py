@@ -1,0 +1,129 @@
+"""The guard as a client of the jump server meets it: every way to write an address."""
+
+import asyncio
+import socket
+
+import pytest
+
+from netjumper.address import Address
+from netjumper.guard import Guard
+from netjumper.net.listener import ListenAddress
+from netjumper.net.resolver import Resolver
+from netjumper.rules import Rule
+from rogues import echo, eventually, receive_exactly, serving
+from services import LOOPBACK, asked, jump_server_running, refusal, resolver
+
+FULLWIDTH = str.maketrans("0127", "\uff10\uff11\uff12\uff17")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.1",
+        "0x7f.1",
+        "0177.0.0.1",
+        "2130706433",
+        "0x7f000001",
+        "0",
+        "127.0.0.1".translate(FULLWIDTH),
+        "127.1".translate(FULLWIDTH),
+    ],
+)
+async def test_a_literal_is_refused_as_the_resolver_reads_it(host):
+    asks_the_system = Resolver(asyncio.get_running_loop())
+    async with serving(echo) as target:
+        async with jump_server_running(guard=Guard(), resolver=asks_the_system) as (_, jump):
+            told = await refusal(jump, f"{host}:{target.address.port}")
+        assert ": this machine (" in told
+        assert told.endswith(", not permitted")
+        assert await target.came() == 0
+
+
+@pytest.mark.parametrize(
+    "host", ["[::1]", "[::]", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"]
+)
+async def test_so_is_one_of_ipv6(host):
+    async with jump_server_running(guard=Guard()) as (_, jump):
+        assert (await refusal(jump, f"{host}:80")).endswith(", not permitted")
+
+
+async def test_of_a_names_addresses_only_those_that_pass_are_dialled():
+    def find(host: str, port: int, **_: object) -> list[object]:
+        return [
+            (family, socket.SOCK_STREAM, 6, "", (ip, port))
+            for family, ip in [
+                (socket.AF_INET6, "::1"),
+                (socket.AF_INET, "127.0.0.2"),
+                (socket.AF_INET, "127.0.0.1"),
+            ]
+        ]
+
+    guard = Guard([Rule.parse("127.0.0.1")])
+    async with serving(echo) as target:
+        async with jump_server_running(guard=guard, resolver=resolver(find)) as (_, jump):
+            with await asked(jump, f"rebound.example:{target.address.port}") as sock:
+                assert await receive_exactly(sock, 1) == b"\0"
+        assert await target.came() == 1
+
+
+async def test_a_name_is_looked_up_once():
+    looked_up: list[str] = []
+
+    def find(host: str, port: int, **_: object) -> list[object]:
+        looked_up.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    async with serving(echo) as target:
+        async with jump_server_running(resolver=resolver(find)) as (_, jump):
+            with await asked(jump, f"rebound.example:{target.address.port}") as sock:
+                assert await receive_exactly(sock, 1) == b"\0"
+    assert looked_up == ["rebound.example"]
+
+
+async def test_a_denied_name_is_not_looked_up():
+    def find(host: str, port: int, **_: object) -> list[object]:
+        raise AssertionError(f"{host} was looked up")
+
+    guard = Guard(deny=[Rule.parse(".internal.example")])
+    async with jump_server_running(guard=guard, resolver=resolver(find)) as (_, jump):
+        told = await refusal(jump, "DB.Internal.Example.:80")
+        assert told == "dial tcp DB.Internal.Example.:80: denied by a rule, not permitted"
+
+
+@pytest.mark.parametrize(
+    ("listen", "host"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", "[::ffff:127.0.0.1]"),
+        ("127.0.0.1", "0.0.0.0"),
+        ("0.0.0.0", "127.0.0.3"),
+        ("::", "127.0.0.3"),
+        ("::", "[::1]"),
+        ("::1", "[::1]"),
+    ],
+)
+async def test_its_own_door_is_refused_whatever_is_allowed(listen, host):
+    guard = Guard([Rule.parse("0.0.0.0/0"), Rule.parse("::/0")])
+    async with jump_server_running(listen=[ListenAddress(listen, 0)], guard=guard) as (service, _):
+        port = Address.parse(service.address_of("netjumper")).port
+        jump = Address("::1" if listen == "::1" else "127.0.0.1", port)
+        told = await refusal(jump, f"{host}:{port}")
+        assert told == f"dial tcp {host}:{port}: it would come back to us, not permitted"
+        await eventually(lambda: len(service.tunnels) == 0)
+
+
+async def test_another_address_of_its_port_is_not_its_own_door():
+    async with jump_server_running(listen=[LOOPBACK]) as (service, jump):
+        with socket.create_server(("127.0.0.2", jump.port)):
+            with await asked(jump, f"127.0.0.2:{jump.port}") as sock:
+                assert await receive_exactly(sock, 1) == b"\0"
+        await eventually(lambda: len(service.tunnels) == 0)
+
+
+async def test_what_else_the_process_listens_at_is_refused_too():
+    def own(ip: str, port: int) -> bool:
+        return (ip, port) == ("127.0.0.1", 1080)
+
+    async with jump_server_running(own=own) as (_, jump):
+        told = await refusal(jump, "127.0.0.1:1080")
+        assert told == "dial tcp 127.0.0.1:1080: it would come back to us, not permitted"
