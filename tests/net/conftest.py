@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from encrypted import tls_pair
 from netjumper.net import pipes
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.pipes import RelayMemory
@@ -18,11 +19,17 @@ from rogues import (
 )
 
 
-@pytest.fixture(params=[True, False], ids=["splice", "copy"])
-def splice(request: pytest.FixtureRequest) -> bool:
-    if request.param and not pipes.CAN_SPLICE:
+@pytest.fixture(params=["splice", "copy", "tls"])
+def way(request: pytest.FixtureRequest) -> str:
+    """How a relay moves bytes; with `tls` it is two of them, and TLS in between."""
+    if request.param == "splice" and not pipes.CAN_SPLICE:
         pytest.skip("only Linux splices")
     return request.param
+
+
+@pytest.fixture
+def splice(way: str) -> bool:
+    return way == "splice"
 
 
 @pytest.fixture
@@ -44,7 +51,7 @@ async def pair() -> AsyncIterator[tuple[Endpoint, socket.socket]]:
 
 
 @pytest.fixture
-def join(memory: RelayMemory) -> Join:
+def join(memory: RelayMemory, way: str) -> Join:
     """Return what makes a relay, starts it (unless told not to) and misses no descriptor."""
 
     @contextlib.asynccontextmanager
@@ -64,14 +71,25 @@ def join(memory: RelayMemory) -> Join:
                     far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
                     near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * MIB)
             ended: asyncio.Future[Ending] = loop.create_future()
-            relay = Relay(
-                memory, Endpoint(loop, near_client), Endpoint(loop, near_target), ended.set_result
-            )
+            far = Endpoint(loop, near_target)
+            second = None
+            if way == "tls":
+                between = pair()
+                for sock in between if small_buffers else ():
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+                encrypted, decrypted = await tls_pair(*between)
+                second = Relay(memory, decrypted, far, lambda _: None)
+                second.start()
+                far = encrypted
+            relay = Relay(memory, Endpoint(loop, near_client), far, ended.set_result)
             if start:
                 relay.start()
             with client, target:
                 yield Joined(relay, memory, client, target, ended)
                 relay.stop(Ending.SHUTDOWN)
+                if second is not None:
+                    second.stop(Ending.SHUTDOWN)
             memory.close()
 
     return joined

@@ -1,0 +1,348 @@
+"""TLS on a socket: an endpoint whose bytes are encrypted on their way (RFC 8446).
+
+It is `ssl.SSLObject` between two memory buffers. Neither `SSLSocket` nor asyncio's transport can
+end one direction and go on with the other, which a tunnel has to: RFC 8446 section 6.1 has each
+side close its own. An end without `close_notify` is a cut, and told like a reset.
+
+What is given to `send` is encrypted at once, and waits here where the socket has no room for all of
+it: at most `AT_ONCE` bytes, and nothing more is taken before they have left.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+
+from netjumper.net.endpoint import RESET_PATIENCE, Endpoint
+
+AT_ONCE = 256 * 1024
+"""Bytes that are encrypted, or received, in one go."""
+_NONE = memoryview(b"")
+
+Check = Callable[[ssl.SSLObject], None]
+"""Called when a handshake is through; raises an `ssl.SSLError` for a peer that is the wrong one."""
+
+
+class TlsEndpoint(Endpoint):
+    """One connected stream socket with TLS on it.
+
+    The handshake begins at once, and goes on with what is received; what is sent before its end
+    waits for that.
+
+    Args:
+        loop: the running loop.
+        sock: a connected socket in non-blocking mode; the endpoint owns it from here on.
+        wrap: makes a TLS connection between two buffers: `SSLContext.wrap_bio` with its options.
+        check: looks at the peer when the handshake is through.
+    """
+
+    __slots__ = (
+        "_callback",
+        "_check",
+        "_ciphertext",
+        "_closing",
+        "_early",
+        "_ends",
+        "_fin_is_due",
+        "_incoming",
+        "_is_called_again",
+        "_next",
+        "_on_room",
+        "_outgoing",
+        "_plaintext",
+        "_starved",
+        "_tls",
+        "is_established",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        wrap: Callable[[ssl.MemoryBIO, ssl.MemoryBIO], ssl.SSLObject],
+        check: Check,
+    ) -> None:
+        super().__init__(loop, sock)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = wrap(self._incoming, self._outgoing)
+        self._check = check
+        self.is_established = False
+        """Whether the handshake is through."""
+        self._early = b""
+        """What was sent before the handshake's end."""
+        self._next = b""
+        """What is to leave with what is sent next."""
+        self._plaintext = b""
+        """Decrypted before it was asked for."""
+        self._starved = True
+        """Whether all that was received is decrypted."""
+        self._is_called_again = False
+        self._ciphertext = _NONE
+        """What the socket had no room for."""
+        self._ends = False
+        """The stream is to end once the handshake is through."""
+        self._fin_is_due = False
+        """That it ends is in `_ciphertext`, or before it."""
+        self._callback: Callable[[], None] | None = None
+        self._on_room: Callable[[], None] | None = None
+        self._closing: asyncio.TimerHandle | None = None
+        if not self._tls.server_side:
+            with contextlib.suppress(OSError):  # it waits for the server; a loss is met in `recv`
+                self._shake_hands()
+
+    @property
+    def plain_fd(self) -> None:
+        """There is none: what is on the socket is encrypted."""
+        return
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is nothing to receive, not even the end."""
+        return self._starved and super().is_silent
+
+    def start_reading(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called as long as there is something to receive, or the end."""
+        self._callback = callback
+        super().start_reading(self._readable)
+        self._call_again()
+
+    def stop_reading(self) -> None:
+        """Leave what comes in where it is."""
+        self._callback = None
+        super().stop_reading()
+
+    def _readable(self) -> None:
+        if self._callback is not None:
+            self._callback()
+            self._call_again()
+
+    def _call_again(self) -> None:
+        """See to what the selector knows nothing of: it is received, and not asked for yet."""
+        if not self._starved and self._callback is not None and not self._is_called_again:
+            self._is_called_again = True
+            self._loop.call_soon(self._read_rest)
+
+    def _read_rest(self) -> None:
+        self._is_called_again = False
+        if not self._starved:
+            self._readable()
+
+    def start_writing(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called whenever there is room to send."""
+        self._on_room = callback
+        super().start_writing(self._writable)
+
+    def stop_writing(self) -> None:
+        """End what `start_writing` began; what has been sent goes on to leave."""
+        self._on_room = None
+        if not self._ciphertext:
+            super().stop_writing()
+
+    def _writable(self) -> None:
+        lost = False
+        try:
+            self._flush()
+        except OSError:
+            lost = True
+        if self._ciphertext and not lost:
+            return
+        if self._closing is not None:
+            self._close_now()
+        elif self._on_room is not None:
+            self._on_room()
+        else:
+            super().stop_writing()
+
+    def recv(self, limit: int) -> bytes | None:
+        """Return up to `limit` bytes, `b""` at the end of the stream, None if nothing is there.
+
+        Raises:
+            ssl.SSLError: the peer is not who it should be, or what it sends is not TLS.
+            OSError: the connection is lost, or was cut.
+        """
+        if self._plaintext:
+            data, self._plaintext = self._plaintext[:limit], self._plaintext[limit:]
+            return data
+        buffer = bytearray(limit)
+        count = self.recv_into(memoryview(buffer))
+        return None if count is None else bytes(buffer[:count])
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """Receive into `buffer`; the count, 0 at the end of the stream, None if nothing is there.
+
+        Raises:
+            ssl.SSLError: the peer is not who it should be, or what it sends is not TLS.
+            OSError: the connection is lost, or was cut.
+        """
+        count = len(self._plaintext[: len(buffer)])
+        buffer[:count], self._plaintext = self._plaintext[:count], self._plaintext[count:]
+        while count < len(buffer):
+            try:
+                count += self._decrypt(buffer[count:])
+            except ssl.SSLZeroReturnError:
+                return count
+            except ssl.SSLWantReadError:
+                if not self._fill():
+                    return count or None
+            except OSError:
+                if not count:
+                    raise
+                return count  # it is met again
+        return count
+
+    def _decrypt(self, buffer: memoryview) -> int:
+        """Return how many bytes came out.
+
+        Raises:
+            ssl.SSLZeroReturnError: the peer has ended its direction.
+            ssl.SSLWantReadError: more has to be received first.
+            ssl.SSLError: it is no TLS, or a cut.
+        """
+        if not self.is_established:
+            self._shake_hands()
+        count = self._tls.read(len(buffer), buffer)
+        if not count:
+            raise ssl.SSLZeroReturnError
+        return int(count)
+
+    def _fill(self) -> bool:
+        """Receive what is there; False where nothing is."""
+        data = super().recv(AT_ONCE)
+        self._starved = data is None
+        if data:
+            self._incoming.write(data)
+        elif data is not None:
+            self._incoming.write_eof()
+        return data is not None
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+            self._check(self._tls)
+        finally:
+            with contextlib.suppress(OSError):  # what was received before a loss is still to come
+                self._send_on()
+        self.is_established = True
+        early, self._early = self._early, b""
+        if early:
+            self._encrypt(early)
+        if self._ends:
+            self._end()
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Take what there is room for and return how many bytes that was.
+
+        Raises:
+            OSError: the connection is lost.
+        """
+        if not self.is_established:
+            early = bytes(data[: AT_ONCE - len(self._early)])
+            self._early += early
+            return len(early)
+        self._send_on()
+        if self._ciphertext:
+            return 0
+        taken = data[:AT_ONCE]
+        before, self._next = self._next, b""
+        self._encrypt(before + bytes(taken) if before else taken)
+        return len(taken)
+
+    def send_with_next(self, data: bytes) -> int:
+        """Take it, and send it together with what is sent next, or when it is `push`ed."""
+        self._next += data
+        return len(data)
+
+    def push(self) -> None:
+        """Have what `send_with_next` holds back leave now."""
+        before, self._next = self._next, b""
+        if before:
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                self._encrypt(before)
+
+    def _encrypt(self, data: bytes | memoryview) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._tls.write(rest) :]
+        self._send_on()
+
+    def _send_on(self) -> None:
+        """Send what there is room for, and the rest when there is."""
+        self._flush()
+        if self._ciphertext:
+            super().start_writing(self._writable)
+
+    def _flush(self) -> None:
+        while self._ciphertext or self._outgoing.pending:
+            if not self._ciphertext:
+                self._ciphertext = memoryview(self._outgoing.read())
+            self._ciphertext = self._ciphertext[super().send(self._ciphertext) :]
+            if self._ciphertext:
+                return
+        if self._fin_is_due:
+            self._fin_is_due = False
+            super().shutdown_write()
+
+    def shutdown_write(self) -> None:
+        """Say that no more will be sent, behind all that was; receiving goes on.
+
+        Raises:
+            OSError: the connection is lost.
+        """
+        if self.is_established:
+            self._end()
+        else:
+            self._ends = True
+
+    def _end(self) -> None:
+        self.push()
+        # OpenSSL refuses to end where there is something that it has decrypted.
+        while (more := self._what_is_there()) is not None:
+            self._plaintext += more
+        with contextlib.suppress(ssl.SSLError):  # it waits for the peer's end, as we do not
+            self._tls.unwrap()
+        self._fin_is_due = True
+        if self._plaintext:
+            self._starved = False
+            self._call_again()
+        self._send_on()
+
+    def _what_is_there(self) -> bytes | None:
+        try:
+            return self._tls.read(AT_ONCE) or None
+        except ssl.SSLError:
+            return None
+
+    def unacknowledged(self) -> int:
+        """How many bytes are not with the peer's kernel yet; 0 where that cannot be told."""
+        with contextlib.suppress(OSError):
+            self._flush()
+        return 0 if self.is_lost else super().unacknowledged() + len(self._ciphertext)
+
+    def close(self) -> None:
+        """Close for good, behind all that was sent; may be called again."""
+        if self._closing is not None:
+            return
+        self.stop_reading()
+        self._on_room = None
+        try:
+            if self.is_established:
+                self._end()
+        except OSError:
+            self._ciphertext = _NONE
+        if self._ciphertext:
+            self._closing = self._loop.call_later(RESET_PATIENCE, self._close_now)
+        else:
+            self._close_now()
+
+    def _close_now(self) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+        self._ciphertext = _NONE
+        super().close()
+
+    def abort(self) -> None:
+        """Reset the connection, once the peer has what was sent before."""
+        self._callback = self._on_room = None
+        super().stop_writing()  # `unacknowledged` sends on
+        super().abort()

@@ -1,0 +1,66 @@
+"""Both ends of a TLS connection."""
+
+import asyncio
+import functools
+import socket
+import ssl
+
+import trustme
+
+from netjumper.net.tls import TlsEndpoint
+from servers import serving_context
+
+HOST = "jump.example"
+
+
+@functools.cache
+def authority() -> trustme.CA:
+    return trustme.CA(key_type=trustme.KeyType.ECDSA)
+
+
+@functools.cache
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return that of a client, and that of a server which it trusts."""
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority().configure_trust(trusting)
+    serving = serving_context(authority(), HOST)
+    for context in (trusting, serving):
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+    serving.num_tickets = 0
+    return trusting, serving
+
+
+async def tls_pair(ours: socket.socket, theirs: socket.socket) -> tuple[TlsEndpoint, TlsEndpoint]:
+    """Return the client's end and the server's, when they have shaken hands."""
+    client, server = new_tls_pair(ours, theirs)
+    done = asyncio.Event()
+
+    def look() -> None:
+        assert client.recv(1) is None
+        assert server.recv(1) is None
+        if client.is_established and server.is_established:
+            done.set()
+
+    for end in (client, server):
+        end.start_reading(look)
+    await done.wait()
+    for end in (client, server):
+        end.stop_reading()
+    return client, server
+
+
+def new_tls_pair(ours: socket.socket, theirs: socket.socket) -> tuple[TlsEndpoint, TlsEndpoint]:
+    """Return the client's end and the server's."""
+    loop = asyncio.get_running_loop()
+    trusting, serving = contexts()
+    client = TlsEndpoint(
+        loop, ours, lambda *buffers: trusting.wrap_bio(*buffers, server_hostname=HOST), any_peer
+    )
+    server = TlsEndpoint(
+        loop, theirs, lambda *buffers: serving.wrap_bio(*buffers, server_side=True), any_peer
+    )
+    return client, server
+
+
+def any_peer(_: ssl.SSLObject) -> None:
+    """Find nothing wrong."""
