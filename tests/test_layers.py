@@ -47,6 +47,7 @@ LAYERS: list[list[str]] = [
     ],
     ["netjumper.demand", "netjumper.latency", "netjumper.patience", "netjumper.policy"],
     ["netjumper.path"],
+    ["netjumper.encryption"],
     ["netjumper.jumphost"],
     ["netjumper.parking"],
     ["netjumper.upstream_request"],

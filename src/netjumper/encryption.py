@@ -1,0 +1,242 @@
+"""Encryption between client and jump server, and whom it trusts: TLS 1.3 and nothing older.
+
+- By the **shared secret** (an external PSK, RFC 8446 sections 2.2 and 4.2.11): each side proves
+  that it knows the secret before the other says a word. It needs nothing else but Python 3.13.
+- By a **pinned certificate**: the client knows its SHA-256.
+- By a **certificate authority**, as for a web site; a server can ask clients for certificates too.
+
+In each of them the handshake of the secret runs inside, as without TLS.
+"""
+
+import functools
+import hashlib
+import hmac
+import re
+import socket
+import ssl
+import sys
+from asyncio import AbstractEventLoop
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from netjumper.errors import NetjumperError
+from netjumper.net.tls import TlsEndpoint
+
+_NEEDS_313 = (
+    "TLS by the secret alone needs Python 3.13 or newer; pin a certificate instead "
+    "(`netjumper keygen --tls` makes one)"
+)
+_NOBODY = "netjumper"
+"""In a key's identity, where clients have no names."""
+SCRYPT_N, SCRYPT_R, SCRYPT_P = 2**17, 8, 1
+"""RFC 7914 section 2: 128 MiB, and some tenths of a second, for each guess at a secret."""
+_SCRYPT_MEMORY = 2 * 128 * SCRYPT_N * SCRYPT_R
+KEY_SIZE = 32
+_LABEL = b"netjumper tls 1.3 psk\0"
+_MADE_BY_KEYGEN = re.compile(rb"[0-9a-f]{64}")
+
+
+class EncryptionError(NetjumperError, ValueError):
+    """TLS cannot be had as it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """TLS as one side of a connection has it.
+
+    Attributes:
+        context: what we prove and whom we trust.
+        server_side: whether we are who is connected to.
+        hostname: the name that the server's certificate must have; None where it has none.
+        pins: SHA-256 of the certificates of which the server must have one; empty where the context
+            trusts somebody.
+    """
+
+    context: ssl.SSLContext
+    server_side: bool = False
+    hostname: str | None = None
+    pins: frozenset[bytes] = frozenset()
+
+    def endpoint(self, loop: AbstractEventLoop, sock: socket.socket) -> TlsEndpoint:
+        """Return the endpoint that owns a connected, non-blocking socket from here on."""
+
+        def wrap(incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
+            return self.context.wrap_bio(incoming, outgoing, self.server_side, self.hostname)
+
+        return TlsEndpoint(loop, sock, wrap, self._check)
+
+    def _check(self, tls: ssl.SSLObject) -> None:
+        if not self.pins:
+            return
+        certificate = tls.getpeercert(binary_form=True)
+        if certificate is None or pin_of(certificate) not in self.pins:
+            raise ssl.SSLCertVerificationError(1, "its certificate is not the pinned one")
+
+
+def pin_of(certificate: bytes) -> bytes:
+    """Return the SHA-256 of a certificate in DER."""
+    return hashlib.sha256(certificate).digest()
+
+
+@functools.cache
+def psk_of(secret: bytes, client: str) -> bytes:
+    """Return the key that client and server derive from their secret.
+
+    What `netjumper keygen` made has 256 bits that nobody can guess, so HKDF (RFC 5869) will do; any
+    other secret is made costly to guess with scrypt (RFC 7914), for who has recorded a handshake.
+
+    Args:
+        secret: shared by both.
+        client: its name, empty where it has none.
+    """
+    salt = _LABEL + client.encode()
+    if _MADE_BY_KEYGEN.fullmatch(secret):
+        extracted = hmac.digest(salt, secret, "sha256")
+        return hmac.digest(extracted, _LABEL + b"\1", "sha256")
+    return hashlib.scrypt(
+        secret, salt=salt, n=SCRYPT_N, r=SCRYPT_R, p=SCRYPT_P,
+        maxmem=_SCRYPT_MEMORY, dklen=KEY_SIZE,
+    )  # fmt: skip
+
+
+def identity_of(client: str, secret: bytes) -> str:
+    """Return what a client calls its key: its name, and which of its secrets it is.
+
+    That makes several secrets of a client possible at a time. Who sees it can check a guess at the
+    secret with it, as with the handshake that it is a part of, and at the same cost.
+    """
+    return f"{client or _NOBODY}.{hashlib.sha256(psk_of(secret, client)).hexdigest()[:8]}"
+
+
+def client_with_secret(secret: bytes, client: str = "") -> Encryption:
+    """Return what a client needs to meet a jump server that knows its secret, and no other.
+
+    Args:
+        secret: shared with the server.
+        client: its name there, empty where it has none.
+
+    Raises:
+        EncryptionError: this Python is too old.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    # The server must prove the secret. One that does not, and shows a certificate instead, would do
+    # with CERT_NONE; so that has to be checked, against nobody who could have issued it.
+    context.verify_mode = ssl.CERT_REQUIRED
+    identity, key = identity_of(client, secret), psk_of(secret, client)
+    _prove_by_psk(context, identity, key)
+    return Encryption(context)
+
+
+def server_with_secrets(secrets: Iterable[tuple[str, bytes]]) -> Encryption:
+    """Return what a jump server needs for clients that know a secret.
+
+    Args:
+        secrets: each with the client's name, empty where it has none.
+
+    Raises:
+        EncryptionError: this Python is too old.
+    """
+    keys = {identity_of(client, it): psk_of(it, client) for client, it in secrets}
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    _trust_by_psk(context, keys)
+    return Encryption(context, server_side=True)
+
+
+def client_with_pins(pins: Iterable[bytes]) -> Encryption:
+    """Return what a client needs to meet a server with a certificate that it knows.
+
+    Args:
+        pins: SHA-256 of it; there may be several, for a time of change.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # `Encryption` compares it before anything is said
+    return Encryption(context, pins=frozenset(pins))
+
+
+def client_with_authority(
+    hostname: str, authority: Path | None = None, certificate: Path | None = None
+) -> Encryption:
+    """Return what a client needs to meet a server whose certificate an authority issued.
+
+    Args:
+        hostname: the name that must be in the certificate.
+        authority: a PEM file with the authority's certificate; None is those of the system.
+        certificate: a PEM file with a certificate of our own and its key, for a server that asks.
+
+    Raises:
+        EncryptionError: a file cannot be used.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    if authority is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        _trust(context, authority)
+    if certificate is not None:
+        _prove(context, certificate)
+    return Encryption(context, hostname=hostname)
+
+
+def server_with_certificate(certificate: Path, clients: Path | None = None) -> Encryption:
+    """Return what a jump server needs that shows a certificate.
+
+    Args:
+        certificate: a PEM file with the certificate and its key.
+        clients: a PEM file with the certificate of the authority that clients must have one of;
+            None asks for none.
+
+    Raises:
+        EncryptionError: a file cannot be used.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    _prove(context, certificate)
+    if clients is not None:
+        _trust(context, clients)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return Encryption(context, server_side=True)
+
+
+def _context(protocol: int) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
+    if protocol == ssl.PROTOCOL_TLS_SERVER:
+        context.num_tickets = (
+            0  # nothing is resumed; on a parked connection they would be a surprise
+        )
+    return context
+
+
+def _prove_by_psk(context: ssl.SSLContext, identity: str, key: bytes) -> None:
+    if sys.version_info >= (3, 13):
+        context.set_psk_client_callback(lambda _hint: (identity, key))
+    else:
+        raise EncryptionError(_NEEDS_313)
+
+
+def _trust_by_psk(context: ssl.SSLContext, keys: Mapping[str, bytes]) -> None:
+    if sys.version_info >= (3, 13):
+        context.set_psk_server_callback(lambda identity: keys.get(identity or "", b""))
+    else:
+        raise EncryptionError(_NEEDS_313)
+
+
+def _trust(context: ssl.SSLContext, authority: Path) -> None:
+    try:
+        context.load_verify_locations(authority)
+    except OSError as error:
+        raise EncryptionError(f"{authority}: {_reason(error)}") from None
+
+
+def _prove(context: ssl.SSLContext, certificate: Path) -> None:
+    try:
+        context.load_cert_chain(certificate)
+    except OSError as error:
+        raise EncryptionError(f"{certificate}: {_reason(error)}") from None
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "expected a certificate in PEM, and behind it its key where it is our own"
+    return error.strerror or str(error)

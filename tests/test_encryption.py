@@ -1,0 +1,283 @@
+"""Whom TLS trusts: the secret, a pin, an authority; and everybody else gets nothing."""
+
+import asyncio
+import datetime as dt
+import hashlib
+import ssl
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from netjumper.encryption import (
+    Encryption,
+    EncryptionError,
+    client_with_authority,
+    client_with_pins,
+    client_with_secret,
+    identity_of,
+    pin_of,
+    psk_of,
+    server_with_certificate,
+    server_with_secrets,
+)
+from netjumper.net.tls import TlsEndpoint
+from rogues import no_descriptor_is_left, tcp_pair
+
+HOST = "jump.example"
+KEY = "1f" * 32
+OTHER = "2e" * 32
+HKDF_OF_KEY = "0e2ccee9255548289a25f06ccc5e5d4fe3d8c0977e42f3b60235596b46299e7f"
+SCRYPT_OF_TEXT = "07570ecb510ea6d577ae891a5b274b824397393b755e0f6ba4bb77d87af7f87d"
+by_secret = pytest.mark.skipif(sys.version_info < (3, 13), reason="Python has it since 3.13")
+
+
+class Met:
+    """What two sides say to each other."""
+
+    def __init__(self, client: Encryption, server: Encryption) -> None:
+        loop = asyncio.get_running_loop()
+        ours, theirs = tcp_pair()
+        self.client, self.server = client.endpoint(loop, ours), server.endpoint(loop, theirs)
+        self.got: dict[TlsEndpoint, bytes | OSError] = {}
+        self.over = asyncio.Event()
+        self.client.send(b"answer")
+        self.server.send(b"challenge")
+        for end in (self.client, self.server):
+            end.start_reading(self._reader(end))
+
+    def _reader(self, end: TlsEndpoint) -> Callable[[], None]:
+        def read() -> None:
+            try:
+                data = end.recv(100)
+            except OSError as error:
+                self.got[end] = error
+            else:
+                if data is None:
+                    return
+                self.got[end] = data
+            end.stop_reading()
+            if isinstance(self.got[end], OSError):
+                end.close()
+            if len(self.got) == 2:
+                self.over.set()
+
+        return read
+
+
+async def met(client: Encryption, server: Encryption) -> tuple[bytes | OSError, bytes | OSError]:
+    """Return what the client got, and what the server did."""
+    async with no_descriptor_is_left():
+        it = Met(client, server)
+        await it.over.wait()
+        it.client.close()
+        it.server.close()
+        return it.got[it.client], it.got[it.server]
+
+
+async def refused(client: Encryption, server: Encryption) -> str:
+    """Return what the client says of it, after neither has got a byte."""
+    at_client, at_server = await met(client, server)
+    assert isinstance(at_client, OSError)
+    assert isinstance(at_server, OSError)
+    return str(at_client)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA(key_type=trustme.KeyType.ECDSA)
+
+
+@pytest.fixture
+def certificate(authority: trustme.CA, tmp_path: Path) -> Path:
+    return written(authority.issue_cert(HOST), tmp_path / "server.pem")
+
+
+@pytest.fixture
+def trusted(authority: trustme.CA, tmp_path: Path) -> Path:
+    path = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
+
+
+def written(issued: trustme.LeafCert, path: Path) -> Path:
+    issued.private_key_and_cert_chain_pem.write_to_path(path)
+    return path
+
+
+def pin(path: Path) -> bytes:
+    text = path.read_text()
+    begin = text.index("-----BEGIN CERTIFICATE-----")
+    end = text.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")
+    return pin_of(ssl.PEM_cert_to_DER_cert(text[begin:end]))
+
+
+# --- the secret ---------------------------------------------------------------------------
+
+
+@by_secret
+@pytest.mark.parametrize("secret", [b"correct horse battery staple", KEY.encode()])
+@pytest.mark.parametrize("client", ["", "alice"])
+async def test_who_knows_the_secret_needs_nothing_else(secret, client):
+    server = server_with_secrets([("bob", b"another"), (client, secret)])
+    assert await met(client_with_secret(secret, client), server) == (b"challenge", b"answer")
+
+
+@by_secret
+async def test_a_client_may_have_two_secrets_for_a_while():
+    server = server_with_secrets([("alice", KEY.encode()), ("alice", OTHER.encode())])
+    for secret in (KEY, OTHER):
+        client = client_with_secret(secret.encode(), "alice")
+        assert await met(client, server) == (b"challenge", b"answer")
+
+
+@by_secret
+async def test_another_secret_gets_nothing():
+    server = server_with_secrets([("", KEY.encode())])
+    assert await refused(client_with_secret(OTHER.encode()), server)
+    assert await refused(client_with_secret(KEY.encode(), "alice"), server)
+
+
+@by_secret
+async def test_a_man_in_the_middle_who_shows_any_certificate_gets_nothing(certificate):
+    told = await refused(client_with_secret(KEY.encode()), server_with_certificate(certificate))
+    assert "certificate verify failed" in told
+
+
+@by_secret
+async def test_one_who_knows_the_name_and_no_secret_gets_nothing():
+    false = server_with_secrets([])
+    context = false.context
+    identity = identity_of("", KEY.encode())
+    context.set_psk_server_callback(lambda it: b"x" * 32 if it == identity else b"")
+    assert await refused(client_with_secret(KEY.encode()), false)
+
+
+@by_secret
+async def test_a_client_that_wants_a_certificate_gets_nothing_from_a_server_without(certificate):
+    server = server_with_secrets([("", KEY.encode())])
+    assert await refused(client_with_pins([pin(certificate)]), server)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="it is there")
+def test_a_python_without_it_names_the_next_best():
+    for make in (client_with_secret, lambda it: server_with_secrets([("", it)])):
+        with pytest.raises(EncryptionError, match=r"3\.13 or newer; pin a certificate instead"):
+            make(KEY.encode())
+
+
+def test_a_secret_that_can_be_guessed_is_made_costly(monkeypatch):
+    asked = []
+
+    def scrypt(secret: bytes, **how: object) -> bytes:
+        asked.append((secret, how))
+        return b"k" * 32
+
+    monkeypatch.setattr(hashlib, "scrypt", scrypt)
+    psk_of.cache_clear()
+    assert psk_of(b"correct horse", "alice") == b"k" * 32
+    assert psk_of(b"correct horse", "alice") == b"k" * 32
+    ((secret, how),) = asked
+    assert secret == b"correct horse"
+    assert (how["n"], how["r"], how["p"], how["dklen"]) == (2**17, 8, 1, 32)
+    assert how["salt"] == b"netjumper tls 1.3 psk\0alice"
+    psk_of.cache_clear()
+
+
+def test_a_key_depends_on_secret_and_client():
+    keys = {psk_of(it.encode(), who) for it in (KEY, OTHER) for who in ("", "alice", "bob")}
+    assert len(keys) == 6
+    assert {len(it) for it in keys} == {32}
+
+
+def test_the_derivation_stays_what_it_is():
+    """Both sides have to come to the same key, also with another version of netjumper."""
+    assert psk_of(KEY.encode(), "alice").hex() == HKDF_OF_KEY
+    assert psk_of(b"correct horse battery staple", "alice").hex() == SCRYPT_OF_TEXT
+    assert identity_of("", KEY.encode()).startswith("netjumper.")
+
+
+# --- certificates -------------------------------------------------------------------------
+
+
+async def test_a_pinned_certificate_is_enough(certificate):
+    client = client_with_pins([b"x" * 32, pin(certificate)])
+    assert await met(client, server_with_certificate(certificate)) == (b"challenge", b"answer")
+
+
+async def test_another_certificate_is_not(certificate, authority, tmp_path):
+    other = written(authority.issue_cert(HOST), tmp_path / "other.pem")
+    ours, theirs = await met(client_with_pins([pin(other)]), server_with_certificate(certificate))
+    assert str(ours) == "its certificate is not the pinned one"
+    assert isinstance(theirs, OSError)
+
+
+async def test_a_certificate_of_a_trusted_authority_is_enough(certificate, trusted):
+    client = client_with_authority(HOST, trusted)
+    assert await met(client, server_with_certificate(certificate)) == (b"challenge", b"answer")
+
+
+async def test_for_another_name_it_is_not(certificate, trusted):
+    client = client_with_authority("other.example", trusted)
+    told = await refused(client, server_with_certificate(certificate))
+    assert "Hostname mismatch" in told
+
+
+async def test_nor_is_one_that_has_expired(authority, trusted, tmp_path):
+    yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    old = written(authority.issue_cert(HOST, not_after=yesterday), tmp_path / "old.pem")
+    told = await refused(client_with_authority(HOST, trusted), server_with_certificate(old))
+    assert "certificate has expired" in told
+
+
+async def test_nor_one_of_an_authority_that_the_system_does_not_know(certificate):
+    told = await refused(client_with_authority(HOST), server_with_certificate(certificate))
+    assert "certificate verify failed" in told
+
+
+async def test_a_server_can_ask_for_a_certificate(certificate, trusted, authority, tmp_path):
+    server = server_with_certificate(certificate, clients=trusted)
+    own = written(authority.issue_cert("alice"), tmp_path / "alice.pem")
+    client = client_with_authority(HOST, trusted, own)
+    assert await met(client, server) == (b"challenge", b"answer")
+
+
+async def test_a_client_without_one_gets_nothing(certificate, trusted):
+    server = server_with_certificate(certificate, clients=trusted)
+    at_client, at_server = await met(client_with_authority(HOST, trusted), server)
+    assert isinstance(at_client, OSError)
+    assert "peer did not return a certificate" in str(at_server)
+
+
+@pytest.mark.parametrize("most", [ssl.TLSVersion.TLSv1_2])
+async def test_nothing_older_than_tls_1_3_is_spoken(certificate, most):
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+    old.maximum_version = most
+    assert "protocol version" in await refused(
+        Encryption(old), server_with_certificate(certificate)
+    )
+    young = server_with_certificate(certificate)
+    young.context.minimum_version = ssl.TLSVersion.TLSv1_2
+    young.context.maximum_version = most
+    assert "protocol" in await refused(client_with_pins([pin(certificate)]), young)
+
+
+def test_a_file_that_cannot_be_used_is_told(tmp_path, certificate):
+    missing, garbage = tmp_path / "missing.pem", tmp_path / "garbage.pem"
+    garbage.write_text("nothing")
+    expected = "expected a certificate in PEM, and behind it its key where it is our own"
+    for make in (
+        lambda path: client_with_authority(HOST, path),
+        lambda path: client_with_authority(HOST, None, path),
+        server_with_certificate,
+        lambda path: server_with_certificate(certificate, path),
+    ):
+        with pytest.raises(EncryptionError) as caught:
+            make(missing)
+        assert str(caught.value) == f"{missing}: No such file or directory"
+        with pytest.raises(EncryptionError) as caught:
+            make(garbage)
+        assert str(caught.value) == f"{garbage}: {expected}"
