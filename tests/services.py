@@ -9,9 +9,11 @@ from typing import Any
 
 from netjumper.address import Address
 from netjumper.bridge import bridge
+from netjumper.encryption import Encryption
 from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
+from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress
 from netjumper.net.resolver import Resolver
 from netjumper.rules import Rule
@@ -60,7 +62,7 @@ async def jump_server_running(**options: Any) -> AsyncIterator[tuple[Service, Ad
         "resolver": resolver(),
     } | options
     async with started(jump_server(**options)) as service:
-        yield service, Address.parse(service.address_of("netjumper"))
+        yield service, Address.parse(service.listening[0][1])
 
 
 @contextlib.asynccontextmanager
@@ -71,11 +73,17 @@ async def bridge_running(jump_host: Address, **options: Any) -> AsyncIterator[Se
 
 
 def bridge_through(
-    jump_host: Address, *, jump_timeout: float = 15.0, secret: bytes = SECRET, **options: Any
+    jump_host: Address,
+    *,
+    jump_timeout: float = 15.0,
+    secret: bytes = SECRET,
+    encryption: Encryption | None = None,
+    **options: Any,
 ) -> Service:
     """Return a bridge on loopback with a door of each kind, leading through `jump_host`."""
     loop = asyncio.get_running_loop()
-    dialer = Dialer(loop, timeout=5.0, resolver=resolver(_no_names))
+    endpoint = Endpoint if encryption is None else encryption.endpoint
+    dialer = Dialer(loop, timeout=5.0, resolver=resolver(_no_names), endpoint=endpoint)
     upstream = JumpHost(loop, jump_host, secret, dialer, jump_timeout)
     doors = {"socks": [LOOPBACK], "http": [LOOPBACK], "mixed": [LOOPBACK]}
     return bridge(upstream=upstream, **doors, **options)

@@ -68,6 +68,10 @@ class JumpHostProtocolError(JumpHostError):
     """What answers there does not speak the netjumper protocol, or stopped in the middle of it."""
 
 
+class JumpHostUntrusted(JumpHostError, PermissionError):
+    """The jump host did not prove who it is, or does not speak TLS; nothing was said to it."""
+
+
 class WrongSecret(JumpHostError, PermissionError):
     """The jump server did not accept our answer to its challenge."""
 

@@ -1,6 +1,7 @@
 """A jump host: dial it, answer its challenge, name the target; then it is a way to the target."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from netjumper.errors import (
     JumpHostProtocolError,
     JumpHostTimeout,
     JumpHostUnreachable,
+    JumpHostUntrusted,
     NetjumperError,
     TargetError,
 )
@@ -22,6 +24,10 @@ from netjumper.wire import ClientHandshake
 
 HELD_BACK = 0.005
 """Seconds that a destination waits for early data, to leave with it."""
+
+
+_NO_TLS = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
+"""What OpenSSL calls bytes that are no TLS."""
 
 
 class JumpHost:
@@ -224,6 +230,10 @@ class JumpConnection:
             step(self._endpoint)
         except NetjumperError as error:
             self._fail(error)
+        except ssl.SSLError as error:
+            untrusted = JumpHostUntrusted(_why_not_trusted(error))
+            untrusted.__cause__ = error
+            self._fail(untrusted)
         except OSError as error:
             broken = JumpHostProtocolError(f"lost in the middle of the handshake: {error.strerror}")
             broken.__cause__ = error
@@ -269,3 +279,16 @@ class JumpConnection:
         self.cancel()
         if failed is not None:
             failed(error)
+
+
+def _why_not_trusted(error: ssl.SSLError) -> str:
+    """Return what a failure of TLS means here."""
+    reason = getattr(error, "reason", None) or ""  # only OpenSSL gives it one, and `verify_message`
+    if reason in _NO_TLS:
+        return "it does not speak TLS there"
+    if isinstance(error, ssl.SSLEOFError):
+        return "it ended TLS in the middle"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = getattr(error, "verify_message", error.strerror)
+        return f"it is not who it should be: {why}"
+    return f"TLS failed: {(reason or str(error.strerror)).lower().replace('_', ' ')}"

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from netjumper.net.doors import open_doors
+from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listener import Listener, Place
 from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.tunnel import ChooseHandshake
@@ -22,12 +23,14 @@ class Door:
         place: where to listen, or the socket that listens: that one's file is not ours to remove.
         choose: picks the handshake for a connection.
         speaks_first: the handshake begins with our bytes, not the client's.
+        endpoint: what becomes of accepted sockets.
     """
 
     name: str
     place: Place
     choose: ChooseHandshake
     speaks_first: bool = False
+    endpoint: MakeEndpoint = Endpoint
 
 
 class Service:
@@ -106,5 +109,6 @@ class Service:
             sock,
             lambda endpoint, peer: tunnels.add(endpoint, peer, door.choose, door.speaks_first),
             removes_file=sock is not door.place,
+            endpoint=door.endpoint,
         )
         self._listeners.append((door, listener))

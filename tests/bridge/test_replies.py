@@ -17,6 +17,7 @@ EXPECTED: list[tuple[type[Exception], int, int, str, str]] = [
     (errors.TargetDenied, 2, 403, "destination_ip_prohibited", JUMP_SERVER),
     (errors.InvalidTarget, 1, 502, "destination_unavailable", JUMP_SERVER),
     (errors.TargetError, 1, 502, "destination_unavailable", JUMP_SERVER),
+    (errors.JumpHostUntrusted, 1, 502, "tls_certificate_error", BRIDGE),
     (errors.WrongSecret, 1, 503, "proxy_configuration_error", BRIDGE),
     (errors.JumpHostTimeout, 1, 504, "connection_timeout", BRIDGE),
     (errors.JumpHostUnreachable, 1, 503, "destination_unavailable", BRIDGE),
@@ -43,6 +44,7 @@ RFC_9209_ERRORS = {
     "http_response_timeout",
     "proxy_configuration_error",
     "proxy_internal_error",
+    "tls_certificate_error",
 }
 
 

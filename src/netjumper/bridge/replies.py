@@ -64,6 +64,8 @@ REPLIES = (
           JUMP_SERVER, "The jump server refuses to connect to this target"),
     Reply(errors.TargetError, ReplyCode.GENERAL_FAILURE, 502, "destination_unavailable",
           JUMP_SERVER, _CANNOT),
+    Reply(errors.JumpHostUntrusted, ReplyCode.GENERAL_FAILURE, 502, "tls_certificate_error",
+          BRIDGE, _JUMP),
     Reply(errors.WrongSecret, ReplyCode.GENERAL_FAILURE, 503, "proxy_configuration_error",
           BRIDGE, _JUMP),
     Reply(errors.JumpHostTimeout, ReplyCode.GENERAL_FAILURE, 504, "connection_timeout",

@@ -14,7 +14,7 @@ from netjumper import outcome
 from netjumper.address import Address, ip_literal
 from netjumper.errors import NetjumperError
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.endpoint import Endpoint, require_watching
+from netjumper.net.endpoint import Endpoint, MakeEndpoint, require_watching
 from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.net.resolver import Answer, Found, Resolver, SockAddr, interleaved
 
@@ -84,6 +84,7 @@ class Dialer:
         permit: which targets may be dialled; None permits all.
         own: where we listen ourselves, which is not dialled.
         options: of the sockets that it connects.
+        endpoint: what it makes of them.
 
     Raises:
         UnsupportedLoop: the loop cannot watch sockets.
@@ -98,6 +99,7 @@ class Dialer:
         permit: Permit | None = None,
         own: ListensAt | None = None,
         options: SocketOptions = DEFAULTS,
+        endpoint: MakeEndpoint = Endpoint,
     ) -> None:
         require_watching(loop)
         self.loop = loop
@@ -105,6 +107,7 @@ class Dialer:
         self.permit = permit or PermitAll()
         self.own = own or _nowhere
         self.options = options
+        self.endpoint = endpoint
         self.deadlines: Deadlines[Dial] = Deadlines(loop, timeout, Dial.expire)
 
     def connect(self, target: Address, opened: Opened, failed: Failed) -> "Dial":
@@ -231,7 +234,7 @@ class Dial:
             return
         opened = self._opened
         self._end()
-        opened(Endpoint(self._dialer.loop, sock))
+        opened(self._dialer.endpoint(self._dialer.loop, sock))
 
     def _note(self, error: NetjumperError) -> None:
         """Keep the first failure: it is that of the address preferred most."""

@@ -32,6 +32,10 @@ _WOULD_BLOCK = (BlockingIOError, InterruptedError)
 _MORE = getattr(socket, "MSG_MORE", 0)
 
 
+MakeEndpoint = Callable[[asyncio.AbstractEventLoop, socket.socket], "Endpoint"]
+"""Makes the endpoint of a connected, non-blocking socket, which owns it from there on."""
+
+
 class UnsupportedLoop(NetjumperError, NotImplementedError):
     """The running event loop cannot watch sockets."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from netjumper.address import Address, ip_literal, parse_port
 from netjumper.errors import AddressError, NetjumperError
-from netjumper.net.endpoint import Endpoint
+from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.network import is_of_this_machine
 from netjumper.net.options import DEFAULTS, SocketOptions
 
@@ -233,6 +233,7 @@ class Listener:
         sock: listening, non-blocking; owned from here on.
         accepted: called with each connection.
         removes_file: a unix socket's file is removed at the end.
+        endpoint: what it makes of accepted sockets.
     """
 
     def __init__(
@@ -242,8 +243,10 @@ class Listener:
         accepted: Accepted,
         *,
         removes_file: bool = True,
+        endpoint: MakeEndpoint = Endpoint,
     ) -> None:
         self._loop = loop
+        self._endpoint = endpoint
         self._sock = sock
         self._accepted = accepted
         address = bound_address(sock)
@@ -289,7 +292,7 @@ class Listener:
                     self._out_of_resources(error)
                 return  # otherwise it is the connection's own failure (accept(2), "Error handling")
             sock.setblocking(False)
-            self._accepted(Endpoint(self._loop, sock), _peer_name(peer))
+            self._accepted(self._endpoint(self._loop, sock), _peer_name(peer))
 
     def _out_of_resources(self, error: OSError) -> None:
         _LOG.error(

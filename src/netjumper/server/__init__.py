@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from netjumper.accesslog import ACCESS_LOG
+from netjumper.encryption import Encryption
 from netjumper.net.dial import Dialer, ListensAt, Permit
 from netjumper.net.listener import Place
 from netjumper.net.options import DEFAULTS, SocketOptions
@@ -16,7 +17,9 @@ from netjumper.wire import ServerHandshake, Verify
 
 def jump_server(
     *,
-    listen: Sequence[Place],
+    listen: Sequence[Place] = (),
+    listen_tls: Sequence[Place] = (),
+    encryption: Encryption | None = None,
     verify: Verify,
     guard: Permit,
     own: ListensAt | None = None,
@@ -31,6 +34,8 @@ def jump_server(
 
     Args:
         listen: where clients connect; a socket that listens already is one such place.
+        listen_tls: where they do with TLS.
+        encryption: what TLS there is then.
         verify: the credentials: decides whose answer is right (`netjumper.wire.verify_with`).
         guard: decides which targets may be dialled.
         own: where else this process listens, besides the jump server.
@@ -59,6 +64,11 @@ def jump_server(
         return ServerHandshake(verify)
 
     doors = [Door("netjumper", place, handshake, speaks_first=True) for place in listen]
+    if encryption is not None:
+        doors += [
+            Door("tls", place, handshake, speaks_first=True, endpoint=encryption.endpoint)
+            for place in listen_tls
+        ]
     tunnels = Tunnels(loop, dialer, limits, log=log, peer_timeout=listening.peer_timeout)
     service = Service(tunnels, doors, listening)
     return service

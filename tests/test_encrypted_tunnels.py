@@ -1,0 +1,212 @@
+"""Tunnels whose way between bridge and jump server is encrypted, and what is none."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from encrypted import HOST, authority
+from netjumper.address import Address
+from netjumper.early import EarlyData
+from netjumper.encryption import (
+    Encryption,
+    client_with_authority,
+    client_with_pins,
+    server_with_certificate,
+)
+from netjumper.errors import JumpHostError, JumpHostUntrusted
+from netjumper.jumphost import JumpHost
+from netjumper.net.dial import Dialer
+from netjumper.net.endpoint import Endpoint
+from netjumper.parking import Parking, ParkingLimits
+from netjumper.policy import JumpPolicy, policy_of
+from netjumper.upstream import Upstream
+from relaying import MIB, drink, pour
+from rogues import (
+    connected,
+    echo,
+    eventually,
+    receive,
+    receive_exactly,
+    receive_to_end,
+    receive_to_reset,
+    reset_after,
+    send,
+    serving,
+)
+from services import LOOPBACK, SECRET, bridge_running, jump_server_running
+
+MIXED = "mixed"
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Encryption, Encryption]:
+    """What a client has, and a server that it trusts."""
+    directory = tmp_path_factory.mktemp("certificates")
+    own, trusted = directory / "own.pem", directory / "authority.pem"
+    authority().issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(own)
+    authority().cert_pem.write_to_path(trusted)
+    return client_with_authority(HOST, trusted), server_with_certificate(own)
+
+
+@contextlib.asynccontextmanager
+async def encrypted(sides: tuple[Encryption, Encryption], **options: Any) -> AsyncIterator[Address]:
+    """A jump server with TLS, and where it listens."""
+    options = {"listen": [], "listen_tls": [LOOPBACK], "encryption": sides[1]} | options
+    async with jump_server_running(**options) as (_, address):
+        yield address
+
+
+async def tunnel(door: str, target: object) -> socket.socket:
+    sock = await connected(Address.parse(door))
+    host, _, port = str(target).rpartition(":")
+    name = host.encode()
+    await send(sock, b"\5\1\0\5\1\0\3" + bytes((len(name),)) + name + int(port).to_bytes(2))
+    assert await receive_exactly(sock, 12) == b"\5\0\5\0\0\1\0\0\0\0\0\0"
+    return sock
+
+
+async def test_a_tunnel_leads_through_it_with_each_direction_ending_on_its_own(sides):
+    async def answer_at_the_end(sock: socket.socket) -> None:
+        digest = hashlib.sha256(await receive_to_end(sock)).hexdigest()
+        await send(sock, digest.encode())
+
+    data = os.urandom(3 * MIB)
+    async with serving(answer_at_the_end) as target, encrypted(sides) as jump:
+        async with bridge_running(jump, encryption=sides[0]) as service:
+            with await tunnel(service.address_of(MIXED), target.address) as sock:
+                await send(sock, data)
+                sock.shutdown(socket.SHUT_WR)
+                assert await receive_to_end(sock) == hashlib.sha256(data).hexdigest().encode()
+
+
+async def test_bulk_goes_both_ways_at_once(sides):
+    size = 16 * MIB
+
+    async def both(sock: socket.socket) -> None:
+        sent.append(await asyncio.gather(pour(sock, size), drink(sock, size)))
+
+    sent: list[list[str]] = []
+    async with serving(both) as target, encrypted(sides) as jump:
+        async with bridge_running(jump, encryption=sides[0]) as service:
+            with await tunnel(service.address_of(MIXED), target.address) as sock:
+                up, down = await asyncio.gather(pour(sock, size), drink(sock, size))
+                await eventually(lambda: sent)
+    assert sent == [[down, up]]
+
+
+async def test_a_reset_stays_one(sides):
+    async with serving(reset_after(5, b"last words")) as target, encrypted(sides) as jump:
+        async with bridge_running(jump, encryption=sides[0]) as service:
+            with await tunnel(service.address_of(MIXED), target.address) as sock:
+                await send(sock, b"hello")
+                assert await receive_to_reset(sock) == b"last words"
+
+
+async def test_why_a_target_was_not_reached_is_told_through_it(sides):
+    async with encrypted(sides) as jump, bridge_running(jump, encryption=sides[0]) as service:
+        with await connected(Address.parse(service.address_of("http"))) as sock:
+            await send(sock, b"CONNECT none.example:80 HTTP/1.1\r\nHost: none.example:80\r\n\r\n")
+            assert b"no such host" in await receive_to_end(sock)
+
+
+async def test_connections_are_parked_and_early_data_leaves_with_the_destination(sides):
+    loop = asyncio.get_running_loop()
+    async with serving(echo) as target, encrypted(sides) as jump:
+        dialer = Dialer(loop, timeout=5.0, endpoint=sides[0].endpoint)
+        with Parking(JumpHost(loop, jump, SECRET, dialer), ParkingLimits(least=2, most=4)) as it:
+            policy = policy_of(JumpPolicy.FIRST, [1])
+            upstream = Upstream([it], policy, EarlyData("always"))
+            await eventually(lambda: len(it) == 2)
+            opened: asyncio.Future[Endpoint] = loop.create_future()
+            opening = upstream.connect(target.address, opened.set_result, opened.set_exception)
+            assert opening.expected
+            opening.send_early(b"first bytes")
+            endpoint = await opened
+            got = b""
+
+            def read() -> None:
+                nonlocal got
+                got += endpoint.recv(100) or b""
+
+            endpoint.start_reading(read)
+            await eventually(lambda: got == b"first bytes")
+            endpoint.close()
+
+
+# --- what is none -------------------------------------------------------------------------
+
+
+async def untrusted(address: Address, encryption: Encryption) -> JumpHostError:
+    """Return why a jump host was not spoken to."""
+    loop = asyncio.get_running_loop()
+    failed: asyncio.Future[Any] = loop.create_future()
+    dialer = Dialer(loop, timeout=5.0, endpoint=encryption.endpoint)
+    host = JumpHost(loop, address, SECRET, dialer)
+    host.connect(Address("192.0.2.1", 80), failed.set_exception, failed.set_result)
+    error = await failed
+    assert isinstance(error, JumpHostError)
+    return error
+
+
+async def test_a_client_of_tls_never_speaks_in_the_clear(sides):
+    heard = b""
+
+    async def challenge(sock: socket.socket) -> None:
+        nonlocal heard
+        await send(sock, b"\x20" + b"c" * 32)
+        while data := await receive(sock):
+            heard += data
+
+    async with serving(challenge) as jump:
+        error = await untrusted(jump.address, sides[0])
+    assert isinstance(error, JumpHostUntrusted)
+    assert str(error) == f"jump host {jump.address}: it does not speak TLS there"
+    assert heard.startswith(b"\x16\x03")  # a ClientHello (RFC 8446 section 5.1)
+    digest = hashlib.sha1(b"c" * 32 + SECRET).digest()
+    assert digest not in heard
+
+
+async def test_one_that_is_not_trusted_hears_nothing(sides):
+    async with encrypted(sides) as jump:
+        error = await untrusted(jump, client_with_pins([b"x" * 32]))
+    assert isinstance(error, JumpHostUntrusted)
+    assert str(error) == (
+        f"jump host {jump}: it is not who it should be: its certificate is not the pinned one"
+    )
+
+
+async def test_one_that_ends_in_the_middle_is_told_as_that(sides):
+    async def end(sock: socket.socket) -> None:
+        await receive(sock)
+
+    async with serving(end) as jump:
+        error = await untrusted(jump.address, sides[0])
+    assert str(error) == f"jump host {jump.address}: it ended TLS in the middle"
+
+
+async def test_a_server_of_tls_answers_nothing_else_on_that_port(sides, caplog):
+    async with encrypted(sides) as jump:
+        with caplog.at_level(logging.DEBUG), await connected(jump) as sock:
+            await send(sock, b"\x14" + b"x" * 20)
+            answer = await receive_to_end(sock)
+    assert answer[:1] != b"\x20"
+    assert len(answer) < 16  # an alert
+    assert [it.levelname for it in caplog.records if it.name == "netjumper.access"] == ["DEBUG"]
+
+
+async def test_a_silent_client_of_tls_has_the_deadline_of_the_handshake(sides):
+    from netjumper.tunnels import TunnelLimits
+
+    async with encrypted(sides, limits=TunnelLimits(handshake=0.05)) as jump:
+        with await connected(jump) as sock:
+            assert await receive_to_end(sock) == b""
+        with await connected(jump) as sock:
+            await send(sock, b"\x16\x03\x01\x02\x00")  # the beginning of a ClientHello
+            assert await receive_to_end(sock) == b""
