@@ -23,6 +23,7 @@ LAYERS: list[list[str]] = [
         "netjumper.outcome",
         "netjumper.request",
         "netjumper.rules",
+        "netjumper.jump_url",
     ],
     ["netjumper.guard"],
     ["netjumper.wire"],

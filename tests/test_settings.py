@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from netjumper.address import Address
+from netjumper.jump_url import JumpUrl
 from netjumper.net.listener import ListenAddress
 from netjumper.settings import BridgeSettings, ServerSettings
-from netjumper.value_types import JumpChoice
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
 NEEDED = {
@@ -113,15 +113,15 @@ def test_several_jump_servers_can_be_given_and_weighed():
     both = ["home.example.net:9527=3", "[::1]:9527"]
     settings = BridgeSettings(secret="s", jump=both, jump_policy="spread")
     assert settings.jump == (
-        JumpChoice(Address("home.example.net", 9527), 3),
-        JumpChoice(Address("::1", 9527)),
+        JumpUrl(Address("home.example.net", 9527), 3),
+        JumpUrl(Address("::1", 9527)),
     )
 
 
 def test_several_jump_servers_can_be_given_in_one_text():
     assert BridgeSettings(secret="s", jump="h:1,i:2").jump == (
-        JumpChoice(Address("h", 1)),
-        JumpChoice(Address("i", 2)),
+        JumpUrl(Address("h", 1)),
+        JumpUrl(Address("i", 2)),
     )
 
 
@@ -144,7 +144,7 @@ def test_a_weight_is_a_number(weight):
 
 def test_the_bridge_listens_for_socks_and_http_on_loopback_by_default():
     settings = BridgeSettings(**NEEDED[BridgeSettings])
-    assert settings.jump == (JumpChoice(Address("home.example.net", 9527)),)
+    assert settings.jump == (JumpUrl(Address("home.example.net", 9527)),)
     assert settings.doors == {
         "socks": (ListenAddress("127.0.0.1", 1080),),
         "http": (ListenAddress("127.0.0.1", 8118),),

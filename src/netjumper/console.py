@@ -22,6 +22,7 @@ DOORS = {
     "http": "HTTP",
     "mixed": "SOCKS and HTTP",
     "netjumper": "netjumper",
+    "tls": "netjumper with TLS",
 }
 """What comes in at a door of that name."""
 
@@ -166,13 +167,14 @@ def bridge_lines(listening: Iterable[tuple[str, str]], *, password: bool) -> lis
 def server_lines(listening: Iterable[tuple[str, str]]) -> list[str]:
     """Return what a user types on the rented server to use this jump server."""
     lines = []
-    for _, address in listening:
+    for name, address in listening:
         host, _, port = address.rpartition(":")
         if address.startswith("unix:"):
             continue
         if host in ("[::]", "0.0.0.0"):  # noqa: S104 - compared, not bound
             host = "ADDRESS-OF-THIS-MACHINE"
-        lines.append(f"netjumper-bridge --jump {host}:{port} --secret-file FILE")
+        scheme = "netjumper+tls://" if name == "tls" else ""
+        lines.append(f"netjumper-bridge --jump {scheme}{host}:{port} --secret-file FILE")
     return lines
 
 

@@ -144,15 +144,21 @@ def server_with_secrets(secrets: Iterable[tuple[str, bytes]]) -> Encryption:
     return Encryption(context, server_side=True)
 
 
-def client_with_pins(pins: Iterable[bytes]) -> Encryption:
+def client_with_pins(pins: Iterable[bytes], certificate: Path | None = None) -> Encryption:
     """Return what a client needs to meet a server with a certificate that it knows.
 
     Args:
         pins: SHA-256 of it; there may be several, for a time of change.
+        certificate: a PEM file with a certificate of our own and its key, for a server that asks.
+
+    Raises:
+        EncryptionError: a file cannot be used.
     """
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # `Encryption` compares it before anything is said
+    if certificate is not None:
+        _prove(context, certificate)
     return Encryption(context, pins=frozenset(pins))
 
 

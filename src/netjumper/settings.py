@@ -149,6 +149,18 @@ class ServerSettings(_Settings):
         (ALL_ADDRESSES,),
         description="listen there, or at unix:/path, for bridges and clients; repeatable",
     )
+    listen_tls: Listen = Field(
+        (),
+        description="listen there with TLS: by the secret, unless there is certificate_file; "
+        "repeatable",
+    )
+    certificate_file: FilePath = Field(
+        None, description="a file with the certificate to show, and its key"
+    )
+    client_ca_file: FilePath = Field(
+        None,
+        description="a file with the certificate of the authority that clients must have one of",
+    )
     handshake_timeout: Timeout = Field(
         10.0, description="time allowed from accepting a connection until its target is named"
     )
@@ -177,8 +189,10 @@ class ServerSettings(_Settings):
 
     def _problems(self) -> Iterator[tuple[str, str]]:
         yield from super()._problems()
-        if not self.listen:
+        if not self.listen and not self.listen_tls:
             yield "listen", "there is no address to listen on"
+        if self.client_ca_file is not None and self.certificate_file is None:
+            yield "client_ca_file", "who asks clients for a certificate shows one: certificate_file"
         if any(rule.is_everything for rule in self.allow):
             yield (
                 "allow",
@@ -187,6 +201,16 @@ class ServerSettings(_Settings):
                     "such as 192.168.1.0/24"
                 ),
             )
+
+    @property
+    def doors(self) -> dict[str, tuple[ListenAddress, ...]]:
+        """The listening addresses by the name of their door."""
+        return {"netjumper": self.listen, "tls": self.listen_tls}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_listen(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {"listen": (), **values} if "listen_tls" in values else values
 
 
 class BridgeSettings(_Settings):
@@ -223,6 +247,14 @@ class BridgeSettings(_Settings):
     )
     mixed: Listen = Field(
         (), description="listen there, or at unix:/path, for both on one port; repeatable"
+    )
+    ca_file: FilePath = Field(
+        None,
+        description="a file with the certificate of the authority that jump servers' certificates "
+        "are of, for netjumper+tls:// without a pin",
+    )
+    certificate_file: FilePath = Field(
+        None, description="a file with a certificate of ours and its key, for one that asks"
     )
     auth: Auth = Field(None, description="the user and password that programs must give")
     auth_file: FilePath = Field(
@@ -301,4 +333,4 @@ class BridgeSettings(_Settings):
 
     @property
     def _needs_secret(self) -> bool:
-        return not self.embedded
+        return not self.embedded and not (self.jump and all(it.secret for it in self.jump))

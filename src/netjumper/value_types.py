@@ -4,15 +4,14 @@ Strict types: text from the environment and from flags is turned into numbers an
 gets here (`netjumper.cli.sources`).
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, SecretStr
 
-from netjumper.address import Address, ip_literal, quoted
-from netjumper.errors import AddressError
+from netjumper.address import ip_literal, quoted
+from netjumper.jump_url import JumpUrl
 from netjumper.net.listener import ListenAddress
 from netjumper.rules import Rule
 
@@ -25,34 +24,12 @@ class Expected:
     metavar: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class JumpChoice:
-    """One of the jump servers, and how often it is used with `spread`."""
-
-    address: Address
-    weight: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> "JumpChoice":
-        """Read `HOST:PORT` or `HOST:PORT=WEIGHT`.
-
-        Raises:
-            AddressError: the text is none of these.
-        """
-        address, equals, weight = text.partition("=")
-        if not equals:
-            return cls(Address.parse(address))
-        if not (_WEIGHT.fullmatch(weight) and 0 < int(weight) <= MAX_WEIGHT):
-            raise AddressError(f"the weight {quoted(weight)} is no number from 1 to {MAX_WEIGHT}")
-        return cls(Address.parse(address), int(weight))
-
-
-def _jump_hosts(value: object) -> tuple[JumpChoice, ...]:
+def _jump_hosts(value: object) -> tuple[JumpUrl, ...]:
     values = value.replace(",", " ").split() if isinstance(value, str) else value
     if not isinstance(values, (list, tuple)):
         raise ValueError  # noqa: TRY004 - the one that pydantic takes
     return tuple(
-        item if isinstance(item, JumpChoice) else JumpChoice.parse(_string(item)) for item in values
+        item if isinstance(item, JumpUrl) else JumpUrl.parse(_string(item)) for item in values
     )
 
 
@@ -99,8 +76,6 @@ def _string(value: object) -> str:
     return value
 
 
-MAX_WEIGHT = 1000
-_WEIGHT = re.compile(r"[0-9]{1,4}")
 LIST_OF = "a list of "
 Listen = Annotated[
     tuple[ListenAddress, ...],
@@ -108,9 +83,11 @@ Listen = Annotated[
     Expected(f"{LIST_OF}HOST:PORT, [IPV6]:PORT, :PORT or unix:/path", "HOST:PORT"),
 ]
 JumpHosts = Annotated[
-    tuple[JumpChoice, ...],
+    tuple[JumpUrl, ...],
     PlainValidator(_jump_hosts),
-    Expected(f"{LIST_OF}HOST:PORT or HOST:PORT=WEIGHT", "HOST:PORT"),
+    Expected(
+        f"{LIST_OF}HOST:PORT, HOST:PORT=WEIGHT, netjumper:// or netjumper+tls://", "HOST:PORT"
+    ),
 ]
 JumpPolicyName = Annotated[
     Literal["first", "fastest", "spread"], Expected("first, fastest or spread")

@@ -44,7 +44,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         (["netjumper-bridge", "env", "--shell", "p"], {"powershell"}),
         (["netjumper-bridge", "completion", "z"], {"zsh"}),
         (["netjumper", "k"], {"keygen"}),
-        (["netjumper", "--li"], {"--listen"}),
+        (["netjumper", "--li"], {"--listen", "--listen-tls"}),
     ],
 )
 def test_bash_completes(words, offered, capsys):
@@ -70,7 +70,7 @@ FINISHED = pytest.mark.parametrize(
         ("netjumper-bridge --secret-file sec", "secret"),
         ("netjumper-bridge completion z", "zsh"),
         ("netjumper k", "keygen"),
-        ("netjumper --li", "--listen"),
+        ("netjumper --secret-fi", "--secret-file"),
     ],
 )
 

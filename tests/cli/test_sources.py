@@ -64,6 +64,8 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
         "idle_timeout": "4",
         "grace_period": "0",
         "early_data": "always",
+        "ca_file": "authority.pem",
+        "certificate_file": "own.pem",
         "jump_policy": "fastest",
         "workers": "2",
         "peer_timeout": "60",
@@ -236,7 +238,8 @@ def test_what_is_unknown_in_the_file_is_named(text, told, private):
          "unix:/path, not '127.0.0.1:1'")),
         ("socks = [1080]", ("socks: expected a list of HOST:PORT, [IPV6]:PORT, :PORT or "
          "unix:/path, not [1080]")),
-        ("jump = 9527", "jump: expected a list of HOST:PORT or HOST:PORT=WEIGHT, not 9527"),
+        ("jump = 9527", ("jump: expected a list of HOST:PORT, HOST:PORT=WEIGHT, netjumper:// or "
+         "netjumper+tls://, not 9527")),
         ("auth_file = 1", "auth_file: expected the path of a file, not 1"),
         ("auth_file = ''", "auth_file: no file has an empty name; expected the path of a file"),
         ("embedded = 'yes'", "embedded: expected true or false, not 'yes'"),
@@ -268,7 +271,7 @@ def told_about(path):
          "not '1.5'")),
         (["--embedded", "--min-parked", "129"], "--min-parked: 129 is more than max_parked, 128"),
         (["--jump", "home"], ("--jump: 'home' has no port; write host:port; "
-         "expected HOST:PORT or HOST:PORT=WEIGHT")),
+         "expected HOST:PORT, HOST:PORT=WEIGHT, netjumper:// or netjumper+tls://")),
     ],
 )  # fmt: skip
 def test_a_wrong_flag_is_told_with_what_was_expected(arguments, told):

@@ -7,11 +7,12 @@ from functools import partial
 
 from netjumper import __version__
 from netjumper.cli import doctor, environment, execute, healthcheck, process, serving
-from netjumper.cli.bridging import bridge_of, load_bridge, route_of, secret_of, users_of
+from netjumper.cli.bridging import bridge_of, load_bridge, route_of, users_of
 from netjumper.cli.commands import Command, add_commands, picked, refuse_word
 from netjumper.cli.completion import with_completion
 from netjumper.cli.entrance import Listeners
-from netjumper.cli.inherit import BridgeDoors, bridge_sockets
+from netjumper.cli.inherit import Doors, bridge_sockets
+from netjumper.cli.jump_hosts import KnownHost, known_hosts
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.sources import Loaded
@@ -77,6 +78,7 @@ def build_parser() -> Parser:
     add_commands(parser, COMMANDS)
     flags = Flags(parser, BridgeSettings)
     flags.group("the jump server", "jump", "jump_policy", "secret_file", "embedded")
+    flags.tls()
     flags.group(
         "listening (default: --socks 127.0.0.1:1080 --http 127.0.0.1:8118)",
         "socks",
@@ -110,25 +112,25 @@ def _command(words: Sequence[str]) -> int:
     refuse_word("netjumper-bridge", COMMANDS, words)
     arguments = build_parser().parse_args(words)
     loaded = load_bridge(layer_of(arguments, BridgeSettings), getattr(arguments, "config", None))
-    secret, users = secret_of(loaded), users_of(loaded)
+    hosts, users = known_hosts(loaded), users_of(loaded)
     check_options(loaded, bridge_options)
     loaded, sockets = bridge_sockets(loaded, password=users is not None)
     if hasattr(arguments, "check"):
         serving.tell_valid(loaded)
     elif loaded.settings.workers == 1:
-        process.run_loop(_serve(loaded, secret, users, sockets))
+        process.run_loop(_serve(loaded, hosts, users, sockets))
     else:
-        _supervise(loaded, secret, users, sockets)
+        _supervise(loaded, hosts, users, sockets)
     return process.OK
 
 
 async def _serve(
     loaded: Loaded[BridgeSettings],
-    secret: bytes,
+    hosts: Sequence[KnownHost],
     users: Mapping[str, str] | None,
-    sockets: BridgeDoors,
+    sockets: Doors,
 ) -> None:
-    async with bridge_of(loaded.settings, secret, users, sockets) as (service, told):
+    async with bridge_of(loaded.settings, hosts, users, sockets) as (service, told):
         await serving.serve(
             service,
             loaded,
@@ -138,14 +140,14 @@ async def _serve(
 
 def _supervise(
     loaded: Loaded[BridgeSettings],
-    secret: bytes,
+    hosts: Sequence[KnownHost],
     users: Mapping[str, str] | None,
-    sockets: BridgeDoors,
+    sockets: Doors,
 ) -> None:
     settings = loaded.settings
 
     def work(listeners: Listeners, link: socket.socket) -> None:
-        process.run_loop(_work(settings, secret, users, listeners, link))
+        process.run_loop(_work(settings, hosts, users, listeners, link))
 
     told = (
         f"{route_of(settings)}; {settings.workers} workers, parked connections and "
@@ -163,12 +165,12 @@ def _supervise(
 
 async def _work(
     settings: BridgeSettings,
-    secret: bytes,
+    hosts: Sequence[KnownHost],
     users: Mapping[str, str] | None,
     listeners: Listeners,
     link: socket.socket,
 ) -> None:
-    async with bridge_of(settings, secret, users, listeners) as (service, _):
+    async with bridge_of(settings, hosts, users, listeners) as (service, _):
         await serving.work(service, settings.grace_period, link)
 
 

@@ -12,6 +12,7 @@ from netjumper.address import Address
 from netjumper.bridge import bridge
 from netjumper.bridge.credentials import Credentials
 from netjumper.cli.files import read_users
+from netjumper.cli.jump_hosts import KnownHost, known_hosts
 from netjumper.cli.options import IN_ARGV
 from netjumper.cli.probe import Probe
 from netjumper.cli.sockets import bridge_options, check_options, embedded_options
@@ -20,7 +21,9 @@ from netjumper.early import EarlyData
 from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer, ListensAt
+from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress, Place
+from netjumper.net.options import SocketOptions
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, Policy, policy_of
 from netjumper.rules import Rule
@@ -78,35 +81,24 @@ def load_bridge(
     return loaded
 
 
-def secret_of(loaded: Loaded[BridgeSettings]) -> bytes:
-    """Return the secret; with `embedded` a random one, as nobody else needs it.
-
-    Raises:
-        SettingsError: its file cannot be used.
-    """
-    return secrets.token_bytes() if loaded.settings.embedded else loaded.secret()
-
-
 def probes_of(loaded: Loaded[BridgeSettings]) -> list[Probe]:
     """Return what tries the way to each jump host; none with `embedded`, where there is no way.
 
     Raises:
-        SettingsError: the secret's file cannot be used.
+        SettingsError: a file cannot be used.
     """
     settings = loaded.settings
-    if not settings.jump:
-        return []
     check_options(loaded, bridge_options)
-    secret, options = loaded.secret(), bridge_options(settings).dialling
+    options = bridge_options(settings).dialling
     return [
         Probe(
-            choice.address,
-            secret,
+            host.address,
+            host.secret,
             dial_timeout=settings.dial_timeout,
             jump_timeout=settings.jump_timeout,
             options=options,
         )
-        for choice in settings.jump
+        for host in known_hosts(loaded)
     ]
 
 
@@ -128,7 +120,7 @@ def users_of(loaded: Loaded[BridgeSettings]) -> Mapping[str, str] | None:
 @contextlib.asynccontextmanager
 async def bridge_of(
     settings: BridgeSettings,
-    secret: bytes,
+    hosts: Sequence[KnownHost],
     users: Mapping[str, str] | None,
     sockets: Mapping[str, Sequence[socket.socket]] | None = None,
 ) -> AsyncIterator[tuple[Service, str]]:
@@ -136,7 +128,7 @@ async def bridge_of(
 
     Args:
         settings: the bridge's.
-        secret: shared with the jump server.
+        hosts: those that its tunnels lead through; none with `embedded`.
         users: the passwords by user, None lets everybody in.
         sockets: those to listen on instead of the addresses of the settings, where there are any.
     """
@@ -147,8 +139,8 @@ async def bridge_of(
     def listens_at(ip: str, port: int) -> bool:
         return any(it.listens_at(ip, port) for it in opened)
 
-    async with _jump_hosts(settings, secret, listens_at) as (addresses, told):
-        with _parkings(settings, secret, addresses) as parkings:
+    async with _reached(settings, hosts, listens_at) as (reached, told):
+        with _parkings(settings, reached) as parkings:
             upstream = Upstream(parkings, _policy(settings), EarlyData(settings.early_data))
             service = bridge(
                 upstream=upstream,
@@ -165,23 +157,33 @@ async def bridge_of(
 
 def route_of(settings: BridgeSettings) -> str:
     """Return a line about the jump hosts; there are some."""
-    names = ", ".join(str(it.address) for it in settings.jump)
+    names = ", ".join(f"{it.address} (TLS)" if it.tls else str(it.address) for it in settings.jump)
     several = f"s {names} ({settings.jump_policy})"
     return f"through jump host{several if len(settings.jump) > 1 else f' {names}'}"
 
 
 @contextlib.contextmanager
-def _parkings(
-    settings: BridgeSettings, secret: bytes, addresses: Sequence[Address]
-) -> Iterator[list[Parking]]:
+def _parkings(settings: BridgeSettings, hosts: Sequence[KnownHost]) -> Iterator[list[Parking]]:
     """Give what keeps connections to each jump host."""
     loop = asyncio.get_running_loop()
     options = embedded_options(settings) if settings.embedded else bridge_options(settings).dialling
-    dialer = Dialer(loop, timeout=settings.dial_timeout, options=options)
     limits = ParkingLimits(least=settings.min_parked, most=settings.max_parked)
     with contextlib.ExitStack() as stack:
-        hosts = (JumpHost(loop, it, secret, dialer, settings.jump_timeout) for it in addresses)
-        yield [stack.enter_context(Parking(host, limits)) for host in hosts]
+        yield [
+            stack.enter_context(Parking(_jump_host(loop, it, settings, options), limits))
+            for it in hosts
+        ]
+
+
+def _jump_host(
+    loop: asyncio.AbstractEventLoop,
+    known: KnownHost,
+    settings: BridgeSettings,
+    options: SocketOptions,
+) -> JumpHost:
+    endpoint = Endpoint if known.encryption is None else known.encryption.endpoint
+    dialer = Dialer(loop, timeout=settings.dial_timeout, options=options, endpoint=endpoint)
+    return JumpHost(loop, known.address, known.secret, dialer, settings.jump_timeout)
 
 
 def _policy(settings: BridgeSettings) -> Policy:
@@ -189,13 +191,14 @@ def _policy(settings: BridgeSettings) -> Policy:
 
 
 @contextlib.asynccontextmanager
-async def _jump_hosts(
-    settings: BridgeSettings, secret: bytes, own: ListensAt
-) -> AsyncIterator[tuple[list[Address], str]]:
+async def _reached(
+    settings: BridgeSettings, hosts: Sequence[KnownHost], own: ListensAt
+) -> AsyncIterator[tuple[Sequence[KnownHost], str]]:
     """Give the jump hosts and a line about them; with `embedded` it is one in this process."""
-    if settings.jump:
-        yield [it.address for it in settings.jump], route_of(settings)
+    if not settings.embedded:
+        yield hosts, route_of(settings)
         return
+    secret = secrets.token_bytes()
     # The bridge tells of every tunnel; the same tunnel's other end would be told twice.
     log = logging.getLogger("netjumper.embedded")
     log.disabled = True
@@ -212,7 +215,7 @@ async def _jump_hosts(
     server.open()
     try:
         yield (
-            [Address.parse(server.address_of("netjumper"))],
+            [KnownHost(Address.parse(server.address_of("netjumper")), secret)],
             "through a jump server in this process (embedded)",
         )
     finally:

@@ -56,6 +56,7 @@ def build_parser() -> Parser:
     )
     flags = Flags(parser, BridgeSettings)
     flags.group("the jump server", "jump", "secret_file")
+    flags.tls()
     flags.group("timeouts", "dial_timeout", "jump_timeout")
     flags.sockets()
     flags.config()

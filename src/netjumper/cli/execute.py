@@ -20,10 +20,10 @@ from netjumper.cli.bridging import (
     RunningBridge,
     bridge_of,
     load_bridge,
-    secret_of,
     users_of,
 )
 from netjumper.cli.environment import PROXY_VARIABLES, first_of, variables
+from netjumper.cli.jump_hosts import KnownHost, known_hosts
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.sources import Loaded
@@ -82,6 +82,7 @@ def build_parser() -> Parser:
     )
     flags = Flags(parser, BridgeSettings)
     flags.group("the jump server", "jump", "jump_policy", "secret_file", "embedded")
+    flags.tls()
     group = parser.add_argument_group("the bridge")
     group.add_argument(
         "--via",
@@ -136,7 +137,7 @@ def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         return process.run_loop(_without_bridge(command, env))
     loaded = _quieter(load_bridge(flags, config))
     check_options(loaded, bridge_options)
-    return process.run_loop(_with_bridge(loaded, secret_of(loaded), users_of(loaded), command))
+    return process.run_loop(_with_bridge(loaded, known_hosts(loaded), users_of(loaded), command))
 
 
 def _quieter(loaded: Loaded[BridgeSettings]) -> Loaded[BridgeSettings]:
@@ -182,13 +183,13 @@ def _environment(proxies: Mapping[str, str]) -> dict[str, str]:
 
 async def _with_bridge(
     loaded: Loaded[BridgeSettings],
-    secret: bytes,
+    hosts: Sequence[KnownHost],
     users: Mapping[str, str] | None,
     command: Sequence[str],
 ) -> int:
     serving.begin(loaded)
     program = _Program(asyncio.get_running_loop())
-    async with bridge_of(loaded.settings, secret, users) as (service, _):
+    async with bridge_of(loaded.settings, hosts, users) as (service, _):
         service.open()
         try:
             door = service.address_of("mixed")

@@ -75,6 +75,7 @@ def build_parser() -> Parser:
         "secret_file",
         embedded="the jump server is in the bridge itself, so there is none to reach",
     )
+    flags.tls()
     flags.group("timeouts", "dial_timeout", "jump_timeout")
     flags.sockets()
     flags.config()

@@ -7,15 +7,15 @@ from netjumper.address import quoted
 from netjumper.cli.sources import Loaded, SettingsT
 from netjumper.net.inherited import InheritError, inherited_sockets
 from netjumper.net.listener import bound_address
+from netjumper.server import SERVER_DOORS
 from netjumper.settings import OPEN_DOOR, BridgeSettings, ServerSettings, SettingsError
 
-BridgeDoors = dict[str, list[socket.socket]]
+Doors = dict[str, list[socket.socket]]
+"""Inherited sockets by the name of the door that each becomes."""
 
 
-def server_sockets(
-    loaded: Loaded[ServerSettings],
-) -> tuple[Loaded[ServerSettings], list[socket.socket]]:
-    """Return the sockets that the jump server inherits, whatever their names are.
+def server_sockets(loaded: Loaded[ServerSettings]) -> tuple[Loaded[ServerSettings], Doors]:
+    """Return the sockets that the jump server inherits; one with the name `tls` is for TLS.
 
     Returns:
         The settings, with a warning where they give an address that is not used then.
@@ -23,13 +23,15 @@ def server_sockets(
     Raises:
         SettingsError: one of them is of no use.
     """
-    sockets = [sock for _, sock in _inherited()]
-    return (_unused(loaded, "listen") if sockets else loaded), sockets
+    doors: Doors = {}
+    for name, sock in _inherited():
+        doors.setdefault(name if name in SERVER_DOORS else SERVER_DOORS[0], []).append(sock)
+    return (_unused(loaded, "listen", "listen_tls") if doors else loaded), doors
 
 
 def bridge_sockets(
     loaded: Loaded[BridgeSettings], *, password: bool
-) -> tuple[Loaded[BridgeSettings], BridgeDoors]:
+) -> tuple[Loaded[BridgeSettings], Doors]:
     """Return the sockets that the bridge inherits, by the name of the door that each becomes.
 
     Args:
@@ -42,7 +44,7 @@ def bridge_sockets(
     Raises:
         SettingsError: one of them is of no use, has no door's name, or lets everybody in.
     """
-    doors: BridgeDoors = {}
+    doors: Doors = {}
     names = tuple(loaded.settings.doors)
     for name, sock in _inherited():
         if name not in names:

@@ -28,6 +28,7 @@ _TIMEOUTS = (
     "idle_timeout",
     "grace_period",
 )
+_TLS = ("certificate_file", "ca_file", "client_ca_file")
 _SOCKETS = (
     "peer_timeout",
     "congestion_control",
@@ -138,7 +139,14 @@ class Flags:
 
     def timeouts(self) -> None:
         """Add every timeout that the command has."""
-        self.group("timeouts", *(key for key in _TIMEOUTS if key in self.model.model_fields))
+        self._those_it_has("timeouts", _TIMEOUTS)
+
+    def _those_it_has(self, title: str, keys: Sequence[str]) -> None:
+        self.group(title, *(key for key in keys if key in self.model.model_fields))
+
+    def tls(self) -> None:
+        """Add what certificates there are."""
+        self._those_it_has("TLS (docs/security.md)", _TLS)
 
     def workers(self) -> None:
         """Add how many processes there are."""

@@ -4,7 +4,7 @@ import argparse
 import secrets
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from netjumper import __version__
@@ -17,8 +17,15 @@ from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import check_options, server_options
 from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.console import Start, server_lines
+from netjumper.encryption import (
+    Encryption,
+    EncryptionError,
+    server_with_certificate,
+    server_with_secrets,
+)
 from netjumper.guard import Guard
-from netjumper.server import jump_server
+from netjumper.net.listener import Place
+from netjumper.server import CLEAR, TLS, jump_server
 from netjumper.service import Service
 from netjumper.settings import ServerSettings, SettingsError
 from netjumper.tunnels import TunnelLimits
@@ -26,8 +33,8 @@ from netjumper.wire import verify_with
 
 KEYGEN = "keygen"
 SECRET_BYTES = 32
-DOOR = "netjumper"
-"""The name of every door of a jump server."""
+Places = Mapping[str, Sequence[Place]]
+"""Where to listen, by the name of the door."""
 _USAGE = "netjumper [options] [PORT [SECRET]]\n       netjumper COMMAND [options]"
 _EXAMPLES = """\
 examples:
@@ -65,7 +72,8 @@ def build_parser() -> Parser:
     )
     add_commands(parser, COMMANDS)
     flags = Flags(parser, ServerSettings)
-    flags.group("serving", "listen", "secret_file", "max_parked_per_client")
+    flags.group("serving", "listen", "listen_tls", "secret_file", "max_parked_per_client")
+    flags.tls()
     flags.group("targets (docs/security.md)", "allow", "deny")
     flags.timeouts()
     flags.workers()
@@ -105,13 +113,31 @@ def _command(words: Sequence[str]) -> int:
     secret = loaded.secret()
     check_options(loaded, server_options)
     loaded, sockets = server_sockets(loaded)
+    doors: Places = sockets or loaded.settings.doors
+    encryption = _encryption(loaded, secret, doors)
     if hasattr(arguments, "check"):
         serving.tell_valid(loaded)
     elif loaded.settings.workers == 1:
-        process.run_loop(_serve(loaded, secret, sockets))
+        process.run_loop(_serve(loaded, secret, encryption, doors))
     else:
-        _supervise(loaded, secret, sockets)
+        _supervise(loaded, secret, encryption, doors)
     return process.OK
+
+
+def _encryption(loaded: Loaded[ServerSettings], secret: bytes, doors: Places) -> Encryption | None:
+    settings = loaded.settings
+    certificate = settings.certificate_file
+    where = loaded.origin("listen_tls" if certificate is None else "certificate_file")
+    if not doors.get(TLS):
+        if certificate is not None:
+            raise SettingsError(f"{where}: nothing listens with TLS; give listen_tls too")
+        return None
+    try:
+        if certificate is None:
+            return server_with_secrets([("", secret)])
+        return server_with_certificate(certificate, settings.client_ca_file)
+    except EncryptionError as error:
+        raise SettingsError(f"{where}: {error}") from None
 
 
 def _keygen(words: Sequence[str]) -> int:
@@ -162,23 +188,24 @@ def _flags(arguments: argparse.Namespace) -> Layer:
 
 
 async def _serve(
-    loaded: Loaded[ServerSettings], secret: bytes, sockets: Sequence[socket.socket]
+    loaded: Loaded[ServerSettings], secret: bytes, encryption: Encryption | None, doors: Places
 ) -> None:
-    await serving.serve(_service(loaded.settings, secret, sockets), loaded, _start)
+    service = _service(loaded.settings, secret, encryption, doors)
+    await serving.serve(service, loaded, _start)
 
 
 def _supervise(
-    loaded: Loaded[ServerSettings], secret: bytes, sockets: Sequence[socket.socket]
+    loaded: Loaded[ServerSettings], secret: bytes, encryption: Encryption | None, doors: Places
 ) -> None:
     settings = loaded.settings
 
     def work(listeners: Listeners, link: socket.socket) -> None:
-        process.run_loop(_work(settings, secret, listeners[DOOR], link))
+        process.run_loop(_work(settings, secret, encryption, listeners, link))
 
     serving.supervise(
         "netjumper",
         loaded,
-        [(DOOR, place) for place in sockets or settings.listen],
+        [(name, place) for name, places in doors.items() for place in places],
         server_options(settings).listening,
         partial(_start, route=f"{settings.workers} workers; limits are each one's own"),
         work,
@@ -188,16 +215,22 @@ def _supervise(
 async def _work(
     settings: ServerSettings,
     secret: bytes,
-    listeners: Sequence[socket.socket],
+    encryption: Encryption | None,
+    listeners: Listeners,
     link: socket.socket,
 ) -> None:
-    await serving.work(_service(settings, secret, listeners), settings.grace_period, link)
+    service = _service(settings, secret, encryption, listeners)
+    await serving.work(service, settings.grace_period, link)
 
 
-def _service(settings: ServerSettings, secret: bytes, sockets: Sequence[socket.socket]) -> Service:
+def _service(
+    settings: ServerSettings, secret: bytes, encryption: Encryption | None, doors: Places
+) -> Service:
     options = server_options(settings)
     return jump_server(
-        listen=sockets or settings.listen,
+        listen=doors.get(CLEAR, ()),
+        listen_tls=doors.get(TLS, ()),
+        encryption=encryption,
         verify=verify_with(secret),
         guard=Guard(settings.allow, settings.deny),
         dial_timeout=settings.dial_timeout,

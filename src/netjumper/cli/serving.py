@@ -131,7 +131,7 @@ def _blaming(loaded: AnyLoaded) -> Iterator[None]:
     try:
         yield
     except ListenError as error:
-        key = "listen" if error.door == "netjumper" else error.door
+        key = {"netjumper": "listen", "tls": "listen_tls"}.get(error.door, error.door)
         raise ListenError(f"{loaded.origin(key)}: {error}") from None
 
 

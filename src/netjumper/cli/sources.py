@@ -183,7 +183,7 @@ def _file(model: AnySettings, config: str | None) -> Layer:
     for key, value in content.get(model.table, {}).items():
         if key not in model.model_fields:
             raise SettingsError(f"{where}: [{model.table}] {_unknown_key(model, key)}")
-        if key in ("secret_file", "auth_file") and isinstance(value, str):
+        if key.endswith("_file") and isinstance(value, str):
             value = _beside(path, value)
         layer.give(key, value, f"{where}: [{model.table}] {key}")
     return layer

@@ -14,6 +14,9 @@ from netjumper.service import Door, Service
 from netjumper.tunnels import TunnelLimits, Tunnels
 from netjumper.wire import ServerHandshake, Verify
 
+SERVER_DOORS = CLEAR, TLS = "netjumper", "tls"
+"""The names of a jump server's doors."""
+
 
 def jump_server(
     *,
@@ -63,10 +66,10 @@ def jump_server(
     def handshake(_: bytes) -> ServerHandshake:
         return ServerHandshake(verify)
 
-    doors = [Door("netjumper", place, handshake, speaks_first=True) for place in listen]
+    doors = [Door(CLEAR, place, handshake, speaks_first=True) for place in listen]
     if encryption is not None:
         doors += [
-            Door("tls", place, handshake, speaks_first=True, endpoint=encryption.endpoint)
+            Door(TLS, place, handshake, speaks_first=True, endpoint=encryption.endpoint)
             for place in listen_tls
         ]
     tunnels = Tunnels(loop, dialer, limits, log=log, peer_timeout=listening.peer_timeout)

@@ -1,0 +1,62 @@
+"""The jump hosts of the settings, and what is needed to be let in by them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netjumper.address import Address
+from netjumper.cli.sources import Loaded
+from netjumper.encryption import (
+    Encryption,
+    EncryptionError,
+    client_with_authority,
+    client_with_pins,
+    client_with_secret,
+)
+from netjumper.jump_url import JumpUrl
+from netjumper.settings import BridgeSettings, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHost:
+    """A jump host that would let us in.
+
+    Attributes:
+        address: where it is.
+        secret: shared with it.
+        encryption: how it is spoken to; None is in the clear.
+    """
+
+    address: Address
+    secret: bytes
+    encryption: Encryption | None = None
+
+
+def known_hosts(loaded: Loaded[BridgeSettings]) -> list[KnownHost]:
+    """Return the jump hosts of a bridge; none with `embedded`.
+
+    Raises:
+        SettingsError: a file cannot be used, or TLS cannot be had as it was asked for.
+    """
+    return list(_known(loaded))
+
+
+def _known(loaded: Loaded[BridgeSettings]) -> Iterator[KnownHost]:
+    settings = loaded.settings
+    shared = loaded.secret() if any(not it.secret for it in settings.jump) else b""
+    for url in settings.jump:
+        secret = url.secret.encode("utf-8", "surrogateescape") or shared
+        try:
+            encryption = _encryption(url, secret, settings) if url.tls else None
+        except EncryptionError as error:
+            raise SettingsError(f"{loaded.origin('jump')}: {url.address}: {error}") from None
+        yield KnownHost(url.address, secret, encryption)
+
+
+def _encryption(url: JumpUrl, secret: bytes, settings: BridgeSettings) -> Encryption:
+    if url.pins:
+        return client_with_pins(url.pins, settings.certificate_file)
+    if url.by_system or settings.ca_file is not None:
+        authority = None if url.by_system else settings.ca_file
+        name = url.name or url.address.host
+        return client_with_authority(name, authority, settings.certificate_file)
+    return client_with_secret(secret, url.client)

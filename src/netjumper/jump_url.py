@@ -1,0 +1,144 @@
+"""A jump host in one line: where it is, and how it is spoken to.
+
+    HOST:PORT                      in the clear, as is netjumper://HOST[:PORT]
+    netjumper+tls://HOST[:PORT]    with TLS
+
+Before the host may stand `CLIENT@` or `CLIENT:SECRET@`, behind it `?` and, with `&` in between,
+`weight=N`, and for TLS `pin=SHA256` (repeatable) or `ca=system`, and `name=HOST`. Nothing that an
+error says has the secret in it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, quote, unquote
+
+from netjumper.address import Address, quoted
+from netjumper.errors import AddressError
+
+DEFAULT_PORT = 9527
+MAX_WEIGHT = 1000
+CLEAR, TLS = "netjumper", "netjumper+tls"
+SYSTEM = "system"
+
+_URL = re.compile(r"([A-Za-z0-9+.-]*)://(?:([^@/?#]*)@)?([^@/?#]*)/?(?:\?([^#]*))?")
+_WEIGHT = re.compile(r"[0-9]{1,4}", re.ASCII)
+_PIN = re.compile(r"(?:sha256:)?([0-9A-Fa-f]{64})", re.ASCII)
+_ONLY_TLS = ("pin", "ca", "name")
+_KEYS = ("weight", *_ONLY_TLS)
+
+
+@dataclass(frozen=True, slots=True)
+class JumpUrl:
+    """A jump host of the settings.
+
+    Attributes:
+        address: where it is.
+        weight: how often it is used with `spread`.
+        tls: whether it is spoken to with TLS, or in the clear.
+        client: our name there; empty where there are no names.
+        secret: shared with it; empty where it is the one that all have.
+        pins: SHA-256 of the certificates of which it must have one.
+        by_system: whether an authority that the system trusts must have issued its certificate.
+        name: what must be in its certificate; empty is its host.
+    """
+
+    address: Address
+    weight: int = 1
+    tls: bool = False
+    client: str = ""
+    secret: str = field(default="", repr=False)
+    pins: tuple[bytes, ...] = ()
+    by_system: bool = False
+    name: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "JumpUrl":
+        """Read one.
+
+        Raises:
+            AddressError: the text is none; the message says what is wrong with it.
+        """
+        if "://" not in text:
+            address, equals, weight = text.partition("=")
+            return cls(Address.parse(address), _weight(weight) if equals else 1)
+        found = _URL.fullmatch(text)
+        scheme = found[1].lower() if found else ""
+        if found is None or scheme not in (CLEAR, TLS):
+            raise AddressError(f"a jump host begins with {CLEAR}:// or {TLS}://, or is HOST:PORT")
+        client, _, secret = (found[2] or "").partition(":")
+        options = _options(found[4] or "", scheme == TLS)
+        weights, pins = options.get("weight", ()), options.get("pin", ())
+        authority, name = _one("ca", options.get("ca", ())), _one("name", options.get("name", ()))
+        if authority not in ("", SYSTEM):
+            raise AddressError(f"ca is {SYSTEM}; for an authority of your own there is ca_file")
+        if pins and (authority or name):
+            raise AddressError("what is pinned needs neither ca nor name")
+        return cls(
+            _address(found[3]),
+            _weight(_one("weight", weights)) if weights else 1,
+            scheme == TLS,
+            unquote(client),
+            unquote(secret),
+            tuple(_pin(it) for it in pins),
+            authority == SYSTEM,
+            name,
+        )
+
+    def __str__(self) -> str:
+        """Return it without the secret."""
+        return self.written()
+
+    def written(self, secret: str = "") -> str:
+        """Return it as `parse` reads it.
+
+        Args:
+            secret: to be in it.
+        """
+        options = [("weight", str(self.weight))] if self.weight != 1 else []
+        options += [("pin", it.hex()) for it in self.pins]
+        options += [("ca", SYSTEM)] if self.by_system else []
+        options += [("name", self.name)] if self.name else []
+        query = "&".join(f"{key}={quote(value, safe='/:')}" for key, value in options)
+        who = quote(self.client, safe="") + (f":{quote(secret, safe='')}" if secret else "")
+        scheme = TLS if self.tls else CLEAR
+        return f"{scheme}://{who}{'@' * bool(who)}{self.address}{'?' * bool(query)}{query}"
+
+
+def _address(text: str) -> Address:
+    has_port = re.search(r":[^:\]]*$", text) and not re.fullmatch(r"\[[^\]]*\]", text)
+    return Address.parse(text if has_port else f"{text}:{DEFAULT_PORT}")
+
+
+def _options(query: str, is_tls: bool) -> Mapping[str, Sequence[str]]:
+    try:
+        options = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise AddressError("behind the ? is KEY=VALUE, and & between several") from None
+    for key, values in options.items():
+        if key not in _KEYS:
+            raise AddressError(f"{quoted(key)} is none of {', '.join(_KEYS)}")
+        if key in _ONLY_TLS and not is_tls:
+            raise AddressError(f"{key} is for {TLS}://")
+        if "" in values:
+            raise AddressError(f"{key} is empty")
+    return options
+
+
+def _one(key: str, values: Sequence[str]) -> str:
+    if len(values) > 1:
+        raise AddressError(f"{key} is given twice")
+    return values[0] if values else ""
+
+
+def _weight(text: str) -> int:
+    if not (_WEIGHT.fullmatch(text) and 0 < int(text) <= MAX_WEIGHT):
+        raise AddressError(f"the weight {quoted(text)} is no number from 1 to {MAX_WEIGHT}")
+    return int(text)
+
+
+def _pin(text: str) -> bytes:
+    found = _PIN.fullmatch(text.replace(":", "") if text.count(":") == 31 else text)
+    if found is None:
+        raise AddressError(f"the pin {quoted(text)} is no SHA-256 in 64 hexadecimal digits")
+    return bytes.fromhex(found[1])

@@ -1,0 +1,182 @@
+"""The commands with TLS between them."""
+
+import contextlib
+import ssl
+import sys
+from collections.abc import Iterator
+
+import pytest
+import trustme
+
+from netjumper.cli import bridge, server
+from netjumper.encryption import pin_of
+from programs import SECRET, Program, run, running, web_server
+
+HOST = "127.0.0.1"
+ENV = {"NETJUMPER_SECRET": SECRET}
+by_secret = pytest.mark.skipif(sys.version_info < (3, 13), reason="Python has it since 3.13")
+too_old = pytest.mark.skipif(sys.version_info >= (3, 13), reason="it is there")
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA(key_type=trustme.KeyType.ECDSA)
+
+
+@pytest.fixture
+def certificates(authority, tmp_path):
+    """The directory of a server's certificate, a client's, and their authority's."""
+    for name, owner in {"server": HOST, "client": "alice"}.items():
+        issued = authority.issue_cert(owner)
+        issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / f"{name}.pem")
+        der = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+        (tmp_path / f"{name}.pin").write_text(pin_of(der).hex())
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    return tmp_path
+
+
+@contextlib.contextmanager
+def home(*arguments: object) -> Iterator[str]:
+    """A jump server with TLS, and where it listens."""
+    with running("netjumper", "--listen-tls", f"{HOST}:0", *map(str, arguments), env=ENV) as it:
+        yield it.address("netjumper with TLS")
+
+
+@contextlib.contextmanager
+def rented(url: str, *arguments: object) -> Iterator[tuple[Program, str]]:
+    """A bridge, and where it speaks HTTP."""
+    door = ["--http", f"{HOST}:0", "--jump", url, *map(str, arguments)]
+    with running("netjumper-bridge", *door, env=ENV) as it:
+        yield it, it.address("HTTP")
+
+
+def fetched(proxy: str) -> str:
+    with web_server() as port:
+        done = run(["curl", "-sS", "--proxy", f"http://{proxy}", f"http://{HOST}:{port}/page"])
+    return done.stdout.decode() + done.stderr.decode()
+
+
+@by_secret
+@pytest.mark.needs("curl")
+def test_curl_fetches_through_tls_by_the_secret_alone():
+    with home() as jump, rented(f"netjumper+tls://{jump}") as (bridge, proxy):
+        assert "you asked for /page" in fetched(proxy)
+        bridge.wait_for(rf"through jump host {jump} \(TLS\)")
+
+
+@by_secret
+@pytest.mark.needs("curl")
+def test_another_secret_is_told():
+    with home() as jump, rented(f"netjumper+tls://:another@{jump}") as (bridge, proxy):
+        assert "The bridge could not get through its jump host" in fetched(proxy)
+        bridge.wait_for(rf"WARNING .*JumpHostUntrusted: jump host {jump}: TLS failed: ")
+
+
+@pytest.mark.needs("curl")
+def test_curl_fetches_through_a_pinned_certificate(certificates):
+    pin = (certificates / "server.pin").read_text()
+    with home("--certificate-file", certificates / "server.pem") as jump:
+        with rented(f"netjumper+tls://{jump}?pin={pin}") as (_, proxy):
+            assert "you asked for /page" in fetched(proxy)
+        other = (certificates / "client.pin").read_text()
+        with rented(f"netjumper+tls://{jump}?pin={other}") as (bridge, proxy):
+            assert "its certificate is not the pinned one" in fetched(proxy)
+            bridge.wait_for("JumpHostUntrusted")
+
+
+@pytest.mark.needs("curl")
+def test_curl_fetches_with_certificates_of_an_authority_on_both_sides(certificates):
+    files = {name: certificates / f"{name}.pem" for name in ("server", "client", "authority")}
+    with home(
+        "--certificate-file", files["server"], "--client-ca-file", files["authority"]
+    ) as jump:
+        known = ["--ca-file", files["authority"]]
+        url = f"netjumper+tls://{jump}"
+        with rented(url, *known, "--certificate-file", files["client"]) as (_, proxy):
+            assert "you asked for /page" in fetched(proxy)
+        with rented(url, *known) as (_, proxy):
+            assert "The bridge could not get through its jump host" in fetched(proxy)
+        with rented(f"{url}?name=other.example", *known) as (_, proxy):
+            assert "it is not who it should be: Hostname mismatch" in fetched(proxy)
+
+
+@pytest.mark.needs("curl")
+def test_in_the_clear_nobody_comes_in_where_tls_is_spoken(certificates):
+    home_ = home("--certificate-file", certificates / "server.pem", "--handshake-timeout", "0.1")
+    with home_ as jump, rented(jump) as (_, proxy):
+        assert "The bridge could not get through its jump host" in fetched(proxy)
+
+
+@pytest.mark.needs("curl")
+def test_with_tls_nobody_is_met_where_there_is_none(certificates):
+    pin = (certificates / "server.pin").read_text()
+    with running("netjumper", "--listen", f"{HOST}:0", env=ENV) as it:
+        with rented(f"netjumper+tls://{it.address('netjumper')}?pin={pin}") as (_, proxy):
+            assert "it does not speak TLS there" in fetched(proxy)
+
+
+@pytest.mark.needs("curl")
+def test_it_is_spoken_in_several_processes_too(certificates):
+    pin = (certificates / "server.pin").read_text()
+    files = ["--certificate-file", certificates / "server.pem", "--workers", 2]
+    with home(*files) as jump, rented(f"netjumper+tls://{jump}?pin={pin}") as (_, proxy):
+        for _ in range(4):
+            assert "you asked for /page" in fetched(proxy)
+
+
+# --- settings -----------------------------------------------------------------------------
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.removeprefix("netjumper: ").removeprefix("netjumper-bridge: ")
+
+
+@pytest.fixture
+def secret(monkeypatch):
+    monkeypatch.setenv("NETJUMPER_SECRET", SECRET)
+
+
+@too_old
+def test_a_python_that_is_too_old_is_told_what_else_there_is(secret, capsys):
+    assert server.main(["--listen-tls", ":0", "--check"]) == 2
+    assert told(capsys) == (
+        "--listen-tls: TLS by the secret alone needs Python 3.13 or newer; pin a certificate "
+        "instead (`netjumper keygen --tls` makes one)\n"
+    )
+    assert bridge.main(["--jump", "netjumper+tls://home.example.net", "--check"]) == 2
+    assert told(capsys).startswith("--jump: home.example.net:9527: TLS by the secret alone needs ")
+
+
+def test_with_tls_only_there_is_nothing_in_the_clear(certificates):
+    with running(
+        "netjumper", "--listen-tls", f"{HOST}:0",
+        "--certificate-file", str(certificates / "server.pem"), env=ENV,
+    ) as it:  # fmt: skip
+        it.address("netjumper with TLS")
+        assert sum("listening for" in line for line in it.lines) == 1
+
+
+def test_a_certificate_that_nobody_is_shown_is_told(secret, capsys, certificates):
+    file = str(certificates / "server.pem")
+    assert server.main(["--certificate-file", file, "--check"]) == 2
+    assert told(capsys) == ("--certificate-file: nothing listens with TLS; give listen_tls too\n")
+
+
+def test_asking_for_certificates_without_showing_one_is_told(secret, capsys, certificates):
+    file = str(certificates / "authority.pem")
+    assert server.main(["--listen-tls", ":0", "--client-ca-file", file, "--check"]) == 2
+    assert told(capsys) == (
+        "--client-ca-file: who asks clients for a certificate shows one: certificate_file\n"
+    )
+
+
+def test_a_file_that_is_no_certificate_is_told(secret, capsys, certificates):
+    file = str(certificates / "server.pin")
+    assert server.main(["--listen-tls", ":0", "--certificate-file", file, "--check"]) == 2
+    assert told(capsys) == (
+        f"--certificate-file: {file}: expected a certificate in PEM, and behind it its key where "
+        "it is our own\n"
+    )
+    arguments = ["--jump", "netjumper+tls://home.example.net", "--ca-file", file, "--check"]
+    assert bridge.main(arguments) == 2
+    assert told(capsys).startswith(f"--jump: home.example.net:9527: {file}: expected a certif")

@@ -1,0 +1,84 @@
+"""A jump host in one line."""
+
+import pytest
+
+from netjumper.address import Address
+from netjumper.errors import AddressError
+from netjumper.jump_url import JumpUrl
+
+HOME = Address("home.example.net", 9527)
+PIN = "0a" * 32
+CA = "ca is system; for an authority of your own there is ca_file"
+NO_URL = "a jump host begins with netjumper:// or netjumper+tls://, or is HOST:PORT"
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("home.example.net:9527", JumpUrl(HOME)),
+        ("home.example.net:9527=3", JumpUrl(HOME, 3)),
+        ("netjumper://home.example.net:9527", JumpUrl(HOME)),
+        ("netjumper://home.example.net", JumpUrl(HOME)),
+        ("netjumper://home.example.net/", JumpUrl(HOME)),
+        ("NetJumper+TLS://home.example.net", JumpUrl(HOME, tls=True)),
+        ("netjumper://[2001:db8::1]", JumpUrl(Address("2001:db8::1", 9527))),
+        ("netjumper://[2001:db8::1]:22", JumpUrl(Address("2001:db8::1", 22))),
+        ("netjumper+tls://alice@home.example.net", JumpUrl(HOME, tls=True, client="alice")),
+        (
+            "netjumper+tls://a%40b:s%3A%2Fcret@home.example.net?weight=7",
+            JumpUrl(HOME, 7, tls=True, client="a@b", secret="s:/cret"),
+        ),
+        ("netjumper://:s3cret@home.example.net", JumpUrl(HOME, secret="s3cret")),
+        (
+            f"netjumper+tls://home.example.net?pin={PIN}&pin=sha256:{'0B' * 32}",
+            JumpUrl(HOME, tls=True, pins=(b"\x0a" * 32, b"\x0b" * 32)),
+        ),
+        (
+            f"netjumper+tls://home.example.net?pin={':'.join(['0A'] * 32)}",
+            JumpUrl(HOME, tls=True, pins=(b"\x0a" * 32,)),
+        ),
+        (
+            "netjumper+tls://home.example.net?ca=system&name=jump.example",
+            JumpUrl(HOME, tls=True, by_system=True, name="jump.example"),
+        ),
+        ("netjumper+tls://home.example.net?ca=system", JumpUrl(HOME, tls=True, by_system=True)),
+    ],
+)
+def test_a_line_is_read_and_written(text, meaning):
+    assert JumpUrl.parse(text) == meaning
+    assert JumpUrl.parse(meaning.written(meaning.secret)) == meaning
+
+
+def test_it_is_shown_without_the_secret():
+    it = JumpUrl.parse("netjumper+tls://alice:s3cret@home.example.net?weight=2")
+    assert str(it) == "netjumper+tls://alice@home.example.net:9527?weight=2"
+    assert "s3cret" not in repr(it)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("home", "'home' has no port; write host:port"),
+        ("home:1=0", "the weight '0' is no number from 1 to 1000"),
+        ("netjumper://", "'' is not a host name"),
+        ("netjumper://a b", "'a b' is not a host name"),
+        ("netjumper://home:x", "port 'x' is not a number from 1 to 65535"),
+        ("netjumper://home:", "port '' is not a number from 1 to 65535"),
+        ("netjumper://home/path", NO_URL),
+        ("https://:s3cret@home", NO_URL),
+        ("netjumper://:s3cret@home@x", NO_URL),
+        ("netjumper://home?weight", "behind the ? is KEY=VALUE, and & between several"),
+        ("netjumper://home?weight=", "weight is empty"),
+        ("netjumper://home?weight=1&weight=2", "weight is given twice"),
+        ("netjumper://home?weight=1001", "the weight '1001' is no number from 1 to 1000"),
+        ("netjumper://home?weigth=1", "'weigth' is none of weight, pin, ca, name"),
+        (f"netjumper://home?pin={PIN}", "pin is for netjumper+tls://"),
+        ("netjumper+tls://home?pin=abc", "the pin 'abc' is no SHA-256 in 64 hexadecimal digits"),
+        ("netjumper+tls://home?ca=x", CA),
+        (f"netjumper+tls://home?pin={PIN}&ca=system", "what is pinned needs neither ca nor name"),
+    ],
+)  # fmt: skip
+def test_what_is_none_is_told_without_the_secret(text, problem):
+    with pytest.raises(AddressError) as caught:
+        JumpUrl.parse(text)
+    assert str(caught.value) == problem
