@@ -1,14 +1,21 @@
 """Both ends of a TLS connection."""
 
 import asyncio
+import contextlib
 import functools
 import socket
 import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import trustme
 
+from netjumper.address import Address
+from netjumper.encryption import Encryption, client_with_authority, server_with_certificate
 from netjumper.net.tls import TlsEndpoint
 from servers import serving_context
+from services import LOOPBACK, jump_server_running
 
 HOST = "jump.example"
 
@@ -64,3 +71,23 @@ def new_tls_pair(ours: socket.socket, theirs: socket.socket) -> tuple[TlsEndpoin
 
 def any_peer(_: ssl.SSLObject) -> None:
     """Find nothing wrong."""
+
+
+Sides = tuple[Encryption, Encryption]
+
+
+@functools.cache
+def sides_of(directory: Path) -> Sides:
+    """Return what a client has, and a server that it trusts."""
+    own, trusted = directory / "own.pem", directory / "authority.pem"
+    authority().issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(own)
+    authority().cert_pem.write_to_path(trusted)
+    return client_with_authority(HOST, trusted), server_with_certificate(own)
+
+
+@contextlib.asynccontextmanager
+async def encrypted(sides: Sides, **options: Any) -> AsyncIterator[Address]:
+    """A jump server with TLS, and where it listens."""
+    options = {"listen": [], "listen_tls": [LOOPBACK], "encryption": sides[1]} | options
+    async with jump_server_running(**options) as (_, address):
+        yield address

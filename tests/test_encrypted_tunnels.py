@@ -1,24 +1,20 @@
 """Tunnels whose way between bridge and jump server is encrypted, and what is none."""
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from encrypted import HOST, authority
+from encrypted import Sides, encrypted, sides_of
 from netjumper.address import Address
 from netjumper.early import EarlyData
 from netjumper.encryption import (
     Encryption,
-    client_with_authority,
     client_with_pins,
-    server_with_certificate,
 )
 from netjumper.errors import JumpHostError, JumpHostUntrusted
 from netjumper.jumphost import JumpHost
@@ -40,27 +36,14 @@ from rogues import (
     send,
     serving,
 )
-from services import LOOPBACK, SECRET, bridge_running, jump_server_running
+from services import SECRET, bridge_running
 
 MIXED = "mixed"
 
 
 @pytest.fixture(scope="module")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Encryption, Encryption]:
-    """What a client has, and a server that it trusts."""
-    directory = tmp_path_factory.mktemp("certificates")
-    own, trusted = directory / "own.pem", directory / "authority.pem"
-    authority().issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(own)
-    authority().cert_pem.write_to_path(trusted)
-    return client_with_authority(HOST, trusted), server_with_certificate(own)
-
-
-@contextlib.asynccontextmanager
-async def encrypted(sides: tuple[Encryption, Encryption], **options: Any) -> AsyncIterator[Address]:
-    """A jump server with TLS, and where it listens."""
-    options = {"listen": [], "listen_tls": [LOOPBACK], "encryption": sides[1]} | options
-    async with jump_server_running(**options) as (_, address):
-        yield address
+def sides(tmp_path_factory: pytest.TempPathFactory) -> Sides:
+    return sides_of(tmp_path_factory.mktemp("certificates"))
 
 
 async def tunnel(door: str, target: object) -> socket.socket:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netjumper.errors import NetjumperError
+from netjumper.jump_url import JumpUrl
 from netjumper.net.tls import TlsEndpoint
 
 _NEEDS_313 = (
@@ -107,6 +108,34 @@ def identity_of(client: str, secret: bytes) -> str:
     secret with it, as with the handshake that it is a part of, and at the same cost.
     """
     return f"{client or _NOBODY}.{hashlib.sha256(psk_of(secret, client)).hexdigest()[:8]}"
+
+
+def client_for(
+    url: JumpUrl,
+    secret: bytes,
+    authority: Path | None = None,
+    certificate: Path | None = None,
+) -> Encryption | None:
+    """Return what a jump host is met with; None where that is in the clear.
+
+    Args:
+        url: the jump host.
+        secret: shared with it.
+        authority: the file with the certificate of who issued its own; None, and nothing else in
+            the URL, is by the secret.
+        certificate: a PEM file with a certificate of our own and its key, for a server that asks.
+
+    Raises:
+        EncryptionError: a file cannot be used, or this Python is too old.
+    """
+    if not url.tls:
+        return None
+    if url.pins:
+        return client_with_pins(url.pins, certificate)
+    if url.by_system or authority is not None:
+        trusted = None if url.by_system else authority
+        return client_with_authority(url.name or url.address.host, trusted, certificate)
+    return client_with_secret(secret, url.client)
 
 
 def client_with_secret(secret: bytes, client: str = "") -> Encryption:

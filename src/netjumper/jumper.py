@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from netjumper.address import Address
+from netjumper.encryption import Encryption, client_for
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
@@ -19,10 +20,13 @@ from netjumper.errors import (
     JumpHostUnreachable,
     NetjumperError,
 )
+from netjumper.jump_url import JumpUrl
 from netjumper.jumphost import JumpHost
+from netjumper.net.background import in_background
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.options import LOSS_PROBE, SocketOptions
+from netjumper.net.relayed import plain_socket
 from netjumper.outcome import reason_of
 from netjumper.wire import ClientHandshake
 
@@ -40,27 +44,33 @@ class Jumper:
     """A jump host and the secret shared with it.
 
     Args:
-        jump_host: `host:port` of the jump server.
-        secret: shared with it.
+        jump_host: the jump server, `host:port` or `netjumper+tls://...` (`netjumper.jump_url`).
+        secret: shared with it; None is that in `jump_host`.
         connect_timeout: seconds that making a tunnel may take, from the dial to the outcome,
             where a call names none of its own.
+        encryption: the TLS it is spoken to with; None is as `jump_host` says.
 
     Raises:
-        AddressError: `jump_host` is no `host:port`.
+        AddressError: `jump_host` is none.
+        EncryptionError: TLS cannot be had as `jump_host` asks for it.
         ValueError: the secret is empty.
     """
 
     def __init__(
         self,
         jump_host: str,
-        secret: str | bytes,
+        secret: str | bytes | None = None,
         *,
         connect_timeout: float = CONNECT_TIMEOUT,
+        encryption: Encryption | None = None,
     ) -> None:
-        self.address = Address.parse(jump_host)
+        url = JumpUrl.parse(jump_host)
+        self.address = url.address
+        secret = url.secret if secret is None else secret
         self._secret = secret.encode() if isinstance(secret, str) else bytes(memoryview(secret))
         if not self._secret:
             raise ValueError("the secret is empty")
+        self._encryption = encryption or client_for(url, self._secret)
         self.connect_timeout = connect_timeout
 
     def __repr__(self) -> str:
@@ -81,6 +91,10 @@ class Jumper:
         """
         address = Address.parse(target)
         limit = self.connect_timeout if timeout is None else timeout
+        if self._encryption is not None:
+            sock = in_background(self.open_socket(target, timeout=limit))
+            sock.settimeout(socket.getdefaulttimeout() if timeout is None else timeout)
+            return sock
         deadline = time.monotonic() + limit
         try:
             sock = self._dial(deadline)
@@ -108,7 +122,8 @@ class Jumper:
         loop = asyncio.get_running_loop()
         limit = self.connect_timeout if timeout is None else timeout
         stands: asyncio.Future[Endpoint] = loop.create_future()
-        dialer = Dialer(loop, timeout=limit, options=_OPTIONS)
+        made = Endpoint if self._encryption is None else self._encryption.endpoint
+        dialer = Dialer(loop, timeout=limit, options=_OPTIONS, endpoint=made)
         host = JumpHost(loop, self.address, self._secret, dialer, timeout=limit)
         connection = host.connect(address, *_settling(stands))
         timer = loop.call_later(limit, connection.expire)
@@ -121,7 +136,7 @@ class Jumper:
         finally:
             timer.cancel()
             connection.cancel()
-        return endpoint.detach()
+        return plain_socket(loop, endpoint)
 
     async def open_connection(
         self,

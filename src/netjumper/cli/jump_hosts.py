@@ -5,14 +5,7 @@ from dataclasses import dataclass
 
 from netjumper.address import Address
 from netjumper.cli.sources import Loaded
-from netjumper.encryption import (
-    Encryption,
-    EncryptionError,
-    client_with_authority,
-    client_with_pins,
-    client_with_secret,
-)
-from netjumper.jump_url import JumpUrl
+from netjumper.encryption import Encryption, EncryptionError, client_for
 from netjumper.settings import BridgeSettings, SettingsError
 
 
@@ -46,17 +39,7 @@ def _known(loaded: Loaded[BridgeSettings]) -> Iterator[KnownHost]:
     for url in settings.jump:
         secret = url.secret.encode("utf-8", "surrogateescape") or shared
         try:
-            encryption = _encryption(url, secret, settings) if url.tls else None
+            encryption = client_for(url, secret, settings.ca_file, settings.certificate_file)
         except EncryptionError as error:
             raise SettingsError(f"{loaded.origin('jump')}: {url.address}: {error}") from None
         yield KnownHost(url.address, secret, encryption)
-
-
-def _encryption(url: JumpUrl, secret: bytes, settings: BridgeSettings) -> Encryption:
-    if url.pins:
-        return client_with_pins(url.pins, settings.certificate_file)
-    if url.by_system or settings.ca_file is not None:
-        authority = None if url.by_system else settings.ca_file
-        name = url.name or url.address.host
-        return client_with_authority(name, authority, settings.certificate_file)
-    return client_with_secret(secret, url.client)

@@ -1,0 +1,120 @@
+"""The client library where the jump host is spoken to with TLS."""
+
+import asyncio
+import hashlib
+import os
+import socket
+import threading
+from urllib.parse import quote
+
+import pytest
+
+from encrypted import Sides, encrypted, sides_of
+from jumping import connect
+from netjumper import Jumper
+from netjumper.address import Address
+from netjumper.encryption import client_with_pins
+from netjumper.errors import JumpHostUntrusted, TargetRefused
+from netjumper.net.background import in_background
+from relaying import MIB
+from rogues import (
+    answer_after_end,
+    closed_port,
+    echo,
+    receive_to_end,
+    reset_after,
+    send,
+    serving,
+)
+from services import SECRET
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory: pytest.TempPathFactory) -> Sides:
+    return sides_of(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _background() -> None:
+    """Have its loop before any test counts descriptors."""
+    in_background(asyncio.sleep(0))
+
+
+def jumper(jump: Address, sides: Sides) -> Jumper:
+    return Jumper(str(jump), SECRET, encryption=sides[0])
+
+
+async def test_a_blocking_socket_leads_through_it(sides):
+    def talk() -> bytes:
+        with it.connect(str(target)) as sock:
+            assert type(sock) is socket.socket
+            assert sock.gettimeout() is None
+            sock.sendall(b"hello")
+            sock.shutdown(socket.SHUT_WR)
+            return sock.recv(100)
+
+    async with serving(answer_after_end) as target, encrypted(sides) as jump:
+        it = jumper(jump, sides)
+        assert await asyncio.to_thread(talk) == b"5 bytes received"
+
+
+async def test_it_has_the_timeout_that_was_asked_for(sides):
+    async with serving(echo) as target, encrypted(sides) as jump:
+        with await connect(jumper(jump, sides), target, timeout=7.5) as sock:
+            assert sock.gettimeout() == 7.5
+
+
+async def test_streams_lead_through_it(sides):
+    data = os.urandom(3 * MIB)
+
+    async def answer(sock: socket.socket) -> None:
+        await send(sock, hashlib.sha256(await receive_to_end(sock)).digest())
+
+    async with serving(answer) as target, encrypted(sides) as jump:
+        reader, writer = await jumper(jump, sides).open_connection(str(target))
+        writer.write(data)
+        writer.write_eof()
+        assert await reader.read() == hashlib.sha256(data).digest()
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_reset_is_no_clean_end(sides):
+    async with serving(reset_after(5, b"last words")) as target, encrypted(sides) as jump:
+        reader, writer = await jumper(jump, sides).open_connection(str(target))
+        writer.write(b"hello")
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+
+async def test_many_threads_share_one_loop_in_the_background(sides):
+    def talk(number: int) -> bytes:
+        with it.connect(str(target)) as sock:
+            sock.sendall(b"%d" % number)
+            return sock.recv(10)
+
+    async with serving(echo) as target, encrypted(sides) as jump:
+        it = jumper(jump, sides)
+        got = await asyncio.gather(*(asyncio.to_thread(talk, number) for number in range(20)))
+        assert got == [b"%d" % number for number in range(20)]
+        assert sum(thread.name == "netjumper" for thread in threading.enumerate()) == 1
+
+
+async def test_why_there_is_no_tunnel_is_told(sides):
+    nobody = closed_port()
+    async with encrypted(sides) as jump:
+        with pytest.raises(TargetRefused, match="connection refused"):
+            await connect(jumper(jump, sides), nobody)
+        stranger = Jumper(str(jump), SECRET, encryption=client_with_pins([b"x" * 32]))
+        with pytest.raises(JumpHostUntrusted, match="not the pinned one"):
+            await connect(stranger, nobody)
+        with pytest.raises(JumpHostUntrusted, match="not the pinned one"):
+            await stranger.open_connection(str(nobody))
+
+
+async def test_a_url_says_how(sides):
+    async with serving(echo) as target, encrypted(sides) as jump:
+        it = Jumper(f"netjumper+tls://:{quote(SECRET)}@{jump}?pin={'00' * 32}")
+        with pytest.raises(JumpHostUntrusted, match="not the pinned one"):
+            await connect(it, target)
