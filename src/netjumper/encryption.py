@@ -20,10 +20,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from netjumper.errors import NetjumperError
+from netjumper.errors import JumpHostUntrusted, NetjumperError
 from netjumper.jump_url import JumpUrl
 from netjumper.net.tls import TlsEndpoint
 
+_NO_TLS = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
+"""What OpenSSL calls bytes that are no TLS."""
 _NEEDS_313 = (
     "TLS by the secret alone needs Python 3.13 or newer; pin a certificate instead "
     "(`netjumper keygen --tls` makes one)"
@@ -136,6 +138,25 @@ def client_for(
         trusted = None if url.by_system else authority
         return client_with_authority(url.name or url.address.host, trusted, certificate)
     return client_with_secret(secret, url.client)
+
+
+def untrusted(error: ssl.SSLError) -> JumpHostUntrusted:
+    """Return what a failure of TLS means for a client."""
+    told = JumpHostUntrusted(_why_not_trusted(error))
+    told.__cause__ = error
+    return told
+
+
+def _why_not_trusted(error: ssl.SSLError) -> str:
+    reason = getattr(error, "reason", None) or ""  # only OpenSSL gives it one, and `verify_message`
+    if reason in _NO_TLS:
+        return "it does not speak TLS there"
+    if isinstance(error, ssl.SSLEOFError):
+        return "it ended TLS in the middle"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = getattr(error, "verify_message", error.strerror)
+        return f"it is not who it should be: {why}"
+    return f"TLS failed: {(reason or str(error.strerror)).lower().replace('_', ' ')}"
 
 
 def client_with_secret(secret: bytes, client: str = "") -> Encryption:

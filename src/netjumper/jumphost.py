@@ -7,12 +7,12 @@ from typing import Any
 
 from netjumper.address import Address
 from netjumper.early import EARLY_LIMIT
+from netjumper.encryption import untrusted
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
     JumpHostTimeout,
     JumpHostUnreachable,
-    JumpHostUntrusted,
     NetjumperError,
     TargetError,
 )
@@ -24,10 +24,6 @@ from netjumper.wire import ClientHandshake
 
 HELD_BACK = 0.005
 """Seconds that a destination waits for early data, to leave with it."""
-
-
-_NO_TLS = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
-"""What OpenSSL calls bytes that are no TLS."""
 
 
 class JumpHost:
@@ -231,9 +227,7 @@ class JumpConnection:
         except NetjumperError as error:
             self._fail(error)
         except ssl.SSLError as error:
-            untrusted = JumpHostUntrusted(_why_not_trusted(error))
-            untrusted.__cause__ = error
-            self._fail(untrusted)
+            self._fail(untrusted(error))
         except OSError as error:
             broken = JumpHostProtocolError(f"lost in the middle of the handshake: {error.strerror}")
             broken.__cause__ = error
@@ -279,16 +273,3 @@ class JumpConnection:
         self.cancel()
         if failed is not None:
             failed(error)
-
-
-def _why_not_trusted(error: ssl.SSLError) -> str:
-    """Return what a failure of TLS means here."""
-    reason = getattr(error, "reason", None) or ""  # only OpenSSL gives it one, and `verify_message`
-    if reason in _NO_TLS:
-        return "it does not speak TLS there"
-    if isinstance(error, ssl.SSLEOFError):
-        return "it ended TLS in the middle"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        why = getattr(error, "verify_message", error.strerror)
-        return f"it is not who it should be: {why}"
-    return f"TLS failed: {(reason or str(error.strerror)).lower().replace('_', ' ')}"

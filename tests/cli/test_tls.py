@@ -1,6 +1,7 @@
 """The commands with TLS between them."""
 
 import contextlib
+import socket
 import ssl
 import sys
 from collections.abc import Iterator
@@ -122,6 +123,65 @@ def test_it_is_spoken_in_several_processes_too(certificates):
     with home(*files) as jump, rented(f"netjumper+tls://{jump}?pin={pin}") as (_, proxy):
         for _ in range(4):
             assert "you asked for /page" in fetched(proxy)
+
+
+# --- looking at it ------------------------------------------------------------------------
+
+
+def doctor(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str], str]:
+    """Return the exit code, the steps that were told, and all that was."""
+    code = bridge.main(["doctor", *arguments])
+    out = capsys.readouterr().out
+    return code, [line.split()[1] for line in out.splitlines() if " ms " in line], out
+
+
+@pytest.mark.usefixtures("secret")
+def test_the_doctor_looks_through_it(certificates, capsys):
+    pin = (certificates / "server.pin").read_text()
+    with home("--certificate-file", certificates / "server.pem") as jump, web_server() as port:
+        url = f"netjumper+tls://{jump}?pin={pin}"
+        code, steps, out = doctor(capsys, "--jump", url, f"http://{HOST}:{port}/blocks/1")
+        assert (code, out.count("FAILED")) == (0, 0)
+        assert steps == ["name", "connect", "tls", "challenge", "secret", "target", "throughput"]
+        assert "B/s over " in out
+
+
+@pytest.mark.usefixtures("secret")
+def test_the_doctor_tells_who_is_not_trusted_and_what_to_do(certificates, capsys):
+    other = (certificates / "client.pin").read_text()
+    with home("--certificate-file", certificates / "server.pem") as jump:
+        code, steps, out = doctor(capsys, "--jump", f"netjumper+tls://{jump}?pin={other}")
+    assert (code, steps[-1]) == (8, "tls")
+    assert f"JumpHostUntrusted: jump host {jump}: it is not who it should be" in out
+    assert "somebody may be in between" in " ".join(out.split())
+
+
+@pytest.mark.usefixtures("secret")
+def test_the_doctor_does_not_wait_for_ever(certificates, capsys):
+    pin = (certificates / "server.pin").read_text()
+    with socket.create_server((HOST, 0)) as silent:
+        url = f"netjumper+tls://{HOST}:{silent.getsockname()[1]}?pin={pin}"
+        code, steps, out = doctor(capsys, "--jump", url, "--jump-timeout", "0.05")
+    assert (code, steps[-1]) == (8, "tls")
+    assert "JumpHostTimeout" in out
+
+
+@pytest.mark.parametrize("how", [pytest.param("secret", marks=by_secret), "certificate"])
+@pytest.mark.usefixtures("secret")
+def test_the_healthcheck_sees_that_it_answers(how, certificates, capsys):
+    files = ["--certificate-file", certificates / "server.pem"] if how == "certificate" else []
+    with home(*files) as jump:
+        assert server.main(["healthcheck", "--listen-tls", jump]) == 0
+    assert capsys.readouterr().out == f"healthy: netjumper with TLS on {jump}\n"
+
+
+@pytest.mark.usefixtures("secret")
+def test_the_healthcheck_sees_that_something_else_does(capsys):
+    with running("netjumper", "--listen", f"{HOST}:0", env=ENV) as it:
+        jump = it.address("netjumper")
+        assert server.main(["healthcheck", "--listen-tls", jump]) == 1
+    told = f"netjumper: netjumper with TLS on {jump}: what answers there is no netjumper\n"
+    assert capsys.readouterr().err == told
 
 
 # --- settings -----------------------------------------------------------------------------

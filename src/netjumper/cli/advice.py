@@ -45,6 +45,12 @@ _ABOUT_STEPS = {
         "No answer comes from that address. Check the address, a firewall in between, and that "
         "the machine at home is up; a home connection's address may have changed."
     ),
+    "tls": (
+        "Something answers there, and it is not the jump server with the certificate, or the "
+        "secret, that is expected. Check that both sides have the same secret, or the pin; and "
+        "that the port is the one of listen_tls. If all of that is right, somebody may be in "
+        "between."
+    ),
     "challenge": (
         "What answers there does not speak the netjumper protocol: check the port. If it is the "
         "jump server's, it was overloaded (look at its log), or a firewall in between cuts the "

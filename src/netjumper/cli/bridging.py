@@ -97,6 +97,7 @@ def probes_of(loaded: Loaded[BridgeSettings]) -> list[Probe]:
             dial_timeout=settings.dial_timeout,
             jump_timeout=settings.jump_timeout,
             options=options,
+            encryption=host.encryption,
         )
         for host in known_hosts(loaded)
     ]

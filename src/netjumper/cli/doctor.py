@@ -28,11 +28,12 @@ examples:
   netjumper-bridge doctor https://www.example.org/large.bin --json
       the throughput of this download, as one JSON object
 
-The steps, and the exit status where one is the first that fails: name (3), connect (4),
-challenge (5), secret (6), target (7). Throughput is measured for a URL and for ports 80 and 443,
-over up to 5 s or 16 MiB; that it cannot be is no failure. The exit status is 0 when all is well, 2
-when the settings are wrong, and 1 when the output could not be written. Several jump servers are
-tried one after the other; the exit status is that of the first at which a step failed.
+The steps, and the exit status where one is the first that fails: name (3), connect (4), tls (8,
+with netjumper+tls:// only), challenge (5), secret (6), target (7). Throughput is measured for a
+URL and for ports 80 and 443, over up to 5 s or 16 MiB; that it cannot be is no failure. The exit
+status is 0 when all is well, 2 when the settings are wrong, and 1 when the output could not be
+written. Several jump servers are tried one after the other; the exit status is that of the first
+at which a step failed.
 
 """
 

@@ -14,7 +14,7 @@ from netjumper.console import human_size
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.settings import SettingsError
 
-EXIT_CODES = {"name": 3, "connect": 4, "challenge": 5, "secret": 6, "target": 7}
+EXIT_CODES = {"name": 3, "connect": 4, "challenge": 5, "secret": 6, "target": 7, "tls": 8}
 """The exit code when that step is the first that fails; a throughput that cannot be measured is
 no failure."""
 
@@ -118,9 +118,14 @@ class Examination:
             probe.reach(target)
             return f"{target} is reached"
 
+        def encrypt() -> str:
+            probe.encrypt()
+            return "it is who it should be"
+
         return {
             "name": lambda: self._found(probe.look_up()),
             "connect": lambda: f"{probe.connect()}, one round trip",
+            **({} if probe.encryption is None else {"tls": encrypt}),
             "challenge": challenge,
             "secret": prove,
             "target": reach,

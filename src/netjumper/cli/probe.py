@@ -4,6 +4,7 @@ Blocking sockets with a timeout: nothing else happens meanwhile. What goes wrong
 errors that a bridge would tell.
 """
 
+import asyncio
 import queue
 import socket
 import ssl
@@ -13,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from netjumper.address import Address, quoted
+from netjumper.encryption import Encryption, untrusted
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
@@ -21,7 +23,9 @@ from netjumper.errors import (
     NetjumperError,
 )
 from netjumper.jumper import seconds_left
+from netjumper.net.background import in_background
 from netjumper.net.options import DEFAULTS, SocketOptions
+from netjumper.net.relayed import decrypted_socket
 from netjumper.outcome import reason_of
 from netjumper.wire import CHALLENGE_SIZE, ClientHandshake
 
@@ -45,6 +49,7 @@ class Probe:
         dial_timeout: seconds for the look-up and the connect, each.
         jump_timeout: seconds for each step behind that.
         options: of its connection.
+        encryption: the TLS on it; None is in the clear.
     """
 
     def __init__(
@@ -55,8 +60,10 @@ class Probe:
         dial_timeout: float,
         jump_timeout: float,
         options: SocketOptions = DEFAULTS,
+        encryption: Encryption | None = None,
     ) -> None:
         self.jump_host = jump_host
+        self.encryption = encryption
         self._handshake = ClientHandshake(secret)
         self._answer = b""
         self._dial_timeout = dial_timeout
@@ -121,6 +128,28 @@ class Probe:
 
     def _unreachable(self, error: OSError) -> NetjumperError:
         return JumpHostUnreachable(reason_of(error, self.jump_host)).at(self.jump_host)
+
+    def encrypt(self) -> None:
+        """Shake hands with TLS; only where there is `encryption`.
+
+        Raises:
+            JumpHostUntrusted: it is not who it should be, or speaks no TLS.
+            JumpHostError: it does not answer.
+        """
+        sock, encryption = self._connection(0.0), self.encryption
+        if encryption is None:
+            return
+        sock.setblocking(False)
+        try:
+            self._sock = in_background(self._encrypted(sock, encryption))
+        except ssl.SSLError as error:
+            raise untrusted(error).at(self.jump_host) from error
+        except OSError as error:
+            raise self._lost(error) from error
+
+    async def _encrypted(self, sock: socket.socket, encryption: Encryption) -> socket.socket:
+        endpoint = encryption.endpoint(asyncio.get_running_loop(), sock)
+        return await decrypted_socket(endpoint, self._jump_timeout)
 
     def challenge(self) -> None:
         """Wait for the jump server's challenge.

@@ -1,12 +1,15 @@
 """`netjumper healthcheck`: does the jump server on this machine give its challenge?"""
 
+import contextlib
 import socket
+import ssl
 from collections.abc import Sequence
 
 from netjumper.cli import process
 from netjumper.cli.asking import SERVER, Unhealthy, ask, received
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sources import Layer, load
+from netjumper.console import DOORS
 from netjumper.settings import ServerSettings, SettingsError
 from netjumper.wire import CHALLENGE_SIZE
 
@@ -35,7 +38,7 @@ def build_parser() -> Parser:
         _EXAMPLES + PLACES.format(table=ServerSettings.table),
     )
     flags = Flags(parser, ServerSettings)
-    flags.group("where the jump server listens", "listen")
+    flags.group("where the jump server listens", "listen", "listen_tls")
     flags.group("timeouts", "dial_timeout")
     flags.config()
     return parser
@@ -68,15 +71,31 @@ def check(flags: Layer, config: str | None) -> int:
     """
     settings = load(RunningServer, flags, config).settings
     answered = [
-        ask(SERVER, "netjumper", address, _speak, settings.dial_timeout)
-        for address in settings.listen
+        ask(SERVER, DOORS[name], address, _SPEAK[name], settings.dial_timeout)
+        for name, addresses in settings.doors.items()
+        for address in addresses
     ]
     process.say(f"healthy: {', '.join(answered)}")
     return process.OK
 
 
-def _speak(sock: socket.socket) -> bool:
+def _speak_clear(sock: socket.socket) -> bool:
     """The server speaks first, and who goes away then has asked for nothing."""
     return received(sock, 1) == bytes((CHALLENGE_SIZE,)) and (
         len(received(sock, CHALLENGE_SIZE)) == CHALLENGE_SIZE
     )
+
+
+def _speak_tls(sock: socket.socket) -> bool:
+    """A jump server answers a greeting of TLS, be it with an alert: we prove nothing."""
+    outgoing = ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="-")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    sock.sendall(outgoing.read())
+    return received(sock, 2) in _TLS_RECORDS
+
+
+_TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
+"""An alert, or a handshake (RFC 8446 section 5.1)."""
+_SPEAK = {"netjumper": _speak_clear, "tls": _speak_tls}

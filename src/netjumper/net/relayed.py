@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Ending, Relay
+from netjumper.net.tls import TlsEndpoint
 
 _MEMORIES: WeakKeyDictionary[asyncio.AbstractEventLoop, RelayMemory] = WeakKeyDictionary()
 
@@ -23,6 +24,38 @@ def plain_socket(loop: asyncio.AbstractEventLoop, endpoint: Endpoint) -> socket.
         _MEMORIES[loop] = RelayMemory(splice=False)
     Relay(_MEMORIES[loop], Endpoint(loop, ours), endpoint, _over).start()
     return theirs
+
+
+async def decrypted_socket(endpoint: TlsEndpoint, timeout: float) -> socket.socket:
+    """Shake hands, and return a non-blocking socket that carries what is inside.
+
+    Args:
+        endpoint: is closed where there is none.
+        timeout: seconds that the handshake may take.
+
+    Raises:
+        ssl.SSLError: the peer is not who it should be, or what it sends is not TLS.
+        OSError: the connection is lost, was cut, or nothing came in time (TimeoutError).
+    """
+    loop = asyncio.get_running_loop()
+    through: asyncio.Future[None] = loop.create_future()
+
+    def go_on() -> None:
+        try:
+            if endpoint.shake_hands():
+                endpoint.stop_reading()
+                through.set_result(None)
+        except OSError as error:
+            endpoint.stop_reading()
+            through.set_exception(error)
+
+    endpoint.start_reading(go_on)
+    try:
+        await asyncio.wait_for(through, timeout)
+    except BaseException:
+        endpoint.close()
+        raise
+    return plain_socket(loop, endpoint)
 
 
 def _tcp_pair() -> tuple[socket.socket, socket.socket]:

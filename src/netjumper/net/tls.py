@@ -216,6 +216,24 @@ class TlsEndpoint(Endpoint):
             self._incoming.write_eof()
         return data is not None
 
+    def shake_hands(self) -> bool:
+        """Go on with the handshake, without taking what comes behind it.
+
+        Returns:
+            Whether it is through; otherwise more has to be received first.
+
+        Raises:
+            ssl.SSLError: the peer is not who it should be, or what it sends is not TLS.
+            OSError: the connection is lost, or was cut.
+        """
+        while not self.is_established:
+            try:
+                self._shake_hands()
+            except ssl.SSLWantReadError:
+                if not self._fill():
+                    return False
+        return True
+
     def _shake_hands(self) -> None:
         try:
             self._tls.do_handshake()
