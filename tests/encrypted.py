@@ -5,7 +5,7 @@ import contextlib
 import functools
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import trustme
 from netjumper.address import Address
 from netjumper.encryption import Encryption, client_with_authority, server_with_certificate
 from netjumper.net.tls import TlsEndpoint
+from rogues import no_descriptor_is_left, tcp_pair
 from servers import serving_context
 from services import LOOPBACK, jump_server_running
 
@@ -91,3 +92,46 @@ async def encrypted(sides: Sides, **options: Any) -> AsyncIterator[Address]:
     options = {"listen": [], "listen_tls": [LOOPBACK], "encryption": sides[1]} | options
     async with jump_server_running(**options) as (_, address):
         yield address
+
+
+class Met:
+    """What two sides say to each other."""
+
+    def __init__(self, client: Encryption, server: Encryption) -> None:
+        loop = asyncio.get_running_loop()
+        ours, theirs = tcp_pair()
+        self.client, self.server = client.endpoint(loop, ours), server.endpoint(loop, theirs)
+        self.got: dict[TlsEndpoint, bytes | OSError] = {}
+        self.over = asyncio.Event()
+        self.client.send(b"answer")
+        self.server.send(b"challenge")
+        for end in (self.client, self.server):
+            end.start_reading(self._reader(end))
+
+    def _reader(self, end: TlsEndpoint) -> Callable[[], None]:
+        def read() -> None:
+            try:
+                data = end.recv(100)
+            except OSError as error:
+                self.got[end] = error
+            else:
+                if data is None:
+                    return
+                self.got[end] = data
+            end.stop_reading()
+            if isinstance(self.got[end], OSError):
+                end.close()
+            if len(self.got) == 2:
+                self.over.set()
+
+        return read
+
+
+async def met(client: Encryption, server: Encryption) -> tuple[bytes | OSError, bytes | OSError]:
+    """Return what the client got, and what the server did."""
+    async with no_descriptor_is_left():
+        it = Met(client, server)
+        await it.over.wait()
+        it.client.close()
+        it.server.close()
+        return it.got[it.client], it.got[it.server]

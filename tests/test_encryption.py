@@ -1,16 +1,15 @@
 """Whom TLS trusts: the secret, a pin, an authority; and everybody else gets nothing."""
 
-import asyncio
 import datetime as dt
 import hashlib
 import ssl
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trustme
 
+from encrypted import met
 from netjumper.encryption import (
     Encryption,
     EncryptionError,
@@ -23,8 +22,6 @@ from netjumper.encryption import (
     server_with_certificate,
     server_with_secrets,
 )
-from netjumper.net.tls import TlsEndpoint
-from rogues import no_descriptor_is_left, tcp_pair
 
 HOST = "jump.example"
 KEY = "1f" * 32
@@ -32,49 +29,6 @@ OTHER = "2e" * 32
 HKDF_OF_KEY = "0e2ccee9255548289a25f06ccc5e5d4fe3d8c0977e42f3b60235596b46299e7f"
 SCRYPT_OF_TEXT = "07570ecb510ea6d577ae891a5b274b824397393b755e0f6ba4bb77d87af7f87d"
 by_secret = pytest.mark.skipif(sys.version_info < (3, 13), reason="Python has it since 3.13")
-
-
-class Met:
-    """What two sides say to each other."""
-
-    def __init__(self, client: Encryption, server: Encryption) -> None:
-        loop = asyncio.get_running_loop()
-        ours, theirs = tcp_pair()
-        self.client, self.server = client.endpoint(loop, ours), server.endpoint(loop, theirs)
-        self.got: dict[TlsEndpoint, bytes | OSError] = {}
-        self.over = asyncio.Event()
-        self.client.send(b"answer")
-        self.server.send(b"challenge")
-        for end in (self.client, self.server):
-            end.start_reading(self._reader(end))
-
-    def _reader(self, end: TlsEndpoint) -> Callable[[], None]:
-        def read() -> None:
-            try:
-                data = end.recv(100)
-            except OSError as error:
-                self.got[end] = error
-            else:
-                if data is None:
-                    return
-                self.got[end] = data
-            end.stop_reading()
-            if isinstance(self.got[end], OSError):
-                end.close()
-            if len(self.got) == 2:
-                self.over.set()
-
-        return read
-
-
-async def met(client: Encryption, server: Encryption) -> tuple[bytes | OSError, bytes | OSError]:
-    """Return what the client got, and what the server did."""
-    async with no_descriptor_is_left():
-        it = Met(client, server)
-        await it.over.wait()
-        it.client.close()
-        it.server.close()
-        return it.got[it.client], it.got[it.server]
 
 
 async def refused(client: Encryption, server: Encryption) -> str:

@@ -75,7 +75,7 @@ class JumpUrl:
         if pins and (authority or name):
             raise AddressError("what is pinned needs neither ca nor name")
         return cls(
-            _address(found[3]),
+            address_with_port(found[3], DEFAULT_PORT),
             _weight(_one("weight", weights)) if weights else 1,
             scheme == TLS,
             unquote(client),
@@ -105,9 +105,14 @@ class JumpUrl:
         return f"{scheme}://{who}{'@' * bool(who)}{self.address}{'?' * bool(query)}{query}"
 
 
-def _address(text: str) -> Address:
-    has_port = re.search(r":[^:\]]*$", text) and not re.fullmatch(r"\[[^\]]*\]", text)
-    return Address.parse(text if has_port else f"{text}:{DEFAULT_PORT}")
+def address_with_port(text: str, default: int) -> Address:
+    """Read `HOST:PORT` or `HOST`, which has the default port; an IPv6 address stands in brackets.
+
+    Raises:
+        AddressError: the text is neither.
+    """
+    has_port = ":" in text.rpartition("]")[2]
+    return Address.parse(text if has_port else f"{text}:{default}")
 
 
 def _options(query: str, is_tls: bool) -> Mapping[str, Sequence[str]]:

@@ -1,11 +1,15 @@
 """`netjumper keygen`: a secret, and nothing else."""
 
+import asyncio
 import os
+import sys
 
 import pytest
 
 import programs
+from encrypted import met
 from netjumper.cli import server
+from netjumper.encryption import client_with_pins, server_with_certificate
 
 
 def run(*arguments):
@@ -37,11 +41,40 @@ def test_a_secret_that_could_not_be_written_is_a_failure():
     assert done.stderr.count(b"\n") == 1
 
 
+def test_a_certificate_is_made_for_its_owner_only_and_its_pin_printed(tmp_path):
+    path = tmp_path / "server.pem"
+    code, pin, lines = run("keygen", "--tls", str(path))
+    assert (code, lines) == (0, [])
+    assert path.stat().st_mode & 0o777 == 0o600
+    client, server = client_with_pins([bytes.fromhex(pin)]), server_with_certificate(path)
+    assert asyncio.run(met(client, server)) == (b"challenge", b"answer")
+
+
+def test_a_key_that_is_there_is_not_written_over(private, capsys):
+    path = private("server.pem", "precious")
+    assert server.main(["keygen", "--tls", str(path)]) == 2
+    assert path.read_text() == "precious"
+    assert capsys.readouterr().err == (
+        f"netjumper: --tls: {path} is there already; a new key needs a new file\n"
+    )
+    assert server.main(["keygen", "--tls", "/nowhere/server.pem"]) == 2
+    assert capsys.readouterr().err == (
+        "netjumper: --tls: /nowhere/server.pem: No such file or directory\n"
+    )
+
+
+def test_without_the_extra_it_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    assert server.main(["keygen", "--tls", str(tmp_path / "server.pem")]) == 2
+    assert "install netjumper[tls]" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("words", [["keygen", "s3cret"], ["keygen", "--check"]])
 def test_keygen_stands_alone(words, capsys):
     assert server.main(words) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("netjumper: keygen stands alone")
+    assert err.startswith("netjumper: keygen takes --tls FILE or nothing")
     assert err.count("\n") == 1
     assert "s3cret" not in err

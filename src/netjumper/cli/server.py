@@ -1,14 +1,13 @@
 """The command `netjumper`: the jump server, and `netjumper keygen`."""
 
 import argparse
-import secrets
 import socket
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 
 from netjumper import __version__
-from netjumper.cli import process, server_healthcheck, serving
+from netjumper.cli import keygen, process, server_healthcheck, serving, share
 from netjumper.cli.commands import Command, add_commands, picked, refuse_misspelt
 from netjumper.cli.completion import with_completion
 from netjumper.cli.entrance import Listeners
@@ -31,8 +30,6 @@ from netjumper.settings import ServerSettings, SettingsError
 from netjumper.tunnels import TunnelLimits
 from netjumper.wire import verify_with
 
-KEYGEN = "keygen"
-SECRET_BYTES = 32
 Places = Mapping[str, Sequence[Place]]
 """Where to listen, by the name of the door."""
 _USAGE = "netjumper [options] [PORT [SECRET]]\n       netjumper COMMAND [options]"
@@ -80,16 +77,6 @@ def build_parser() -> Parser:
     flags.sockets()
     flags.common()
     return parser
-
-
-def build_keygen_parser() -> Parser:
-    """Return the parser of `netjumper keygen`."""
-    return Parser(
-        f"netjumper {KEYGEN}",
-        "Prints a fresh 256-bit secret. Bridge and jump server need the same one.",
-        "example:\n  (umask 077; netjumper keygen > secret)\n",
-        f"netjumper {KEYGEN}",
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,19 +127,17 @@ def _encryption(loaded: Loaded[ServerSettings], secret: bytes, doors: Places) ->
         raise SettingsError(f"{where}: {error}") from None
 
 
-def _keygen(words: Sequence[str]) -> int:
-    _, rest = build_keygen_parser().parse_known_args(words)
-    if rest:  # not repeated: it may be meant for a secret
-        raise SettingsError(f"{KEYGEN} stands alone (see netjumper --help)")
-    process.say(secrets.token_hex(SECRET_BYTES))  # never begins with a dash
-    return process.OK
-
-
 COMMANDS = with_completion(
     "netjumper",
     build_parser,
     [
-        Command(KEYGEN, "print a fresh 256-bit secret and stop", build_keygen_parser, _keygen),
+        Command("keygen", "print a fresh 256-bit secret and stop", keygen.build_parser, keygen.run),
+        Command(
+            "share",
+            "print what a bridge needs to be given for this jump server",
+            share.build_parser,
+            share.run,
+        ),
         Command(
             "healthcheck",
             "ask the jump server on this machine whether it answers",

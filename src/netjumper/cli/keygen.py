@@ -1,0 +1,99 @@
+"""`netjumper keygen`: a secret, or a certificate that clients pin."""
+
+import datetime as dt
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from netjumper.cli import process
+from netjumper.cli.options import Parser
+from netjumper.encryption import pin_of
+from netjumper.settings import SettingsError
+
+SECRET_BYTES = 32
+YEARS = 30
+"""How long a certificate says that it is valid; who pins it does not look."""
+_NEEDS_EXTRA = "--tls: a certificate is made with the package cryptography; install netjumper[tls]"
+
+
+def build_parser() -> Parser:
+    """Return the parser of `netjumper keygen`."""
+    parser = Parser(
+        "netjumper keygen",
+        "Prints a fresh 256-bit secret. Bridge and jump server need the same one.",
+        "examples:\n"
+        "  (umask 077; netjumper keygen > secret)\n"
+        "  netjumper keygen --tls server.pem\n"
+        "      make a certificate for --certificate-file, and print what bridges pin\n",
+        "netjumper keygen [--tls FILE]",
+    )
+    parser.add_argument(
+        "--tls",
+        metavar="FILE",
+        help="write a certificate and its key to a new file instead, and print its pin",
+    )
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Print what was made and return 0.
+
+    Raises:
+        SettingsError: there is more on the command line, the file cannot be written, or what makes
+            certificates is not installed.
+    """
+    arguments, rest = build_parser().parse_known_args(words)
+    if rest:  # not repeated: it may be meant for a secret
+        raise SettingsError("keygen takes --tls FILE or nothing (see netjumper keygen --help)")
+    if hasattr(arguments, "tls"):
+        certificate, pem = make_certificate()
+        _write(Path(arguments.tls), pem)
+        process.say(pin_of(certificate).hex())
+    else:
+        process.say(secrets.token_hex(SECRET_BYTES))  # never begins with a dash
+    return process.OK
+
+
+def make_certificate() -> tuple[bytes, bytes]:
+    """Return a self-signed certificate in DER, and in PEM with its key before it.
+
+    Raises:
+        SettingsError: the package for it is not installed.
+    """
+    try:
+        from cryptography import x509  # noqa: PLC0415 - an extra
+        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    except ImportError:
+        raise SettingsError(_NEEDS_EXTRA) from None
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "netjumper")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))  # clocks differ
+        .not_valid_after(now + dt.timedelta(days=365 * YEARS))
+        .sign(key, hashes.SHA256())
+    )
+    encoding = serialization.Encoding
+    pem = key.private_bytes(
+        encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(encoding.DER), pem + certificate.public_bytes(encoding.PEM)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner can read."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise SettingsError(f"--tls: {path} is there already; a new key needs a new file") from None
+    except OSError as error:
+        raise SettingsError(f"--tls: {path}: {error.strerror}") from None
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)

@@ -1,0 +1,87 @@
+"""`netjumper share`: one line for the bridge's settings, and a picture of it."""
+
+import sys
+
+import pytest
+
+from netjumper.cli import server
+from netjumper.jump_url import JumpUrl
+
+SECRET = "s3cret & more"
+
+
+def shared(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert server.main(["share", *map(str, arguments)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["home.example.net"], "netjumper://home.example.net:9527"),
+        (["home.example.net", "--listen", ":4433"], "netjumper://home.example.net:4433"),
+        (["home.example.net:1"], "netjumper://home.example.net:1"),
+        (["[2001:db8::1]", "--listen-tls", ":2"], "netjumper+tls://[2001:db8::1]:2"),
+        (["[2001:db8::1]:3", "--listen-tls", ":2"], "netjumper+tls://[2001:db8::1]:3"),
+        (["h", "--listen", ":1", "--listen-tls", ":2"], "netjumper+tls://h:2"),
+        (["h", "--listen-tls", "unix:/run/x"], "netjumper+tls://h:9527"),
+    ],
+)
+def test_it_prints_one_line_that_a_bridge_takes(capsys, arguments, line):
+    assert shared(capsys, *arguments) == f"{line}\n"
+    assert JumpUrl.parse(line).tls is ("tls" in line)
+
+
+def test_the_secret_is_in_it_only_where_it_is_asked_for(capsys, private):
+    file = private("secret", SECRET)
+    settings = ["home.example.net", "--secret-file", file, "--listen-tls", ":9527"]
+    assert "s3cret" not in shared(capsys, *settings)
+    line = shared(capsys, *settings, "--with-secret").strip()
+    assert JumpUrl.parse(line).secret == SECRET
+    assert line == "netjumper+tls://:s3cret%20%26%20more@home.example.net:9527"
+
+
+def test_the_pin_of_the_certificate_is_in_it(capsys, tmp_path):
+    file = tmp_path / "server.pem"
+    assert server.main(["keygen", "--tls", str(file)]) == 0
+    pin = capsys.readouterr().out.strip()
+    line = shared(capsys, "home.example.net", "--listen-tls", ":1", "--certificate-file", file)
+    assert line == f"netjumper+tls://home.example.net:1?pin={pin}\n"
+
+
+def test_a_picture_of_it_is_drawn(capsys):
+    out = shared(capsys, "home.example.net", "--qr")
+    first, *picture = out.splitlines()
+    assert first == "netjumper://home.example.net:9527"
+    assert len(picture) > 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["a b"], "HOST: 'a b' is not a host name"),
+        (["home:x"], "HOST: port 'x' is not a number from 1 to 65535"),
+        (["home", "--with-secret"], (
+            "secret: there is none; set NETJUMPER_SECRET or give --secret-file FILE "
+            "(`netjumper keygen` makes a secret)"
+        )),
+        (["home", "--certificate-file", "/nowhere"], (
+            "--certificate-file: '/nowhere': No such file or directory"
+        )),
+        (["home", "--certificate-file", "/dev/null"], (
+            "--certificate-file: '/dev/null': there is no certificate in PEM in it"
+        )),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told(capsys, arguments, told):
+    assert server.main(["share", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"netjumper: {told}\n")
+
+
+def test_without_the_extra_it_is_named(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "segno", None)
+    assert server.main(["share", "home", "--qr"]) == 2
+    assert "install netjumper[qr]" in capsys.readouterr().err
