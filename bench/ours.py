@@ -83,8 +83,12 @@ def start_bridge(
 
 
 def settings(secret: str) -> dict[str, str]:
-    """Return the variables that give a command its secret, and no settings file."""
-    return {"NETJUMPER_SECRET": secret, "NETJUMPER_CONFIG": "/dev/null"}
+    """Return the variables that give a command its secret, its targets, and no settings file."""
+    return {
+        "NETJUMPER_SECRET": secret,
+        "NETJUMPER_ALLOW": "0.0.0.0/0",
+        "NETJUMPER_CONFIG": "/dev/null",
+    }
 
 
 def _start_server(
