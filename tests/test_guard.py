@@ -176,6 +176,12 @@ def test_what_opens_a_disguise_does_not_open_what_is_in_it(form):
     assert refusal(guard(f"{opened} 192.168.0.0/16", inside), ip) != ""
 
 
+@pytest.mark.parametrize("ip", ["::", "::1"])
+def test_the_first_two_of_ipv6_are_no_disguise(ip):
+    assert refusal(guard(ip), ip) == ""
+    assert refusal(guard("0.0.0.0/8"), ip) == f"this machine ({ip}), not permitted"
+
+
 def test_a_disguised_public_address_passes_where_the_disguise_does():
     assert refusal(guard("64:ff9b::/96"), "64:ff9b::8.8.8.8") == ""
     assert refusal(guard("64:ff9b::/96", "8.8.8.8"), "64:ff9b::8.8.8.8") != ""

@@ -74,6 +74,8 @@ _ENDS_WITH_IPV4 = (
     ipaddress.IPv6Network("::ffff:0:0/96"),
     ipaddress.IPv6Network("64:ff9b::/96"),
 )
+_NO_IPV4 = ipaddress.IPv6Network("::/127")
+"""The unspecified address and loopback: two in ::/96 with none in it (RFC 4291 section 2.5)."""
 _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
 _AT = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
 """Where a local NAT64 may have the bytes of an IPv4 address (RFC 6052 section 2.2)."""
@@ -174,6 +176,8 @@ def _in_disguise(address: IPAddress) -> Sequence[IPAddress]:
         return address.teredo
     if address.sixtofour:
         return (address.sixtofour,)
+    if address in _NO_IPV4:
+        return ()
     if any(address in network for network in _ENDS_WITH_IPV4):
         return (ipaddress.IPv4Address(address.packed[12:]),)
     if address in _NAT64_LOCAL:
