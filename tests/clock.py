@@ -51,4 +51,8 @@ class Clock(asyncio.AbstractEventLoop):
             self._timers.remove(timer)
             self._now = max(self._now, timer.when())
             timer._run()
-        self._now = end
+        self._now = max(self._now, end)
+
+    def be_late(self, seconds: float) -> None:
+        """Let that much time pass with nothing called, as where a callback takes so long."""
+        self._now += seconds

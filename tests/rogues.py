@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import select
 import socket
 import struct
 from collections import Counter
@@ -141,6 +142,20 @@ def stalled_pair(user_timeout: int) -> tuple[socket.socket, socket.socket]:
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout)
     one.send(bytes(1_000_000))
     return one, other
+
+
+async def the_kernel_cuts_off_who_does_not_read(user_timeout: int) -> None:
+    """Return when that has happened to somebody whom nobody looks after.
+
+    Args:
+        user_timeout: in milliseconds.
+    """
+    sock, peer = stalled_pair(user_timeout)
+    poll = select.poll()
+    poll.register(sock, select.POLLERR)
+    with sock, peer:
+        await eventually(lambda: bool(poll.poll(0)))
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
 async def connected(address: Address | str) -> socket.socket:

@@ -9,6 +9,7 @@ import pytest
 
 from encrypted import tls_pair
 from netjumper.net import pipes
+from netjumper.net.bandwidth import Bandwidth
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Ending, Relay
@@ -19,17 +20,21 @@ from rogues import (
 )
 
 
-@pytest.fixture(params=["splice", "copy", "tls"])
+@pytest.fixture(params=["splice", "copy", "tls", "throttled"])
 def way(request: pytest.FixtureRequest) -> str:
-    """How a relay moves bytes; with `tls` it is two of them, and TLS in between."""
-    if request.param == "splice" and not pipes.CAN_SPLICE:
+    """How a relay moves bytes.
+
+    With `tls` it is two of them, and TLS in between; `throttled` is `splice` with limits that it
+    comes up against now and then.
+    """
+    if request.param in ("splice", "throttled") and not pipes.CAN_SPLICE:
         pytest.skip("only Linux splices")
     return request.param
 
 
 @pytest.fixture
 def splice(way: str) -> bool:
-    return way == "splice"
+    return way in ("splice", "throttled")
 
 
 @pytest.fixture
@@ -60,8 +65,11 @@ def join(memory: RelayMemory, way: str) -> Join:
         pair: Callable[[], tuple[socket.socket, socket.socket]] = tcp_pair,
         start: bool = True,
         small_buffers: bool = False,
+        bandwidth: Bandwidth | None = None,
     ) -> AsyncIterator[Joined]:
         loop = asyncio.get_running_loop()
+        if way == "throttled" and bandwidth is None:
+            bandwidth = Bandwidth(loop, 400 * MIB, Bandwidth(loop, 500 * MIB))
         async with no_descriptor_is_left():
             client, near_client = pair()
             near_target, target = pair()
@@ -82,7 +90,9 @@ def join(memory: RelayMemory, way: str) -> Join:
                 second = Relay(memory, decrypted, far, lambda _: None)
                 second.start()
                 far = encrypted
-            relay = Relay(memory, Endpoint(loop, near_client), far, ended.set_result)
+            relay = Relay(
+                memory, Endpoint(loop, near_client), far, ended.set_result, bandwidth=bandwidth
+            )
             if start:
                 relay.start()
             with client, target:

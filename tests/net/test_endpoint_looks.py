@@ -70,3 +70,23 @@ async def test_a_push_after_the_end_is_nothing(pair):
     endpoint.push()
     endpoint.close()
     endpoint.push()
+
+
+async def test_that_the_end_is_next_is_told_without_taking_anything(pair):
+    endpoint, theirs = pair
+    assert not endpoint.ends_next()
+    await send(theirs, b"hello")
+    theirs.shutdown(socket.SHUT_WR)
+    await eventually(lambda: not endpoint.is_silent)
+    assert not endpoint.ends_next()
+    assert endpoint.recv(10) == b"hello"
+    await eventually(endpoint.ends_next)
+    assert endpoint.recv(10) == b""
+
+
+async def test_a_reset_is_no_end(pair):
+    endpoint, theirs = pair
+    reset(theirs)
+    await eventually(lambda: endpoint.is_lost)
+    with pytest.raises(ConnectionResetError):
+        endpoint.ends_next()

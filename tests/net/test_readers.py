@@ -1,7 +1,5 @@
 """Peers that live and do not read for longer than the user timeout."""
 
-import select
-import socket
 import sys
 
 import pytest
@@ -17,7 +15,7 @@ from rogues import (
     receive_exactly,
     send,
     serving,
-    stalled_pair,
+    the_kernel_cuts_off_who_does_not_read,
 )
 from services import answer, bridge_running, destination, jump_server_running
 
@@ -99,17 +97,7 @@ async def test_who_pauses_for_longer_than_the_user_timeout_is_not_cut_off(throug
         async for sock in through(target.address):
             with sock:
                 await eventually(lambda sock=sock: not nothing_to_receive(sock))
-                await the_kernel_cuts_off_who_does_not_read()
+                await the_kernel_cuts_off_who_does_not_read(user_timeout_of(PEER_TIMEOUT))
                 while await receive_exactly(sock, 1) != BODY[:1]:  # no zero is in the head
                     pass
                 assert await receive_exactly(sock, len(BODY) - 1) == BODY[1:]
-
-
-async def the_kernel_cuts_off_who_does_not_read():
-    """Return when that has happened to somebody whom nobody looks after."""
-    sock, peer = stalled_pair(user_timeout_of(PEER_TIMEOUT))
-    poll = select.poll()
-    poll.register(sock, select.POLLERR)
-    with sock, peer:
-        await eventually(lambda: bool(poll.poll(0)))
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -223,6 +223,27 @@ async def test_a_parked_one_is_silent_until_it_ends(pair):
     await eventually(lambda: not client.is_silent)
 
 
+async def test_that_the_end_is_next_is_told_without_taking_anything(pair):
+    client, server = pair
+    assert not server.ends_next()
+    client.send(b"hello")
+    client.shutdown_write()
+    await eventually(lambda: not server.is_silent)
+    for _ in range(3):
+        assert not server.ends_next()
+    assert server.recv(10) + server.recv(10) == b"hello"
+    await eventually(server.ends_next)
+    assert server.recv(10) == b""
+
+
+async def test_a_cut_is_no_end(pair):
+    client, server = pair
+    client.detach().close()
+    await eventually(lambda: not server.is_silent)
+    with pytest.raises(ssl.SSLError):
+        server.ends_next()
+
+
 async def test_the_answer_is_held_back_for_the_targets_first_bytes(pair):
     client, server = pair
     reader = Reader(client)

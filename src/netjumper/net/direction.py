@@ -87,12 +87,20 @@ class Direction:
         else:
             self.source.start_reading(self.on_readable)
 
-    def on_readable(self) -> None:
+    @property
+    def waits_its_turn(self) -> bool:
+        """Whether its source's bytes are held back for others to have their share."""
+        return False
+
+    def on_readable(self, limit: int = PIPE_SIZE) -> None:
+        """Move on at most `limit` bytes of what the source has sent, or its end."""
         if self._bulk:
-            self._splice_in()
+            self._splice_in(limit)
             return
         relay = self._relay
         buffer = relay.memory.buffer
+        if limit < BUFFER_SIZE:
+            buffer = buffer[:limit]
         try:
             count = self.source.recv_into(buffer)
         except OSError:
@@ -101,7 +109,7 @@ class Direction:
         if count:
             self.transferred += count
             self._send(buffer[:count])
-            self._bulk = count == BUFFER_SIZE and relay.splices
+            self._bulk = count >= SPLICE_BELOW and count == len(buffer) and relay.splices
         elif count == 0:
             self._source_is_over()
 
@@ -130,13 +138,13 @@ class Direction:
             self._pending = bytes(data[sent:])
             self._wait_for_room()
 
-    def _splice_in(self) -> None:
+    def _splice_in(self, limit: int) -> None:
         pipe = self._pipe = self._relay.memory.take_pipe()
         self._bulk = False
         if pipe is None:
             return  # called again at once, and copies
         try:
-            count = splice(self.source.fd, pipe.write_fd, PIPE_SIZE)
+            count = splice(self.source.fd, pipe.write_fd, limit)
         except _WOULD_BLOCK:
             self._give_pipe_back()
             return

@@ -147,6 +147,17 @@ class Endpoint:
         except _WOULD_BLOCK:
             return None
 
+    def ends_next(self) -> bool:
+        """Return whether there is nothing to receive but the end; it stays to be received.
+
+        Raises:
+            OSError: the connection is lost, which is told only once.
+        """
+        try:
+            return not self._sock.recv(1, socket.MSG_PEEK)
+        except _WOULD_BLOCK:
+            return False
+
     def send(self, data: bytes | memoryview) -> int:
         """Send what there is room for and return how many bytes that was.
 

@@ -7,10 +7,12 @@ what was read before it; a reset becomes a reset.
 from collections.abc import Callable
 from enum import Enum
 
+from netjumper.net.bandwidth import Bandwidth
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.direction import Direction
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.pipes import RelayMemory
+from netjumper.net.throttled import ThrottledDirection
 
 
 class Ending(Enum):
@@ -32,6 +34,7 @@ class Relay:
         target: the endpoint that leads to the target.
         done: called once, with how it ended, when both endpoints are closed.
         half_closed: calls `check_half_closed` for the relays in it every few seconds.
+        bandwidth: what the bytes of both directions count against; None is no limit.
     """
 
     __slots__ = (
@@ -52,6 +55,7 @@ class Relay:
         target: Endpoint,
         done: Callable[[Ending], None],
         half_closed: "Deadlines[Relay] | None" = None,
+        bandwidth: Bandwidth | None = None,
     ) -> None:
         self.memory = memory
         self.splices = memory.splice and client.plain_fd is not None and target.plain_fd is not None
@@ -59,8 +63,14 @@ class Relay:
         self._target = target
         self._done: Callable[[Ending], None] | None = done
         self._half_closed = half_closed
-        self._up = Direction(self, client, target)
-        self._down = Direction(self, target, client)
+        self._up: Direction
+        self._down: Direction
+        if bandwidth is None:
+            self._up = Direction(self, client, target)
+            self._down = Direction(self, target, client)
+        else:
+            self._up = ThrottledDirection(self, client, target, bandwidth)
+            self._down = ThrottledDirection(self, target, client, bandwidth)
 
     def start(
         self, *, up: bytes = b"", down: bytes = b"", early: int = 0, client_ended: bool = False
@@ -125,8 +135,9 @@ class Relay:
             self.lost(direction.sink)
 
     def stop(self, ending: Ending) -> None:
-        """Cut both sides off."""
-        if self._done is not None:
+        """Cut both sides off, unless that is for being idle and it is us who hold bytes back."""
+        held_back = self._up.waits_its_turn or self._down.waits_its_turn
+        if self._done is not None and not (ending is Ending.IDLE and held_back):
             self._client.abort()
             self._target.abort()
             self._finish(ending)

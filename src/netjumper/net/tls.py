@@ -191,6 +191,17 @@ class TlsEndpoint(Endpoint):
                 return count  # it is met again
         return count
 
+    def ends_next(self) -> bool:
+        """Return whether there is nothing to receive but the end; it stays to be received.
+
+        Raises:
+            ssl.SSLError: the peer is not who it should be, or what it sends is not TLS.
+            OSError: the connection is lost, or was cut.
+        """
+        found = self.recv(1)
+        self._plaintext = (found or b"") + self._plaintext
+        return found == b""
+
     def _decrypt(self, buffer: memoryview) -> int:
         """Return how many bytes came out.
 

@@ -1,0 +1,71 @@
+"""A direction of a relay that shares its bandwidth with others."""
+
+from netjumper.net.bandwidth import Bandwidth
+from netjumper.net.direction import Direction, Directions
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.pipes import PIPE_SIZE
+
+
+class ThrottledDirection(Direction):
+    """One way through a tunnel, at the pace that its share of `bandwidth` allows.
+
+    While it waits for its turn its source is not read, so nothing of it is held here.
+    """
+
+    __slots__ = ("_bandwidth",)
+
+    def __init__(
+        self, relay: Directions, source: Endpoint, sink: Endpoint, bandwidth: Bandwidth
+    ) -> None:
+        super().__init__(relay, source, sink)
+        self._bandwidth = bandwidth
+
+    @property
+    def waits_its_turn(self) -> bool:
+        return self in self._bandwidth
+
+    def start(self, first: bytes, source_ended: bool) -> None:
+        """Deliver what was read before the relay began: what is the source's, in its turn."""
+        if first and self.transferred and not self._bandwidth.allowance():
+            self._pending, self._source_ended = first, source_ended
+            self._bandwidth.wait(self)
+        else:
+            self._bandwidth.spend(self.transferred)
+            super().start(first, source_ended)
+
+    def on_readable(self, limit: int = PIPE_SIZE) -> None:
+        """Move bytes on if that is allowed now, and wait otherwise; an end need not wait."""
+        allowed = self._bandwidth.allowance()
+        if allowed:
+            self._move(min(limit, allowed))
+        elif self._source_ends_next():
+            self._source_is_over()
+        else:
+            self.source.stop_reading()
+            self._bandwidth.wait(self)
+
+    def take_turn(self, limit: int) -> None:
+        """Move at most `limit` bytes on, or what was read before the relay began."""
+        if self._pending is not None:
+            self._bandwidth.spend(self.transferred)
+            self._on_writable()
+        else:
+            self.source.start_reading(self.on_readable)
+            self._move(limit)
+
+    def release(self) -> None:
+        """Let go of the pipe, and of the place in the queue."""
+        self._bandwidth.leave(self)
+        super().release()
+
+    def _move(self, limit: int) -> None:
+        before = self.transferred
+        super().on_readable(limit)
+        self._bandwidth.spend(self.transferred - before)
+
+    def _source_ends_next(self) -> bool:
+        try:
+            return self.source.ends_next()
+        except OSError:
+            self.ends_with_reset = True
+            return True

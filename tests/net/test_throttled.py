@@ -1,0 +1,387 @@
+"""Relays whose bandwidth is limited, on a clock of the tests' own: no byte passes before its time.
+
+How bandwidth is shared is in `test_bandwidth`. That a limited relay is one like all others is shown
+where relays are tested: it is one of the `way`s there.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import random
+import socket
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from clock import Clock
+from netjumper.net import direction, pipes
+from netjumper.net.bandwidth import LEAST_QUANTUM, LEAST_SAVED, Bandwidth
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.idle import IdleWatch
+from netjumper.net.options import user_timeout_of
+from netjumper.net.readers import SlowReaders
+from netjumper.net.relay import Ending
+from relaying import MIB, SIDES, drink, pour, queued
+from rogues import (
+    eventually,
+    nothing_to_receive,
+    open_descriptors,
+    receive,
+    receive_exactly,
+    receive_to_end,
+    receive_to_reset,
+    reset,
+    send,
+    settled,
+    tcp_pair,
+    the_kernel_cuts_off_who_does_not_read,
+)
+
+every_way = pytest.mark.parametrize("way", ["splice", "copy", "tls"])
+
+SLOW = 64_000
+FAST = 20_000_000
+BURST = LEAST_QUANTUM + LEAST_SAVED
+"""That of a slow one."""
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def slow(clock: Clock) -> Bandwidth:
+    return Bandwidth(clock, SLOW)
+
+
+@pytest.fixture
+def spent(slow: Bandwidth) -> Bandwidth:
+    """A slow one with nothing left for the next second."""
+    slow.spend(SLOW + LEAST_SAVED)
+    return slow
+
+
+@contextlib.asynccontextmanager
+async def passing(clock: Clock) -> AsyncIterator[None]:
+    """Let time pass on that clock with the loop's rounds."""
+
+    async def pass_on() -> None:
+        while True:
+            clock.advance(0.001)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(pass_on())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+# --- how much -----------------------------------------------------------------------------
+
+
+@every_way
+@pytest.mark.parametrize(("source", "sink", "rate"), [(*SIDES[0], SLOW), (*SIDES[1], FAST)])
+async def test_what_time_allows_is_moved_and_the_sender_waits(join, clock, rate, source, sink):
+    bandwidth = Bandwidth(clock, rate)
+    async with join(bandwidth=bandwidth) as it:
+        sending = asyncio.create_task(pour(it.side(source), 64 * MIB))
+        drinking = asyncio.create_task(drink(it.side(sink), 64 * MIB))
+        before = await settled(lambda: it.moved(source))
+        assert 0 < before <= max(0.06 * rate, BURST)
+        for _ in range(3):
+            clock.advance(0.05)
+            now = await settled(lambda: it.moved(source))
+            assert now - before == pytest.approx(0.05 * rate, abs=LEAST_QUANTUM + 0.006 * rate)
+            before = now
+        assert not sending.done()
+        bandwidth.set_rate(None)
+        clock.advance(0.05)
+        assert await drinking == await sending
+        assert clock.timers == 0
+
+
+@pytest.mark.parametrize("way", ["splice"])
+@pytest.mark.parametrize(("rate", "splices"), [(SLOW, False), (FAST, True)])
+async def test_only_turns_that_are_worth_a_pipe_are_spliced(
+    join, clock, rate, splices, monkeypatch
+):
+    moved = []
+
+    def noting(source: int, sink: int, limit: int) -> int:
+        moved.append(pipes.splice(source, sink, limit))
+        return moved[-1]
+
+    monkeypatch.setattr(direction, "splice", noting)
+    bandwidth = Bandwidth(clock, rate)
+    bandwidth.spend(int(rate * 0.06))  # a burst would fill the whole buffer
+    async with join(bandwidth=bandwidth) as it:
+        data = os.urandom(int(rate / 2))
+        sending = asyncio.create_task(send(it.client, data))
+        async with passing(clock):
+            assert await receive_exactly(it.target, len(data)) == data
+        await sending
+    assert (sum(moved) > rate / 4) == splices
+
+
+@every_way
+async def test_what_goes_both_ways_counts_together(join, clock):
+    async with join(bandwidth=Bandwidth(clock, FAST)) as it:
+        pouring = [asyncio.create_task(pour(sock, 64 * MIB)) for sock in (it.client, it.target)]
+        drinking = [asyncio.create_task(drink(sock, 64 * MIB)) for sock in (it.client, it.target)]
+        for _ in range(4):
+            clock.advance(0.05)
+            moved = await settled(lambda: it.relay.bytes_up + it.relay.bytes_down)
+        assert (0.2 - 0.01) * FAST <= moved <= (0.2 + 0.06) * FAST
+        assert min(it.relay.bytes_up, it.relay.bytes_down) > 0.05 * FAST
+        it.relay.stop(Ending.SHUTDOWN)
+        await asyncio.gather(*pouring, *drinking, return_exceptions=True)
+
+
+@every_way
+async def test_who_waits_holds_no_pipe_and_is_not_read(join, spent, clock):
+    async with join(bandwidth=spent) as it:
+        pipes_before = open_descriptors()["pipe"]
+        data = os.urandom(4096)
+        for sock in (it.client, it.target):
+            await send(sock, data)
+        await eventually(lambda: it.relay._up in spent and it.relay._down in spent)
+        assert not it.relay._up.source.is_read
+        assert not it.relay._down.source.is_read
+        it.memory.close()
+        assert open_descriptors()["pipe"] == pipes_before
+        assert (it.relay.bytes_up, it.relay.bytes_down) == (0, 0)
+        assert clock.timers == 1
+        clock.advance(2)
+        assert await receive_exactly(it.target, 4096) == data
+        assert await receive_exactly(it.client, 4096) == data
+        assert clock.timers == 0
+
+
+# --- how it ends --------------------------------------------------------------------------
+
+
+@every_way
+@pytest.mark.parametrize(("first", "second"), SIDES)
+async def test_an_end_waits_for_nothing(join, spent, first, second):
+    async with join(bandwidth=spent) as it:
+        it.side(first).shutdown(socket.SHUT_WR)
+        assert await receive(it.side(second)) == b""
+        assert not it.ended.done()
+        it.side(second).shutdown(socket.SHUT_WR)
+        assert await receive(it.side(first)) == b""
+        assert await it.ended == Ending.CLOSED
+
+
+@every_way
+@pytest.mark.parametrize(("lost", "other"), SIDES)
+async def test_a_reset_waits_for_nothing_and_stays_one(join, spent, lost, other):
+    async with join(bandwidth=spent) as it:
+        reset(it.side(lost))
+        assert await receive_to_reset(it.side(other)) == b""
+        assert await it.ended in (Ending.CLIENT_RESET, Ending.TARGET_RESET)
+
+
+@every_way
+@pytest.mark.parametrize(("first", "second"), SIDES)
+async def test_an_end_comes_behind_what_waits(join, slow, clock, first, second):
+    async with join(bandwidth=slow) as it:
+        data = os.urandom(100_000)
+        await send(it.side(first), data)
+        it.side(first).shutdown(socket.SHUT_WR)
+        assert await settled(lambda: it.moved(first)) <= BURST
+        async with passing(clock):
+            assert await receive_to_end(it.side(second)) == data
+        assert clock.timers == 0
+
+
+@pytest.mark.parametrize("way", ["splice", "copy"])
+@pytest.mark.parametrize(("first", "second"), SIDES)
+async def test_a_reset_comes_behind_what_waits(join, slow, clock, first, second):
+    async with join(bandwidth=slow) as it:
+        data = os.urandom(100_000)
+        await send(it.side(first), data)
+        await eventually(lambda: queued(it.side(first)) == 0)
+        reset(it.side(first))
+        assert await settled(lambda: it.moved(first)) <= BURST
+        async with passing(clock):
+            assert await receive_to_reset(it.side(second)) == data
+        assert clock.timers == 0
+
+
+@every_way
+@pytest.mark.parametrize("how", ["stopped", "client", "target"])
+async def test_a_relay_that_is_over_waits_no_more(join, spent, clock, how):
+    async with join(bandwidth=spent) as it, join(bandwidth=spent) as other:
+        for sock in (it.client, other.client):
+            await send(sock, b"question")
+        await eventually(lambda: it.relay._up in spent and other.relay._up in spent)
+        if how == "stopped":
+            it.relay.stop(Ending.SHUTDOWN)
+        elif how == "client":
+            await eventually(lambda: queued(it.client) == 0)
+            reset(it.client)
+            clock.advance(2)
+        else:
+            reset(it.target)
+        await it.ended
+        assert it.relay._up not in spent
+        assert it.relay._down not in spent
+        clock.advance(2)
+        assert await receive(other.target) == b"question"
+        assert clock.timers == 0
+
+
+@every_way
+async def test_random_ends_lose_and_reorder_nothing(join, clock):
+    """All that a side took before its peer's end is the beginning of what was sent."""
+    dice = random.Random(20261123)
+    bandwidth = Bandwidth(clock, 2_000_000, Bandwidth(clock, 3_000_000))
+    async with passing(clock):
+        for _ in range(6):
+            async with contextlib.AsyncExitStack() as stack:
+                joined = [
+                    await stack.enter_async_context(join(bandwidth=bandwidth)) for _ in range(4)
+                ]
+                await asyncio.gather(*(one_life(it, dice) for it in joined))
+    assert clock.timers == 0
+
+
+async def one_life(it, dice: random.Random) -> None:
+    """Send both ways, half-close where one is through, and reset now and then."""
+    sides = [it.client, it.target]
+    dice.shuffle(sides)
+    sent = [dice.randbytes(dice.choice([0, 1, 5000, 70_000, 400_000])) for _ in sides]
+    if dice.random() < 0.5:  # both end on their own
+        got = await asyncio.gather(
+            *(say(sock, data) for sock, data in zip(sides, sent, strict=True)),
+            *(receive_to_end(sock) for sock in reversed(sides)),
+        )
+        assert [digest(data) for data in got[2:]] == [digest(data) for data in sent]
+        assert await it.ended == Ending.CLOSED
+        return
+    sending = asyncio.create_task(send(sides[0], sent[0] + bytes(8 * MIB)))
+    wanted = dice.randrange(100_000)
+    got = await receive_exactly(sides[1], wanted)
+    assert digest(got) == digest((sent[0] + bytes(8 * MIB))[:wanted])
+    reset(sides[1])
+    with contextlib.suppress(ConnectionError):  # unless the kernel has taken all of it before
+        await sending
+    assert await it.ended in (Ending.CLIENT_RESET, Ending.TARGET_RESET)
+
+
+async def say(sock: socket.socket, data: bytes) -> None:
+    await send(sock, data)
+    sock.shutdown(socket.SHUT_WR)
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+# --- what was read before it began --------------------------------------------------------
+
+
+@every_way
+@pytest.mark.parametrize("client_ended", [False, True])
+async def test_what_was_read_before_waits_its_turn_and_our_own_word_does_not(
+    join, spent, clock, client_ended
+):
+    async with join(start=False, bandwidth=spent) as it:
+        it.relay.start(up=b"early", down=b"\0", client_ended=client_ended)
+        assert await receive(it.client) == b"\0"
+        assert it.relay._up in spent
+        assert nothing_to_receive(it.target)
+        clock.advance(2)
+        assert await receive_exactly(it.target, 5) == b"early"
+        if client_ended:
+            assert await receive(it.target) == b""
+        else:
+            await send(it.client, b"more")
+            assert await receive(it.target) == b"more"
+
+
+@every_way
+async def test_what_was_read_before_counts_and_so_does_what_had_left_already(join, slow):
+    async with join(start=False, bandwidth=slow) as it:
+        it.relay.start(up=bytes(1000), early=1000)
+        assert slow._tokens == LEAST_SAVED - 2000
+        assert await receive_exactly(it.target, 1000) == bytes(1000)
+
+
+@every_way
+async def test_what_was_read_before_and_waited_is_paid_for(join, spent, clock):
+    async with join(start=False, bandwidth=spent) as it:
+        it.relay.start(up=bytes(100_000))
+        clock.advance(1.1)
+        assert await receive_exactly(it.target, 100_000) == bytes(100_000)
+        assert not spent.allowance()
+        clock.advance(1.6)
+        assert spent.allowance()
+
+
+@every_way
+async def test_what_was_read_before_goes_nowhere_once_its_relay_is_over(join, spent, clock):
+    async with join(start=False, bandwidth=spent) as it:
+        it.relay.start(up=b"early")
+        it.relay.stop(Ending.SHUTDOWN)
+        assert it.relay._up not in spent
+        assert clock.timers == 0
+        assert await receive_to_reset(it.target) == b""
+
+
+# --- who looks after tunnels --------------------------------------------------------------
+
+
+@every_way
+async def test_who_is_held_back_is_not_idle(join, clock):
+    bandwidth = Bandwidth(clock, 1)
+    bandwidth.spend(LEAST_SAVED + 300)
+    async with join(bandwidth=bandwidth) as it:
+        watch = IdleWatch(clock, 60.0)
+        watch.add(it.relay)
+        await send(it.client, b"question")
+        await eventually(lambda: it.relay._up in bandwidth)
+        clock.advance(299)
+        assert not it.ended.done()
+        clock.advance(2)
+        assert await receive(it.target) == b"question"
+        clock.advance(90)
+        assert await it.ended == Ending.IDLE
+        watch.remove(it.relay)
+
+
+@pytest.mark.parametrize("way", ["copy"])
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout")
+async def test_who_is_held_back_for_longer_than_the_user_timeout_is_not_cut_off(join, spent, clock):
+    """Neither by us, nor by a sender that looks after those who do not read, as we do."""
+    loop = asyncio.get_running_loop()
+    milliseconds = user_timeout_of(1.0)
+
+    def impatient_pair() -> tuple[socket.socket, socket.socket]:
+        pair = tcp_pair()
+        for sock in pair:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        return pair
+
+    async with join(pair=impatient_pair, bandwidth=spent) as it:
+        served = [it.relay, Sender(loop, it.client)]
+        SlowReaders(loop, 1.0, served).start()
+        sending = asyncio.create_task(pour(it.client, 16 * MIB))
+        await eventually(lambda: it.relay._up in spent)
+        await the_kernel_cuts_off_who_does_not_read(milliseconds)
+        assert it.relay.bytes_up == 0
+        spent.set_rate(None)
+        clock.advance(1)
+        assert await drink(it.target, 16 * MIB) == await sending
+        served.clear()
+
+
+class Sender(Endpoint):
+    """A far end that looks after its own user timeout."""
+
+    def suspend_timeouts(self, milliseconds: int) -> None:
+        self.suspend_timeout(milliseconds)
