@@ -303,9 +303,10 @@ def test_a_ping_does_not_hide_a_wrong_password() -> None:
 @pytest.mark.parametrize(
     "head", [b"OPTIONS * HTTP/1.0\r\n\r\n", PING[:-2] + b"Connection: close\r\n\r\n"]
 )
-@pytest.mark.parametrize("more", [b"", b"x"])
-def test_a_ping_that_wants_no_more_is_the_last(head: bytes, more: bytes) -> None:
-    ended = run(HttpHandshake(), [head, more])
+@pytest.mark.parametrize("more", [[b""], [b"x"], []])
+def test_a_ping_that_wants_no_more_is_the_last(head: bytes, more: list[bytes]) -> None:
+    pieces = [head, *more] if more else [head + b"what comes with it"]
+    ended = run(HttpHandshake(), pieces)
     assert ended.error is EndOfStream
     assert ended.sent.startswith(b"HTTP/1.1 200 ")
     assert b"\r\nConnection: close\r\n" in ended.sent

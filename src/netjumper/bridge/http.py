@@ -88,7 +88,8 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | Authorized]):
         # A wrong password that came before is told of, however the client leaves.
         self.asked = bool(server.trailing_data() or server.turned_away)
         if not server.start_next_cycle():
-            yield from self._read_some()
+            if not server.trailing_data():
+                yield from self._read_some()
             raise EndOfStream("the client was to close the connection")
 
     def _read_request(self) -> Generator[None, None, h11.Request]:
