@@ -203,6 +203,7 @@ def test_a_name_never_crowds_out_the_words_that_are_the_type(name: str) -> None:
     for error in (
         outcome.name_not_found(name),
         outcome.lookup_timed_out(name),
+        outcome.invalid_target(name, "too many colons in address"),
         outcome.from_gaierror(socket.gaierror(socket.EAI_AGAIN, ""), name),
     ):
         text = str(error)

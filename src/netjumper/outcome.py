@@ -126,4 +126,4 @@ def denied(target: Address, why: str) -> TargetDenied:
 
 def invalid_target(text: str, phrase: str) -> InvalidTarget:
     """Return the error for a destination frame that is no `host:port`."""
-    return InvalidTarget(f"dial tcp: address {text}: {phrase}")
+    return InvalidTarget(f"dial tcp: address {_shown(text)}: {phrase}")
