@@ -43,13 +43,15 @@ class Rule:
         host, ports = _parted(text)
         if host in ("", EVERYTHING):
             return cls(ports=_ports(ports, text))
-        if "/" in host or ":" in host or _NUMBER.fullmatch(host.rpartition(".")[2]):
+        if "/" in host or ":" in host or _is_number(host):
             return cls(_network(host), ports=_ports(ports, text))
         try:
             name = checked_host(host.removeprefix(".")).lower().rstrip(".")
         except AddressError as error:
             hint = "; .example.org is it and all below it" if "*" in host else ""
             raise AddressError(f"{error}{hint}") from None
+        if _is_number(name):  # full-width digits become digits, and a final dot is gone
+            raise AddressError(f"{quoted(host)} is no address, and no host name")
         return cls(name="." * host.startswith(".") + name, ports=_ports(ports, text))
 
     def __str__(self) -> str:
@@ -103,7 +105,14 @@ def _parted(text: str) -> tuple[str, str]:
     return host, ports
 
 
+def _is_number(host: str) -> bool:
+    """Whether a host is read as an IPv4 address wherever that is done (its last part is one)."""
+    return bool(_NUMBER.fullmatch(host.rpartition(".")[2]))
+
+
 def _network(host: str) -> IPNetwork:
+    if "%" in host:  # `ipaddress` takes any characters at all for a zone
+        raise AddressError(f"{quoted(host)}: a rule is about all zones; leave it out")
     try:
         whole = ipaddress.ip_network(host, strict=False)
     except ValueError:
