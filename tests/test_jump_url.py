@@ -11,6 +11,9 @@ PIN = "0a" * 32
 CA = "ca is system; for an authority of your own there is ca_file"
 NO_URL = "a jump host begins with netjumper:// or netjumper+tls://, or is HOST:PORT"
 
+NO_SCHEME = "CLIENT@ and CLIENT:SECRET@ need netjumper:// or netjumper+tls:// before"
+NO_PORT = "behind HOST: is a number; in a secret comma and space are written %2C and %20"
+
 
 @pytest.mark.parametrize(
     ("text", "meaning"),
@@ -49,6 +52,20 @@ def test_a_line_is_read_and_written(text, meaning):
     assert JumpUrl.parse(meaning.written(meaning.secret)) == meaning
 
 
+@pytest.mark.parametrize("text", ["a\udcff:s\udcfe", "a%ff:s%FE"])
+def test_a_name_and_a_secret_may_be_any_bytes(text):
+    it = JumpUrl.parse(f"netjumper+tls://{text}@home.example.net")
+    assert (it.client, it.secret) == ("a\udcff", "s\udcfe")
+    assert it.written(it.secret) == "netjumper+tls://a%FF:s%FE@home.example.net:9527"
+    assert JumpUrl.parse(it.written(it.secret)) == it
+
+
+def test_the_name_in_a_certificate_may_be_any_bytes():
+    it = JumpUrl.parse("netjumper+tls://home.example.net?name=a%ff\udcfe")
+    assert it.name == "a\udcff\udcfe"
+    assert JumpUrl.parse(str(it)) == it
+
+
 def test_it_is_shown_without_the_secret():
     it = JumpUrl.parse("netjumper+tls://alice:s3cret@home.example.net?weight=2")
     assert str(it) == "netjumper+tls://alice@home.example.net:9527?weight=2"
@@ -62,11 +79,14 @@ def test_it_is_shown_without_the_secret():
         ("home:1=0", "the weight '0' is no number from 1 to 1000"),
         ("netjumper://", "'' is not a host name"),
         ("netjumper://a b", "'a b' is not a host name"),
-        ("netjumper://home:x", "port 'x' is not a number from 1 to 65535"),
-        ("netjumper://home:", "port '' is not a number from 1 to 65535"),
+        ("netjumper://home:99999", "port '99999' is not a number from 1 to 65535"),
+        ("netjumper://alice:s3cret", NO_PORT),
+        ("netjumper://home:", NO_PORT),
         ("netjumper://home/path", NO_URL),
         ("https://:s3cret@home", NO_URL),
         ("netjumper://:s3cret@home@x", NO_URL),
+        ("netjumper://:s?3cret=1@home", NO_URL),
+        ("alice:s3cret@home.example.net:9527", NO_SCHEME),
         ("netjumper://home?weight", "behind the ? is KEY=VALUE, and & between several"),
         ("netjumper://home?weight=", "weight is empty"),
         ("netjumper://home?weight=1&weight=2", "weight is given twice"),

@@ -21,7 +21,7 @@ MAX_WEIGHT = 1000
 CLEAR, TLS = "netjumper", "netjumper+tls"
 SYSTEM = "system"
 
-_URL = re.compile(r"([A-Za-z0-9+.-]*)://(?:([^@/?#]*)@)?([^@/?#]*)/?(?:\?([^#]*))?")
+_URL = re.compile(r"([A-Za-z0-9+.-]*)://(?:([^@/?#]*)@)?([^@/?#]*)/?(?:\?([^#@]*))?")
 _WEIGHT = re.compile(r"[0-9]{1,4}", re.ASCII)
 _PIN = re.compile(r"(?:sha256:)?([0-9A-Fa-f]{64})", re.ASCII)
 _ONLY_TLS = ("pin", "ca", "name")
@@ -60,6 +60,8 @@ class JumpUrl:
             AddressError: the text is none; the message says what is wrong with it.
         """
         if "://" not in text:
+            if "@" in text:  # not repeated: there may be a secret in it
+                raise AddressError(f"CLIENT@ and CLIENT:SECRET@ need {CLEAR}:// or {TLS}:// before")
             address, equals, weight = text.partition("=")
             return cls(Address.parse(address), _weight(weight) if equals else 1)
         found = _URL.fullmatch(text)
@@ -75,11 +77,11 @@ class JumpUrl:
         if pins and (authority or name):
             raise AddressError("what is pinned needs neither ca nor name")
         return cls(
-            address_with_port(found[3], DEFAULT_PORT),
+            _address(found[3]),
             _weight(_one("weight", weights)) if weights else 1,
             scheme == TLS,
-            unquote(client),
-            unquote(secret),
+            _unquoted(client),
+            _unquoted(secret),
             tuple(_pin(it) for it in pins),
             authority == SYSTEM,
             name,
@@ -99,10 +101,20 @@ class JumpUrl:
         options += [("pin", it.hex()) for it in self.pins]
         options += [("ca", SYSTEM)] if self.by_system else []
         options += [("name", self.name)] if self.name else []
-        query = "&".join(f"{key}={quote(value, safe='/:')}" for key, value in options)
-        who = quote(self.client, safe="") + (f":{quote(secret, safe='')}" if secret else "")
+        query = "&".join(f"{key}={_quoted(value, '/:')}" for key, value in options)
+        who = _quoted(self.client) + (f":{_quoted(secret)}" if secret else "")
         scheme = TLS if self.tls else CLEAR
         return f"{scheme}://{who}{'@' * bool(who)}{self.address}{'?' * bool(query)}{query}"
+
+
+def _address(text: str) -> Address:
+    """A port that is none is not repeated: a comma in a secret ends one jump host, as in a list."""
+    _, colon, port = text.rpartition("]")[2].rpartition(":")
+    if colon and not port.isdecimal():
+        raise AddressError(
+            "behind HOST: is a number; in a secret comma and space are written %2C and %20"
+        )
+    return address_with_port(text, DEFAULT_PORT)
 
 
 def address_with_port(text: str, default: int) -> Address:
@@ -115,9 +127,23 @@ def address_with_port(text: str, default: int) -> Address:
     return Address.parse(text if has_port else f"{text}:{default}")
 
 
+def _quoted(text: str, safe: str = "") -> str:
+    """Quote text out of the environment, where bytes that are no UTF-8 are surrogates."""
+    return quote(text, safe, errors="surrogateescape")
+
+
+def _unquoted(text: str) -> str:
+    return unquote(text, errors="surrogateescape")
+
+
 def _options(query: str, is_tls: bool) -> Mapping[str, Sequence[str]]:
     try:
-        options = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query))
+        options = parse_qs(
+            query,
+            keep_blank_values=True,
+            strict_parsing=bool(query),
+            errors="surrogateescape",
+        )
     except ValueError:
         raise AddressError("behind the ? is KEY=VALUE, and & between several") from None
     for key, values in options.items():

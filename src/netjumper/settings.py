@@ -80,6 +80,8 @@ class _Settings(SocketSettings):
     """Pairs of keys of which one can be given; the one from the higher source wins."""
     private: ClassVar[frozenset[str]] = frozenset({"secret", "auth"})
     """Keys whose value may be shown to nobody."""
+    unshown: ClassVar[frozenset[str]] = private | {"jump"}
+    """Keys whose value may have a secret in it; why it is wrong may be said."""
 
     secret: Secret = Field(None, description="the secret itself")
     secret_file: FilePath = Field(None, description="a file with the secret, readable by you only")

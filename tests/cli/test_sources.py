@@ -239,7 +239,9 @@ def test_what_is_unknown_in_the_file_is_named(text, told, private):
         ("socks = [1080]", ("socks: expected a list of HOST:PORT, [IPV6]:PORT, :PORT or "
          "unix:/path, not [1080]")),
         ("jump = 9527", ("jump: expected a list of HOST:PORT, HOST:PORT=WEIGHT, netjumper:// or "
-         "netjumper+tls://, not 9527")),
+         "netjumper+tls://")),
+        ("jump = ['netjumper://a:s3cret@h', 5]", ("jump: expected a list of HOST:PORT, "
+         "HOST:PORT=WEIGHT, netjumper:// or netjumper+tls://")),
         ("auth_file = 1", "auth_file: expected the path of a file, not 1"),
         ("auth_file = ''", "auth_file: no file has an empty name; expected the path of a file"),
         ("embedded = 'yes'", "embedded: expected true or false, not 'yes'"),

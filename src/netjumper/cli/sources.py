@@ -267,6 +267,8 @@ def _told(model: AnySettings, merged: Layer, error: ErrorDetails) -> str:
         return f"{place}: expected {expected}"
     if reason := str(context.get("error", "")):
         return f"{place}: {reason}; expected {expected.removeprefix(LIST_OF)}"
+    if key in model.unshown:
+        return f"{place}: expected {expected}"
     return f"{place}: expected {expected}, not {_shown(merged.values[key])}"
 
 
