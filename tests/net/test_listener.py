@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import pytest
 
+from netjumper.errors import AddressError
 from netjumper.net import listener as listener_module
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import (
@@ -238,6 +239,13 @@ async def test_a_unix_path_without_its_folder_is_one_readable_line(tmp_path):
 async def test_a_unix_path_that_is_too_long_is_one_readable_line(tmp_path):
     path = tmp_path / ("x" * 120)
     assert refusal(f"unix:{path}") == f"cannot listen on unix:{path}: AF_UNIX path too long"
+
+
+def test_a_unix_path_with_a_nul_is_one_line_that_is_not_too_long():
+    with pytest.raises(AddressError) as caught:
+        ListenAddress.parse("unix:" + "\0" * 1000)
+    assert str(caught.value).endswith("\\x00...': write unix:/path/of/the/socket")
+    assert len(str(caught.value)) < 400
 
 
 # --- unix sockets -------------------------------------------------------------------------

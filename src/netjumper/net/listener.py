@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from netjumper.address import Address, ip_literal, parse_port
+from netjumper.address import Address, ip_literal, parse_port, quoted
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.network import is_of_this_machine
@@ -70,7 +70,7 @@ class ListenAddress:
         if text.startswith("unix:"):
             path = text.removeprefix("unix:")
             if not path or "\0" in path:
-                raise AddressError(f"{text!r}: write unix:/path/of/the/socket")
+                raise AddressError(f"{quoted(text)}: write unix:/path/of/the/socket")
             return cls("", 0, path)
         host, _, port = text.rpartition(":")
         number = 0 if port == "0" else parse_port(port)
