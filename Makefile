@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+SECONDS ?= 60
 BENCH = $(BIN)/python -B -m bench
 
-.PHONY: run bench bench-quick bench-wan bench-report test test-image test-units test-containers lint man clean help
+.PHONY: run bench bench-quick bench-wan bench-report test test-image test-units test-containers fuzz lint man clean help
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ bench-wan: $(BIN)/python  ## over an emulated long path, as root; ARGS=--quick f
 bench-report: $(BIN)/python  ## make docs/performance.md of what whole runs found; ARGS="FILE..." for others
 	@$(BENCH).report $(ARGS)
 
+fuzz: $(VENV)/.installed-fuzz  ## fuzz every parser, SECONDS=60 each; ARGS="TARGET..." for some of them
+	@$(BIN)/python -m fuzz --seconds $(SECONDS) $(ARGS)
+
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,7 +55,7 @@ man: $(VENV)/.installed  ## write the man pages anew out of the parsers
 	PYTHONPATH=tools $(BIN)/python -m manpages.pages src/man
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .bench .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench .fuzz .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -65,4 +69,8 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml
 
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lint,test,uvloop]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-fuzz: $(BIN)/python pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@touch $@ $(VENV)/.installed

@@ -1,0 +1,1 @@
+"""Fuzzing: one module per parser, each with a `check` that holds what must be true of any bytes."""

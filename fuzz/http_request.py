@@ -1,0 +1,201 @@
+"""Plain HTTP that is forwarded, from the client's side: requests, their framing, their bodies.
+
+Where the first byte is 1, a user and a password are asked for. Each target answers what it is
+asked; what it was asked is read by h11 and by a reader of our own, which must see the same.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import h11
+
+from fuzz.handshakes import in_one_piece, in_two_pieces, one_by_one
+from fuzz.properties import LONGEST_LINE, answers_without_fault, without_fault
+from fuzz.socks import CREDENTIALS
+from fuzz.strict import Incomplete, Message, Reader
+from netjumper.bridge.credentials import Credentials
+from netjumper.bridge.exchange import Ending, Exchange
+from netjumper.bridge.fields import host_field
+from netjumper.bridge.forward import Forwarding
+from netjumper.bridge.http import Authorized, HttpHandshake
+from netjumper.errors import NetjumperError
+
+NAME = b"bridge-1"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def check(data: bytes) -> None:
+    """Hold the properties for one input."""
+    credentials = CREDENTIALS if data[:1] == b"\1" else None
+    stream = data[1:]
+    whole = Talk(credentials).feed(in_one_piece(stream))
+    for pieces in (one_by_one(stream), in_two_pieces(stream)):
+        story = Talk(credentials).feed(pieces).story
+        assert story == whole.story, f"{len(pieces)} pieces: {story} instead of {whole.story}"
+    Talk(credentials).feed([*in_one_piece(stream), b""])
+    whole.hold_answers()
+    for target in whole.targets:
+        target.hold()
+    sent = sum(len(target.heard) for target in whole.targets)
+    assert sent <= 20 * len(stream) + 1000 * len(whole.targets)
+
+
+@dataclass
+class Target:
+    """A server that a connection leads to: it answers each whole request."""
+
+    host: bytes
+    heard: bytearray = field(default_factory=bytearray)
+    requests: list[Message] = field(default_factory=list)
+    _reader: h11.Connection = field(default_factory=lambda: h11.Connection(h11.SERVER))
+    _request: h11.Request | None = None
+    _body: bytes = b""
+
+    def hear(self, data: bytes) -> bytes:
+        """Take what the bridge sends, and return the answer."""
+        if data:  # nothing would be the end of the stream
+            self._reader.receive_data(data)
+        self.heard += data
+        while True:
+            event = self._reader.next_event()
+            if isinstance(event, h11.Request):
+                self._request, self._body = event, b""
+            elif isinstance(event, h11.Data):
+                self._body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                return self._answered(event)
+            else:
+                return b""
+
+    def _answered(self, end: h11.EndOfMessage) -> bytes:
+        request = self._request
+        assert request is not None
+        self.requests.append(
+            Message(
+                (request.method, request.target),
+                list(request.headers),
+                self._body,
+                tuple(end.headers),
+            )
+        )
+        head_only = request.method == b"HEAD"
+        self._reader.send(h11.Response(status_code=200, headers=[(b"Content-Length", b"2")]))
+        if not head_only:
+            self._reader.send(h11.Data(data=b"ok"))
+        self._reader.send(h11.EndOfMessage())
+        self._reader.start_next_cycle()
+        return OK[:-2] if head_only else OK
+
+    def hold(self) -> None:
+        """What was heard is those requests and no other, for whoever reads it."""
+        reader = Reader(bytes(self.heard))
+        for request in self.requests:
+            assert reader.request() == request
+            self._hold_fields(request)
+        try:
+            reader.request()
+        except Incomplete:
+            return
+        raise AssertionError("a request that h11 did not see")
+
+    def _hold_fields(self, request: Message) -> None:
+        assert request.values(b"host") == [self.host]
+        assert request.values(b"via")[-1].endswith(NAME)
+        request.hold_passed_on()
+        assert request.values(b"connection") in ([], [b"Upgrade"])
+
+
+class Talk:
+    """A client's connection to the bridge, and what is at the ends of the others."""
+
+    def __init__(self, credentials: Credentials | None) -> None:
+        self._guarded = credentials is not None
+        self._handshake = HttpHandshake(credentials)
+        self._forwarding: Forwarding | None = None
+        self._target: Target | None = None
+        self.targets: list[Target] = []
+        self.heard = bytearray()
+        self.before = 0
+        self.done: list[Exchange] = []
+        self.end: object = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the client is not heard any more."""
+        return self.end is not None
+
+    @property
+    def story(self) -> object:
+        """What happened, however the bytes were cut."""
+        exchanges = [
+            (without_fault(it.ending), it.client, it.target, it.status, it.bytes_up, it.bytes_down)
+            for it in self.done
+        ]
+        requests = [(it.host, it.requests) for it in self.targets if it.requests]
+        return exchanges, requests, answers_without_fault(bytes(self.heard)), self.end
+
+    def feed(self, pieces: Iterable[bytes]) -> "Talk":
+        """Have the client send."""
+        for piece in pieces:
+            if self.is_over:
+                break
+            if self._forwarding is None:
+                self._shake_hands(piece)
+            else:
+                self._forwarding.receive_from_client(piece)
+            self._settle()
+        return self
+
+    def _shake_hands(self, piece: bytes) -> None:
+        handshake = self._handshake
+        try:
+            handshake.receive_data(piece)
+        except NetjumperError as error:
+            self.end = (type(error), without_fault(str(error)))
+        self.heard += handshake.data_to_send()
+        self.before = len(self.heard)
+        if isinstance(handshake.result, Authorized):
+            self._forwarding = Forwarding(
+                handshake.result, name=NAME, clock=lambda: 0.0, done=self.done.append
+            )
+        elif handshake.result is not None:
+            self.end = handshake.result
+
+    def _settle(self) -> None:
+        """Do what the driver does, until nothing moves."""
+        forwarding = self._forwarding
+        while forwarding is not None and not self.is_over:
+            self.heard += forwarding.data_to_client()
+            if forwarding.unwanted:
+                forwarding.unwanted = False
+                self._target = None
+            if forwarding.wanted is not None:
+                self._target = Target(host_field(forwarding.wanted))
+                self.targets.append(self._target)
+                forwarding.target_opened()
+            answer = self._target.hear(forwarding.data_to_target()) if self._target else b""
+            if forwarding.ending is not None:
+                self._finish(forwarding, forwarding.ending)
+            elif answer:
+                forwarding.receive_from_target(answer)
+            elif not forwarding.unwanted and forwarding.wanted is None:
+                break
+
+    def _finish(self, forwarding: Forwarding, ending: Ending) -> None:
+        self.heard += forwarding.data_to_client()
+        self.end = ending
+        if ending is Ending.TUNNEL:
+            self.end = (ending, forwarding.tunnel().result)
+
+    def hold_answers(self) -> None:
+        """The client sees one answer to each request, and no more."""
+        reader = Reader(bytes(self.heard[self.before :]))
+        for exchange in self.done:
+            assert len(exchange.ending) <= LONGEST_LINE
+            assert not self._guarded or exchange.client == "alice" or not exchange.target
+            if exchange.error is not None and self.end is Ending.RESET:
+                return
+            message, is_whole = reader.answer(exchange.request.method if exchange.request else b"")
+            assert is_whole or exchange.request is None  # to a HEAD that was refused as it came
+            assert not exchange.status or int(message.line[0]) == exchange.status
+        assert reader.is_at_end, "more than was asked for"

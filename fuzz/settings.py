@@ -1,0 +1,73 @@
+"""What settings come to, from a file or from text."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from fuzz.properties import hold_hidden, outcome_of
+from netjumper.cli.sources import Loaded
+from netjumper.console import printable
+from netjumper.errors import NetjumperError
+from netjumper.jump_url import JumpUrl
+from netjumper.net.listener import ListenAddress
+from netjumper.rules import Rule
+from netjumper.settings import BridgeSettings, ServerSettings, SettingsError
+
+LONGEST_LINE = 2000
+"""Characters: a line may have the path of a file in it, and what was typed, escaped."""
+
+AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]
+
+_EACH_LINE = re.IGNORECASE | re.MULTILINE
+_SECRET = re.compile(
+    r"^(?:NETJUMPER_)?(?:secret|auth)\s*=[^\n]*|^--(?:secret|auth)[=\n][^\n]*",
+    _EACH_LINE,
+)
+_JUMP = re.compile(r"^(?:NETJUMPER_)?jump\s*=[^\n]*|^--jump[=\n][^\n]*", _EACH_LINE)
+_URL = re.compile(r"[A-Za-z0-9+.-]+://[^/?#:@\s]*:[^@\s]*@")
+
+
+def hold_settings(load: Callable[[], AnyLoaded], text: str) -> None:
+    """Settings are taken, or refused in lines that say why; no secret of `text` is repeated."""
+    elsewhere = _without_secrets(text)
+    loaded = outcome_of(load, SettingsError)
+    if isinstance(loaded, NetjumperError):
+        _hold_told(loaded, elsewhere, LONGEST_LINE + 6 * len(text))
+        return
+    hold_hidden(elsewhere, repr(loaded.settings), *loaded.warnings)
+    for key, value in loaded.settings:
+        assert loaded.origin(key)
+        for item in value if isinstance(value, tuple) else ():
+            _hold_written(item)
+
+
+def _hold_told(error: NetjumperError, elsewhere: str, longest: int) -> None:
+    assert isinstance(error, SettingsError)
+    assert error.lines
+    for line in error.lines:
+        assert line.strip()
+        assert printable(line).isprintable()
+        assert len(line) <= longest, f"{len(line)} characters in {line[:100]!r}..."
+        hold_hidden(elsewhere, line)
+
+
+def _without_secrets(text: str) -> str:
+    """Return a text without what stands where a secret stands."""
+    return _JUMP.sub(lambda line: _URL.sub("", line[0]), _SECRET.sub("", text))
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Have these variables and no others."""
+    with patch.object(os, "environ", dict(variables)):  # putenv(3) would leak every one of them
+        yield
+
+
+def _hold_written(item: object) -> None:
+    """What was read is written so that it is read as the same."""
+    if isinstance(item, JumpUrl):
+        assert JumpUrl.parse(item.written(item.secret)) == item
+    elif isinstance(item, (ListenAddress, Rule)):
+        assert type(item).parse(str(item)) == item

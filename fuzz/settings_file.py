@@ -1,0 +1,32 @@
+"""The settings file.
+
+The first byte says which command reads it (0: the jump server, otherwise the bridge).
+"""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from fuzz.settings import environment, hold_settings
+from netjumper.cli.sources import Layer, load
+from netjumper.settings import BridgeSettings, ServerSettings
+
+
+def check(data: bytes) -> None:
+    """Hold the properties for one input."""
+    path = _file()
+    path.write_bytes(data[1:])
+    text = data[1:].decode("utf-8", "replace")
+    with environment({}):
+        if data[:1] > b"\0":
+            hold_settings(lambda: load(BridgeSettings, Layer(), str(path)), text)
+        else:
+            hold_settings(lambda: load(ServerSettings, Layer(), str(path)), text)
+
+
+@cache
+def _file() -> Path:
+    """Return a file that only we can read."""
+    path = Path(tempfile.mkdtemp(prefix="netjumper-fuzz-")) / "config.toml"
+    path.touch(0o600)
+    return path

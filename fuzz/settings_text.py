@@ -1,0 +1,58 @@
+"""Settings as text: flags and the environment.
+
+The first byte says which command reads them (0: the jump server, otherwise the bridge). A line
+`KEY=VALUE` is a variable, any other a word of the command line.
+"""
+
+import re
+from contextlib import redirect_stdout, suppress
+from functools import cache
+from io import StringIO
+
+from fuzz.properties import as_text
+from fuzz.settings import AnyLoaded, environment, hold_settings
+from netjumper.cli import bridge, server
+from netjumper.cli.options import Parser, layer_of
+from netjumper.cli.sources import load
+from netjumper.settings import BridgeSettings, ServerSettings
+
+NO_FILE = "/dev/null"
+
+_VARIABLE = re.compile(r"[A-Z_]+=", re.ASCII)
+
+
+def check(data: bytes) -> None:
+    """Hold the properties for one input."""
+    text = as_text(data[1:].replace(b"\0", b""))
+    lines = text.split("\n")
+    variables = [line for line in lines if _VARIABLE.match(line)]
+    words = [line for line in lines if line not in variables]
+    with (
+        environment(dict(_pair(line) for line in variables)),
+        redirect_stdout(StringIO()),
+        suppress(SystemExit),  # --help, --version
+    ):
+        hold_settings(lambda: _load(words, for_bridge=data[:1] > b"\0"), text)
+
+
+def _pair(line: str) -> tuple[str, str]:
+    name, _, value = line.partition("=")
+    return name, value
+
+
+def _load(words: list[str], *, for_bridge: bool) -> AnyLoaded:
+    if for_bridge:
+        arguments = _bridge_parser().parse_args(words)
+        return load(BridgeSettings, layer_of(arguments, BridgeSettings), NO_FILE)
+    arguments = _server_parser().parse_args(words)
+    return load(ServerSettings, server._flags(arguments), NO_FILE)
+
+
+@cache
+def _bridge_parser() -> Parser:
+    return bridge.build_parser()
+
+
+@cache
+def _server_parser() -> Parser:
+    return server.build_parser()

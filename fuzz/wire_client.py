@@ -1,0 +1,43 @@
+"""The netjumper wire as its client reads it.
+
+The first byte says when the client names its target: before the challenge (0), or never (1). What
+follows comes from the jump server.
+"""
+
+from fuzz.handshakes import hold_handshake
+from netjumper.address import Address
+from netjumper.errors import JumpHostProtocolError, TargetError, WrongSecret
+from netjumper.wire import ClientHandshake, answer_to, destination_frame, frame
+
+SECRET = b"never to be seen by anybody"
+TARGET = Address("www.example.org", 443)
+MOST_SENT = 21 + 256
+
+
+def check(data: bytes) -> None:
+    """Hold the properties for one input."""
+    parked, stream = bool(data[:1] > b"\0"), data[1:]
+
+    def make() -> ClientHandshake:
+        client = ClientHandshake(SECRET)
+        if not parked:
+            client.request(TARGET)
+        return client
+
+    whole = hold_handshake(make, stream, most_sent=MOST_SENT)
+    assert whole.result in (None, TARGET)
+    if whole.error is not None:
+        known = (JumpHostProtocolError, WrongSecret, *([] if parked else [TargetError]))
+        assert issubclass(whole.error, known), f"{whole.error} is none of a client's"
+    said = stream[1 + stream[0] :] if stream else b""
+    if parked and said and said[0] == 0 and len(said) > 1:
+        assert whole.error is JumpHostProtocolError, "it may speak where there is no destination"
+    assert SECRET.decode() not in whole.text
+    assert whole.sent == _what_a_client_says(stream, parked), whole.sent
+
+
+def _what_a_client_says(stream: bytes, parked: bool) -> bytes:
+    if len(stream) < 1 or len(stream) <= stream[0]:
+        return b""
+    answer = frame(answer_to(stream[1 : 1 + stream[0]], SECRET))
+    return answer if parked else answer + destination_frame(TARGET)

@@ -1,0 +1,41 @@
+"""The netjumper wire as the jump server reads it.
+
+Where the first byte is 1, the right answer to the challenge stands before the rest.
+"""
+
+from fuzz.handshakes import hold_handshake, one_by_one, run
+from netjumper.address import Address
+from netjumper.errors import AuthenticationError, TargetError
+from netjumper.handshake import EndOfStream
+from netjumper.request import TunnelRequest
+from netjumper.wire import ClientHandshake, ServerHandshake, answer_to, frame, verify_with
+
+SECRET = b"never to be seen by anybody"
+CHALLENGE = bytes(range(32))
+ANSWER = frame(answer_to(CHALLENGE, SECRET))
+MOST_SENT = 33 + 1 + 257
+
+
+def check(data: bytes) -> None:
+    """Hold the properties for one input."""
+    stream = ANSWER + data[1:] if data[:1] == b"\1" else data[1:]
+    whole = hold_handshake(_server, stream, most_sent=MOST_SENT)
+    assert SECRET not in whole.sent
+    assert SECRET.decode() not in whole.text
+    if whole.error is not None:
+        assert issubclass(whole.error, (AuthenticationError, TargetError, EndOfStream))
+    if whole.error is AuthenticationError:
+        assert not stream.startswith(ANSWER)
+    elif whole.is_over:
+        assert stream.startswith(ANSWER), "it let somebody in"
+    if isinstance(whole.result, TunnelRequest):
+        assert Address.parse(str(whole.result.target)) == whole.result.target
+    if whole.error is not None and issubclass(whole.error, TargetError):
+        client = ClientHandshake(SECRET)
+        client.request(Address("www.example.org", 443))
+        told = run(client, one_by_one(whole.sent))
+        assert told.error is whole.error, f"the client sees {told.error}: {told.text!r}"
+
+
+def _server() -> ServerHandshake:
+    return ServerHandshake(verify_with(SECRET), CHALLENGE)

@@ -1,0 +1,34 @@
+"""Every seed of a fuzz target, and everything that ever crashed one, without the fuzzer."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from fuzz.targets import CRASHES, SEEDS, TARGETS
+
+
+def inputs(target: str) -> list[Path]:
+    """Return what a target is tried with."""
+    return [path for at in (SEEDS, CRASHES) for path in sorted((at / target).glob("*"))]
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        pytest.param(target, path, id=f"{target}-{path.parent.parent.name}-{path.name}")
+        for target in TARGETS
+        for path in inputs(target)
+    ],
+)
+def test_what_a_target_holds_is_true_of(target: str, path: Path) -> None:
+    importlib.import_module(f"fuzz.{target}").check(path.read_bytes())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_has_seeds(target: str) -> None:
+    assert any((SEEDS / target).iterdir())
+
+
+def test_there_are_no_inputs_for_a_target_that_is_none() -> None:
+    assert {path.name for at in (SEEDS, CRASHES) for path in at.iterdir()} <= set(TARGETS)
