@@ -28,6 +28,7 @@ from netjumper.errors import (
     NameNotFound,
     NetjumperError,
     NetworkUnreachable,
+    OutOfResources,
     ProtocolError,
     TargetBroke,
     TargetDenied,
@@ -63,6 +64,7 @@ ALSO: dict[type[NetjumperError], tuple[type[Exception], ...]] = {
     NameNotFound: (TargetError, socket.gaierror),
     NameLookupFailed: (TargetError, socket.gaierror),
     TargetDenied: (TargetError, PermissionError),
+    OutOfResources: (TargetError,),
     InvalidTarget: (TargetError, ValueError),
 }
 SECRET = b"tell-no-one"

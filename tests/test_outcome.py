@@ -16,6 +16,7 @@ from netjumper.errors import (
     NameLookupFailed,
     NameNotFound,
     NetworkUnreachable,
+    OutOfResources,
     TargetDenied,
     TargetError,
     TargetRefused,
@@ -35,6 +36,12 @@ CONNECT_ERRORS = {
     errno.ECONNRESET: (TargetError, "connection reset by peer"),
     errno.EADDRNOTAVAIL: (TargetError, "cannot assign requested address"),
     errno.EINVAL: (TargetError, "invalid argument"),
+}
+SHORTAGES = {
+    errno.EMFILE: "too many open files",
+    errno.ENFILE: "too many open files in system",
+    errno.ENOBUFS: "no buffer space available",
+    errno.ENOMEM: "cannot allocate memory",
 }
 LOOKUP_ERRORS = {
     socket.EAI_NONAME: (NameNotFound, "no such host"),
@@ -59,6 +66,15 @@ ORIGINALS = {
     "dial tcp: address tcp/nosuch: unknown port": InvalidTarget,
     "dial tcp: lookup tcp/nosuch: unknown port": InvalidTarget,
 }
+
+
+@pytest.mark.parametrize("number", SHORTAGES, ids=[errno.errorcode[it] for it in SHORTAGES])
+def test_a_shortage_of_the_dialling_side_is_not_the_targets_fault(number: int) -> None:
+    error = outcome.from_oserror(OSError(number, os.strerror(number)), WHERE)
+    assert type(error) is OutOfResources
+    assert str(error) == f"dial tcp 192.0.2.1:443: socket: {SHORTAGES[number]}"
+    assert error.reason == SHORTAGES[number]
+    same_again(error)
 
 
 def same_again(error: TargetError) -> None:

@@ -1,6 +1,7 @@
 """Parked connections, over real jump servers and scripted ones."""
 
 import asyncio
+import errno
 import logging
 import socket
 
@@ -11,6 +12,7 @@ from netjumper.address import Address
 from netjumper.errors import AddressError, JumpHostUnreachable, NetjumperError, TargetRefused
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress
+from netjumper.net.options import SocketOptions
 from netjumper.parking import Parking
 from netjumper.upstream import Upstream
 from parkings import TARGET, jump_server, lead, parking_at
@@ -63,6 +65,27 @@ async def test_a_tunnel_through_a_real_jump_server():
             (await tunnel(parking, target.address)).close()
             with pytest.raises(TargetRefused):
                 await tunnel(parking, closed_port())
+
+
+async def test_without_a_descriptor_left_nothing_is_parked_for_a_while(monkeypatch, caplog):
+    def no_descriptor(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(parking_module, "LONGEST_PAUSE", 0.1)
+    async with jump_server(lead) as jump:
+        with parking_at(jump.address, least=3, most=3) as parking:
+            await eventually(lambda: len(parking) == 3)
+            with monkeypatch.context() as short:
+                short.setattr(SocketOptions, "dial", no_descriptor)
+                (await tunnel(parking)).close()
+                await eventually(lambda: len(parking) == 0)
+                assert not parking.is_down
+            (record,) = caplog.records
+            assert record.getMessage() == (
+                f"jump host {jump}: too many open files on this machine; "
+                "nothing is parked for 0.1 s"
+            )
+            await eventually(lambda: len(parking) == 3)
 
 
 async def test_with_nothing_parked_a_connection_is_made_for_the_request():

@@ -139,5 +139,11 @@ class TargetDenied(TargetError, PermissionError):
     number = errno.EACCES
 
 
+class OutOfResources(TargetError):
+    """The dialling side has no descriptor or memory left: the target was not tried."""
+
+    number = errno.EMFILE
+
+
 class InvalidTarget(TargetError, ValueError):
     """The destination that was named is no `host:port`."""

@@ -14,6 +14,7 @@ from netjumper.errors import (
     JumpHostTimeout,
     JumpHostUnreachable,
     NetjumperError,
+    OutOfResources,
     TargetError,
 )
 from netjumper.net.deadlines import Deadlines
@@ -212,6 +213,8 @@ class JumpConnection:
     def _dial_failed(self, error: NetjumperError) -> None:
         self._dial = None
         reason = error.reason if isinstance(error, TargetError) else str(error)
+        if isinstance(error, OutOfResources):  # no fault of the jump host's
+            reason += " on this machine"
         unreachable = JumpHostUnreachable(reason)
         unreachable.__cause__ = error
         self._fail(unreachable)

@@ -14,7 +14,7 @@ from math import inf
 from typing import NamedTuple, Self
 
 from netjumper.demand import Demand
-from netjumper.errors import JumpHostTimeout, NetjumperError
+from netjumper.errors import JumpHostTimeout, NetjumperError, OutOfResources
 from netjumper.jumphost import JumpConnection, JumpHost
 from netjumper.net.network import Network
 from netjumper.path import Path
@@ -167,6 +167,12 @@ class Parking:
     def failed(self, error: NetjumperError) -> None:
         """The jump host could not be reached, or did not let a connection in."""
         if self._closed or self._retry is not None:
+            return
+        if isinstance(error.__cause__, OutOfResources):
+            # It says nothing about the jump host, and who asks needs descriptors more than we.
+            _LOG.warning("%s; nothing is parked for %g s", error, LONGEST_PAUSE)
+            self._empty()
+            self._retry = self._loop.call_later(LONGEST_PAUSE, self._try_again)
             return
         if not self._pause:
             _LOG.warning("%s; it is tried again from time to time", error)

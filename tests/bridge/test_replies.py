@@ -15,6 +15,7 @@ EXPECTED: list[tuple[type[Exception], int, int, str, str]] = [
     (errors.NameNotFound, 4, 502, "dns_error", JUMP_SERVER),
     (errors.NameLookupFailed, 4, 502, "dns_error", JUMP_SERVER),
     (errors.TargetDenied, 2, 403, "destination_ip_prohibited", JUMP_SERVER),
+    (errors.OutOfResources, 1, 503, "proxy_internal_error", JUMP_SERVER),
     (errors.InvalidTarget, 1, 502, "destination_unavailable", JUMP_SERVER),
     (errors.TargetError, 1, 502, "destination_unavailable", JUMP_SERVER),
     (errors.JumpHostUntrusted, 1, 502, "tls_certificate_error", BRIDGE),

@@ -17,6 +17,7 @@ from netjumper.errors import (
     NameNotFound,
     NetjumperError,
     NetworkUnreachable,
+    OutOfResources,
     TargetDenied,
     TargetError,
     TargetRefused,
@@ -211,7 +212,7 @@ async def test_the_time_of_a_dial_includes_its_lookup():
     [
         (socket.gaierror(socket.EAI_NONAME, "unknown"), NameNotFound),
         (socket.gaierror(socket.EAI_AGAIN, "try again"), NameLookupFailed),
-        (OSError(errno.EMFILE, "Too many open files"), TargetError),
+        (OSError(errno.EMFILE, "Too many open files"), OutOfResources),
     ],
 )
 async def test_a_failed_lookup_is_told_by_its_kind(failure, kind):
@@ -270,7 +271,7 @@ async def test_without_a_descriptor_left_a_dial_fails_and_says_so(monkeypatch):
     dial = Outcome(Address("192.0.2.1", 443))
     monkeypatch.setattr(socket, "socket", NoSocket)
     error = await dial.error()
-    assert str(error) == "dial tcp 192.0.2.1:443: connect: too many open files"
+    assert str(error) == "dial tcp 192.0.2.1:443: socket: too many open files"
 
 
 # --- cancelling ---------------------------------------------------------------------------

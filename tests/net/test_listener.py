@@ -1,6 +1,7 @@
 """Listening sockets and the accept loop."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -13,6 +14,7 @@ import pytest
 
 from netjumper.errors import AddressError
 from netjumper.net import listener as listener_module
+from netjumper.net import shortage
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import (
     ListenAddress,
@@ -32,6 +34,7 @@ class Accepting:
         self.endpoints: list[Endpoint] = []
         self.peers: list[str] = []
         self._closed = False
+        self.sock = sock
         self.listener = Listener(asyncio.get_running_loop(), sock, self._accepted)
 
     def _accepted(self, endpoint: Endpoint, peer: str) -> None:
@@ -333,6 +336,16 @@ async def test_a_closed_listener_accepts_nothing_and_keeps_what_it_has():
         assert await receive(sock) == b"still here"
 
 
+OUT_OF_SOMETHING = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
+
+
+@pytest.fixture
+def short_pause(monkeypatch):
+    """Pause for a tenth of a second, and tell the first time, whatever the test before told."""
+    monkeypatch.setattr(shortage, "PAUSE", 0.1)
+    monkeypatch.setattr(listener_module, "_COMPLAINT", shortage.Complaint())
+
+
 class ShortOfDescriptors:
     """A listening socket whose first calls of `accept` fail."""
 
@@ -353,9 +366,10 @@ class ShortOfDescriptors:
         return self._sock.accept()
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
-async def test_out_of_descriptors_it_pauses_says_so_and_goes_on(number, monkeypatch, caplog):
-    monkeypatch.setattr(listener_module, "PAUSE", 0.1)
+@pytest.mark.parametrize("number", [*OUT_OF_SOMETHING, errno.EPERM, errno.EINVAL, errno.EIO])
+async def test_with_an_error_that_would_come_again_it_pauses_says_so_and_goes_on(
+    number, short_pause, caplog
+):
     loop = asyncio.get_running_loop()
     sock = ShortOfDescriptors(number)
     with Accepting(sock) as it, caplog.at_level(logging.ERROR, "netjumper"):
@@ -371,14 +385,32 @@ async def test_out_of_descriptors_it_pauses_says_so_and_goes_on(number, monkeypa
     )
 
 
-async def test_it_can_be_closed_while_it_pauses(caplog):
+async def test_it_can_be_closed_while_it_pauses(short_pause, caplog):
     with Accepting(ShortOfDescriptors(errno.EMFILE)) as it:
         with await connected(it.listener.address):
             await eventually(lambda: bool(caplog.records))
     assert it.endpoints == []
 
 
-@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN])
+async def test_several_listeners_that_pause_say_so_in_one_line(short_pause, caplog):
+    with contextlib.ExitStack() as stack:
+        began = asyncio.get_running_loop().time()
+        for _ in range(5):
+            it = stack.enter_context(Accepting(ShortOfDescriptors(errno.EMFILE, errno.EMFILE)))
+            stack.enter_context(await connected(it.listener.address))
+            await eventually(lambda it=it: it.sock.calls == 1)
+        assert len(caplog.records) == 1
+        await eventually(lambda it=it: len(it.endpoints) == 1)
+        assert len(caplog.records) <= 1 + (asyncio.get_running_loop().time() - began) / 0.1
+
+
+CONNECTIONS_OWN = (
+    "ECONNABORTED", "ENETDOWN", "EPROTO", "ENOPROTOOPT", "EHOSTDOWN", "ENONET", "EHOSTUNREACH",
+    "EOPNOTSUPP", "ENETUNREACH",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [getattr(errno, name) for name in CONNECTIONS_OWN])
 async def test_a_connection_that_failed_in_the_queue_is_passed_over(number, caplog):
     with Accepting(ShortOfDescriptors(number)) as it, await connected(it.listener.address):
         await eventually(lambda: len(it.endpoints) == 1)

@@ -1,14 +1,30 @@
 """Whether the machine's way into the network is another than before."""
 
+import errno
+import socket
 import time
 
 import pytest
 
 from netjumper.net import network as network_module
-from netjumper.net.network import LOOK_EVERY, SLEPT, Network, source_towards
+from netjumper.net.network import LOOK_EVERY, SLEPT, Network, is_of_this_machine, source_towards
 
+NOT_THIS_MACHINES = "198.51.100.1"
 PEER = ("198.51.100.1", 9527)
 PEER6 = ("2001:db8::9527", 9527, 0, 0)
+
+
+def test_an_address_is_found_to_be_this_machines_or_not():
+    assert is_of_this_machine("127.0.0.1")
+    assert not is_of_this_machine(NOT_THIS_MACHINES)
+
+
+def test_without_a_descriptor_left_an_address_may_be_this_machines(monkeypatch):
+    def no_socket(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", no_socket)
+    assert is_of_this_machine(NOT_THIS_MACHINES)
 
 
 class Machine:

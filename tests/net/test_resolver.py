@@ -1,6 +1,7 @@
 """Name look-ups that stop nobody else. No name is really looked up."""
 
 import asyncio
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from netjumper.net import resolver as resolver_module
 from netjumper.net.resolver import MAX_LOOKUPS, Answer, Resolver, interleaved
 from rogues import eventually
 
@@ -53,6 +55,20 @@ def ask(resolver: Resolver, host: str, port: int = 443) -> "asyncio.Future[Answe
     resolver.resolve(host, port, answer.set_result)
     assert not answer.done(), "called before resolve() returned"
     return answer
+
+
+async def test_without_a_descriptor_left_no_name_is_said_not_to_exist(resolver, monkeypatch):
+    """The system's resolver says that of every name then."""
+
+    class NoSocket:
+        def __init__(self, *_: Any) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resolver_module.socket, "socket", NoSocket)
+        answer = await ask(resolver, "none.example")
+    assert isinstance(answer, OSError)
+    assert answer.errno == errno.EMFILE
 
 
 async def test_a_name_becomes_addresses(resolver):

@@ -1,13 +1,13 @@
 """Listening sockets, TCP and unix, and the accept loop.
 
-Accepting stops for a second when the process is out of descriptors or memory: the connection
-stays in the kernel's queue, so trying on at once would only spin.
+Accepting stops for a second when it fails for a reason that is not the connection's own, as when
+the process is out of descriptors or memory: the connection stays in the kernel's queue, so trying
+on at once would only spin.
 """
 
 import asyncio
 import contextlib
 import errno
-import logging
 import os
 import socket
 import stat
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from netjumper.address import Address, ip_literal, parse_port, quoted
 from netjumper.errors import AddressError, NetjumperError
+from netjumper.net import shortage
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.network import is_of_this_machine
 from netjumper.net.options import DEFAULTS, SocketOptions
@@ -26,10 +27,16 @@ BACKLOG = 65535
 a connection whose last packet it then drops is lost for a client that waits for our first word."""
 ACCEPT_BATCH = 64
 """Connections accepted before other events get their turn."""
-PAUSE = 1.0
-"""Seconds without accepting after the system ran out of something."""
 
-_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_CONNECTIONS_OWN = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED", "ENETDOWN", "EPROTO", "ENOPROTOOPT", "EHOSTDOWN", "ENONET",
+        "EHOSTUNREACH", "EOPNOTSUPP", "ENETUNREACH",
+    )
+    if hasattr(errno, name)
+)  # fmt: skip
+"""What was wrong with the connection that accept(2) took from its queue ("Error handling")."""
 _NOT_OURS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _TCP_REASONS = {
     errno.EADDRINUSE: "another program listens there; stop it or choose another port",
@@ -39,7 +46,7 @@ _TCP_REASONS = {
 _UNIX_REASONS = {
     errno.EADDRINUSE: "another program listens there, or the file is no socket",
 }
-_LOG = logging.getLogger("netjumper")
+_COMPLAINT = shortage.Complaint()
 
 
 class ListenError(NetjumperError, OSError):
@@ -285,21 +292,19 @@ class Listener:
         for _ in range(ACCEPT_BATCH):
             try:
                 sock, peer = self._sock.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                if error.errno in _OUT_OF_RESOURCES:
-                    self._out_of_resources(error)
-                return  # otherwise it is the connection's own failure (accept(2), "Error handling")
+                if error.errno not in _CONNECTIONS_OWN:
+                    self._wait_after(error)
+                return
             sock.setblocking(False)
             self._accepted(self._endpoint(self._loop, sock), _peer_name(peer))
 
-    def _out_of_resources(self, error: OSError) -> None:
-        _LOG.error(
-            "cannot accept connections on %s for %g s: %s", self.address, PAUSE, error.strerror
-        )
+    def _wait_after(self, error: OSError) -> None:
+        _COMPLAINT.tell(self._loop.time(), self.address, error)
         self._loop.remove_reader(self._sock.fileno())
-        self._pause = self._loop.call_later(PAUSE, self._resume)
+        self._pause = self._loop.call_later(shortage.PAUSE, self._resume)
 
 
 def _peer_name(peer: object) -> str:

@@ -10,6 +10,8 @@ import socket
 import time
 from typing import Any
 
+from netjumper.net.shortage import OUT_OF_RESOURCES
+
 LOOK_EVERY = 1.0
 """Seconds."""
 SLEPT = 1.0
@@ -55,13 +57,16 @@ def source_towards(peer: tuple[Any, ...]) -> str:
 
 
 def is_of_this_machine(ip: str) -> bool:
-    """Return whether `ip` is one of this machine's addresses, the wildcard among them."""
+    """Return whether `ip` is one of this machine's addresses, the wildcard among them.
+
+    Where it cannot be found out, for want of a descriptor, it is: whoever asks keeps away from it.
+    """
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
             sock.bind((ip, 0))
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno in OUT_OF_RESOURCES
     return True
 
 

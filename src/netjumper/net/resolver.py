@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from netjumper.net.shortage import OUT_OF_RESOURCES
+
 SockAddr = tuple[Any, ...]
 GetAddrInfo = Callable[..., Any]
 """Called and answering as `socket.getaddrinfo`."""
@@ -65,7 +67,7 @@ class Resolver:
             infos = self._getaddrinfo(host, port, type=socket.SOCK_STREAM)
             found = [(info[0], info[4]) for info in infos]
         except OSError as error:
-            found = error
+            found = _shortage() or error
         except ValueError as error:  # an embedded NUL, or a label the codec refuses
             found = socket.gaierror(socket.EAI_NONAME, str(error))
         try:
@@ -76,6 +78,15 @@ class Resolver:
     def _answered(self, key: tuple[str, int], found: Answer) -> None:
         for answer in self._waiting.pop(key):
             self._loop.call_soon(answer, found)  # one that fails is not to stop the others
+
+
+def _shortage() -> OSError | None:
+    """Return what the system has run out of: the resolver then says that a name does not exist."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+    except OSError as error:
+        return error if error.errno in OUT_OF_RESOURCES else None
+    return None
 
 
 def interleaved(found: Found) -> Found:
