@@ -69,7 +69,9 @@ class RichFormatter(logging.Formatter):
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, escape sequences included."""
+        """Return the line, or the panel at the start, escape sequences included."""
+        if isinstance(record.msg, Start):
+            return record.msg.panel(self)
         line = Text.assemble((time.strftime("%H:%M:%S ", time.localtime(record.created)), "dim"))
         if isinstance(record.msg, AccessRecord):
             line.append_text(_access_line(record.msg))

@@ -1,8 +1,11 @@
 """A home of its own for every test: no settings of this machine, no settings in the environment."""
 
+import contextlib
 import logging
 import os
+import select
 import socket
+import time
 
 import pytest
 
@@ -33,6 +36,47 @@ def private(tmp_path):
         return path
 
     return write
+
+
+class Pipe:
+    """A pipe whose reader is the test."""
+
+    def __init__(self):
+        self.reader, self.writer = os.pipe()
+        self.got = b""
+
+    def fill(self):
+        """Leave no room."""
+        os.set_blocking(self.writer, False)
+        for piece in (1024, 1):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(self.writer, b"." * piece)
+        os.set_blocking(self.writer, True)
+
+    def read_until(self, wanted, patience=20.0):
+        """Read on until there is what is wanted, and return all that was read."""
+        end = time.monotonic() + patience
+        while wanted not in self.got:
+            assert select.select([self.reader], [], [], end - time.monotonic())[0], self.got[-200:]
+            self.got += os.read(self.reader, 65536)
+        return self.got
+
+    def close_reader(self):
+        os.close(self.reader)
+        self.reader = -1
+
+    def close(self):
+        for fd in (self.reader, self.writer):
+            if fd >= 0:
+                os.close(fd)
+
+
+@pytest.fixture
+def pipe():
+    made = Pipe()
+    yield made
+    made.close()
 
 
 @pytest.fixture

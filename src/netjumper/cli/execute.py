@@ -24,6 +24,7 @@ from netjumper.cli.bridging import (
 )
 from netjumper.cli.environment import PROXY_VARIABLES, first_of, variables
 from netjumper.cli.jump_hosts import KnownHost, known_hosts
+from netjumper.cli.logs import never_waiting
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.sources import Loaded
@@ -190,13 +191,15 @@ async def _with_bridge(
     serving.begin(loaded)
     program = _Program(asyncio.get_running_loop())
     async with bridge_of(loaded.settings, hosts, users) as (service, _):
-        service.open()
-        try:
-            door = service.address_of("mixed")
-            return await program.run(command, _environment(variables(door, door, first_of(users))))
-        finally:
-            # What the program has sent may still be on its way.
-            await serving.drain(service, loaded.settings.grace_period, program.hurry)
+        with never_waiting():
+            service.open()
+            try:
+                door = service.address_of("mixed")
+                env = _environment(variables(door, door, first_of(users)))
+                return await program.run(command, env)
+            finally:
+                # What the program has sent may still be on its way.
+                await serving.drain(service, loaded.settings.grace_period, program.hurry)
 
 
 async def _without_bridge(command: Sequence[str], env: Mapping[str, str]) -> int:

@@ -5,16 +5,21 @@ nothing else. What comes from the network goes through `printable`, so that it c
 begin a new line nor speak to the terminal.
 """
 
+import contextlib
 import json
 import logging
 import os
+import select
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import fields
 from operator import attrgetter
 from typing import TextIO
 
 from netjumper.accesslog import AccessRecord
+from netjumper.cli.flood import FloodFilter, lines_of
+from netjumper.cli.log_writer import LogWriter
 from netjumper.console import RichFormatter, printable
 
 _END_FIELDS = tuple(field.name for field in fields(AccessRecord))
@@ -24,6 +29,9 @@ _ENCODE = json.JSONEncoder(separators=(",", ":"), default=str).encode
 CONTINUED = "  | "
 """Stands before each further line of an entry, which no entry begins with."""
 
+
+PATIENCE = 1.0
+"""Seconds that the reader of the log has at the end for what it has not read yet."""
 
 PRIORITY = {
     logging.DEBUG: "<7>",
@@ -114,12 +122,105 @@ def is_journal(stream: TextIO) -> bool:
 
 
 class QuietHandler(logging.StreamHandler[TextIO]):
-    """Writes on; a reader that has gone away is no reason to say more."""
+    """Writes on; a reader that has gone away is no reason to say more.
+
+    Args:
+        stream: where to.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.flood = FloodFilter(self.emit_all_the_same)
+        self.addFilter(self.flood)
+        self._writer: LogWriter | None = None
+        self._waits = True
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, or have it written."""
+        if self._writer is not None:
+            try:
+                self._writer.write(self._line(record))
+            except Exception:  # noqa: BLE001 - logging's own way
+                self.handleError(record)
+        elif self._waits or has_room(self.stream):
+            lost, self._lost = self._lost, 0
+            if lost:
+                super().emit(_loss(lost))
+            super().emit(record)
+        else:
+            self._lost += 1
+
+    def emit_all_the_same(self, record: logging.LogRecord) -> None:
+        """Write a record that no filter is asked about."""
+        self.acquire()
+        try:
+            self.emit(record)
+        finally:
+            self.release()
+
+    def never_wait(self) -> None:
+        """Leave out what would have to wait for the reader."""
+        self._waits = False
+
+    @contextlib.contextmanager
+    def in_a_thread(self) -> Iterator[None]:
+        """Have a thread write meanwhile, which is all that then waits for the reader."""
+        self.never_wait()
+        try:
+            fd = self.stream.fileno()
+        except (OSError, ValueError):  # no file: it never makes anybody wait
+            yield
+            return
+        self._writer = LogWriter(fd, self._told_lost)
+        try:
+            yield
+        finally:
+            self.flood.tell_left_out()
+            writer, self._writer = self._writer, None
+            writer.close(PATIENCE)
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        text = self.format(record) + self.terminator
+        return text.encode(self.stream.encoding, self.stream.errors or "strict")
+
+    def _told_lost(self, count: int) -> bytes:
+        with self.lock or contextlib.nullcontext():
+            return self._line(_loss(count))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Pass over a stream that is gone; a formatter's bug is told as always."""
         if not isinstance(sys.exc_info()[1], OSError | ValueError):
             super().handleError(record)
+
+
+def has_room(stream: TextIO, patience: float = 0.0) -> bool:
+    """Whether a line can be written without waiting for whoever reads, in so many seconds."""
+    try:
+        return bool(select.select([], [stream.fileno()], [], patience)[1])
+    except (OSError, ValueError):  # no file, or none that can be asked
+        return True
+
+
+def _loss(count: int) -> logging.LogRecord:
+    text, number = "the log was not read in time: %s lost here", lines_of(count)
+    return logging.LogRecord("netjumper", logging.WARNING, __file__, 0, text, (number,), None)
+
+
+@contextlib.contextmanager
+def never_waiting(*, thread: bool = True) -> Iterator[None]:
+    """Have nobody wait for the reader of the log meanwhile.
+
+    Args:
+        thread: one may be started; otherwise lines are lost at once when the reader is behind.
+    """
+    with contextlib.ExitStack() as stack:
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, QuietHandler):
+                handler.never_wait()
+                if thread:
+                    stack.enter_context(handler.in_a_thread())
+        yield
 
 
 _FORMATTERS = {"journal": JournalFormatter, "json": JsonFormatter, "plain": PlainFormatter}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from netjumper.cli import INTERRUPTED
-from netjumper.cli.logs import PRIORITY, is_journal
+from netjumper.cli.logs import PATIENCE, PRIORITY, has_room, is_journal
 from netjumper.console import printable
 from netjumper.errors import NetjumperError
 from netjumper.settings import SettingsError
@@ -18,6 +18,8 @@ from netjumper.settings import SettingsError
 OK = 0
 FAILED = 1
 USAGE = 2
+FEW_DESCRIPTORS = 4096
+"""Linux gives as many where nobody has set another limit."""
 
 
 class OutputLost(NetjumperError):
@@ -108,6 +110,26 @@ def raise_descriptor_limit() -> int | None:
     return int(soft)
 
 
+def few_descriptors(each: int) -> str:
+    """Return a warning where only few descriptors can be open at a time, else nothing.
+
+    Args:
+        each: how many a tunnel takes.
+    """
+    try:
+        resource = importlib.import_module("resource")
+    except ImportError:  # Windows
+        return ""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY or limit >= FEW_DESCRIPTORS:
+        return ""
+    return (
+        f"only {limit:,} descriptors can be open at a time, enough for {limit // each:,} tunnels "
+        "at most; raise the limit (LimitNOFILE= in systemd, --ulimit nofile= for a container, "
+        "otherwise ulimit -Hn)"
+    )
+
+
 @contextlib.contextmanager
 def descriptor_limit(limit: int | None) -> Iterator[None]:
     """Have what is started meanwhile get another limit than ours; None leaves it."""
@@ -137,6 +159,8 @@ def say(line: str) -> None:
 
 
 def _complain(name: str, *lines: str) -> None:
+    if not has_room(sys.stderr, PATIENCE):  # or this process would never end
+        return
     with contextlib.suppress(OSError):
         priority = PRIORITY[logging.ERROR] if is_journal(sys.stderr) else ""
         for line in lines:

@@ -6,12 +6,11 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from netjumper.cli import process
 from netjumper.cli.entrance import Entrance
-from netjumper.cli.logs import set_up
+from netjumper.cli.logs import never_waiting, set_up
 from netjumper.cli.notify import Notifier
 from netjumper.cli.sources import Loaded
 from netjumper.cli.workers import SERVES, Parent, Work
@@ -25,6 +24,8 @@ AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]
 Listening = Sequence[tuple[str, str]]
 """The name of a door, and where one of its sockets listens, for each socket."""
 INHERITS = "the service manager opened the sockets; addresses of the settings are not used"
+EACH = 2
+"""Descriptors that a tunnel takes in a process: a connection to each side."""
 _LOG = logging.getLogger("netjumper")
 
 
@@ -45,21 +46,21 @@ async def serve(
     """
     stop = _Asked(asyncio.get_running_loop())
     stop.by_signals()
-    process.raise_descriptor_limit()
-    rich = begin(loaded)
-    with _blaming(loaded):
-        service.open()
-    if service.inherits:
-        _LOG.info(INHERITS)
-    _announce(start(service.listening), rich)
-    notifier = Notifier(asyncio.get_running_loop(), os.environ, _Status(service, stop.first))
-    try:
-        notifier.ready()
-        await stop.first.wait()
-        notifier.stopping()
-        await drain(service, loaded.settings.grace_period, stop.second)
-    finally:
-        notifier.close()
+    rich = _begin_to_serve(loaded)
+    with never_waiting():
+        with _blaming(loaded):
+            service.open()
+        if service.inherits:
+            _LOG.info(INHERITS)
+        _announce(start(service.listening), rich)
+        notifier = Notifier(asyncio.get_running_loop(), os.environ, _Status(service, stop.first))
+        try:
+            notifier.ready()
+            await stop.first.wait()
+            notifier.stopping()
+            await drain(service, loaded.settings.grace_period, stop.second)
+        finally:
+            notifier.close()
 
 
 async def work(service: Service, grace: float, link: socket.socket) -> None:
@@ -71,10 +72,11 @@ async def work(service: Service, grace: float, link: socket.socket) -> None:
         link: to the parent.
     """
     told = _Link(asyncio.get_running_loop(), link)
-    service.open()
-    told.serves()
-    await told.first.wait()
-    await drain(service, grace, told.second)
+    with never_waiting():
+        service.open()
+        told.serves()
+        await told.first.wait()
+        await drain(service, grace, told.second)
 
 
 def supervise(
@@ -99,8 +101,7 @@ def supervise(
         ListenError: a listening address cannot be had; it says which setting that was.
         NetjumperError: a process could not begin to serve.
     """
-    process.raise_descriptor_limit()
-    rich = begin(loaded)
+    rich = _begin_to_serve(loaded)
     settings = loaded.settings
     with _blaming(loaded):
         entrance = Entrance.open(doors, settings.workers, options)
@@ -120,7 +121,8 @@ def supervise(
         notifier.ready()
 
     try:
-        parent.run(serving, notifier.stopping)
+        with never_waiting(thread=False):  # which could not be taken along into a worker
+            parent.run(serving, notifier.stopping)
     finally:
         notifier.close()
 
@@ -146,6 +148,16 @@ def begin(loaded: AnyLoaded) -> RichFormatter | None:
     rich = set_up(loaded.settings.log_level, loaded.settings.log_format)
     for warning in loaded.warnings:
         _LOG.warning("%s", warning)
+    return rich
+
+
+def _begin_to_serve(loaded: AnyLoaded) -> RichFormatter | None:
+    process.raise_descriptor_limit()
+    rich = begin(loaded)
+    settings = loaded.settings
+    embedded = isinstance(settings, BridgeSettings) and settings.embedded
+    if few := process.few_descriptors(EACH * 2 if embedded else EACH):
+        _LOG.warning("%s", few)
     return rich
 
 
@@ -260,10 +272,8 @@ def _announce(start: Start, rich: RichFormatter | None) -> None:
     if rich is None:
         for line in start.lines():
             _LOG.info("%s", line)
-    elif _LOG.isEnabledFor(logging.INFO):
-        with contextlib.suppress(OSError):
-            sys.stderr.write(start.panel(rich) + "\n")
-            sys.stderr.flush()
+    else:
+        _LOG.info(start)
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,0 +1,171 @@
+"""Commands that run out of descriptors: they wait, they say so, and they go on."""
+
+import contextlib
+import os
+import re
+import resource
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import netjumper
+from netjumper.cli import process
+from programs import PATIENCE, SECRET, installed, running
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+
+ENV = {"NETJUMPER_SECRET": SECRET}
+SERVER = ["netjumper", "--listen", "127.0.0.1:0", "--listen", "[::1]:0"]
+BRIDGE = ["netjumper-bridge", "--http", "127.0.0.1:0"]
+TICKS = os.sysconf("SC_CLK_TCK")
+CANNOT = "ERROR cannot accept connections on .* for 1 s: Too many open files"
+
+
+def hostport(text):
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def connected(address):
+    return socket.create_connection(hostport(address), PATIENCE)
+
+
+@contextlib.contextmanager
+def room_for(program, count):
+    """Let a program open so many descriptors more, and no others."""
+    pid = program.process.pid
+    taken = {int(it.name) for it in Path(f"/proc/{pid}/fd").iterdir()}
+    limit = 0
+    while count or limit in taken or taken - set(range(limit)):
+        count -= limit not in taken and bool(count)
+        limit += 1
+    hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def processor_time(pid):
+    """Return the seconds of a processor's time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+@contextlib.contextmanager
+def target():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
+        yield listener
+
+
+def named(listener):
+    return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def answer_to_connect(proxy, where):
+    with connected(proxy) as sock:
+        sock.sendall(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n\r\n".encode())
+        with sock.makefile("rb") as file:
+            head = file.readline().decode()
+            return head + (file.read().decode() if " 200 " not in head else "")
+
+
+def test_a_jump_server_waits_for_descriptors_in_one_line_a_second_and_its_tunnels_go_on():
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(running(*SERVER, env=ENV))
+        doors = [it[1] for it in server.wait_for(r"listening for netjumper on (\S+)", 2)]
+        listener = stack.enter_context(target())
+        ours = stack.enter_context(netjumper.Jumper(doors[0], SECRET).connect(named(listener)))
+        theirs = stack.enter_context(listener.accept()[0])
+        with room_for(server, 0):
+            waiting = [stack.enter_context(connected(door)) for door in doors * 5]
+            server.wait_for(CANNOT)
+            began, used = time.monotonic(), processor_time(server.process.pid)
+            server.wait_for(CANNOT, 3)
+            seconds = time.monotonic() - began
+            assert processor_time(server.process.pid) - used < 0.05 * seconds
+            assert len([it for it in server.lines if re.search(CANNOT, it)]) <= 2 + seconds
+            ours.sendall(b"still here")
+            assert theirs.recv(100) == b"still here"
+        for sock in waiting:
+            assert sock.recv(1) == b"\x20"  # the challenge's length
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_a_jump_server_without_a_descriptor_for_the_target_says_so(name):
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(running(*SERVER, env=ENV))
+        listener = stack.enter_context(target())
+        jump, where = server.address("netjumper"), f"{name}:{listener.getsockname()[1]}"
+        bridge = stack.enter_context(running(*BRIDGE, "--jump", jump, "--max-parked", "0", env=ENV))
+        door = bridge.address("HTTP")
+        with room_for(server, 1):
+            told = answer_to_connect(door, where)
+        assert told.startswith("HTTP/1.1 503 ")
+        assert "The jump server has no room for a connection" in told
+        assert told.endswith("too many open files\n")
+        server.wait_for(f"{where}: .*OutOfResources: .*: socket: too many open files")
+        assert " 200 " in answer_to_connect(door, where)
+
+
+def test_a_bridge_without_a_descriptor_for_the_jump_host_says_that_it_is_its_own():
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(running(*SERVER, env=ENV))
+        listener = stack.enter_context(target())
+        jump = server.address("netjumper")
+        bridge = stack.enter_context(running(*BRIDGE, "--jump", jump, "--max-parked", "0", env=ENV))
+        door = bridge.address("HTTP")
+        with room_for(bridge, 1):
+            told = answer_to_connect(door, named(listener))
+        assert told.startswith("HTTP/1.1 503 ")
+        assert told.endswith(f"jump host {jump}: too many open files on this machine\n")
+        assert " 200 " in answer_to_connect(door, named(listener))
+
+
+def test_a_bridge_with_its_jump_server_inside_tells_all_who_find_no_room_and_goes_on():
+    with contextlib.ExitStack() as stack:
+        bridge = stack.enter_context(running(*BRIDGE, "--embedded", env={}))
+        listener = stack.enter_context(target())
+        door, where = bridge.address("HTTP"), named(listener)
+        began = time.monotonic()
+        with room_for(bridge, 20):
+            socks = [stack.enter_context(connected(door)) for _ in range(40)]
+            for sock in socks:
+                sock.sendall(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n\r\n".encode())
+            heads = []
+            for sock in socks:
+                heads.append(sock.recv(12))
+                sock.close()
+        assert time.monotonic() - began < 10  # or they waited for deadlines
+        assert {head.split()[1] for head in heads} <= {b"200", b"502", b"503", b"504"}
+        assert " 200 " in answer_to_connect(door, where)
+
+
+def test_a_small_limit_is_told_with_what_it_is_enough_for():
+    shell = ["/bin/sh", "-c", 'ulimit -n 100; exec "$0" "$@"']
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(running(*shell, installed(SERVER[0]), *SERVER[1:], env=ENV))
+        server.wait_for(
+            "WARNING only 100 descriptors can be open at a time, enough for 50 tunnels at most; "
+            "raise the limit"
+        )
+        bridge = stack.enter_context(
+            running(*shell, installed(BRIDGE[0]), *BRIDGE[1:], "--embedded", env={})
+        )
+        bridge.wait_for("enough for 25 tunnels")
+
+
+def test_a_usual_limit_is_not_told():
+    with running(*SERVER, env=ENV) as server:
+        server.address("netjumper")
+        assert not [it for it in server.lines if "descriptors" in it]
+
+
+def test_a_platform_without_limits_has_nothing_to_tell(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert process.few_descriptors(2) == ""

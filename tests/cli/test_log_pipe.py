@@ -1,0 +1,146 @@
+"""Real commands whose log goes into a pipe: full, closed, and flooded by strangers."""
+
+import contextlib
+import hashlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from programs import AT_HOME, PATIENCE, SECRET, clean_environment, installed, running
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+
+SERVER = ["netjumper", "--listen", "127.0.0.1:0", "--deny", ".example"]
+ENV = {"NETJUMPER_SECRET": SECRET}
+FAR = ".".join(["x" * 60] * 3) + ".example:443"
+"""A name that is refused without being looked up, and makes a long line."""
+
+
+@contextlib.contextmanager
+def logging_into(pipe, *more):
+    """Give a running jump server whose log goes into the pipe, and where it listens."""
+    env = {**clean_environment(), **AT_HOME, **ENV}
+    command = [installed(SERVER[0]), *SERVER[1:], *more]
+    with subprocess.Popen(command, env=env, stderr=pipe.writer) as process:
+        try:
+            said = pipe.read_until(b"try: ").decode()
+            host, _, port = re.search(r"listening for netjumper on (\S+)", said)[1].rpartition(":")
+            yield process, (host, int(port))
+        finally:
+            process.kill()
+
+
+def answered(sock, secret=SECRET):
+    """Answer the challenge and return the verdict."""
+    challenge = sock.recv(33, socket.MSG_WAITALL)[1:]
+    sock.sendall(b"\x14" + hashlib.sha1(challenge + secret.encode()).digest())
+    return sock.recv(1)
+
+
+def refused(address):
+    """Ask for a target that is refused."""
+    with socket.create_connection(address, PATIENCE) as sock:
+        assert answered(sock) == b"\0"
+        sock.sendall(bytes([len(FAR)]) + FAR.encode())
+        assert sock.recv(1) == b"\1"
+
+
+def echoed(address):
+    """Send something through a tunnel."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(address, PATIENCE) as sock,
+    ):
+        where = b"127.0.0.1:%d" % listener.getsockname()[1]
+        assert answered(sock) == b"\0"
+        sock.sendall(bytes([len(where)]) + where + b"hello")
+        far, _ = listener.accept()
+        with far:
+            assert far.recv(5, socket.MSG_WAITALL) == b"hello"
+
+
+def test_a_server_whose_log_nobody_reads_serves_on_and_tells_later_what_was_lost(pipe):
+    count = 4000
+    with logging_into(pipe) as (process, address):
+        for _ in range(count):
+            refused(address)
+        echoed(address)
+        got = pipe.read_until(b"lost here\n").decode()
+        lost = int(
+            re.search(r"the log was not read in time: ([\d,]+) lines? lost", got)[1].replace(
+                ",", ""
+            )
+        )
+        refused(address)
+        lines = pipe.read_until(b"-> x", PATIENCE)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+        os.close(pipe.writer)
+        pipe.writer = -1
+        while data := os.read(pipe.reader, 65536):
+            pipe.got += data
+    lines = pipe.got.decode().splitlines()
+    assert lost > 0
+    assert sum("TargetDenied" in it for it in lines) + lost == count + 1 + 1  # and the echoed one
+    assert all(re.match(r"\d{4}-\d\d-\d\dT.* (INFO|WARNING) ", it) for it in lines)
+    assert "stopping: " in lines[-1]
+
+
+def test_a_server_whose_log_nobody_reads_ends_when_it_is_told_to(pipe):
+    with logging_into(pipe) as (process, address):
+        pipe.fill()
+        refused(address)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+
+
+def test_a_server_whose_logs_reader_is_gone_serves_on(pipe):
+    with logging_into(pipe) as (process, address):
+        pipe.close_reader()
+        for _ in range(50):
+            refused(address)
+        echoed(address)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+
+
+def test_workers_are_looked_after_though_nobody_reads_the_log(pipe):
+    with logging_into(pipe, "--workers", "2") as (process, address):
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        before = set(children.read_text().split())
+        pipe.fill()
+        for pid in before:
+            os.kill(int(pid), signal.SIGKILL)
+        end = time.monotonic() + PATIENCE
+        while len(set(children.read_text().split()) - before) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        echoed(address)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("style", ["plain", "json", "rich"])
+def test_a_flood_of_wrong_secrets_is_a_few_lines_and_their_number(style):
+    count = 400
+    with running(*SERVER, "--log-format", style, env=ENV) as server:
+        shown = server.wait_for(r"netjumper\b.* (127\.0\.0\.1:\d+)")[0][1]
+        host, _, port = shown.rpartition(":")
+        for _ in range(count):
+            with socket.create_connection((host, int(port)), PATIENCE) as sock:
+                assert answered(sock, "wrong") == b"\1"
+        echoed((host, int(port)))
+        server.wait_for(r"left out [\d,]+ lines? like: 127\.0\.0\.1:\d+ -> \?: .*Authentication")
+        assert server.stop() == 0
+    left_out = [it[1] for line in server.lines if (it := re.search(r"left out ([\d,]+) l", line))]
+    logged = [it for it in server.lines if "Authentication" in it and "left out" not in it]
+    assert len(logged) + sum(int(it.replace(",", "")) for it in left_out) == count
+    assert len(logged) + len(left_out) < count / 4
+    assert len([it for it in server.lines if "closed" in it or "reset by" in it]) == 1
