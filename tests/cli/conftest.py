@@ -10,6 +10,7 @@ import time
 import pytest
 
 from netjumper.cli import sources
+from programs import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -54,10 +55,10 @@ class Pipe:
                     os.write(self.writer, b"." * piece)
         os.set_blocking(self.writer, True)
 
-    def read_until(self, wanted, patience=20.0):
-        """Read on until there is what is wanted, and return all that was read."""
-        end = time.monotonic() + patience
-        while wanted not in self.got:
+    def read_until(self, wanted, times=1):
+        """Read on until there is what is wanted, so often, and return all that was read."""
+        end = time.monotonic() + PATIENCE
+        while self.got.count(wanted) < times:
             assert select.select([self.reader], [], [], end - time.monotonic())[0], self.got[-200:]
             self.got += os.read(self.reader, 65536)
         return self.got

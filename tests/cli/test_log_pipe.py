@@ -79,7 +79,7 @@ def test_a_server_whose_log_nobody_reads_serves_on_and_tells_later_what_was_lost
             )
         )
         refused(address)
-        lines = pipe.read_until(b"-> x", PATIENCE)
+        lines = pipe.read_until(b"-> x")
         process.terminate()
         assert process.wait(PATIENCE) == 0
         os.close(pipe.writer)
@@ -125,6 +125,27 @@ def test_workers_are_looked_after_though_nobody_reads_the_log(pipe):
         echoed(address)
         process.terminate()
         assert process.wait(PATIENCE) == 0
+
+
+def test_a_workers_lines_wait_for_a_reader_who_is_late(pipe):
+    with logging_into(pipe, "--workers", "2") as (process, address):
+        pipe.fill()
+        for _ in range(10):
+            refused(address)
+        pipe.read_until(b"TargetDenied", times=10)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    assert b"lost here" not in pipe.got
+
+
+def test_a_program_that_is_run_ends_though_nobody_reads_what_the_bridge_logs(pipe):
+    pipe.fill()
+    command = [installed("netjumper-bridge"), "exec", "--embedded", "--log-level", "info"]
+    done = subprocess.run(
+        [*command, "--", "true"],
+        env=clean_environment(), stderr=pipe.writer, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("style", ["plain", "json", "rich"])
