@@ -130,7 +130,7 @@ def test_a_line_at_the_lowest_level_is_left_out_too(flooded):
     assert flooded.log(record("%s connected", logging.DEBUG), 1000) == BURST
 
 
-@pytest.mark.parametrize("style", ["plain", "json", "rich"])
+@pytest.mark.parametrize("style", ["plain", "json", "rich", "journal"])
 async def test_in_every_format_the_loop_has_it_told_once_the_flood_is_over(
     style, untouched_logging, monkeypatch
 ):

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import io
+import os
 import resource
 import sys
 
@@ -59,6 +60,15 @@ def test_a_platform_without_limits_is_left_alone(monkeypatch):
     limit = process.raise_descriptor_limit()
     with process.descriptor_limit(limit):
         assert limit is None
+
+
+def test_a_complaint_that_nobody_reads_is_given_up(pipe, monkeypatch):
+    monkeypatch.setattr(process, "PATIENCE", 0.05)
+    pipe.fill()
+    with os.fdopen(os.dup(pipe.writer), "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert process.run("name", raising(NetjumperError("no"))) == 1
+        assert process.run("name", raising(NetjumperError("no"))) == 1
 
 
 @pytest.mark.parametrize(
