@@ -27,7 +27,7 @@ LAYERS: list[list[str]] = [
     ],
     ["netjumper.guard"],
     ["netjumper.wire"],
-    ["netjumper.bridge.credentials", "netjumper.bridge.replies"],
+    ["netjumper.bridge.credentials", "netjumper.bridge.misdirected", "netjumper.bridge.replies"],
     ["netjumper.bridge.messages"],
     ["netjumper.bridge.http_server"],
     [

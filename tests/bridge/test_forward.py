@@ -239,7 +239,7 @@ def test_an_options_that_may_go_no_further_is_answered_here() -> None:
 
 def test_a_later_request_that_is_no_http_ends_the_connection() -> None:
     talk = Talk(get()).open().target(OK)
-    assert talk.client(b"\x16\x03\x01\r\n\r\n").to_client.startswith(OK_BACK + b"HTTP/1.1 400 ")
+    assert talk.client(b"\x17\x03\x01\r\n\r\n").to_client.startswith(OK_BACK + b"HTTP/1.1 400 ")
     assert talk.it.ending is Ending.CLOSE
     assert talk.done[1].ending == "ProtocolError: not a valid HTTP request: illegal request line"
 

@@ -402,9 +402,7 @@ def test_what_is_no_request_is_a_bad_request(head: bytes) -> None:
     assert_is_a_line(refused.body)
 
 
-@pytest.mark.parametrize(
-    "hello", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x05\x01\x00"]
-)
+@pytest.mark.parametrize("hello", [b"\x00\x00\x00\x2c", b"\x06\x01\x00", b"\x01\x01\x00"])
 def test_another_protocol_is_refused_by_its_first_byte(hello: bytes) -> None:
     ended = feed_every_way(HttpHandshake, hello)
     assert ended.error is ProtocolError

@@ -309,7 +309,7 @@ def test_a_socks5_client_that_never_ends_is_refused() -> None:
 # --- what is no SOCKS -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stream", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", b"\0\0", b"\x06\0"])
+@pytest.mark.parametrize("stream", [b"hello\r\n", b"\0\0", b"\x06\0", b"@[", b"[@"])
 def test_what_is_no_socks_is_refused_by_its_first_byte(stream: bytes) -> None:
     ended = feed_every_way(SocksHandshake, stream)
     assert ended.error is ProtocolError

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.forwarder import KEEP_ALIVE, Forwarder
 from netjumper.bridge.http import Authorized, HttpHandshake
-from netjumper.bridge.socks import SOCKS4, SOCKS5, SocksHandshake
+from netjumper.bridge.misdirected import SOCKS4, SOCKS5
+from netjumper.bridge.socks import SocksHandshake
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector
 from netjumper.net.listener import Place

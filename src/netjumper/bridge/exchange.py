@@ -33,6 +33,8 @@ class Exchange:
     reused: bool = False
     """It went out on a connection that had served another, which may have been dying."""
     all_sent: bool = False
+    answer: h11.Response | None = None
+    """The target's, once its head is there."""
     status: int = 0
     """The answer's, once its head is there."""
     error: Exception | None = None

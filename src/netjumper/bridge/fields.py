@@ -74,9 +74,15 @@ def forwarded_answer(
     return type(answer)(status_code=answer.status_code, headers=fields, reason=answer.reason)
 
 
-def forwarded_trailers(end: h11.EndOfMessage) -> Fields:
-    """Return the trailers that go on; they stay trailers, as most fields mean nothing there."""
-    return [field for field in _end_to_end(end) if field[0].lower() not in NEVER_IN_TRAILERS]
+def forwarded_trailers(end: h11.EndOfMessage, head: h11.Request | h11.Response) -> Fields:
+    """Return the trailers that go on; they stay trailers, as most fields mean nothing there.
+
+    Args:
+        end: what they came with.
+        head: the message's, whose Connection fields name trailers too.
+    """
+    dropped = NEVER_IN_TRAILERS | set(members(head, b"connection"))
+    return [field for field in _end_to_end(end) if field[0].lower() not in dropped]
 
 
 def host_field(target: Address) -> bytes:

@@ -76,6 +76,8 @@ class Forwarding:
 
     def receive_from_target(self, data: bytes) -> None:
         """Take bytes from the target; `b""` is the end of its stream."""
+        if self.idle and data:  # nobody asked for it, and it would be the next request's answer
+            self._drop_target()
         if self._target is not None:
             self._target.receive_data(data)
             self._advance()
@@ -168,8 +170,9 @@ class Forwarding:
             exchange.bytes_up += len(event.data)
             target.send(h11.Data(data=event.data))
         elif isinstance(event, h11.EndOfMessage):
+            assert exchange.request is not None  # noqa: S101 - its body has ended
             exchange.all_sent = True
-            target.send(h11.EndOfMessage(headers=forwarded_trailers(event)))
+            target.send(h11.EndOfMessage(headers=forwarded_trailers(event, exchange.request)))
         else:
             return False
         return True
@@ -230,14 +233,15 @@ class Forwarding:
             self._drop_target()  # RFC 9110 section 15.5.8: only the next proxy may ask for it
             self._fail(exchange, TargetBroke("it is a proxy itself, and wants a password (407)"))
         elif isinstance(event, h11.Response):
-            exchange.status = event.status_code
+            exchange.answer, exchange.status = event, event.status_code
             last = self._winding_down or not exchange.all_sent
             self._server.send(forwarded_answer(event, self._name, last=last))
         elif isinstance(event, h11.Data):
             exchange.bytes_down += len(event.data)
             self._server.send(h11.Data(data=event.data))
         elif isinstance(event, h11.EndOfMessage):  # pragma: no branch - the last kind
-            self._server.end_answer(forwarded_trailers(event))
+            assert exchange.answer is not None  # noqa: S101 - it is what has ended
+            self._server.end_answer(forwarded_trailers(event, exchange.answer))
             self._answered(exchange)
         return True
 

@@ -61,5 +61,7 @@ class HttpClient:
         connection = self._connection
         if (connection.our_state, connection.their_state) != (h11.DONE, h11.DONE):
             return False
+        if self.trailing_data():  # nobody asked for it, and it would be the next one's answer
+            return False
         connection.start_next_cycle()
         return True

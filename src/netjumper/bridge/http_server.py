@@ -9,6 +9,7 @@ import h11
 
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.messages import MAX_HEAD, Event, Fields, has_body, values
+from netjumper.bridge.misdirected import spoken_to_http
 from netjumper.bridge.replies import BRIDGE, reply_for
 from netjumper.errors import AuthenticationError, ProtocolError
 
@@ -226,6 +227,8 @@ class HttpServer:
 
     def _check_head(self) -> None:
         held = self.trailing_data()
+        if held and (other := spoken_to_http(held[0])):
+            raise h11.RemoteProtocolError(other)
         end = _HEAD_END.search(held)
         head = held[: end.end()] if end else held
         if len(head) > MAX_HEAD:
@@ -268,10 +271,12 @@ class HttpServer:
         if not request.http_version.startswith(b"1."):
             self.refuse(505, "This proxy speaks HTTP/1.0 and HTTP/1.1")
             raise ProtocolError(f"a request of HTTP/{request.http_version.decode()}")
-        # RFC 9112 section 6.1: a length and a transfer coding together are an attack's mark.
-        if values(request, b"transfer-encoding") and values(request, b"content-length"):
-            self.refuse(400, "Content-Length and Transfer-Encoding contradict each other")
-            raise ProtocolError("a request with both Content-Length and Transfer-Encoding")
+        # RFC 9112 section 6.1: beside a transfer coding both are an attack's mark.
+        odd = "" if self.speaks_1_1 else "HTTP/1.0"
+        odd = "Content-Length" if values(request, b"content-length") else odd
+        if odd and values(request, b"transfer-encoding"):
+            self.refuse(400, f"{odd} and Transfer-Encoding contradict each other")
+            raise ProtocolError(f"a request with both {odd} and Transfer-Encoding")
 
 
 def _basic(field: bytes) -> tuple[bytes, bytes]:

@@ -9,12 +9,12 @@ from enum import IntEnum
 
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
+from netjumper.bridge.misdirected import SOCKS4, SOCKS5, spoken_to_socks
 from netjumper.bridge.replies import ReplyCode, reply_for
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError
 from netjumper.handshake import ListeningHandshake
 from netjumper.request import TunnelRequest
 
-SOCKS4, SOCKS5 = 4, 5
 AUTH_VERSION = 1
 MAX_FIELD = 255
 """Bytes in a user id or a name of SOCKS4, which ends both with a NUL and knows no limit."""
@@ -86,7 +86,8 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
             return (yield from self._steps5())
         if self._version == SOCKS4:
             return (yield from self._steps4())
-        raise ProtocolError(f"SOCKS begins with byte 4 or 5, not {self._version}")
+        known = spoken_to_socks(self._version)
+        raise ProtocolError(known or f"SOCKS begins with byte 4 or 5, not {self._version}")
 
     def _steps5(self) -> Generator[None, None, TunnelRequest]:
         count = (yield from self._read_exactly(1))[0]
