@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,6 +131,10 @@ def open_listeners(
         )
     except OSError as error:
         raise ListenError(f"cannot listen on {address}: {error.strerror}") from None
+    if address.is_local and not all(_is_loopback(info[4]) for info in infos):
+        raise ListenError(
+            f"cannot listen on {address}: the name has an address that is not loopback"
+        )
     socks: list[socket.socket] = []
     failures: list[ListenError] = []
     for family, sockaddr in dict.fromkeys((info[0], info[4]) for info in infos):
@@ -146,6 +150,11 @@ def open_listeners(
             sock.close()
         raise fatal[0]
     return socks
+
+
+def _is_loopback(sockaddr: tuple[object, ...]) -> bool:
+    literal = ip_literal(str(sockaddr[0]))
+    return literal is not None and literal.is_loopback
 
 
 def _listen_tcp(
@@ -172,12 +181,27 @@ def _listen_unix(address: ListenAddress) -> socket.socket:
     sock = _new_socket(address, socket.AF_UNIX)
     try:
         sock.setblocking(False)
-        sock.bind(address.path)
+        with _closed_to_others():
+            sock.bind(address.path)
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise _cannot_listen(address, error) from None
     return sock
+
+
+@contextlib.contextmanager
+def _closed_to_others() -> Iterator[None]:
+    """Have files made that only their owner can use, and their group where the umask says so.
+
+    Only who may write to a socket's file can connect; chmod(2) would be too late.
+    """
+    before = os.umask(0o077)
+    os.umask(before | 0o007)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _new_socket(

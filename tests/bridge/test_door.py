@@ -1,0 +1,155 @@
+"""The bridge's own door: who is let in, and what is spoken to a port of the wrong kind.
+
+Whatever is refused here leads nowhere: nothing is dialled.
+"""
+
+import base64
+import logging
+import socket
+import ssl
+
+import pytest
+
+from direct import Nowhere, direct_bridge
+from netjumper.bridge.credentials import Credentials
+from rogues import connected, eventually, receive, receive_to_end, send
+
+USERS = Credentials({"alice": "open:sesame"})
+TARGET = b"target.example"
+ASK5 = b"\5\1\0\3" + bytes((len(TARGET),)) + TARGET + b"\0\x50"
+
+
+def basic(user: bytes, password: bytes, scheme: bytes = b"Basic") -> bytes:
+    token = base64.b64encode(user + b":" + password)
+    return b"Proxy-Authorization: " + scheme + b" " + token
+
+
+def connect(*fields: bytes) -> bytes:
+    return b"\r\n".join([b"CONNECT target.example:80 HTTP/1.1", b"Host: x", *fields, b"", b""])
+
+
+def get(*fields: bytes) -> bytes:
+    return b"\r\n".join([b"GET http://target.example/ HTTP/1.1", b"Host: x", *fields, b"", b""])
+
+
+def login(user: bytes, password: bytes, version: int = 1) -> bytes:
+    """Return a SOCKS5 client's words that gives these."""
+    given = bytes((version, len(user))) + user + bytes((len(password),)) + password
+    return b"\5\1\2" + given + ASK5
+
+
+RIGHT = [b"alice", b"open:sesame"]
+KEPT_OUT = {
+    "SOCKS4": ("socks", b"\4\1\0\x50\x7f\0\0\1alice\0"),
+    "SOCKS4a": ("socks", b"\4\1\0\x50\0\0\0\1alice\0" + TARGET + b"\0"),
+    "SOCKS5 without authentication": ("socks", b"\5\1\0" + ASK5),
+    "SOCKS5 that does not wait for the method": ("socks", b"\5\2\0\2" + ASK5),
+    "SOCKS5 wrong user": ("socks", login(b"bob", RIGHT[1])),
+    "SOCKS5 wrong password": ("socks", login(RIGHT[0], b"sesame")),
+    "SOCKS5 empty password": ("socks", login(RIGHT[0], b"")),
+    "SOCKS5 nothing": ("socks", login(b"", b"")),
+    "SOCKS5 longest": ("socks", login(b"a" * 255, b"b" * 255)),
+    "SOCKS5 NUL behind": ("socks", login(RIGHT[0], RIGHT[1] + b"\0")),
+    "SOCKS5 CRLF behind": ("socks", login(RIGHT[0] + b"\r\n", RIGHT[1])),
+    "SOCKS5 no UTF-8": ("socks", login(b"\xff", b"\xfe")),
+    "SOCKS5 another version of it": ("socks", login(*RIGHT, version=5)),
+    "CONNECT": ("http", connect()),
+    "GET": ("http", get()),
+    "GET wrong user": ("http", get(basic(b"bob", RIGHT[1]))),
+    "GET wrong password": ("http", get(basic(RIGHT[0], b"sesame"))),
+    "CONNECT wrong user": ("http", connect(basic(b"bob", RIGHT[1]))),
+    "CONNECT wrong password": ("http", connect(basic(RIGHT[0], b"sesame"))),
+    "CONNECT Bearer": ("http", connect(basic(*RIGHT, scheme=b"Bearer"))),
+    "CONNECT Digest": ("http", connect(basic(*RIGHT, scheme=b"Digest"))),
+    "CONNECT no scheme": ("http", connect(basic(*RIGHT, scheme=b""))),
+    "CONNECT nothing": ("http", connect(basic(b"", b""))),
+    "CONNECT very long": ("http", connect(basic(b"a" * 20_000, b"b" * 20_000))),
+    "CONNECT NUL behind": ("http", connect(basic(RIGHT[0], RIGHT[1] + b"\0"))),
+    "CONNECT CRLF behind": ("http", connect(basic(RIGHT[0] + b"\r\n", RIGHT[1]))),
+    "CONNECT no UTF-8": ("http", connect(basic(b"\xff", b"\xfe"))),
+    "CONNECT for the target": ("http", connect(basic(*RIGHT).removeprefix(b"Proxy-"))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize(("door", "said"), KEPT_OUT.values(), ids=KEPT_OUT)
+async def test_who_does_not_give_the_right_password_gets_nothing_dialled(door, said, mixed, caplog):
+    way = Nowhere()
+    with caplog.at_level(logging.DEBUG):
+        async with direct_bridge(way, credentials=USERS) as service:
+            with await connected(service.address_of("mixed" if mixed else door)) as sock:
+                await send(sock, said)
+                sock.shutdown(socket.SHUT_WR)
+                answer = await receive_to_end(sock)
+            await eventually(lambda: len(service.tunnels) == 0)
+    assert way.asked == []
+    assert b"HTTP/1.1 407 " in answer or door == "socks"
+    assert "sesame" not in caplog.text
+    assert "bob" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("door", "said"),
+    [("socks", login(*RIGHT)), ("http", connect(basic(*RIGHT))), ("http", get(basic(*RIGHT)))],
+)
+async def test_who_gives_it_is_led_on_and_the_log_has_the_name_alone(door, said, caplog):
+    way = Nowhere()
+    with caplog.at_level(logging.DEBUG):
+        async with direct_bridge(way, credentials=USERS) as service:
+            with await connected(service.address_of(door)) as sock:
+                await send(sock, said)
+                await receive_to_end(sock)
+    assert way.asked == ["target.example:80"]
+    assert "(alice) -> target.example:80" in caplog.text
+    assert "sesame" not in caplog.text
+    assert base64.b64encode(b":".join(RIGHT)).decode() not in caplog.text
+
+
+def client_hello() -> bytes:
+    """Return the first bytes of a real TLS client."""
+    out = ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return out.read()
+
+
+NO_TLS = (
+    "TLS was spoken to a proxy's port, and no port of the bridge has it; its address begins with "
+    "http:// or socks5h://, not https://"
+)
+TO_SOCKS = "HTTP was spoken to a port for SOCKS; give that program an address of --http or --mixed"
+TO_HTTP = "SOCKS was spoken to a port for HTTP; give that program an address of --socks or --mixed"
+ASTRAY = [
+    ("socks", client_hello(), NO_TLS),
+    ("http", client_hello(), NO_TLS),
+    ("mixed", client_hello(), NO_TLS),
+    ("socks", connect(), TO_SOCKS),
+    ("socks", get(), TO_SOCKS),
+    ("http", b"\5\1\0" + ASK5, TO_HTTP),
+    ("http", b"\4\1\0\x50\x7f\0\0\1alice\0", TO_HTTP),
+]
+
+
+@pytest.mark.parametrize(("door", "said", "told"), ASTRAY)
+async def test_what_is_spoken_to_the_wrong_port_is_told_in_one_line_and_leads_nowhere(
+    door, said, told, caplog
+):
+    way = Nowhere()
+    async with direct_bridge(way) as service:
+        with await connected(service.address_of(door)) as sock:
+            await send(sock, said)
+            await receive_to_end(sock)
+        await eventually(lambda: len(service.tunnels) == 0)
+    assert way.asked == []
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.endswith(told)
+    assert line.count("\n") == 0
+
+
+@pytest.mark.parametrize("said", [b"\x16", b"G", b"P"])
+async def test_one_byte_is_enough_to_know_what_a_socks_port_is_not_for(said):
+    async with direct_bridge(Nowhere()) as service:
+        with await connected(service.address_of("socks")) as sock:
+            await send(sock, said)
+            assert await receive(sock) == b""

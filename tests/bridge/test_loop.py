@@ -1,0 +1,78 @@
+"""A target that is the bridge itself, with a jump server on the same machine."""
+
+import asyncio
+import socket
+
+import pytest
+
+from netjumper.address import Address
+from netjumper.guard import Guard
+from netjumper.net.dial import PermitAll
+from netjumper.net.resolver import Resolver
+from rogues import connected, receive_exactly, receive_to_end, send
+from services import bridge_running, jump_server_running
+
+SPELLINGS = [
+    "127.0.0.1",
+    "127.1",
+    "0x7f.1",
+    "2130706433",
+    "localhost",
+    "LocalHost",
+    "0.0.0.0",
+    "[::ffff:127.0.0.1]",
+]
+
+
+async def asked(door: str, request: str) -> bytes:
+    with await connected(door) as sock:
+        await send(sock, f"{request} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        sock.shutdown(socket.SHUT_WR)
+        return await receive_to_end(sock)
+
+
+def system_resolver() -> Resolver:
+    return Resolver(asyncio.get_running_loop())
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+async def test_a_jump_server_refuses_the_bridge_beside_it(host):
+    async with (
+        jump_server_running(guard=Guard(), resolver=system_resolver()) as (_, jump),
+        bridge_running(jump) as service,
+    ):
+        for door in ("http", "socks", "mixed"):
+            itself = f"{host}:{Address.parse(service.address_of(door)).port}"
+            for request in (f"CONNECT {itself}", f"GET http://{itself}/"):
+                said = await asked(service.address_of("http"), request)
+                assert said.startswith(b"HTTP/1.1 403 ")
+                assert b"not permitted" in said
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+async def test_where_it_is_permitted_a_request_comes_round_once(host):
+    async with (
+        jump_server_running(guard=PermitAll(), resolver=system_resolver()) as (jumps, jump),
+        bridge_running(jump) as service,
+    ):
+        itself = f"{host}:{Address.parse(service.address_of('http')).port}"
+        said = await asked(service.address_of("http"), f"GET http://{itself}/")
+        assert said.startswith(b"HTTP/1.1 502 ")
+        assert b"proxy_loop_detected" in said
+        assert len(jumps.tunnels) <= 1
+
+
+async def test_a_tunnel_to_the_bridge_itself_is_one_and_no_more():
+    """Each further turn would be one that the program asks for, in words of its own."""
+    async with (
+        jump_server_running(guard=PermitAll()) as (jumps, jump),
+        bridge_running(jump) as service,
+    ):
+        door = service.address_of("http")
+        with await connected(door) as sock:
+            await send(sock, f"CONNECT {door} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            established = b"HTTP/1.1 200 Connection established\r\n\r\n"
+            assert await receive_exactly(sock, len(established)) == established
+            assert len(jumps.tunnels) == 1
+            await send(sock, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await receive_exactly(sock, 13)) == b"HTTP/1.1 400 "

@@ -1,0 +1,162 @@
+"""Response smuggling: what a target says is rebuilt too, and never answers another request."""
+
+import asyncio
+import re
+import socket
+
+import pytest
+
+from direct import direct_bridge
+from rogues import connected, eventually, receive, receive_to_end, send, serving
+
+SMUGGLED = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled"
+SECOND = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecond"
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+def request(target: object, method: str) -> bytes:
+    return f"{method} http://{target}/ HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
+class Target:
+    """Says that to the first connection, and `SECOND` to any other."""
+
+    def __init__(self, said: bytes, later: bytes = b"") -> None:
+        self.said = said
+        self.later = later
+        self.go_on = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.heads = 0
+
+    async def __call__(self, sock: socket.socket) -> None:
+        first = self.heads == 0
+        await receive(sock)
+        self.heads += 1
+        await send(sock, self.said if first else SECOND)
+        if first and self.later:
+            await self.go_on.wait()
+            await send(sock, self.later)
+        if first:
+            await receive_to_end(sock)
+            self.ended.set()
+
+
+async def received(sock: socket.socket, end: bytes) -> bytes:
+    data = b""
+    while not data.endswith(end) and (more := await receive(sock)):
+        data += more
+    return data
+
+
+AMBIGUOUS = {
+    "a 204 with a body": ("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 59\r\n\r\n"),
+    "a 304 with a body": ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 59\r\n\r\n"),
+    "a HEAD with a body": ("HEAD", OK + b"Content-Length: 59\r\n\r\n"),
+    "more than its length": ("GET", OK + b"Content-Length: 2\r\n\r\nok"),
+    "length and chunks": ("GET", OK + b"Content-Length: 64\r\n" + CHUNKED + b"\r\n0\r\n\r\n"),
+    "more than its chunks": ("GET", OK + CHUNKED + b"\r\n2\r\nok\r\n0\r\n\r\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cut", [len(SMUGGLED), 17], ids=["whole", "begun"])
+@pytest.mark.parametrize(("method", "said"), AMBIGUOUS.values(), ids=AMBIGUOUS)
+@pytest.mark.parametrize("pipelined", [False, True])
+async def test_what_stands_behind_an_answer_answers_nothing(pipelined, method, said, cut):
+    behave = Target(said + SMUGGLED[:cut])
+    async with direct_bridge() as service, serving(behave) as target:
+        one, other = request(target, method), request(target, "GET")
+        with await connected(service.address_of("http")) as sock:
+            await send(sock, one + other if pipelined else one)
+            if not pipelined:
+                await behave.ended.wait()  # the bridge has closed it at once
+                await send(sock, other)
+            got = await received(sock, b"second")
+    assert b"smuggled" not in got
+    assert got.count(b"HTTP/1.1 ") == 2
+    assert target.accepted == 2
+
+
+async def test_what_a_target_begins_to_say_between_two_requests_answers_nothing():
+    behave = Target(OK + b"Content-Length: 2\r\n\r\nok", later=SMUGGLED[:20])
+    async with direct_bridge() as service, serving(behave) as target:
+        with await connected(service.address_of("http")) as sock:
+            await send(sock, request(target, "GET"))
+            await received(sock, b"ok")
+            behave.go_on.set()
+            await behave.ended.wait()
+            await send(sock, request(target, "GET"))
+            assert (await received(sock, b"second")).endswith(b"second")
+
+
+BROKEN = {
+    "two lengths": OK + b"Content-Length: 2\r\nContent-Length: 0\r\n\r\nok",
+    "a length with a plus": OK + b"Content-Length: +2\r\n\r\nok",
+    "a length with a minus": OK + b"Content-Length: -2\r\n\r\nok",
+    "xchunked": OK + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "gzip, chunked": OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "a coding twice": OK + CHUNKED + CHUNKED + b"\r\n0\r\n\r\n",
+    "a space before a colon": OK + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "a bare CR": OK + b"X: y\rSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n",
+    "a NUL": OK + b"X: a\0b\r\nContent-Length: 0\r\n\r\n",
+    "a bare CR in the reason": b"HTTP/1.1 200 O\rX: y\r\nContent-Length: 0\r\n\r\n",
+    "no status": b"HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n",
+    "no HTTP at all": b"220 smtp.example ESMTP\r\n\r\n",
+    "a 101 that nobody asked for": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("said", BROKEN.values(), ids=BROKEN)
+async def test_an_answer_that_can_be_read_in_two_ways_is_a_502(said):
+    async with direct_bridge() as service, serving(Target(said + SMUGGLED)) as target:
+        with await connected(service.address_of("http")) as sock:
+            await send(sock, request(target, "GET"))
+            got = await receive_to_end(sock)
+    assert got.startswith(b"HTTP/1.1 502 ")
+    assert got.count(b"HTTP/1.1 ") == 1
+    assert b"Set-Cookie" not in got
+
+
+REBUILT = {
+    "bare LF": (b"HTTP/1.1 200 OK\nX: y\nContent-Length: 2\n\nok", b"X: y\r\nContent-Length: 2"),
+    "folded": (OK + b"X: a\r\n b\r\nContent-Length: 2\r\n\r\nok", b"X: a b\r\nContent-Length: 2"),
+    "one length twice": (OK + b"Content-Length: 2, 2\r\n\r\nok", b"Content-Length: 2"),
+    "between two hops": (
+        OK + b"Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: x\r\nContent-Length: 2\r\n\r\nok",
+        b"Content-Length: 2",
+    ),
+    "what the message rests on": (
+        OK + b"Connection: content-length\r\nContent-Length: 2\r\n\r\nok",
+        b"Content-Length: 2",
+    ),
+}
+
+
+@pytest.mark.parametrize(("said", "fields"), REBUILT.values(), ids=REBUILT)
+async def test_an_answer_is_rebuilt_from_what_was_parsed(said, fields):
+    async with direct_bridge() as service, serving(Target(said)) as target:
+        with await connected(service.address_of("http")) as sock:
+            await send(sock, request(target, "GET"))
+            got = await received(sock, b"ok")
+    via = re.compile(rb"(?<=netjumper-bridge-)[0-9a-f]{8}(?=\r)")
+    assert via.sub(b"", got) == OK + fields + b"\r\nVia: 1.1 netjumper-bridge-\r\n\r\nok"
+
+
+async def test_trailers_that_connection_names_stay_behind():
+    said = OK + b"Connection: X-Hop\r\n" + CHUNKED + b"\r\n2\r\nok\r\n0\r\nX-Hop: 1\r\nX: y\r\n\r\n"
+    async with direct_bridge() as service, serving(Target(said)) as target:
+        with await connected(service.address_of("http")) as sock:
+            await send(sock, request(target, "GET"))
+            got = await received(sock, b"0\r\nX: y\r\n\r\n")
+    assert b"X-Hop" not in got
+
+
+async def test_information_without_end_is_passed_on_and_not_held():
+    """A target may send 1xx answers as long as it likes; the last one is the answer."""
+    said = b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * 1000 + SECOND
+    async with direct_bridge() as service, serving(Target(said)) as target:
+        with await connected(service.address_of("http")) as sock:
+            await send(sock, request(target, "GET"))
+            got = await received(sock, b"second")
+        await eventually(lambda: target.accepted == 1)
+    assert got.count(b"HTTP/1.1 103 ") == 1000

@@ -1,0 +1,102 @@
+"""A web page's script and the bridge's ports: whatever it sends, nothing is dialled.
+
+A page can have its browser send origin-form requests with any Host (its own name, once that is
+127.0.0.1), a body that it chooses, and fields that are not forbidden to scripts. It cannot have it
+send absolute-form, CONNECT or `Proxy-*` to what is not the browser's proxy.
+"""
+
+import socket
+
+import pytest
+
+from direct import Nowhere, direct_bridge
+from netjumper.bridge.credentials import Credentials
+from rogues import connected, eventually, receive_to_end, send
+
+ORIGIN = "Origin: http://page.example"
+CLIENT = [ORIGIN, "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: cors"]
+HIDDEN = "GET http://target.example/ HTTP/1.1\r\nHost: target.example\r\n\r\n"
+CONNECT = "CONNECT target.example:443 HTTP/1.1\r\nHost: target.example\r\n\r\n"
+HOSTS = ["127.0.0.1:8118", "localhost:8118", "page.example:8118", "target.example", ""]
+
+
+def request(line: str, *fields: str, host: str = "127.0.0.1:8118", body: str = "") -> bytes:
+    size = [f"Content-Length: {len(body)}"] if body else []
+    return "\r\n".join([line, f"Host: {host}", *CLIENT, *fields, *size, "", body]).encode()
+
+
+PREFLIGHT = (
+    "Access-Control-Request-Method: PUT",
+    "Access-Control-Request-Headers: x",
+    "Access-Control-Request-Private-Network: true",
+    "Access-Control-Request-Local-Network: true",
+)
+SOCKET = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+SENT = {
+    "img": request("GET /pixel.png HTTP/1.1"),
+    "HEAD": request("HEAD / HTTP/1.1"),
+    "fetch with a target in its path": request("GET /http://target.example/ HTTP/1.1"),
+    "fetch with a target in its query": request("GET /?http://target.example/ HTTP/1.1"),
+    "fetch of //": request("GET //target.example/ HTTP/1.1"),
+    "health, metrics, PAC": request("GET /proxy.pac HTTP/1.1"),
+    "form": request("POST / HTTP/1.1", "Content-Type: text/plain", body=HIDDEN),
+    "form with a CONNECT": request("POST / HTTP/1.1", "Content-Type: text/plain", body=CONNECT),
+    "form with SOCKS": request("POST / HTTP/1.1", body="\5\1\0\5\1\0\1\x7f\0\0\1\0\x50"),
+    "preflight": request("OPTIONS / HTTP/1.1", *PREFLIGHT),
+    "preflight of a path": request("OPTIONS /x HTTP/1.1", *PREFLIGHT),
+    "PUT": request("PUT /x HTTP/1.1", body=HIDDEN),
+    "WebSocket": request("GET / HTTP/1.1", *SOCKET) + HIDDEN.encode(),
+    **{f"host {host}": request("GET / HTTP/1.1", host=host) for host in HOSTS},
+}
+
+
+async def said_to(door: str, sent: bytes) -> bytes:
+    with await connected(door) as sock:
+        await send(sock, sent)
+        sock.shutdown(socket.SHUT_WR)
+        return await receive_to_end(sock)
+
+
+@pytest.mark.parametrize("users", [None, Credentials({"a": "b"})], ids=["open", "with password"])
+@pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
+async def test_what_a_page_can_send_to_an_http_port_leads_nowhere_and_may_be_read_by_no_page(
+    sent, users
+):
+    way = Nowhere()
+    async with direct_bridge(way, credentials=users) as service:
+        for door in ("http", "mixed"):
+            said = await said_to(service.address_of(door), sent)
+            assert said.startswith(b"HTTP/1.1 400 " if users is None else b"HTTP/1.1 407 ")
+            assert b"access-control-" not in said.lower()
+            assert b"sec-websocket-accept" not in said.lower()
+    assert way.asked == []
+
+
+@pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
+async def test_a_socks_port_does_not_answer_a_page(sent):
+    way = Nowhere()
+    async with direct_bridge(way) as service:
+        assert await said_to(service.address_of("socks"), sent) == b""
+        await eventually(lambda: len(service.tunnels) == 0)
+    assert way.asked == []
+
+
+async def test_a_body_is_no_request_where_a_page_is_asked_for_a_password_either():
+    way = Nowhere()
+    async with direct_bridge(way, credentials=Credentials({"a": "b"})) as service:
+        right = HIDDEN.replace("\r\n\r\n", "\r\nProxy-Authorization: Basic YTpi\r\n\r\n")
+        said = await said_to(service.address_of("http"), request("POST / HTTP/1.1", body=right))
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert way.asked == []
+
+
+async def test_the_ping_that_no_page_can_send_says_nothing_to_pages():
+    async with direct_bridge(Nowhere()) as service:
+        said = await said_to(service.address_of("http"), request("OPTIONS * HTTP/1.1", *PREFLIGHT))
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert b"access-control-" not in said.lower()
