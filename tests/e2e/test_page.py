@@ -1,0 +1,89 @@
+"""A web page in Chromium, which uses no proxy, tries the bridge's ports with all that it has."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from e2e.test_browser import CHROMIUM
+from far_end import far_end
+from programs import PATIENCE, run
+from servers import served
+
+pytestmark = pytest.mark.needs("chromium")
+
+PAGE = """<!doctype html><img src="/wait"><script>
+const hidden = "GET http://target.example/ HTTP/1.1\\r\\nHost: target.example\\r\\n\\r\\n";
+const told = (...what) => ["read", "kept out"].map(end => () => [...what, end].join(" "));
+const asked = (name, port, options) => fetch("http://127.0.0.1:" + port + "/", options).then(
+  answer => answer.type === "opaque" ? name + " " + port + " kept out" : told(name, port)[0](),
+  told(name, port)[1]);
+const socket = port => new Promise(done => {
+  const it = new WebSocket("ws://127.0.0.1:" + port + "/");
+  it.onopen = () => done(told("socket", port)[0]());
+  it.onerror = () => done(told("socket", port)[1]());
+});
+Promise.all(PORTS.flatMap(port => [
+  asked("get", port, {}),
+  asked("post", port, {method: "POST", mode: "no-cors", body: hidden}),
+  asked("preflight", port, {method: "PUT", headers: {"X-Any": "1"}, body: hidden}),
+  asked("authorization", port, {headers: {"Proxy-Authorization": "Basic YTpi"}}),
+  socket(port),
+])).then(all => fetch("/done", {method: "POST", body: all.join("\\n")}));
+</script>"""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    ports: ClassVar[list[str]]
+    results: ClassVar[list[str]]
+    done: ClassVar[threading.Event]
+
+    def do_GET(self) -> None:
+        if self.path == "/wait":  # the browser ends when the page is complete, so it is not yet
+            self.done.wait(PATIENCE)
+        self._answer(PAGE.replace("PORTS", f"[{','.join(self.ports)}]").encode())
+
+    def do_POST(self) -> None:
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.results.extend(text.splitlines())
+        self._answer(b"")
+        self.done.set()
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def page(*doors: str) -> Iterator[tuple[str, list[str]]]:
+    """Serve the page for those doors; yields its URL, and what its script has found."""
+    results: list[str] = []
+    ports = [door.rpartition(":")[2] for door in doors]
+    found = {"ports": ports, "results": results, "done": threading.Event()}
+    with served(type("Handler", (_Handler,), found)) as port:
+        yield f"http://127.0.0.1:{port}/", results
+
+
+def test_a_page_has_nothing_dialled_and_reads_nothing(tmp_path: Path, caplog: Any) -> None:
+    with caplog.at_level(logging.INFO), far_end({}) as end, page(end.http, end.socks) as (url, got):
+        browser = [*CHROMIUM, "--no-proxy-server", f"--user-data-dir={tmp_path}", "--dump-dom", url]
+        done = run(browser, env={"HOME": str(tmp_path)})
+        assert done.returncode == 0, done.stderr.decode()
+    assert len(got) == 10
+    assert all(it.endswith(" kept out") for it in got)
+    assert end.dialled == []
+    assert "GET 400: Refused: The request is not one to a proxy" in caplog.text
+    assert "POST 400: Refused: The request is not one to a proxy" in caplog.text
+    assert "OPTIONS 400: Refused: The request is not one to a proxy" in caplog.text
+    assert "HTTP was spoken to a port for SOCKS" in caplog.text
