@@ -77,6 +77,14 @@ async def test_what_a_page_can_send_to_an_http_port_leads_nowhere_and_may_be_rea
     assert way.asked == []
 
 
+async def test_no_host_is_better_than_another():
+    """A page whose own name leads here (DNS rebinding) reads what is not worth reading."""
+    async with direct_bridge(Nowhere()) as service:
+        door = service.address_of("http")
+        said = {await said_to(door, request("GET / HTTP/1.1", host=host)) for host in HOSTS}
+    assert len(said) == 1
+
+
 @pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
 async def test_a_socks_port_does_not_answer_a_page(sent):
     way = Nowhere()
