@@ -15,11 +15,11 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from netjumper.address import Address
+from netjumper.clients import anybody
 from netjumper.net.dial import PermitAll
 from netjumper.net.resolver import Resolver
 from netjumper.server import jump_server
 from netjumper.service import Service
-from netjumper.wire import verify_with
 from rogues import eventually
 from services import LOOPBACK, SECRET, bridge_through
 
@@ -78,9 +78,8 @@ async def _serving(names: Names, secret: bytes) -> AsyncIterator[FarEnd]:
 
     server = jump_server(
         listen=[LOOPBACK],
-        verify=verify_with(secret),
+        clients=anybody(secret, note),
         resolver=Resolver(asyncio.get_running_loop(), look_up),
-        guard=note,
     )
     async with server:
         async with _bridging(Address.parse(server.address_of("netjumper")), secret) as end:

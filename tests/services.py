@@ -9,17 +9,17 @@ from typing import Any
 
 from netjumper.address import Address
 from netjumper.bridge import bridge
+from netjumper.clients import anybody
 from netjumper.encryption import Encryption
 from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer
+from netjumper.net.dial import Dialer, Permit
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress
 from netjumper.net.resolver import Resolver
 from netjumper.rules import Rule
 from netjumper.server import jump_server
 from netjumper.service import Service
-from netjumper.wire import verify_with
 from rogues import connected, no_descriptor_is_left, receive_exactly, receive_to_end, send
 
 SECRET = b"correct horse battery staple"
@@ -53,16 +53,24 @@ async def started(service: Service) -> AsyncIterator[Service]:
 
 
 @contextlib.asynccontextmanager
-async def jump_server_running(**options: Any) -> AsyncIterator[tuple[Service, Address]]:
+async def jump_server_running(
+    *, guard: Permit = AT_HOME, **options: Any
+) -> AsyncIterator[tuple[Service, Address]]:
     """A jump server on loopback that knows `SECRET`, and where it listens."""
     options = {
         "listen": [LOOPBACK],
-        "verify": verify_with(SECRET),
-        "guard": AT_HOME,
+        "clients": anybody(SECRET, guard),
         "resolver": resolver(),
     } | options
     async with started(jump_server(**options)) as service:
         yield service, Address.parse(service.listening[0][1])
+
+
+def dialer_of(service: Service) -> Any:
+    """Return what dials the targets of a jump server's clients."""
+    account = service.tunnels.admission.account_of("")
+    assert account is not None
+    return account.connector
 
 
 @contextlib.asynccontextmanager

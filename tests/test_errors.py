@@ -12,6 +12,7 @@ import netjumper.server
 from feeding import run
 from netjumper import errors
 from netjumper.errors import (
+    AccessExpired,
     AddressError,
     AnswerCut,
     AnswerTimeout,
@@ -35,6 +36,7 @@ from netjumper.errors import (
     TargetError,
     TargetRefused,
     TargetTimeout,
+    TooManyTunnels,
     WrongSecret,
 )
 from netjumper.handshake import EndOfStream
@@ -48,6 +50,7 @@ ALSO: dict[type[NetjumperError], tuple[type[Exception], ...]] = {
     TargetBroke: (ProtocolError,),
     AnswerCut: (TargetBroke,),
     AnswerTimeout: (TargetBroke, TimeoutError),
+    AccessExpired: (PermissionError,),
     AuthenticationError: (PermissionError,),
     HandshakeTimeout: (TimeoutError,),
     JumpHostError: (ConnectionError,),
@@ -65,6 +68,7 @@ ALSO: dict[type[NetjumperError], tuple[type[Exception], ...]] = {
     NameLookupFailed: (TargetError, socket.gaierror),
     TargetDenied: (TargetError, PermissionError),
     OutOfResources: (TargetError,),
+    TooManyTunnels: (TargetError,),
     InvalidTarget: (TargetError, ValueError),
 }
 SECRET = b"tell-no-one"
@@ -159,6 +163,7 @@ def test_every_name_the_package_promises_is_there() -> None:
         (NameNotFound, socket.EAI_NONAME),
         (NameLookupFailed, socket.EAI_AGAIN),
         (TargetDenied, errno.EACCES),
+        (TooManyTunnels, errno.EAGAIN),
         (TargetError, None),
     ],
 )

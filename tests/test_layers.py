@@ -24,6 +24,8 @@ LAYERS: list[list[str]] = [
         "netjumper.request",
         "netjumper.rules",
         "netjumper.jump_url",
+        "netjumper.peer",
+        "netjumper.shutout",
     ],
     ["netjumper.guard"],
     ["netjumper.wire"],
@@ -39,8 +41,10 @@ LAYERS: list[list[str]] = [
     ["netjumper.bridge.exchange", "netjumper.bridge.routing"],
     ["netjumper.bridge.forward"],
     ["netjumper.net"],
+    ["netjumper.admission", "netjumper.clients"],
     [
         "netjumper.parked_clients",
+        "netjumper.arrival",
         "netjumper.session",
         "netjumper.tunnel",
         "netjumper.tunnels",
@@ -58,6 +62,8 @@ LAYERS: list[list[str]] = [
     ["netjumper"],
     [
         "netjumper.settings",
+        "netjumper.server_settings",
+        "netjumper.bridge_settings",
         "netjumper.socket_settings",
         "netjumper.value_types",
         "netjumper.cli",

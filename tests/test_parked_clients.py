@@ -14,7 +14,7 @@ def test_each_client_may_have_so_many_whatever_its_ports() -> None:
     assert parked.add("b", "192.0.2.1:1001")
     assert not parked.add("c", "192.0.2.1:1002")
     assert parked.add("d", "[2001:db8::1]:1000")
-    assert parked.add("e", "[2001:db8::2]:1000")
+    assert parked.add("e", "[2001:db8:0:1::2]:1000")
     assert parked.add("f", "unix")
     assert len(parked) == 5
     assert "a" in parked

@@ -22,10 +22,8 @@ from pathlib import Path
 
 from netjumper.errors import JumpHostUntrusted, NetjumperError
 from netjumper.jump_url import JumpUrl
-from netjumper.net.tls import TlsEndpoint
+from netjumper.net.tls import TlsEndpoint, failure_of, is_no_tls
 
-_NO_TLS = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
-"""What OpenSSL calls bytes that are no TLS."""
 _NEEDS_313 = (
     "TLS by the secret alone needs Python 3.13 or newer; pin a certificate instead "
     "(`netjumper keygen --tls` makes one)"
@@ -75,6 +73,21 @@ class Encryption:
         certificate = tls.getpeercert(binary_form=True)
         if certificate is None or pin_of(certificate) not in self.pins:
             raise ssl.SSLCertVerificationError(1, "its certificate is not the pinned one")
+
+
+class RenewableEncryption:
+    """Encryption that can be replaced, for the connections that come from then on.
+
+    Args:
+        current: what holds now.
+    """
+
+    def __init__(self, current: Encryption) -> None:
+        self.current = current
+
+    def endpoint(self, loop: AbstractEventLoop, sock: socket.socket) -> TlsEndpoint:
+        """Return the endpoint that owns a connected, non-blocking socket from here on."""
+        return self.current.endpoint(loop, sock)
 
 
 def pin_of(certificate: bytes) -> bytes:
@@ -148,15 +161,14 @@ def untrusted(error: ssl.SSLError) -> JumpHostUntrusted:
 
 
 def _why_not_trusted(error: ssl.SSLError) -> str:
-    reason = getattr(error, "reason", None) or ""  # only OpenSSL gives it one, and `verify_message`
-    if reason in _NO_TLS:
-        return "it does not speak TLS there"
     if isinstance(error, ssl.SSLEOFError):
         return "it ended TLS in the middle"
+    if is_no_tls(error):
+        return "it does not speak TLS there"
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = getattr(error, "verify_message", error.strerror)
+        why = getattr(error, "verify_message", error.strerror)  # ours have none
         return f"it is not who it should be: {why}"
-    return f"TLS failed: {(reason or str(error.strerror)).lower().replace('_', ' ')}"
+    return f"TLS failed: {failure_of(error)}"
 
 
 def client_with_secret(secret: bytes, client: str = "") -> Encryption:

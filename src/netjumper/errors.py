@@ -43,6 +43,10 @@ class AuthenticationError(NetjumperError, PermissionError):
     """A client did not prove that it may come in (seen from the listening side)."""
 
 
+class AccessExpired(NetjumperError, PermissionError):
+    """A client proved who it is, and may not come in any more (seen from the listening side)."""
+
+
 class HandshakeTimeout(NetjumperError, TimeoutError):
     """A handshake was not finished before its deadline."""
 
@@ -143,6 +147,12 @@ class OutOfResources(TargetError):
     """The dialling side has no descriptor or memory left: the target was not tried."""
 
     number = errno.EMFILE
+
+
+class TooManyTunnels(TargetError):
+    """The jump server leads nowhere now: there are as many tunnels as there may be."""
+
+    number = errno.EAGAIN
 
 
 class InvalidTarget(TargetError, ValueError):

@@ -23,6 +23,7 @@ from netjumper.errors import (
     TargetError,
     TargetRefused,
     TargetTimeout,
+    TooManyTunnels,
 )
 
 
@@ -48,6 +49,7 @@ WORDS = (
     Words(TargetDenied, "connect: permission denied", (errno.EACCES,)),
     Words(TargetDenied, "connect: operation not permitted", (errno.EPERM,)),
     Words(TargetDenied, "not permitted"),
+    Words(TooManyTunnels, "too many tunnels"),
     Words(NameNotFound, "no such host"),
     Words(NameLookupFailed, "server misbehaving"),
     Words(NameLookupFailed, "Temporary failure in name resolution"),
@@ -125,8 +127,16 @@ def lookup_timed_out(host: str) -> TargetTimeout:
 
 def denied(target: Address, why: str) -> TargetDenied:
     """Return the error for a target that this jump server does not lead to."""
-    where = Address(_shown(target.host), target.port)
-    return TargetDenied(f"dial tcp {where}: {why}, not permitted")
+    return TargetDenied(f"dial tcp {_where(target)}: {why}, not permitted")
+
+
+def too_many(target: Address, why: str) -> TooManyTunnels:
+    """Return the error for a target that is one too many just now."""
+    return TooManyTunnels(f"dial tcp {_where(target)}: {why}, too many tunnels")
+
+
+def _where(target: Address) -> Address:
+    return Address(_shown(target.host), target.port)
 
 
 def invalid_target(text: str, phrase: str) -> InvalidTarget:

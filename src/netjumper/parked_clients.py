@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from netjumper.net.deadlines import Deadlines
+from netjumper.peer import source_of
 
 ItemT = TypeVar("ItemT")
 
@@ -44,7 +45,7 @@ class ParkedClients(Generic[ItemT]):
             item: the connection.
             peer: its address, `IP:PORT` or `unix`.
         """
-        who = peer.rpartition(":")[0]
+        who = source_of(peer)
         if self._count[who] >= self._most:
             return False
         self._count[who] += 1

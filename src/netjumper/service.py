@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from netjumper.arrival import ChooseHandshake
 from netjumper.net.doors import open_doors
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listener import Listener, Place
 from netjumper.net.options import DEFAULTS, SocketOptions
-from netjumper.tunnel import ChooseHandshake
 from netjumper.tunnels import Tunnels
 
 

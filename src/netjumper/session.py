@@ -12,7 +12,6 @@ from typing import NamedTuple, Protocol
 from netjumper.accesslog import AccessRecord
 from netjumper.address import Address
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.dial import Connector
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
 from netjumper.net.pipes import RelayMemory
@@ -24,7 +23,6 @@ READ_SIZE = 64 * 1024
 class Shared(Protocol):
     """What the sessions of one loop share, as each of them sees it."""
 
-    connector: Connector
     memory: RelayMemory
     lingering: Deadlines["Session"]
     half_closed: Deadlines[Relay]

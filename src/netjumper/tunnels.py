@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from math import inf
 
 from netjumper.accesslog import ACCESS_LOG
+from netjumper.admission import Admission
+from netjumper.arrival import AnyHandshake, Arrival, ChooseHandshake
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.dial import Connector
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
 from netjumper.net.options import PEER_TIMEOUT
@@ -17,10 +18,12 @@ from netjumper.net.readers import SlowReaders
 from netjumper.net.relay import Relay
 from netjumper.parked_clients import ParkedClients
 from netjumper.session import Handover, Session
-from netjumper.tunnel import AnyHandshake, ChooseHandshake, Tunnel, TunnelShared
+from netjumper.tunnel import Tunnel, TunnelShared
 
 LINGER = 2.0
 """Seconds that a refused client has to take the reason before the connection is closed."""
+SLOWED = 1.0
+"""Seconds until a wrong answer is refused, where it is not the first from its source."""
 HELD_BACK = 0.02
 """Seconds that the good news waits for the target's first bytes, to leave with them."""
 LOOK_AFTER_HALF_CLOSED = 5.0
@@ -53,7 +56,7 @@ class Tunnels(TunnelShared):
 
     Args:
         loop: the running loop.
-        connector: what leads to a target.
+        admission: who may come in, and what leads each to its targets.
         limits: their deadlines.
         log: where each tunnel's end is told.
         serve_other: serves the requests of handshakes that are no tunnels.
@@ -63,7 +66,7 @@ class Tunnels(TunnelShared):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        connector: Connector,
+        admission: Admission[Arrival],
         limits: TunnelLimits | None = None,
         *,
         log: logging.Logger = ACCESS_LOG,
@@ -72,17 +75,18 @@ class Tunnels(TunnelShared):
     ) -> None:
         limits = limits or TunnelLimits()
         self.loop = loop
-        self.connector = connector
+        self.admission = admission
         self.log = log
         self.memory = RelayMemory()
-        self.handshaking: Deadlines[Tunnel] = Deadlines(
-            loop, limits.handshake, Tunnel.handshake_expired
+        self.handshaking: Deadlines[Arrival] = Deadlines(
+            loop, limits.handshake, Arrival.handshake_expired
         )
-        self.parked: ParkedClients[Tunnel] = ParkedClients(
+        self.slowed: Deadlines[Arrival] = Deadlines(loop, SLOWED, Arrival.refuse_at_last)
+        self.parked: ParkedClients[Arrival] = ParkedClients(
             loop,
             limits.parked,
             limits.most_parked if limits.parked else 0,
-            Tunnel.handshake_expired,
+            Arrival.handshake_expired,
         )
         self.held_back: Deadlines[Endpoint] = Deadlines(loop, HELD_BACK, Endpoint.push)
         self.lingering: Deadlines[Session] = Deadlines(loop, LINGER, Session.close)
@@ -113,6 +117,9 @@ class Tunnels(TunnelShared):
             choose: picks the handshake.
             speaks_first: it begins with our bytes, not the client's.
         """
+        if not self.admission.comes_in(peer):
+            client.abort()
+            return
         self._last_accepted = self.loop.time()
         tunnel = Tunnel(self, Handover(client, peer, ended=False), choose)
         self._alive[tunnel] = None

@@ -106,6 +106,11 @@ PeerTimeout = Annotated[
 TimeoutOrZero = Annotated[
     float, Field(ge=0, allow_inf_nan=False), Expected("a number of seconds, 0 or more", "SECONDS")
 ]
+Bandwidth = Annotated[
+    float,
+    Field(ge=0, allow_inf_nan=False),
+    Expected("a number of megabits per second, 0 or more", "MBIT"),
+]
 Count = Annotated[int, Field(ge=0), Expected("a whole number, 0 or more", "NUMBER")]
 Name = Annotated[str, Field(max_length=15), Expected("a name of at most 15 bytes", "NAME")]
 Mark = Annotated[

@@ -22,6 +22,7 @@ from enum import IntEnum
 from netjumper import outcome
 from netjumper.address import Address, checked_host
 from netjumper.errors import (
+    AccessExpired,
     AddressError,
     AuthenticationError,
     InvalidTarget,
@@ -63,7 +64,8 @@ class Status(IntEnum):
 
 
 Verify = Callable[[bytes, bytes], str | None]
-"""Given the challenge and the answer: the client's name, or None for a wrong answer."""
+"""Given the challenge and the answer: the client's name, or None for a wrong answer; raises
+`AccessExpired` where a right one comes too late."""
 
 
 def answer_to(challenge: bytes, secret: bytes) -> bytes:
@@ -210,7 +212,11 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
         self._write(frame(self._challenge))
         size = yield from self._read_exactly(1)
         answer = yield from self._read_exactly(size[0])
-        client = self._verify(self._challenge, answer)
+        try:
+            client = self._verify(self._challenge, answer)
+        except AccessExpired as error:
+            self._refuse(str(error))
+            raise
         if client is None:
             self._refuse(CHALLENGE_FAILED)
             raise AuthenticationError("wrong secret")

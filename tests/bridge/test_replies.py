@@ -16,6 +16,7 @@ EXPECTED: list[tuple[type[Exception], int, int, str, str]] = [
     (errors.NameLookupFailed, 4, 502, "dns_error", JUMP_SERVER),
     (errors.TargetDenied, 2, 403, "destination_ip_prohibited", JUMP_SERVER),
     (errors.OutOfResources, 1, 503, "proxy_internal_error", JUMP_SERVER),
+    (errors.TooManyTunnels, 1, 503, "connection_limit_reached", JUMP_SERVER),
     (errors.InvalidTarget, 1, 502, "destination_unavailable", JUMP_SERVER),
     (errors.TargetError, 1, 502, "destination_unavailable", JUMP_SERVER),
     (errors.JumpHostUntrusted, 1, 502, "tls_certificate_error", BRIDGE),
@@ -32,6 +33,7 @@ EXPECTED: list[tuple[type[Exception], int, int, str, str]] = [
 ]
 
 RFC_9209_ERRORS = {
+    "connection_limit_reached",
     "connection_refused",
     "connection_terminated",
     "connection_timeout",

@@ -9,13 +9,14 @@ import sys
 import pytest
 
 import programs
+from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import bridge, server
 from netjumper.cli.bridging import bridge_of
 from netjumper.cli.sockets import bridge_options, server_options
 from netjumper.net.listener import ListenAddress
 from netjumper.net.options import LOSS_PROBE, SocketOptions
 from netjumper.net.readers import SlowReaders
-from netjumper.settings import BridgeSettings, ServerSettings
+from netjumper.server_settings import ServerSettings
 from programs import PATIENCE, SECRET, installed, running
 from rogues import closed_port, connected, echo, keepalive, receive_exactly, send, serving
 from services import bridge_running

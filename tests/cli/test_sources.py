@@ -5,11 +5,13 @@ import os
 
 import pytest
 
+from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import bridge, server
 from netjumper.cli.options import layer_of
 from netjumper.cli.sources import Layer, load
 from netjumper.net.listener import ListenAddress
-from netjumper.settings import BridgeSettings, ServerSettings, SettingsError
+from netjumper.server_settings import ServerSettings
+from netjumper.settings import SettingsError
 
 
 def flags(*arguments, model=BridgeSettings):

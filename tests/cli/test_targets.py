@@ -5,7 +5,7 @@ import pytest
 from netjumper.cli import server
 from netjumper.cli.options import layer_of
 from netjumper.cli.sources import load
-from netjumper.settings import ServerSettings
+from netjumper.server_settings import ServerSettings
 
 NEEDED = ["--listen", "127.0.0.1:0", "--check"]
 RULE = "expected NETWORK, NAME or .NAME, each with or without :PORT, or :PORT"

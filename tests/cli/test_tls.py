@@ -11,7 +11,7 @@ import trustme
 
 from netjumper.cli import bridge, server
 from netjumper.encryption import pin_of
-from programs import SECRET, Program, run, running, web_server
+from programs import SECRET, Program, installed, run, running, web_server
 
 HOST = "127.0.0.1"
 ENV = {"NETJUMPER_SECRET": SECRET}
@@ -240,3 +240,30 @@ def test_a_file_that_is_no_certificate_is_told(secret, capsys, certificates):
     arguments = ["--jump", "netjumper+tls://home.example.net", "--ca-file", file, "--check"]
     assert bridge.main(arguments) == 2
     assert told(capsys).startswith(f"--jump: home.example.net:9527: {file}: expected a certif")
+
+
+@by_secret
+@pytest.mark.needs("curl")
+def test_each_client_has_a_key_of_its_own(private):
+    text = '[alice]\nsecrets = ["one", "two"]\n[bob]\nsecrets = ["three"]\n'
+    with home("--clients-file", private("clients.toml", text)) as jump:
+        for who, gets in {"alice:one": True, "alice:two": True, "bob:one": False}.items():
+            with rented(f"netjumper+tls://{who}@{jump}") as (_, proxy):
+                assert ("you asked for /page" in fetched(proxy)) is gets
+
+
+@pytest.mark.needs("curl")
+def test_a_client_that_proves_nothing_in_tls_is_shut_out(certificates):
+    server, authority = certificates / "server.pem", certificates / "authority.pem"
+    flags = ["--certificate-file", server, "--client-ca-file", authority]
+    door = [*flags, "--max-wrong-answers", "1", "--listen-tls", f"{HOST}:0"]
+    with running("netjumper", *map(str, door), env=ENV) as it:
+        jump = it.address("netjumper with TLS")
+        for _ in range(3):  # that is no client
+            assert (
+                run([installed("netjumper"), "healthcheck", "--listen-tls", jump]).returncode == 0
+            )
+        with rented(f"netjumper+tls://{jump}", "--ca-file", authority) as (_, proxy):
+            fetched(proxy)
+            it.wait_for("WARNING .*AuthenticationError: TLS failed: peer did not return a certif")
+            it.wait_for(f"WARNING shut out {HOST} for 60 s after 1 wrong answer, the last from")

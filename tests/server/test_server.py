@@ -13,6 +13,7 @@ import pytest
 
 from netjumper import tunnels
 from netjumper.address import Address
+from netjumper.clients import Client, Clients, anybody
 from netjumper.guard import Guard
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import ListenAddress, ListenError
@@ -21,7 +22,6 @@ from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.tunnel import AHEAD_LIMIT
 from netjumper.tunnels import TunnelLimits
-from netjumper.wire import verify_with
 from rogues import (
     answer_after_end,
     closed_port,
@@ -44,11 +44,13 @@ from rogues import (
     unanswering,
 )
 from services import (
+    AT_HOME,
     LOOPBACK,
     SECRET,
     answer,
     asked,
     destination,
+    dialer_of,
     jump_server_running,
     refusal,
     resolver,
@@ -142,7 +144,7 @@ async def test_data_that_a_client_sends_ahead_is_bounded_and_not_lost(server):
         go_on.wait()
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    service.tunnels.connector.resolver = resolver(find)
+    dialer_of(service).resolver = resolver(find)
     async with serving(echo) as target:
         with await asked(address, Address("target.example", target.address.port)) as sock:
             await asyncio.to_thread(looking.wait)
@@ -368,7 +370,7 @@ async def test_a_tunnels_time_does_not_count_what_its_connection_was_parked(
     caplog.set_level(logging.INFO)
     service, address = server
     now = 1000.0
-    for module in ("tunnel", "session"):
+    for module in ("arrival", "session"):
         monkeypatch.setattr(f"netjumper.{module}.monotonic", lambda: now)
     async with serving(echo) as target:
         with await connected(address) as sock:
@@ -450,7 +452,7 @@ async def test_a_client_that_resets_while_its_target_is_dialled_ends_the_dial(se
     service, address = server
     with unanswering() as target:
         sock = await asked(address, target)
-        dialer = service.tunnels.connector
+        dialer = dialer_of(service)
         await eventually(lambda: len(dialer.deadlines) == 1)
         reset(sock)
         await eventually(lambda: len(service.tunnels) == 0)
@@ -524,8 +526,8 @@ async def test_a_client_that_cannot_be_sent_the_verdict_is_cut_off(
 
 
 async def test_a_tunnel_is_one_line_in_the_log(caplog):
-    verify = verify_with(SECRET, "alice")
-    async with serving(echo) as target, jump_server_running(verify=verify) as (_, address):
+    clients = Clients([Client(name="alice", secrets=(SECRET,), guard=AT_HOME)])
+    async with serving(echo) as target, jump_server_running(clients=clients) as (_, address):
         with caplog.at_level(logging.INFO, "netjumper.access"):
             with await asked(address, target) as sock:
                 peer = "{}:{}".format(*sock.getsockname())
@@ -595,7 +597,7 @@ async def test_all_of_ipv4_and_all_of_ipv6_can_be_named_apart(hosts):
 
 async def test_it_listens_everywhere_or_nowhere(server):
     taken = ListenAddress.parse(str(server[1]))
-    other = jump_server(listen=[LOOPBACK, taken], verify=verify_with(SECRET), guard=Guard())
+    other = jump_server(listen=[LOOPBACK, taken], clients=anybody(SECRET, Guard()))
     with pytest.raises(ListenError, match="another program listens there") as caught:
         other.open()
     assert caught.value.door == "netjumper"

@@ -4,6 +4,8 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
+from netjumper.admission import Account, Admission
+from netjumper.arrival import AnyHandshake, ChooseHandshake
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.forwarder import KEEP_ALIVE, Forwarder
 from netjumper.bridge.http import Authorized, HttpHandshake
@@ -15,7 +17,6 @@ from netjumper.net.listener import Place
 from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.service import Door, Service
 from netjumper.session import Handover, Session
-from netjumper.tunnel import AnyHandshake, ChooseHandshake
 from netjumper.tunnels import ServeOther, TunnelLimits, Tunnels
 
 
@@ -47,11 +48,12 @@ def bridge(
         for name, choose in _handshakes(credentials).items()
         for place in places[name]
     ]
+    everybody = Account(upstream)
     tunnels = Tunnels(
         loop,
-        upstream,
+        Admission(loop, lambda _: everybody),
         limits,
-        serve_other=_forwarders(loop),
+        serve_other=_forwarders(loop, upstream),
         peer_timeout=listening.peer_timeout,
     )
     return Service(tunnels, doors, listening)
@@ -72,7 +74,7 @@ def _handshakes(credentials: Credentials | None) -> dict[str, ChooseHandshake]:
     return {"socks": socks, "http": http, "mixed": either}
 
 
-def _forwarders(loop: asyncio.AbstractEventLoop) -> ServeOther:
+def _forwarders(loop: asyncio.AbstractEventLoop, upstream: Connector) -> ServeOther:
     """Return what serves the requests that are no CONNECT."""
     # No other bridge may have the same name in Via, or chains of bridges would look like loops.
     name = f"netjumper-bridge-{secrets.token_hex(4)}".encode()
@@ -81,6 +83,6 @@ def _forwarders(loop: asyncio.AbstractEventLoop) -> ServeOther:
     def forward(tunnels: Tunnels, request: object, client: Handover) -> Session:
         if not isinstance(request, Authorized):
             raise TypeError(f"{type(request).__name__} is no request of ours")
-        return Forwarder(tunnels, request, client, name, idle)
+        return Forwarder(tunnels, upstream, request, client, name, idle)
 
     return forward

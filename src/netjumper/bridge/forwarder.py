@@ -9,6 +9,7 @@ from netjumper.bridge.target_side import TargetSide
 from netjumper.errors import NetjumperError
 from netjumper.handshake import EndOfStream
 from netjumper.net.deadlines import Deadlines
+from netjumper.net.dial import Connector
 from netjumper.net.outbox import Outbox
 from netjumper.net.relay import Ending as RelayEnding
 from netjumper.session import READ_SIZE, Handover, Session
@@ -24,7 +25,8 @@ class Forwarder(Session):
     """A session that is a client's plain-HTTP requests.
 
     Args:
-        tunnels: whose session it is; its connector leads to the targets.
+        tunnels: whose session it is.
+        upstream: what leads to the targets.
         request: the first request.
         client: whose they are.
         name: ours in Via fields.
@@ -34,6 +36,7 @@ class Forwarder(Session):
     def __init__(
         self,
         tunnels: Tunnels,
+        upstream: Connector,
         request: Authorized,
         client: Handover,
         name: bytes,
@@ -44,7 +47,7 @@ class Forwarder(Session):
         self._idle = idle
         client.endpoint.reset_if_killed()
         self._to_client = Outbox(client.endpoint, self._settle)
-        self._target = TargetSide(tunnels.connector, self._opened, self._failed, self._settle)
+        self._target = TargetSide(upstream, self._opened, self._failed, self._settle)
         self._last: Exchange | None = None
         self._over = False
         self._left = 0

@@ -64,6 +64,8 @@ REPLIES = (
           JUMP_SERVER, "The jump server refuses to connect to this target"),
     Reply(errors.OutOfResources, ReplyCode.GENERAL_FAILURE, 503, "proxy_internal_error",
           JUMP_SERVER, "The jump server has no room for a connection to the target"),
+    Reply(errors.TooManyTunnels, ReplyCode.GENERAL_FAILURE, 503, "connection_limit_reached",
+          JUMP_SERVER, "The jump server has too many tunnels open"),
     Reply(errors.TargetError, ReplyCode.GENERAL_FAILURE, 502, "destination_unavailable",
           JUMP_SERVER, _CANNOT),
     Reply(errors.JumpHostUntrusted, ReplyCode.GENERAL_FAILURE, 502, "tls_certificate_error",

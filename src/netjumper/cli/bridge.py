@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from netjumper import __version__
+from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import doctor, environment, execute, healthcheck, process, serving
 from netjumper.cli.bridging import bridge_of, load_bridge, route_of, users_of
 from netjumper.cli.commands import Command, add_commands, picked, refuse_word
@@ -17,7 +18,6 @@ from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.sources import Loaded
 from netjumper.console import Start, bridge_lines
-from netjumper.settings import BridgeSettings
 
 COMMANDS = with_completion(
     "netjumper-bridge",

@@ -11,12 +11,14 @@ from typing import ClassVar
 from netjumper.address import Address
 from netjumper.bridge import bridge
 from netjumper.bridge.credentials import Credentials
+from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli.files import read_users
 from netjumper.cli.jump_hosts import KnownHost, known_hosts
 from netjumper.cli.options import IN_ARGV
 from netjumper.cli.probe import Probe
 from netjumper.cli.sockets import bridge_options, check_options, embedded_options
 from netjumper.cli.sources import Layer, Loaded, load
+from netjumper.clients import anybody
 from netjumper.early import EarlyData
 from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
@@ -29,10 +31,8 @@ from netjumper.policy import JumpPolicy, Policy, policy_of
 from netjumper.rules import Rule
 from netjumper.server import jump_server
 from netjumper.service import Service
-from netjumper.settings import BridgeSettings
 from netjumper.tunnels import TunnelLimits
 from netjumper.upstream import Upstream
-from netjumper.wire import verify_with
 
 EMBEDDED_ALLOWS = (Rule.parse("127.0.0.0/8"), Rule.parse("::1"))
 """Who can use the bridge on this machine can connect there anyway."""
@@ -205,8 +205,7 @@ async def _reached(
     log.disabled = True
     server = jump_server(
         listen=[ListenAddress("127.0.0.1", 0)],
-        verify=verify_with(secret),
-        guard=Guard(EMBEDDED_ALLOWS),
+        clients=anybody(secret, Guard(EMBEDDED_ALLOWS)),
         own=own,
         dial_timeout=settings.dial_timeout,
         log=log,

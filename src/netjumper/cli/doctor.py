@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 
+from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import process
 from netjumper.cli.bridging import Unopened, load_bridge, probes_of
 from netjumper.cli.examination import Examination, Goal, Step
@@ -15,7 +16,7 @@ from netjumper.cli.helptext import WIDEST
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.probe import Probe
 from netjumper.console import printable
-from netjumper.settings import BridgeSettings, SettingsError
+from netjumper.settings import SettingsError
 
 DEFAULT_TARGET = "example.org:443"
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from netjumper.address import Address, quoted
+from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import notify, process, serving
 from netjumper.cli.bridging import (
     RunningBridge,
@@ -30,7 +31,7 @@ from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.sources import Loaded
 from netjumper.errors import AddressError
 from netjumper.net import inherited
-from netjumper.settings import BridgeSettings, SettingsError
+from netjumper.settings import SettingsError
 
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127

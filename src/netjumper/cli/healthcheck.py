@@ -11,6 +11,7 @@ from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 
+from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import process, server
 from netjumper.cli.asking import (
     BRIDGE,
@@ -26,7 +27,7 @@ from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.probe import Probe
 from netjumper.cli.sources import Layer, load
 from netjumper.errors import JumpHostError
-from netjumper.settings import BridgeSettings, SettingsError
+from netjumper.settings import SettingsError
 
 _EXAMPLES = """\
 examples:

@@ -4,11 +4,13 @@ import os
 import socket
 
 from netjumper.address import quoted
+from netjumper.bridge_settings import OPEN_DOOR, BridgeSettings
 from netjumper.cli.sources import Loaded, SettingsT
 from netjumper.net.inherited import InheritError, inherited_sockets
 from netjumper.net.listener import bound_address
 from netjumper.server import SERVER_DOORS
-from netjumper.settings import OPEN_DOOR, BridgeSettings, ServerSettings, SettingsError
+from netjumper.server_settings import ServerSettings
+from netjumper.settings import SettingsError
 
 Doors = dict[str, list[socket.socket]]
 """Inherited sockets by the name of the door that each becomes."""

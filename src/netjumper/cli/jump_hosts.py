@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netjumper.address import Address
+from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli.sources import Loaded
 from netjumper.encryption import Encryption, EncryptionError, client_for
-from netjumper.settings import BridgeSettings, SettingsError
+from netjumper.settings import SettingsError
 
 
 @dataclass(frozen=True, slots=True)

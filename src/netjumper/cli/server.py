@@ -3,7 +3,7 @@
 import argparse
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from netjumper import __version__
@@ -12,26 +12,19 @@ from netjumper.cli.commands import Command, add_commands, picked, refuse_misspel
 from netjumper.cli.completion import with_completion
 from netjumper.cli.entrance import Listeners
 from netjumper.cli.inherit import server_sockets
+from netjumper.cli.jump_server import JumpServer, Places, Prepare, Prepared, prepare, try_anew
 from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import check_options, server_options
-from netjumper.cli.sources import Layer, Loaded, load
+from netjumper.cli.sources import Layer, load
 from netjumper.console import Start, server_lines
-from netjumper.encryption import (
-    Encryption,
-    EncryptionError,
-    server_with_certificate,
-    server_with_secrets,
-)
-from netjumper.guard import Guard
-from netjumper.net.listener import Place
-from netjumper.server import CLEAR, TLS, jump_server
-from netjumper.service import Service
-from netjumper.settings import ServerSettings, SettingsError
-from netjumper.tunnels import TunnelLimits
-from netjumper.wire import verify_with
+from netjumper.server_settings import ServerSettings
+from netjumper.settings import SettingsError
 
-Places = Mapping[str, Sequence[Place]]
-"""Where to listen, by the name of the door."""
+_LIMITS = (
+    *("max_tunnels", "max_tunnels_per_client", "max_tunnels_per_source"),
+    *("max_parked_per_client", "max_unauthenticated", "max_wrong_answers", "shut_out_time"),
+    *("bandwidth", "bandwidth_per_client"),
+)
 _USAGE = "netjumper [options] [PORT [SECRET]]\n       netjumper COMMAND [options]"
 _EXAMPLES = """\
 examples:
@@ -69,9 +62,10 @@ def build_parser() -> Parser:
     )
     add_commands(parser, COMMANDS)
     flags = Flags(parser, ServerSettings)
-    flags.group("serving", "listen", "listen_tls", "secret_file", "max_parked_per_client")
+    flags.group("serving", "listen", "listen_tls", "secret_file", "clients_file")
     flags.tls()
     flags.group("targets (docs/security.md)", "allow", "deny")
+    flags.group("limits (docs/clients.md)", *_LIMITS)
     flags.timeouts()
     flags.workers()
     flags.sockets()
@@ -94,37 +88,25 @@ def _command(words: Sequence[str]) -> int:
         return command.run(words[1:])
     refuse_misspelt("netjumper", COMMANDS, words)
     arguments = build_parser().parse_args(words)
-    loaded = load(ServerSettings, _flags(arguments), getattr(arguments, "config", None))
+    flags, config = _flags(arguments), getattr(arguments, "config", None)
+    loaded = load(ServerSettings, flags, config)
     if hasattr(arguments, "argv_secret"):
         loaded = loaded.warned(IN_ARGV.format("the secret", "NETJUMPER_SECRET", "--secret-file"))
-    secret = loaded.secret()
     check_options(loaded, server_options)
     loaded, sockets = server_sockets(loaded)
     doors: Places = sockets or loaded.settings.doors
-    encryption = _encryption(loaded, secret, doors)
+    prepared = prepare(loaded, doors)
+
+    def prepare_anew() -> Prepared:
+        return prepare(load(ServerSettings, flags, config), doors)
+
     if hasattr(arguments, "check"):
         serving.tell_valid(loaded)
     elif loaded.settings.workers == 1:
-        process.run_loop(_serve(loaded, secret, encryption, doors))
+        process.run_loop(_serve(prepared, prepare_anew, doors))
     else:
-        _supervise(loaded, secret, encryption, doors)
+        _supervise(prepared, prepare_anew, doors)
     return process.OK
-
-
-def _encryption(loaded: Loaded[ServerSettings], secret: bytes, doors: Places) -> Encryption | None:
-    settings = loaded.settings
-    certificate = settings.certificate_file
-    where = loaded.origin("listen_tls" if certificate is None else "certificate_file")
-    if not doors.get(TLS):
-        if certificate is not None:
-            raise SettingsError(f"{where}: nothing listens with TLS; give listen_tls too")
-        return None
-    try:
-        if certificate is None:
-            return server_with_secrets([("", secret)])
-        return server_with_certificate(certificate, settings.client_ca_file)
-    except EncryptionError as error:
-        raise SettingsError(f"{where}: {error}") from None
 
 
 COMMANDS = with_completion(
@@ -172,61 +154,47 @@ def _flags(arguments: argparse.Namespace) -> Layer:
     return layer
 
 
-async def _serve(
-    loaded: Loaded[ServerSettings], secret: bytes, encryption: Encryption | None, doors: Places
-) -> None:
-    service = _service(loaded.settings, secret, encryption, doors)
-    await serving.serve(service, loaded, _start)
+async def _serve(prepared: Prepared, prepare_anew: Prepare, doors: Places) -> None:
+    server = JumpServer(prepared, doors)
+    renew = partial(server.renew, prepare_anew)
+    await serving.serve(server.service, prepared.loaded, _start, renew)
 
 
-def _supervise(
-    loaded: Loaded[ServerSettings], secret: bytes, encryption: Encryption | None, doors: Places
-) -> None:
-    settings = loaded.settings
+class _Supervised:
+    """What workers are made of: the settings as they were last taken anew."""
 
-    def work(listeners: Listeners, link: socket.socket) -> None:
-        process.run_loop(_work(settings, secret, encryption, listeners, link))
+    def __init__(self, prepared: Prepared, prepare_anew: Prepare) -> None:
+        self._prepared = prepared
+        self._prepare_anew = prepare_anew
 
+    def renew(self) -> bool:
+        """Take the settings anew, before the workers do; return whether they are right."""
+        prepared = try_anew(self._prepare_anew)
+        if prepared is not None:
+            self._prepared = prepared
+        return prepared is not None
+
+    def work(self, listeners: Listeners, link: socket.socket) -> None:
+        """Be a worker."""
+        process.run_loop(self._work(listeners, link))
+
+    async def _work(self, listeners: Listeners, link: socket.socket) -> None:
+        server = JumpServer(self._prepared, listeners)
+        renew = partial(server.renew, self._prepare_anew)
+        await serving.work(server.service, self._prepared.settings.grace_period, link, renew)
+
+
+def _supervise(prepared: Prepared, prepare_anew: Prepare, doors: Places) -> None:
+    settings = prepared.settings
+    supervised = _Supervised(prepared, prepare_anew)
     serving.supervise(
         "netjumper",
-        loaded,
+        prepared.loaded,
         [(name, place) for name, places in doors.items() for place in places],
         server_options(settings).listening,
         partial(_start, route=f"{settings.workers} workers; limits are each one's own"),
-        work,
-    )
-
-
-async def _work(
-    settings: ServerSettings,
-    secret: bytes,
-    encryption: Encryption | None,
-    listeners: Listeners,
-    link: socket.socket,
-) -> None:
-    service = _service(settings, secret, encryption, listeners)
-    await serving.work(service, settings.grace_period, link)
-
-
-def _service(
-    settings: ServerSettings, secret: bytes, encryption: Encryption | None, doors: Places
-) -> Service:
-    options = server_options(settings)
-    return jump_server(
-        listen=doors.get(CLEAR, ()),
-        listen_tls=doors.get(TLS, ()),
-        encryption=encryption,
-        verify=verify_with(secret),
-        guard=Guard(settings.allow, settings.deny),
-        dial_timeout=settings.dial_timeout,
-        limits=TunnelLimits(
-            handshake=settings.handshake_timeout,
-            parked=settings.parked_timeout,
-            most_parked=settings.max_parked_per_client,
-            idle=settings.idle_timeout or None,
-        ),
-        listening=options.listening,
-        dialling=options.dialling,
+        supervised.work,
+        supervised.renew,
     )
 
 

@@ -10,7 +10,8 @@ from netjumper.cli.asking import SERVER, Unhealthy, ask, received
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sources import Layer, load
 from netjumper.console import DOORS
-from netjumper.settings import ServerSettings, SettingsError
+from netjumper.server_settings import ServerSettings
+from netjumper.settings import SettingsError
 from netjumper.wire import CHALLENGE_SIZE
 
 _EXAMPLES = """\
@@ -89,7 +90,10 @@ def _speak_clear(sock: socket.socket) -> bool:
 def _speak_tls(sock: socket.socket) -> bool:
     """A jump server answers a greeting of TLS, be it with an alert: we prove nothing."""
     outgoing = ssl.MemoryBIO()
-    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="-")
+    context = ssl.create_default_context()
+    # One that it refuses for its age, not for what it proves: this is no wrong answer.
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    tls = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="-")
     with contextlib.suppress(ssl.SSLWantReadError):
         tls.do_handshake()
     sock.sendall(outgoing.read())

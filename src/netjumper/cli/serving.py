@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
+from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import process
 from netjumper.cli.entrance import Entrance
 from netjumper.cli.logs import never_waiting, set_up
@@ -17,8 +18,8 @@ from netjumper.cli.workers import SERVES, Parent, Work
 from netjumper.console import DOORS, RichFormatter, Start, printable
 from netjumper.net.listener import ListenError, Place
 from netjumper.net.options import SocketOptions
+from netjumper.server_settings import ServerSettings
 from netjumper.service import Service
-from netjumper.settings import BridgeSettings, ServerSettings
 
 AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]
 Listening = Sequence[tuple[str, str]]
@@ -33,6 +34,7 @@ async def serve(
     service: Service,
     loaded: AnyLoaded,
     start: Callable[[Listening], Start],
+    renew: Callable[[], None] | None = None,
 ) -> None:
     """Serve until a signal comes, then drain; a second signal cuts off what is left.
 
@@ -40,12 +42,14 @@ async def serve(
         service: not yet open.
         loaded: the settings, for the logging, the grace period, and the place of a mistake.
         start: what there is to tell once it listens.
+        renew: takes the settings anew, on SIGHUP.
 
     Raises:
         ListenError: a listening address cannot be had; it says which setting that was.
     """
     stop = _Asked(asyncio.get_running_loop())
     stop.by_signals()
+    _on_hangup(renew)
     rich = _begin_to_serve(loaded)
     with never_waiting():
         with _blaming(loaded):
@@ -63,20 +67,32 @@ async def serve(
             notifier.close()
 
 
-async def work(service: Service, grace: float, link: socket.socket) -> None:
+async def work(
+    service: Service,
+    grace: float,
+    link: socket.socket,
+    renew: Callable[[], None] | None = None,
+) -> None:
     """Serve as one of several processes, until the parent says so or is gone; then drain.
 
     Args:
         service: not yet open.
         grace: seconds that tunnels have to end.
         link: to the parent.
+        renew: takes the settings anew, on SIGHUP.
     """
     told = _Link(asyncio.get_running_loop(), link)
+    _on_hangup(renew)
     with never_waiting():
         service.open()
         told.serves()
         await told.first.wait()
         await drain(service, grace, told.second)
+
+
+def _on_hangup(renew: Callable[[], None] | None) -> None:
+    if renew is not None and hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
 
 
 def supervise(
@@ -86,6 +102,7 @@ def supervise(
     options: SocketOptions,
     start: Callable[[Listening], Start],
     worker: Work,
+    renew: Callable[[], bool] | None = None,
 ) -> None:
     """Have several processes serve until a signal comes, and be there for as long as they are.
 
@@ -96,6 +113,7 @@ def supervise(
         options: of the listening sockets.
         start: what there is to tell once they listen.
         worker: what each of them does.
+        renew: takes the settings anew, on SIGHUP; where they are right, workers are told too.
 
     Raises:
         ListenError: a listening address cannot be had; it says which setting that was.
@@ -107,7 +125,7 @@ def supervise(
         entrance = Entrance.open(doors, settings.workers, options)
     if entrance.inherits:
         _LOG.info(INHERITS)
-    parent = Parent(name, settings.workers, entrance, worker, grace=settings.grace_period)
+    parent = Parent(name, settings.workers, entrance, worker, settings.grace_period, renew)
 
     def status() -> str:
         alive = counted(len(parent), "worker")

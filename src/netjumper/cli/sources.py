@@ -19,8 +19,10 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource
 
 from netjumper.address import quoted
+from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli.files import read_secret, read_toml, refuse_if_shared
-from netjumper.settings import PROBLEM, BridgeSettings, ServerSettings, SettingsError
+from netjumper.server_settings import ServerSettings
+from netjumper.settings import PROBLEM, SettingsError
 from netjumper.value_types import LIST_OF, Expected
 
 SettingsT = TypeVar("SettingsT", ServerSettings, BridgeSettings)
@@ -143,7 +145,7 @@ def unknown_variables() -> Iterator[str]:
         key = name.removeprefix(PREFIX)
         if name.startswith(PREFIX) and key not in keys and not _KUBERNETES.fullmatch(name):
             shown = name if name.isprintable() else quoted(name)
-            similar = _did_you_mean(key, keys, PREFIX)
+            similar = did_you_mean(key, keys, PREFIX)
             yield f"environment variable {shown} is no setting of netjumper{similar}"
 
 
@@ -222,7 +224,7 @@ def _places(config: str | None) -> Iterator[tuple[Path, str, bool]]:
 def _check_table(where: str, table: str, keys: object) -> None:
     if table not in MODELS:
         if isinstance(keys, dict):
-            similar = _did_you_mean(table, MODELS)
+            similar = did_you_mean(table, MODELS)
             raise SettingsError(
                 f"{where}: unknown table [{_name(table)}]; expected [server] or [bridge]{similar}"
             )
@@ -237,10 +239,11 @@ def _unknown_key(model: AnySettings, key: str) -> str:
     for table, other in MODELS.items():
         if key in other.model_fields:
             return f"{key}: that is a key of [{table}]"
-    return f"{_name(key)}: unknown key{_did_you_mean(key, model.model_fields)}"
+    return f"{_name(key)}: unknown key{did_you_mean(key, model.model_fields)}"
 
 
-def _did_you_mean(word: str, known: Mapping[str, object] | set[str], prefix: str = "") -> str:
+def did_you_mean(word: str, known: Mapping[str, object] | set[str], prefix: str = "") -> str:
+    """Return the end of a message about a word that is not known, if another is like it."""
     close = difflib.get_close_matches(word, sorted(known), 1)
     return f"; did you mean {prefix}{close[0]}?" if close else ""
 
@@ -261,15 +264,26 @@ def _told(model: AnySettings, merged: Layer, error: ErrorDetails) -> str:
         key = context["key"]
         return f"{merged.where.get(key, key)}: {context['problem']}"
     key = str(error["loc"][0])
+    expected = expectation(model.model_fields[key])
     place = merged.where.get(key, key)
-    expected = expectation(model.model_fields[key]).text
     if key in model.private:
-        return f"{place}: expected {expected}"
-    if reason := str(context.get("error", "")):
-        return f"{place}: {reason}; expected {expected.removeprefix(LIST_OF)}"
-    if key in model.unshown:
-        return f"{place}: expected {expected}"
-    return f"{place}: expected {expected}, not {_shown(merged.values[key])}"
+        return f"{place}: expected {expected.text}"
+    value = None if key in model.unshown else merged.values[key]
+    return f"{place}: {what_is_wrong(error, expected, value)}"
+
+
+def what_is_wrong(error: ErrorDetails, expected: Expected, value: object) -> str:
+    """Return what was expected instead of a value, and why that one will not do.
+
+    Args:
+        error: what pydantic says.
+        expected: what the key wants.
+        value: what it got; None is not to be shown.
+    """
+    if reason := str(error.get("ctx", {}).get("error", "")):
+        return f"{reason}; expected {expected.text.removeprefix(LIST_OF)}"
+    instead = "" if value is None else f", not {_shown(value)}"
+    return f"expected {expected.text}{instead}"
 
 
 def expectation(info: FieldInfo) -> Expected:

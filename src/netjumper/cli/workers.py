@@ -36,7 +36,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 PATIENCE = 5.0
 """Seconds more than it may take that a worker has for ending."""
 
-_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+_STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
 _LOG = logging.getLogger("netjumper")
 
 
@@ -60,10 +60,18 @@ class Parent:
         entrance: where they listen.
         work: what each of them does.
         grace: seconds that they have for stopping.
+        renew: takes the settings anew, on SIGHUP, and returns whether they are right: then each
+            worker gets that signal too. Without it SIGHUP is nobody's.
     """
 
     def __init__(
-        self, name: str, count: int, entrance: Entrance, work: Work, *, grace: float
+        self,
+        name: str,
+        count: int,
+        entrance: Entrance,
+        work: Work,
+        grace: float,
+        renew: Callable[[], bool] | None = None,
     ) -> None:
         self.timers = Timers()
         self.stopping = False
@@ -72,6 +80,7 @@ class Parent:
         self._entrance = entrance
         self._work = work
         self._grace = grace
+        self._renew = renew
         self._workers: dict[int, _Worker] = {}
         self._pauses = [0.0] * count
         self._all_served = False
@@ -90,7 +99,7 @@ class Parent:
         Raises:
             NetjumperError: one of them could not begin to serve.
         """
-        with _signals() as told:
+        with _signals(_STOPPING if self._renew is None else _STOPPING | {signal.SIGHUP}) as told:
             for number in range(self._count):
                 self._start(number)
             while self._workers or not self.stopping:
@@ -123,11 +132,19 @@ class Parent:
         yield from (worker for link, worker in by_link.items() if link in ready)
 
     def _signalled(self, told: socket.socket, stopping: Callable[[], None]) -> None:
-        for _ in told.recv(64):
+        for number in told.recv(64):
+            if number not in _STOPPING:
+                self._hung_up()
+                continue
             first = not self.stopping
             self._stop()
             if first:
                 stopping()
+
+    def _hung_up(self) -> None:
+        if self._renew is not None and self._renew():
+            for worker in self._workers.values():
+                os.kill(worker.pid, signal.SIGHUP)
 
     def _stop(self) -> None:
         """Tell all to stop, or the second time to stop at once."""
@@ -185,7 +202,7 @@ class Parent:
             self._not_started(number, error)
             return
         # No signal may reach the new process as if it were this one.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
         try:
             pid = os.fork()
             if not pid:
@@ -212,7 +229,7 @@ class Parent:
         code = process.FAILED
         try:
             signal.set_wakeup_fd(-1)
-            for told in _SIGNALS:  # a terminal's Ctrl-C reaches all, and the parent tells us
+            for told in _STOPPING:  # a terminal's Ctrl-C reaches all, and the parent tells us
                 signal.signal(told, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for other in self._workers.values():
@@ -232,12 +249,12 @@ def _how(status: int) -> str:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """Give a socket that has a byte for each signal that asks for an end."""
+def _signals(numbers: Iterable[int]) -> Iterator[socket.socket]:
+    """Give a socket that has a byte for each of these signals: its number."""
     told, wakeup = socket.socketpair()
     with told, wakeup:
         wakeup.setblocking(False)
-        before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+        before = {number: signal.signal(number, lambda *_: None) for number in numbers}
         signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
         try:
             yield told

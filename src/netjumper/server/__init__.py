@@ -5,14 +5,17 @@ import logging
 from collections.abc import Sequence
 
 from netjumper.accesslog import ACCESS_LOG
-from netjumper.encryption import Encryption
+from netjumper.admission import Admission, AdmissionLimits
+from netjumper.clients import Clients
+from netjumper.encryption import Encryption, RenewableEncryption
 from netjumper.net.dial import Dialer, ListensAt, Permit
 from netjumper.net.listener import Place
 from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.net.resolver import Resolver
+from netjumper.server.accounts import Accounts
 from netjumper.service import Door, Service
 from netjumper.tunnels import TunnelLimits, Tunnels
-from netjumper.wire import ServerHandshake, Verify
+from netjumper.wire import ServerHandshake
 
 SERVER_DOORS = CLEAR, TLS = "netjumper", "tls"
 """The names of a jump server's doors."""
@@ -22,12 +25,12 @@ def jump_server(
     *,
     listen: Sequence[Place] = (),
     listen_tls: Sequence[Place] = (),
-    encryption: Encryption | None = None,
-    verify: Verify,
-    guard: Permit,
+    encryption: Encryption | RenewableEncryption | None = None,
+    clients: Clients,
     own: ListensAt | None = None,
     dial_timeout: float = 5.0,
     limits: TunnelLimits | None = None,
+    admission: AdmissionLimits | None = None,
     resolver: Resolver | None = None,
     log: logging.Logger = ACCESS_LOG,
     listening: SocketOptions = DEFAULTS,
@@ -39,32 +42,34 @@ def jump_server(
         listen: where clients connect; a socket that listens already is one such place.
         listen_tls: where they do with TLS.
         encryption: what TLS there is then.
-        verify: the credentials: decides whose answer is right (`netjumper.wire.verify_with`).
-        guard: decides which targets may be dialled.
+        clients: who may come in, and where each may go.
         own: where else this process listens, besides the jump server.
         dial_timeout: seconds that reaching a target may take, its look-up included.
         limits: the tunnels' deadlines.
+        admission: how many there may be of what.
         resolver: looks targets' names up.
         log: where each tunnel's end is told.
         listening: the options of the sockets that clients connect to.
         dialling: the options of the connections to targets.
     """
     loop = asyncio.get_running_loop()
+    resolver = resolver or Resolver(loop)
 
     def listens_at(ip: str, port: int) -> bool:
         return service.listens_at(ip, port) or (own is not None and own(ip, port))
 
-    dialer = Dialer(
-        loop,
-        timeout=dial_timeout,
-        permit=guard,
-        own=listens_at,
-        resolver=resolver,
-        options=dialling,
-    )
+    def dialer(guard: Permit) -> Dialer:
+        return Dialer(
+            loop,
+            timeout=dial_timeout,
+            permit=guard,
+            own=listens_at,
+            resolver=resolver,
+            options=dialling,
+        )
 
     def handshake(_: bytes) -> ServerHandshake:
-        return ServerHandshake(verify)
+        return ServerHandshake(clients.verify)
 
     doors = [Door(CLEAR, place, handshake, speaks_first=True) for place in listen]
     if encryption is not None:
@@ -72,6 +77,12 @@ def jump_server(
             Door(TLS, place, handshake, speaks_first=True, endpoint=encryption.endpoint)
             for place in listen_tls
         ]
-    tunnels = Tunnels(loop, dialer, limits, log=log, peer_timeout=listening.peer_timeout)
+    tunnels = Tunnels(
+        loop,
+        Admission(loop, Accounts(clients, dialer), admission),
+        limits,
+        log=log,
+        peer_timeout=listening.peer_timeout,
+    )
     service = Service(tunnels, doors, listening)
     return service

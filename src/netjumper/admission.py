@@ -1,0 +1,185 @@
+"""Admission: who may come in, and how much each may have.
+
+comes in  ->  waits, and proves who it is  ->  has tunnels, on an account
+(its source    (all that wait have a limit       (limits in all, for each
+is not shut    of their own: who comes then       source and for each client)
+out)           takes the place of one from
+               where the most come)
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from netjumper import outcome
+from netjumper.address import Address
+from netjumper.net.dial import Connector
+from netjumper.peer import ip_of, source_of
+from netjumper.shutout import ShutOut
+
+_LOG = logging.getLogger("netjumper")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmissionLimits:
+    """How much there may be at a time; None is as much as comes."""
+
+    tunnels: int | None = None
+    tunnels_per_source: int | None = None
+    unauthenticated: int | None = None
+    """Connections that have not proved yet who they are."""
+    wrong_answers: int = 0
+    """From one source, until it is shut out; 0 shuts nobody out."""
+    shut_out: float = 60.0
+    """Seconds of the first time."""
+
+
+class Account:
+    """What a client has now, and what it may have.
+
+    Args:
+        connector: what leads it to its targets.
+        max_tunnels: how many it may have at a time; None is as many as it asks for.
+    """
+
+    __slots__ = ("connector", "max_tunnels", "tunnels")
+
+    def __init__(self, connector: Connector, max_tunnels: int | None = None) -> None:
+        self.connector = connector
+        self.max_tunnels = max_tunnels
+        self.tunnels = 0
+
+
+AccountOf = Callable[[str], Account | None]
+"""Given a client's name; None where there is no such client any more."""
+
+
+class Waiting(Protocol):
+    """A connection that waits: it has not proved yet who it is."""
+
+    def make_room(self) -> None:
+        """Close it, for another."""
+
+
+WaitingT = TypeVar("WaitingT", bound=Waiting)
+
+
+class Admission(Generic[WaitingT]):
+    """Lets connections in and tunnels begin.
+
+    Args:
+        loop: the running loop.
+        account_of: the clients' accounts.
+        limits: what there may be in all, and from each source.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        account_of: AccountOf,
+        limits: AdmissionLimits | None = None,
+    ) -> None:
+        self._loop = loop
+        self.account_of = account_of
+        self._limits = limits or AdmissionLimits()
+        self._shut_out = ShutOut(self._limits.wrong_answers, self._limits.shut_out)
+        self._waiting: dict[WaitingT, str] = {}
+        self._waiting_from: Counter[str] = Counter()
+        self._tunnels: Counter[str] = Counter()
+        self.tunnels = 0
+
+    @property
+    def limits(self) -> AdmissionLimits:
+        """What there may be; others hold from when they are set on."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: AdmissionLimits) -> None:
+        self._limits = limits
+        self._shut_out.most = limits.wrong_answers
+        self._shut_out.seconds = limits.shut_out
+
+    def comes_in(self, peer: str) -> bool:
+        """Return whether a new connection is to be served at all."""
+        return not self._shut_out.is_shut_out(source_of(peer), self._loop.time())
+
+    def wait(self, connection: WaitingT, peer: str) -> None:
+        """Count a connection that has not proved anything, and make room if there are too many."""
+        source = self._waiting[connection] = source_of(peer)
+        self._waiting_from[source] += 1
+        most = self._limits.unauthenticated
+        if most is not None and len(self._waiting) > most:
+            self._make_room()
+
+    def waits_no_more(self, connection: WaitingT) -> None:
+        """It has proved who it is, or is gone; it need not be waiting."""
+        source = self._waiting.pop(connection, None)
+        if source is not None:
+            _count_down(self._waiting_from, source)
+
+    def wrong_answer(self, peer: str) -> bool:
+        """Count an answer that proves the contrary; return whether its source is to be slowed."""
+        source, now = source_of(peer), self._loop.time()
+        if not source or not self._limits.wrong_answers:
+            return False
+        slow = self._shut_out.remembers(source, now)
+        if seconds := self._shut_out.note_wrong(source, now):
+            # deploy/fail2ban reads this line.
+            wrong = self._shut_out.most
+            _LOG.warning(
+                "shut out %s for %g s after %d wrong answer%s, the last from %s",
+                source, seconds, wrong, "s" if wrong > 1 else "", ip_of(peer),
+            )  # fmt: skip
+        return slow
+
+    def open(self, client: str, peer: str, target: Address) -> Account:
+        """Count a tunnel that begins, and return the account that it is on.
+
+        Args:
+            client: the name that was proved.
+            peer: where it comes from.
+            target: for the error.
+
+        Raises:
+            TooManyTunnels: there are as many as there may be.
+            TargetDenied: that client has been taken away since.
+        """
+        account = self.account_of(client)
+        if account is None:
+            raise outcome.denied(target, "the client is known no more")
+        source = source_of(peer)
+        in_all, per_source = self._limits.tunnels, self._limits.tunnels_per_source
+        if in_all is not None and self.tunnels >= in_all:
+            raise outcome.too_many(target, f"limit of {in_all} in all reached")
+        if account.max_tunnels is not None and account.tunnels >= account.max_tunnels:
+            raise outcome.too_many(target, f"limit of {account.max_tunnels} for a client reached")
+        if per_source is not None and source and self._tunnels[source] >= per_source:
+            raise outcome.too_many(target, f"limit of {per_source} from one address reached")
+        self.tunnels += 1
+        account.tunnels += 1
+        self._tunnels[source] += 1
+        return account
+
+    def close(self, account: Account, peer: str) -> None:
+        """Count a tunnel that is over."""
+        self.tunnels -= 1
+        account.tunnels -= 1
+        _count_down(self._tunnels, source_of(peer))
+
+    def _make_room(self) -> None:
+        """Close who has waited the longest of those from where the most come."""
+        crowd = max(self._waiting_from, key=self._waiting_from.__getitem__)
+        _LOG.warning(
+            "%d connections have not proved who they are: closed the oldest of %d from %s",
+            len(self._waiting) - 1, self._waiting_from[crowd], crowd or "unix sockets",
+        )  # fmt: skip
+        next(it for it, source in self._waiting.items() if source == crowd).make_room()
+
+
+def _count_down(counter: Counter[str], source: str) -> None:
+    counter[source] -= 1
+    if not counter[source]:
+        del counter[source]

@@ -1,0 +1,128 @@
+"""The file with the clients of a jump server: a table for each, `docs/clients.md`."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from netjumper.address import quoted
+from netjumper.cli.files import read_toml, refuse_if_shared
+from netjumper.cli.sources import did_you_mean, expectation, what_is_wrong
+from netjumper.settings import SettingsError
+from netjumper.value_types import Bandwidth, Count, Expected, Rules
+
+ValueT = TypeVar("ValueT")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+def _expires(value: object) -> datetime:
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError("its offset from UTC is missing")
+        return value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC) + timedelta(days=1)
+    raise ValueError
+
+
+def _secrets(value: object) -> tuple[SecretStr, ...]:
+    texts = value if isinstance(value, list) else []
+    if not texts or not all(isinstance(it, str) and it.strip() for it in texts):
+        raise ValueError
+    return tuple(SecretStr(it) for it in texts)
+
+
+Expiry = Annotated[
+    datetime | None,
+    PlainValidator(_expires),
+    Expected("a date, such as 2027-01-31, or a time, such as 2027-01-31T18:00:00Z"),
+]
+Secrets = Annotated[
+    tuple[SecretStr, ...],
+    PlainValidator(_secrets),
+    Expected("a list of texts that are not empty (`netjumper keygen` makes one)"),
+]
+
+
+class ClientTable(BaseModel):
+    """What the file says about one client."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
+
+    secrets: Secrets
+    expires: Expiry = None
+    allow: Rules = ()
+    deny: Rules = ()
+    max_tunnels: Count = 0
+    bandwidth: Bandwidth = 0.0
+
+    def own(self, key: str, otherwise: ValueT) -> ValueT:
+        """Return the client's own value of a key; `otherwise` where it has none."""
+        return getattr(self, key) if key in self.model_fields_set else otherwise
+
+
+def read_clients(path: Path, where: str) -> dict[str, ClientTable]:
+    """Return what a file says about each client, by name.
+
+    Args:
+        path: the file.
+        where: what named it, for the message.
+
+    Raises:
+        SettingsError: it cannot be read, others can read it, or something in it is wrong; none of
+            its lines has a secret in it.
+    """
+    try:
+        content, mode = read_toml(path, where)
+    except (FileNotFoundError, NotADirectoryError):
+        raise SettingsError(f"{where}: there is no such file: {path}") from None
+    refuse_if_shared(path, mode, where)
+    if not content:
+        raise SettingsError(f"{where}: {path}: expected a table for each client, found none")
+    problems: list[str] = []
+    clients: dict[str, ClientTable] = {}
+    for name, table in content.items():
+        try:
+            clients[name] = _client(name, table)
+        except ValidationError as error:
+            problems += [f"[{name}] {_told(table, it)}" for it in error.errors(include_url=False)]
+        except SettingsError as error:
+            problems += error.lines
+    problems += _shared_secrets(clients)
+    if problems:
+        raise SettingsError(*(f"{where}: {path}: {it}" for it in problems))
+    return clients
+
+
+def _client(name: str, table: Any) -> ClientTable:
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"{quoted(name)}: a client's name is of letters, digits, '.', '-' and '_', at most 64"
+        )
+    if not isinstance(table, dict):
+        raise SettingsError(f"{name}: stands in no table; a client is a table, such as [alice]")
+    return ClientTable(**table)
+
+
+def _told(table: Mapping[str, object], error: ErrorDetails) -> str:
+    key = str(error["loc"][0])
+    info = ClientTable.model_fields.get(key)
+    if info is None:
+        return f"{quoted(key)}: unknown key{did_you_mean(key, ClientTable.model_fields)}"
+    expected = expectation(info)
+    if key == "secrets":
+        return f"{key}: expected {expected.text}"
+    return f"{key}: {what_is_wrong(error, expected, table[key])}"
+
+
+def _shared_secrets(clients: dict[str, ClientTable]) -> Iterator[str]:
+    whose: dict[str, str] = {}
+    for name, client in clients.items():
+        for secret in client.secrets:
+            other = whose.setdefault(secret.get_secret_value(), name)
+            if other != name:
+                yield f"[{name}] secrets: one of them is also {other}'s; each client has its own"

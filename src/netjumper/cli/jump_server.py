@@ -1,0 +1,167 @@
+"""The jump server of the settings, which can be given others while it serves."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from netjumper.admission import AdmissionLimits
+from netjumper.cli.clients import clients_of
+from netjumper.cli.sockets import server_options
+from netjumper.cli.sources import Loaded
+from netjumper.clients import Client, Clients
+from netjumper.encryption import (
+    Encryption,
+    EncryptionError,
+    RenewableEncryption,
+    server_with_certificate,
+    server_with_secrets,
+)
+from netjumper.net.listener import Place
+from netjumper.server import CLEAR, TLS, jump_server
+from netjumper.server_settings import RENEWABLE, ServerSettings
+from netjumper.service import Service
+from netjumper.settings import SettingsError
+from netjumper.tunnels import TunnelLimits
+
+Places = Mapping[str, Sequence[Place]]
+"""Where to listen, by the name of the door."""
+_LOG = logging.getLogger("netjumper")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Settings that were found to be right, with what stands in the files that they name."""
+
+    loaded: Loaded[ServerSettings]
+    clients: Sequence[Client]
+    encryption: Encryption | None
+
+    @property
+    def settings(self) -> ServerSettings:
+        """The settings themselves."""
+        return self.loaded.settings
+
+
+Prepare = Callable[[], Prepared]
+
+
+def prepare(loaded: Loaded[ServerSettings], doors: Places) -> Prepared:
+    """Read the files that settings name; keys are made of secrets, which may take seconds.
+
+    Args:
+        loaded: the settings.
+        doors: where it listens, which may not be where the settings say.
+
+    Raises:
+        SettingsError: one of them cannot be used.
+    """
+    clients = clients_of(loaded)
+    return Prepared(loaded, clients, _encryption(loaded, clients, doors))
+
+
+def _encryption(
+    loaded: Loaded[ServerSettings], clients: Sequence[Client], doors: Places
+) -> Encryption | None:
+    settings = loaded.settings
+    certificate = settings.certificate_file
+    where = loaded.origin("listen_tls" if certificate is None else "certificate_file")
+    if not doors.get(TLS):
+        if certificate is not None:
+            raise SettingsError(f"{where}: nothing listens with TLS; give listen_tls too")
+        return None
+    try:
+        if certificate is None:
+            return server_with_secrets((it.name, secret) for it in clients for secret in it.secrets)
+        return server_with_certificate(certificate, settings.client_ca_file)
+    except EncryptionError as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
+class JumpServer:
+    """The jump server.
+
+    Args:
+        prepared: the settings that it begins with.
+        doors: where it listens.
+    """
+
+    def __init__(self, prepared: Prepared, doors: Places) -> None:
+        settings = prepared.settings
+        options = server_options(settings)
+        encryption = prepared.encryption
+        self._settings = settings
+        self._clients = Clients(prepared.clients)
+        self._encryption = None if encryption is None else RenewableEncryption(encryption)
+        self._to_renew: Prepare | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self.service: Service = jump_server(
+            listen=doors.get(CLEAR, ()),
+            listen_tls=doors.get(TLS, ()),
+            encryption=self._encryption,
+            clients=self._clients,
+            dial_timeout=settings.dial_timeout,
+            limits=TunnelLimits(
+                handshake=settings.handshake_timeout,
+                parked=settings.parked_timeout,
+                most_parked=settings.max_parked_per_client,
+                idle=settings.idle_timeout or None,
+            ),
+            admission=_limits(settings),
+            listening=options.listening,
+            dialling=options.dialling,
+        )
+
+    def renew(self, prepare_anew: Prepare) -> None:
+        """Take the settings anew, with what can change while it serves; tunnels go on.
+
+        Where something is wrong with them that is told, and the old ones hold.
+        """
+        self._to_renew = prepare_anew
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.get_running_loop().create_task(self._renew())
+
+    async def _renew(self) -> None:
+        while (prepare_anew := self._to_renew) is not None:  # told once more meanwhile
+            self._to_renew = None
+            if (prepared := await asyncio.to_thread(try_anew, prepare_anew)) is not None:
+                self._take(prepared)
+
+    def _take(self, prepared: Prepared) -> None:
+        tell_fixed(self._settings, prepared)
+        self._settings = prepared.settings
+        self._clients.replace(prepared.clients)
+        if self._encryption is not None and prepared.encryption is not None:
+            self._encryption.current = prepared.encryption
+        self.service.tunnels.admission.limits = _limits(prepared.settings)
+        logging.getLogger().setLevel(prepared.settings.log_level.upper())
+        _LOG.info("settings are taken anew")
+
+
+def _limits(settings: ServerSettings) -> AdmissionLimits:
+    return AdmissionLimits(
+        tunnels=settings.max_tunnels or None,
+        tunnels_per_source=settings.max_tunnels_per_source or None,
+        unauthenticated=settings.max_unauthenticated or None,
+        wrong_answers=settings.max_wrong_answers,
+        shut_out=settings.shut_out_time,
+    )
+
+
+def try_anew(prepare_anew: Prepare) -> Prepared | None:
+    """Return the settings as they are now; None, and the reason in the log, if they are wrong."""
+    try:
+        return prepare_anew()
+    except SettingsError as error:
+        for line in error.lines:
+            _LOG.error("%s", line)
+        _LOG.error("settings are not taken anew: the old ones hold")
+        return None
+
+
+def tell_fixed(before: ServerSettings, prepared: Prepared) -> None:
+    """Tell which settings have changed that only a restart can take."""
+    now = prepared.settings
+    for key in sorted(ServerSettings.model_fields.keys() - RENEWABLE):
+        if getattr(before, key) != getattr(now, key):
+            _LOG.warning("%s: changed, and takes a restart", prepared.loaded.origin(key))

@@ -1,0 +1,37 @@
+"""What each client of a jump server has: a dialer with its guard, and a count of its tunnels."""
+
+from collections.abc import Callable
+
+from netjumper.admission import Account
+from netjumper.clients import Client, Clients
+from netjumper.net.dial import Connector, Permit
+
+
+class Accounts:
+    """The accounts of clients, each made when it is first needed.
+
+    Args:
+        clients: whose accounts they are; others may take their place at any time.
+        dialer: returns what dials the targets that a guard allows.
+    """
+
+    def __init__(self, clients: Clients, dialer: Callable[[Permit], Connector]) -> None:
+        self._clients = clients
+        self._dialer = dialer
+        self._accounts: dict[str, tuple[Client, Account]] = {}
+
+    def __call__(self, name: str) -> Account | None:
+        """Return the account of the client of that name; None where there is none any more."""
+        client = self._clients.get(name)
+        if client is None:
+            return None
+        before, account = self._accounts.get(name, (None, None))
+        if account is None:
+            account = Account(self._dialer(client.guard), client.max_tunnels)
+        elif before is not client:  # it was replaced: its tunnels still count
+            account.connector = self._dialer(client.guard)
+            account.max_tunnels = client.max_tunnels
+        else:
+            return account
+        self._accounts[name] = client, account
+        return account

@@ -1,0 +1,259 @@
+"""Who comes in, how many, and where each client may go: with sockets."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from netjumper import tunnels
+from netjumper.address import Address
+from netjumper.admission import AdmissionLimits
+from netjumper.clients import Client, Clients, anybody
+from netjumper.guard import Guard
+from netjumper.rules import Rule
+from netjumper.service import Service
+from rogues import (
+    closed_port,
+    connected,
+    echo,
+    eventually,
+    receive_exactly,
+    receive_to_end,
+    send,
+    serving,
+)
+from services import AT_HOME, SECRET, answer, asked, destination, jump_server_running, refusal
+
+ALICE, BOB = b"the secret of alice", b"the secret of bob"
+REFUSED = b"\x01\x1echallenge failed, check secret"
+
+
+@contextlib.asynccontextmanager
+async def limited(
+    clients: Clients | None = None, **limits: Any
+) -> AsyncIterator[tuple[Service, Address]]:
+    async with jump_server_running(
+        clients=clients or anybody(SECRET, AT_HOME), admission=AdmissionLimits(**limits)
+    ) as running:
+        yield running
+
+
+async def connected_from(source: str, address: Address) -> socket.socket:
+    sock = socket.socket()
+    sock.setblocking(False)
+    sock.bind((source, 0))
+    await asyncio.get_running_loop().sock_connect(sock, (address.host, address.port))
+    return sock
+
+
+async def wrongly_answered(address: Address, source: str = "127.0.0.1") -> bytes:
+    with await connected_from(source, address) as sock:
+        await send(sock, await answer(sock, b"wrong"))
+        return await receive_to_end(sock)
+
+
+async def echoed(sock: socket.socket) -> bool:
+    await send(sock, b"hello")
+    return await receive_exactly(sock, 5) == b"hello"
+
+
+async def let_in(address: Address, secret: bytes, target: Address) -> socket.socket:
+    sock = await connected(address)
+    await send(sock, await answer(sock, secret) + destination(target))
+    return sock
+
+
+async def test_a_thousand_that_say_nothing_do_not_keep_a_user_out():
+    async with serving(echo) as target, limited(unauthenticated=100) as (service, address):
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(1000):
+                sock = await connected_from("127.0.0.9", address)
+                stack.enter_context(sock)
+            await eventually(lambda: len(service.tunnels) == 100)
+            with await asked(address, target.address) as sock:
+                assert await receive_exactly(sock, 1) == b"\0"
+                assert await echoed(sock)
+            assert len(service.tunnels) <= 101
+
+
+async def test_who_has_proved_itself_never_makes_room():
+    async with serving(echo) as target, limited(unauthenticated=2) as (service, address):
+        with await connected(address) as parked:
+            await send(parked, await answer(parked))
+            assert await receive_exactly(parked, 1) == b"\0"
+            with contextlib.ExitStack() as stack:
+                for _ in range(10):
+                    stack.enter_context(await connected(address))
+                await eventually(lambda: len(service.tunnels) == 3)
+                await send(parked, destination(target.address))
+                assert await receive_exactly(parked, 1) == b"\0"
+                assert await echoed(parked)
+
+
+async def test_a_tunnel_never_makes_room():
+    async with serving(echo) as target, limited(unauthenticated=1) as (service, address):
+        with await let_in(address, SECRET, target.address) as tunnel:
+            assert await receive_exactly(tunnel, 2) == b"\0\0"
+            with contextlib.ExitStack() as stack:
+                for _ in range(3):
+                    stack.enter_context(await connected(address))
+                await eventually(lambda: len(service.tunnels) == 2)
+                assert await echoed(tunnel)
+
+
+async def test_who_is_being_refused_still_counts_among_those_that_wait():
+    async with limited(unauthenticated=2) as (service, address):
+        with contextlib.ExitStack() as stack:
+            socks = [stack.enter_context(await connected(address)) for _ in range(2)]
+            for sock in socks:
+                await send(sock, await answer(sock, b"wrong"))
+                assert await receive_exactly(sock, len(REFUSED)) == REFUSED
+            await eventually(lambda: len(service.tunnels.lingering) == 2)
+            stack.enter_context(await connected(address))
+            await eventually(lambda: len(service.tunnels.lingering) == 1)
+
+
+async def test_the_cap_serves_exactly_so_many():
+    async with serving(echo) as target, limited(tunnels=5) as (service, address):
+        with contextlib.ExitStack() as stack:
+            socks = [stack.enter_context(await asked(address, target.address)) for _ in range(5)]
+            for sock in socks:
+                assert await receive_exactly(sock, 1) == b"\0"
+            told = await refusal(address, target.address)
+            assert told == (
+                f"dial tcp {target.address}: limit of 5 in all reached, too many tunnels"
+            )
+            assert all([await echoed(sock) for sock in socks])
+            assert service.tunnels.admission.tunnels == 5
+            socks.pop().close()
+            await eventually(lambda: service.tunnels.admission.tunnels == 4)
+            with await asked(address, target.address) as sock:
+                assert await receive_exactly(sock, 1) == b"\0"
+                assert await echoed(sock)
+
+
+async def test_a_tunnel_that_never_stood_is_not_counted_for_longer():
+    async with limited(tunnels=1) as (service, address):
+        for _ in range(3):
+            assert "connection refused" in await refusal(address, closed_port())
+        await eventually(lambda: service.tunnels.admission.tunnels == 0)
+
+
+async def test_the_first_wrong_answer_is_refused_at_once_and_later_ones_take_their_time(
+    monkeypatch,
+):
+    monkeypatch.setattr(tunnels, "SLOWED", 3600.0)
+    async with limited(wrong_answers=10) as (service, address):
+        assert await wrongly_answered(address) == REFUSED
+        with await connected(address) as sock:
+            await send(sock, await answer(sock, b"wrong"))
+            await eventually(lambda: len(service.tunnels.slowed) == 1)
+        assert await wrongly_answered(address, "127.0.0.2") == REFUSED
+
+
+async def test_a_refusal_that_was_held_back_is_told_in_the_end(monkeypatch):
+    monkeypatch.setattr(tunnels, "SLOWED", 0.01)
+    async with limited(wrong_answers=10) as (_, address):
+        assert [await wrongly_answered(address) for _ in range(3)] == [REFUSED] * 3
+
+
+async def test_wrong_answers_shut_their_source_out_and_its_tunnels_go_on(monkeypatch):
+    monkeypatch.setattr(tunnels, "SLOWED", 0.0)
+    async with serving(echo) as target, limited(wrong_answers=3) as (_, address):
+        with await asked(address, target.address) as tunnel:
+            assert await receive_exactly(tunnel, 1) == b"\0"
+            for _ in range(3):
+                assert await wrongly_answered(address) == REFUSED
+            with pytest.raises(ConnectionResetError):
+                with await connected(address) as sock:
+                    await receive_exactly(sock, 1)
+            assert await echoed(tunnel)
+            with await connected_from("127.0.0.2", address) as sock:
+                assert len(await receive_exactly(sock, 33)) == 33
+
+
+async def test_each_client_comes_in_with_its_own_secret_and_the_log_has_its_name(caplog):
+    caplog.set_level("INFO", "netjumper.access")
+    clients = Clients(
+        [
+            Client(name="alice", secrets=(ALICE, b"alice's next"), guard=AT_HOME),
+            Client(name="bob", secrets=(BOB,), guard=AT_HOME),
+        ]
+    )
+    async with serving(echo) as target, limited(clients) as (_, address):
+        for secret in (ALICE, b"alice's next", BOB):
+            with await let_in(address, secret, target.address) as sock:
+                assert await receive_exactly(sock, 2) == b"\0\0"
+        await eventually(lambda: len(caplog.records) == 3)
+    assert [record.msg.client for record in caplog.records] == ["alice", "alice", "bob"]
+
+
+async def test_a_client_that_has_expired_is_told_so_and_not_slowed_or_shut_out():
+    expired = Client(
+        name="alice", secrets=(ALICE,), guard=AT_HOME, expires=datetime(2020, 2, 1, tzinfo=UTC)
+    )
+    async with limited(Clients([expired]), wrong_answers=1) as (_, address):
+        for _ in range(3):
+            with await connected(address) as sock:
+                await send(sock, await answer(sock, ALICE))
+                assert (await receive_to_end(sock))[2:] == b"access of alice ended 2020-02-01"
+
+
+async def test_each_client_goes_where_its_own_guard_lets_it():
+    only_here = Guard([Rule.parse("127.0.0.1")])
+    clients = Clients(
+        [
+            Client(name="alice", secrets=(ALICE,), guard=only_here),
+            Client(name="bob", secrets=(BOB,), guard=Guard()),
+        ]
+    )
+    async with serving(echo) as target, limited(clients) as (_, address):
+        with await let_in(address, ALICE, target.address) as sock:
+            assert await receive_exactly(sock, 2) == b"\0\0"
+        with await let_in(address, BOB, target.address) as sock:
+            assert b"this machine (127.0.0.1), not permitted" in await receive_to_end(sock)
+        assert await target.came() == 1
+
+
+async def test_each_client_has_as_many_tunnels_as_its_own_limit():
+    clients = Clients(
+        [
+            Client(name="alice", secrets=(ALICE,), guard=AT_HOME, max_tunnels=1),
+            Client(name="bob", secrets=(BOB,), guard=AT_HOME),
+        ]
+    )
+    async with serving(echo) as target, limited(clients) as (_, address):
+        with await let_in(address, ALICE, target.address) as first:
+            assert await receive_exactly(first, 2) == b"\0\0"
+            with await let_in(address, ALICE, target.address) as second:
+                assert b"limit of 1 for a client reached" in await receive_to_end(second)
+            with await let_in(address, BOB, target.address) as other:
+                assert await receive_exactly(other, 2) == b"\0\0"
+
+
+async def test_what_clients_may_do_changes_while_they_have_tunnels():
+    clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME)])
+    async with serving(echo) as target, limited(clients) as (_, address):
+        with await let_in(address, ALICE, target.address) as tunnel:
+            assert await receive_exactly(tunnel, 2) == b"\0\0"
+            changed = Client(name="alice", secrets=(ALICE,), guard=AT_HOME, max_tunnels=1)
+            clients.replace([changed])
+            with await let_in(address, ALICE, target.address) as second:
+                assert b"limit of 1 for a client reached" in await receive_to_end(second)
+            assert await echoed(tunnel)
+
+
+async def test_a_client_that_is_taken_away_while_it_is_parked_goes_nowhere():
+    clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME)])
+    async with serving(echo) as target, limited(clients) as (_, address):
+        with await connected(address) as parked:
+            await send(parked, await answer(parked, ALICE))
+            assert await receive_exactly(parked, 1) == b"\0"
+            clients.replace([])
+            await send(parked, destination(target.address))
+            assert b"the client is known no more" in await receive_to_end(parked)
+        assert await target.came() == 0

@@ -1,0 +1,181 @@
+"""Admission: who waits, who makes room, who is shut out, and how many tunnels there may be."""
+
+from typing import Any
+
+import pytest
+
+from clock import Clock
+from netjumper.address import Address
+from netjumper.admission import Account, Admission, AdmissionLimits
+from netjumper.errors import TargetDenied, TooManyTunnels
+
+TARGET = Address("target.example", 443)
+CONNECTOR: Any = object()
+
+
+class Connection:
+    """One that waits."""
+
+    def __init__(self, admission: Admission["Connection"]) -> None:
+        self._admission = admission
+        self.closed = False
+
+    def make_room(self) -> None:
+        self.closed = True
+        self._admission.waits_no_more(self)
+
+
+def admission(clock: Clock | None = None, **limits: Any) -> Admission[Connection]:
+    accounts = {"alice": Account(CONNECTOR, 2), "": Account(CONNECTOR)}
+    return Admission(clock or Clock(), accounts.get, AdmissionLimits(**limits))
+
+
+def waiting(it: Admission[Connection], *peers: str) -> list[Connection]:
+    connections = [Connection(it) for _ in peers]
+    for connection, peer in zip(connections, peers, strict=True):
+        it.wait(connection, peer)
+    return connections
+
+
+def test_one_too_many_takes_the_place_of_the_oldest_from_where_the_most_come(caplog) -> None:
+    it = admission(unauthenticated=4)
+    peers = ["192.0.2.1:1", "192.0.2.9:1", "192.0.2.9:2", "192.0.2.2:1", "192.0.2.3:1"]
+    assert [its.closed for its in waiting(it, *peers)] == [False, True, False, False, False]
+    assert caplog.messages == [
+        "4 connections have not proved who they are: closed the oldest of 2 from 192.0.2.9"
+    ]
+
+
+def test_a_thousand_from_one_source_keep_nobody_else_waiting_out() -> None:
+    it = admission(unauthenticated=10)
+    (user,) = waiting(it, "192.0.2.1:1")
+    waiting(it, *(f"[2001:db8::{number:x}]:1" for number in range(1, 1000)))
+    assert not user.closed
+    assert len(it._waiting) == 10
+
+
+def test_among_sources_with_one_each_the_oldest_makes_room() -> None:
+    it = admission(unauthenticated=2)
+    assert [its.closed for its in waiting(it, "1.1.1.1:1", "2.2.2.2:1", "3.3.3.3:1")] == [
+        True, False, False,
+    ]  # fmt: skip
+
+
+def test_who_has_proved_itself_waits_no_more_and_nothing_is_kept_of_it() -> None:
+    it = admission(unauthenticated=1)
+    (first,) = waiting(it, "192.0.2.1:1")
+    it.waits_no_more(first)
+    it.waits_no_more(first)
+    waiting(it, "192.0.2.2:1")
+    assert not first.closed
+    assert list(it._waiting_from) == ["192.0.2.2"]
+
+
+def test_without_a_limit_all_may_wait() -> None:
+    assert not any(its.closed for its in waiting(admission(), *["192.0.2.1:1"] * 2000))
+
+
+def test_wrong_answers_slow_their_source_and_then_shut_it_out(caplog) -> None:
+    clock = Clock()
+    it = admission(clock, wrong_answers=3, shut_out=60.0)
+    assert [it.wrong_answer(f"192.0.2.1:{port}") for port in range(2)] == [False, True]
+    assert it.comes_in("192.0.2.1:9")
+    assert caplog.messages == []
+    assert it.wrong_answer("192.0.2.1:3")
+    assert not it.comes_in("192.0.2.1:9")
+    assert it.comes_in("192.0.2.2:9")
+    assert caplog.messages == [
+        "shut out 192.0.2.1 for 60 s after 3 wrong answers, the last from 192.0.2.1"
+    ]
+    clock.advance(60.0)
+    assert it.comes_in("192.0.2.1:9")
+
+
+def test_a_network_of_ipv6_is_shut_out_as_a_whole_and_the_line_names_who_was_last(caplog) -> None:
+    it = admission(wrong_answers=2)
+    it.wrong_answer("[2001:db8::1]:1")
+    it.wrong_answer("[2001:db8::2]:1")
+    assert not it.comes_in("[2001:db8::3]:1")
+    assert it.comes_in("[2001:db8:0:1::3]:1")
+    assert caplog.messages == [
+        "shut out 2001:db8::/64 for 60 s after 2 wrong answers, the last from 2001:db8::2"
+    ]
+
+
+def test_who_comes_through_a_unix_socket_is_never_shut_out() -> None:
+    it = admission(wrong_answers=1)
+    assert not any(it.wrong_answer("unix") for _ in range(3))
+    assert it.comes_in("unix")
+
+
+def test_where_nobody_is_shut_out_nobody_is_slowed() -> None:
+    it = admission()
+    assert not any(it.wrong_answer("192.0.2.1:1") for _ in range(100))
+    assert it.comes_in("192.0.2.1:1")
+
+
+def opened(it: Admission[Connection], client: str = "", peer: str = "192.0.2.1:1") -> Account:
+    return it.open(client, peer, TARGET)
+
+
+def test_so_many_tunnels_in_all_and_one_that_ends_makes_room() -> None:
+    it = admission(tunnels=2)
+    first = opened(it)
+    opened(it, peer="192.0.2.2:1")
+    with pytest.raises(TooManyTunnels) as caught:
+        opened(it, peer="192.0.2.3:1")
+    assert str(caught.value) == (
+        "dial tcp target.example:443: limit of 2 in all reached, too many tunnels"
+    )
+    it.close(first, "192.0.2.1:1")
+    opened(it, peer="192.0.2.3:1")
+
+
+def test_so_many_of_a_client_wherever_it_comes_from() -> None:
+    it = admission()
+    opened(it, "alice", "192.0.2.1:1")
+    opened(it, "alice", "192.0.2.2:1")
+    with pytest.raises(TooManyTunnels, match="limit of 2 for a client reached"):
+        opened(it, "alice", "192.0.2.3:1")
+    opened(it, "")
+
+
+def test_so_many_from_a_source_whoever_it_is() -> None:
+    it = admission(tunnels_per_source=2)
+    account = opened(it, "alice", "192.0.2.1:1")
+    opened(it, "", "192.0.2.1:2")
+    with pytest.raises(TooManyTunnels, match="limit of 2 from one address reached"):
+        opened(it, "", "192.0.2.1:3")
+    opened(it, "", "192.0.2.2:1")
+    for _ in range(5):
+        opened(it, "", "unix")
+    it.close(account, "192.0.2.1:1")
+    opened(it, "", "192.0.2.1:4")
+
+
+def test_what_was_refused_is_not_counted_and_what_is_over_not_kept() -> None:
+    it = admission(tunnels=1)
+    account = opened(it)
+    for _ in range(3):
+        with pytest.raises(TooManyTunnels):
+            opened(it)
+    assert (it.tunnels, account.tunnels) == (1, 1)
+    it.close(account, "192.0.2.1:1")
+    assert (it.tunnels, account.tunnels, list(it._tunnels)) == (0, 0, [])
+
+
+def test_a_client_that_was_taken_away_since_it_came_in_gets_no_tunnel() -> None:
+    with pytest.raises(TargetDenied) as caught:
+        opened(admission(), "mallory")
+    assert str(caught.value) == (
+        "dial tcp target.example:443: the client is known no more, not permitted"
+    )
+
+
+def test_other_limits_hold_from_when_they_are_set_on() -> None:
+    it = admission(tunnels=1)
+    opened(it)
+    it.limits = AdmissionLimits(tunnels=2, wrong_answers=1, shut_out=5.0)
+    opened(it)
+    it.wrong_answer("192.0.2.1:1")
+    assert not it.comes_in("192.0.2.1:1")

@@ -1,0 +1,75 @@
+"""Clients: whose answer it is, until when."""
+
+import hmac
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from netjumper import clients as clients_module
+from netjumper.clients import Client, Clients, anybody
+from netjumper.errors import AccessExpired
+from netjumper.guard import Guard
+from netjumper.wire import answer_to
+
+CHALLENGE = bytes(32)
+NOW = datetime.now(UTC)
+
+
+def client(name: str, *secrets: bytes, expires: datetime | None = None) -> Client:
+    return Client(name=name, secrets=secrets, guard=Guard(), expires=expires)
+
+
+def verified(clients: Clients, secret: bytes) -> str | None:
+    return clients.verify(CHALLENGE, answer_to(CHALLENGE, secret))
+
+
+def test_each_secret_is_its_clients() -> None:
+    clients = Clients([client("alice", b"one", b"two"), client("bob", b"three")])
+    assert [verified(clients, it) for it in (b"one", b"two", b"three", b"four", b"")] == [
+        "alice", "alice", "bob", None, None,
+    ]  # fmt: skip
+
+
+def test_who_knows_the_secret_of_all_has_no_name() -> None:
+    assert verified(anybody(b"one", Guard()), b"one") == ""
+
+
+@pytest.mark.parametrize("answer", [b"", b"\0" * 19, b"\0" * 20, b"\0" * 255])
+def test_an_answer_of_any_length_is_only_wrong(answer: bytes) -> None:
+    assert anybody(b"one", Guard()).verify(CHALLENGE, answer) is None
+
+
+@pytest.mark.parametrize("secret", [b"secret 0", b"secret 10", b"secret 19", b"wrong"])
+def test_every_answer_is_compared_with_every_secret(monkeypatch, secret: bytes) -> None:
+    compared = []
+
+    class Watched:
+        @staticmethod
+        def compare_digest(one: bytes, other: bytes) -> bool:
+            compared.append(other)
+            return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr(clients_module, "hmac", Watched)
+    clients = Clients(client(f"c{number}", f"secret {number}".encode()) for number in range(20))
+    verified(clients, secret)
+    assert len(set(compared)) == len(compared) == 20
+
+
+def test_who_has_expired_is_told_when_and_nobody_else_is() -> None:
+    clients = Clients(
+        [
+            client("alice", b"one", expires=datetime(2020, 1, 31, tzinfo=UTC)),
+            client("bob", b"two", expires=NOW + timedelta(days=1)),
+        ]
+    )
+    with pytest.raises(AccessExpired, match=r"^access of alice ended 2020-01-31$"):
+        verified(clients, b"one")
+    assert verified(clients, b"two") == "bob"
+    assert verified(clients, b"three") is None
+
+
+def test_others_take_their_place() -> None:
+    clients = Clients([client("alice", b"one")])
+    clients.replace([client("alice", b"two")])
+    assert (verified(clients, b"one"), verified(clients, b"two")) == (None, "alice")
+    assert clients.get("bob") is None

@@ -1,0 +1,52 @@
+"""Sources of wrong answers: counted, shut out for a while, forgotten."""
+
+from netjumper import shutout
+from netjumper.shutout import LONGEST, MOST_SOURCES, ShutOut
+
+
+def test_so_many_wrong_answers_shut_their_source_out_and_no_other() -> None:
+    it = ShutOut(3, 60.0)
+    assert [it.note_wrong("a", now) for now in (0.0, 1.0, 2.0)] == [0.0, 0.0, 60.0]
+    assert it.is_shut_out("a", 2.0)
+    assert it.is_shut_out("a", 61.9)
+    assert not it.is_shut_out("a", 62.0)
+    assert not it.is_shut_out("b", 2.0)
+
+
+def test_each_time_is_twice_as_long_up_to_an_hour() -> None:
+    it = ShutOut(1, 60.0)
+    now, times = 0.0, []
+    for _ in range(9):
+        times.append(it.note_wrong("a", now))
+        now += times[-1]
+    assert times == [60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0, 3600.0]
+
+
+def test_a_first_time_of_more_than_an_hour_stays_that() -> None:
+    it = ShutOut(1, 2 * LONGEST)
+    assert it.note_wrong("a", 0.0) == 2 * LONGEST
+    assert it.is_shut_out("a", 2 * LONGEST - 1)
+
+
+def test_after_an_hour_it_is_forgotten() -> None:
+    it = ShutOut(2, 60.0)
+    it.note_wrong("a", 0.0)
+    assert it.remembers("a", LONGEST)
+    assert not it.remembers("a", LONGEST + 1)
+    assert it.note_wrong("a", LONGEST + 1) == 0.0
+    assert it.note_wrong("a", LONGEST + 2) == 60.0
+
+
+def test_with_0_nobody_is_shut_out() -> None:
+    it = ShutOut(0, 60.0)
+    assert [it.note_wrong("a", 0.0) for _ in range(100)] == [0.0] * 100
+    assert it.remembers("a", 0.0)
+
+
+def test_what_is_remembered_is_bounded_and_who_was_wrong_last_stays(monkeypatch) -> None:
+    monkeypatch.setattr(shutout, "MOST_SOURCES", 3)
+    assert MOST_SOURCES == 4096
+    it = ShutOut(10, 60.0)
+    for source in ("a", "b", "c", "a", "d"):
+        it.note_wrong(source, 0.0)
+    assert [source for source in "abcd" if it.remembers(source, 0.0)] == ["a", "c", "d"]
