@@ -85,3 +85,36 @@ def test_without_the_extra_it_is_named(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "segno", None)
     assert server.main(["share", "home", "--qr"]) == 2
     assert "install netjumper[qr]" in capsys.readouterr().err
+
+
+CLIENTS = '[alice]\nsecrets = ["s3cret-1", "s3cret-2"]\n[bob]\nsecrets = ["s3cret-3"]\n'
+
+
+def test_a_client_gets_its_own_name_and_its_last_secret(capsys, private):
+    settings = ["home.example.net", "--clients-file", private("clients.toml", CLIENTS)]
+    line = shared(capsys, *settings, "--client", "alice").strip()
+    assert line == "netjumper://alice@home.example.net:9527"
+    line = shared(capsys, *settings, "--client", "alice", "--with-secret").strip()
+    assert line == "netjumper://alice:s3cret-2@home.example.net:9527"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "netjumper: --client: expected the name of one of the clients"),
+        (
+            ["--client", "eve"],
+            "netjumper: --client: no client is called 'eve'; there are alice, bob",
+        ),
+    ],
+)
+def test_for_which_client_has_to_be_said(capsys, private, arguments, told):
+    file = private("clients.toml", CLIENTS)
+    assert server.main(["share", "h", "--clients-file", str(file), *arguments]) == 2
+    assert capsys.readouterr().err.strip() == told
+
+
+def test_without_a_file_there_are_no_clients(capsys):
+    assert server.main(["share", "h", "--client", "eve"]) == 2
+    told = "netjumper: --client: no client is called 'eve': there is no clients_file"
+    assert capsys.readouterr().err.strip() == told

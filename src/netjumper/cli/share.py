@@ -3,17 +3,20 @@
 import ssl
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from netjumper.address import quoted
 from netjumper.cli import process
+from netjumper.cli.clients_file import read_clients
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.server_healthcheck import RunningServer
 from netjumper.cli.sources import Loaded, load
 from netjumper.encryption import pin_of
 from netjumper.errors import AddressError
 from netjumper.jump_url import DEFAULT_PORT, JumpUrl, address_with_port
-from netjumper.settings import ServerSettings, SettingsError
+from netjumper.server_settings import ServerSettings
+from netjumper.settings import SettingsError
 
 _EXAMPLES = """\
 examples:
@@ -21,6 +24,7 @@ examples:
       netjumper+tls://home.example.net:9527
   netjumper share home.example.net:22 --config c.toml --with-secret --qr
       another port, as the router forwards it; all that a bridge needs, as a picture
+  netjumper share home.example.net --config c.toml --client alice
 
 """
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
@@ -39,12 +43,13 @@ def build_parser() -> Parser:
         metavar="HOST",
         help="the name or address that it has for others; the port is that of the settings",
     )
+    parser.add_argument("--client", metavar="NAME", help="for one of the clients of clients_file")
     parser.add_argument(
         "--with-secret", action="store_true", help="put the secret into it: for nobody else's eyes"
     )
     parser.add_argument("--qr", action="store_true", help="print it as a QR code, too")
     flags = Flags(parser, ServerSettings)
-    flags.group("the jump server", "listen", "listen_tls", "secret_file")
+    flags.group("the jump server", "listen", "listen_tls", "secret_file", "clients_file")
     flags.tls()
     flags.config()
     return parser
@@ -60,12 +65,28 @@ def run(words: Sequence[str]) -> int:
     flags, config = layer_of(arguments, ServerSettings), getattr(arguments, "config", None)
     model = ServerSettings if hasattr(arguments, "with_secret") else RunningServer
     loaded = load(model, flags, config)
-    secret = loaded.secret().decode() if hasattr(arguments, "with_secret") else ""
-    line = _url(arguments.host, loaded).written(secret)
+    name = getattr(arguments, "client", "")
+    secret = _secret_of(name, loaded)
+    url = replace(_url(arguments.host, loaded), client=name)
+    line = url.written(secret if hasattr(arguments, "with_secret") else "")
     process.say(line)
     if hasattr(arguments, "qr"):
         _draw(line)
     return process.OK
+
+
+def _secret_of(name: str, loaded: Loaded[ServerSettings]) -> str:
+    """Return the secret of a client, its last: that is the one to come where there are two."""
+    path = loaded.settings.clients_file
+    if not name:
+        if path is not None and not loaded.secret():
+            raise SettingsError("--client: expected the name of one of the clients")
+        return loaded.secret().decode()
+    clients = {} if path is None else read_clients(path, loaded.origin("clients_file"))
+    if name not in clients:
+        known = f"; there are {', '.join(clients)}" if clients else ": there is no clients_file"
+        raise SettingsError(f"--client: no client is called {quoted(name)}{known}")
+    return clients[name].secrets[-1].get_secret_value()
 
 
 def _url(host: str, loaded: Loaded[ServerSettings]) -> JumpUrl:
