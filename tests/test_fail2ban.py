@@ -1,0 +1,59 @@
+"""The filter for fail2ban finds the line that tells who was shut out, and no other."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from clock import Clock
+from netjumper.accesslog import AccessRecord
+from netjumper.admission import Account, Admission, AdmissionLimits
+from netjumper.cli.logs import PlainFormatter
+from programs import run
+
+FILTER = Path(__file__).parent.parent / "deploy/fail2ban/filter.d/netjumper.conf"
+pytestmark = pytest.mark.needs("fail2ban-regex")
+
+
+def found(line: str) -> list[str]:
+    """Return the addresses that the filter finds in a line."""
+    said = run(["fail2ban-regex", "--print-all-matched", "-o", "ip", line, str(FILTER)])
+    assert said.returncode in (0, 1), said.stderr
+    return said.stdout.decode().split()
+
+
+def said_of(*peers: str, caplog: pytest.LogCaptureFixture) -> str:
+    """Return what an admission says of wrong answers from there, without the time."""
+    admission = Admission(
+        Clock(), lambda _: Account(None), AdmissionLimits(wrong_answers=len(peers))
+    )
+    for peer in peers:
+        admission.wrong_answer(peer)
+    (record,) = caplog.records
+    return PlainFormatter().format(record)
+
+
+def test_it_finds_who_was_shut_out(caplog):
+    line = said_of("203.0.113.7:1", "203.0.113.7:2", caplog=caplog)
+    assert found(line) == ["203.0.113.7"]
+
+
+def test_it_finds_an_address_of_ipv6(caplog):
+    line = said_of("[2001:db8::7]:1", caplog=caplog)
+    assert found(line) == ["2001:db8::7"]
+
+
+def test_it_finds_it_in_the_journal(caplog):
+    text = said_of("203.0.113.7:1", caplog=caplog).partition("WARNING ")[2]
+    assert found(f"Nov 23 08:28:57 home netjumper[123]: {text}") == ["203.0.113.7"]
+
+
+def test_nobody_can_have_another_shut_out_by_what_a_log_line_says_of_him(caplog):
+    text = said_of("203.0.113.7:1", caplog=caplog).partition("WARNING ")[2]
+    record = AccessRecord(
+        peer="192.0.2.1:1", client="", target="", bytes_up=0, bytes_down=0, seconds=0.0,
+        ending=f"InvalidTarget: dial tcp: address {text}", failed=True,
+    )  # fmt: skip
+    line = f"2026-11-23T08:28:57.123Z WARNING {record}"
+    assert re.search(r"203\.0\.113\.7$", line)
+    assert found(line) == []
