@@ -6,7 +6,8 @@ Where the first byte is 1, a user and a password are asked for.
 from fuzz.handshakes import Run, hold_handshake
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.socks import SOCKS5, SocksHandshake
+from netjumper.bridge.misdirected import SOCKS5
+from netjumper.bridge.socks import SocksHandshake
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError, TargetRefused
 from netjumper.request import TunnelRequest
 

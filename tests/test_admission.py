@@ -179,3 +179,23 @@ def test_other_limits_hold_from_when_they_are_set_on() -> None:
     opened(it)
     it.wrong_answer("192.0.2.1:1")
     assert not it.comes_in("192.0.2.1:1")
+
+
+def test_tunnels_share_a_bandwidth_where_there_is_a_limit_and_have_none_otherwise() -> None:
+    clock = Clock()
+    accounts = {"slow": Account(CONNECTOR, rate=100.0), "": Account(CONNECTOR)}
+    it: Admission[Connection] = Admission(clock, accounts.get)
+    assert opened(it, "").bandwidth is None
+    slow = opened(it, "slow").bandwidth
+    assert slow is not None
+    assert opened(it, "slow").bandwidth is slow
+    slow.spend(10_000)
+    assert slow.allowance() == 0
+    it.limits = AdmissionLimits(bandwidth=100.0)
+    shared = opened(it, "").bandwidth
+    assert shared is not None
+    assert shared.allowance() > 0
+    shared.spend(10_000)
+    assert shared.allowance() == 0
+    clock.advance(200.0)
+    assert shared.allowance() > 0

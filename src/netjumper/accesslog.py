@@ -4,6 +4,8 @@ import logging
 from dataclasses import dataclass
 
 ACCESS_LOG = logging.getLogger("netjumper.access")
+ALWAYS_TOLD = {"always_told": True}
+"""Given as `extra` with a record: it is never left out, however many there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from netjumper import outcome
+from netjumper.accesslog import ALWAYS_TOLD
 from netjumper.address import Address
+from netjumper.net.bandwidth import Bandwidth
 from netjumper.net.dial import Connector
 from netjumper.peer import ip_of, source_of
 from netjumper.shutout import ShutOut
@@ -29,6 +31,8 @@ class AdmissionLimits:
 
     tunnels: int | None = None
     tunnels_per_source: int | None = None
+    bandwidth: float | None = None
+    """Bytes a second that all tunnels may move together, both ways counted."""
     unauthenticated: int | None = None
     """Connections that have not proved yet who they are."""
     wrong_answers: int = 0
@@ -43,14 +47,23 @@ class Account:
     Args:
         connector: what leads it to its targets.
         max_tunnels: how many it may have at a time; None is as many as it asks for.
+        rate: bytes a second that they may move together; None is as many as any other.
     """
 
-    __slots__ = ("connector", "max_tunnels", "tunnels")
+    __slots__ = ("bandwidth", "connector", "max_tunnels", "rate", "tunnels")
 
-    def __init__(self, connector: Connector, max_tunnels: int | None = None) -> None:
+    def __init__(
+        self,
+        connector: Connector,
+        max_tunnels: int | None = None,
+        rate: float | None = None,
+    ) -> None:
         self.connector = connector
         self.max_tunnels = max_tunnels
+        self.rate = rate
         self.tunnels = 0
+        self.bandwidth: Bandwidth | None = None
+        """What its tunnels share; None as long as nothing limits them."""
 
 
 AccountOf = Callable[[str], Account | None]
@@ -90,6 +103,7 @@ class Admission(Generic[WaitingT]):
         self._waiting_from: Counter[str] = Counter()
         self._tunnels: Counter[str] = Counter()
         self.tunnels = 0
+        self._bandwidth = Bandwidth(loop, self._limits.bandwidth)
 
     @property
     def limits(self) -> AdmissionLimits:
@@ -101,6 +115,7 @@ class Admission(Generic[WaitingT]):
         self._limits = limits
         self._shut_out.most = limits.wrong_answers
         self._shut_out.seconds = limits.shut_out
+        self._bandwidth.set_rate(limits.bandwidth)
 
     def comes_in(self, peer: str) -> bool:
         """Return whether a new connection is to be served at all."""
@@ -131,7 +146,7 @@ class Admission(Generic[WaitingT]):
             wrong = self._shut_out.most
             _LOG.warning(
                 "shut out %s for %g s after %d wrong answer%s, the last from %s",
-                source, seconds, wrong, "s" if wrong > 1 else "", ip_of(peer),
+                source, seconds, wrong, "s" if wrong > 1 else "", ip_of(peer), extra=ALWAYS_TOLD,
             )  # fmt: skip
         return slow
 
@@ -161,6 +176,8 @@ class Admission(Generic[WaitingT]):
         self.tunnels += 1
         account.tunnels += 1
         self._tunnels[source] += 1
+        if account.rate is not None or self._limits.bandwidth is not None:
+            self._limit(account)
         return account
 
     def close(self, account: Account, peer: str) -> None:
@@ -168,6 +185,10 @@ class Admission(Generic[WaitingT]):
         self.tunnels -= 1
         account.tunnels -= 1
         _count_down(self._tunnels, source_of(peer))
+
+    def _limit(self, account: Account) -> None:
+        if account.bandwidth is None:
+            account.bandwidth = Bandwidth(self._loop, account.rate, self._bandwidth)
 
     def _make_room(self) -> None:
         """Close who has waited the longest of those from where the most come."""

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from netjumper.accesslog import AccessRecord
 from netjumper.address import Address
+from netjumper.net.bandwidth import Bandwidth
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
@@ -87,7 +88,15 @@ class Session(ABC):
         self._client.close()
         self._forget()
 
-    def _start_relay(self, target: Endpoint, *, up: bytes, down: bytes, early: int = 0) -> None:
+    def _start_relay(
+        self,
+        target: Endpoint,
+        *,
+        up: bytes,
+        down: bytes,
+        early: int = 0,
+        bandwidth: Bandwidth | None = None,
+    ) -> None:
         """Pipe the client and a target to each other until both have ended.
 
         Args:
@@ -95,13 +104,15 @@ class Session(ABC):
             up: what the client sent ahead.
             early: how many bytes before that the target has got already.
             down: what the client is to get first.
+            bandwidth: what all of it counts against; None is no limit.
         """
         shared = self._shared
         self._client.reset_if_killed()
         target.reset_if_killed()
         relay = self._relay = Relay(
-            shared.memory, self._client, target, self._relayed, shared.half_closed
-        )
+            shared.memory, self._client, target, self._relayed, shared.half_closed,
+            bandwidth,
+        )  # fmt: skip
         if shared.idle is not None:
             shared.idle.add(relay)
         relay.start(up=up, down=down, early=early, client_ended=self._client_ended)

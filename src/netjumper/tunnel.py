@@ -136,7 +136,9 @@ class Tunnel(Arrival):
         up, down = handshake.trailing_data(), handshake.data_to_send()
         if up and handshake.answers_together:
             down = self._hold_back(down)
-        self._start_relay(target, up=up, down=down, early=self._early)
+        account = self._account
+        bandwidth = None if account is None else account.bandwidth
+        self._start_relay(target, up=up, down=down, early=self._early, bandwidth=bandwidth)
 
     def _hold_back(self, answer: bytes) -> bytes:
         """Have it leave with the target's first bytes, if they come soon; return what cannot."""

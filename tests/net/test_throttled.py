@@ -198,7 +198,7 @@ async def test_an_end_comes_behind_what_waits(join, slow, clock, first, second):
         assert clock.timers == 0
 
 
-@pytest.mark.parametrize("way", ["splice", "copy"])
+@every_way
 @pytest.mark.parametrize(("first", "second"), SIDES)
 async def test_a_reset_comes_behind_what_waits(join, slow, clock, first, second):
     async with join(bandwidth=slow) as it:

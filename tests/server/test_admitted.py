@@ -235,6 +235,27 @@ async def test_each_client_has_as_many_tunnels_as_its_own_limit():
                 assert await receive_exactly(other, 2) == b"\0\0"
 
 
+async def test_bandwidth_of_a_client_is_shared_by_its_tunnels_and_changes_with_it():
+    clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME, bandwidth=1e9)])
+    async with serving(echo) as target, limited(clients) as (service, address):
+        with await let_in(address, ALICE, target.address) as tunnel:
+            assert await receive_exactly(tunnel, 2) == b"\0\0"
+            account = service.tunnels.admission.account_of("alice")
+            assert account is not None
+            bandwidth = account.bandwidth
+            assert bandwidth is not None
+            assert await echoed(tunnel)
+            bandwidth.set_rate(1.0)
+            bandwidth.spend(1_000_000)
+            await send(tunnel, b"hello")
+            await eventually(lambda: bool(bandwidth._waiting))
+            clients.replace([Client(name="alice", secrets=(ALICE,), guard=AT_HOME, bandwidth=1e9)])
+            with await let_in(address, ALICE, target.address) as second:
+                assert await receive_exactly(second, 2) == b"\0\0"
+                assert await receive_exactly(tunnel, 5) == b"hello"
+            assert account.bandwidth is bandwidth
+
+
 async def test_what_clients_may_do_changes_while_they_have_tunnels():
     clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME)])
     async with serving(echo) as target, limited(clients) as (_, address):

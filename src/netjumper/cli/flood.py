@@ -102,7 +102,7 @@ def _kind_of(record: logging.LogRecord) -> str | None:
     message = record.msg
     if isinstance(message, AccessRecord):
         return None if message.target else message.ending.partition(":")[0]
-    if record.levelno == logging.INFO:
+    if record.levelno == logging.INFO or hasattr(record, "always_told"):
         return None
     return f"{record.pathname}:{record.lineno}"
 

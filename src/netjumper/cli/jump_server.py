@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from netjumper.admission import AdmissionLimits
-from netjumper.cli.clients import clients_of
+from netjumper.cli.clients import BYTES, clients_of
 from netjumper.cli.sockets import server_options
 from netjumper.cli.sources import Loaded
 from netjumper.clients import Client, Clients
@@ -133,7 +133,10 @@ class JumpServer:
         self._clients.replace(prepared.clients)
         if self._encryption is not None and prepared.encryption is not None:
             self._encryption.current = prepared.encryption
-        self.service.tunnels.admission.limits = _limits(prepared.settings)
+        admission = self.service.tunnels.admission
+        admission.limits = _limits(prepared.settings)
+        for client in self._clients:
+            admission.account_of(client.name)  # its tunnels are to have its new bandwidth at once
         logging.getLogger().setLevel(prepared.settings.log_level.upper())
         _LOG.info("settings are taken anew")
 
@@ -142,6 +145,7 @@ def _limits(settings: ServerSettings) -> AdmissionLimits:
     return AdmissionLimits(
         tunnels=settings.max_tunnels or None,
         tunnels_per_source=settings.max_tunnels_per_source or None,
+        bandwidth=settings.bandwidth * BYTES or None,
         unauthenticated=settings.max_unauthenticated or None,
         wrong_answers=settings.max_wrong_answers,
         shut_out=settings.shut_out_time,

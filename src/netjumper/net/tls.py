@@ -215,7 +215,7 @@ class TlsEndpoint(Endpoint):
             except ssl.SSLZeroReturnError:
                 return count
             except ssl.SSLWantReadError:
-                if not self._fill():
+                if not self._fill_behind(count):
                     return count or None
             except OSError:
                 if not count:
@@ -248,6 +248,15 @@ class TlsEndpoint(Endpoint):
         if not count:
             raise ssl.SSLZeroReturnError
         return int(count)
+
+    def _fill_behind(self, count: int) -> bool:
+        """Receive what is there; a loss does not take away the `count` bytes that came before."""
+        try:
+            return self._fill()
+        except OSError:
+            if not count:
+                raise
+            return False  # it is met again, as a cut
 
     def _fill(self) -> bool:
         """Receive what is there; False where nothing is."""

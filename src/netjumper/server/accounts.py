@@ -27,10 +27,13 @@ class Accounts:
             return None
         before, account = self._accounts.get(name, (None, None))
         if account is None:
-            account = Account(self._dialer(client.guard), client.max_tunnels)
+            account = Account(self._dialer(client.guard), client.max_tunnels, client.bandwidth)
         elif before is not client:  # it was replaced: its tunnels still count
             account.connector = self._dialer(client.guard)
             account.max_tunnels = client.max_tunnels
+            account.rate = client.bandwidth
+            if account.bandwidth is not None:
+                account.bandwidth.set_rate(client.bandwidth)
         else:
             return account
         self._accounts[name] = client, account
