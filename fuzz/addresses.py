@@ -7,7 +7,7 @@ from fuzz.properties import as_text, hold_hidden, hold_one_line, outcome_of
 from netjumper.address import Address
 from netjumper.errors import AddressError
 from netjumper.jump_url import JumpUrl
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 from netjumper.rules import Rule
 
 _SECRET = re.compile(r"\A([A-Za-z0-9+.-]*://)?[^/?#:@]*:(?!//)[^@]*@")

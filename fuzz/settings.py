@@ -12,7 +12,7 @@ from netjumper.cli.sources import Loaded
 from netjumper.console import printable
 from netjumper.errors import NetjumperError
 from netjumper.jump_url import JumpUrl
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 from netjumper.rules import Rule
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError

@@ -15,7 +15,7 @@ from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer, Permit
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 from netjumper.net.resolver import Resolver
 from netjumper.rules import Rule
 from netjumper.server import jump_server

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from netjumper.address import Address, checked_host, ip_literal, parse_port, quoted
 from netjumper.errors import AddressError
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 
 LABEL = "a" * 63
 LONGEST = ".".join([LABEL, LABEL, LABEL, "a" * 61])

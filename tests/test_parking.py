@@ -11,7 +11,7 @@ from netjumper import parking as parking_module
 from netjumper.address import Address
 from netjumper.errors import AddressError, JumpHostUnreachable, NetjumperError, TargetRefused
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 from netjumper.net.options import SocketOptions
 from netjumper.parking import Parking
 from netjumper.upstream import Upstream

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from netjumper.address import Address
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.jump_url import JumpUrl
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 from netjumper.server_settings import ServerSettings
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"

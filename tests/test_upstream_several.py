@@ -9,7 +9,7 @@ import pytest
 from netjumper.address import Address
 from netjumper.errors import JumpHostUnreachable, TargetRefused, WrongSecret
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 from netjumper.policy import Spread
 from netjumper.upstream import Upstream
 from parkings import upstream_through

@@ -9,7 +9,8 @@ from typing import Self
 from netjumper.arrival import ChooseHandshake
 from netjumper.net.doors import open_doors
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
-from netjumper.net.listener import Listener, Place
+from netjumper.net.listener import Listener
+from netjumper.net.listening import Place
 from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.tunnels import Tunnels
 

@@ -12,7 +12,7 @@ from pydantic import Field, PlainValidator, SecretStr
 
 from netjumper.address import ip_literal, quoted
 from netjumper.jump_url import JumpUrl
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 from netjumper.rules import Rule
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from netjumper.cli.entrance import Entrance
 from netjumper.cli.process import descriptor_limit
-from netjumper.net.listener import ListenAddress, ListenError
+from netjumper.net.listening import ListenAddress, ListenError
 from netjumper.net.options import SocketOptions
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not spread")

@@ -11,7 +11,7 @@ from netjumper.bridge.credentials import Credentials
 from netjumper.cli import bridge, server
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 from rogues import (
     Step,
     black_hole,

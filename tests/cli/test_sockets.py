@@ -13,7 +13,7 @@ from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import bridge, server
 from netjumper.cli.bridging import bridge_of
 from netjumper.cli.sockets import bridge_options, server_options
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 from netjumper.net.options import LOSS_PROBE, SocketOptions
 from netjumper.net.readers import SlowReaders
 from netjumper.server_settings import ServerSettings

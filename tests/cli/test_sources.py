@@ -9,7 +9,7 @@ from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import bridge, server
 from netjumper.cli.options import layer_of
 from netjumper.cli.sources import Layer, load
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
 
@@ -344,15 +344,31 @@ def test_a_secret_file_named_from_home_is_looked_for_there(private, monkeypatch,
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601])
-@pytest.mark.parametrize("line", ["[server]\nsecret = 's3cret'", "[bridge]\nauth = 'me:s3cret'"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[server]\nsecret = 's3cret'",
+        "[bridge]\nauth = 'me:s3cret'",
+        "[bridge]\njump = ['192.0.2.1:1', 'netjumper://alice:s3cret@192.0.2.1']",
+        "[bridge]\njump = 'netjumper+tls://:s3cret@192.0.2.1'",
+    ],
+)
 def test_a_settings_file_with_a_secret_must_be_private(line, mode, private):
     path = private("c.toml", f"{line}\n", mode)
     told = only_refusal(config=path, model=ServerSettings)
     assert told == (f"--config: others can read the secret in {path}; type: chmod 600 {path}")
 
 
+WITHOUT_SECRETS = """
+[bridge]
+secret_file = 'x'
+auth_file = 'y'
+jump = ['192.0.2.1:1', 'netjumper+tls://alice@[2001:db8::1]:9527?name=a']
+"""
+
+
 def test_a_settings_file_without_a_secret_may_be_read_by_everybody(private):
-    path = private("c.toml", "[bridge]\nsecret_file = 'x'\nauth_file = 'y'\n", 0o644)
+    path = private("c.toml", WITHOUT_SECRETS, 0o644)
     assert bridge_with(config=path).settings.secret_file is not None
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from netjumper.cli.process import descriptor_limit
 from netjumper.net.doors import in_parts, open_doors
-from netjumper.net.listener import ListenAddress, ListenError, open_listeners
+from netjumper.net.listening import ListenAddress, ListenError, open_listeners
 from netjumper.net.options import SocketOptions
 from rogues import open_descriptors
 

@@ -16,12 +16,8 @@ from netjumper.errors import AddressError
 from netjumper.net import listener as listener_module
 from netjumper.net import shortage
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listener import (
-    ListenAddress,
-    Listener,
-    ListenError,
-    open_listeners,
-)
+from netjumper.net.listener import Listener
+from netjumper.net.listening import ListenAddress, ListenError, open_listeners
 from rogues import connected, eventually, keepalive, listening, receive
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")

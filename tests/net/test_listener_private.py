@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from netjumper.net.listener import ListenAddress, ListenError, open_listeners
+from netjumper.net.listening import ListenAddress, ListenError, open_listeners
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

@@ -13,7 +13,7 @@ from netjumper.errors import NetworkUnreachable
 from netjumper.net import options as module
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listener import ListenAddress, open_listeners
+from netjumper.net.listening import ListenAddress, open_listeners
 from netjumper.net.options import IPPROTO_MPTCP, SocketOptions
 from rogues import (
     closed_port,

@@ -7,7 +7,7 @@ import pytest
 
 from netjumper.address import Address
 from netjumper.guard import Guard
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 from netjumper.net.resolver import Resolver
 from netjumper.rules import Rule
 from rogues import echo, eventually, receive_exactly, serving

@@ -16,7 +16,7 @@ from netjumper.address import Address
 from netjumper.clients import Client, Clients, anybody
 from netjumper.guard import Guard
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listener import ListenAddress, ListenError
+from netjumper.net.listening import ListenAddress, ListenError
 from netjumper.net.options import SocketOptions
 from netjumper.server import jump_server
 from netjumper.service import Service

@@ -13,7 +13,7 @@ from netjumper.bridge.misdirected import SOCKS4, SOCKS5
 from netjumper.bridge.socks import SocksHandshake
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector
-from netjumper.net.listener import Place
+from netjumper.net.listening import Place
 from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.service import Door, Service
 from netjumper.session import Handover, Session

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from netjumper.console import reachable_from_here
 from netjumper.errors import NetjumperError
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 
 BRIDGE, SERVER = "netjumper-bridge", "netjumper"
 PROC = Path("/proc")

@@ -24,7 +24,7 @@ from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer, ListensAt
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listener import ListenAddress, Place
+from netjumper.net.listening import ListenAddress, Place
 from netjumper.net.options import SocketOptions
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, Policy, policy_of

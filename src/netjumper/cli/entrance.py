@@ -4,7 +4,7 @@ import socket
 from collections.abc import Mapping, Sequence
 
 from netjumper.net.doors import another_part, in_parts, open_doors
-from netjumper.net.listener import ListenError, Place, SocketFile, bound_address
+from netjumper.net.listening import ListenError, Place, SocketFile, bound_address
 from netjumper.net.options import SocketOptions
 
 Listeners = Mapping[str, Sequence[socket.socket]]

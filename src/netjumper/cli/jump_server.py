@@ -17,7 +17,7 @@ from netjumper.encryption import (
     server_with_certificate,
     server_with_secrets,
 )
-from netjumper.net.listener import Place
+from netjumper.net.listening import Place
 from netjumper.server import CLEAR, TLS, jump_server
 from netjumper.server_settings import RENEWABLE, ServerSettings
 from netjumper.service import Service

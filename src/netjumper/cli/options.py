@@ -11,7 +11,7 @@ from netjumper import __version__
 from netjumper.address import quoted
 from netjumper.cli.helptext import HelpFormatter
 from netjumper.cli.sources import AnySettings, Layer, expectation
-from netjumper.net.listener import ListenAddress
+from netjumper.net.listening import ListenAddress
 from netjumper.settings import SettingsError
 
 IN_ARGV = (

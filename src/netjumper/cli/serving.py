@@ -16,7 +16,7 @@ from netjumper.cli.notify import Notifier
 from netjumper.cli.sources import Loaded
 from netjumper.cli.workers import SERVES, Parent, Work
 from netjumper.console import DOORS, RichFormatter, Start, printable
-from netjumper.net.listener import ListenError, Place
+from netjumper.net.listening import ListenError, Place
 from netjumper.net.options import SocketOptions
 from netjumper.server_settings import ServerSettings
 from netjumper.service import Service

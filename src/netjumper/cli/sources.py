@@ -36,6 +36,8 @@ SYSTEM_CONFIG = Path("/etc/netjumper/config.toml")
 _KUBERNETES = re.compile(
     r"NETJUMPER_(?:BRIDGE_|SERVER_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\w+)?)"
 )
+_WITH_SECRET = re.compile(r"//[^/@]*:[^@]+@")
+"""In a jump host's line: `//CLIENT:SECRET@`."""
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True} | {
     "0": False,
     "false": False,
@@ -199,12 +201,21 @@ def _read_file(config: str | None) -> tuple[Path | None, dict[str, Any]]:
             if must_exist:
                 raise SettingsError(f"{where}: there is no such file: {path}") from None
             continue
-        for table, model in MODELS.items():
-            keys = content.get(table)
-            if isinstance(keys, dict) and keys.keys() & model.private:
-                refuse_if_shared(path, mode, where)
+        if any(_has_a_secret(model, content.get(table)) for table, model in MODELS.items()):
+            refuse_if_shared(path, mode, where)
         return path, content
     return None, {}
+
+
+def _has_a_secret(model: AnySettings, keys: object) -> bool:
+    """Whether a table has one, be it within a jump host's line."""
+    if not isinstance(keys, dict):
+        return False
+    jump = keys.get("jump")
+    lines = jump if isinstance(jump, list) else [jump]
+    return bool(keys.keys() & model.private) or any(
+        isinstance(it, str) and _WITH_SECRET.search(it) for it in lines
+    )
 
 
 def _places(config: str | None) -> Iterator[tuple[Path, str, bool]]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from netjumper.net.listener import (
+from netjumper.net.listening import (
     BACKLOG,
     ListenAddress,
     ListenError,

@@ -9,7 +9,7 @@ from netjumper.admission import Admission, AdmissionLimits
 from netjumper.clients import Clients
 from netjumper.encryption import Encryption, RenewableEncryption
 from netjumper.net.dial import Dialer, ListensAt, Permit
-from netjumper.net.listener import Place
+from netjumper.net.listening import Place
 from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.net.resolver import Resolver
 from netjumper.server.accounts import Accounts

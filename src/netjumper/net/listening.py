@@ -1,0 +1,231 @@
+"""Where to listen, and the sockets that do: TCP and unix."""
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from netjumper.address import Address, ip_literal, parse_port, quoted
+from netjumper.errors import AddressError, NetjumperError
+from netjumper.net.options import DEFAULTS, SocketOptions
+
+BACKLOG = 65535
+"""Cut by the system to what it allows. Over a short one the kernel falls back on SYN cookies, and
+a connection whose last packet it then drops is lost for a client that waits for our first word."""
+
+_NOT_OURS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_TCP_REASONS = {
+    errno.EADDRINUSE: "another program listens there; stop it or choose another port",
+    errno.EADDRNOTAVAIL: "this machine does not have that address",
+    errno.EACCES: "permission denied; ports below 1024 need privileges",
+}
+_UNIX_REASONS = {
+    errno.EADDRINUSE: "another program listens there, or the file is no socket",
+}
+
+
+class ListenError(NetjumperError, OSError):
+    """A listening socket could not be had."""
+
+    door = ""
+    """The name of the door it was for, where it was for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where to listen: `HOST:PORT` (port 0 lets the system choose) or `unix:/path`."""
+
+    host: str
+    port: int
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}" if self.path else str(Address(self.host, self.port))
+
+    @classmethod
+    def parse(cls, text: str) -> "ListenAddress":
+        """Read `HOST:PORT`, `[::1]:PORT`, `:PORT` (every address), a bare `PORT`, `unix:/path`.
+
+        Raises:
+            AddressError: the text is none of these.
+        """
+        if text.startswith("unix:"):
+            path = text.removeprefix("unix:")
+            if not path or "\0" in path:
+                raise AddressError(f"{quoted(text)}: write unix:/path/of/the/socket")
+            return cls("", 0, path)
+        host, _, port = text.rpartition(":")
+        number = 0 if port == "0" else parse_port(port)
+        if not host:
+            return cls("::", number)
+        address = Address.parse(f"{host}:{number or 1}")
+        return cls(address.host, number)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can connect there."""
+        if self.path or self.host.lower() == "localhost":
+            return True
+        literal = ip_literal(self.host)
+        return literal is not None and literal.is_loopback
+
+
+Place = ListenAddress | socket.socket
+"""Where to listen, or what listens there already and is somebody else's to remove."""
+
+
+def bound_address(sock: socket.socket) -> ListenAddress:
+    """Return where a listening socket listens; an abstract unix socket's name begins with `@`."""
+    if sock.family != socket.AF_UNIX:
+        return ListenAddress(*sock.getsockname()[:2])
+    name = sock.getsockname()
+    return ListenAddress("", 0, "@" + os.fsdecode(name[1:]) if isinstance(name, bytes) else name)
+
+
+def open_listeners(
+    address: ListenAddress, *, dual_stack: bool = True, options: SocketOptions = DEFAULTS
+) -> list[socket.socket]:
+    """Return listening sockets: one, or one for each address of a name.
+
+    Args:
+        address: where.
+        dual_stack: `[::]` is every address of both families; otherwise of IPv6 only.
+        options: of TCP sockets.
+
+    Raises:
+        ListenError: the address is taken, not ours, or not permitted.
+    """
+    if address.path:
+        return [_listen_unix(address)]
+    host = address.host
+    if host == "::" and dual_stack and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104 - all addresses were asked for
+    try:
+        infos = socket.getaddrinfo(
+            host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise ListenError(f"cannot listen on {address}: {error.strerror}") from None
+    if address.is_local and not all(_is_loopback(info[4]) for info in infos):
+        raise ListenError(
+            f"cannot listen on {address}: the name has an address that is not loopback"
+        )
+    socks: list[socket.socket] = []
+    failures: list[ListenError] = []
+    for family, sockaddr in dict.fromkeys((info[0], info[4]) for info in infos):
+        try:
+            sock = _new_socket(address, family, options)
+            socks.append(_listen_tcp(sock, address, sockaddr, dual_stack))
+        except ListenError as error:
+            failures.append(error)
+    # "localhost" is ::1 too, even where there is no IPv6: one of a name's addresses will do.
+    fatal = [error for error in failures if not socks or error.errno not in _NOT_OURS]
+    if fatal:
+        for sock in socks:
+            sock.close()
+        raise fatal[0]
+    return socks
+
+
+def _is_loopback(sockaddr: tuple[object, ...]) -> bool:
+    literal = ip_literal(str(sockaddr[0]))
+    return literal is not None and literal.is_loopback
+
+
+def _listen_tcp(
+    sock: socket.socket, address: ListenAddress, sockaddr: tuple[object, ...], dual_stack: bool
+) -> socket.socket:
+    try:
+        if os.name == "posix":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            # ":PORT" is both families, as in the original; an address that was named is only it.
+            only = 0 if address.host == "::" and dual_stack else 1
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        sock.setblocking(False)
+        sock.bind(sockaddr)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise _cannot_listen(address, error) from None
+    return sock
+
+
+def _listen_unix(address: ListenAddress) -> socket.socket:
+    _remove_stale(address.path)
+    sock = _new_socket(address, socket.AF_UNIX)
+    try:
+        sock.setblocking(False)
+        with _closed_to_others():
+            sock.bind(address.path)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise _cannot_listen(address, error) from None
+    return sock
+
+
+@contextlib.contextmanager
+def _closed_to_others() -> Iterator[None]:
+    """Have files made that only their owner can use, and their group where the umask says so.
+
+    Only who may write to a socket's file can connect; chmod(2) would be too late.
+    """
+    before = os.umask(0o077)
+    os.umask(before | 0o007)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _new_socket(
+    address: ListenAddress, family: int, options: SocketOptions = DEFAULTS
+) -> socket.socket:
+    try:
+        return options.listening_socket(family)
+    except OSError as error:
+        raise _cannot_listen(address, error) from None
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket file that nobody listens on, as a killed process leaves it."""
+    with contextlib.suppress(OSError):
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)  # its queue may be full
+            try:
+                probe.connect(path)
+            except ConnectionRefusedError:
+                Path(path).unlink()
+
+
+def _cannot_listen(address: ListenAddress, error: OSError) -> ListenError:
+    reasons = _UNIX_REASONS if address.path else _TCP_REASONS
+    reason = reasons.get(error.errno or 0, error.strerror or str(error))
+    told = ListenError(f"cannot listen on {address}: {reason}")
+    told.errno = error.errno
+    return told
+
+
+class SocketFile:
+    """The file of a unix socket that listens now.
+
+    Args:
+        path: where it is; empty is none.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._inode = Path(path).stat().st_ino if path else 0
+
+    def remove(self) -> None:
+        """Remove it, unless another program has put its own there meanwhile."""
+        with contextlib.suppress(OSError):
+            if self._path and Path(self._path).stat().st_ino == self._inode:
+                Path(self._path).unlink()
