@@ -179,6 +179,8 @@ def test_other_limits_hold_from_when_they_are_set_on() -> None:
     opened(it)
     it.wrong_answer("192.0.2.1:1")
     assert not it.comes_in("192.0.2.1:1")
+    it.limits = AdmissionLimits(wrong_answers=1)
+    assert it.comes_in("192.0.2.1:1")
 
 
 def test_tunnels_share_a_bandwidth_where_there_is_a_limit_and_have_none_otherwise() -> None:

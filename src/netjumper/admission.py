@@ -107,14 +107,13 @@ class Admission(Generic[WaitingT]):
 
     @property
     def limits(self) -> AdmissionLimits:
-        """What there may be; others hold from when they are set on."""
+        """What there may be; others hold from when they are set on, and nobody is shut out then."""
         return self._limits
 
     @limits.setter
     def limits(self, limits: AdmissionLimits) -> None:
         self._limits = limits
-        self._shut_out.most = limits.wrong_answers
-        self._shut_out.seconds = limits.shut_out
+        self._shut_out = ShutOut(limits.wrong_answers, limits.shut_out)
         self._bandwidth.set_rate(limits.bandwidth)
 
     def comes_in(self, peer: str) -> bool:

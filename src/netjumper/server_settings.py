@@ -81,7 +81,7 @@ class ServerSettings(CommonSettings):
         "none out",
     )
     shut_out_time: Timeout = Field(
-        60.0, description="for how long, the first time; twice as long each time, up to an hour"
+        60.0, description="for how long, the first time; twice as long each time, up to 600 s"
     )
     bandwidth: Bandwidth = Field(
         0.0,

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
-LONGEST = 3600.0
-"""Seconds that a source is shut out at most, and after which its wrong answers are forgotten."""
+LONGEST = 600.0
+"""Seconds that a source is shut out at most: who mends a wrong secret is not to wait for long."""
+REMEMBERED = 3600.0
+"""Seconds after which wrong answers are forgotten."""
 MOST_SOURCES = 4096
 """How many sources are remembered; who was wrong the longest ago is forgotten for another."""
 
@@ -42,7 +44,7 @@ class ShutOut:
     def remembers(self, source: str, now: float) -> bool:
         """Whether a wrong answer came from there within the last hour."""
         record = self._records.get(source)
-        return record is not None and now - record.last <= LONGEST
+        return record is not None and now - record.last <= REMEMBERED
 
     def note_wrong(self, source: str, now: float) -> float:
         """Count a wrong answer; return the seconds that its source is shut out for it, mostly 0."""

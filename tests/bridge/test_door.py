@@ -4,6 +4,7 @@ Whatever is refused here leads nowhere: nothing is dialled.
 """
 
 import base64
+import contextlib
 import logging
 import socket
 import ssl
@@ -12,7 +13,16 @@ import pytest
 
 from direct import Nowhere, direct_bridge
 from netjumper.bridge.credentials import Credentials
-from rogues import connected, eventually, receive, receive_to_end, send
+from rogues import (
+    connected,
+    echo,
+    eventually,
+    receive,
+    receive_exactly,
+    receive_to_end,
+    send,
+    serving,
+)
 
 USERS = Credentials({"alice": "open:sesame"})
 TARGET = b"target.example"
@@ -153,3 +163,29 @@ async def test_one_byte_is_enough_to_know_what_a_socks_port_is_not_for(said):
         with await connected(service.address_of("socks")) as sock:
             await send(sock, said)
             assert await receive(sock) == b""
+
+
+async def test_who_gives_no_password_does_not_keep_out_who_does(monkeypatch):
+    monkeypatch.setattr("netjumper.bridge.UNAUTHENTICATED", 3)
+    credentials = Credentials({"ann": "pw"})
+    async with serving(echo) as target, direct_bridge(credentials=credentials) as service:
+        address = service.address_of("socks")
+        with contextlib.ExitStack() as stack:
+            for _ in range(10):
+                stack.enter_context(await connected(address))
+            await eventually(lambda: len(service.tunnels) == 3)
+            with await connected(address) as sock:
+                await send(sock, b"\5\1\2\1\3ann\2pw")
+                assert await receive_exactly(sock, 4) == b"\5\2\1\0"
+                host, port = target.address.host, target.address.port
+                await send(sock, b"\5\1\0\1" + socket.inet_aton(host) + port.to_bytes(2))
+                assert (await receive_exactly(sock, 10))[:2] == b"\5\0"
+
+
+async def test_without_a_password_as_many_may_wait_as_come(monkeypatch):
+    monkeypatch.setattr("netjumper.bridge.UNAUTHENTICATED", 3)
+    async with direct_bridge() as service:
+        with contextlib.ExitStack() as stack:
+            for _ in range(10):
+                stack.enter_context(await connected(service.address_of("socks")))
+            await eventually(lambda: len(service.tunnels) == 10)

@@ -30,6 +30,7 @@ def certificates(authority, tmp_path):
     for name, owner in {"server": HOST, "client": "alice"}.items():
         issued = authority.issue_cert(owner)
         issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / f"{name}.pem")
+        (tmp_path / f"{name}.pem").chmod(0o600)
         der = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
         (tmp_path / f"{name}.pin").write_text(pin_of(der).hex())
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
@@ -231,6 +232,7 @@ def test_asking_for_certificates_without_showing_one_is_told(secret, capsys, cer
 
 
 def test_a_file_that_is_no_certificate_is_told(secret, capsys, certificates):
+    (certificates / "server.pin").chmod(0o600)
     file = str(certificates / "server.pin")
     assert server.main(["--listen-tls", ":0", "--certificate-file", file, "--check"]) == 2
     assert told(capsys) == (
@@ -267,3 +269,19 @@ def test_a_client_that_proves_nothing_in_tls_is_shut_out(certificates):
             fetched(proxy)
             it.wait_for("WARNING .*AuthenticationError: TLS failed: peer did not return a certif")
             it.wait_for(f"WARNING shut out {HOST} for 60 s after 1 wrong answer, the last from")
+
+
+@pytest.mark.parametrize("side", ["netjumper", "netjumper-bridge"])
+def test_a_certificates_key_that_others_can_read_is_refused(
+    certificates, capsys, side, monkeypatch
+):
+    monkeypatch.setenv("NETJUMPER_SECRET", SECRET)
+    file = certificates / "server.pem"
+    file.chmod(0o644)
+    more = ["--listen-tls", f"{HOST}:0"] if side == "netjumper" else ["--jump", "192.0.2.1:1"]
+    command = server if side == "netjumper" else bridge
+    assert command.main(["--certificate-file", str(file), *more, "--check"]) == 2
+    told = (
+        f"{side}: --certificate-file: others can read the secret in {file}; type: chmod 600 {file}"
+    )
+    assert capsys.readouterr().err.strip() == told

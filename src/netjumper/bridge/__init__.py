@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
-from netjumper.admission import Account, Admission
+from netjumper.admission import Account, Admission, AdmissionLimits
 from netjumper.arrival import AnyHandshake, ChooseHandshake
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.forwarder import KEEP_ALIVE, Forwarder
@@ -18,6 +18,9 @@ from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.service import Door, Service
 from netjumper.session import Handover, Session
 from netjumper.tunnels import ServeOther, TunnelLimits, Tunnels
+
+UNAUTHENTICATED = 1000
+"""Connections that may wait where a password is asked for; one more takes the place of another."""
 
 
 def bridge(
@@ -49,9 +52,10 @@ def bridge(
         for place in places[name]
     ]
     everybody = Account(upstream)
+    unproven = None if credentials is None else UNAUTHENTICATED
     tunnels = Tunnels(
         loop,
-        Admission(loop, lambda _: everybody),
+        Admission(loop, lambda _: everybody, AdmissionLimits(unauthenticated=unproven)),
         limits,
         serve_other=_forwarders(loop, upstream),
         peer_timeout=listening.peer_timeout,

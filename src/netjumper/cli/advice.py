@@ -8,6 +8,7 @@ from netjumper.errors import (
     TargetDenied,
     TargetError,
     TargetRefused,
+    TooManyTunnels,
     WrongSecret,
 )
 
@@ -43,7 +44,8 @@ _ABOUT_STEPS = {
     ),
     "connect": (
         "No answer comes from that address. Check the address, a firewall in between, and that "
-        "the machine at home is up; a home connection's address may have changed."
+        "the machine at home is up; a home connection's address may have changed. If connections "
+        "are reset, this address was perhaps shut out after wrong answers: the log there says so."
     ),
     "tls": (
         "Something answers there, and it is not the jump server with the certificate, or the "
@@ -53,8 +55,8 @@ _ABOUT_STEPS = {
     ),
     "challenge": (
         "What answers there does not speak the netjumper protocol: check the port. If it is the "
-        "jump server's, it was overloaded (look at its log), or a firewall in between cuts the "
-        "connection."
+        "jump server's, look at its log: it was overloaded, or it has shut this address out after "
+        "wrong answers. Or a firewall in between cuts the connection."
     ),
     "secret": (
         "It sent a challenge and then did not judge the answer. The path loses what is sent, or "
@@ -81,6 +83,10 @@ _ABOUT_TARGETS: dict[type[NetjumperError], str] = {
     ),
     NameLookupFailed: (
         "The jump server is fine; its own name server does not answer. Check DNS on that machine."
+    ),
+    TooManyTunnels: (
+        "The jump server is fine; it has, or you have, as many tunnels open as its settings let "
+        "there be."
     ),
     TargetDenied: (
         "The jump server is fine; it, or a firewall on its machine, does not allow that target."

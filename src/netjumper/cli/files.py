@@ -88,6 +88,20 @@ def read_toml(path: Path, where: str) -> tuple[dict[str, Any], int]:
         raise SettingsError(f"{where}: {_shown(path)} is not valid TOML for a person") from None
 
 
+def refuse_shared_key(path: Path | None, where: str) -> None:
+    """Check that only the owner can read a certificate's file, as its key stands in it too.
+
+    Args:
+        path: the file; None is none. What else is wrong with it is told by who loads it.
+        where: what named it, for the message.
+
+    Raises:
+        SettingsError: others can.
+    """
+    if path is not None and path.is_file():
+        refuse_if_shared(path, stat.S_IMODE(path.stat().st_mode), where)
+
+
 def refuse_if_shared(path: Path, mode: int, where: str) -> None:
     """Check that only the owner can read a file with a secret in it.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from netjumper.address import Address
 from netjumper.bridge_settings import BridgeSettings
+from netjumper.cli.files import refuse_shared_key
 from netjumper.cli.sources import Loaded
 from netjumper.encryption import Encryption, EncryptionError, client_for
 from netjumper.settings import SettingsError
@@ -36,6 +37,7 @@ def known_hosts(loaded: Loaded[BridgeSettings]) -> list[KnownHost]:
 
 def _known(loaded: Loaded[BridgeSettings]) -> Iterator[KnownHost]:
     settings = loaded.settings
+    refuse_shared_key(settings.certificate_file, loaded.origin("certificate_file"))
     shared = loaded.secret() if any(not it.secret for it in settings.jump) else b""
     for url in settings.jump:
         secret = url.secret.encode("utf-8", "surrogateescape") or shared

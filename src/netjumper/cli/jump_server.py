@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from netjumper.admission import AdmissionLimits
 from netjumper.cli.clients import BYTES, clients_of
+from netjumper.cli.files import refuse_shared_key
 from netjumper.cli.sockets import server_options
 from netjumper.cli.sources import Loaded
 from netjumper.clients import Client, Clients
@@ -70,6 +71,7 @@ def _encryption(
         if certificate is not None:
             raise SettingsError(f"{where}: nothing listens with TLS; give listen_tls too")
         return None
+    refuse_shared_key(certificate, where)
     try:
         if certificate is None:
             return server_with_secrets((it.name, secret) for it in clients for secret in it.secrets)
