@@ -30,8 +30,8 @@ PACKAGES = {
 """The Debian package of each program."""
 
 ENVIRONMENTS = {
-    "asyncio": ("--editable", str(ROOT)),
-    "uvloop": ("--editable", f"{ROOT}[uvloop]"),
+    "asyncio": ("--editable", f"{ROOT}[tls]"),
+    "uvloop": ("--editable", f"{ROOT}[tls,uvloop]"),
     # It wants a loop that is there without being made, which newer ones of uvloop do not have.
     "pproxy": ("pproxy[accelerated]", "uvloop<0.22"),
 }

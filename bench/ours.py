@@ -1,6 +1,7 @@
 """netjumper in its modes. To add one, add a line to `LOOPBACK_MODES` or `WAN_MODES`."""
 
 import secrets
+import subprocess
 from dataclasses import dataclass
 
 from bench.installing import install_environment
@@ -16,11 +17,13 @@ class Mode:
         name: of the row; empty for the one without a name of its own.
         bridge: the bridge's options.
         server: the jump server's options.
+        tls: whether there is TLS between them, with a pinned certificate.
     """
 
     name: str = ""
     bridge: tuple[str, ...] = ()
     server: tuple[str, ...] = ()
+    tls: bool = False
 
 
 _COLD = ("--max-parked", "0")
@@ -28,6 +31,7 @@ _NEVER_EARLY = ("--early-data", "never")
 
 LOOPBACK_MODES = (
     Mode(),
+    Mode("TLS", tls=True),
     Mode("nothing parked", _COLD),
     Mode("2 workers", ("--workers", "2"), ("--workers", "2")),
 )
@@ -47,7 +51,7 @@ def one_hop(environment: str) -> Peer:
     """
 
     def start(stage: Stage, ground: Ground) -> str:
-        address, secret = _start_server(stage, ground, environment, ())
+        address, secret = _start_server(stage, ground, environment, Mode())
         return f"netjumper:{address}:{secret}"
 
     return Peer(_named("netjumper", environment), 1, start, environment=environment, ours=True)
@@ -62,7 +66,7 @@ def chain(environment: str, mode: Mode) -> Peer:
     """
 
     def start(stage: Stage, ground: Ground) -> str:
-        address, secret = _start_server(stage, ground, environment, mode.server)
+        address, secret = _start_server(stage, ground, environment, mode)
         port = start_bridge(stage, ground, environment, mode, address, secret)
         return f"socks5:127.0.0.1:{port}"
 
@@ -88,19 +92,28 @@ def settings(secret: str) -> dict[str, str]:
         "NETJUMPER_SECRET": secret,
         "NETJUMPER_ALLOW": "0.0.0.0/0",
         "NETJUMPER_CONFIG": "/dev/null",
+        # All of the load comes from one address.
+        "NETJUMPER_MAX_TUNNELS": "0",
+        "NETJUMPER_MAX_TUNNELS_PER_CLIENT": "0",
+        "NETJUMPER_MAX_TUNNELS_PER_SOURCE": "0",
     }
 
 
 def _start_server(
-    stage: Stage, ground: Ground, environment: str, options: tuple[str, ...]
+    stage: Stage, ground: Ground, environment: str, mode: Mode
 ) -> tuple[str, str]:
+    """Start the jump server, and return what a bridge's --jump takes, and the secret."""
     port, secret = free_port(), secrets.token_hex(16)
     address = f"{ground.far.address}:{port}"
     command = install_environment(environment) / "netjumper"
-    stage.start(
-        command, "--listen", address, *options, host=ground.far, port=port, env=settings(secret)
-    )
-    return address, secret
+    door, jump = ["--listen", address], address
+    if mode.tls:
+        file = stage.folder / "server.pem"
+        pin = subprocess.check_output([command, "keygen", "--tls", file], text=True).strip()
+        door = ["--listen-tls", address, "--certificate-file", str(file)]
+        jump = f"netjumper+tls://{address}?pin={pin}"
+    stage.start(command, *door, *mode.server, host=ground.far, port=port, env=settings(secret))
+    return jump, secret
 
 
 def _named(name: str, environment: str, mode: str = "") -> str:

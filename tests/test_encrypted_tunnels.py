@@ -46,6 +46,10 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Sides:
     return sides_of(tmp_path_factory.mktemp("certificates"))
 
 
+async def echo_after_all(sock: socket.socket) -> None:
+    await send(sock, await receive_to_end(sock))
+
+
 async def tunnel(door: str, target: object) -> socket.socket:
     sock = await connected(Address.parse(door))
     host, _, port = str(target).rpartition(":")
@@ -67,6 +71,20 @@ async def test_a_tunnel_leads_through_it_with_each_direction_ending_on_its_own(s
                 await send(sock, data)
                 sock.shutdown(socket.SHUT_WR)
                 assert await receive_to_end(sock) == hashlib.sha256(data).hexdigest().encode()
+
+
+async def test_a_target_that_says_nothing_does_not_keep_the_outcome_back(sides):
+    encryption = sides[0]
+    loop = asyncio.get_running_loop()
+    async with serving(echo_after_all) as target, encrypted(sides) as jump:
+        dialler = Dialer(loop, timeout=5.0, endpoint=encryption.endpoint)
+        host = JumpHost(loop, jump, SECRET, dialler, 15.0)
+        opened: asyncio.Future[Endpoint] = loop.create_future()
+        connection = host.connect(target.address, opened.set_result, opened.set_exception)
+        connection.send_early(b"hello")  # with it the outcome waits for the target's first bytes
+        async with asyncio.timeout(10.0):
+            endpoint = await opened
+        endpoint.close()
 
 
 async def test_bulk_goes_both_ways_at_once(sides):

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from operator import methodcaller
 
 from netjumper.accesslog import ACCESS_LOG
 from netjumper.admission import Admission
@@ -88,8 +89,8 @@ class Tunnels(TunnelShared):
             limits.most_parked if limits.parked else 0,
             Arrival.handshake_expired,
         )
-        self.held_back: Deadlines[Endpoint] = Deadlines(loop, HELD_BACK, Endpoint.push)
-        self.lingering: Deadlines[Session] = Deadlines(loop, LINGER, Session.close)
+        self.held_back: Deadlines[Endpoint] = Deadlines(loop, HELD_BACK, methodcaller("push"))
+        self.lingering: Deadlines[Session] = Deadlines(loop, LINGER, methodcaller("close"))
         self.half_closed: Deadlines[Relay] = Deadlines(
             loop, LOOK_AFTER_HALF_CLOSED, Relay.check_half_closed
         )
