@@ -99,9 +99,7 @@ def settings(secret: str) -> dict[str, str]:
     }
 
 
-def _start_server(
-    stage: Stage, ground: Ground, environment: str, mode: Mode
-) -> tuple[str, str]:
+def _start_server(stage: Stage, ground: Ground, environment: str, mode: Mode) -> tuple[str, str]:
     """Start the jump server, and return what a bridge's --jump takes, and the secret."""
     port, secret = free_port(), secrets.token_hex(16)
     address = f"{ground.far.address}:{port}"

@@ -40,6 +40,18 @@ def test_lines_keep_their_order_and_none_is_lost_at_the_end(pipe):
     assert got == b"".join(b"%d\n" % number for number in range(500))
 
 
+def test_lines_that_come_soon_after_another_are_written_together(pipe, monkeypatch):
+    monkeypatch.setattr(log_writer, "TOGETHER", 3600.0)
+    writer = LogWriter(pipe.writer, lost)
+    writer.write(b"first\n")
+    assert os.read(pipe.reader, 100) == b"first\n"
+    writer.write(b"second\n")
+    writer.write(b"third\n")
+    assert select.select([pipe.reader], [], [], 0)[0] == []
+    writer.close(PATIENCE)
+    assert os.read(pipe.reader, 100) == b"second\nthird\n"
+
+
 def test_lines_of_several_processes_are_not_torn(pipe):
     """A pipe takes only so many bytes in one piece."""
     writes = []

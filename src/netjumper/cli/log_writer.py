@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 ROOM = 1024 * 1024
 """Bytes that wait at most; what comes then is lost."""
+TOGETHER = 0.02
+"""Seconds after a write in which lines are collected for the next: under load each time that the
+thread wakes it takes the interpreter away from the event loop, which costs more than the line."""
 ATOMIC = 4096
 """Bytes that a pipe takes in one piece (pipe(7), PIPE_BUF), whoever else writes to it."""
 
@@ -33,6 +36,8 @@ class LogWriter:
         self._size = 0
         self._lost = 0
         self._closing = False
+        self._idle = False
+        """The thread waits for a line, and is to be told of it."""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
@@ -45,7 +50,9 @@ class LogWriter:
                 return
             self._size += len(line)
             self._lines.append(line)
-            self._changed.notify()
+            if self._idle:
+                self._idle = False
+                self._changed.notify()
 
     def close(self, patience: float) -> None:
         """Write what waits, for `patience` seconds at most; then it is lost."""
@@ -62,11 +69,15 @@ class LogWriter:
             size = sum(map(len, lines))
             with self._changed:
                 self._size -= size
+                self._changed.wait_for(lambda: self._closing, TOGETHER)
 
     def _next(self) -> list[bytes]:
         """Return what is to be written, as soon as there is anything; nothing is the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._lines or self._lost or self._closing)
+            while not (self._lines or self._lost or self._closing):
+                self._idle = True
+                self._changed.wait()
+            self._idle = False
             if self._lines:
                 lines, self._lines = self._lines, []
                 return lines
