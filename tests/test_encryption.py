@@ -1,7 +1,6 @@
 """Whom TLS trusts: the secret, a pin, an authority; and everybody else gets nothing."""
 
 import datetime as dt
-import hashlib
 import ssl
 import sys
 from pathlib import Path
@@ -16,18 +15,15 @@ from netjumper.encryption import (
     client_with_authority,
     client_with_pins,
     client_with_secret,
-    identity_of,
     pin_of,
-    psk_of,
     server_with_certificate,
     server_with_secrets,
 )
+from netjumper.psk import identity_of
 
 HOST = "jump.example"
 KEY = "1f" * 32
 OTHER = "2e" * 32
-HKDF_OF_KEY = "0e2ccee9255548289a25f06ccc5e5d4fe3d8c0977e42f3b60235596b46299e7f"
-SCRYPT_OF_TEXT = "07570ecb510ea6d577ae891a5b274b824397393b755e0f6ba4bb77d87af7f87d"
 by_secret = pytest.mark.skipif(sys.version_info < (3, 13), reason="Python has it since 3.13")
 
 
@@ -120,37 +116,6 @@ def test_a_python_without_it_names_the_next_best():
     for make in (client_with_secret, lambda it: server_with_secrets([("", it)])):
         with pytest.raises(EncryptionError, match=r"3\.13 or newer; pin a certificate instead"):
             make(KEY.encode())
-
-
-def test_a_secret_that_can_be_guessed_is_made_costly(monkeypatch):
-    asked = []
-
-    def scrypt(secret: bytes, **how: object) -> bytes:
-        asked.append((secret, how))
-        return b"k" * 32
-
-    monkeypatch.setattr(hashlib, "scrypt", scrypt)
-    psk_of.cache_clear()
-    assert psk_of(b"correct horse", "alice") == b"k" * 32
-    assert psk_of(b"correct horse", "alice") == b"k" * 32
-    ((secret, how),) = asked
-    assert secret == b"correct horse"
-    assert (how["n"], how["r"], how["p"], how["dklen"]) == (2**17, 8, 1, 32)
-    assert how["salt"] == b"netjumper tls 1.3 psk\0alice"
-    psk_of.cache_clear()
-
-
-def test_a_key_depends_on_secret_and_client():
-    keys = {psk_of(it.encode(), who) for it in (KEY, OTHER) for who in ("", "alice", "bob")}
-    assert len(keys) == 6
-    assert {len(it) for it in keys} == {32}
-
-
-def test_the_derivation_stays_what_it_is():
-    """Both sides have to come to the same key, also with another version of netjumper."""
-    assert psk_of(KEY.encode(), "alice").hex() == HKDF_OF_KEY
-    assert psk_of(b"correct horse battery staple", "alice").hex() == SCRYPT_OF_TEXT
-    assert identity_of("", KEY.encode()).startswith("netjumper.")
 
 
 # --- certificates -------------------------------------------------------------------------

@@ -25,6 +25,7 @@ LAYERS: list[list[str]] = [
         "netjumper.rules",
         "netjumper.jump_url",
         "netjumper.peer",
+        "netjumper.psk",
         "netjumper.shutout",
     ],
     ["netjumper.guard"],

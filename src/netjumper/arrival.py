@@ -15,7 +15,7 @@ from netjumper.admission import Admission
 from netjumper.errors import AuthenticationError, HandshakeTimeout, NetjumperError
 from netjumper.handshake import ListeningHandshake
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.tls import failure_of, is_alert, is_no_tls
+from netjumper.net.tls_errors import failure_of, is_alert, is_no_tls
 from netjumper.parked_clients import ParkedClients
 from netjumper.session import READ_SIZE, Handover, Session, Shared
 
