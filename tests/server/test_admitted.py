@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -26,7 +27,17 @@ from rogues import (
     send,
     serving,
 )
-from services import AT_HOME, SECRET, answer, asked, destination, jump_server_running, refusal
+from services import (
+    AT_HOME,
+    SECRET,
+    answer,
+    asked,
+    destination,
+    getaddrinfo,
+    jump_server_running,
+    refusal,
+    resolver,
+)
 
 ALICE, BOB = b"the secret of alice", b"the secret of bob"
 REFUSED = b"\x01\x1echallenge failed, check secret"
@@ -233,6 +244,35 @@ async def test_each_client_has_as_many_tunnels_as_its_own_limit():
                 assert b"limit of 1 for a client reached" in await receive_to_end(second)
             with await let_in(address, BOB, target.address) as other:
                 assert await receive_exactly(other, 2) == b"\0\0"
+
+
+async def test_a_client_whose_names_hang_keeps_no_other_waiting():
+    clients = Clients(
+        [
+            Client(name="alice", secrets=(ALICE,), guard=AT_HOME),
+            Client(name="bob", secrets=(BOB,), guard=AT_HOME),
+        ]
+    )
+    answered = threading.Event()
+
+    def find(host: str, port: int, **_: Any) -> list[Any]:
+        if host != "target.example":
+            answered.wait()
+        return getaddrinfo("target.example", port)
+
+    async with serving(echo) as target:
+        hangs = [Address(f"hangs{number}.example", target.address.port) for number in range(300)]
+        named = Address("target.example", target.address.port)
+        async with jump_server_running(clients=clients, resolver=resolver(find)) as (_, address):
+            with contextlib.ExitStack() as stack:
+                for it in hangs:
+                    stack.enter_context(await let_in(address, ALICE, it))
+                with await let_in(address, BOB, named) as sock:
+                    assert await receive_exactly(sock, 2) == b"\0\0"
+                    assert await echoed(sock)
+                with await let_in(address, ALICE, target.address) as sock:
+                    assert await receive_exactly(sock, 2) == b"\0\0"  # an address asks nobody
+                answered.set()
 
 
 async def test_bandwidth_of_a_client_is_shared_by_its_tunnels_and_changes_with_it():

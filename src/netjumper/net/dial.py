@@ -80,7 +80,7 @@ class Dialer:
     Args:
         loop: the running loop.
         timeout: seconds that a dial may take, its look-up included.
-        resolver: looks names up.
+        resolver: looks names up; dialers that share one have the same share of it each.
         permit: which targets may be dialled; None permits all.
         own: where we listen ourselves, which is not dialled.
         options: of the sockets that it connects.
@@ -151,7 +151,7 @@ class Dial:
             self._todo = [(family, (target.host, target.port))]
             self._timer = dialer.loop.call_soon(self._try_next)
         else:
-            dialer.resolver.resolve(target.host, target.port, self._resolved)
+            dialer.resolver.resolve(target.host, target.port, self._resolved, dialer)
 
     @property
     def expected(self) -> bool:

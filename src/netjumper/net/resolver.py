@@ -3,13 +3,16 @@
 `getaddrinfo` blocks, and a dead name server makes it block for half a minute. asyncio's shared
 thread pool has six threads on a small machine: six dead names and nobody resolves anything
 more. So every look-up has a daemon thread of its own (which also never delays the program's
-end), equal look-ups under way share one, and their number is bounded.
+end), equal look-ups under way share one, and their number is bounded: nobody has more under way
+than are left for others. So one asker has half of them, a second one half of what remains, and
+however many names of theirs hang, somebody else's is looked up.
 """
 
 import asyncio
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from netjumper.net.shortage import OUT_OF_RESOURCES
@@ -22,6 +25,13 @@ Answer = Found | OSError
 """The addresses in the order to try them (RFC 6724), or what went wrong."""
 
 MAX_LOOKUPS = 256
+
+
+@dataclass(slots=True)
+class _LookUp:
+    asker: object
+    """Whose it is; others who asked the same since are along for nothing."""
+    answers: list[Callable[[Answer], None]]
 
 
 class Resolver:
@@ -39,16 +49,26 @@ class Resolver:
     ) -> None:
         self._loop = loop
         self._getaddrinfo = getaddrinfo
-        self._waiting: dict[tuple[str, int], list[Callable[[Answer], None]]] = {}
+        self._waiting: dict[tuple[str, int], _LookUp] = {}
 
-    def resolve(self, host: str, port: int, answer: Callable[[Answer], None]) -> None:
-        """Look `host` up and call `answer` later, never before this returns."""
+    def resolve(
+        self, host: str, port: int, answer: Callable[[Answer], None], asker: object = None
+    ) -> None:
+        """Look `host` up and call `answer` later, never before this returns.
+
+        Args:
+            host: a name.
+            port: the service's.
+            answer: is given what was found, or what went wrong.
+            asker: who may have no more look-ups under way than are left for others.
+        """
         key = (host, port)
         if waiting := self._waiting.get(key):
-            waiting.append(answer)
+            waiting.answers.append(answer)
             return
-        if len(self._waiting) >= MAX_LOOKUPS:
-            busy = f"{MAX_LOOKUPS} name look-ups are under way"
+        own = sum(it.asker is asker for it in self._waiting.values())
+        if own >= MAX_LOOKUPS - len(self._waiting):
+            busy = f"{own} name look-ups are under way"
             self._loop.call_soon(answer, socket.gaierror(socket.EAI_AGAIN, busy))
             return
         thread = threading.Thread(
@@ -59,7 +79,7 @@ class Resolver:
         except RuntimeError as error:  # the system grants no more threads
             self._loop.call_soon(answer, socket.gaierror(socket.EAI_AGAIN, str(error)))
             return
-        self._waiting[key] = [answer]  # read on the loop only, so not too late
+        self._waiting[key] = _LookUp(asker, [answer])  # read on the loop only, so not too late
 
     def _look_up(self, host: str, port: int) -> None:
         found: Answer
@@ -76,7 +96,7 @@ class Resolver:
             return  # the loop was closed meanwhile; nobody waits any more
 
     def _answered(self, key: tuple[str, int], found: Answer) -> None:
-        for answer in self._waiting.pop(key):
+        for answer in self._waiting.pop(key).answers:
             self._loop.call_soon(answer, found)  # one that fails is not to stop the others
 
 
