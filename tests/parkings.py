@@ -1,6 +1,7 @@
 """Parked connections at jump servers that follow a script after the verdict."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -171,7 +172,8 @@ class Steered:
         await stand(sock)
 
     async def _note_the_end(self, sock: socket.socket) -> None:
-        await silent(sock)
+        with contextlib.suppress(ConnectionResetError):  # where early data came
+            await silent(sock)
         self.closed.set()
 
 

@@ -25,6 +25,7 @@ from netjumper.policy import JumpPolicy, policy_of
 from netjumper.upstream import Upstream
 from relaying import MIB, drink, pour
 from rogues import (
+    answer_after_end,
     connected,
     echo,
     eventually,
@@ -139,6 +140,18 @@ async def test_connections_are_parked_and_early_data_leaves_with_the_destination
             endpoint.start_reading(read)
             await eventually(lambda: got == b"first bytes")
             endpoint.close()
+
+
+async def test_the_outcome_does_not_wait_for_a_target_that_answers_only_at_the_end(sides):
+    loop = asyncio.get_running_loop()
+    async with serving(answer_after_end) as target, encrypted(sides) as jump:
+        dialer = Dialer(loop, timeout=5.0, endpoint=sides[0].endpoint)
+        opened: asyncio.Future[Endpoint] = loop.create_future()
+        opening = JumpHost(loop, jump, SECRET, dialer).connect(
+            target.address, opened.set_result, opened.set_exception
+        )
+        opening.send_early(b"first bytes")
+        (await asyncio.wait_for(opened, 5.0)).close()
 
 
 # --- what is none -------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from rogues import (
     eventually,
     receive,
     receive_exactly,
+    receive_to_reset,
     scripted,
     send,
     serving,
@@ -192,6 +193,36 @@ async def test_one_that_is_held_back_and_given_up_sends_nothing(give_up: Callabl
         give_up(connection)
         assert await seen == b""
         assert len(host.held_back) == len(host.deadlines) == 0
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        pytest.param(lambda connection: connection.cancel(), id="cancelled"),
+        pytest.param(lambda connection: connection.expire(), id="expired"),
+        pytest.param(lambda connection: connection._endpoint._sock.close(), id="killed"),
+    ],
+)
+async def test_early_data_of_one_that_is_given_up_ends_with_a_reset(leave: Callable[..., None]):
+    """With an end of stream the target would take what it got for all there is."""
+    segments, ended = Segments(), asyncio.Event()
+
+    async def note(sock: socket.socket) -> None:
+        segments.append(await receive(sock))
+        assert await receive_to_reset(sock) == b""
+        ended.set()
+
+    async with jump_server(note) as jump:
+        connection = await parked_at(host_at(jump.address))
+        connection.request(TARGET, lambda _: None, lambda _: None)
+        connection.send_early(EARLY)
+        await eventually(lambda: bool(segments))
+        loop, fd = asyncio.get_running_loop(), connection._endpoint.fd
+        loop.remove_reader(fd)
+        leave(connection)
+        await ended.wait()
+        connection.cancel()
+    assert segments == [destination(TARGET) + EARLY]
 
 
 async def test_what_the_kernel_knows_is_told_as_long_as_there_is_a_connection():

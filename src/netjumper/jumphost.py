@@ -184,16 +184,24 @@ class JumpConnection:
         """The jump server's address, as a socket gives it; None where there is no connection."""
         return None if self._endpoint is None else self._endpoint.peer
 
+    @property
+    def _early_has_left(self) -> bool:
+        return self.has_asked and self._early_room < EARLY_LIMIT
+
     def cancel(self) -> None:
-        """Give it up without a word."""
+        """Give it up without a word; early data that has left must not look complete."""
         self._host.deadlines.remove(self)
         self._host.held_back.remove(self)
         if self._dial is not None:
             self._dial.cancel()
             self._dial = None
-        if self._endpoint is not None:
-            self._endpoint.close()
-            self._endpoint = None
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is None:
+            return
+        if self._early_has_left:
+            endpoint.abort()
+        else:
+            endpoint.close()
 
     def expire(self) -> None:
         """The connection, or the outcome, did not come in time."""
@@ -252,6 +260,8 @@ class JumpConnection:
         """Send what there is to say; return whether there was anything."""
         data = self._handshake.data_to_send()
         self.has_asked = self.has_asked or (bool(data) and self._opened is not None)
+        if self._early_has_left:
+            endpoint.reset_if_killed()
         if data and endpoint.send(data) < len(data):
             raise JumpHostProtocolError("it does not read")
         return bool(data)

@@ -25,6 +25,7 @@ from rogues import (
     receive,
     receive_exactly,
     receive_to_end,
+    receive_to_reset,
     reset,
     send,
     serving,
@@ -196,8 +197,7 @@ async def test_a_bad_body_while_its_target_is_reached_is_refused_and_nobody_is_d
     async def note(sock: socket.socket) -> None:
         nonlocal reached
         reached += 1
-        while await receive(sock):
-            pass
+        await receive_to_reset(sock)
         closed.set()
 
     async with jump_server(in_turn(note)) as jump, bridge_over(jump.address) as (service, upstream):

@@ -231,8 +231,9 @@ class Endpoint:
 
         The kernel would end it like any other, and what was cut would look complete.
         """
-        self._resets = True
-        self._set_linger(_RESET_ON_CLOSE)
+        if not self._resets:
+            self._resets = True
+            self._set_linger(_RESET_ON_CLOSE)
 
     def close(self) -> None:
         """Close for good; may be called again."""
