@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-SECONDS ?= 60
+SECONDS ?= $(if $(filter soak,$(MAKECMDGOALS)),3600,60)
 BENCH = $(BIN)/python -B -m bench
 
-.PHONY: run bench bench-quick bench-wan bench-report test test-image test-units test-containers fuzz lint man clean help
+.PHONY: run bench bench-quick bench-wan bench-report test test-image test-units test-containers fuzz soak load lint man clean help
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ bench-report: $(BIN)/python  ## make docs/performance.md of what whole runs foun
 fuzz: $(VENV)/.installed-fuzz  ## fuzz every parser, SECONDS=60 each; ARGS="TARGET..." for some of them
 	@$(BIN)/python -m fuzz --seconds $(SECONDS) $(ARGS)
 
+soak: $(VENV)/.installed-dev  ## all of it, with everything that goes wrong, for SECONDS=3600
+	@$(BIN)/python -m soak --seconds $(SECONDS) $(ARGS)
+
+load: $(VENV)/.installed-dev  ## 100,000 connections that fail, a rush, and bulk beside small messages
+	@$(BIN)/python -m soak.load $(ARGS)
+
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,7 +61,7 @@ man: $(VENV)/.installed  ## write the man pages anew out of the parsers
 	PYTHONPATH=tools $(BIN)/python -m manpages.pages src/man
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .bench .fuzz .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench .fuzz .soak .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

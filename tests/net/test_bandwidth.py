@@ -233,6 +233,18 @@ def test_many_messages_do_not_wait_for_a_tick_each(clock):
     assert not any(talker.there for talker in talkers)
 
 
+def test_many_messages_of_a_client_do_not_take_a_turn_among_all_each(clock):
+    rate = 100 * MB
+    client = Bandwidth(clock, None, Bandwidth(clock, rate))
+    Reader(clock, client).arrive()
+    talkers = [Reader(clock, client) for _ in range(200)]
+    clock.advance(1)
+    for talker in talkers:
+        talker.arrive(64)
+    clock.advance(3 * (quantum(rate) / rate + 0.001))
+    assert not any(talker.there for talker in talkers)
+
+
 def test_who_was_silent_need_not_wait_where_there_is_something_left(clock):
     bandwidth = Bandwidth(clock, 2 * MB)
     reader = Reader(clock, bandwidth)

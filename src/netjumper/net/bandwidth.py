@@ -53,6 +53,7 @@ class Bandwidth:
         "_as_of",
         "_loop",
         "_most",
+        "_moved",
         "_parent",
         "_quantum",
         "_rate",
@@ -72,6 +73,7 @@ class Bandwidth:
         self._waiting: OrderedDict[Waiter, None] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._as_of = loop.time()
+        self._moved = 0
         self._rate = inf
         self._tokens = inf
         self.set_rate(rate)
@@ -103,6 +105,7 @@ class Bandwidth:
     def spend(self, count: int) -> None:
         """So many bytes were moved on."""
         self._tokens -= count
+        self._moved += count
         if self._parent is not None:
             self._parent.spend(count)
 
@@ -118,9 +121,13 @@ class Bandwidth:
             self._rest()
 
     def take_turn(self, limit: int) -> None:
-        """It is this client's turn among all: let the first who waits in it read."""
+        """It is this client's turn among all: let those who wait in it read, as far as it goes."""
         self._earn()
-        self._serve_first(min(limit, self._turn_among(1)))
+        end = self._moved + limit
+        for _ in range(len(self._waiting)):
+            self._serve_first(min(end - self._moved, self._turn_among(1)))
+            if not self._waiting or self._moved >= end or self._earn() <= 0:
+                break
         self._see_to_the_next()
 
     def _turn_among(self, count: int) -> int:

@@ -1,0 +1,136 @@
+"""A jump server and bridges as processes, and what each of them has."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.stage import LOOPBACK, Stage, free_port
+from soak.client import Ways
+
+SECRET = "only for the soak: nobody else comes in"  # noqa: S105
+COMMANDS = Path(sys.executable).parent
+GRACE = 3
+"""Seconds that a server which is told to stop gives its tunnels."""
+BRIDGES = {
+    "bridge, clear": ["--jump", "127.0.0.1:{clear}"],
+    "bridge, TLS": ["--jump", "netjumper+tls://127.0.0.1:{tls}?pin={pin}", "--early-data=always"],
+    "bridge, cold": ["--jump", "127.0.0.1:{clear}", "--max-parked=0", "--early-data=never"],
+}
+"""What each is told: connections that are parked, early data, TLS, and none of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Have:
+    """What a process has at a moment."""
+
+    resident: int
+    """Bytes."""
+    descriptors: int
+    threads: int
+
+    @classmethod
+    def of(cls, pid: int) -> "Have":
+        """Look."""
+        status = Path(f"/proc/{pid}/status").read_text()
+        found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+        fds = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+        threads = sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+        return cls(int(found[1]) * 1024 if found else 0, fds, threads)
+
+    @property
+    def mebibytes(self) -> float:
+        """What is resident."""
+        return self.resident / (1 << 20)
+
+    def __str__(self) -> str:
+        return f"{self.mebibytes:.1f} MiB, {self.descriptors} fd"
+
+
+@dataclass(slots=True)
+class Chain:
+    """What runs: a server with two doors, a bridge of each kind, and a target."""
+
+    stage: Stage
+    options: tuple[str, ...] = ()
+    ports: dict[str, int] = field(default_factory=dict)
+    pin: str = ""
+    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Start the server, and the bridges."""
+        names = ["clear", "tls", "target", "web", "closed"]
+        names += [f"{name} {door}" for name in BRIDGES for door in ("socks", "http")]
+        while len(set(self.ports.values())) < len(names):
+            self.ports = {name: free_port() for name in names}
+        made = subprocess.run(
+            [COMMANDS / "netjumper", "keygen", "--tls", self._certificate],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        self.pin = made.stdout.strip()
+        self.start_server()
+        for name, options in BRIDGES.items():
+            ports = {door: self.ports[f"{name} {door}"] for door in ("socks", "http")}
+            doors = [f"--{door}=127.0.0.1:{port}" for door, port in ports.items()]
+            told = [it.format(**self.ports, pin=self.pin) for it in options]
+            self._start(name, ports["socks"], "netjumper-bridge", *told, *doors)
+
+    def start_server(self) -> None:
+        """Start the jump server, on the same ports every time."""
+        self._start(
+            "server", self.ports["clear"],
+            "netjumper", f"--listen=127.0.0.1:{self.ports['clear']}",
+            f"--listen-tls=127.0.0.1:{self.ports['tls']}",
+            f"--certificate-file={self._certificate}", "--allow=127.0.0.0/8", "--allow=::1",
+            f"--grace-period={GRACE}", *self.options,
+        )  # fmt: skip
+
+    def stop(self, name: str, number: int = signal.SIGTERM) -> int:
+        """End one of them, and return its exit status."""
+        process = self.processes.pop(name)
+        self.stage.end(process, number)
+        return process.returncode
+
+    def ways(self, bridge: str) -> Ways:
+        """Return where a client of that bridge goes."""
+        ports = self.ports
+        return Ways(
+            socks=ports[f"{bridge} socks"], http=ports[f"{bridge} http"],
+            target=ports["target"], web=ports["web"], closed=ports["closed"],
+        )  # fmt: skip
+
+    def have(self) -> Mapping[str, Have]:
+        """Return what each process has now."""
+        return {name: Have.of(process.pid) for name, process in self.processes.items()}
+
+    @property
+    def _certificate(self) -> Path:
+        return self.stage.folder / "server.pem"
+
+    def _start(self, name: str, port: int, command: str, *options: str) -> None:
+        self.processes[name] = self.stage.start(
+            COMMANDS / command, "--log-level=warning", *options,
+            host=LOOPBACK, port=port, env={"NETJUMPER_SECRET": SECRET},
+        )  # fmt: skip
+
+
+@contextmanager
+def chain_running(logs: Path, *options: str) -> Iterator[Chain]:
+    """Run a server, told `options` as well, and the bridges, until the block ends.
+
+    Args:
+        logs: the folder for what they say.
+        options: what the server is told besides.
+    """
+    with Stage(logs, "soak") as stage:
+        chain = Chain(stage, options)
+        chain.start()
+        time.sleep(0.5)  # the bridges park their first connections
+        yield chain

@@ -1,0 +1,231 @@
+"""Programs that go through bridges: SOCKS, HTTP CONNECT, and requests that a bridge forwards."""
+
+import asyncio
+import random
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import h11
+
+from soak.plan import Course, Plan, random_plan
+from soak.streams import (
+    READ_SIZE,
+    Reader,
+    WrongError,
+    check_all,
+    check_reset,
+    connected,
+    reading,
+    reset,
+    send_pieces,
+)
+from soak.telling import Telling
+
+HTTP_LARGEST = 400_000
+"""Bytes of a body: h11 in Python takes its time."""
+
+
+class RefusedError(Exception):
+    """The bridge made no tunnel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """Where a client goes. All ports are on 127.0.0.1.
+
+    Attributes:
+        socks: a bridge's port.
+        http: the same bridge's.
+        target: takes plans.
+        web: takes HTTP.
+        closed: refuses connections.
+    """
+
+    socks: int
+    http: int
+    target: int
+    web: int
+    closed: int
+
+
+class Client:
+    """One program that goes through one bridge, again and again.
+
+    Args:
+        ways: where it goes.
+        largest: bytes that one tunnel moves in a direction, at most.
+        telling: is told what was done, and what is wrong.
+    """
+
+    def __init__(self, ways: Ways, largest: int, telling: Telling) -> None:
+        self._ways = ways
+        self._largest = largest
+        self._telling = telling
+        self._chance = random.Random()
+
+    async def go_on(self) -> None:
+        """Make one connection after another, for ever."""
+        while True:
+            works: list[Callable[[], Awaitable[None]]] = [
+                self._tunnelled, self._forwarded, self._refused,
+            ]  # fmt: skip
+            work = self._chance.choices(works, [12, 4, 1])[0]
+            went_well = await self._telling.watch(work.__name__.strip("_"), work)
+            await asyncio.sleep(self._chance.expovariate(10 if went_well else 1))
+
+    def _did(self, what: str, count: int) -> None:
+        self._telling.counts[what] += 1
+        self._telling.counts["bytes"] += count
+
+    async def _tunnelled(self) -> None:
+        plan = random_plan(self._chance, self._largest)
+        ask, port = self._door()
+        async with connected("127.0.0.1", port) as sock:
+            await ask(sock, self._ways.target)
+            await asyncio.get_running_loop().sock_sendall(sock, plan.line())
+            self._did(plan.course.name.lower(), await _carry_out(sock, plan))
+
+    async def _refused(self) -> None:
+        """A target that is not there: that is said, or the tunnel that was promised is reset."""
+        ask, port = self._door()
+        async with connected("127.0.0.1", port) as sock:
+            try:
+                await ask(sock, self._ways.closed)
+                if await asyncio.get_running_loop().sock_recv(sock, 1) == b"":
+                    raise WrongError("an end of stream from a target that is not there")
+            except (RefusedError, ConnectionResetError):
+                self._did("refused", 0)
+
+    def _door(self) -> tuple[Callable[[socket.socket, int], Awaitable[None]], int]:
+        ways = self._ways
+        return self._chance.choice(
+            [(ask_by_address, ways.socks), (ask_by_name, ways.socks), (ask_http, ways.http)]
+        )
+
+    async def _forwarded(self) -> None:
+        async with connected("127.0.0.1", self._ways.http) as sock:
+            http = h11.Connection(h11.CLIENT)
+            for _ in range(self._chance.randint(1, 4)):
+                plan = random_plan(self._chance, HTTP_LARGEST)
+                if plan.course is not Course.TARGET_RESETS or plan.down < 2:
+                    plan = replace(plan, course=Course.ANSWER)
+                if self._chance.random() < 0.5:
+                    plan = replace(plan, up=0)
+                count = await self._request(sock, http, plan)
+                self._did("forwarded", plan.up + count)
+                if not (http.our_state is h11.DONE and http.their_state is h11.DONE):
+                    return
+                http.start_next_cycle()
+
+    async def _request(self, sock: socket.socket, http: h11.Connection, plan: Plan) -> int:
+        """Send a request and check its answer; return how many bytes that had."""
+        loop = asyncio.get_running_loop()
+        host = f"127.0.0.1:{self._ways.web}"
+        head = h11.Request(
+            method="POST" if plan.up else "GET",
+            target=f"http://{host}/{plan.line().hex()}",
+            headers=[("host", host)] + [("content-length", str(plan.up))] * (plan.up > 0),
+        )
+        await loop.sock_sendall(sock, http.send(head))
+        for data, pause in plan.pieces("up", plan.up):
+            await loop.sock_sendall(sock, http.send(h11.Data(data=data)))
+            await asyncio.sleep(pause)
+        if rest := http.send(h11.EndOfMessage()):
+            await loop.sock_sendall(sock, rest)
+        read = _answer(sock, http)
+        if plan.course is Course.TARGET_RESETS:
+            return await check_reset(read, plan, "down", plan.down // 2)
+        return await check_all(read, plan, "down", plan.down)
+
+
+async def _carry_out(sock: socket.socket, plan: Plan) -> int:
+    """Do the client's half of a plan; return how many bytes were moved."""
+    send = partial(send_pieces, sock, plan, "up")
+    check = partial(check_all, reading(sock), plan, "down", plan.down)
+    if plan.course is Course.CLIENT_RESETS:
+        await send(plan.up // 2)
+        reset(sock)
+        return plan.up // 2
+    if plan.course is Course.TARGET_RESETS:
+        return await check_reset(reading(sock), plan, "down", plan.down // 2)
+    if plan.course is Course.TARGET_FIRST:
+        await check()
+        await send(plan.up)
+        sock.shutdown(socket.SHUT_WR)
+    elif plan.course is Course.ANSWER:
+        await send(plan.up)
+        sock.shutdown(socket.SHUT_WR)
+        await check()
+    else:
+        await asyncio.gather(check(), _send_and_end(sock, plan))
+    return plan.up + plan.down
+
+
+async def _send_and_end(sock: socket.socket, plan: Plan) -> None:
+    await send_pieces(sock, plan, "up", plan.up)
+    sock.shutdown(socket.SHUT_WR)
+
+
+def _answer(sock: socket.socket, http: h11.Connection) -> Reader:
+    """Return what reads an answer's body; a bridge's 502 is a reset by other means."""
+
+    async def read() -> bytes:
+        while True:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                data = await asyncio.get_running_loop().sock_recv(sock, READ_SIZE)
+                try:
+                    http.receive_data(data)
+                    if not data:
+                        event = http.next_event()
+                except h11.RemoteProtocolError as error:
+                    raise WrongError(f"an end of stream within an answer: {error}") from None
+            if isinstance(event, h11.Response) and event.status_code != 200:
+                raise ConnectionResetError(f"status {event.status_code}")
+            if isinstance(event, h11.Data):
+                return bytes(event.data)
+            if isinstance(event, h11.EndOfMessage):
+                return b""
+
+    return read
+
+
+async def ask_by_address(sock: socket.socket, port: int) -> None:
+    """Ask a SOCKS5 bridge for a port of 127.0.0.1 (RFC 1928)."""
+    await _ask_socks(sock, b"\1\x7f\0\0\1", port)
+
+
+async def ask_by_name(sock: socket.socket, port: int) -> None:
+    """Ask a SOCKS5 bridge for a port of localhost."""
+    await _ask_socks(sock, b"\3\x09localhost", port)
+
+
+async def _ask_socks(sock: socket.socket, host: bytes, port: int) -> None:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(sock, b"\5\1\0" + b"\5\1\0" + host + port.to_bytes(2))
+    said = await _receive(sock, 12)
+    if said[:4] != b"\5\0\5\0":
+        raise RefusedError(f"SOCKS said {said.hex()}")
+
+
+async def ask_http(sock: socket.socket, port: int) -> None:
+    """Ask a bridge for a port of 127.0.0.1 with CONNECT."""
+    where = b"127.0.0.1:%d" % port
+    request = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (where, where)
+    await asyncio.get_running_loop().sock_sendall(sock, request)
+    said = b""
+    while not said.endswith(b"\r\n\r\n") and (data := await _receive(sock, 1)):
+        said += data
+    if not said.startswith(b"HTTP/1.1 200 "):
+        raise RefusedError(f"HTTP said {said[:32]!r}")
+
+
+async def _receive(sock: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count and (
+        more := await asyncio.get_running_loop().sock_recv(sock, count - len(data))
+    ):
+        data += more
+    return data

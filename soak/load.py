@@ -1,0 +1,148 @@
+"""`make load`: connections that fail in every way, a rush, and bulk beside small messages."""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.generator import build, target_running
+from bench.stage import BenchError, Ground, raise_descriptor_limit
+from soak.chain import SECRET, Chain, Have, chain_running
+from soak.failures import FAILURES, fail
+from soak.rush import rush
+
+LOGS = Path(".soak")
+WARM_UP = 10_000
+TOLERANCE = 0.02
+"""How much more of anything there may be afterwards than after the warm-up."""
+TIMES = 3.0
+"""How much longer bulk may make small messages take."""
+REST = 5.0
+"""Seconds after which a server that is left alone has let go of everything."""
+INTERACTIVE = 100
+"""Connections with small messages."""
+
+
+def failing(count: int, shut_out: int) -> list[str]:
+    """Have the server meet connections that fail, and see that nothing of them is left.
+
+    Args:
+        count: how many, after a tenth as many for a warm-up.
+        shut_out: wrong answers after which a source is shut out; 0 for never.
+
+    Returns:
+        What is wrong.
+    """
+    limits = (f"--max-wrong-answers={shut_out}", "--shut-out-time=1", "--handshake-timeout=1")
+    with _server(*limits) as chain:
+        asyncio.run(fail(chain.ports, min(WARM_UP, count // 2)))
+        before = _rested(chain)
+        began = time.monotonic()
+        met = asyncio.run(fail(chain.ports, count))
+        seconds = time.monotonic() - began
+        after = _rested(chain)
+    say(
+        f"{count} connections that fail in {len(FAILURES)} ways, "
+        f"shutting out {f'after {shut_out} wrong answers' if shut_out else 'nobody'}: "
+        f"{seconds:.0f} s, {met} were not even accepted; before {before}, after {after}"
+    )
+    wrong = [
+        f"{now - then} {what} are left"
+        for what, then, now in [
+            ("descriptors", before.descriptors, after.descriptors),
+            ("threads", before.threads, after.threads),
+        ]
+        if now > then
+    ]
+    if after.resident > before.resident * (1 + TOLERANCE):
+        wrong.append(f"memory went from {before} to {after}")
+    return wrong
+
+
+def capped(cap: int) -> list[str]:
+    """Have four times as many tunnels asked for as there may be; return what is wrong."""
+    with _server(f"--max-tunnels={cap}") as chain:
+        served, refused = asyncio.run(rush(chain.ports["clear"], SECRET.encode(), 4 * cap))
+    say(f"a rush of {4 * cap} at a limit of {cap}: {served} served, {refused} told that")
+    return [] if (served, refused) == (cap, 3 * cap) else ["the limit was not kept to"]
+
+
+def beside_bulk(seconds: float, *options: str) -> list[str]:
+    """Have small messages go alone, and beside 1 and 10 tunnels of bulk; return what is wrong."""
+    wrong = []
+    with _server(*options) as chain, ThreadPoolExecutor(1) as threads:
+        program = build(Path(".bench"))
+        way = f"socks5:127.0.0.1:{chain.ports['bridge, clear socks']}"
+        small = ("pingpong", way, "-c", INTERACTIVE, "-t", seconds)
+        with target_running(program, Ground(), LOGS) as generator:
+            alone = generator.measure(*small).p99
+            for count in (1, 10):
+                bulk = threads.submit(
+                    generator.measure, "down", way, "-c", count, "-t", seconds + 1.0
+                )
+                time.sleep(0.5)
+                beside = generator.measure(*small).p99
+                moved = bulk.result()
+                say(
+                    f"{INTERACTIVE} tunnels with small messages, {' '.join(options) or 'no limit'}:"
+                    f" p99 {alone * 1e3:.1f} ms, beside {count} of bulk {beside * 1e3:.1f} ms,"
+                    f" {beside / alone:.2f} times ({moved.size / moved.seconds / 1e6:.0f} MB/s)"
+                )
+                if beside > TIMES * alone:
+                    wrong.append(f"beside {count} of bulk they take {beside / alone:.1f} times")
+    return wrong
+
+
+@contextmanager
+def _server(*options: str) -> Iterator[Chain]:
+    with chain_running(LOGS, *options) as chain:
+        yield chain
+
+
+def _rested(chain: Chain) -> Have:
+    """Return what the server has once it has nothing to do with anybody."""
+    pid = chain.processes["server"].pid
+    until = time.monotonic() + REST
+    least = Have.of(pid)
+    while time.monotonic() < until:
+        time.sleep(0.1)
+        least = min(least, Have.of(pid), key=lambda it: it.descriptors)
+    return Have(Have.of(pid).resident, least.descriptors, least.threads)
+
+
+def say(line: str) -> None:
+    """Tell the one who waits."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do all of it, and return the exit status: 1 where anything was wrong."""
+    parser = argparse.ArgumentParser("make load", description=__doc__)
+    parser.add_argument("--count", type=int, default=100_000, help="connections that fail")
+    parser.add_argument("--cap", type=int, default=1_000, help="tunnels at a time, for the rush")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of small messages")
+    options = parser.parse_args(arguments)
+    raise_descriptor_limit()
+    try:
+        wrong = [
+            *failing(options.count, 0),
+            *failing(options.count, 3),
+            *capped(options.cap),
+            *beside_bulk(options.seconds),
+            *beside_bulk(options.seconds, "--bandwidth=800"),
+        ]
+    except (BenchError, KeyboardInterrupt) as error:
+        say(f"load: {error}" if isinstance(error, BenchError) else "load: interrupted")
+        return 1
+    for it in wrong:
+        say(f"wrong: {it}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

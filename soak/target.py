@@ -1,0 +1,120 @@
+"""What the clients want to reach: does what a plan says, and checks what it gets."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import h11
+
+from soak.plan import Course, Plan
+from soak.streams import (
+    READ_SIZE,
+    Reader,
+    check_all,
+    check_reset,
+    closing,
+    reading,
+    receive_line,
+    reset,
+    send_pieces,
+)
+from soak.telling import Telling
+
+Serve = Callable[[socket.socket], Awaitable[None]]
+
+
+async def serve(tunnels: socket.socket, web: socket.socket, telling: Telling) -> None:
+    """Serve for ever.
+
+    Args:
+        tunnels: listens for connections whose first line is a plan.
+        web: listens for HTTP whose request's target is a plan.
+        telling: is told what is wrong.
+    """
+    await asyncio.gather(_accept(tunnels, _tunnelled, telling), _accept(web, _forwarded, telling))
+
+
+async def _accept(listener: socket.socket, behave: Serve, telling: Telling) -> None:
+    loop = asyncio.get_running_loop()
+    busy: set[asyncio.Task[bool]] = set()
+    while True:
+        sock, _ = await loop.sock_accept(listener)
+        task = asyncio.create_task(telling.watch("target", partial(_with, sock, behave)))
+        busy.add(task)
+        task.add_done_callback(busy.discard)
+
+
+async def _with(sock: socket.socket, behave: Serve) -> None:
+    with contextlib.suppress(ConnectionError), closing(sock):  # the client judges who is gone
+        await behave(sock)
+
+
+async def _tunnelled(sock: socket.socket) -> None:
+    plan = Plan.parse(await receive_line(sock))
+    send = partial(send_pieces, sock, plan, "down")
+    check = partial(check_all, reading(sock), plan, "up", plan.up)
+    if plan.course is Course.ANSWER:
+        await check()
+        await send(plan.down)
+    elif plan.course is Course.TOGETHER:
+        await asyncio.gather(check(), _send_and_end(sock, plan))
+    elif plan.course is Course.TARGET_FIRST:
+        await _send_and_end(sock, plan)
+        await check()
+    elif plan.course is Course.TARGET_RESETS:
+        await send(plan.down // 2)
+        reset(sock)
+    else:
+        await check_reset(reading(sock), plan, "up", plan.up // 2)
+
+
+async def _send_and_end(sock: socket.socket, plan: Plan) -> None:
+    await send_pieces(sock, plan, "down", plan.down)
+    sock.shutdown(socket.SHUT_WR)
+
+
+async def _forwarded(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    http = h11.Connection(h11.SERVER)
+    while True:
+        plan, read = await _request(sock, http)
+        await check_all(read, plan, "up", plan.up)
+        resets = plan.course is Course.TARGET_RESETS
+        headers = [("content-length", str(plan.down))] if plan.seed % 3 else []
+        if plan.seed % 4 == 0:
+            headers.append(("connection", "close"))
+        await loop.sock_sendall(sock, http.send(h11.Response(status_code=200, headers=headers)))
+        for data, pause in plan.pieces("down", plan.down // 2 if resets else plan.down):
+            await loop.sock_sendall(sock, http.send(h11.Data(data=data)))
+            await asyncio.sleep(pause)
+        if resets:
+            reset(sock)
+            return
+        await loop.sock_sendall(sock, http.send(h11.EndOfMessage()))
+        if h11.MUST_CLOSE in (http.our_state, http.their_state):
+            return
+        http.start_next_cycle()
+
+
+async def _request(sock: socket.socket, http: h11.Connection) -> tuple[Plan, Reader]:
+    """Return the next request's plan, and what reads its body."""
+    loop = asyncio.get_running_loop()
+
+    async def event() -> object:
+        while (found := http.next_event()) is h11.NEED_DATA:
+            http.receive_data(await loop.sock_recv(sock, READ_SIZE))
+        return found
+
+    async def read() -> bytes:
+        try:
+            found = await event()
+        except h11.RemoteProtocolError as error:  # it was cut, and says so itself
+            raise ConnectionAbortedError(str(error)) from None
+        return bytes(found.data) if isinstance(found, h11.Data) else b""
+
+    request = await event()
+    if not isinstance(request, h11.Request):
+        raise ConnectionAbortedError("no further request")
+    return Plan.parse(bytes.fromhex(request.target.decode().rpartition("/")[2])), read
