@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from soak.chain import SECRET
 from soak.streams import reset
 
-AT_ONCE = 200
+AT_ONCE = 400
 SOURCES = 500
 """Addresses of 127.0.0.0/8 that they come from."""
 

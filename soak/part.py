@@ -42,6 +42,6 @@ def _listening(port: int) -> socket.socket:
 
 if __name__ == "__main__":
     part, *numbers = sys.argv[1:]
-    work: Part = {"target": _target, "client": _client}[part]
+    parts: dict[str, Part] = {"target": _target, "client": _client}
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(work(*map(int, numbers)))
+        asyncio.run(parts[part](*map(int, numbers)))

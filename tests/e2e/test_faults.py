@@ -1,0 +1,186 @@
+"""A jump server that is stopped or killed in each state of a connection, and peers that stall."""
+
+import re
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from e2e.test_killed import target, tunnelled
+from programs import PATIENCE, SECRET, Chain, Program, chain_running, running, web_server
+from rogues import closed_port, unanswering
+
+ENV = {"NETJUMPER_SECRET": SECRET}
+TUNNELS = 200
+OFFERED = 1_000_000_000
+HELD = 64 << 20
+"""Bytes that the kernel's buffers and pipes on a way of three connections hold, and more."""
+GROWTH = 8 << 20
+
+
+@contextmanager
+def restartable(*options: str) -> Iterator[tuple[ExitStack, str, Program, Program]]:
+    """A server, and a bridge that finds it again at the same address."""
+    jump = str(closed_port())
+    with ExitStack() as stack:
+        server = stack.enter_context(running("netjumper", "--listen", jump, env=ENV))
+        server.address("netjumper")
+        doors = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0", *options]
+        bridge = stack.enter_context(running("netjumper-bridge", "--jump", jump, *doors, env=ENV))
+        bridge.address("HTTP")
+        yield stack, jump, server, bridge
+
+
+def asking(bridge: Program, port: int, host: str = "127.0.0.1") -> socket.socket:
+    """Ask the HTTP door for a tunnel."""
+    at, _, door = bridge.address("HTTP").rpartition(":")
+    sock = socket.create_connection((at, int(door)), PATIENCE)
+    sock.sendall(b"CONNECT %b:%d HTTP/1.0\r\n\r\n" % (host.encode(), port))
+    return sock
+
+
+def works(bridge: Program) -> bool:
+    with web_server() as port, asking(bridge, port) as sock:
+        sock.sendall(b"GET /again HTTP/1.0\r\nHost: it\r\n\r\n")
+        sock.shutdown(socket.SHUT_WR)
+        return b"you asked for /again" in sock.makefile("rb").read()
+
+
+@pytest.mark.parametrize("state", ["accepted", "dialling"])
+def test_a_server_that_is_killed_before_the_tunnel_stands_is_told_as_a_failure(state):
+    with restartable("--max-parked", "0") as (stack, jump, server, bridge), unanswering() as silent:
+        if state == "accepted":  # by its kernel: the server itself says nothing
+            server.process.send_signal(signal.SIGSTOP)
+        with asking(bridge, silent.port) as sock:
+            sock.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                sock.recv(1)
+            sock.settimeout(PATIENCE)
+            server.close()  # by SIGKILL
+            assert re.match(rb"HTTP/1.1 50[234] ", sock.recv(4096))
+        stack.enter_context(running("netjumper", "--listen", jump, env=ENV)).address("netjumper")
+        assert works(bridge)
+
+
+@pytest.mark.parametrize("ended", ["program", "target"])
+def test_a_half_closed_tunnel_that_a_kill_has_cut_is_reset_where_it_was_open(ended):
+    with target() as listener, chain_running() as chain:
+        with tunnelled(chain, listener.getsockname()[1]) as program:
+            serving, _ = listener.accept()
+            with serving:
+                serving.settimeout(PATIENCE)
+                first, other = (program, serving) if ended == "program" else (serving, program)
+                first.shutdown(socket.SHUT_WR)
+                while other.recv(4096):
+                    pass
+                other.sendall(b"the first half, and ")
+                got = b""
+                while not got.endswith(b"the first half, and "):
+                    got += first.recv(4096)
+                chain.server.process.kill()
+                with pytest.raises(ConnectionResetError):
+                    first.recv(1)
+
+
+@contextmanager
+def answering(go_on: threading.Event) -> Iterator[int]:
+    """A target that answers when it is told to; yields its port."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            go_on.wait(PATIENCE)
+            with suppress(ConnectionError):  # one that was asked twice
+                self.request.sendall(b"the answer")
+                self.request.shutdown(socket.SHUT_WR)
+                while self.request.recv(4096):
+                    pass
+
+    class Target(socketserver.ThreadingTCPServer):
+        request_queue_size = 2 * TUNNELS
+
+    with Target(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            go_on.set()
+            server.shutdown()
+            thread.join()
+
+
+def test_all_of_200_tunnels_end_in_order_when_the_server_is_told_to_stop():
+    go_on = threading.Event()
+    with answering(go_on) as port, chain_running() as chain, ExitStack() as stack:
+        programs = [stack.enter_context(tunnelled(chain, port)) for _ in range(TUNNELS)]
+        chain.server.process.send_signal(signal.SIGTERM)
+        chain.server.wait_for(r"stopping: waiting up to 10 s for \d+ tunnels")
+        go_on.set()
+        for program in programs:
+            program.shutdown(socket.SHUT_WR)
+        assert {program.makefile("rb").read() for program in programs} == {b"the answer"}
+        assert chain.server.process.wait(PATIENCE) == 0
+        assert not any("cut" in line for line in chain.server.lines)
+
+
+def resident(program: Program, what: str) -> int:
+    status = Path(f"/proc/{program.process.pid}/status").read_text()
+    found = re.search(rf"^{what}:\s+(\d+) kB", status, re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+@contextmanager
+def chain_with(mode: str, directory: Path) -> Iterator[Chain]:
+    if mode != "tls":
+        options = {"NETJUMPER_BANDWIDTH": "2000"} if mode == "limited" else {}
+        with chain_running(options) as chain:
+            yield chain
+        return
+    pem = directory / "server.pem"
+    keygen = [Path(sys.executable).parent / "netjumper", "keygen", "--tls", pem]
+    pin = subprocess.run(keygen, check=True, capture_output=True, text=True).stdout.strip()
+    doors = ["--listen-tls", "127.0.0.1:0", "--certificate-file", str(pem)]
+    with running("netjumper", *doors, env=ENV) as server:
+        jump = server.wait_for(r"listening for \S+(?: with TLS)? on (\S+)")[0][1]
+        options = ["--jump", f"netjumper+tls://{jump}?pin={pin}", "--socks", "127.0.0.1:0"]
+        with running("netjumper-bridge", *options, env=ENV) as bridge:
+            yield Chain(server, bridge, jump, bridge.address("SOCKS"), "", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("mode", ["clear", "tls", "limited"])
+def test_a_program_that_never_reads_costs_no_memory_whatever_is_sent(mode, tmp_path):
+    sent = 0
+
+    def send(sock: socket.socket) -> None:
+        nonlocal sent
+        block = memoryview(bytes(1 << 20))
+        try:
+            while sent < OFFERED:
+                sent += sock.send(block)
+        except OSError:
+            return
+
+    with target() as listener, chain_with(mode, tmp_path) as chain:
+        before = [resident(it, "VmRSS") for it in (chain.server, chain.bridge)]
+        with tunnelled(chain, listener.getsockname()[1]):
+            serving, _ = listener.accept()
+            sender = threading.Thread(target=send, args=(serving,))
+            sender.start()
+            last = -1
+            while sent != last or not sent:  # it goes on until nothing takes any more
+                last = sent
+                sender.join(1.0)
+            grown = [resident(it, "VmHWM") for it in (chain.server, chain.bridge)]
+        sender.join()
+        serving.close()
+    assert sent < HELD
+    assert all(now - then < GROWTH for now, then in zip(grown, before, strict=True))
