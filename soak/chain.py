@@ -63,7 +63,7 @@ class Chain:
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Start the server, and the bridges."""
+        """Start the server."""
         names = ["clear", "tls", "target", "web", "closed"]
         names += [f"{name} {door}" for name in BRIDGES for door in ("socks", "http")]
         while len(set(self.ports.values())) < len(names):
@@ -76,6 +76,9 @@ class Chain:
         )
         self.pin = made.stdout.strip()
         self.start_server()
+
+    def start_bridges(self) -> None:
+        """Start a bridge of each kind."""
         for name, options in BRIDGES.items():
             ports = {door: self.ports[f"{name} {door}"] for door in ("socks", "http")}
             doors = [f"--{door}=127.0.0.1:{port}" for door, port in ports.items()]
@@ -122,15 +125,18 @@ class Chain:
 
 
 @contextmanager
-def chain_running(logs: Path, *options: str) -> Iterator[Chain]:
+def chain_running(logs: Path, *options: str, bridges: bool = True) -> Iterator[Chain]:
     """Run a server, told `options` as well, and the bridges, until the block ends.
 
     Args:
         logs: the folder for what they say.
         options: what the server is told besides.
+        bridges: whether there are any.
     """
     with Stage(logs, "soak") as stage:
         chain = Chain(stage, options)
         chain.start()
-        time.sleep(0.5)  # the bridges park their first connections
+        if bridges:
+            chain.start_bridges()
+            time.sleep(0.5)  # they park their first connections
         yield chain

@@ -4,9 +4,8 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 from bench.generator import build, target_running
@@ -38,7 +37,7 @@ def failing(count: int, shut_out: int) -> list[str]:
         What is wrong.
     """
     limits = (f"--max-wrong-answers={shut_out}", "--shut-out-time=1", "--handshake-timeout=1")
-    with _server(*limits) as chain:
+    with chain_running(LOGS, *limits, bridges=False) as chain:
         asyncio.run(fail(chain.ports, min(WARM_UP, count // 2)))
         before = _rested(chain)
         began = time.monotonic()
@@ -65,7 +64,7 @@ def failing(count: int, shut_out: int) -> list[str]:
 
 def capped(cap: int) -> list[str]:
     """Have four times as many tunnels asked for as there may be; return what is wrong."""
-    with _server(f"--max-tunnels={cap}") as chain:
+    with chain_running(LOGS, f"--max-tunnels={cap}", bridges=False) as chain:
         served, refused = asyncio.run(rush(chain.ports["clear"], SECRET.encode(), 4 * cap))
     say(f"a rush of {4 * cap} at a limit of {cap}: {served} served, {refused} told that")
     return [] if (served, refused) == (cap, 3 * cap) else ["the limit was not kept to"]
@@ -74,7 +73,7 @@ def capped(cap: int) -> list[str]:
 def beside_bulk(seconds: float, *options: str) -> list[str]:
     """Have small messages go alone, and beside 1 and 10 tunnels of bulk; return what is wrong."""
     wrong = []
-    with _server(*options) as chain, ThreadPoolExecutor(1) as threads:
+    with chain_running(LOGS, *options) as chain, ThreadPoolExecutor(1) as threads:
         program = build(Path(".bench"))
         way = f"socks5:127.0.0.1:{chain.ports['bridge, clear socks']}"
         small = ("pingpong", way, "-c", INTERACTIVE, "-t", seconds)
@@ -95,12 +94,6 @@ def beside_bulk(seconds: float, *options: str) -> list[str]:
                 if beside > TIMES * alone:
                     wrong.append(f"beside {count} of bulk they take {beside / alone:.1f} times")
     return wrong
-
-
-@contextmanager
-def _server(*options: str) -> Iterator[Chain]:
-    with chain_running(LOGS, *options) as chain:
-        yield chain
 
 
 def _rested(chain: Chain) -> Have:

@@ -1,6 +1,7 @@
 """Tunnels whose way between bridge and jump server is encrypted, and what is none."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
@@ -224,3 +225,18 @@ async def test_a_silent_client_of_tls_has_the_deadline_of_the_handshake(sides):
         with await connected(jump) as sock:
             await send(sock, b"\x16\x03\x01\x02\x00")  # the beginning of a ClientHello
             assert await receive_to_end(sock) == b""
+
+
+async def test_bytes_that_trickle_into_tls_do_not_move_the_deadline(sides):
+    from netjumper.tunnels import TunnelLimits
+
+    loop = asyncio.get_running_loop()
+    async with encrypted(sides, limits=TunnelLimits(handshake=0.3)) as jump:
+        with await connected(jump) as sock:
+            began = loop.time()
+            await send(sock, b"\x16\x03\x01\x3f\x00")  # a ClientHello of 16 KB
+            with contextlib.suppress(ConnectionError):
+                while loop.time() - began < 2:
+                    sock.send(b"\0")
+                    await asyncio.sleep(0.01)  # this is what makes it trickle
+            assert 0.3 - 1e-6 <= loop.time() - began < 2
