@@ -15,7 +15,7 @@ run: $(VENV)/.installed  ## run the bridge with a jump server of its own, ready 
 	@$(BIN)/netjumper-bridge --embedded
 
 test: $(VENV)/.installed-dev  ## run the tests; ARGS="..." are for pytest
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 test-image:  ## try image and sidecars out; needs docker or podman, and its compose
 	@$(PYTHON) tests/containers/run.py

@@ -51,6 +51,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Give `-n auto` two workers for each core, as tests mostly wait."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose programs (`@pytest.mark.needs("curl", ...)`) are not all installed."""
     missing = [

@@ -138,7 +138,6 @@ def stalled_pair(user_timeout: int) -> tuple[socket.socket, socket.socket]:
         user_timeout: the first one's, in milliseconds.
     """
     one, other = tcp_pair()
-    other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout)
     one.send(bytes(1_000_000))
     return one, other
