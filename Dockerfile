@@ -3,17 +3,28 @@
 #   docker run IMAGE netjumper --secret-file /run/secrets/netjumper
 # It holds no secret and no settings; give it --read-only, --cap-drop=ALL and
 # --security-opt=no-new-privileges. docs: README.md, "In a container".
+#
+# Packages are installed by the hashes of requirements/. The base is a tag, so that building it anew
+# brings the base's security fixes; BASE=docker.io/library/python@sha256:... pins it.
 ARG BASE=docker.io/library/python:3.13-slim
 
 FROM ${BASE} AS build
 WORKDIR /src
+COPY requirements/build.txt requirements/run.txt ./requirements/
+# The image's is without pip, as nothing is installed later; its bytecode is made now, as the
+# image's root is read-only later.
+RUN python3 -m venv /opt/build \
+ && python3 -m venv --without-pip /opt/venv \
+ && /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes \
+      -r requirements/build.txt \
+ && /opt/build/bin/pip --python /opt/venv/bin/python install \
+      --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-# Without pip inside, as nothing is installed later; its bytecode is made now, as the image's
-# root is read-only later.
-RUN python3 -m venv --without-pip /opt/venv \
- && python3 -m pip --python /opt/venv/bin/python install \
-      --no-cache-dir --disable-pip-version-check --root-user-action=ignore '.[uvloop]'
+RUN /opt/build/bin/pip wheel --no-cache-dir --disable-pip-version-check \
+      --no-deps --no-build-isolation --wheel-dir /wheels . \
+ && /opt/build/bin/pip --python /opt/venv/bin/python install \
+      --no-cache-dir --disable-pip-version-check --no-deps --no-index /wheels/netjumper-*.whl
 
 FROM ${BASE}
 ARG BASE

@@ -6,7 +6,14 @@ BIN := $(VENV)/bin
 SECONDS ?= $(if $(filter soak,$(MAKECMDGOALS)),3600,60)
 BENCH = $(BIN)/python -B -m bench
 
-.PHONY: run bench bench-quick bench-wan bench-report test test-image test-units test-containers fuzz soak load lint man clean help
+# What is installed is what requirements/ says, to the byte.
+LOCKED = requirements
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+  -r $(LOCKED)/build.txt
+INSTALL_SOURCE = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+  --no-deps --no-build-isolation --editable .
+
+.PHONY: run bench bench-quick bench-wan bench-report test test-image test-units test-containers fuzz soak load lint lock man clean help
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -57,6 +64,10 @@ lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+lock: $(BIN)/python  ## renew what requirements/ says is installed, with hashes, out of pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	@$(BIN)/python tools/locking.py $(BIN)/uv
+
 man: $(VENV)/.installed  ## write the man pages anew out of the parsers
 	PYTHONPATH=tools $(BIN)/python -m manpages.pages src/man
 
@@ -69,14 +80,17 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Python's venv module is missing; on Debian: apt install python3-venv"; rm -rf $(VENV); exit 1; }
 
-$(VENV)/.installed: $(BIN)/python pyproject.toml
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+$(VENV)/.installed: $(BIN)/python pyproject.toml $(LOCKED)/run.txt
+	@$(INSTALL) -r $(LOCKED)/run.txt
+	@$(INSTALL_SOURCE)
 	@touch $@
 
-$(VENV)/.installed-dev: $(BIN)/python pyproject.toml
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lint,test,uvloop]'
+$(VENV)/.installed-dev: $(BIN)/python pyproject.toml $(wildcard $(LOCKED)/*.txt)
+	@$(INSTALL) -r $(LOCKED)/run.txt -r $(LOCKED)/test.txt -r $(LOCKED)/lint.txt
+	@$(INSTALL_SOURCE)
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-fuzz: $(BIN)/python pyproject.toml
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+$(VENV)/.installed-fuzz: $(BIN)/python pyproject.toml $(LOCKED)/fuzz.txt
+	@$(INSTALL) -r $(LOCKED)/fuzz.txt
+	@$(INSTALL_SOURCE)
 	@touch $@ $(VENV)/.installed

@@ -112,7 +112,7 @@ class Generator:
         """
         with self._started("idle", way, "-c", count) as process:
             assert process.stdin is not None  # noqa: S101 - for mypy
-            assert process.stdout is not None  # noqa: S101
+            assert process.stdout is not None  # noqa: S101 - as above
             line = process.stdout.readline()
             if not line:
                 raise BenchError("idle failed")

@@ -183,5 +183,5 @@ def server_lines(listening: Iterable[tuple[str, str]]) -> list[str]:
 def reachable_from_here(address: str) -> str:
     """Return how this machine reaches a listening address, `0.0.0.0` and `[::]` included."""
     host, _, port = address.rpartition(":")
-    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "127.0.0.1"}  # noqa: S104
+    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "127.0.0.1"}  # noqa: S104 - not bound
     return f"{loopback.get(host, host)}:{port}"

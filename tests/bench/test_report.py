@@ -135,7 +135,7 @@ def test_a_chart_has_the_best_on_top() -> None:
 
 def test_bars_are_as_long_as_their_values_and_lines_as_the_spread() -> None:
     bars = [Bar("a", "1 hop", Spread(4, 2, 8), ours=True), Bar("b", "1 hop", Spread(2, 2, 2))]
-    root = ET.fromstring(bar_chart("t", "ms", bars, less_is_better=False))
+    root = ET.fromstring(bar_chart("t", "ms", bars, less_is_better=False))  # noqa: S314 - our own
     lengths = {
         it.get("class"): float(it.get("width"))
         for it in root.iter(f"{SVG}rect")
@@ -148,7 +148,7 @@ def test_bars_are_as_long_as_their_values_and_lines_as_the_spread() -> None:
 
 def test_a_name_with_signs_of_xml_is_shown_as_it_is() -> None:
     bars = [Bar('a < b & "c"', "1 hop", Spread(1, 1, 1))]
-    root = ET.fromstring(bar_chart('x & "y"', "ms", bars, less_is_better=False))
+    root = ET.fromstring(bar_chart('x & "y"', "ms", bars, less_is_better=False))  # noqa: S314 - our own
     assert 'a < b & "c"' in {it.text for it in root.iter(f"{SVG}text")}
 
 

@@ -168,7 +168,7 @@ class Terminal:
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             command = [*EMBEDDED, "--", sys.executable, "-c", WAIT_FOR_SIGNALS]
-            os.execve(COMMAND, command, programs.clean_environment())
+            os.execve(COMMAND, command, programs.clean_environment())  # noqa: S606 - as meant
         self.text = ""
 
     def wait_for(self, text):

@@ -245,6 +245,7 @@ class _Program:
         # Not asyncio's: uvloop's tells less of why a program cannot be started. Descriptors that
         # were left open for the program (`3<file`, `<(list)`) are its own; ours are not inherited.
         with process.descriptor_limit(self._limit):
+            # S603: the command is what the user has asked to be run.
             self._process = subprocess.Popen(command, env=env, close_fds=False)  # noqa: S603
         threading.Thread(target=self._wait, args=(self._process,), daemon=True).start()
         for number in self._early:

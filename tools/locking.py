@@ -1,0 +1,54 @@
+"""Write requirements/*.txt anew out of pyproject.toml: `make lock`.
+
+Each has all that is installed for one purpose, with the hashes of every file of that version, for
+every Python and system that is supported. A package has one version in all of them.
+"""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKED = Path("requirements")
+EXTRAS = {"run": "uvloop", "test": "test", "lint": "lint", "fuzz": "fuzz"}
+"""The file of each, and the extra of pyproject.toml that is in it."""
+BUILD = "build"
+"""The file of what makes the wheel."""
+
+
+def main(uv: Path) -> None:
+    """Write all of them.
+
+    Args:
+        uv: the program that does it.
+
+    Raises:
+        CalledProcessError: a range of pyproject.toml leads nowhere; uv has said why.
+    """
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    _write(uv, BUILD, ["-"], "\n".join(pyproject["build-system"]["requires"]))
+    written = [BUILD]
+    for name, extra in EXTRAS.items():
+        agreeing = [f"--constraint={_file(it)}" for it in written]
+        _write(uv, name, ["pyproject.toml", f"--extra={extra}", *agreeing])
+        written.append(name)
+
+
+def _file(name: str) -> Path:
+    return LOCKED / f"{name}.txt"
+
+
+def _write(uv: Path, name: str, sources: list[str], given: str | None = None) -> None:
+    subprocess.run(  # noqa: S603 - uv, as make names it
+        [
+            uv.absolute(), "pip", "compile", *sources, f"--output-file={_file(name)}", "--quiet",
+            "--upgrade", "--generate-hashes", "--universal", "--python-version=3.11",
+            "--custom-compile-command=make lock", "--no-config",
+        ],
+        input=given, text=True, cwd=ROOT, check=True,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
