@@ -51,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)  # for who runs them with -p no:xdist
 def pytest_xdist_auto_num_workers() -> int:
     """Give `-n auto` two workers for each core, as tests mostly wait."""
     return 2 * (os.cpu_count() or 1)
