@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from trying import PATIENCE, run
+from trying import PATIENCE, run, say
 
 SERVER, BRIDGE = "netjumper.service", "netjumper-bridge.service"
 SOCKS, HTTP = ("127.0.0.1", 1080), ("127.0.0.1", 8118)
 SLOW_PARTS = 8
 BIG = 64 * 1024 * 1024
+
+
+def held(what: str) -> None:
+    say(f"ok  {what}")
 
 
 def prop(unit: str, name: str) -> str:

@@ -1,0 +1,96 @@
+"""Settings taken anew by `systemctl reload`, and the file with the clients."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from trying import eventually, run, works
+from units import SERVER, SLOW_PARTS, SOCKS, begin, drop_in, fetch, finish, held, prop, said
+
+BIN = "/opt/netjumper/bin"
+SETTINGS = Path("/etc/netjumper/config.toml")
+CLIENTS = Path("/etc/netjumper/clients.toml")
+OWN_USER = f"[Service]\nEnvironment=NETJUMPER_CLIENTS_FILE={CLIENTS}\n"
+AS_A_CREDENTIAL = (
+    f"[Service]\nLoadCredential=clients.toml:{CLIENTS}\n"
+    "Environment=NETJUMPER_CLIENTS_FILE=%d/clients.toml\n"
+)
+
+
+def gets_page(port: int) -> bool:
+    try:
+        return fetch(SOCKS, port) == b"page\n"
+    except (AssertionError, OSError):
+        return False
+
+
+def knows(secret: str) -> bool:
+    """Whether somebody with this secret may come in."""
+    asked = (f"{BIN}/netjumper-bridge", "healthcheck", "--jump", "127.0.0.1:9527", "--deep")
+    return works("env", f"NETJUMPER_SECRET={secret}", *asked)
+
+
+def named(secret: str) -> str:
+    return f'[alice]\nsecrets = ["{secret}"]\n'
+
+
+def reload(port: int) -> None:
+    """What README.md says about `systemctl reload`, and about a user of the service's own."""
+    assert gets_page(port)
+    pid, before = prop(SERVER, "MainPID"), SETTINGS.read_text()
+    open_tunnel = begin(SOCKS, port, "/slow")
+    assert open_tunnel.recv(5) == b"HTTP/"
+    SETTINGS.write_text(before.replace("[server]", f'[server]\ndeny = [":{port}"]'))
+    run("systemctl", "reload", SERVER)
+    eventually("the new rule is followed", lambda: not gets_page(port))
+    assert finish(open_tunnel) == b"page\n" * SLOW_PARTS
+    SETTINGS.write_text("[server\n")
+    run("systemctl", "reload", SERVER)
+    eventually("the mistake is told", lambda: said(SERVER, f"{SETTINGS} is not valid TOML"))
+    assert not gets_page(port)
+    SETTINGS.write_text(before)
+    run("systemctl", "reload", SERVER)
+    eventually("the old rules are followed", lambda: gets_page(port))
+    assert prop(SERVER, "MainPID") == pid
+    held("systemctl reload has the settings taken anew; open tunnels and a mistake change nothing")
+    with a_user_of_its_own(), drop_in(SERVER, OWN_USER):
+        CLIENTS.write_text(named("one"))
+        CLIENTS.chmod(0o400)
+        run("chown", "netjumper", str(CLIENTS))
+        run("systemctl", "restart", SERVER)
+        assert knows("one")
+        pid = prop(SERVER, "MainPID")
+        CLIENTS.write_text(named("two"))
+        run("systemctl", "reload", SERVER)
+        eventually("the new secret is known", lambda: knows("two"))
+        assert not knows("one")
+        assert prop(SERVER, "MainPID") == pid
+        run("systemctl", "stop", "netjumper.socket", SERVER)
+    held("with a user of its own the service reads its clients anew with systemctl reload")
+
+
+@contextlib.contextmanager
+def a_user_of_its_own() -> Iterator[None]:
+    """A service has the user of its name where there is one, instead of one for each start."""
+    run("systemctl", "stop", "netjumper.socket", SERVER)
+    add = ("useradd", "--system", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
+    run(*add, "netjumper")
+    run("systemctl", "start", "netjumper.socket")
+    try:
+        yield
+    finally:
+        run("userdel", "netjumper")
+
+
+def clients_as_a_credential() -> None:
+    CLIENTS.unlink(missing_ok=True)
+    CLIENTS.write_text(named("three"))
+    CLIENTS.chmod(0o600)
+    with drop_in(SERVER, AS_A_CREDENTIAL):
+        run("systemctl", "start", "netjumper.socket", SERVER)
+        assert knows("three")
+        CLIENTS.write_text(named("four"))
+        run("systemctl", "restart", SERVER)
+        assert knows("four")
+        assert not knows("three")
+    held("the file with the clients can come as a credential; it is read anew with a restart")
