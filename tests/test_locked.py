@@ -18,8 +18,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 NAMES = [BUILD, *EXTRAS]
 ENTRY = re.compile(
-    r"(?P<name>[\w.-]+)==(?P<version>[\w.!+-]+)(?: ; [^\\\n]+)?(?P<hashes>(?: \\\n    --hash=\S+)*)\n"
-    r"(?: +#.*\n)*"
+    r"(?P<name>[\w.-]+)==(?P<version>[\w.!+-]+)(?: ; [^\\\n]+)?"
+    r"(?P<hashes>(?: \\\n    --hash=\S+)*)\n(?: +#.*\n)*"
 )
 
 
