@@ -175,11 +175,11 @@ def test_a_client_that_was_taken_away_since_it_came_in_gets_no_tunnel() -> None:
 def test_other_limits_hold_from_when_they_are_set_on() -> None:
     it = admission(tunnels=1)
     opened(it)
-    it.limits = AdmissionLimits(tunnels=2, wrong_answers=1, shut_out=5.0)
+    it.set_limits(AdmissionLimits(tunnels=2, wrong_answers=1, shut_out=5.0))
     opened(it)
     it.wrong_answer("192.0.2.1:1")
     assert not it.comes_in("192.0.2.1:1")
-    it.limits = AdmissionLimits(wrong_answers=1)
+    it.set_limits(AdmissionLimits(wrong_answers=1))
     assert it.comes_in("192.0.2.1:1")
 
 
@@ -193,7 +193,7 @@ def test_tunnels_share_a_bandwidth_where_there_is_a_limit_and_have_none_otherwis
     assert opened(it, "slow").bandwidth is slow
     slow.spend(10_000)
     assert slow.allowance() == 0
-    it.limits = AdmissionLimits(bandwidth=100.0)
+    it.set_limits(AdmissionLimits(bandwidth=100.0))
     shared = opened(it, "").bandwidth
     assert shared is not None
     assert shared.allowance() > 0

@@ -105,13 +105,8 @@ class Admission(Generic[WaitingT]):
         self.tunnels = 0
         self._bandwidth = Bandwidth(loop, self._limits.bandwidth)
 
-    @property
-    def limits(self) -> AdmissionLimits:
-        """What there may be; others hold from when they are set on, and nobody is shut out then."""
-        return self._limits
-
-    @limits.setter
-    def limits(self, limits: AdmissionLimits) -> None:
+    def set_limits(self, limits: AdmissionLimits) -> None:
+        """Have others from now on; nobody is shut out then."""
         self._limits = limits
         self._shut_out = ShutOut(limits.wrong_answers, limits.shut_out)
         self._bandwidth.set_rate(limits.bandwidth)

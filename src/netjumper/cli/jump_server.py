@@ -136,7 +136,7 @@ class JumpServer:
         if self._encryption is not None and prepared.encryption is not None:
             self._encryption.current = prepared.encryption
         admission = self.service.tunnels.admission
-        admission.limits = _limits(prepared.settings)
+        admission.set_limits(_limits(prepared.settings))
         for client in self._clients:
             admission.account_of(client.name)  # its tunnels are to have its new bandwidth at once
         logging.getLogger().setLevel(prepared.settings.log_level.upper())
