@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -10,9 +11,21 @@ import pytest
 
 from encrypted import HOST, any_peer, contexts, new_tls_pair, tls_pair
 from netjumper.net.endpoint import Endpoint
+from netjumper.net.outgoing import MOST_ASKED_FOR, Outgoing
+from netjumper.net.pipes import RelayMemory
+from netjumper.net.relay import Ending, Relay
 from netjumper.net.tls import AT_ONCE, TlsEndpoint
-from relaying import SMALL_BUFFER
-from rogues import eventually, no_descriptor_is_left, receive, receive_to_end, send, tcp_pair
+from relaying import SMALL_BUFFER, queued
+from rogues import (
+    eventually,
+    no_descriptor_is_left,
+    receive,
+    receive_to_end,
+    reset,
+    send,
+    settled,
+    tcp_pair,
+)
 
 Pair = tuple[TlsEndpoint, TlsEndpoint]
 
@@ -339,3 +352,87 @@ async def test_a_peer_that_is_found_wrong_gets_nothing_however_often_it_is_asked
         await at_server.over.wait()
         assert at_server.data == b""
         server.close()
+
+
+async def test_a_relay_is_not_over_before_the_last_of_it_has_left():
+    loop = asyncio.get_running_loop()
+    data = os.urandom(200_000)
+    theirs, ours = tcp_pair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    near, target = tcp_pair()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+    memory = RelayMemory()
+    async with no_descriptor_is_left():
+        peer, end = await tls_pair(theirs, ours)
+        with target:
+            await send(target, data)
+            target.shutdown(socket.SHUT_WR)
+            await eventually(lambda: queued(target) == 0)
+            peer.shutdown_write()
+            ended: asyncio.Future[Ending] = loop.create_future()
+            relay = Relay(memory, end, Endpoint(loop, near), ended.set_result)
+            relay.start()
+            assert await receive_to_end(target) == b""
+            assert await settled(lambda: relay.bytes_down) == len(data)
+            assert end.holds_back
+            assert not ended.done()
+            reader = Reader(peer)
+            await reader.over.wait()
+            assert (reader.data, reader.error) == (data, None)
+            assert await ended is Ending.CLOSED
+        peer.close()
+        memory.close()
+
+
+async def test_one_that_goes_away_before_the_last_of_it_has_left_is_a_reset():
+    loop = asyncio.get_running_loop()
+    theirs, ours = tcp_pair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    near, target = tcp_pair()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+    memory = RelayMemory()
+    async with no_descriptor_is_left():
+        peer, end = await tls_pair(theirs, ours)
+        with target:
+            await send(target, bytes(200_000))
+            target.shutdown(socket.SHUT_WR)
+            await eventually(lambda: queued(target) == 0)
+            ended: asyncio.Future[Ending] = loop.create_future()
+            relay = Relay(memory, end, Endpoint(loop, near), ended.set_result)
+            relay.start()
+            await settled(lambda: relay.bytes_down)
+            reset(peer.detach())
+            assert await ended is Ending.CLIENT_RESET
+        memory.close()
+
+
+async def test_what_bulk_once_needed_is_not_kept(pair):
+    client, server = pair
+    reader = Reader(server, 256 * 1024)
+    for _ in range(8):
+        assert client.send(bytes(AT_ONCE)) == AT_ONCE
+        await eventually(lambda: not client.holds_back)
+    await eventually(lambda: len(reader.data) == 8 * AT_ONCE)
+    for view in (client._outgoing._rest, server._received):
+        assert len(view.obj) == 0  # an empty view of many bytes keeps them all
+
+
+async def test_what_openssl_has_to_say_leaves_though_there_is_nothing_else_to_send(pair):
+    client, server = pair
+    client._outgoing.bio.write(b"no record of TLS at all")
+    assert client.recv(1) is None
+    assert not client.holds_back
+    reader = Reader(server)
+    await reader.over.wait()
+    assert isinstance(reader.error, ssl.SSLError)
+
+
+def test_who_asks_on_for_answers_and_takes_none_is_an_error():
+    outgoing = Outgoing()
+    outgoing.bio.write(bytes(MOST_ASKED_FOR))
+    outgoing.answer(lambda _: 10)
+    outgoing.bio.write(bytes(MOST_ASKED_FOR + 1))
+    with pytest.raises(OSError, match="does not take the answers"):
+        outgoing.answer(lambda _: 0)

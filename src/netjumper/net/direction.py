@@ -196,6 +196,20 @@ class Direction:
         except OSError:
             self._sink_is_lost()
             return
+        if self.sink.holds_back:
+            self.sink.start_writing(self._on_delivered)
+        else:
+            self._is_through()
+
+    def _on_delivered(self) -> None:
+        """All of it is with the sink's kernel now, or the sink is lost."""
+        self.sink.stop_writing()
+        if self.sink.holds_back:
+            self._sink_is_lost()
+        else:
+            self._is_through()
+
+    def _is_through(self) -> None:
         self.ended = True
         self._relay.direction_ended()
 

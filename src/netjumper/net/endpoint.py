@@ -185,6 +185,11 @@ class Endpoint:
         with contextlib.suppress(OSError):  # it was closed meanwhile
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether something that was sent is not with the kernel yet."""
+        return False
+
     def shutdown_write(self) -> None:
         """Say that no more will be sent; receiving goes on.
 

@@ -15,9 +15,10 @@ import ssl
 from collections.abc import Callable
 
 from netjumper.net.endpoint import RESET_PATIENCE, Endpoint
+from netjumper.net.outgoing import PIECE, Outgoing
 
 AT_ONCE = 256 * 1024
-"""Bytes that are encrypted, or received, in one go."""
+"""Bytes that are taken, or received, in one go."""
 _NONE = memoryview(b"")
 
 Check = Callable[[ssl.SSLObject], None]
@@ -40,7 +41,6 @@ class TlsEndpoint(Endpoint):
     __slots__ = (
         "_callback",
         "_check",
-        "_ciphertext",
         "_closing",
         "_early",
         "_ends",
@@ -51,6 +51,7 @@ class TlsEndpoint(Endpoint):
         "_on_room",
         "_outgoing",
         "_plaintext",
+        "_received",
         "_starved",
         "_tls",
         "is_established",
@@ -64,8 +65,8 @@ class TlsEndpoint(Endpoint):
         check: Check,
     ) -> None:
         super().__init__(loop, sock)
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = wrap(self._incoming, self._outgoing)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), Outgoing()
+        self._tls = wrap(self._incoming, self._outgoing.bio)
         self._check = check
         self.is_established = False
         """Whether the handshake is through."""
@@ -78,12 +79,12 @@ class TlsEndpoint(Endpoint):
         self._starved = True
         """Whether all that was received is decrypted."""
         self._is_called_again = False
-        self._ciphertext = _NONE
-        """What the socket had no room for."""
+        self._received = _NONE
+        """What OpenSSL has not been given yet."""
         self._ends = False
         """The stream is to end once the handshake is through."""
         self._fin_is_due = False
-        """That it ends is in `_ciphertext`, or before it."""
+        """That it ends is the last of what is going out."""
         self._callback: Callable[[], None] | None = None
         self._on_room: Callable[[], None] | None = None
         self._closing: asyncio.TimerHandle | None = None
@@ -136,7 +137,7 @@ class TlsEndpoint(Endpoint):
     def stop_writing(self) -> None:
         """End what `start_writing` began; what has been sent goes on to leave."""
         self._on_room = None
-        if not self._ciphertext:
+        if not self._outgoing:
             super().stop_writing()
 
     def _writable(self) -> None:
@@ -145,7 +146,7 @@ class TlsEndpoint(Endpoint):
             self._flush()
         except OSError:
             lost = True
-        if self._ciphertext and not lost:
+        if self._outgoing and not lost:
             return
         if self._closing is not None:
             self._close_now()
@@ -183,6 +184,7 @@ class TlsEndpoint(Endpoint):
             except ssl.SSLZeroReturnError:
                 return count
             except ssl.SSLWantReadError:
+                self._outgoing.answer(super().send)
                 if not self._fill_behind(count):
                     return count or None
             except OSError:
@@ -227,14 +229,20 @@ class TlsEndpoint(Endpoint):
             return False  # it is met again, as a cut
 
     def _fill(self) -> bool:
-        """Receive what is there; False where nothing is."""
-        data = super().recv(AT_ONCE)
-        self._starved = data is None
-        if data:
-            self._incoming.write(data)
-        elif data is not None:
-            self._incoming.write_eof()
-        return data is not None
+        """Give OpenSSL what is there, received before or now; False where nothing is."""
+        if not self._received:
+            data = super().recv(AT_ONCE)
+            self._starved = data is None
+            if data is None:
+                return False
+            if not data:
+                self._incoming.write_eof()
+                return True
+            self._received = memoryview(data)
+        self._incoming.write(self._received[:PIECE])
+        # An empty view would keep all of the bytes that it is of.
+        self._received = self._received[PIECE:] or _NONE
+        return True
 
     def shake_hands(self) -> bool:
         """Go on with the handshake, without taking what comes behind it.
@@ -279,7 +287,7 @@ class TlsEndpoint(Endpoint):
             self._early += early
             return len(early)
         self._send_on()
-        if self._ciphertext:
+        if self._outgoing:
             return 0
         taken = data[:AT_ONCE]
         before, self._next = self._next, b""
@@ -299,24 +307,24 @@ class TlsEndpoint(Endpoint):
                 self._encrypt(before)
 
     def _encrypt(self, data: bytes | memoryview) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._tls.write(rest) :]
+        self._outgoing.encrypt(self._tls, data)
         self._send_on()
 
     def _send_on(self) -> None:
         """Send what there is room for, and the rest when there is."""
         self._flush()
-        if self._ciphertext:
+        if self._outgoing:
             super().start_writing(self._writable)
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether something that was sent is not with the kernel yet."""
+        return bool(self._outgoing)
+
     def _flush(self) -> None:
-        while self._ciphertext or self._outgoing.pending:
-            if not self._ciphertext:
-                self._ciphertext = memoryview(self._outgoing.read())
-            self._ciphertext = self._ciphertext[super().send(self._ciphertext) :]
-            if self._ciphertext:
-                return
+        self._outgoing.flush(super().send)
+        if self._outgoing:
+            return
         if self._fin_is_due:
             self._fin_is_due = False
             super().shutdown_write()
@@ -355,7 +363,7 @@ class TlsEndpoint(Endpoint):
         """How many bytes are not with the peer's kernel yet; 0 where that cannot be told."""
         with contextlib.suppress(OSError):
             self._flush()
-        return 0 if self.is_lost else super().unacknowledged() + len(self._ciphertext)
+        return 0 if self.is_lost else super().unacknowledged() + len(self._outgoing)
 
     def close(self) -> None:
         """Close for good, behind all that was sent; may be called again."""
@@ -367,8 +375,8 @@ class TlsEndpoint(Endpoint):
             if self.is_established:
                 self._end()
         except OSError:
-            self._ciphertext = _NONE
-        if self._ciphertext:
+            self._outgoing.drop()
+        if self._outgoing:
             self._closing = self._loop.call_later(RESET_PATIENCE, self._close_now)
         else:
             self._close_now()
@@ -376,7 +384,7 @@ class TlsEndpoint(Endpoint):
     def _close_now(self) -> None:
         if self._closing is not None:
             self._closing.cancel()
-        self._ciphertext = _NONE
+        self._outgoing.drop()
         super().close()
 
     def abort(self) -> None:
