@@ -177,6 +177,7 @@ def test_no_log_has_a_secret_or_a_challenge_and_its_answer(theirs, encrypted, de
     if encrypted:
         issued = trustme.CA(key_type=trustme.KeyType.ECDSA).issue_cert("127.0.0.1")
         issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "own.pem")
+        (tmp_path / "own.pem").chmod(0o600)
         pin = pin_of(ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode()))
         door += ["--listen-tls", "127.0.0.1:0", "--certificate-file", tmp_path / "own.pem"]
         scheme = "netjumper+tls://"
