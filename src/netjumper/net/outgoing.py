@@ -4,8 +4,8 @@ import ssl
 from collections.abc import Callable
 
 PIECE = 16 * 1024
-"""Bytes that are encrypted or decrypted in one go, a record's worth (RFC 8446 section 5.1): OpenSSL's
-buffers keep the size that they once had."""
+"""Bytes that go through OpenSSL at once, a record's worth (RFC 8446 section 5.1): its buffers
+keep the size that they once had."""
 MOST_ASKED_FOR = 64 * 1024
 """Bytes of answers that a peer may cause without taking them: key updates (RFC 8446 section 4.6.3)
 cost who asks for them as much as who answers."""
