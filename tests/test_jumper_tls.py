@@ -1,8 +1,10 @@
 """The client library where the jump host is spoken to with TLS."""
 
 import asyncio
+import errno
 import hashlib
 import os
+import signal
 import socket
 import threading
 from urllib.parse import quote
@@ -11,16 +13,19 @@ import pytest
 
 from encrypted import Sides, encrypted, sides_of
 from jumping import connect
-from netjumper import Jumper
+from netjumper import Jumper, tunnels
 from netjumper.address import Address
 from netjumper.encryption import client_with_pins
-from netjumper.errors import JumpHostUntrusted, TargetRefused
+from netjumper.errors import JumpHostUntrusted, OutOfResources, TargetRefused
+from netjumper.net import relayed
 from netjumper.net.background import in_background
 from relaying import MIB
 from rogues import (
     answer_after_end,
     closed_port,
     echo,
+    eventually,
+    no_descriptor_is_left,
     receive_to_end,
     reset_after,
     send,
@@ -118,3 +123,60 @@ async def test_a_url_says_how(sides):
         it = Jumper(f"netjumper+tls://:{quote(SECRET)}@{jump}?pin={'00' * 32}")
         with pytest.raises(JumpHostUntrusted, match="not the pinned one"):
             await connect(it, target)
+
+
+async def test_nothing_is_left_of_a_socket_that_is_closed_while_the_target_is_silent(
+    sides, monkeypatch
+):
+    for module in (relayed, tunnels):
+        monkeypatch.setattr(module, "LOOK_AFTER_HALF_CLOSED", 0.05)
+
+    async def silent_until_reset(sock: socket.socket) -> None:
+        await receive_to_end(sock)
+        await eventually(lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0)
+
+    async with serving(silent_until_reset) as target, encrypted(sides) as jump:
+        async with no_descriptor_is_left():
+            sock = await jumper(jump, sides).open_socket(str(target))
+            sock.close()
+
+
+def test_who_is_interrupted_leaves_nothing_running():
+    begun, over = threading.Event(), threading.Event()
+
+    async def work() -> socket.socket:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+        raise AssertionError
+
+    def interrupt() -> None:
+        begun.wait()
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    main = threading.get_ident()
+    before = signal.signal(signal.SIGUSR1, stop)
+    helper = threading.Thread(target=interrupt)
+    helper.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            in_background(work())
+    finally:
+        helper.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert over.wait(10.0)
+
+
+async def test_a_pair_that_cannot_be_had_is_told_and_leaves_nothing(sides, monkeypatch):
+    def none_left() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(relayed, "_tcp_pair", none_left)
+    async with serving(echo) as target, encrypted(sides) as jump, no_descriptor_is_left():
+        with pytest.raises(OutOfResources, match="too many open files"):
+            await jumper(jump, sides).open_socket(str(target))

@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from netjumper.errors import AccessExpired
@@ -25,7 +25,7 @@ class Client:
     """
 
     name: str = ""
-    secrets: tuple[bytes, ...]
+    secrets: tuple[bytes, ...] = field(repr=False)
     guard: Permit
     expires: datetime | None = None
     max_tunnels: int | None = None

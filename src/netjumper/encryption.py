@@ -111,6 +111,8 @@ def client_for(
     if url.by_system or authority is not None:
         trusted = None if url.by_system else authority
         return client_with_authority(url.name or url.address.host, trusted, certificate)
+    if url.name:
+        raise EncryptionError("name is compared with a certificate; give ca=system or ca_file too")
     return client_with_secret(secret, url.client)
 
 
@@ -142,6 +144,7 @@ def client_with_secret(secret: bytes, client: str = "") -> Encryption:
     Raises:
         EncryptionError: this Python is too old.
     """
+    _require_psk()
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     # The server must prove the secret. One that does not, and shows a certificate instead, would do
@@ -161,6 +164,7 @@ def server_with_secrets(secrets: Iterable[tuple[str, bytes]]) -> Encryption:
     Raises:
         EncryptionError: this Python is too old.
     """
+    _require_psk()
     keys = {identity_of(client, it): psk_of(it, client) for client, it in secrets}
     context = _context(ssl.PROTOCOL_TLS_SERVER)
     _trust_by_psk(context, keys)
@@ -237,18 +241,20 @@ def _context(protocol: int) -> ssl.SSLContext:
     return context
 
 
-def _prove_by_psk(context: ssl.SSLContext, identity: str, key: bytes) -> None:
-    if sys.version_info >= (3, 13):
-        context.set_psk_client_callback(lambda _hint: (identity, key))
-    else:
+def _require_psk() -> None:
+    """Say that it cannot be had, before its keys are made at great cost."""
+    if sys.version_info < (3, 13):
         raise EncryptionError(_NEEDS_313)
+
+
+def _prove_by_psk(context: ssl.SSLContext, identity: str, key: bytes) -> None:
+    if sys.version_info >= (3, 13):  # or `_require_psk` has raised
+        context.set_psk_client_callback(lambda _hint: (identity, key))
 
 
 def _trust_by_psk(context: ssl.SSLContext, keys: Mapping[str, bytes]) -> None:
     if sys.version_info >= (3, 13):
         context.set_psk_server_callback(lambda identity: keys.get(identity or "", b""))
-    else:
-        raise EncryptionError(_NEEDS_313)
 
 
 def _trust(context: ssl.SSLContext, authority: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote, unquote
 
-from netjumper.address import Address, quoted
+from netjumper.address import Address, checked_host, quoted
 from netjumper.errors import AddressError
 
 DEFAULT_PORT = 9527
@@ -21,6 +21,8 @@ MAX_WEIGHT = 1000
 CLEAR, TLS = "netjumper", "netjumper+tls"
 SYSTEM = "system"
 
+CLIENT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+CLIENT_NAME_IS = "of letters, digits, '.', '-' and '_', at most 64"
 _URL = re.compile(r"([A-Za-z0-9+.-]*)://(?:([^@/?#]*)@)?([^@/?#]*)/?(?:\?([^#@]*))?")
 _WEIGHT = re.compile(r"[0-9]{1,4}", re.ASCII)
 _PIN = re.compile(r"(?:sha256:)?([0-9A-Fa-f]{64})", re.ASCII)
@@ -76,15 +78,18 @@ class JumpUrl:
             raise AddressError(f"ca is {SYSTEM}; for an authority of your own there is ca_file")
         if pins and (authority or name):
             raise AddressError("what is pinned needs neither ca nor name")
+        client = _unquoted(client)
+        if client and not CLIENT_NAME.fullmatch(client):
+            raise AddressError(f"a client's name is {CLIENT_NAME_IS}, not {quoted(client)}")
         return cls(
             _address(found[3]),
             _weight(_one("weight", weights)) if weights else 1,
             scheme == TLS,
-            _unquoted(client),
+            client,
             _unquoted(secret),
             tuple(_pin(it) for it in pins),
             authority == SYSTEM,
-            name,
+            checked_host(name) if name else "",
         )
 
     def __str__(self) -> str:

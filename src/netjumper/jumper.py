@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from netjumper import outcome
 from netjumper.address import Address
 from netjumper.encryption import Encryption, client_for
 from netjumper.errors import (
@@ -67,7 +68,9 @@ class Jumper:
         url = JumpUrl.parse(jump_host)
         self.address = url.address
         secret = url.secret if secret is None else secret
-        self._secret = secret.encode() if isinstance(secret, str) else bytes(memoryview(secret))
+        if isinstance(secret, str):
+            secret = secret.encode("utf-8", "surrogateescape")
+        self._secret = bytes(memoryview(secret))
         if not self._secret:
             raise ValueError("the secret is empty")
         self._encryption = encryption or client_for(url, self._secret)
@@ -136,7 +139,10 @@ class Jumper:
         finally:
             timer.cancel()
             connection.cancel()
-        return plain_socket(loop, endpoint)
+        try:
+            return plain_socket(loop, endpoint)
+        except OSError as error:
+            raise outcome.from_oserror(error, str(address)) from error
 
     async def open_connection(
         self,

@@ -157,16 +157,20 @@ class Tunnel(Arrival):
             self._client.abort()  # never a clean end: nothing of its target's is complete
             self._over(f"{told(error)} (after an early success)", failed=True)
             return
+        self._leave_the_account()  # who is being refused has no tunnel
         handshake.reject(error)
         self._refuse(handshake, error)
+
+    def _leave_the_account(self) -> None:
+        account, self._account = self._account, None
+        if account is not None:
+            self._shared.admission.close(account, self._peer)
 
     def _relayed(self, ending: Ending) -> None:
         self._over(ending.value, failed=False)
 
     def _forget(self) -> None:
-        if self._account is not None:
-            self._shared.admission.close(self._account, self._peer)
-            self._account = None
+        self._leave_the_account()
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None

@@ -73,7 +73,8 @@ def test_what_all_have_is_what_a_client_has_that_says_nothing_else(clients):
 @pytest.mark.parametrize(
     ("text", "expires"),
     [
-        ("2027-01-31", datetime(2027, 2, 1, tzinfo=UTC)),
+        ("2027-01-31", datetime(2027, 1, 31, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("9999-12-31", datetime.max.replace(tzinfo=UTC)),
         ("2027-01-31T18:00:00Z", datetime(2027, 1, 31, 18, tzinfo=UTC)),
         (
             "2027-01-31T18:00:00+08:00",

@@ -1,12 +1,16 @@
 """SIGHUP: a jump server takes its settings anew, or keeps those that it has."""
 
 import hashlib
+import re
 import signal
 import socket
 import sys
 
 import pytest
 
+from netjumper.cli.jump_server import JumpServer, prepare
+from netjumper.cli.sources import Layer, load
+from netjumper.server_settings import ServerSettings
 from programs import PATIENCE, Program, running, web_server
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
@@ -145,7 +149,13 @@ def test_what_only_a_restart_can_change_is_told(config):
         it.address("netjumper")
         config("dial_timeout = 1.0")
         hang_up(it, TAKEN)
-        it.wait_for(r"WARNING \S+: \[server\] dial_timeout: changed, and takes a restart")
+        told = r"WARNING \S+: \[server\] dial_timeout: changed, and takes a restart"
+        it.wait_for(told)
+        hang_up(it, TAKEN, 2)
+        it.wait_for(told, 2)
+        config()
+        hang_up(it, TAKEN, 3)
+        assert len([line for line in it.lines if re.search(told, line)]) == 2
 
 
 def test_every_worker_takes_them_anew_and_so_does_one_that_begins_later(config, clients_file):
@@ -159,3 +169,19 @@ def test_every_worker_takes_them_anew_and_so_does_one_that_begins_later(config, 
         hang_up(it, KEPT)
         assert [lets_in(address, "two") for _ in range(20)] == [True] * 20
         assert it.stop() == 0
+
+
+async def test_what_nobody_thought_of_is_told_and_the_old_settings_hold(config, caplog):
+    prepared = prepare(load(ServerSettings, Layer(), str(config())), {})
+    server = JumpServer(prepared, {})
+
+    def fail():
+        raise RuntimeError("s3cret")
+
+    server.renew(fail)
+    await server._renewing
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        "a bug of netjumper: RuntimeError",
+        "settings are not taken anew: the old ones hold",
+    ]

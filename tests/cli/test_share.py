@@ -118,3 +118,11 @@ def test_without_a_file_there_are_no_clients(capsys):
     assert server.main(["share", "h", "--client", "eve"]) == 2
     told = "netjumper: --client: no client is called 'eve': there is no clients_file"
     assert capsys.readouterr().err.strip() == told
+
+
+def test_a_secret_that_is_no_text_is_given_as_it_is(capsys, private):
+    settings = ["h", "--secret-file", private("secret", b"s3cret\xff")]
+    assert shared(capsys, *settings).strip() == "netjumper://h:9527"
+    line = shared(capsys, *settings, "--with-secret").strip()
+    assert line == "netjumper://:s3cret%FF@h:9527"
+    assert JumpUrl.parse(line).secret.encode("utf-8", "surrogateescape") == b"s3cret\xff"

@@ -285,3 +285,14 @@ def test_a_certificates_key_that_others_can_read_is_refused(
         f"{side}: --certificate-file: others can read the secret in {file}; type: chmod 600 {file}"
     )
     assert capsys.readouterr().err.strip() == told
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "none.pem"])
+def test_a_certificates_file_that_cannot_be_found_is_one_line(monkeypatch, capsys, tmp_path, name):
+    monkeypatch.setenv("NETJUMPER_SECRET", SECRET)
+    file = tmp_path / name
+    arguments = ["--listen-tls", ":0", "--certificate-file", str(file), "--check"]
+    assert server.main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"netjumper: --certificate-file: {file}: ")
+    assert "name too long" in line or "No such file" in line

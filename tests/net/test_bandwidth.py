@@ -358,3 +358,21 @@ def test_a_turn_may_end_the_wait_of_others(clock):
     assert not clock.failures
     assert not any(other.got for other in others)
     assert clock.timers == 0
+
+
+@pytest.mark.parametrize("of_all", [None, 100 * MB])
+def test_who_waits_again_in_its_turn_has_no_second_one_in_it(clock, of_all):
+    """As a TLS endpoint does that is read on at once, for what it has decrypted already."""
+    bandwidth = Bandwidth(clock, 2 * MB, of_all and Bandwidth(clock, of_all))
+    turns: list[float] = []
+
+    class Again(Reader):
+        def take_turn(self, limit: int) -> None:
+            turns.append(clock.time())
+            bandwidth.spend(1)
+            bandwidth.wait(self)
+
+    bandwidth.wait(Again(clock, bandwidth))
+    clock.advance(1)
+    assert len(turns) > 10
+    assert all(one < other for one, other in pairwise(turns))

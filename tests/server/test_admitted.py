@@ -16,6 +16,7 @@ from netjumper.admission import AdmissionLimits
 from netjumper.clients import Client, Clients, anybody
 from netjumper.guard import Guard
 from netjumper.rules import Rule
+from netjumper.server import jump_server
 from netjumper.service import Service
 from rogues import (
     closed_port,
@@ -29,6 +30,7 @@ from rogues import (
 )
 from services import (
     AT_HOME,
+    LOOPBACK,
     SECRET,
     answer,
     asked,
@@ -152,6 +154,15 @@ async def test_a_tunnel_that_never_stood_is_not_counted_for_longer():
         for _ in range(3):
             assert "connection refused" in await refusal(address, closed_port())
         await eventually(lambda: service.tunnels.admission.tunnels == 0)
+
+
+async def test_who_is_being_refused_has_no_tunnel():
+    async with serving(echo) as target, limited(tunnels=1) as (service, address):
+        with await asked(address, closed_port()) as refused:
+            assert await receive_exactly(refused, 1) == b"\1"
+            with await asked(address, target.address) as sock:
+                assert await receive_exactly(sock, 1) == b"\0"
+                assert service.tunnels.admission.tunnels == 1
 
 
 async def test_the_first_wrong_answer_is_refused_at_once_and_later_ones_take_their_time(
@@ -318,3 +329,12 @@ async def test_a_client_that_is_taken_away_while_it_is_parked_goes_nowhere():
             await send(parked, destination(target.address))
             assert b"the client is known no more" in await receive_to_end(parked)
         assert await target.came() == 0
+
+
+def test_no_secret_is_in_what_a_client_looks_like():
+    assert "secret of alice" not in repr(Client(name="a", secrets=(ALICE,), guard=AT_HOME))
+
+
+async def test_tls_without_encryption_is_refused():
+    with pytest.raises(ValueError, match="listen_tls needs encryption"):
+        jump_server(listen_tls=[LOOPBACK], clients=anybody(SECRET, AT_HOME))

@@ -1,8 +1,7 @@
 """The file with the clients of a jump server: a table for each, `docs/clients.md`."""
 
-import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -12,11 +11,11 @@ from pydantic_core import ErrorDetails
 from netjumper.address import quoted
 from netjumper.cli.files import read_toml, refuse_if_shared
 from netjumper.cli.sources import did_you_mean, expectation, what_is_wrong
+from netjumper.jump_url import CLIENT_NAME, CLIENT_NAME_IS
 from netjumper.settings import SettingsError
 from netjumper.value_types import Bandwidth, Count, Expected, Rules
 
 ValueT = TypeVar("ValueT")
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 def _expires(value: object) -> datetime:
@@ -25,7 +24,7 @@ def _expires(value: object) -> datetime:
             raise ValueError("its offset from UTC is missing")
         return value
     if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC) + timedelta(days=1)
+        return datetime.combine(value, time.max, tzinfo=UTC)  # to the end of that day
     raise ValueError
 
 
@@ -99,10 +98,8 @@ def read_clients(path: Path, where: str) -> dict[str, ClientTable]:
 
 
 def _client(name: str, table: Any) -> ClientTable:
-    if not _NAME.fullmatch(name):
-        raise SettingsError(
-            f"{quoted(name)}: a client's name is of letters, digits, '.', '-' and '_', at most 64"
-        )
+    if not CLIENT_NAME.fullmatch(name):
+        raise SettingsError(f"{quoted(name)}: a client's name is {CLIENT_NAME_IS}")
     if not isinstance(table, dict):
         raise SettingsError(f"{name}: stands in no table; a client is a table, such as [alice]")
     return ClientTable(**table)

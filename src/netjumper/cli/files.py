@@ -98,8 +98,13 @@ def refuse_shared_key(path: Path | None, where: str) -> None:
     Raises:
         SettingsError: others can.
     """
-    if path is not None and path.is_file():
-        refuse_if_shared(path, stat.S_IMODE(path.stat().st_mode), where)
+    if path is None:
+        return
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except (OSError, ValueError):
+        return
+    refuse_if_shared(path, mode, where)
 
 
 def refuse_if_shared(path: Path, mode: int, where: str) -> None:

@@ -1,7 +1,7 @@
 """The jump hosts of the settings, and what is needed to be let in by them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netjumper.address import Address
 from netjumper.bridge_settings import BridgeSettings
@@ -22,7 +22,7 @@ class KnownHost:
     """
 
     address: Address
-    secret: bytes
+    secret: bytes = field(repr=False)
     encryption: Encryption | None = None
 
 

@@ -126,19 +126,22 @@ class JumpServer:
     async def _renew(self) -> None:
         while (prepare_anew := self._to_renew) is not None:  # told once more meanwhile
             self._to_renew = None
-            if (prepared := await asyncio.to_thread(try_anew, prepare_anew)) is not None:
+            try:
+                prepared = await asyncio.to_thread(prepare_anew)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the old ones hold
+                tell_kept(error)
+            else:
                 self._take(prepared)
 
     def _take(self, prepared: Prepared) -> None:
         tell_fixed(self._settings, prepared)
-        self._settings = prepared.settings
         self._clients.replace(prepared.clients)
         if self._encryption is not None and prepared.encryption is not None:
             self._encryption.current = prepared.encryption
         admission = self.service.tunnels.admission
         admission.set_limits(_limits(prepared.settings))
         for client in self._clients:
-            admission.account_of(client.name)  # its tunnels are to have its new bandwidth at once
+            admission.account_of(client.name)  # where it has a bandwidth, that changes at once
         logging.getLogger().setLevel(prepared.settings.log_level.upper())
         _LOG.info("settings are taken anew")
 
@@ -158,11 +161,19 @@ def try_anew(prepare_anew: Prepare) -> Prepared | None:
     """Return the settings as they are now; None, and the reason in the log, if they are wrong."""
     try:
         return prepare_anew()
-    except SettingsError as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the old ones hold
+        tell_kept(error)
+        return None
+
+
+def tell_kept(error: Exception) -> None:
+    """Tell why settings are not taken anew."""
+    if isinstance(error, SettingsError):
         for line in error.lines:
             _LOG.error("%s", line)
-        _LOG.error("settings are not taken anew: the old ones hold")
-        return None
+    else:
+        _LOG.error("a bug of netjumper: %s", type(error).__name__, exc_info=error)
+    _LOG.error("settings are not taken anew: the old ones hold")
 
 
 def tell_fixed(before: ServerSettings, prepared: Prepared) -> None:

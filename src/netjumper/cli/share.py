@@ -81,7 +81,7 @@ def _secret_of(name: str, loaded: Loaded[ServerSettings]) -> str:
     if not name:
         if path is not None and not loaded.secret():
             raise SettingsError("--client: expected the name of one of the clients")
-        return loaded.secret().decode()
+        return loaded.secret().decode("utf-8", "surrogateescape")
     clients = {} if path is None else read_clients(path, loaded.origin("clients_file"))
     if name not in clients:
         known = f"; there are {', '.join(clients)}" if clients else ": there is no clients_file"

@@ -5,20 +5,34 @@ import functools
 import os
 import threading
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-ResultT = TypeVar("ResultT")
+ResultT = TypeVar("ResultT", bound="Closable")
 _STARTING = threading.Lock()
+
+
+class Closable(Protocol):
+    """What a coroutine may return here."""
+
+    def close(self) -> object:
+        """Let go of it."""
 
 
 def in_background(work: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Run a coroutine on the loop in the background, and return what it returns.
 
-    What it leaves running goes on there, until the process ends.
+    What it leaves running goes on there, until the process ends. Where the caller is interrupted,
+    so is the coroutine, and what it had returned just then is closed.
     """
     with _STARTING:
         loop = _loop_of(os.getpid())
-    return asyncio.run_coroutine_threadsafe(work, loop).result()
+    future = asyncio.run_coroutine_threadsafe(work, loop)
+    try:
+        return future.result()
+    except BaseException:
+        if not future.cancel() and future.exception() is None:
+            future.result().close()
+        raise
 
 
 @functools.cache

@@ -4,11 +4,14 @@ import asyncio
 import socket
 from weakref import WeakKeyDictionary
 
+from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Ending, Relay
 from netjumper.net.tls import TlsEndpoint
 
+LOOK_AFTER_HALF_CLOSED = 5.0
+"""Seconds between looks at an end that has sent everything: is anybody there still?"""
 _MEMORIES: WeakKeyDictionary[asyncio.AbstractEventLoop, RelayMemory] = WeakKeyDictionary()
 
 
@@ -16,13 +19,21 @@ def plain_socket(loop: asyncio.AbstractEventLoop, endpoint: Endpoint) -> socket.
     """Return a non-blocking socket that carries an endpoint's own bytes; the endpoint is then its.
 
     Where they are encrypted on the way, it is the one end of a pair whose other end `loop` relays.
+
+    Raises:
+        OSError: there is no descriptor left; the endpoint is closed.
     """
     if endpoint.plain_fd is not None:
         return endpoint.detach()
-    ours, theirs = _tcp_pair()
+    try:
+        ours, theirs = _tcp_pair()
+    except OSError:
+        endpoint.abort()
+        raise
     if loop not in _MEMORIES:
         _MEMORIES[loop] = RelayMemory(splice=False)
-    Relay(_MEMORIES[loop], Endpoint(loop, ours), endpoint, _over).start()
+    half_closed: Deadlines[Relay] = Deadlines(loop, LOOK_AFTER_HALF_CLOSED, Relay.check_half_closed)
+    Relay(_MEMORIES[loop], Endpoint(loop, ours), endpoint, _over, half_closed).start()
     return theirs
 
 
@@ -71,6 +82,9 @@ def _tcp_pair() -> tuple[socket.socket, socket.socket]:
     for sock in (ours, theirs):
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A closed end looks like one that has ended its direction, unless the kernel resets it at once.
+    if hasattr(socket, "TCP_LINGER2"):
+        theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, -1)
     return ours, theirs
 
 

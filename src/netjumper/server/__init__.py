@@ -51,7 +51,12 @@ def jump_server(
         log: where each tunnel's end is told.
         listening: the options of the sockets that clients connect to.
         dialling: the options of the connections to targets.
+
+    Raises:
+        ValueError: it is to listen with TLS, and there is no encryption.
     """
+    if listen_tls and encryption is None:
+        raise ValueError("listen_tls needs encryption")
     loop = asyncio.get_running_loop()
     resolver = resolver or Resolver(loop)
 
