@@ -5,10 +5,12 @@ Where the first byte is 1, the right answer to the challenge stands before the r
 
 from fuzz.handshakes import hold_handshake, one_by_one, run
 from netjumper.address import Address
+from netjumper.clients import anybody
 from netjumper.errors import AuthenticationError, TargetError
+from netjumper.guard import Guard
 from netjumper.handshake import EndOfStream
 from netjumper.request import TunnelRequest
-from netjumper.wire import ClientHandshake, ServerHandshake, answer_to, frame, verify_with
+from netjumper.wire import ClientHandshake, ServerHandshake, answer_to, frame
 
 SECRET = b"never to be seen by anybody"
 CHALLENGE = bytes(range(32))
@@ -38,4 +40,4 @@ def check(data: bytes) -> None:
 
 
 def _server() -> ServerHandshake:
-    return ServerHandshake(verify_with(SECRET), CHALLENGE)
+    return ServerHandshake(anybody(SECRET, Guard()).verify, CHALLENGE)

@@ -11,6 +11,7 @@ import netjumper.bridge
 import netjumper.server
 from feeding import run
 from netjumper import errors
+from netjumper.clients import anybody
 from netjumper.errors import (
     AccessExpired,
     AddressError,
@@ -39,9 +40,10 @@ from netjumper.errors import (
     TooManyTunnels,
     WrongSecret,
 )
+from netjumper.guard import Guard
 from netjumper.handshake import EndOfStream
 from netjumper.jumper import Jumper
-from netjumper.wire import ClientHandshake, ServerHandshake, verify_with
+from netjumper.wire import ClientHandshake, ServerHandshake
 
 ALSO: dict[type[NetjumperError], tuple[type[Exception], ...]] = {
     AddressError: (ValueError,),
@@ -137,7 +139,7 @@ def test_a_wrong_secret_is_not_told_by_the_client() -> None:
 
 
 def test_a_wrong_secret_is_not_told_by_the_server() -> None:
-    handshake = ServerHandshake(verify_with(SECRET))
+    handshake = ServerHandshake(anybody(SECRET, Guard()).verify)
     failed = run(handshake, [b"\x03bad"])
     assert failed.error is AuthenticationError
     assert SECRET.decode() not in failed.text + repr(handshake)

@@ -11,6 +11,7 @@ import pytest
 from feeding import Run, one_by_one, run
 from netjumper import outcome
 from netjumper.address import Address
+from netjumper.clients import anybody
 from netjumper.errors import (
     AddressError,
     AuthenticationError,
@@ -22,8 +23,9 @@ from netjumper.errors import (
     TargetRefused,
     WrongSecret,
 )
+from netjumper.guard import Guard
 from netjumper.handshake import EndOfStream
-from netjumper.wire import ClientHandshake, ServerHandshake, verify_with
+from netjumper.wire import ClientHandshake, ServerHandshake
 
 FILE = Path(__file__).parent / "wire" / "transcripts.json"
 SECRET = b"superBigSecret"
@@ -205,7 +207,7 @@ def test_our_client_is_cut_short_by_the_original(name: str, complaint: str) -> N
 
 
 def server_for(name: str) -> ServerHandshake:
-    return ServerHandshake(verify_with(SECRET), RECORDINGS[name].challenge)
+    return ServerHandshake(anybody(SECRET, Guard()).verify, RECORDINGS[name].challenge)
 
 
 def server_run(name: str, dial_error: TargetError | None = None) -> tuple[Run, bytes]:

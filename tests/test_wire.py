@@ -20,6 +20,7 @@ from feeding import (
 )
 from netjumper import outcome
 from netjumper.address import Address
+from netjumper.clients import Client, Clients, anybody
 from netjumper.errors import (
     AddressError,
     AuthenticationError,
@@ -31,6 +32,7 @@ from netjumper.errors import (
     TargetRefused,
     WrongSecret,
 )
+from netjumper.guard import Guard
 from netjumper.handshake import EndOfStream
 from netjumper.request import TunnelRequest
 from netjumper.wire import (
@@ -41,7 +43,6 @@ from netjumper.wire import (
     frame,
     parse_destination,
     text_frame,
-    verify_with,
 )
 
 SECRET = b"superBigSecret"
@@ -68,7 +69,8 @@ def parked() -> ClientHandshake:
 
 
 def server(client: str = "") -> ServerHandshake:
-    return ServerHandshake(verify_with(SECRET, client), CHALLENGE)
+    clients = Clients([Client(name=client, secrets=(SECRET,), guard=Guard())])
+    return ServerHandshake(clients.verify, CHALLENGE)
 
 
 # --- frames ---------------------------------------------------------------------------------
@@ -346,11 +348,14 @@ def test_answers_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_challenge_comes_from_the_operating_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "urandom", lambda size: bytes(range(size)))
-    assert ServerHandshake(verify_with(SECRET)).data_to_send() == frame(bytes(range(32)))
+    handshake = ServerHandshake(anybody(SECRET, Guard()).verify)
+    assert handshake.data_to_send() == frame(bytes(range(32)))
 
 
 def test_no_two_challenges_are_the_same() -> None:
-    challenges = {ServerHandshake(verify_with(SECRET)).data_to_send() for _ in range(100)}
+    challenges = {
+        ServerHandshake(anybody(SECRET, Guard()).verify).data_to_send() for _ in range(100)
+    }
     assert len(challenges) == 100
 
 
@@ -484,7 +489,7 @@ def test_a_peer_that_never_ends_is_refused_within_two_frames() -> None:
 def test_a_client_and_a_server_understand_each_other(
     cuts: list[int], secret: bytes, early: bool
 ) -> None:
-    client, jump_server = ClientHandshake(secret), ServerHandshake(verify_with(secret))
+    client, jump_server = ClientHandshake(secret), ServerHandshake(anybody(secret, Guard()).verify)
     if early:
         client.request(TARGET)
         client.send_early(b"first bytes")

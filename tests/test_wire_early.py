@@ -5,9 +5,11 @@ import hashlib
 import pytest
 
 from netjumper.address import Address
+from netjumper.clients import anybody
 from netjumper.errors import AuthenticationError
+from netjumper.guard import Guard
 from netjumper.request import TunnelRequest
-from netjumper.wire import ClientHandshake, ServerHandshake, frame, verify_with
+from netjumper.wire import ClientHandshake, ServerHandshake, frame
 
 SECRET = b"superBigSecret"
 CHALLENGE = b"a" * 32
@@ -17,7 +19,7 @@ DESTINATION = b"\x0fexample.org:443"
 
 
 def server() -> ServerHandshake:
-    handshake = ServerHandshake(verify_with(SECRET), CHALLENGE)
+    handshake = ServerHandshake(anybody(SECRET, Guard()).verify, CHALLENGE)
     handshake.data_to_send()
     return handshake
 

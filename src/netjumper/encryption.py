@@ -20,7 +20,7 @@ from pathlib import Path
 from netjumper.errors import JumpHostUntrusted, NetjumperError
 from netjumper.jump_url import JumpUrl
 from netjumper.net.tls import TlsEndpoint
-from netjumper.net.tls_errors import failure_of, is_no_tls
+from netjumper.net.tls_errors import failure_of, is_no_key, is_no_tls
 from netjumper.psk import identity_of, psk_of
 
 _NEEDS_313 = (
@@ -131,6 +131,8 @@ def _why_not_trusted(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = getattr(error, "verify_message", error.strerror)  # ours have none
         return f"it is not who it should be: {why}"
+    if is_no_key(error):
+        return "it has no certificate, and no such key; check the secret, and the client's name"
     return f"TLS failed: {failure_of(error)}"
 
 

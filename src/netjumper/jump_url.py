@@ -18,7 +18,7 @@ from netjumper.errors import AddressError
 
 DEFAULT_PORT = 9527
 MAX_WEIGHT = 1000
-CLEAR, TLS = "netjumper", "netjumper+tls"
+CLEAR_SCHEME, TLS_SCHEME = "netjumper", "netjumper+tls"
 SYSTEM = "system"
 
 CLIENT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -63,15 +63,19 @@ class JumpUrl:
         """
         if "://" not in text:
             if "@" in text:  # not repeated: there may be a secret in it
-                raise AddressError(f"CLIENT@ and CLIENT:SECRET@ need {CLEAR}:// or {TLS}:// before")
+                raise AddressError(
+                    f"CLIENT@ and CLIENT:SECRET@ need {CLEAR_SCHEME}:// or {TLS_SCHEME}:// before"
+                )
             address, equals, weight = text.partition("=")
             return cls(Address.parse(address), _weight(weight) if equals else 1)
         found = _URL.fullmatch(text)
         scheme = found[1].lower() if found else ""
-        if found is None or scheme not in (CLEAR, TLS):
-            raise AddressError(f"a jump host begins with {CLEAR}:// or {TLS}://, or is HOST:PORT")
+        if found is None or scheme not in (CLEAR_SCHEME, TLS_SCHEME):
+            raise AddressError(
+                f"a jump host begins with {CLEAR_SCHEME}:// or {TLS_SCHEME}://, or is HOST:PORT"
+            )
         client, _, secret = (found[2] or "").partition(":")
-        options = _options(found[4] or "", scheme == TLS)
+        options = _options(found[4] or "", scheme == TLS_SCHEME)
         weights, pins = options.get("weight", ()), options.get("pin", ())
         authority, name = _one("ca", options.get("ca", ())), _one("name", options.get("name", ()))
         if authority not in ("", SYSTEM):
@@ -84,7 +88,7 @@ class JumpUrl:
         return cls(
             _address(found[3]),
             _weight(_one("weight", weights)) if weights else 1,
-            scheme == TLS,
+            scheme == TLS_SCHEME,
             client,
             _unquoted(secret),
             tuple(_pin(it) for it in pins),
@@ -108,7 +112,7 @@ class JumpUrl:
         options += [("name", self.name)] if self.name else []
         query = "&".join(f"{key}={_quoted(value, '/:')}" for key, value in options)
         who = _quoted(self.client) + (f":{_quoted(secret)}" if secret else "")
-        scheme = TLS if self.tls else CLEAR
+        scheme = TLS_SCHEME if self.tls else CLEAR_SCHEME
         return f"{scheme}://{who}{'@' * bool(who)}{self.address}{'?' * bool(query)}{query}"
 
 
@@ -155,7 +159,7 @@ def _options(query: str, is_tls: bool) -> Mapping[str, Sequence[str]]:
         if key not in _KEYS:
             raise AddressError(f"{quoted(key)} is none of {', '.join(_KEYS)}")
         if key in _ONLY_TLS and not is_tls:
-            raise AddressError(f"{key} is for {TLS}://")
+            raise AddressError(f"{key} is for {TLS_SCHEME}://")
         if "" in values:
             raise AddressError(f"{key} is empty")
     return options

@@ -13,7 +13,6 @@ and body apart, so ours is read in any number of pieces.
 """
 
 import hashlib
-import hmac
 import os
 import re
 from collections.abc import Callable, Generator
@@ -71,15 +70,6 @@ Verify = Callable[[bytes, bytes], str | None]
 def answer_to(challenge: bytes, secret: bytes) -> bytes:
     """Return the 20 bytes that prove knowledge of `secret` for this `challenge`."""
     return hashlib.sha1(challenge + secret, usedforsecurity=False).digest()
-
-
-def verify_with(secret: bytes, client: str = "") -> Verify:
-    """Return a check against one shared secret, in a time that tells nothing about it."""
-
-    def verify(challenge: bytes, answer: bytes) -> str | None:
-        return client if hmac.compare_digest(answer, answer_to(challenge, secret)) else None
-
-    return verify
 
 
 def frame(body: bytes) -> bytes:

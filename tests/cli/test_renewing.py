@@ -1,16 +1,20 @@
 """SIGHUP: a jump server takes its settings anew, or keeps those that it has."""
 
+import asyncio
 import hashlib
 import re
 import signal
 import socket
 import sys
+import threading
 
 import pytest
+import trustme
 
 from netjumper.cli.jump_server import JumpServer, prepare
 from netjumper.cli.sources import Layer, load
 from netjumper.server_settings import ServerSettings
+from netjumper.settings import SettingsError
 from programs import PATIENCE, Program, running, web_server
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
@@ -55,6 +59,14 @@ def hang_up(program: Program, said: str, count: int = 1):
 @pytest.fixture
 def clients_file(private):
     return private("clients.toml", tables(alice="one"))
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    path = tmp_path / "server.pem"
+    path.touch(0o600)
+    trustme.CA().issue_cert("jump.example").private_key_and_cert_chain_pem.write_to_path(path)
+    return path
 
 
 @pytest.fixture
@@ -169,6 +181,39 @@ def test_every_worker_takes_them_anew_and_so_does_one_that_begins_later(config, 
         hang_up(it, KEPT)
         assert [lets_in(address, "two") for _ in range(20)] == [True] * 20
         assert it.stop() == 0
+
+
+def test_tls_that_is_new_takes_a_restart_and_the_rest_is_taken(config, clients_file, certificate):
+    with running("netjumper", "--config", str(config())) as it:
+        address = it.address("netjumper")
+        config('listen_tls = ["127.0.0.1:0"]', f'certificate_file = "{certificate}"')
+        clients_file.write_text(tables(bob="two"))
+        hang_up(it, TAKEN)
+        it.wait_for(r"WARNING \S+: \[server\] listen_tls: changed, and takes a restart")
+        assert lets_in(address, "two")
+        config('certificate_file = "missing.pem"', 'listen_tls = ["127.0.0.1:0"]')
+        hang_up(it, KEPT)
+        it.wait_for(r"certificate_file: \S+missing.pem: No such file")
+
+
+def test_the_end_does_not_wait_for_settings_that_are_being_read(config):
+    begun, ended, go_on = (threading.Event() for _ in range(3))
+
+    def slow():
+        begun.set()
+        go_on.wait(PATIENCE)
+        ended.set()
+        raise SettingsError("too late")
+
+    async def serve():
+        server = JumpServer(prepare(load(ServerSettings, Layer(), str(config())), {}), {})
+        server.renew(slow)
+        await asyncio.to_thread(begun.wait)
+
+    asyncio.run(serve())
+    assert not ended.is_set()
+    go_on.set()
+    ended.wait(PATIENCE)
 
 
 async def test_what_nobody_thought_of_is_told_and_the_old_settings_hold(config, caplog):

@@ -7,8 +7,7 @@ from netjumper.guard import Guard
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
 
-BYTES = 1_000_000 / 8
-"""In a megabit."""
+BYTES_IN_MEGABIT = 1_000_000 / 8
 
 
 def clients_of(loaded: Loaded[ServerSettings]) -> list[Client]:
@@ -36,7 +35,7 @@ def _whoever(secret: bytes, settings: ServerSettings) -> Client:
         secrets=(secret,),
         guard=Guard(settings.allow, settings.deny),
         max_tunnels=settings.max_tunnels_per_client or None,
-        bandwidth=settings.bandwidth_per_client * BYTES or None,
+        bandwidth=settings.bandwidth_per_client * BYTES_IN_MEGABIT or None,
     )
 
 
@@ -48,5 +47,5 @@ def _client(name: str, table: ClientTable, settings: ServerSettings) -> Client:
         guard=Guard(allow, (*settings.deny, *table.deny)),
         expires=table.expires,
         max_tunnels=table.own("max_tunnels", settings.max_tunnels_per_client) or None,
-        bandwidth=table.own("bandwidth", settings.bandwidth_per_client) * BYTES or None,
+        bandwidth=table.own("bandwidth", settings.bandwidth_per_client) * BYTES_IN_MEGABIT or None,
     )

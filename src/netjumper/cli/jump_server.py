@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from netjumper.admission import AdmissionLimits
-from netjumper.cli.clients import BYTES, clients_of
+from netjumper.cli.clients import BYTES_IN_MEGABIT, clients_of
 from netjumper.cli.files import refuse_shared_key
 from netjumper.cli.sockets import server_options
 from netjumper.cli.sources import Loaded
@@ -18,8 +18,9 @@ from netjumper.encryption import (
     server_with_certificate,
     server_with_secrets,
 )
+from netjumper.net.background import aside
 from netjumper.net.listening import Place
-from netjumper.server import CLEAR, TLS, jump_server
+from netjumper.server import CLEAR_DOOR, TLS_DOOR, jump_server
 from netjumper.server_settings import RENEWABLE, ServerSettings
 from netjumper.service import Service
 from netjumper.settings import SettingsError
@@ -67,7 +68,7 @@ def _encryption(
     settings = loaded.settings
     certificate = settings.certificate_file
     where = loaded.origin("listen_tls" if certificate is None else "certificate_file")
-    if not doors.get(TLS):
+    if not doors.get(TLS_DOOR):
         if certificate is not None:
             raise SettingsError(f"{where}: nothing listens with TLS; give listen_tls too")
         return None
@@ -98,8 +99,8 @@ class JumpServer:
         self._to_renew: Prepare | None = None
         self._renewing: asyncio.Task[None] | None = None
         self.service: Service = jump_server(
-            listen=doors.get(CLEAR, ()),
-            listen_tls=doors.get(TLS, ()),
+            listen=doors.get(CLEAR_DOOR, ()),
+            listen_tls=doors.get(TLS_DOOR, ()),
             encryption=self._encryption,
             clients=self._clients,
             dial_timeout=settings.dial_timeout,
@@ -127,7 +128,7 @@ class JumpServer:
         while (prepare_anew := self._to_renew) is not None:  # told once more meanwhile
             self._to_renew = None
             try:
-                prepared = await asyncio.to_thread(prepare_anew)
+                prepared = await aside(prepare_anew)
             except Exception as error:  # noqa: BLE001 - whatever it is, the old ones hold
                 tell_kept(error)
             else:
@@ -150,7 +151,7 @@ def _limits(settings: ServerSettings) -> AdmissionLimits:
     return AdmissionLimits(
         tunnels=settings.max_tunnels or None,
         tunnels_per_source=settings.max_tunnels_per_source or None,
-        bandwidth=settings.bandwidth * BYTES or None,
+        bandwidth=settings.bandwidth * BYTES_IN_MEGABIT or None,
         unauthenticated=settings.max_unauthenticated or None,
         wrong_answers=settings.max_wrong_answers,
         shut_out=settings.shut_out_time,

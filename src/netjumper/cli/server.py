@@ -98,7 +98,8 @@ def _command(words: Sequence[str]) -> int:
     prepared = prepare(loaded, doors)
 
     def prepare_anew() -> Prepared:
-        return prepare(load(ServerSettings, flags, config), doors)
+        anew = load(ServerSettings, flags, config)
+        return prepare(anew, sockets or anew.settings.doors)
 
     if hasattr(arguments, "check"):
         serving.tell_valid(loaded)

@@ -1,12 +1,14 @@
-"""A loop in a thread of its own, for callers that have none."""
+"""What goes on in a thread of its own: a loop, for callers that have none, or what takes long."""
 
 import asyncio
 import functools
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
+AnyT = TypeVar("AnyT")
 ResultT = TypeVar("ResultT", bound="Closable")
 _STARTING = threading.Lock()
 
@@ -41,3 +43,22 @@ def _loop_of(_pid: int) -> asyncio.AbstractEventLoop:
     loop = asyncio.SelectorEventLoop()
     threading.Thread(target=loop.run_forever, name="netjumper", daemon=True).start()
     return loop
+
+
+async def aside(work: Callable[[], AnyT]) -> AnyT:
+    """Do in a thread what takes long; unlike `asyncio.to_thread`, no end of the loop waits for it.
+
+    Raises:
+        RuntimeError: the system grants no more threads; otherwise whatever `work` raises.
+    """
+    future: Future[AnyT] = Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is for who waits
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="netjumper aside", daemon=True).start()
+    return await asyncio.wrap_future(future)

@@ -7,13 +7,10 @@ _NO_TLS = {
     "WRONG_VERSION_NUMBER",
 }
 """What OpenSSL calls bytes that are no TLS, or none that is recent enough."""
-_CLEARER = {
-    "NO_SUITABLE_SIGNATURE_ALGORITHM": "no key was offered that is known",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": (
-        "our key is not known there; check the secret, and the client's name"
-    ),
-}
-"""What some of its reasons mean here."""
+_NO_KEY = "NO_SUITABLE_SIGNATURE_ALGORITHM"
+"""What a server without a certificate finds where no key is offered that it knows."""
+_REFUSED = "SSLV3_ALERT_HANDSHAKE_FAILURE"
+"""What a client is told then."""
 
 
 def is_no_tls(error: OSError) -> bool:
@@ -26,10 +23,16 @@ def is_alert(error: OSError) -> bool:
     return "ALERT" in _reason(error)
 
 
+def is_no_key(error: OSError) -> bool:
+    """Whether the peer, a server, has no certificate and knows no key that it was offered."""
+    return _reason(error) == _REFUSED
+
+
 def failure_of(error: ssl.SSLError) -> str:
     """Return what went wrong, for a sentence."""
-    reason = _reason(error) or str(error.strerror)
-    return _CLEARER.get(reason) or reason.lower().replace("_", " ")
+    if (reason := _reason(error)) == _NO_KEY:
+        return "no key was offered that is known"
+    return (reason or str(error.strerror)).lower().replace("_", " ")
 
 
 def _reason(error: OSError) -> str:

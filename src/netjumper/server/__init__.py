@@ -17,7 +17,7 @@ from netjumper.service import Door, Service
 from netjumper.tunnels import TunnelLimits, Tunnels
 from netjumper.wire import ServerHandshake
 
-SERVER_DOORS = CLEAR, TLS = "netjumper", "tls"
+SERVER_DOORS = CLEAR_DOOR, TLS_DOOR = "netjumper", "tls"
 """The names of a jump server's doors."""
 
 
@@ -76,10 +76,10 @@ def jump_server(
     def handshake(_: bytes) -> ServerHandshake:
         return ServerHandshake(clients.verify)
 
-    doors = [Door(CLEAR, place, handshake, speaks_first=True) for place in listen]
+    doors = [Door(CLEAR_DOOR, place, handshake, speaks_first=True) for place in listen]
     if encryption is not None:
         doors += [
-            Door(TLS, place, handshake, speaks_first=True, endpoint=encryption.endpoint)
+            Door(TLS_DOOR, place, handshake, speaks_first=True, endpoint=encryption.endpoint)
             for place in listen_tls
         ]
     tunnels = Tunnels(
