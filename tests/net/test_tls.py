@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from encrypted import HOST, any_peer, contexts, new_tls_pair, tls_pair
+from netjumper.net.ciphertext import MOST_ASKED_FOR, Outgoing
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.outgoing import MOST_ASKED_FOR, Outgoing
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Ending, Relay
 from netjumper.net.tls import AT_ONCE, TlsEndpoint
@@ -415,7 +415,7 @@ async def test_what_bulk_once_needed_is_not_kept(pair):
         assert client.send(bytes(AT_ONCE)) == AT_ONCE
         await eventually(lambda: not client.holds_back)
     await eventually(lambda: len(reader.data) == 8 * AT_ONCE)
-    for view in (client._outgoing._rest, server._received):
+    for view in (client._outgoing._rest, server._incoming._rest):
         assert len(view.obj) == 0  # an empty view of many bytes keeps them all
 
 

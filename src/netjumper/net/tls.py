@@ -14,12 +14,8 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from netjumper.net.ciphertext import AT_ONCE, Incoming, Outgoing
 from netjumper.net.endpoint import RESET_PATIENCE, Endpoint
-from netjumper.net.outgoing import PIECE, Outgoing
-
-AT_ONCE = 256 * 1024
-"""Bytes that are taken, or received, in one go."""
-_NONE = memoryview(b"")
 
 Check = Callable[[ssl.SSLObject], None]
 """Called when a handshake is through; raises an `ssl.SSLError` for a peer that is the wrong one."""
@@ -51,8 +47,6 @@ class TlsEndpoint(Endpoint):
         "_on_room",
         "_outgoing",
         "_plaintext",
-        "_received",
-        "_starved",
         "_tls",
         "is_established",
     )
@@ -65,8 +59,8 @@ class TlsEndpoint(Endpoint):
         check: Check,
     ) -> None:
         super().__init__(loop, sock)
-        self._incoming, self._outgoing = ssl.MemoryBIO(), Outgoing()
-        self._tls = wrap(self._incoming, self._outgoing.bio)
+        self._incoming, self._outgoing = Incoming(), Outgoing()
+        self._tls = wrap(self._incoming.bio, self._outgoing.bio)
         self._check = check
         self.is_established = False
         """Whether the handshake is through."""
@@ -76,11 +70,7 @@ class TlsEndpoint(Endpoint):
         """What is to leave with what is sent next."""
         self._plaintext = b""
         """Decrypted before it was asked for."""
-        self._starved = True
-        """Whether all that was received is decrypted."""
         self._is_called_again = False
-        self._received = _NONE
-        """What OpenSSL has not been given yet."""
         self._ends = False
         """The stream is to end once the handshake is through."""
         self._fin_is_due = False
@@ -100,7 +90,12 @@ class TlsEndpoint(Endpoint):
     @property
     def is_silent(self) -> bool:
         """Whether there is nothing to receive, not even the end."""
-        return self._starved and super().is_silent
+        return self._is_read_up and super().is_silent
+
+    @property
+    def _is_read_up(self) -> bool:
+        """Whether all that was received has been asked for."""
+        return self._incoming.is_empty and not self._plaintext
 
     def start_reading(self, callback: Callable[[], None]) -> None:
         """Have `callback` called as long as there is something to receive, or the end."""
@@ -120,13 +115,13 @@ class TlsEndpoint(Endpoint):
 
     def _call_again(self) -> None:
         """See to what the selector knows nothing of: it is received, and not asked for yet."""
-        if not self._starved and self._callback is not None and not self._is_called_again:
+        if not self._is_read_up and self._callback is not None and not self._is_called_again:
             self._is_called_again = True
             self._loop.call_soon(self._read_rest)
 
     def _read_rest(self) -> None:
         self._is_called_again = False
-        if not self._starved:
+        if not self._is_read_up:
             self._readable()
 
     def start_writing(self, callback: Callable[[], None]) -> None:
@@ -222,27 +217,11 @@ class TlsEndpoint(Endpoint):
     def _fill_behind(self, count: int) -> bool:
         """Receive what is there; a loss does not take away the `count` bytes that came before."""
         try:
-            return self._fill()
+            return self._incoming.fill(super().recv)
         except OSError:
             if not count:
                 raise
             return False  # it is met again, as a cut
-
-    def _fill(self) -> bool:
-        """Give OpenSSL what is there, received before or now; False where nothing is."""
-        if not self._received:
-            data = super().recv(AT_ONCE)
-            self._starved = data is None
-            if data is None:
-                return False
-            if not data:
-                self._incoming.write_eof()
-                return True
-            self._received = memoryview(data)
-        self._incoming.write(self._received[:PIECE])
-        # An empty view would keep all of the bytes that it is of.
-        self._received = self._received[PIECE:] or _NONE
-        return True
 
     def shake_hands(self) -> bool:
         """Go on with the handshake, without taking what comes behind it.
@@ -258,7 +237,7 @@ class TlsEndpoint(Endpoint):
             try:
                 self._shake_hands()
             except ssl.SSLWantReadError:
-                if not self._fill():
+                if not self._incoming.fill(super().recv):
                     return False
         return True
 
@@ -348,9 +327,7 @@ class TlsEndpoint(Endpoint):
         with contextlib.suppress(ssl.SSLError):  # it waits for the peer's end, as we do not
             self._tls.unwrap()
         self._fin_is_due = True
-        if self._plaintext:
-            self._starved = False
-            self._call_again()
+        self._call_again()
         self._send_on()
 
     def _what_is_there(self) -> bytes | None:

@@ -1,8 +1,10 @@
-"""What TLS has encrypted, until the socket has room for it."""
+"""The bytes of a TLS connection between OpenSSL and the socket, where one of them is to wait."""
 
 import ssl
 from collections.abc import Callable
 
+AT_ONCE = 256 * 1024
+"""Bytes that are taken, or received, in one go."""
 PIECE = 16 * 1024
 """Bytes that go through OpenSSL at once, a record's worth (RFC 8446 section 5.1): its buffers
 keep the size that they once had."""
@@ -12,8 +14,47 @@ cost who asks for them as much as who answers."""
 _NONE = memoryview(b"")
 
 
+class Incoming:
+    """What was received, until OpenSSL has decrypted it."""
+
+    __slots__ = ("_rest", "bio", "is_empty")
+
+    def __init__(self) -> None:
+        self.bio = ssl.MemoryBIO()
+        """Where OpenSSL takes it from."""
+        self.is_empty = True
+        """Whether there was nothing more to receive, at the last look."""
+        self._rest = _NONE
+
+    def fill(self, receive: Callable[[int], bytes | None]) -> bool:
+        """Give OpenSSL what is there, received before or now.
+
+        Args:
+            receive: at most so many bytes; `b""` is the end of the stream, None is nothing yet.
+
+        Returns:
+            False where nothing is.
+
+        Raises:
+            OSError: as `receive` does.
+        """
+        if not self._rest:
+            data = receive(AT_ONCE)
+            self.is_empty = data is None
+            if data is None:
+                return False
+            if not data:
+                self.bio.write_eof()
+                return True
+            self._rest = memoryview(data)
+        self.bio.write(self._rest[:PIECE])
+        # An empty view would keep all of the bytes that it is of.
+        self._rest = self._rest[PIECE:] or _NONE
+        return True
+
+
 class Outgoing:
-    """The ciphertext of one connection."""
+    """What was encrypted, until the socket has room for it."""
 
     __slots__ = ("_rest", "bio")
 
