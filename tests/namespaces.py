@@ -44,6 +44,12 @@ def run_apart(code: str) -> str:
     return _run(_unshare("--net"), f"loopback(True)\n{code}")
 
 
+def call_apart(module: str, function: str) -> None:
+    """Call a test's function in a network, and with mounts, of its own."""
+    code = f"sys.path[:0] = {sys.path!r}\nfrom {module} import {function}\n{function}()"
+    assert _run(_unshare("--net", "--mount"), f"loopback(True)\n{code}") == ""
+
+
 def run_unprivileged(code: str) -> str:
     """Run `code` behind the prelude as somebody without privileges over the network."""
     return _run(_unshare(), code)

@@ -144,13 +144,16 @@ class Chain:
 
 
 @contextmanager
-def chain_running(home: Mapping[str, str] | None = None) -> Iterator[Chain]:
-    """Run both; `home` is what the jump server alone has in its environment."""
-    env = {"NETJUMPER_SECRET": SECRET}
-    with running("netjumper", "--listen", "127.0.0.1:0", env={**env, **(home or {})}) as server:
+def chain_running(
+    home: Mapping[str, str] | None = None, rented: Mapping[str, str] | None = None
+) -> Iterator[Chain]:
+    """Run both; the jump server alone has `home` in its environment, and the bridge `rented`."""
+    secret = {"NETJUMPER_SECRET": SECRET}
+    home, rented = {**secret, **(home or {})}, {**secret, **(rented or {})}
+    with running("netjumper", "--listen", "127.0.0.1:0", env=home) as server:
         jump = server.address("netjumper")
         doors = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0", "--mixed", "127.0.0.1:0"]
-        with running("netjumper-bridge", "--jump", jump, *doors, env=env) as bridge:
+        with running("netjumper-bridge", "--jump", jump, *doors, env=rented) as bridge:
             addresses = (bridge.address(kind) for kind in ("SOCKS", "HTTP", "SOCKS and HTTP"))
             yield Chain(server, bridge, jump, *addresses)
 

@@ -69,6 +69,22 @@ def test_a_server_that_is_killed_before_the_tunnel_stands_is_told_as_a_failure(s
         assert works(bridge)
 
 
+def test_a_server_that_is_killed_before_it_has_the_answer_to_its_challenge_is_told_as_a_failure():
+    with running("netjumper", "--listen", "127.0.0.1:0", env=ENV) as server, target() as way:
+        jump = f"127.0.0.1:{way.getsockname()[1]}"
+        options = ("--jump", jump, "--http", "127.0.0.1:0", "--max-parked", "0")
+        with running("netjumper-bridge", *options, env=ENV) as bridge, asking(bridge, 80) as sock:
+            near, _ = way.accept()
+            host, _, port = server.address("netjumper").rpartition(":")
+            with near, socket.create_connection((host, int(port)), PATIENCE) as far:
+                near.sendall(far.recv(33, socket.MSG_WAITALL))
+                assert near.recv(1) == b"\x14", "the answer, which the server does not get"
+                server.close()  # by SIGKILL
+                assert far.recv(1) == b""
+                way.close()
+            assert re.match(rb"HTTP/1.1 50[234] ", sock.recv(4096))
+
+
 @pytest.mark.parametrize("ended", ["program", "target"])
 def test_a_half_closed_tunnel_that_a_kill_has_cut_is_reset_where_it_was_open(ended):
     with target() as listener, chain_running() as chain:
