@@ -15,7 +15,6 @@ from soak.failures import FAILURES, fail
 from soak.rush import rush
 
 LOGS = Path(".soak")
-WARM_UP = 10_000
 TOLERANCE = 0.02
 """How much more of anything there may be afterwards than after the warm-up."""
 TIMES = 3.0
@@ -30,7 +29,7 @@ def failing(count: int, shut_out: int) -> list[str]:
     """Have the server meet connections that fail, and see that nothing of them is left.
 
     Args:
-        count: how many, after a tenth as many for a warm-up.
+        count: how many, after as many for a warm-up: the heap gets its size within 100,000.
         shut_out: wrong answers after which a source is shut out; 0 for never.
 
     Returns:
@@ -38,7 +37,7 @@ def failing(count: int, shut_out: int) -> list[str]:
     """
     limits = (f"--max-wrong-answers={shut_out}", "--shut-out-time=1", "--handshake-timeout=1")
     with chain_running(LOGS, *limits, bridges=False) as chain:
-        asyncio.run(fail(chain.ports, min(WARM_UP, count // 2)))
+        asyncio.run(fail(chain.ports, count))
         before = _rested(chain)
         began = time.monotonic()
         met = asyncio.run(fail(chain.ports, count))
