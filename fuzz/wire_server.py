@@ -6,7 +6,7 @@ Where the first byte is 1, the right answer to the challenge stands before the r
 from fuzz.handshakes import hold_handshake, one_by_one, run
 from netjumper.address import Address
 from netjumper.clients import anybody
-from netjumper.errors import AuthenticationError, TargetError
+from netjumper.errors import AuthenticationError, ProtocolError, TargetError
 from netjumper.guard import Guard
 from netjumper.handshake import EndOfStream
 from netjumper.request import TunnelRequest
@@ -15,6 +15,7 @@ from netjumper.wire import ClientHandshake, ServerHandshake, answer_to, frame
 SECRET = b"never to be seen by anybody"
 CHALLENGE = bytes(range(32))
 ANSWER = frame(answer_to(CHALLENGE, SECRET))
+NOT_LET_IN = (AuthenticationError, ProtocolError)
 MOST_SENT = 33 + 1 + 257
 
 
@@ -25,8 +26,8 @@ def check(data: bytes) -> None:
     assert SECRET not in whole.sent
     assert SECRET.decode() not in whole.text
     if whole.error is not None:
-        assert issubclass(whole.error, (AuthenticationError, TargetError, EndOfStream))
-    if whole.error is AuthenticationError:
+        assert issubclass(whole.error, (*NOT_LET_IN, TargetError, EndOfStream))
+    if whole.error in NOT_LET_IN:
         assert not stream.startswith(ANSWER)
     elif whole.is_over:
         assert stream.startswith(ANSWER), "it let somebody in"

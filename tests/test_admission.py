@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from clock import Clock
+from netjumper import admission as admission_module
 from netjumper.address import Address
 from netjumper.admission import Account, Admission, AdmissionLimits
-from netjumper.errors import TargetDenied, TooManyTunnels
+from netjumper.errors import TooManyTunnels
 
 TARGET = Address("target.example", 443)
 CONNECTOR: Any = object()
@@ -27,7 +28,7 @@ class Connection:
 
 def admission(clock: Clock | None = None, **limits: Any) -> Admission[Connection]:
     accounts = {"alice": Account(CONNECTOR, 2), "": Account(CONNECTOR)}
-    return Admission(clock or Clock(), accounts.get, AdmissionLimits(**limits))
+    return Admission(clock or Clock(), accounts.__getitem__, AdmissionLimits(**limits))
 
 
 def waiting(it: Admission[Connection], *peers: str) -> list[Connection]:
@@ -61,10 +62,44 @@ def test_among_sources_with_one_each_the_oldest_makes_room() -> None:
     ]  # fmt: skip
 
 
+def test_from_where_somebody_is_known_to_come_nobody_makes_room_for_strangers(monkeypatch) -> None:
+    monkeypatch.setattr(admission_module, "MOST_KNOWN", 2)
+    it = admission(unauthenticated=64)
+    for peer in ("192.0.2.1:1", "192.0.2.2:1", "192.0.2.1:2", "192.0.2.3:1"):
+        (known,) = waiting(it, peer)
+        it.proved(known)
+    forgotten, *users = waiting(it, "192.0.2.2:2", *["192.0.2.1:3"] * 3, "192.0.2.3:3")
+    waiting(it, *(f"[2001:db8:0:{number:x}::1]:1" for number in range(1000)))
+    assert forgotten.closed
+    assert not any(user.closed for user in users)
+    assert len(it._waiting) == 64
+
+
+def test_a_crowd_makes_room_even_from_where_somebody_is_known_to_come() -> None:
+    it = admission(unauthenticated=64)
+    (known,) = waiting(it, "192.0.2.1:1")
+    it.proved(known)
+    crowd = waiting(it, *["192.0.2.1:2"] * 1000)
+    assert [its.closed for its in waiting(it, "192.0.2.2:1")] == [False]
+    strangers = waiting(it, *(f"198.51.100.{number}:1" for number in range(59)))
+    assert not any(its.closed for its in strangers)
+    assert sum(not its.closed for its in crowd) == 4
+
+
+def test_where_all_are_known_the_oldest_makes_room() -> None:
+    it = admission(unauthenticated=3)
+    for number in range(4):
+        (known,) = waiting(it, f"192.0.2.{number}:1")
+        it.proved(known)
+    peers = [f"192.0.2.{number}:2" for number in range(4)]
+    assert [its.closed for its in waiting(it, *peers)] == [True, False, False, False]
+
+
 def test_who_has_proved_itself_waits_no_more_and_nothing_is_kept_of_it() -> None:
     it = admission(unauthenticated=1)
     (first,) = waiting(it, "192.0.2.1:1")
-    it.waits_no_more(first)
+    it.proved(first)
+    it.proved(first)
     it.waits_no_more(first)
     waiting(it, "192.0.2.2:1")
     assert not first.closed
@@ -164,14 +199,6 @@ def test_what_was_refused_is_not_counted_and_what_is_over_not_kept() -> None:
     assert (it.tunnels, account.tunnels, list(it._tunnels)) == (0, 0, [])
 
 
-def test_a_client_that_was_taken_away_since_it_came_in_gets_no_tunnel() -> None:
-    with pytest.raises(TargetDenied) as caught:
-        opened(admission(), "mallory")
-    assert str(caught.value) == (
-        "dial tcp target.example:443: the client is known no more, not permitted"
-    )
-
-
 def test_other_limits_hold_from_when_they_are_set_on() -> None:
     it = admission(tunnels=1)
     opened(it)
@@ -186,7 +213,7 @@ def test_other_limits_hold_from_when_they_are_set_on() -> None:
 def test_tunnels_share_a_bandwidth_where_there_is_a_limit_and_have_none_otherwise() -> None:
     clock = Clock()
     accounts = {"slow": Account(CONNECTOR, rate=100.0), "": Account(CONNECTOR)}
-    it: Admission[Connection] = Admission(clock, accounts.get)
+    it: Admission[Connection] = Admission(clock, accounts.__getitem__)
     assert opened(it, "").bandwidth is None
     slow = opened(it, "slow").bandwidth
     assert slow is not None

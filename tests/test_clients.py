@@ -72,4 +72,5 @@ def test_others_take_their_place() -> None:
     clients = Clients([client("alice", b"one")])
     clients.replace([client("alice", b"two")])
     assert (verified(clients, b"one"), verified(clients, b"two")) == (None, "alice")
-    assert clients.get("bob") is None
+    with pytest.raises(KeyError):
+        clients["bob"]

@@ -20,7 +20,7 @@ from netjumper.encryption import (
     server_with_secrets,
     untrusted,
 )
-from netjumper.net.tls_errors import failure_of
+from netjumper.net.tls_errors import failure_of, is_wrong_key
 from netjumper.psk import identity_of
 
 HOST = "jump.example"
@@ -110,7 +110,12 @@ async def test_one_who_knows_the_name_and_no_secret_gets_nothing():
 @by_secret
 async def test_a_client_that_wants_a_certificate_gets_nothing_from_a_server_without(certificate):
     server = server_with_secrets([("", KEY.encode())])
-    assert await refused(client_with_pins([pin(certificate)]), server)
+    at_client, at_server = await met(client_with_pins([pin(certificate)]), server)
+    assert isinstance(at_client, ssl.SSLError)
+    assert str(untrusted(at_client)) == "TLS failed: it has no certificate"
+    assert isinstance(at_server, ssl.SSLError)
+    assert failure_of(at_server) == "no key is offered"
+    assert not is_wrong_key(at_server)
 
 
 @by_secret
@@ -118,10 +123,11 @@ async def test_one_whose_key_is_not_known_is_told_what_to_check():
     server = server_with_secrets([("", KEY.encode())])
     at_client, at_server = await met(client_with_secret(OTHER.encode()), server)
     assert isinstance(at_client, ssl.SSLError)
-    told = "it has no certificate, and no such key; check the secret, and the client's name"
+    told = "our key is not known there; check the secret, and the client's name"
     assert str(untrusted(at_client)).endswith(told)
     assert isinstance(at_server, ssl.SSLError)
-    assert failure_of(at_server) == "no key was offered that is known"
+    assert failure_of(at_server) == "the key that is offered is not known"
+    assert is_wrong_key(at_server)
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="it is there")

@@ -140,7 +140,7 @@ def test_a_wrong_secret_is_not_told_by_the_client() -> None:
 
 def test_a_wrong_secret_is_not_told_by_the_server() -> None:
     handshake = ServerHandshake(anybody(SECRET, Guard()).verify)
-    failed = run(handshake, [b"\x03bad"])
+    failed = run(handshake, [b"\x14" + b"bad " * 5])
     assert failed.error is AuthenticationError
     assert SECRET.decode() not in failed.text + repr(handshake)
     assert SECRET not in failed.sent

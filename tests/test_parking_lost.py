@@ -196,6 +196,21 @@ async def test_a_jump_host_that_is_down_is_dialled_by_one_connection_at_a_time(m
             assert len(parking._dialled) == 1
 
 
+async def test_who_has_a_wrong_secret_asks_again_when_it_is_asked_and_hardly_ever_by_itself(caplog):
+    async with serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as jump:
+        with parking_at(jump.address, least=1, most=9) as parking:
+            await eventually(lambda: parking.is_down)
+            assert jump.accepted == 1
+            assert caplog.messages == [
+                f"jump host {jump.address}: nope; it is tried again from time to time"
+            ]
+            loop = asyncio.get_running_loop()
+            assert parking._retry is not None
+            assert 290 < parking._retry.when() - loop.time() <= 600
+            parking.answered()  # a connection that was made for a request
+            await eventually(lambda: jump.accepted == 2)
+
+
 async def test_after_the_end_no_failure_is_told(caplog):
     async with jump_server(lead) as jump:
         with parking_at(jump.address, least=0, most=0) as parking:

@@ -3,8 +3,7 @@
 comes in  ->  waits, and proves who it is  ->  has tunnels, on an account
 (its source    (all that wait have a limit       (limits in all, for each
 is not shut    of their own: who comes then       source and for each client)
-out)           takes the place of one from
-               where the most come)
+out)           takes the place of another)
 """
 
 import asyncio
@@ -22,6 +21,10 @@ from netjumper.net.dial import Connector
 from netjumper.peer import ip_of, source_of
 from netjumper.shutout import ShutOut
 
+CROWD = 1 / 16
+"""Of all that wait: where more come from one source, one of these makes room for another."""
+MOST_KNOWN = 4096
+"""Sources that are remembered for those who have come from there."""
 _LOG = logging.getLogger("netjumper")
 
 
@@ -66,8 +69,8 @@ class Account:
         """What its tunnels share; None as long as nothing limits them."""
 
 
-AccountOf = Callable[[str], Account | None]
-"""Given a client's name; None where there is no such client any more."""
+AccountOf = Callable[[str], Account]
+"""Given a client's name."""
 
 
 class Waiting(Protocol):
@@ -101,6 +104,8 @@ class Admission(Generic[WaitingT]):
         self._shut_out = ShutOut(self._limits.wrong_answers, self._limits.shut_out)
         self._waiting: dict[WaitingT, str] = {}
         self._waiting_from: Counter[str] = Counter()
+        self._known: dict[str, None] = {}
+        """Sources from which somebody has come who proved who he is, the latest at the end."""
         self._tunnels: Counter[str] = Counter()
         self.tunnels = 0
         self._bandwidth = Bandwidth(loop, self._limits.bandwidth)
@@ -123,8 +128,19 @@ class Admission(Generic[WaitingT]):
         if most is not None and len(self._waiting) > most:
             self._make_room()
 
+    def proved(self, connection: WaitingT) -> None:
+        """It has proved who it is; it need not be waiting any more."""
+        source = self._waiting.get(connection)
+        if source is None:
+            return
+        self.waits_no_more(connection)
+        self._known.pop(source, None)
+        self._known[source] = None
+        if len(self._known) > MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+
     def waits_no_more(self, connection: WaitingT) -> None:
-        """It has proved who it is, or is gone; it need not be waiting."""
+        """It is gone, or has proved who it is; it need not be waiting."""
         source = self._waiting.pop(connection, None)
         if source is not None:
             _count_down(self._waiting_from, source)
@@ -148,17 +164,14 @@ class Admission(Generic[WaitingT]):
         """Count a tunnel that begins, and return the account that it is on.
 
         Args:
-            client: the name that was proved.
+            client: the name that was proved just now.
             peer: where it comes from.
             target: for the error.
 
         Raises:
             TooManyTunnels: there are as many as there may be.
-            TargetDenied: that client has been taken away since.
         """
         account = self.account_of(client)
-        if account is None:
-            raise outcome.denied(target, "the client is known no more")
         source = source_of(peer)
         in_all, per_source = self._limits.tunnels, self._limits.tunnels_per_source
         if in_all is not None and self.tunnels >= in_all:
@@ -185,13 +198,24 @@ class Admission(Generic[WaitingT]):
             account.bandwidth = Bandwidth(self._loop, account.rate, self._bandwidth)
 
     def _make_room(self) -> None:
-        """Close who has waited the longest of those from where the most come."""
-        crowd = max(self._waiting_from, key=self._waiting_from.__getitem__)
+        """Close the oldest of a crowd, or else the oldest from where nobody is known to come.
+
+        What is let in while others flood us is thus not the fastest: who has come before has a
+        few places, however many sources a flood has, and no source has more than a few.
+        """
+        count = len(self._waiting) - 1
+        source, crowd = self._waiting_from.most_common(1)[0]
+        if crowd > max(1, count * CROWD):
+            oldest = next(it for it, its in self._waiting.items() if its == source)
+        else:
+            strangers = (it for it, its in self._waiting.items() if its not in self._known)
+            oldest = next(strangers, next(iter(self._waiting)))
+            source = self._waiting[oldest]
         _LOG.warning(
             "%d connections have not proved who they are: closed the oldest of %d from %s",
-            len(self._waiting) - 1, self._waiting_from[crowd], crowd or "unix sockets",
+            count, self._waiting_from[source], source or "unix sockets",
         )  # fmt: skip
-        next(it for it, source in self._waiting.items() if source == crowd).make_room()
+        oldest.make_room()
 
 
 def _count_down(counter: Counter[str], source: str) -> None:

@@ -15,7 +15,7 @@ from netjumper.admission import Admission
 from netjumper.errors import AuthenticationError, HandshakeTimeout, NetjumperError
 from netjumper.handshake import ListeningHandshake
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.tls_errors import failure_of, is_alert, is_no_tls
+from netjumper.net.tls_errors import failure_of, is_no_tls, is_wrong_key
 from netjumper.parked_clients import ParkedClients
 from netjumper.session import READ_SIZE, Handover, Session, Shared
 
@@ -122,7 +122,7 @@ class Arrival(Session):
         """Have one deadline for the handshake, and another for a client that is parked."""
         shared = self._shared
         if handshake.is_parked:
-            shared.admission.waits_no_more(self)
+            shared.admission.proved(self)
             if shared.parked.add(self, self._peer):
                 shared.handshaking.remove(self)
         elif self in shared.parked:
@@ -181,7 +181,7 @@ class Arrival(Session):
     def _untrusted(self, error: ssl.SSLError) -> None:
         """One of the two did not prove to the other who it is."""
         self._client.abort()
-        if not is_alert(error):
+        if is_wrong_key(error):
             self._shared.admission.wrong_answer(self._peer)
         self._over(told(AuthenticationError(f"TLS failed: {failure_of(error)}")), failed=True)
 

@@ -57,9 +57,13 @@ class Clients:
     def __iter__(self) -> Iterator[Client]:
         return iter(self._by_name.values())
 
-    def get(self, name: str) -> Client | None:
-        """Return a client, if there is still one of that name."""
-        return self._by_name.get(name)
+    def __getitem__(self, name: str) -> Client:
+        """Return the client of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._by_name[name]
 
     def verify(self, challenge: bytes, answer: bytes) -> str | None:
         """Return the name of the client whose answer it is; None if it is nobody's.

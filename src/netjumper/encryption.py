@@ -9,6 +9,7 @@ In each of them the handshake of the secret runs inside, as without TLS.
 """
 
 import hashlib
+import os
 import socket
 import ssl
 import sys
@@ -17,11 +18,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from netjumper.errors import JumpHostUntrusted, NetjumperError
+from netjumper.errors import JumpHostUntrusted, NetjumperError, WrongSecret
 from netjumper.jump_url import JumpUrl
 from netjumper.net.tls import TlsEndpoint
-from netjumper.net.tls_errors import failure_of, is_no_key, is_no_tls
-from netjumper.psk import identity_of, psk_of
+from netjumper.net.tls_errors import failure_of, is_key_refused, is_no_tls
+from netjumper.psk import KEY_SIZE, identity_of, psk_of
 
 _NEEDS_313 = (
     "TLS by the secret alone needs Python 3.13 or newer; pin a certificate instead "
@@ -116,9 +117,13 @@ def client_for(
     return client_with_secret(secret, url.client)
 
 
-def untrusted(error: ssl.SSLError) -> JumpHostUntrusted:
+def untrusted(error: ssl.SSLError) -> JumpHostUntrusted | WrongSecret:
     """Return what a failure of TLS means for a client."""
-    told = JumpHostUntrusted(_why_not_trusted(error))
+    told: JumpHostUntrusted | WrongSecret
+    if is_key_refused(error):
+        told = WrongSecret("our key is not known there; check the secret, and the client's name")
+    else:
+        told = JumpHostUntrusted(_why_not_trusted(error))
     told.__cause__ = error
     return told
 
@@ -131,8 +136,6 @@ def _why_not_trusted(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = getattr(error, "verify_message", error.strerror)  # ours have none
         return f"it is not who it should be: {why}"
-    if is_no_key(error):
-        return "it has no certificate, and no such key; check the secret, and the client's name"
     return f"TLS failed: {failure_of(error)}"
 
 
@@ -255,8 +258,11 @@ def _prove_by_psk(context: ssl.SSLContext, identity: str, key: bytes) -> None:
 
 
 def _trust_by_psk(context: ssl.SSLContext, keys: Mapping[str, bytes]) -> None:
+    # A key that nobody has tells who offers a wrong one from who offers none, and it tells nobody
+    # whether a name is known.
+    unknown = os.urandom(KEY_SIZE)
     if sys.version_info >= (3, 13):
-        context.set_psk_server_callback(lambda identity: keys.get(identity or "", b""))
+        context.set_psk_server_callback(lambda identity: keys.get(identity or "", unknown))
 
 
 def _trust(context: ssl.SSLContext, authority: Path) -> None:

@@ -77,7 +77,7 @@ class JumpHostUntrusted(JumpHostError, PermissionError):
 
 
 class WrongSecret(JumpHostError, PermissionError):
-    """The jump server did not accept our answer to its challenge."""
+    """The jump server did not accept our answer to its challenge, or our key."""
 
 
 class TargetError(NetjumperError, OSError):

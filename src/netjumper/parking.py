@@ -14,7 +14,12 @@ from math import inf
 from typing import NamedTuple, Self
 
 from netjumper.demand import Demand
-from netjumper.errors import JumpHostTimeout, NetjumperError, OutOfResources
+from netjumper.errors import (
+    JumpHostTimeout,
+    NetjumperError,
+    OutOfResources,
+    WrongSecret,
+)
 from netjumper.jumphost import JumpConnection, JumpHost
 from netjumper.net.network import Network
 from netjumper.path import Path
@@ -30,6 +35,9 @@ HUNG = 2.0
 """Seconds after which it is not one lost packet: TCP tries for the third time after three."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds without a dial after one has failed; they double with each that follows."""
+REFUSED_PAUSE = 600.0
+"""Seconds without one that nobody asked for after it was the secret: a jump server shuts out who
+gives ten wrong answers within an hour, and with it all who come from the same address."""
 
 _LOG = logging.getLogger("netjumper")
 
@@ -176,7 +184,10 @@ class Parking:
             return
         if not self._pause:
             _LOG.warning("%s; it is tried again from time to time", error)
-        self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
+        if isinstance(error, WrongSecret):
+            self._pause = REFUSED_PAUSE
+        else:
+            self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
         pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - not to be in step
         self._retry = self._loop.call_later(pause, self._try_again)
 

@@ -91,7 +91,7 @@ class Tunnel(Arrival):
 
     def _proceed(self, request: object) -> None:
         self._leave_the_handshake()
-        self._shared.admission.waits_no_more(self)
+        self._shared.admission.proved(self)
         if isinstance(request, TunnelRequest):
             self._open(request)
             return

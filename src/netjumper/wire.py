@@ -27,6 +27,7 @@ from netjumper.errors import (
     InvalidTarget,
     JumpHostProtocolError,
     NetjumperError,
+    ProtocolError,
     WrongSecret,
 )
 from netjumper.handshake import EndOfStream, Handshake, ListeningHandshake, Reading
@@ -34,6 +35,7 @@ from netjumper.request import TunnelRequest
 
 MAX_FRAME = 255
 CHALLENGE_SIZE = 32
+ANSWER_SIZE = 20
 SERVICES = {
     "domain": 53,
     "ftp": 21,
@@ -209,6 +211,8 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
             raise
         if client is None:
             self._refuse(CHALLENGE_FAILED)
+            if len(answer) != ANSWER_SIZE:
+                raise ProtocolError("what came is no answer to a challenge")
             raise AuthenticationError("wrong secret")
         self._write(bytes((Status.YES,)))
         self._nothing_asked()  # this may be a check of the secret, or a connection to be parked
@@ -216,10 +220,21 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
         size = yield from self._read_exactly(1)
         text = yield from self._read_exactly(size[0])
         try:
-            return TunnelRequest(parse_destination(text.decode("utf-8", "replace")), client)
+            target = parse_destination(text.decode("utf-8", "replace"))
+            return TunnelRequest(target, self._verify_again(answer, target))
         except NetjumperError as error:
             self.reject(error)
             raise
+
+    def _verify_again(self, answer: bytes, target: Address) -> str:
+        """Return the client's name: who was parked may be known no more, or by another."""
+        try:
+            client = self._verify(self._challenge, answer)
+        except AccessExpired as error:
+            raise outcome.denied(target, str(error)) from None
+        if client is None:
+            raise outcome.denied(target, "the secret is known no more")
+        return client
 
     @property
     def is_parked(self) -> bool:

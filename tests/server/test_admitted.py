@@ -319,16 +319,58 @@ async def test_what_clients_may_do_changes_while_they_have_tunnels():
             assert await echoed(tunnel)
 
 
-async def test_a_client_that_is_taken_away_while_it_is_parked_goes_nowhere():
+@pytest.mark.parametrize(
+    ("since", "told"),
+    [
+        ([], "the secret is known no more"),
+        ([Client(name="alice", secrets=(BOB,), guard=AT_HOME)], "the secret is known no more"),
+        (
+            [
+                Client(
+                    name="alice",
+                    secrets=(ALICE,),
+                    guard=AT_HOME,
+                    expires=datetime(2026, 1, 1, tzinfo=UTC),
+                )
+            ],
+            "access of alice ended 2026-01-01",
+        ),
+    ],
+    ids=["nobody", "another secret", "expired"],
+)
+async def test_a_client_that_is_taken_away_while_it_is_parked_goes_nowhere(since, told):
     clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME)])
     async with serving(echo) as target, limited(clients) as (_, address):
         with await connected(address) as parked:
             await send(parked, await answer(parked, ALICE))
             assert await receive_exactly(parked, 1) == b"\0"
-            clients.replace([])
+            clients.replace(since)
             await send(parked, destination(target.address))
-            assert b"the client is known no more" in await receive_to_end(parked)
+            assert told.encode() in await receive_to_end(parked)
         assert await target.came() == 0
+
+
+async def test_a_parked_client_is_who_its_secret_belongs_to_now(caplog):
+    clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME)])
+    async with serving(echo) as target, limited(clients) as (_, address):
+        with await connected(address) as parked:
+            await send(parked, await answer(parked, ALICE))
+            assert await receive_exactly(parked, 1) == b"\0"
+            clients.replace([Client(name="bob", secrets=(ALICE,), guard=Guard())])
+            await send(parked, destination(target.address))
+            assert b"not permitted" in await receive_to_end(parked)
+
+
+@pytest.mark.parametrize(
+    "first", [b"GET / HTTP/1.1\r\nHost: home\r\n\r\n" * 9, b"\x16\x03\x01" * 99]
+)
+async def test_another_protocol_is_no_wrong_answer(first):
+    async with limited(wrong_answers=1) as (_, address):
+        for _ in range(3):
+            with await connected(address) as sock:
+                await receive_exactly(sock, 33)
+                await send(sock, first)
+                assert await receive_to_end(sock) == REFUSED
 
 
 def test_no_secret_is_in_what_a_client_looks_like():

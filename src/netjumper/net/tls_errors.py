@@ -7,10 +7,14 @@ _NO_TLS = {
     "WRONG_VERSION_NUMBER",
 }
 """What OpenSSL calls bytes that are no TLS, or none that is recent enough."""
-_NO_KEY = "NO_SUITABLE_SIGNATURE_ALGORITHM"
-"""What a server without a certificate finds where no key is offered that it knows."""
-_REFUSED = "SSLV3_ALERT_HANDSHAKE_FAILURE"
-"""What a client is told then."""
+_KEY_REFUSED = {"SSLV3_ALERT_ILLEGAL_PARAMETER", "TLSV1_ALERT_DECRYPT_ERROR"}
+"""What a server says of such a key: OpenSSL the first, others as RFC 8446 section 4.2.11 has it."""
+_CLEARER = {
+    "BINDER_DOES_NOT_VERIFY": "the key that is offered is not known",
+    "NO_SUITABLE_SIGNATURE_ALGORITHM": "no key is offered",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it has no certificate",
+}
+"""What some of its reasons mean here."""
 
 
 def is_no_tls(error: OSError) -> bool:
@@ -18,21 +22,20 @@ def is_no_tls(error: OSError) -> bool:
     return isinstance(error, ssl.SSLEOFError) or _reason(error) in _NO_TLS
 
 
-def is_alert(error: OSError) -> bool:
-    """Whether it is the peer that refuses to go on."""
-    return "ALERT" in _reason(error)
+def is_wrong_key(error: OSError) -> bool:
+    """Whether the peer, a client, has offered a key that it does not have."""
+    return _reason(error) == "BINDER_DOES_NOT_VERIFY"
 
 
-def is_no_key(error: OSError) -> bool:
-    """Whether the peer, a server, has no certificate and knows no key that it was offered."""
-    return _reason(error) == _REFUSED
+def is_key_refused(error: OSError) -> bool:
+    """Whether the peer, a server, says so."""
+    return _reason(error) in _KEY_REFUSED
 
 
 def failure_of(error: ssl.SSLError) -> str:
     """Return what went wrong, for a sentence."""
-    if (reason := _reason(error)) == _NO_KEY:
-        return "no key was offered that is known"
-    return (reason or str(error.strerror)).lower().replace("_", " ")
+    reason = _reason(error) or str(error.strerror)
+    return _CLEARER.get(reason) or reason.lower().replace("_", " ")
 
 
 def _reason(error: OSError) -> str:

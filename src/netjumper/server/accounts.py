@@ -20,11 +20,9 @@ class Accounts:
         self._dialer = dialer
         self._accounts: dict[str, tuple[Client, Account]] = {}
 
-    def __call__(self, name: str) -> Account | None:
-        """Return the account of the client of that name; None where there is none any more."""
-        client = self._clients.get(name)
-        if client is None:
-            return None
+    def __call__(self, name: str) -> Account:
+        """Return the account of the client of that name."""
+        client = self._clients[name]
         before, account = self._accounts.get(name, (None, None))
         if account is None:
             account = Account(self._dialer(client.guard), client.max_tunnels, client.bandwidth)
