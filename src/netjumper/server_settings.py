@@ -73,7 +73,7 @@ class ServerSettings(CommonSettings):
     max_unauthenticated: Count = Field(
         1_000,
         description="connections that have not proved yet that they know a secret; one more takes "
-        "the place of the oldest from where the most come, and 0 is no limit",
+        "the place of one from where many come or nobody has come in yet; 0 is no limit",
     )
     max_wrong_answers: Count = Field(
         10,

@@ -169,3 +169,28 @@ def test_a_usual_limit_is_not_told():
 def test_a_platform_without_limits_has_nothing_to_tell(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
     assert process.few_descriptors(2) == ""
+
+
+@pytest.mark.parametrize(
+    ("limits", "most"),
+    [
+        ((1024, 4096), 4096),
+        ((1024, resource.RLIM_INFINITY), 1024),  # macOS
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None),
+    ],
+)
+def test_how_many_there_can_be_is_what_the_limit_can_be_raised_to(monkeypatch, limits, most):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    assert process.most_descriptors() == most
+
+
+def test_who_says_nothing_takes_no_more_than_a_part_of_few_descriptors():
+    shell = ["/bin/sh", "-c", 'ulimit -n 64; exec "$0" "$@"']
+    with running(*shell, installed(SERVER[0]), *SERVER[1:], env=ENV) as server:
+        address = server.address("netjumper")
+        with contextlib.ExitStack() as stack:
+            for _ in range(100):
+                stack.enter_context(connected(address))
+            server.wait_for("16 connections have not proved who they are: closed the oldest")
+            with connected(address) as good:
+                assert len(good.recv(33, socket.MSG_WAITALL)) == 33

@@ -4,8 +4,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from netjumper.admission import AdmissionLimits
+from netjumper.cli import process
 from netjumper.cli.clients import BYTES_IN_MEGABIT, clients_of
 from netjumper.cli.files import refuse_shared_key
 from netjumper.cli.sockets import server_options
@@ -152,10 +154,17 @@ def _limits(settings: ServerSettings) -> AdmissionLimits:
         tunnels=settings.max_tunnels or None,
         tunnels_per_source=settings.max_tunnels_per_source or None,
         bandwidth=settings.bandwidth * BYTES_IN_MEGABIT or None,
-        unauthenticated=settings.max_unauthenticated or None,
+        unauthenticated=_most_unauthenticated(settings),
         wrong_answers=settings.max_wrong_answers,
         shut_out=settings.shut_out_time,
     )
+
+
+def _most_unauthenticated(settings: ServerSettings) -> int | None:
+    """Return the setting, or a quarter of the descriptors: the rest is for who comes in."""
+    few = process.most_descriptors()
+    limits = (settings.max_unauthenticated or inf, inf if few is None else few // 4)
+    return None if min(limits) == inf else int(min(limits))
 
 
 def try_anew(prepare_anew: Prepare) -> Prepared | None:

@@ -110,18 +110,25 @@ def raise_descriptor_limit() -> int | None:
     return int(soft)
 
 
+def most_descriptors() -> int | None:
+    """Return how many can be open once the limit is raised; None where there is no such limit."""
+    try:
+        resource = importlib.import_module("resource")
+    except ImportError:  # Windows
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = soft if hard == resource.RLIM_INFINITY else hard
+    return None if limit == resource.RLIM_INFINITY else int(limit)
+
+
 def few_descriptors(each: int) -> str:
     """Return a warning where only few descriptors can be open at a time, else nothing.
 
     Args:
         each: how many a tunnel takes.
     """
-    try:
-        resource = importlib.import_module("resource")
-    except ImportError:  # Windows
-        return ""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if limit == resource.RLIM_INFINITY or limit >= FEW_DESCRIPTORS:
+    limit = most_descriptors()
+    if limit is None or limit >= FEW_DESCRIPTORS:
         return ""
     return (
         f"only {limit:,} descriptors can be open at a time, enough for {limit // each:,} tunnels "
