@@ -36,13 +36,14 @@ class Program:
         *command: str,
         env: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         self.lines: list[str] = []
         self._said = threading.Condition()
         self._over = False
         self.process = subprocess.Popen(
             [installed(command[0]), *command[1:]],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env={**clean_environment(), **AT_HOME, **(env or {})},
@@ -96,10 +97,13 @@ class Program:
 
 @contextmanager
 def running(
-    *command: str, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+    *command: str,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+    stdin: int = subprocess.DEVNULL,
 ) -> Iterator[Program]:
     """Run one of the project's commands."""
-    program = Program(*command, env=env, pass_fds=pass_fds)
+    program = Program(*command, env=env, pass_fds=pass_fds, stdin=stdin)
     try:
         yield program
     finally:

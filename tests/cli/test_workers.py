@@ -15,6 +15,10 @@ import pytest
 import programs
 from activation import Manager, activated
 from netjumper.cli import bridge, server
+from netjumper.cli.entrance import Entrance
+from netjumper.cli.hangups import Terminal
+from netjumper.cli.workers import Parent
+from netjumper.net.options import SocketOptions
 from programs import PATIENCE, SECRET, installed, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
@@ -287,6 +291,102 @@ parent._entrance.resume = lambda number: print("open", number)
     assert (status, out) == (0, ["open 0", "all serve", "open 0", *again * 3, "stop"])
     pauses = [line.rpartition("takes its place")[2] for line in told]
     assert pauses == ["", " in 0.01 s", " in 0.02 s", " in 0.04 s"]
+
+
+# Settings that are taken anew.
+
+
+def test_one_that_is_only_starting_is_told_of_settings_that_are_taken_anew():
+    work = """
+    os.kill(os.getppid(), signal.SIGHUP)  # nothing here listens to signals yet
+    link.settimeout(20)
+    print(link.recv(1))
+    link.send(SERVES)
+    os.kill(os.getppid(), signal.SIGTERM)
+    link.recv(1)
+"""
+    status, out, told = parent_of(work, more="parent._renew = lambda: True")
+    assert (status, told) == (0, [])
+    assert "b'2'" in out
+
+
+def test_a_signal_to_all_is_the_parents_alone():
+    work = """
+    os.kill(os.getpid(), signal.SIGHUP)
+    link.send(SERVES)
+    os.kill(os.getppid(), signal.SIGTERM)
+    link.recv(1)
+"""
+    status, out, told = parent_of(work)
+    assert (status, out[-1], told) == (0, "stop", [])
+
+
+def test_the_end_does_not_wait_for_settings_that_are_being_read():
+    work = "link.send(SERVES); os.kill(os.getppid(), signal.SIGHUP); link.recv(1)"
+    more = """
+def slow():
+    print("begun")
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("ended")
+    return True
+parent._renew = slow
+"""
+    status, out, told = parent_of(work, more=more)
+    assert (status, told) == (0, [])
+    assert "begun" in out
+    assert "ended" not in out
+    assert out[-1] == "stop"
+
+
+@pytest.fixture
+def parent():
+    """Return a parent that has nobody to look after, and counts how often it renews."""
+    renewed = []
+    entrance = Entrance([], [], SocketOptions())
+    made = Parent("name", 1, entrance, lambda *_: None, 0.0, lambda: bool(renewed.append(1)))
+    made.renewed = renewed
+    return made
+
+
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGHUP, signal.SIGTERM), (signal.SIGTERM, signal.SIGHUP)]
+)
+def test_who_is_to_end_takes_nothing_anew(numbers, parent):
+    stopped = []
+    hear(parent, stopped, *numbers)
+    hear(parent, stopped, signal.SIGHUP)
+    assert (stopped, parent.renewed) == ([1], [])
+
+
+def test_an_end_that_was_asked_for_just_now_is_found_in_time(parent):
+    parent._noticed(signal.SIGHUP, None)
+    parent._noticed(signal.SIGTERM, None)
+    parent._take_anew()
+    assert parent.renewed == []
+
+
+def test_signals_that_came_together_are_one(parent):
+    hear(parent, [], signal.SIGHUP, signal.SIGHUP)
+    assert parent.renewed == [1]
+
+
+def test_a_terminals_end_that_is_told_twice_is_asked_for_once(parent, monkeypatch):
+    monkeypatch.setattr(Terminal, "is_gone", True)
+    stopped, killed = [], []
+    monkeypatch.setattr(parent, "_stop", lambda: (killed.append(1), setattr(parent, "stopping", 1)))
+    hear(parent, stopped, signal.SIGHUP, signal.SIGHUP)
+    hear(parent, stopped, signal.SIGHUP)
+    assert (stopped, killed, parent.renewed) == ([1], [1], [])
+
+
+def hear(parent, stopped, *numbers):
+    told, wakeup = socket.socketpair()
+    with told, wakeup:
+        wakeup.send(bytes(numbers))
+        parent._signalled(told, lambda: stopped.append(1))
+
+
+# Ends that were asked for, of those that do not hear it.
 
 
 def test_one_that_does_not_end_is_killed():

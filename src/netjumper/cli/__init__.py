@@ -10,6 +10,7 @@ Settings become constructor calls in `server` and `bridging`, nowhere else.
 """
 
 import importlib
+import signal
 
 INTERRUPTED = 130
 """The exit code that shells expect of a program that Ctrl-C ended."""
@@ -25,7 +26,20 @@ def run_bridge() -> int:
     return _run("netjumper.cli.bridge")
 
 
+def hold_hangups_back() -> None:
+    """Have a SIGHUP wait until somebody knows what to do with it; otherwise it ends the process."""
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows, which has no SIGHUP either
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+
+def let_hangups_come() -> None:
+    """Have a SIGHUP come, and the one that was held back."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
 def _run(module: str) -> int:
+    hold_hangups_back()  # making keys of secrets takes seconds
     try:  # importing takes long enough for a Ctrl-C to come in the middle
         code: int = importlib.import_module(module).main()
     except KeyboardInterrupt:

@@ -7,7 +7,15 @@ from functools import partial
 
 from netjumper import __version__
 from netjumper.bridge_settings import BridgeSettings
-from netjumper.cli import doctor, environment, execute, healthcheck, process, serving
+from netjumper.cli import (
+    doctor,
+    environment,
+    execute,
+    healthcheck,
+    let_hangups_come,
+    process,
+    serving,
+)
 from netjumper.cli.bridging import bridge_of, load_bridge, route_of, users_of
 from netjumper.cli.commands import Command, add_commands, picked, refuse_word
 from netjumper.cli.completion import with_completion
@@ -108,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(words: Sequence[str]) -> int:
     if command := picked(COMMANDS, words):
+        let_hangups_come()
         return command.run(words[1:])
     refuse_word("netjumper-bridge", COMMANDS, words)
     arguments = build_parser().parse_args(words)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from netjumper import __version__
-from netjumper.cli import keygen, process, server_healthcheck, serving, share
+from netjumper.cli import keygen, let_hangups_come, process, server_healthcheck, serving, share
 from netjumper.cli.commands import Command, add_commands, picked, refuse_misspelt
 from netjumper.cli.completion import with_completion
 from netjumper.cli.entrance import Listeners
@@ -85,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(words: Sequence[str]) -> int:
     if command := picked(COMMANDS, words):
+        let_hangups_come()
         return command.run(words[1:])
     refuse_misspelt("netjumper", COMMANDS, words)
     arguments = build_parser().parse_args(words)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import process
 from netjumper.cli.entrance import Entrance
+from netjumper.cli.hangups import nothing_to_renew, obeyed
 from netjumper.cli.logs import never_waiting, set_up
 from netjumper.cli.notify import Notifier
 from netjumper.cli.sources import Loaded
-from netjumper.cli.workers import SERVES, Parent, Work
+from netjumper.cli.workers import RENEW, SERVES, Parent, Work
 from netjumper.console import DOORS, RichFormatter, Start, printable
 from netjumper.net.listening import ListenError, Place
 from netjumper.net.options import SocketOptions
@@ -34,7 +35,7 @@ async def serve(
     service: Service,
     loaded: AnyLoaded,
     start: Callable[[Listening], Start],
-    renew: Callable[[], None] | None = None,
+    renew: Callable[[], object] = nothing_to_renew,
 ) -> None:
     """Serve until a signal comes, then drain; a second signal cuts off what is left.
 
@@ -49,9 +50,8 @@ async def serve(
     """
     stop = _Asked(asyncio.get_running_loop())
     stop.by_signals()
-    _on_hangup(renew)
     rich = _begin_to_serve(loaded)
-    with never_waiting():
+    with obeyed(renew, stop.first.set), never_waiting():
         with _blaming(loaded):
             service.open()
         if service.inherits:
@@ -71,7 +71,7 @@ async def work(
     service: Service,
     grace: float,
     link: socket.socket,
-    renew: Callable[[], None] | None = None,
+    renew: Callable[[], object] = nothing_to_renew,
 ) -> None:
     """Serve as one of several processes, until the parent says so or is gone; then drain.
 
@@ -79,20 +79,14 @@ async def work(
         service: not yet open.
         grace: seconds that tunnels have to end.
         link: to the parent.
-        renew: takes the settings anew, on SIGHUP.
+        renew: takes the settings anew, when the parent says so.
     """
-    told = _Link(asyncio.get_running_loop(), link)
-    _on_hangup(renew)
+    told = _Link(asyncio.get_running_loop(), link, renew)
     with never_waiting():
         service.open()
         told.serves()
         await told.first.wait()
         await drain(service, grace, told.second)
-
-
-def _on_hangup(renew: Callable[[], None] | None) -> None:
-    if renew is not None and hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
 
 
 def supervise(
@@ -102,7 +96,7 @@ def supervise(
     options: SocketOptions,
     start: Callable[[Listening], Start],
     worker: Work,
-    renew: Callable[[], bool] | None = None,
+    renew: Callable[[], bool] = nothing_to_renew,
 ) -> None:
     """Have several processes serve until a signal comes, and be there for as long as they are.
 
@@ -261,9 +255,12 @@ class _Asked:
 class _Link(_Asked):
     """A worker's end of the link to its parent (`netjumper.cli.workers`)."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, link: socket.socket) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, link: socket.socket, renew: Callable[[], object]
+    ) -> None:
         super().__init__(loop)
         self._link = link
+        self._renew = renew
         link.setblocking(False)
         loop.add_reader(link.fileno(), self._read)
 
@@ -277,8 +274,8 @@ class _Link(_Asked):
             told = self._link.recv(64)
         except ConnectionResetError:
             told = b""
-        for _ in told:
-            self.once()
+        for word in told:
+            (self._renew if word == RENEW[0] else self.once)()
         if not told:
             _LOG.warning("the parent process is gone")
             self._loop.remove_reader(self._link.fileno())

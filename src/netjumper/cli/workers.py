@@ -2,8 +2,8 @@
 
 The parent opens the sockets, forks, and serves nobody; it has no event loop and no thread, so a
 process that ended can be forked anew at any time. A worker has a link to it, a socket pair: a byte
-says that the worker serves, or that it should stop, and the end of the stream is the other side's
-death, however it came.
+says that the worker serves, or what it should do, and the end of the stream is the other side's
+death, however it came. Unlike a signal, a byte waits for a worker that is only just starting.
 """
 
 import contextlib
@@ -21,14 +21,16 @@ from typing import NoReturn
 
 from netjumper.cli import process
 from netjumper.cli.entrance import Entrance, Listeners
+from netjumper.cli.hangups import Terminal, coming, nothing_to_renew
 from netjumper.cli.timers import Timers
 from netjumper.errors import NetjumperError
 
 Work = Callable[[Listeners, socket.socket], None]
 """Serves with these sockets as the link says, to the end."""
 
-SERVES, STOP = b"1", b"0"
-"""What a worker says, and what it is told: once to stop, twice to stop at once."""
+SERVES, STOP, RENEW = b"1", b"0", b"2"
+"""What a worker says, and what it is told: once to stop, twice to stop at once; to take its
+settings anew."""
 STEADY = 10.0
 """Seconds that a worker lives at least where nothing is wrong with it."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -61,7 +63,7 @@ class Parent:
         work: what each of them does.
         grace: seconds that they have for stopping.
         renew: takes the settings anew, on SIGHUP, and returns whether they are right: then each
-            worker gets that signal too. Without it SIGHUP is nobody's.
+            worker is told to do so too. It is cut off where the end is asked for meanwhile.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Parent:
         entrance: Entrance,
         work: Work,
         grace: float,
-        renew: Callable[[], bool] | None = None,
+        renew: Callable[[], bool] = nothing_to_renew,
     ) -> None:
         self.timers = Timers()
         self.stopping = False
@@ -85,6 +87,9 @@ class Parent:
         self._pauses = [0.0] * count
         self._all_served = False
         self._problem = ""
+        self._terminal = Terminal()
+        self._told_to_stop = False
+        self._renewing = False
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -99,7 +104,7 @@ class Parent:
         Raises:
             NetjumperError: one of them could not begin to serve.
         """
-        with _signals(_STOPPING if self._renew is None else _STOPPING | {signal.SIGHUP}) as told:
+        with _signals((*_STOPPING, signal.SIGHUP), self._noticed) as told, coming():
             for number in range(self._count):
                 self._start(number)
             while self._workers or not self.stopping:
@@ -132,19 +137,34 @@ class Parent:
         yield from (worker for link, worker in by_link.items() if link in ready)
 
     def _signalled(self, told: socket.socket, stopping: Callable[[], None]) -> None:
-        for number in told.recv(64):
-            if number not in _STOPPING:
-                self._hung_up()
-                continue
+        numbers = told.recv(64)
+        closed = signal.SIGHUP in numbers and self._terminal.is_gone and not self.stopping
+        for _ in range(closed + sum(number in _STOPPING for number in numbers)):
             first = not self.stopping
             self._stop()
             if first:
                 stopping()
+        if signal.SIGHUP in numbers and not self.stopping:
+            self._take_anew()
 
-    def _hung_up(self) -> None:
-        if self._renew is not None and self._renew():
-            for worker in self._workers.values():
-                os.kill(worker.pid, signal.SIGHUP)
+    def _noticed(self, number: int, _frame: object) -> None:
+        """Cut off what takes long: making keys of secrets, a pipe that nothing comes out of."""
+        if number in _STOPPING:
+            self._told_to_stop = True
+            if self._renewing:
+                self._renewing = False
+                raise _Stopped
+
+    def _take_anew(self) -> None:
+        try:
+            self._renewing = True
+            taken = not self._told_to_stop and self._renew()
+            self._renewing = False
+        except _Stopped:
+            return  # the signal itself is read next
+        for worker in self._workers.values() if taken else ():
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                worker.link.send(RENEW, socket.MSG_DONTWAIT)
 
     def _stop(self) -> None:
         """Tell all to stop, or the second time to stop at once."""
@@ -202,7 +222,7 @@ class Parent:
             self._not_started(number, error)
             return
         # No signal may reach the new process as if it were this one.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (*_STOPPING, signal.SIGHUP))
         try:
             pid = os.fork()
             if not pid:
@@ -229,7 +249,8 @@ class Parent:
         code = process.FAILED
         try:
             signal.set_wakeup_fd(-1)
-            for told in _STOPPING:  # a terminal's Ctrl-C reaches all, and the parent tells us
+            # A terminal's Ctrl-C, and its end, reach all; the parent tells us.
+            for told in (*_STOPPING, signal.SIGHUP):
                 signal.signal(told, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for other in self._workers.values():
@@ -242,6 +263,10 @@ class Parent:
             os._exit(code)
 
 
+class _Stopped(BaseException):
+    """The end was asked for; no `except Exception` on the way is to keep that back."""
+
+
 def _how(status: int) -> str:
     """Return how a process ended, for people."""
     code = os.waitstatus_to_exitcode(status)
@@ -249,12 +274,19 @@ def _how(status: int) -> str:
 
 
 @contextlib.contextmanager
-def _signals(numbers: Iterable[int]) -> Iterator[socket.socket]:
-    """Give a socket that has a byte for each of these signals: its number."""
+def _signals(
+    numbers: Iterable[int], noticed: Callable[[int, object], None]
+) -> Iterator[socket.socket]:
+    """Give a socket that has a byte for each of these signals: its number.
+
+    Args:
+        numbers: the signals.
+        noticed: called wherever the process is when one comes; the byte is there by then.
+    """
     told, wakeup = socket.socketpair()
     with told, wakeup:
         wakeup.setblocking(False)
-        before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+        before = {number: signal.signal(number, noticed) for number in numbers}
         signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
         try:
             yield told

@@ -1,0 +1,193 @@
+"""SIGHUP: to a bridge, from a terminal that is closed, and while a command starts."""
+
+import array
+import contextlib
+import fcntl
+import os
+import pty
+import signal
+import socket
+import sys
+import termios
+
+import pytest
+
+from netjumper.cli import hold_hangups_back, let_hangups_come
+from netjumper.cli.hangups import obeyed
+from programs import PATIENCE, installed, running
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="opens pipes by /dev/fd")
+
+SERVER = ["netjumper", "--listen", "127.0.0.1:0"]
+BRIDGE = ["netjumper-bridge", "--jump", "127.0.0.1:1", "--max-parked", "0", "--socks"]
+BRIDGE += ["127.0.0.1:0"]
+WORKERS = ["--workers", "2"]
+ENV = {"NETJUMPER_SECRET": "one"}
+NOT_HERE = "INFO SIGHUP: a bridge takes no settings anew; they take a restart"
+TAKEN = "INFO settings are taken anew"
+
+
+class Terminal:
+    """A terminal of one's own, and what makes a command its session's leader."""
+
+    def __init__(self):
+        self._master, self.slave = pty.openpty()
+
+    def close(self):
+        """Close it, as who closes a window or whose connection is lost."""
+        os.close(self._master)
+        self._master = -1
+
+
+@pytest.fixture
+def terminal():
+    made = Terminal()
+    yield made
+    os.close(made.slave)
+    if made._master >= 0:
+        made.close()
+
+
+def on_terminal(terminal, command):
+    words = ["/usr/bin/setsid", "--ctty", installed(command[0]), *command[1:]]
+    return running(*words, env=ENV, stdin=terminal.slave)
+
+
+@pytest.mark.parametrize("more", [[], WORKERS])
+def test_a_bridge_says_that_it_has_nothing_to_take_anew(more):
+    with running(*BRIDGE, *more, env=ENV) as it:
+        it.address("SOCKS")
+        it.wait_for("try: ")
+        for count in (1, 2):
+            it.process.send_signal(signal.SIGHUP)
+            it.wait_for(NOT_HERE, count)
+        assert it.stop() == 0
+    assert sum("SIGHUP" in line for line in it.lines) == 2
+
+
+# A terminal that is closed.
+
+
+@pytest.mark.parametrize("more", [[], WORKERS])
+@pytest.mark.parametrize("command", [SERVER, BRIDGE])
+def test_a_closed_terminal_ends_what_runs_on_it_in_order(command, more, terminal):
+    with on_terminal(terminal, [*command, *more]) as it:
+        it.wait_for("listening for")
+        it.wait_for("try: ")
+        terminal.close()
+        assert it.process.wait(PATIENCE) == 0
+        it.wait_for("INFO stopping: 0 tunnels open", 2 if more else 1)
+
+
+@pytest.mark.parametrize("more", [[], WORKERS])
+@pytest.mark.parametrize(("command", "told"), [(SERVER, TAKEN), (BRIDGE, NOT_HERE)])
+def test_with_the_terminal_still_there_it_is_no_end(command, told, more, terminal):
+    with on_terminal(terminal, [*command, *more]) as it:
+        it.wait_for("try: ")
+        it.process.send_signal(signal.SIGHUP)
+        it.wait_for(told)
+        assert it.stop() == 0
+
+
+def test_who_has_the_signal_ignored_outlives_the_terminal(terminal):
+    words = ["/bin/sh", "-c", f"trap '' HUP; exec {installed(BRIDGE[0])} {' '.join(BRIDGE[1:])}"]
+    with on_terminal(terminal, words) as it:
+        it.address("SOCKS")
+        terminal.close()
+        it.wait_for(NOT_HERE)
+        assert it.stop() == 0
+
+
+def test_tunnels_are_waited_for_however_often_the_terminals_end_is_told(terminal):
+    command = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
+    with on_terminal(terminal, command) as it, tunnel(it.address("SOCKS")) as (client, far):
+        terminal.close()
+        it.wait_for("a second signal ends at once")
+        it.process.send_signal(signal.SIGHUP)
+        for _ in range(3):
+            client.sendall(b"still")
+            assert far.recv(5, socket.MSG_WAITALL) == b"still"
+        it.process.send_signal(signal.SIGTERM)
+        assert it.process.wait(PATIENCE) == 0
+
+
+@contextlib.contextmanager
+def tunnel(socks):
+    """Give both ends of a tunnel."""
+    host, _, port = socks.rpartition(":")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as target,
+        socket.create_connection((host, int(port)), PATIENCE) as client,
+    ):
+        target.settimeout(PATIENCE)
+        client.sendall(b"\4\1" + target.getsockname()[1].to_bytes(2) + b"\x7f\0\0\1\0")
+        far, _ = target.accept()
+        with far:
+            far.settimeout(PATIENCE)
+            assert client.recv(8, socket.MSG_WAITALL)[:2] == b"\0\x5a"
+            yield client, far
+
+
+# While a command starts, and when it has ended.
+
+
+@contextlib.contextmanager
+def reading(*command):
+    """Give a command that is reading its secret, and what writes the rest of it."""
+    reader, writer = os.pipe()
+    env = {"NETJUMPER_SECRET_FILE": f"/dev/fd/{reader}"}
+    with os.fdopen(reader, "rb"), os.fdopen(writer, "wb", 0) as pipe:
+        pipe.write(b"o")
+        with running(*command, env=env, pass_fds=[reader]) as it:
+            while unread(reader):
+                assert it.process.poll() is None
+            yield it, pipe
+
+
+def unread(fd):
+    count = array.array("i", [0])
+    fcntl.ioctl(fd, termios.FIONREAD, count)
+    return count[0]
+
+
+@pytest.mark.parametrize("more", [[], WORKERS])
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        # What was in the pipe has been read up.
+        (SERVER, "ERROR settings are not taken anew: the old ones hold"),
+        (BRIDGE, NOT_HERE),
+    ],
+)
+def test_while_it_starts_the_signal_waits(command, told, more):
+    with reading(*command, *more) as (it, pipe):
+        it.process.send_signal(signal.SIGHUP)
+        pipe.write(b"ne")
+        pipe.close()
+        it.wait_for(told)
+        it.wait_for("listening for")
+        assert it.stop() == 0
+
+
+def test_a_command_that_only_tells_something_is_ended():
+    with reading("netjumper", "share", "home", "--with-secret") as (it, _):
+        it.process.send_signal(signal.SIGHUP)
+        assert it.process.wait(PATIENCE) == -signal.SIGHUP
+
+
+@pytest.fixture
+def hangups():
+    """Put back what is done about the signal."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+    let_hangups_come()
+
+
+async def test_what_comes_when_all_has_ended_changes_the_exit_status_no_more(hangups):
+    hold_hangups_back()
+    with obeyed(lambda: None, lambda: None):
+        pass
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    os.kill(os.getpid(), signal.SIGHUP)
+    let_hangups_come()
