@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from netjumper.address import Address
 from netjumper.encryption import Encryption, client_with_authority, server_with_certificate
@@ -92,6 +93,15 @@ async def encrypted(sides: Sides, **options: Any) -> AsyncIterator[Address]:
     options = {"listen": [], "listen_tls": [LOOPBACK], "encryption": sides[1]} | options
     async with jump_server_running(**options) as (_, address):
         yield address
+
+
+def encrypt(path: Path) -> None:
+    """Give the key in a PEM file, which stands before its certificate, a password."""
+    key, end, rest = path.read_text().partition("-----BEGIN CERTIFICATE-----")
+    password = serialization.BestAvailableEncryption(b"password")
+    loaded = serialization.load_pem_private_key(key.encode(), None)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    path.write_text(loaded.private_bytes(*form, password).decode() + end + rest)
 
 
 class Met:

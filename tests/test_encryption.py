@@ -1,6 +1,7 @@
 """Whom TLS trusts: the secret, a pin, an authority; and everybody else gets nothing."""
 
 import datetime as dt
+import os
 import ssl
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from encrypted import met
+from encrypted import encrypt, met
 from netjumper.encryption import (
     Encryption,
     EncryptionError,
@@ -219,3 +220,35 @@ def test_a_file_that_cannot_be_used_is_told(tmp_path, certificate):
         with pytest.raises(EncryptionError) as caught:
             make(garbage)
         assert str(caught.value) == f"{garbage}: {expected}"
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(EncryptionError) as caught:
+        server_with_certificate(path)
+    return str(caught.value)
+
+
+def test_a_key_with_a_password_is_told_and_nobody_is_asked_for_it(certificate):
+    encrypt(certificate)
+    assert refusal(certificate) == (
+        f"{certificate}: the key in it is encrypted, and nobody is there to give the password; "
+        f"`openssl pkey -in {certificate}` prints the key as it has to stand"
+    )
+
+
+@pytest.mark.parametrize("kind", [trustme.KeyType.ECDSA, trustme.KeyType.RSA])
+def test_a_key_of_another_certificate_is_told(authority, certificate, kind):
+    other = authority.issue_cert(HOST, key_type=kind).private_key_pem.bytes()
+    _, begin, rest = certificate.read_bytes().partition(b"-----BEGIN CERTIFICATE-----")
+    certificate.write_bytes(other + begin + rest)
+    why = "the certificate and the key in it do not belong together"
+    assert refusal(certificate) == f"{certificate}: {why}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
+def test_a_certificate_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    why = "a pipe cannot be read twice; expected a file"
+    assert refusal(tmp_path / "fifo") == f"{tmp_path / 'fifo'}: {why}"
+    with pytest.raises(EncryptionError, match="nothing is written into that pipe"):
+        client_with_authority(HOST, tmp_path / "fifo")

@@ -53,6 +53,7 @@ LAYERS: list[list[str]] = [
     ],
     ["netjumper.demand", "netjumper.latency", "netjumper.patience", "netjumper.policy"],
     ["netjumper.path"],
+    ["netjumper.reading"],
     ["netjumper.encryption"],
     ["netjumper.jumphost"],
     ["netjumper.parking"],

@@ -10,6 +10,7 @@ In each of them the handshake of the secret runs inside, as without TLS.
 
 import hashlib
 import os
+import shlex
 import socket
 import ssl
 import sys
@@ -17,12 +18,14 @@ from asyncio import AbstractEventLoop
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from netjumper.errors import JumpHostUntrusted, NetjumperError, WrongSecret
 from netjumper.jump_url import JumpUrl
 from netjumper.net.tls import TlsEndpoint
-from netjumper.net.tls_errors import failure_of, is_key_refused, is_no_tls
+from netjumper.net.tls_errors import failure_of, is_key_refused, is_no_tls, is_not_its_key
 from netjumper.psk import KEY_SIZE, identity_of, psk_of
+from netjumper.reading import read_file
 
 _NEEDS_313 = (
     "TLS by the secret alone needs Python 3.13 or newer; pin a certificate instead "
@@ -240,9 +243,7 @@ def _context(protocol: int) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
     if protocol == ssl.PROTOCOL_TLS_SERVER:
-        context.num_tickets = (
-            0  # nothing is resumed; on a parked connection they would be a surprise
-        )
+        context.num_tickets = 0  # nothing is resumed: a surprise on a parked connection
     return context
 
 
@@ -267,19 +268,33 @@ def _trust_by_psk(context: ssl.SSLContext, keys: Mapping[str, bytes]) -> None:
 
 def _trust(context: ssl.SSLContext, authority: Path) -> None:
     try:
-        context.load_verify_locations(authority)
-    except OSError as error:
+        if authority.is_file():
+            context.load_verify_locations(authority)
+        else:  # a pipe, that OpenSSL would wait for without an end
+            text = read_file(authority)[0].decode("ascii", "ignore")
+            context.load_verify_locations(cadata=text)
+    except (OSError, ValueError) as error:
         raise EncryptionError(f"{authority}: {_reason(error)}") from None
 
 
 def _prove(context: ssl.SSLContext, certificate: Path) -> None:
+    def encrypted() -> NoReturn:  # without it OpenSSL asks whoever sits at the terminal
+        raise EncryptionError(
+            f"{certificate}: the key in it is encrypted, and nobody is there to give the password; "
+            f"`openssl pkey -in {shlex.quote(str(certificate))}` prints the key as it has to stand"
+        )
+
     try:
-        context.load_cert_chain(certificate)
+        if certificate.is_fifo():  # OpenSSL would wait for ever
+            raise EncryptionError(f"{certificate}: a pipe cannot be read twice; expected a file")
+        context.load_cert_chain(certificate, password=encrypted)
     except OSError as error:
         raise EncryptionError(f"{certificate}: {_reason(error)}") from None
 
 
-def _reason(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
+def _reason(error: OSError | ValueError) -> str:
+    if is_not_its_key(error):
+        return "the certificate and the key in it do not belong together"
+    if isinstance(error, ssl.SSLError | ValueError):
         return "expected a certificate in PEM, and behind it its key where it is our own"
     return error.strerror or str(error)

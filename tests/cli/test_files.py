@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from netjumper.cli import files
-from netjumper.cli.files import MAX_SIZE, read_private, read_secret, read_users
+from netjumper.cli.files import read_private, read_secret, read_users
+from netjumper.reading import MAX_SIZE
 from netjumper.settings import SettingsError
 
 

@@ -11,6 +11,7 @@ import threading
 import pytest
 import trustme
 
+from encrypted import encrypt
 from netjumper.cli.jump_server import JumpServer, prepare
 from netjumper.cli.sources import Layer, load
 from netjumper.server_settings import ServerSettings
@@ -214,6 +215,15 @@ def test_the_end_does_not_wait_for_settings_that_are_being_read(config):
     assert not ended.is_set()
     go_on.set()
     ended.wait(PATIENCE)
+
+
+def test_an_encrypted_key_asks_nobody(config, certificate):
+    lines = ['listen_tls = ["127.0.0.1:0"]', f'certificate_file = "{certificate}"']
+    with running("netjumper", "--config", str(config(*lines))) as it:
+        it.address("netjumper with TLS")
+        encrypt(certificate)
+        hang_up(it, KEPT)
+        it.wait_for(r"ERROR \S+ \[server\] certificate_file: \S+: the key in it is encrypted")
 
 
 async def test_what_nobody_thought_of_is_told_and_the_old_settings_hold(config, caplog):

@@ -68,7 +68,7 @@ def test_a_picture_of_it_is_drawn(capsys):
             "(`netjumper keygen` makes a secret)"
         )),
         (["home", "--certificate-file", "/nowhere"], (
-            "--certificate-file: '/nowhere': No such file or directory"
+            "--certificate-file: cannot read /nowhere: No such file or directory"
         )),
         (["home", "--certificate-file", "/dev/null"], (
             "--certificate-file: '/dev/null': there is no certificate in PEM in it"

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from netjumper.address import quoted
+from netjumper.reading import read_file
 from netjumper.settings import SettingsError
 
-MAX_SIZE = 1024 * 1024
-"""Bytes that are read of any file; more is a mistake (`/dev/zero`, a disk image)."""
 HANDED_OVER = (Path("/run/secrets"), Path("/var/run/secrets"))
 """Where container engines put a container's secrets; the second is a link to the first."""
 
@@ -58,6 +57,15 @@ def read_users(path: Path, where: str) -> dict[str, str]:
     if not users:
         raise SettingsError(f"{where}: {_shown(path)}: expected lines user:password, found none")
     return users
+
+
+def read_public(path: Path, where: str) -> bytes:
+    """Return what is in a file that anybody may read.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    return _read(path, where)[0]
 
 
 def read_private(path: Path, where: str) -> bytes:
@@ -137,9 +145,7 @@ def _is_handed_over(path: Path) -> bool:
 
 def _read(path: Path, where: str, *, must_exist: bool = True) -> tuple[bytes, int]:
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            content = file.read(MAX_SIZE + 1)
+        content, mode = read_file(path)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not must_exist:
             raise
@@ -147,9 +153,7 @@ def _read(path: Path, where: str, *, must_exist: bool = True) -> tuple[bytes, in
     except ValueError:  # a NUL in the name
         reason = "that cannot be a file's name"
     else:
-        if len(content) <= MAX_SIZE:
-            return content, mode
-        reason = f"it is over {MAX_SIZE} bytes"
+        return content, stat.S_IMODE(mode)
     raise SettingsError(f"{where}: cannot read {_shown(path)}: {reason}")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from netjumper.address import quoted
 from netjumper.cli import process
 from netjumper.cli.clients_file import read_clients
+from netjumper.cli.files import read_public
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.server_healthcheck import RunningServer
 from netjumper.cli.sources import Loaded, load
@@ -102,12 +103,12 @@ def _url(host: str, loaded: Loaded[ServerSettings]) -> JumpUrl:
 
 
 def _pin(path: Path, loaded: Loaded[ServerSettings]) -> bytes:
+    where = loaded.origin("certificate_file")
+    text = read_public(path, where).decode("ascii", "replace")
     try:
-        text = path.read_text(encoding="ascii", errors="replace")
         return pin_of(ssl.PEM_cert_to_DER_cert(text[text.index(_BEGIN) : text.index(_END)] + _END))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "there is no certificate in PEM in it"
-        where = loaded.origin("certificate_file")
+    except ValueError:
+        reason = "there is no certificate in PEM in it"
         raise SettingsError(f"{where}: {quoted(str(path), 200)}: {reason}") from None
 
 

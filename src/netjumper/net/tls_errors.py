@@ -15,6 +15,13 @@ _CLEARER = {
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "it has no certificate",
 }
 """What some of its reasons mean here."""
+_NOT_ITS_KEY = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
+"""What OpenSSL says of two that do not fit; the last where they are of different kinds."""
+
+
+def is_not_its_key(error: Exception) -> bool:
+    """Whether a certificate's file has another one's key in it."""
+    return _reason(error) in _NOT_ITS_KEY
 
 
 def is_no_tls(error: OSError) -> bool:
@@ -38,5 +45,5 @@ def failure_of(error: ssl.SSLError) -> str:
     return _CLEARER.get(reason) or reason.lower().replace("_", " ")
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: Exception) -> str:
     return getattr(error, "reason", None) or ""  # only OpenSSL gives it one

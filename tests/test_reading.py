@@ -1,0 +1,95 @@
+"""What stands in a file: files that never end, and pipes, which may have nothing to say."""
+
+import os
+import sys
+import threading
+
+import pytest
+
+from netjumper import reading
+from netjumper.reading import MAX_SIZE, read_file
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="opens pipes by /dev/fd")
+
+
+@pytest.fixture
+def fifo(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    return tmp_path / "fifo"
+
+
+@pytest.fixture
+def pipe():
+    """Return both ends of a pipe, as files; the first is not read by anybody."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as read, os.fdopen(writer, "wb", 0) as write:
+        yield read, write
+
+
+def by_name(file):
+    return f"/dev/fd/{file.fileno()}"
+
+
+def test_a_file_is_read_with_its_mode(tmp_path):
+    (tmp_path / "file").write_bytes(b"text\n")
+    (tmp_path / "file").chmod(0o640)
+    assert read_file(tmp_path / "file") == (b"text\n", 0o100640)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/full"])
+def test_what_never_ends_is_not_read_for_ever(path):
+    with pytest.raises(OSError, match=f"it is over {MAX_SIZE} bytes"):
+        read_file(path)
+
+
+def test_as_much_as_there_may_be_is_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"." * MAX_SIZE)
+    assert read_file(tmp_path / "file")[0] == b"." * MAX_SIZE
+
+
+def test_a_directory_is_no_file(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        read_file(tmp_path)
+
+
+def test_a_pipe_that_nobody_writes_into_is_told_at_once(fifo):
+    with pytest.raises(OSError, match="nothing is written into that pipe"):
+        read_file(fifo)
+
+
+def test_a_pipe_of_somebody_who_is_done_is_read(pipe):
+    pipe[1].write(b"secret")
+    pipe[1].close()
+    assert read_file(by_name(pipe[0]))[0] == b"secret"
+    with pytest.raises(OSError, match="nothing is written into that pipe"):
+        read_file(by_name(pipe[0]))
+
+
+def test_who_writes_into_a_pipe_may_take_time(pipe, monkeypatch):
+    waits = threading.Event()
+    wait = reading._wait_for_more
+
+    def seen(fd):
+        waits.set()
+        wait(fd)
+
+    def write():
+        for piece in (b"sec", b"ret"):
+            waits.wait()
+            waits.clear()
+            pipe[1].write(piece)
+        waits.wait()
+        pipe[1].close()
+
+    monkeypatch.setattr(reading, "_wait_for_more", seen)
+    writing = threading.Thread(target=write)
+    writing.start()
+    assert read_file(by_name(pipe[0]))[0] == b"secret"
+    writing.join()
+
+
+def test_who_writes_nothing_into_a_pipe_is_not_waited_for_for_ever(pipe, monkeypatch):
+    monkeypatch.setattr(reading, "PATIENCE", 0.01)
+    pipe[1].write(b"begun")
+    with pytest.raises(TimeoutError, match=r"nothing came out of it for 0\.01 s"):
+        read_file(by_name(pipe[0]))
