@@ -52,6 +52,7 @@ NETWORKS = {
     "ff00::/8": "multicast",
     "::/96": "IPv4 in disguise",
     "::ffff:0:0/96": "IPv4 in disguise",
+    "::ffff:0:0:0/96": "IPv4 in disguise",
     "64:ff9b::/96": "IPv4 in disguise (NAT64)",
     "64:ff9b:1::/48": "IPv4 in disguise (NAT64)",
     "2001::/32": "IPv4 in disguise (Teredo)",
@@ -155,6 +156,7 @@ def test_mail_needs_a_rule_with_its_port():
 DISGUISES = {
     "::{0}": "192.168.1.1",
     "::ffff:{0}": "192.168.1.1",
+    "::ffff:0:{0}": "192.168.1.1",
     "64:ff9b::{0}": "192.168.1.1",
     "64:ff9b:1::{0}": "192.168.1.1",
     "64:ff9b:1:c0a8:1:100::": "192.168.1.1",
@@ -169,7 +171,7 @@ DISGUISES = {
 @pytest.mark.parametrize("form", DISGUISES)
 def test_what_opens_a_disguise_does_not_open_what_is_in_it(form):
     ip, inside = form.format("192.168.1.1"), DISGUISES[form]
-    opened = "::/96 ::ffff:0:0/96 64:ff9b::/96 64:ff9b:1::/48 2001::/32 2002::/16"
+    opened = "::/96 ::ffff:0:0/96 ::ffff:0:0:0/96 64:ff9b::/96 64:ff9b:1::/48 2001::/32 2002::/16"
     assert refusal(guard(), ip) != ""
     assert refusal(guard(opened), ip) == f"a private network ({inside}), not permitted"
     assert refusal(guard(f"{opened} 192.168.0.0/16"), ip) == ""

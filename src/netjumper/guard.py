@@ -33,6 +33,7 @@ REFUSED: Sequence[tuple[str, str]] = (
     ("::1/128", "this machine"),
     ("::/96", "IPv4 in disguise"),  # RFC 4291 section 2.5.5.1
     ("::ffff:0:0/96", "IPv4 in disguise"),  # section 2.5.5.2
+    ("::ffff:0:0:0/96", "IPv4 in disguise"),  # IPv4-translated, RFC 2765 section 2.1
     ("64:ff9b::/96", "IPv4 in disguise (NAT64)"),  # RFC 6052
     ("64:ff9b:1::/48", "IPv4 in disguise (NAT64)"),  # RFC 8215
     ("2001::/32", "IPv4 in disguise (Teredo)"),  # RFC 4380
@@ -72,6 +73,7 @@ _METADATA = frozenset(map(ipaddress.ip_address, METADATA))
 _ENDS_WITH_IPV4 = (
     ipaddress.IPv6Network("::/96"),
     ipaddress.IPv6Network("::ffff:0:0/96"),
+    ipaddress.IPv6Network("::ffff:0:0:0/96"),
     ipaddress.IPv6Network("64:ff9b::/96"),
 )
 _NO_IPV4 = ipaddress.IPv6Network("::/127")
