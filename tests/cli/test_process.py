@@ -105,3 +105,14 @@ def test_output_that_could_not_be_written_is_a_failure(monkeypatch, capsys):
         monkeypatch.undo()
     told = capsys.readouterr().err
     assert told == "name: cannot write to standard output: No space left on device\n"
+
+
+def test_text_that_standard_output_has_no_letters_for_is_one_line(monkeypatch, capsys):
+    with io.TextIOWrapper(io.BytesIO(), encoding="ascii") as narrow:
+        monkeypatch.setattr(sys, "stdout", narrow)
+        assert process.run("name", lambda: process.say("\u2588") or process.OK) == 1
+        assert not process.can_say("\u2588")
+        monkeypatch.undo()
+    assert process.can_say("text")
+    told = capsys.readouterr().err
+    assert told.startswith("name: cannot write to standard output: it is ascii; set PYTHON")

@@ -1,9 +1,12 @@
 """`netjumper share`: one line for the bridge's settings, and a picture of it."""
 
+import errno
+import io
 import sys
 
 import pytest
 
+import programs
 from netjumper.cli import server
 from netjumper.jump_url import JumpUrl
 
@@ -58,6 +61,33 @@ def test_a_picture_of_it_is_drawn(capsys):
     assert len(picture) > 10
 
 
+def test_a_picture_is_drawn_in_ascii_where_that_is_all_there_is():
+    command = [programs.installed("netjumper"), "share", "home.example.net", "--qr"]
+    done = programs.run(command, {"PYTHONIOENCODING": "ascii"})
+    first, *picture = done.stdout.decode("ascii").splitlines()
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert first == "netjumper://home.example.net:9527"
+    assert len(picture) > 20
+    assert all(set(line) <= set(" \x1b[0123456789m") for line in picture)
+
+
+def test_a_picture_that_nobody_looks_at_is_one_line(monkeypatch, capsys):
+    class Left(io.StringIO):
+        """Whoever reads it takes the first line and goes."""
+
+        encoding = "utf-8"
+
+        def write(self, text):
+            if "home" not in text:
+                raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+            return len(text)
+
+    monkeypatch.setattr(sys, "stdout", Left())
+    assert server.main(["share", "home", "--qr"]) == 1
+    told = "netjumper: cannot write to standard output: Broken pipe\n"
+    assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -69,6 +99,9 @@ def test_a_picture_of_it_is_drawn(capsys):
         )),
         (["home", "--certificate-file", "/nowhere"], (
             "--certificate-file: cannot read /nowhere: No such file or directory"
+        )),
+        (["home", "--certificate-file", "/dev/zero"], (
+            "--certificate-file: cannot read /dev/zero: it is over 1048576 bytes"
         )),
         (["home", "--certificate-file", "/dev/null"], (
             "--certificate-file: '/dev/null': there is no certificate in PEM in it"

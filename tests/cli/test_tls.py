@@ -296,3 +296,15 @@ def test_a_certificates_file_that_cannot_be_found_is_one_line(monkeypatch, capsy
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"netjumper: --certificate-file: {file}: ")
     assert "name too long" in line or "No such file" in line
+
+
+@pytest.mark.parametrize("side", ["netjumper", "netjumper-bridge"])
+def test_a_directory_instead_of_a_certificate_is_told(secret, capsys, tmp_path, side):
+    tls = (
+        ["--listen-tls", ":0"] if side == "netjumper" else ["--jump", "netjumper+tls://h?ca=system"]
+    )
+    command = server if side == "netjumper" else bridge
+    assert command.main([*tls, "--certificate-file", str(tmp_path), "--check"]) == 2
+    assert told(capsys) == (
+        f"--certificate-file: {tmp_path} is a directory; expected a file in PEM\n"
+    )

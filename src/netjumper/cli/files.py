@@ -79,6 +79,15 @@ def read_private(path: Path, where: str) -> bytes:
     return content
 
 
+def read_public(path: Path, where: str) -> bytes:
+    """Return what is in a file that anybody may read.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    return _read(path, where)[0]
+
+
 def read_toml(path: Path, where: str) -> tuple[dict[str, Any], int]:
     """Return what a TOML file says, and the file's mode.
 
@@ -104,15 +113,17 @@ def refuse_shared_key(path: Path | None, where: str) -> None:
         where: what named it, for the message.
 
     Raises:
-        SettingsError: others can.
+        SettingsError: others can, or it is a directory.
     """
     if path is None:
         return
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        mode = path.stat().st_mode
     except (OSError, ValueError):
         return
-    refuse_if_shared(path, mode, where)
+    if stat.S_ISDIR(mode):
+        raise SettingsError(f"{where}: {_shown(path)} is a directory; expected a file in PEM")
+    refuse_if_shared(path, stat.S_IMODE(mode), where)
 
 
 def refuse_if_shared(path: Path, mode: int, where: str) -> None:

@@ -163,6 +163,19 @@ def say(line: str) -> None:
         sys.stdout.flush()
     except OSError as error:
         raise OutputLost(f"cannot write to standard output: {error.strerror}") from None
+    except UnicodeEncodeError as error:
+        raise OutputLost(
+            f"cannot write to standard output: it is {error.encoding}; set PYTHONIOENCODING=utf-8"
+        ) from None
+
+
+def can_say(text: str) -> bool:
+    """Whether standard output's encoding has all characters of a text."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _complain(name: str, *lines: str) -> None:
@@ -178,13 +191,15 @@ def _complain(name: str, *lines: str) -> None:
 def _have_standard_streams() -> None:
     """Fill descriptors 0 to 2 where whoever started us closed them.
 
-    A socket would get such a number, and whatever a library prints would go to its peer.
+    A socket would get such a number, and whatever a library prints would go to its peer. Standard
+    output cannot be written to even so: what was asked for would be lost without a word.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            mode = os.O_RDONLY if number == 1 else os.O_RDWR
+            os.open(os.devnull, mode)  # takes the lowest free number, which is this one
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 

@@ -1,7 +1,7 @@
 """`netjumper share`: the jump server in one line, for the bridge's settings."""
 
+import io
 import ssl
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,7 @@ examples:
 
 """
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+_HALF_BLOCKS = "\u2580\u2584\u2588"
 
 
 def build_parser() -> Parser:
@@ -117,4 +118,7 @@ def _draw(line: str) -> None:
         import segno  # noqa: PLC0415 - an extra
     except ImportError:
         raise SettingsError("--qr: it is drawn with segno; install netjumper[qr]") from None
-    segno.make(line, micro=False).terminal(out=sys.stdout, compact=True)
+    drawn = io.StringIO()
+    # Without half blocks it is spaces whose colours are turned over: larger, and all of it ASCII.
+    segno.make(line, micro=False).terminal(out=drawn, compact=process.can_say(_HALF_BLOCKS))
+    process.say(drawn.getvalue().removesuffix("\n"))
