@@ -207,12 +207,13 @@ async def test_nothing_older_than_tls_1_3_is_spoken(certificate, most):
 def test_a_file_that_cannot_be_used_is_told(tmp_path, certificate):
     missing, garbage = tmp_path / "missing.pem", tmp_path / "garbage.pem"
     garbage.write_text("nothing")
-    expected = "expected a certificate in PEM, and behind it its key where it is our own"
-    for make in (
-        lambda path: client_with_authority(HOST, path),
-        lambda path: client_with_authority(HOST, None, path),
-        server_with_certificate,
-        lambda path: server_with_certificate(certificate, path),
+    an_authority = "expected a certificate in PEM"
+    our_own = "expected a certificate in PEM, and behind it its key"
+    for expected, make in (
+        (an_authority, lambda path: client_with_authority(HOST, path)),
+        (our_own, lambda path: client_with_authority(HOST, None, path)),
+        (our_own, server_with_certificate),
+        (an_authority, lambda path: server_with_certificate(certificate, path)),
     ):
         with pytest.raises(EncryptionError) as caught:
             make(missing)

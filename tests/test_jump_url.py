@@ -10,6 +10,10 @@ HOME = Address("home.example.net", 9527)
 PIN = "0a" * 32
 CA = "ca is system; for an authority of your own there is ca_file"
 NO_URL = "a jump host begins with netjumper:// or netjumper+tls://, or is HOST:PORT"
+SHAPE = (
+    "behind netjumper:// is [CLIENT[:SECRET]@]HOST[:PORT][?KEY=VALUE]; in a secret @ / ? and # "
+    "are written %40 %2F %3F and %23"
+)
 
 NO_SCHEME = "CLIENT@ and CLIENT:SECRET@ need netjumper:// or netjumper+tls:// before"
 NO_PORT = "behind HOST: is a number; in a secret comma and space are written %2C and %20"
@@ -76,10 +80,11 @@ def test_it_is_shown_without_the_secret():
         ("netjumper://home:99999", "port '99999' is not a number from 1 to 65535"),
         ("netjumper://alice:s3cret", NO_PORT),
         ("netjumper://home:", NO_PORT),
-        ("netjumper://home/path", NO_URL),
+        ("netjumper://home/path", SHAPE),
         ("https://:s3cret@home", NO_URL),
-        ("netjumper://:s3cret@home@x", NO_URL),
-        ("netjumper://:s?3cret=1@home", NO_URL),
+        ("netjumper://:s3cret@home@x", SHAPE),
+        ("netjumper://:s?3cret=1@home", SHAPE),
+        ("netjumper://a:s3cret@@home", SHAPE),
         ("alice:s3cret@home.example.net:9527", NO_SCHEME),
         ("netjumper://home?weight", "behind the ? is KEY=VALUE, and & between several"),
         ("netjumper://home?weight=", "weight is empty"),

@@ -109,6 +109,11 @@ class BridgeSettings(CommonSettings):
     )
 
     @property
+    def listening(self) -> dict[str, tuple[ListenAddress, ...]]:
+        """The listening addresses by the key that they are given in."""
+        return self.doors
+
+    @property
     def doors(self) -> dict[str, tuple[ListenAddress, ...]]:
         """The listening addresses by the key they are given in."""
         return {"socks": self.socks, "http": self.http, "mixed": self.mixed}

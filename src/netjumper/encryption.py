@@ -8,6 +8,7 @@
 In each of them the handshake of the secret runs inside, as without TLS.
 """
 
+import errno
 import hashlib
 import os
 import shlex
@@ -35,6 +36,14 @@ _NEEDS_313 = (
 
 class EncryptionError(NetjumperError, ValueError):
     """TLS cannot be had as it was asked for."""
+
+
+class CertificateError(EncryptionError):
+    """The file with our own certificate cannot be used."""
+
+
+class AuthorityError(EncryptionError):
+    """The file with an authority's certificate cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +201,7 @@ def client_with_pins(pins: Iterable[bytes], certificate: Path | None = None) -> 
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # `Encryption` compares it before anything is said
-    if certificate is not None:
-        _prove(context, certificate)
+    _prove(context, certificate)
     return Encryption(context, pins=frozenset(pins))
 
 
@@ -215,8 +223,7 @@ def client_with_authority(
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
         _trust(context, authority)
-    if certificate is not None:
-        _prove(context, certificate)
+    _prove(context, certificate)
     return Encryption(context, hostname=hostname)
 
 
@@ -274,27 +281,35 @@ def _trust(context: ssl.SSLContext, authority: Path) -> None:
             text = read_file(authority)[0].decode("ascii", "ignore")
             context.load_verify_locations(cadata=text)
     except (OSError, ValueError) as error:
-        raise EncryptionError(f"{authority}: {_reason(error)}") from None
+        why = _reason(error, "expected a certificate in PEM")
+        raise AuthorityError(f"{authority}: {why}") from None
 
 
-def _prove(context: ssl.SSLContext, certificate: Path) -> None:
+def _prove(context: ssl.SSLContext, certificate: Path | None) -> None:
+    if certificate is None:
+        return
+    why = ""
+
     def encrypted() -> NoReturn:  # without it OpenSSL asks whoever sits at the terminal
-        raise EncryptionError(
-            f"{certificate}: the key in it is encrypted, and nobody is there to give the password; "
+        nonlocal why
+        why = (
+            "the key in it is encrypted, and nobody is there to give the password; "
             f"`openssl pkey -in {shlex.quote(str(certificate))}` prints the key as it has to stand"
         )
+        raise OSError
 
     try:
         if certificate.is_fifo():  # OpenSSL would wait for ever
-            raise EncryptionError(f"{certificate}: a pipe cannot be read twice; expected a file")
+            raise OSError(errno.ESPIPE, "a pipe cannot be read twice; expected a file")
         context.load_cert_chain(certificate, password=encrypted)
-    except OSError as error:
-        raise EncryptionError(f"{certificate}: {_reason(error)}") from None
+    except (OSError, ValueError) as error:
+        why = why or _reason(error, "expected a certificate in PEM, and behind it its key")
+        raise CertificateError(f"{certificate}: {why}") from None
 
 
-def _reason(error: OSError | ValueError) -> str:
+def _reason(error: OSError | ValueError, expected: str) -> str:
     if is_not_its_key(error):
         return "the certificate and the key in it do not belong together"
     if isinstance(error, ssl.SSLError | ValueError):
-        return "expected a certificate in PEM, and behind it its key where it is our own"
+        return expected
     return error.strerror or str(error)

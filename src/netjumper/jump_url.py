@@ -68,11 +68,16 @@ class JumpUrl:
                 )
             address, equals, weight = text.partition("=")
             return cls(Address.parse(address), _weight(weight) if equals else 1)
-        found = _URL.fullmatch(text)
-        scheme = found[1].lower() if found else ""
-        if found is None or scheme not in (CLEAR_SCHEME, TLS_SCHEME):
+        scheme = text.partition("://")[0].lower()
+        if scheme not in (CLEAR_SCHEME, TLS_SCHEME):
             raise AddressError(
                 f"a jump host begins with {CLEAR_SCHEME}:// or {TLS_SCHEME}://, or is HOST:PORT"
+            )
+        found = _URL.fullmatch(text)
+        if found is None:
+            raise AddressError(
+                f"behind {scheme}:// is [CLIENT[:SECRET]@]HOST[:PORT][?KEY=VALUE]; in a secret "
+                "@ / ? and # are written %40 %2F %3F and %23"
             )
         client, _, secret = (found[2] or "").partition(":")
         options = _options(found[4] or "", scheme == TLS_SCHEME)

@@ -121,6 +121,11 @@ class ServerSettings(CommonSettings):
             )
 
     @property
+    def listening(self) -> dict[str, tuple[ListenAddress, ...]]:
+        """The listening addresses by the key that they are given in."""
+        return {"listen": self.listen, "listen_tls": self.listen_tls}
+
+    @property
     def doors(self) -> dict[str, tuple[ListenAddress, ...]]:
         """The listening addresses by the name of their door."""
         return {"netjumper": self.listen, "tls": self.listen_tls}

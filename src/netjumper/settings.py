@@ -7,7 +7,7 @@ pydantic's error texts.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from netjumper.errors import NetjumperError
+from netjumper.net.listening import ListenAddress
 from netjumper.socket_settings import SocketSettings
 from netjumper.value_types import FilePath, LogFormat, LogLevel, Secret, TimeoutOrZero, Workers
 
@@ -91,6 +92,7 @@ class CommonSettings(SocketSettings):
         for one, other in self.exclusive:
             if all(getattr(self, key) not in (None, False, ()) for key in (one, other)):
                 yield one, f"{other} is given in the same place; leave one of the two out"
+        yield from self._shared_places()
         if self.workers > 1 and not hasattr(os, "fork"):
             yield "workers", "there can be only 1 on this system"
         if self._needs_secret:
@@ -104,6 +106,21 @@ class CommonSettings(SocketSettings):
                 )
             if self.secret is not None and not self.secret.get_secret_value().strip():
                 yield "secret", "it is empty; `netjumper keygen` makes one"
+
+    @property
+    def listening(self) -> Mapping[str, Sequence[ListenAddress]]:
+        """The listening addresses by the key that they are given in."""
+        return {}
+
+    def _shared_places(self) -> Iterator[tuple[str, str]]:
+        taken: dict[ListenAddress, str] = {}
+        for key, addresses in self.listening.items():
+            for address in addresses:
+                if address in taken and (address.port or address.path):
+                    other = taken[address]
+                    both = "" if other == key else f", here and in {other}"
+                    yield key, f"{address} is given twice{both}; each door has a place of its own"
+                taken[address] = key
 
     @property
     def _needs_secret(self) -> bool:

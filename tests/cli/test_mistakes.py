@@ -253,6 +253,11 @@ def test_check_tells_of_a_variable_that_is_no_setting():
             ["--embedded", "--auth", "me:s3cret"],
             "NETJUMPER_AUTH or --auth-file",
         ),
+        (
+            "netjumper-bridge",
+            ["--jump", "netjumper://a:s3cret@127.0.0.1:1"],
+            "NETJUMPER_JUMP or the settings file",
+        ),
     ],
 )
 def test_a_secret_on_the_command_line_is_warned_about(name, arguments, better):
@@ -261,6 +266,45 @@ def test_a_secret_on_the_command_line_is_warned_about(name, arguments, better):
     assert "which every user of this machine can read" in line
     assert better in line
     assert "s3cret" not in line
+
+
+def test_exec_warns_of_a_jump_hosts_secret_on_the_command_line():
+    jump = ["--jump", "netjumper://a:s3cret@127.0.0.1:1"]
+    code, _, lines = run("netjumper-bridge", "exec", *jump, "--", "true")
+    assert code == 0
+    assert sum("WARNING a jump host's secret is on the command line" in it for it in lines) == 1
+    assert "s3cret" not in "".join(lines)
+
+
+def test_a_jump_hosts_secret_elsewhere_is_not_warned_about():
+    env = {"NETJUMPER_JUMP": "netjumper://a:s3cret@127.0.0.1:1"}
+    done = run("netjumper-bridge", "--check", env=env)
+    assert done == (0, "settings are valid\n", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "doors", "told"),
+    [
+        ("netjumper", ["--listen", ":7", "--listen-tls", ":7"], (
+            "--listen-tls: [::]:7 is given twice, here and in listen; each door has a place of "
+            "its own"
+        )),
+        ("netjumper", ["--listen", "127.0.0.1:7", "--listen", "127.0.0.1:7"], (
+            "--listen: 127.0.0.1:7 is given twice; each door has a place of its own"
+        )),
+        ("netjumper-bridge", ["--embedded", "--socks", "unix:/x", "--http", "unix:/x"], (
+            "--http: unix:/x is given twice, here and in socks; each door has a place of its own"
+        )),
+    ],
+)  # fmt: skip
+def test_two_doors_with_the_same_place_are_told(name, doors, told, capsys, monkeypatch):
+    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
+    assert refused(capsys, name, *doors, "--check") == told
+
+
+def test_two_doors_may_leave_their_ports_to_the_system(capsys):
+    doors = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    assert MAINS["netjumper-bridge"](["--embedded", *doors, "--check"]) == 0
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])

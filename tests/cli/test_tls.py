@@ -241,7 +241,78 @@ def test_a_file_that_is_no_certificate_is_told(secret, capsys, certificates):
     )
     arguments = ["--jump", "netjumper+tls://home.example.net", "--ca-file", file, "--check"]
     assert bridge.main(arguments) == 2
-    assert told(capsys).startswith(f"--jump: home.example.net:9527: {file}: expected a certif")
+    assert told(capsys).startswith(f"--ca-file: {file}: expected a certif")
+    arguments[2:4] = ["--ca-file", str(certificates / "authority.pem"), "--certificate-file", file]
+    assert bridge.main(arguments) == 2
+    assert told(capsys).startswith(f"--certificate-file: {file}: expected a certif")
+
+
+@pytest.mark.usefixtures("secret")
+def test_a_missing_authority_is_told_with_its_own_setting(capsys, certificates):
+    server_pem, missing = str(certificates / "server.pem"), str(certificates / "missing.pem")
+    files = ["--certificate-file", server_pem, "--client-ca-file", missing]
+    assert server.main(["--listen-tls", ":0", *files, "--check"]) == 2
+    assert told(capsys) == f"--client-ca-file: {missing}: No such file or directory\n"
+
+
+IN_VAIN = {
+    "ca_file": (
+        "no jump host is known by an authority of ours; write netjumper+tls://HOST, without pin "
+        "and ca"
+    ),
+    "certificate_file": (
+        "no jump host is shown a certificate; write netjumper+tls://HOST with pin or ca=system, "
+        "or give ca_file"
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("127.0.0.1:7731", "ca_file"),
+        ("127.0.0.1:7731", "certificate_file"),
+        ("netjumper+tls://h?pin=" + "0" * 64, "ca_file"),
+        ("netjumper+tls://h?ca=system", "ca_file"),
+        ("netjumper+tls://h", "certificate_file"),
+    ],
+)
+@pytest.mark.usefixtures("secret")
+def test_a_file_that_no_jump_host_is_met_with_is_refused(capsys, certificates, url, key):
+    file = certificates / {"ca_file": "authority.pem", "certificate_file": "client.pem"}[key]
+    flag = f"--{key.replace('_', '-')}"
+    assert bridge.main(["--jump", url, flag, str(file), "--check"]) == 2
+    assert told(capsys) == f"{flag}: {IN_VAIN[key]}\n"
+
+
+@pytest.mark.parametrize(
+    ("urls", "keys"),
+    [
+        (["netjumper+tls://h?pin=" + "0" * 64], ["certificate_file"]),
+        (["netjumper+tls://h?ca=system"], ["certificate_file"]),
+        (["netjumper+tls://h"], ["ca_file", "certificate_file"]),
+        (["netjumper+tls://h", "netjumper+tls://i?ca=system"], ["ca_file"]),
+    ],
+)
+@pytest.mark.usefixtures("secret")
+def test_a_file_that_one_jump_host_is_met_with_is_taken(capsys, certificates, urls, keys):
+    names = {"ca_file": "authority.pem", "certificate_file": "client.pem"}
+    jump = [word for url in urls for word in ("--jump", url)]
+    files = [
+        word for it in keys for word in (f"--{it.replace('_', '-')}", str(certificates / names[it]))
+    ]
+    assert bridge.main([*jump, *files, "--check"]) == 0
+    assert told(capsys) == ""
+
+
+def test_a_way_in_the_clear_beside_one_with_tls_is_warned_about():
+    jump = ["--jump", "netjumper+tls://h?ca=system", "--jump", "192.0.2.1:9527"]
+    done = run([installed("netjumper-bridge"), *jump, "--check"], ENV)
+    (line,) = done.stderr.decode().splitlines()
+    assert done.returncode == 0
+    assert "WARNING requests may go in the clear to jump host 192.0.2.1:9527, though" in line
+    only = run([installed("netjumper-bridge"), *jump[2:], "--check"], ENV)
+    assert (only.returncode, only.stderr) == (0, b"")
 
 
 @by_secret

@@ -65,7 +65,7 @@ class RunningBridge(Unopened):
 def load_bridge(
     flags: Layer, config: str | None, model: type[BridgeSettings] = BridgeSettings
 ) -> Loaded[BridgeSettings]:
-    """Return the settings of a bridge, with a warning where a password is on the command line.
+    """Return the settings of a bridge, with warnings: a secret in argv, a way in the clear.
 
     Args:
         flags: what the command line gave.
@@ -78,6 +78,15 @@ def load_bridge(
     loaded = load(model, flags, config)
     if "auth" in flags.values:
         loaded = loaded.warned(IN_ARGV.format("the password", "NETJUMPER_AUTH", "--auth-file"))
+    jump = loaded.settings.jump
+    if "jump" in flags.values and any(it.secret for it in jump):
+        told = IN_ARGV.format("a jump host's secret", "NETJUMPER_JUMP", "the settings file")
+        loaded = loaded.warned(told)
+    if model is not RunningBridge and any(it.tls for it in jump):
+        for clear in (it.address for it in jump if not it.tls):
+            loaded = loaded.warned(
+                f"requests may go in the clear to jump host {clear}, though others have TLS"
+            )
     return loaded
 
 

@@ -79,15 +79,6 @@ def read_private(path: Path, where: str) -> bytes:
     return content
 
 
-def read_public(path: Path, where: str) -> bytes:
-    """Return what is in a file that anybody may read.
-
-    Raises:
-        SettingsError: it cannot be read.
-    """
-    return _read(path, where)[0]
-
-
 def read_toml(path: Path, where: str) -> tuple[dict[str, Any], int]:
     """Return what a TOML file says, and the file's mode.
 

@@ -7,7 +7,13 @@ from netjumper.address import Address
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli.files import refuse_shared_key
 from netjumper.cli.sources import Loaded
-from netjumper.encryption import Encryption, EncryptionError, client_for
+from netjumper.encryption import (
+    AuthorityError,
+    CertificateError,
+    Encryption,
+    EncryptionError,
+    client_for,
+)
 from netjumper.settings import SettingsError
 
 
@@ -38,11 +44,41 @@ def known_hosts(loaded: Loaded[BridgeSettings]) -> list[KnownHost]:
 def _known(loaded: Loaded[BridgeSettings]) -> Iterator[KnownHost]:
     settings = loaded.settings
     refuse_shared_key(settings.certificate_file, loaded.origin("certificate_file"))
+    for key, problem in _without_effect(settings):
+        raise SettingsError(f"{loaded.origin(key)}: {problem}")
     shared = loaded.secret() if any(not it.secret for it in settings.jump) else b""
     for url in settings.jump:
         secret = url.secret.encode("utf-8", "surrogateescape") or shared
         try:
             encryption = client_for(url, secret, settings.ca_file, settings.certificate_file)
+        except AuthorityError as error:
+            raise SettingsError(f"{loaded.origin('ca_file')}: {error}") from None
+        except CertificateError as error:
+            raise SettingsError(f"{loaded.origin('certificate_file')}: {error}") from None
         except EncryptionError as error:
             raise SettingsError(f"{loaded.origin('jump')}: {url.address}: {error}") from None
         yield KnownHost(url.address, secret, encryption)
+
+
+def _without_effect(settings: BridgeSettings) -> Iterator[tuple[str, str]]:
+    """Yield (key, what is wrong) for files that no jump host is met with: it is not met so."""
+    with_tls = [it for it in settings.jump if it.tls]
+    by_ours = [it for it in with_tls if not it.pins and not it.by_system]
+    if settings.ca_file is not None and not by_ours:
+        yield (
+            "ca_file",
+            (
+                "no jump host is known by an authority of ours; write netjumper+tls://HOST, "
+                "without pin and ca"
+            ),
+        )
+    if settings.certificate_file is not None and not (
+        settings.ca_file is not None or any(it.pins or it.by_system for it in with_tls)
+    ):
+        yield (
+            "certificate_file",
+            (
+                "no jump host is shown a certificate; write netjumper+tls://HOST with pin or "
+                "ca=system, or give ca_file"
+            ),
+        )

@@ -14,6 +14,7 @@ from netjumper.cli.sockets import server_options
 from netjumper.cli.sources import Loaded
 from netjumper.clients import Client, Clients
 from netjumper.encryption import (
+    AuthorityError,
     Encryption,
     EncryptionError,
     RenewableEncryption,
@@ -79,6 +80,8 @@ def _encryption(
         if certificate is None:
             return server_with_secrets((it.name, secret) for it in clients for secret in it.secrets)
         return server_with_certificate(certificate, settings.client_ca_file)
+    except AuthorityError as error:
+        raise SettingsError(f"{loaded.origin('client_ca_file')}: {error}") from None
     except EncryptionError as error:
         raise SettingsError(f"{where}: {error}") from None
 
