@@ -6,16 +6,19 @@ import hashlib
 import logging
 import os
 import socket
+import ssl
 from typing import Any
 
 import pytest
 
-from encrypted import Sides, encrypted, sides_of
+from encrypted import HOST, Sides, authority, encrypted, sides_of
 from netjumper.address import Address
 from netjumper.early import EarlyData
 from netjumper.encryption import (
     Encryption,
+    client_with_authority,
     client_with_pins,
+    server_with_certificate,
 )
 from netjumper.errors import JumpHostError, JumpHostUntrusted
 from netjumper.jumphost import JumpHost
@@ -214,6 +217,26 @@ async def test_a_server_of_tls_answers_nothing_else_on_that_port(sides, caplog):
     assert answer[:1] != b"\x20"
     assert len(answer) < 16  # an alert
     assert [it.levelname for it in caplog.records if it.name == "netjumper.access"] == ["DEBUG"]
+
+
+async def test_why_a_client_is_not_trusted_reaches_one_that_speaks_on(tmp_path):
+    own, trusted = tmp_path / "own.pem", tmp_path / "authority.pem"
+    authority().issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(own)
+    authority().cert_pem.write_to_path(trusted)
+    client = client_with_authority(HOST, trusted)
+
+    def speak(jump: Address) -> str:
+        with (
+            socket.create_connection((jump.host, jump.port)) as sock,
+            client.context.wrap_socket(sock, server_hostname=HOST) as tls,
+        ):
+            tls.sendall(b"x" * MIB)
+            with pytest.raises(ssl.SSLError) as caught:
+                tls.recv(1)
+        return str(caught.value.reason)
+
+    async with encrypted((client, server_with_certificate(own, trusted))) as jump:
+        assert "CERTIFICATE_REQUIRED" in await asyncio.to_thread(speak, jump)
 
 
 async def test_a_silent_client_of_tls_has_the_deadline_of_the_handshake(sides):

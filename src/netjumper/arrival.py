@@ -179,11 +179,12 @@ class Arrival(Session):
         self._over(reason, failed=True)
 
     def _untrusted(self, error: ssl.SSLError) -> None:
-        """One of the two did not prove to the other who it is."""
-        self._client.abort()
+        """One of the two did not prove who it is; the alert that says so has to arrive."""
         if is_wrong_key(error):
             self._shared.admission.wrong_answer(self._peer)
-        self._over(told(AuthenticationError(f"TLS failed: {failure_of(error)}")), failed=True)
+        self._tell(told(AuthenticationError(f"TLS failed: {failure_of(error)}")), failed=True)
+        self._leave_the_handshake()
+        self._linger()
 
     def _lost(self, error: OSError) -> None:
         self._client.abort()

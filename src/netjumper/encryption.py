@@ -24,7 +24,13 @@ from typing import NoReturn
 from netjumper.errors import JumpHostUntrusted, NetjumperError, WrongSecret
 from netjumper.jump_url import JumpUrl
 from netjumper.net.tls import TlsEndpoint
-from netjumper.net.tls_errors import failure_of, is_key_refused, is_no_tls, is_not_its_key
+from netjumper.net.tls_errors import (
+    failure_of,
+    is_key_refused,
+    is_no_tls,
+    is_not_its_key,
+    refusal_of,
+)
 from netjumper.psk import KEY_SIZE, identity_of, psk_of
 from netjumper.reading import read_file
 
@@ -148,6 +154,8 @@ def _why_not_trusted(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = getattr(error, "verify_message", error.strerror)  # ours have none
         return f"it is not who it should be: {why}"
+    if told := refusal_of(error):
+        return told
     return f"TLS failed: {failure_of(error)}"
 
 

@@ -73,7 +73,10 @@ class JumpHostProtocolError(JumpHostError):
 
 
 class JumpHostUntrusted(JumpHostError, PermissionError):
-    """The jump host did not prove who it is, or does not speak TLS; nothing was said to it."""
+    """TLS failed: the jump host did not prove who it is, or speaks none, or we did not prove it.
+
+    Nothing was said to it.
+    """
 
 
 class WrongSecret(JumpHostError, PermissionError):

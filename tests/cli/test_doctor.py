@@ -5,6 +5,7 @@ import contextlib
 import json
 import socket
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,6 +13,8 @@ from examining import STEPS, doctor, examined
 from netjumper.address import Address
 from netjumper.cli import bridge, probe
 from netjumper.cli.examination import EXIT_CODES
+from netjumper.clients import Client, Clients
+from netjumper.guard import Guard
 from rogues import (
     ANSWER,
     CHALLENGE,
@@ -184,6 +187,17 @@ async def test_a_secret_that_differs_fails_the_secret(capsys, monkeypatch):
         told, advice = await failing(capsys, "secret", jump, "x:1")
     assert told == f"WrongSecret: jump host {jump}: challenge failed, check secret"
     assert "secrets differ" in advice
+
+
+async def test_a_client_whose_time_is_over_is_not_told_to_compare_secrets(capsys):
+    over = Client(
+        name="old", secrets=(SECRET,), guard=Guard(), expires=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    async with jump_server_running(clients=Clients([over])) as (_, jump):
+        told, advice = await failing(capsys, "secret", jump, "x:1")
+    assert told == f"WrongSecret: jump host {jump}: access of old ended 2026-01-01"
+    assert "the secret is right, but this client's time is over" in advice
+    assert "secrets differ" not in advice
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What to do about a step to a target that failed: `netjumper-bridge doctor` ends with it."""
 
+import re
+
 from netjumper.errors import (
     JumpHostTimeout,
     NameLookupFailed,
@@ -11,6 +13,7 @@ from netjumper.errors import (
     TooManyTunnels,
     WrongSecret,
 )
+from netjumper.net.tls_errors import refusal_of
 
 
 def advice(step: str, error: NetjumperError) -> str:
@@ -20,11 +23,22 @@ def advice(step: str, error: NetjumperError) -> str:
             "The machine is there, and nothing listens on that port. Start the jump server "
             "(netjumper), and have the home router forward the port to it."
         )
+    if step == "tls" and refusal_of(error.__cause__):
+        return (
+            "The jump server is there, and lets in who shows a certificate of the authority in its "
+            "client_ca_file. Give --certificate-file FILE, with one of that authority's that "
+            "is valid now and the key behind it; its log says what was wrong."
+        )
     if step == "challenge" and isinstance(error, JumpHostTimeout):
         return (
             "Something took the connection and says nothing. A jump server sends 33 bytes at "
             "once: check that the port is its own and not a web server's, and that no middlebox "
             "in between holds the connection."
+        )
+    if step == "secret" and isinstance(error, WrongSecret) and _HAS_ENDED.search(str(error)):
+        return (
+            "The jump server is there and the secret is right, but this client's time is over. "
+            "Whoever keeps the jump server can set a later date: expires in its clients_file."
         )
     if step == "secret" and isinstance(error, WrongSecret):
         return (
@@ -36,6 +50,8 @@ def advice(step: str, error: NetjumperError) -> str:
     return _ABOUT_STEPS[step]
 
 
+_HAS_ENDED = re.compile(r": access of .* ended \d")
+"""In the words of a jump server of ours (`netjumper.clients`)."""
 _ABOUT_STEPS = {
     "name": (
         "The jump host's name cannot be looked up on this machine. Check its spelling, the "

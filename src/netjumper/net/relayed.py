@@ -40,9 +40,12 @@ def plain_socket(loop: asyncio.AbstractEventLoop, endpoint: Endpoint) -> socket.
 async def decrypted_socket(endpoint: TlsEndpoint, timeout: float) -> socket.socket:
     """Shake hands, and return a non-blocking socket that carries what is inside.
 
+    It waits for the server's first word, too: only with that, or with an alert instead, does a
+    client know what the server thinks of it (RFC 8446 section 4.4.2.4).
+
     Args:
         endpoint: is closed where there is none.
-        timeout: seconds that the handshake may take.
+        timeout: seconds that both may take.
 
     Raises:
         ssl.SSLError: the peer is not who it should be, or what it sends is not TLS.
@@ -53,7 +56,7 @@ async def decrypted_socket(endpoint: TlsEndpoint, timeout: float) -> socket.sock
 
     def go_on() -> None:
         try:
-            if endpoint.shake_hands():
+            if endpoint.shake_hands() and _has_heard(endpoint):
                 endpoint.stop_reading()
                 through.set_result(None)
         except OSError as error:
@@ -67,6 +70,15 @@ async def decrypted_socket(endpoint: TlsEndpoint, timeout: float) -> socket.sock
         endpoint.close()
         raise
     return plain_socket(loop, endpoint)
+
+
+def _has_heard(endpoint: TlsEndpoint) -> bool:
+    """Whether there is something to receive, or the end.
+
+    Raises:
+        OSError: the connection is lost, or the peer refuses to go on.
+    """
+    return endpoint.ends_next() or not endpoint.is_silent
 
 
 def _tcp_pair() -> tuple[socket.socket, socket.socket]:

@@ -41,6 +41,7 @@ class TlsEndpoint(Endpoint):
         "_early",
         "_ends",
         "_fin_is_due",
+        "_has_failed",
         "_incoming",
         "_is_called_again",
         "_next",
@@ -75,6 +76,8 @@ class TlsEndpoint(Endpoint):
         """The stream is to end once the handshake is through."""
         self._fin_is_due = False
         """That it ends is the last of what is going out."""
+        self._has_failed = False
+        """The handshake came to nothing; an alert that says why is going out."""
         self._callback: Callable[[], None] | None = None
         self._on_room: Callable[[], None] | None = None
         self._closing: asyncio.TimerHandle | None = None
@@ -171,6 +174,8 @@ class TlsEndpoint(Endpoint):
             ssl.SSLError: the peer is not who it should be, or what it sends is not TLS.
             OSError: the connection is lost, or was cut.
         """
+        if self._has_failed and self._ends:  # nobody's any more
+            return 0 if super().recv(AT_ONCE) == b"" else None
         count = len(self._plaintext[: len(buffer)])
         buffer[:count], self._plaintext = self._plaintext[:count], self._plaintext[count:]
         while count < len(buffer):
@@ -245,6 +250,9 @@ class TlsEndpoint(Endpoint):
         try:
             self._tls.do_handshake()
             self._check(self._tls)
+        except ssl.SSLError as error:
+            self._has_failed = not isinstance(error, ssl.SSLWantReadError)
+            raise
         finally:
             with contextlib.suppress(OSError):  # what was received before a loss is still to come
                 self._send_on()
@@ -311,13 +319,18 @@ class TlsEndpoint(Endpoint):
     def shutdown_write(self) -> None:
         """Say that no more will be sent, behind all that was; receiving goes on.
 
+        Where the handshake has failed that is the alert, and what comes then is thrown away.
+
         Raises:
             OSError: the connection is lost.
         """
         if self.is_established:
             self._end()
-        else:
-            self._ends = True
+            return
+        self._ends = True
+        if self._has_failed:
+            self._incoming, self._fin_is_due = Incoming(), True
+            self._send_on()
 
     def _end(self) -> None:
         self.push()

@@ -17,6 +17,15 @@ _CLEARER = {
 """What some of its reasons mean here."""
 _NOT_ITS_KEY = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
 """What OpenSSL says of two that do not fit; the last where they are of different kinds."""
+_OF_OURS = {
+    "BAD_CERTIFICATE": "it refused our certificate",
+    "CERTIFICATE_EXPIRED": "our certificate has expired",
+    "CERTIFICATE_REQUIRED": "it asks for a certificate of ours (certificate_file)",
+    "CERTIFICATE_REVOKED": "our certificate was revoked",
+    "UNKNOWN_CA": "our certificate is of an authority that it does not know",
+    "UNSUPPORTED_CERTIFICATE": "our certificate is for another use",
+}
+"""What the alerts about a certificate (RFC 8446 section 6.2) are to the one who showed it."""
 
 
 def is_not_its_key(error: Exception) -> bool:
@@ -39,11 +48,18 @@ def is_key_refused(error: OSError) -> bool:
     return _reason(error) in _KEY_REFUSED
 
 
+def refusal_of(error: BaseException | None) -> str:
+    """Return what the peer has against our certificate, empty where it is something else."""
+    return _OF_OURS.get(_reason(error).partition("_ALERT_")[2], "")
+
+
 def failure_of(error: ssl.SSLError) -> str:
     """Return what went wrong, for a sentence."""
     reason = _reason(error) or str(error.strerror)
-    return _CLEARER.get(reason) or reason.lower().replace("_", " ")
+    told = _CLEARER.get(reason) or reason.lower().replace("_", " ")
+    verdict = getattr(error, "verify_message", "")  # only of a certificate
+    return f"{told}: {verdict}" if verdict else told
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException | None) -> str:
     return getattr(error, "reason", None) or ""  # only OpenSSL gives it one
