@@ -233,6 +233,7 @@ async def test_why_a_client_is_not_trusted_reaches_one_that_speaks_on(tmp_path):
             tls.sendall(b"x" * MIB)
             with pytest.raises(ssl.SSLError) as caught:
                 tls.recv(1)
+            assert socket.socket.recv(tls, 1) == b""  # the end behind it is no reset
         return str(caught.value.reason)
 
     async with encrypted((client, server_with_certificate(own, trusted))) as jump:
