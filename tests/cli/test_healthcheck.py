@@ -5,7 +5,9 @@ import logging
 
 import pytest
 
+from encrypted import sides_of
 from healthchecks import checked
+from netjumper.admission import AdmissionLimits
 from netjumper.bridge import bridge as make_bridge
 from netjumper.bridge.credentials import Credentials
 from netjumper.cli import bridge, server
@@ -230,6 +232,20 @@ async def test_a_jump_server_that_gives_its_challenge_is_healthy(capsys, caplog)
         await eventually(lambda: len(service.tunnels) == 0)
     assert (code, told) == (0, f"healthy: netjumper on {address}")
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("door", ["listen", "listen_tls"])
+async def test_a_jump_server_that_has_shut_this_machine_out_is_healthy(door, capsys, tmp_path):
+    limits = AdmissionLimits(wrong_answers=1)
+    places = {"listen": [], "listen_tls": [], "encryption": sides_of(tmp_path)[1]}
+    places[door] = [ListenAddress("127.0.0.1", 0)]
+    async with jump_server_running(**places, admission=limits) as (service, address):
+        service.tunnels.admission.wrong_answer(f"{address.host}:1")
+        flag = f"--{door.replace('_', '-')}"
+        code, told = await checked(capsys, flag, str(address), command=server)
+        assert code == 0
+    assert told.startswith("healthy: netjumper")
+    assert f"{address} (resets: this address is shut out after wrong answers, or" in told
 
 
 async def test_a_jump_server_that_is_not_there_is_unhealthy(capsys):

@@ -23,7 +23,14 @@ class Unhealthy(NetjumperError):
     """What runs here does not answer as it should."""
 
 
-def ask(program: str, protocol: str, address: ListenAddress, speak: Speak, timeout: float) -> str:
+def ask(
+    program: str,
+    protocol: str,
+    address: ListenAddress,
+    speak: Speak,
+    timeout: float,
+    resets: str = "",
+) -> str:
     """Speak with a listener, and return what answered.
 
     Args:
@@ -32,6 +39,8 @@ def ask(program: str, protocol: str, address: ListenAddress, speak: Speak, timeo
         address: where it listens.
         speak: what to say.
         timeout: seconds to wait for anything.
+        resets: is told of one that resets the connection, if that is as it should be; empty where
+            it is not.
 
     Raises:
         Unhealthy: it does not answer, or something else than `program` does.
@@ -41,6 +50,8 @@ def ask(program: str, protocol: str, address: ListenAddress, speak: Speak, timeo
         with _connected(address, timeout) as sock:
             well = speak(sock)
     except OSError as error:
+        if resets and isinstance(error, (ConnectionResetError, BrokenPipeError)):
+            return told + resets
         reason = "no answer" if isinstance(error, TimeoutError) else error.strerror
         raise Unhealthy(f"{told}: {reason or type(error).__name__}") from None
     if not well:

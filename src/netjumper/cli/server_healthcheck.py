@@ -72,7 +72,7 @@ def check(flags: Layer, config: str | None) -> int:
     """
     settings = load(RunningServer, flags, config).settings
     answered = [
-        ask(SERVER, DOORS[name], address, _SPEAK[name], settings.dial_timeout)
+        ask(SERVER, DOORS[name], address, _SPEAK[name], settings.dial_timeout, _RESETS)
         for name, addresses in settings.doors.items()
         for address in addresses
     ]
@@ -100,6 +100,12 @@ def _speak_tls(sock: socket.socket) -> bool:
     return received(sock, 2) in _TLS_RECORDS
 
 
+_RESETS = " (resets: this address is shut out after wrong answers, or others take its place)"
+"""What a reset tells, which is an answer, too: who hangs, or is not there, gives none.
+
+An address gets one that is shut out, be it this machine's own: strangers' wrong answers look like
+its own where a port is forwarded here. Nobody is to restart a service for that.
+"""
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 """An alert, or a handshake (RFC 8446 section 5.1)."""
 _SPEAK = {"netjumper": _speak_clear, "tls": _speak_tls}
