@@ -17,6 +17,7 @@ from soak.streams import (
     check_all,
     check_reset,
     connected,
+    end,
     reading,
     reset,
     send_pieces,
@@ -153,10 +154,10 @@ async def _carry_out(sock: socket.socket, plan: Plan) -> int:
     if plan.course is Course.TARGET_FIRST:
         await check()
         await send(plan.up)
-        sock.shutdown(socket.SHUT_WR)
+        end(sock)
     elif plan.course is Course.ANSWER:
         await send(plan.up)
-        sock.shutdown(socket.SHUT_WR)
+        end(sock)
         await check()
     else:
         await asyncio.gather(check(), _send_and_end(sock, plan))
@@ -165,7 +166,7 @@ async def _carry_out(sock: socket.socket, plan: Plan) -> int:
 
 async def _send_and_end(sock: socket.socket, plan: Plan) -> None:
     await send_pieces(sock, plan, "up", plan.up)
-    sock.shutdown(socket.SHUT_WR)
+    end(sock)
 
 
 def _answer(sock: socket.socket, http: h11.Connection) -> Reader:

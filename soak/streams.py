@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import socket
 import struct
@@ -108,6 +109,20 @@ def reset(sock: socket.socket) -> None:
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
+
+
+def end(sock: socket.socket) -> None:
+    """End our direction.
+
+    Raises:
+        ConnectionResetError: somebody has reset it, though nobody has read that yet.
+    """
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError as error:
+        if error.errno != errno.ENOTCONN:
+            raise
+        raise ConnectionResetError(*error.args) from None
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from soak.streams import (
     check_all,
     check_reset,
     closing,
+    end,
     reading,
     receive_line,
     reset,
@@ -72,7 +73,7 @@ async def _tunnelled(sock: socket.socket) -> None:
 
 async def _send_and_end(sock: socket.socket, plan: Plan) -> None:
     await send_pieces(sock, plan, "down", plan.down)
-    sock.shutdown(socket.SHUT_WR)
+    end(sock)
 
 
 async def _forwarded(sock: socket.socket) -> None:

@@ -10,9 +10,9 @@ import pytest
 import trustme
 
 from encrypted import encrypt, met
+from netjumper.certificates import EncryptionError
 from netjumper.encryption import (
     Encryption,
-    EncryptionError,
     client_with_authority,
     client_with_pins,
     client_with_secret,

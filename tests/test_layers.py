@@ -54,6 +54,7 @@ LAYERS: list[list[str]] = [
     ["netjumper.demand", "netjumper.latency", "netjumper.patience", "netjumper.policy"],
     ["netjumper.path"],
     ["netjumper.reading"],
+    ["netjumper.certificates"],
     ["netjumper.encryption"],
     ["netjumper.jumphost"],
     ["netjumper.parking"],

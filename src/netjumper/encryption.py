@@ -8,10 +8,8 @@
 In each of them the handshake of the secret runs inside, as without TLS.
 """
 
-import errno
 import hashlib
 import os
-import shlex
 import socket
 import ssl
 import sys
@@ -19,37 +17,18 @@ from asyncio import AbstractEventLoop
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from netjumper.errors import JumpHostUntrusted, NetjumperError, WrongSecret
+from netjumper.certificates import EncryptionError, prove, trust
+from netjumper.errors import JumpHostUntrusted, WrongSecret
 from netjumper.jump_url import JumpUrl
 from netjumper.net.tls import TlsEndpoint
-from netjumper.net.tls_errors import (
-    failure_of,
-    is_key_refused,
-    is_no_tls,
-    is_not_its_key,
-    refusal_of,
-)
+from netjumper.net.tls_errors import failure_of, is_key_refused, is_no_tls, refusal_of
 from netjumper.psk import KEY_SIZE, identity_of, psk_of
-from netjumper.reading import read_file
 
 _NEEDS_313 = (
     "TLS by the secret alone needs Python 3.13 or newer; pin a certificate instead "
     "(`netjumper keygen --tls` makes one)"
 )
-
-
-class EncryptionError(NetjumperError, ValueError):
-    """TLS cannot be had as it was asked for."""
-
-
-class CertificateError(EncryptionError):
-    """The file with our own certificate cannot be used."""
-
-
-class AuthorityError(EncryptionError):
-    """The file with an authority's certificate cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +188,7 @@ def client_with_pins(pins: Iterable[bytes], certificate: Path | None = None) -> 
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # `Encryption` compares it before anything is said
-    _prove(context, certificate)
+    prove(context, certificate)
     return Encryption(context, pins=frozenset(pins))
 
 
@@ -230,8 +209,8 @@ def client_with_authority(
     if authority is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
-        _trust(context, authority)
-    _prove(context, certificate)
+        trust(context, authority)
+    prove(context, certificate)
     return Encryption(context, hostname=hostname)
 
 
@@ -247,9 +226,9 @@ def server_with_certificate(certificate: Path, clients: Path | None = None) -> E
         EncryptionError: a file cannot be used.
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER)
-    _prove(context, certificate)
+    prove(context, certificate)
     if clients is not None:
-        _trust(context, clients)
+        trust(context, clients)
         context.verify_mode = ssl.CERT_REQUIRED
     return Encryption(context, server_side=True)
 
@@ -279,45 +258,3 @@ def _trust_by_psk(context: ssl.SSLContext, keys: Mapping[str, bytes]) -> None:
     unknown = os.urandom(KEY_SIZE)
     if sys.version_info >= (3, 13):
         context.set_psk_server_callback(lambda identity: keys.get(identity or "", unknown))
-
-
-def _trust(context: ssl.SSLContext, authority: Path) -> None:
-    try:
-        if authority.is_file():
-            context.load_verify_locations(authority)
-        else:  # a pipe, that OpenSSL would wait for without an end
-            text = read_file(authority)[0].decode("ascii", "ignore")
-            context.load_verify_locations(cadata=text)
-    except (OSError, ValueError) as error:
-        why = _reason(error, "expected a certificate in PEM")
-        raise AuthorityError(f"{authority}: {why}") from None
-
-
-def _prove(context: ssl.SSLContext, certificate: Path | None) -> None:
-    if certificate is None:
-        return
-    why = ""
-
-    def encrypted() -> NoReturn:  # without it OpenSSL asks whoever sits at the terminal
-        nonlocal why
-        why = (
-            "the key in it is encrypted, and nobody is there to give the password; "
-            f"`openssl pkey -in {shlex.quote(str(certificate))}` prints the key as it has to stand"
-        )
-        raise OSError
-
-    try:
-        if certificate.is_fifo():  # OpenSSL would wait for ever
-            raise OSError(errno.ESPIPE, "a pipe cannot be read twice; expected a file")
-        context.load_cert_chain(certificate, password=encrypted)
-    except (OSError, ValueError) as error:
-        why = why or _reason(error, "expected a certificate in PEM, and behind it its key")
-        raise CertificateError(f"{certificate}: {why}") from None
-
-
-def _reason(error: OSError | ValueError, expected: str) -> str:
-    if is_not_its_key(error):
-        return "the certificate and the key in it do not belong together"
-    if isinstance(error, ssl.SSLError | ValueError):
-        return expected
-    return error.strerror or str(error)

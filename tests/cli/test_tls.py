@@ -236,8 +236,7 @@ def test_a_file_that_is_no_certificate_is_told(secret, capsys, certificates):
     file = str(certificates / "server.pin")
     assert server.main(["--listen-tls", ":0", "--certificate-file", file, "--check"]) == 2
     assert told(capsys) == (
-        f"--certificate-file: {file}: expected a certificate in PEM, and behind it its key where "
-        "it is our own\n"
+        f"--certificate-file: {file}: expected a certificate in PEM, and behind it its key\n"
     )
     arguments = ["--jump", "netjumper+tls://home.example.net", "--ca-file", file, "--check"]
     assert bridge.main(arguments) == 2

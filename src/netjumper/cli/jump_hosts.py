@@ -5,13 +5,11 @@ from dataclasses import dataclass, field
 
 from netjumper.address import Address
 from netjumper.bridge_settings import BridgeSettings
+from netjumper.certificates import AuthorityError, CertificateError, EncryptionError
 from netjumper.cli.files import refuse_shared_key
 from netjumper.cli.sources import Loaded
 from netjumper.encryption import (
-    AuthorityError,
-    CertificateError,
     Encryption,
-    EncryptionError,
     client_for,
 )
 from netjumper.settings import SettingsError

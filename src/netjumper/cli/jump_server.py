@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from netjumper.admission import AdmissionLimits
+from netjumper.certificates import AuthorityError, EncryptionError
 from netjumper.cli import process
 from netjumper.cli.clients import BYTES_IN_MEGABIT, clients_of
 from netjumper.cli.files import refuse_shared_key
@@ -14,9 +15,7 @@ from netjumper.cli.sockets import server_options
 from netjumper.cli.sources import Loaded
 from netjumper.clients import Client, Clients
 from netjumper.encryption import (
-    AuthorityError,
     Encryption,
-    EncryptionError,
     RenewableEncryption,
     server_with_certificate,
     server_with_secrets,

@@ -1,0 +1,83 @@
+"""Files with certificates: our own, or an authority's."""
+
+import errno
+import shlex
+import ssl
+from pathlib import Path
+from typing import NoReturn
+
+from netjumper.errors import NetjumperError
+from netjumper.net.tls_errors import is_not_its_key
+from netjumper.reading import read_file
+
+
+class EncryptionError(NetjumperError, ValueError):
+    """TLS cannot be had as it was asked for."""
+
+
+class CertificateError(EncryptionError):
+    """The file with our own certificate cannot be used."""
+
+
+class AuthorityError(EncryptionError):
+    """The file with an authority's certificate cannot be used."""
+
+
+def trust(context: ssl.SSLContext, authority: Path) -> None:
+    """Trust whoever has a certificate of an authority.
+
+    Args:
+        context: is told.
+        authority: a PEM file with the authority's certificate, or a pipe.
+
+    Raises:
+        AuthorityError: it cannot be used.
+    """
+    try:
+        if authority.is_file():
+            context.load_verify_locations(authority)
+        else:  # a pipe, that OpenSSL would wait for without an end
+            text = read_file(authority)[0].decode("ascii", "ignore")
+            context.load_verify_locations(cadata=text)
+    except (OSError, ValueError) as error:
+        why = _reason(error, "expected a certificate in PEM")
+        raise AuthorityError(f"{authority}: {why}") from None
+
+
+def prove(context: ssl.SSLContext, certificate: Path | None) -> None:
+    """Prove by a certificate who we are.
+
+    Args:
+        context: is told.
+        certificate: a PEM file with the certificate and its key; None is none.
+
+    Raises:
+        CertificateError: it cannot be used.
+    """
+    if certificate is None:
+        return
+    why = ""
+
+    def encrypted() -> NoReturn:  # without it OpenSSL asks whoever sits at the terminal
+        nonlocal why
+        why = (
+            "the key in it is encrypted, and nobody is there to give the password; "
+            f"`openssl pkey -in {shlex.quote(str(certificate))}` prints the key as it has to stand"
+        )
+        raise OSError
+
+    try:
+        if certificate.is_fifo():  # OpenSSL would wait for ever
+            raise OSError(errno.ESPIPE, "a pipe cannot be read twice; expected a file")
+        context.load_cert_chain(certificate, password=encrypted)
+    except (OSError, ValueError) as error:
+        why = why or _reason(error, "expected a certificate in PEM, and behind it its key")
+        raise CertificateError(f"{certificate}: {why}") from None
+
+
+def _reason(error: OSError | ValueError, expected: str) -> str:
+    if is_not_its_key(error):
+        return "the certificate and the key in it do not belong together"
+    if isinstance(error, ssl.SSLError | ValueError):
+        return expected
+    return error.strerror or str(error)
