@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import math
 import socket
 
 import pytest
 
+from netjumper import path as path_module
 from netjumper import upstream as upstream_module
 from netjumper.early import EARLY_LIMIT, EarlyData
 from netjumper.errors import (
@@ -45,6 +47,12 @@ from rogues import (
 from services import destination
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is just now."""
+    monkeypatch.setattr(path_module, "NOT_WORTH_IT", math.inf)
 
 
 @pytest.fixture
