@@ -49,15 +49,10 @@ from services import destination
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine is just now."""
-    monkeypatch.setattr(path_module, "NOT_WORTH_IT", math.inf)
-
-
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each look for a parked connection found one."""
+    """Whether each look for a parked connection found one, where none is for a late answer."""
+    monkeypatch.setattr(path_module, "NOT_WORTH_IT", math.inf)
     looks: list[bool] = []
     take = upstream_module.Parking.take
 
