@@ -93,6 +93,8 @@ def test_where_all_are_known_the_oldest_makes_room() -> None:
         it.proved(known)
     peers = [f"192.0.2.{number}:2" for number in range(4)]
     assert [its.closed for its in waiting(it, *peers)] == [True, False, False, False]
+    (stranger,) = waiting(it, "198.51.100.1:1")
+    assert not stranger.closed
 
 
 def test_who_has_proved_itself_waits_no_more_and_nothing_is_kept_of_it() -> None:

@@ -37,6 +37,12 @@ def test_after_an_hour_it_is_forgotten() -> None:
     assert it.note_wrong("a", REMEMBERED + 2) == 60.0
 
 
+def test_fewer_than_so_many_within_an_hour_shut_nobody_out_however_long_they_go_on() -> None:
+    it = ShutOut(8, 60.0)
+    assert not any(it.note_wrong("a", 600.0 * number) for number in range(1000))
+    assert [it.note_wrong("a", 600_600.0 + number) for number in range(8)].count(60.0) == 1
+
+
 def test_with_0_nobody_is_shut_out() -> None:
     it = ShutOut(0, 60.0)
     assert [it.note_wrong("a", 0.0) for _ in range(100)] == [0.0] * 100

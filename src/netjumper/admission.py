@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from netjumper import outcome
@@ -208,7 +209,8 @@ class Admission(Generic[WaitingT]):
         if crowd > max(1, count * CROWD):
             oldest = next(it for it, its in self._waiting.items() if its == source)
         else:
-            strangers = (it for it, its in self._waiting.items() if its not in self._known)
+            before = islice(self._waiting.items(), count)  # who has just come stays
+            strangers = (it for it, its in before if its not in self._known)
             oldest = next(strangers, next(iter(self._waiting)))
             source = self._waiting[oldest]
         _LOG.warning(

@@ -35,7 +35,7 @@ HUNG = 2.0
 """Seconds after which it is not one lost packet: TCP tries for the third time after three."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds without a dial after one has failed; they double with each that follows."""
-REFUSED_PAUSE = 600.0
+REFUSED_PAUSE = 1200.0
 """Seconds without one that nobody asked for after it was the secret: a jump server shuts out who
 gives ten wrong answers within an hour, and with it all who come from the same address."""
 

@@ -15,7 +15,7 @@ _LABEL = b"netjumper tls 1.3 psk\0"
 _MADE_BY_KEYGEN = re.compile(rb"[0-9a-f]{64}")
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=4096)
 def psk_of(secret: bytes, client: str) -> bytes:
     """Return the key that client and server derive from their secret.
 

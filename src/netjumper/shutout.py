@@ -14,8 +14,10 @@ MOST_SOURCES = 4096
 class _Record:
     last: float
     """When it was wrong."""
+    since: float
+    """When that began to be counted."""
     wrong: int = 0
-    """How often, since it was last shut out."""
+    """How often, since it was last shut out, within an hour."""
     times: int = 0
     """How often it was shut out."""
     until: float = 0.0
@@ -48,11 +50,13 @@ class ShutOut:
 
     def note_wrong(self, source: str, now: float) -> float:
         """Count a wrong answer; return the seconds that its source is shut out for it, mostly 0."""
-        record = self._records[source] if self.remembers(source, now) else _Record(now)
+        record = self._records[source] if self.remembers(source, now) else _Record(now, now)
         self._records.pop(source, None)
         self._records[source] = record  # at the end: the first was wrong the longest ago
         if len(self._records) > MOST_SOURCES:
             del self._records[next(iter(self._records))]
+        if not record.wrong or now - record.since > REMEMBERED:
+            record.since, record.wrong = now, 0
         record.last = now
         record.wrong += 1
         if not self.most or record.wrong < self.most:

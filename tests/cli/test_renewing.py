@@ -5,6 +5,7 @@ import hashlib
 import re
 import signal
 import socket
+import ssl
 import sys
 import threading
 
@@ -62,12 +63,20 @@ def clients_file(private):
     return private("clients.toml", tables(alice="one"))
 
 
-@pytest.fixture
-def certificate(tmp_path):
-    path = tmp_path / "server.pem"
+def issued(path):
     path.touch(0o600)
     trustme.CA().issue_cert("jump.example").private_key_and_cert_chain_pem.write_to_path(path)
     return path
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    return issued(tmp_path / "server.pem")
+
+
+@pytest.fixture
+def certificate_of_another(tmp_path):
+    return issued(tmp_path / "other.pem")
 
 
 @pytest.fixture
@@ -195,6 +204,22 @@ def test_tls_that_is_new_takes_a_restart_and_the_rest_is_taken(config, clients_f
         config('certificate_file = "missing.pem"', 'listen_tls = ["127.0.0.1:0"]')
         hang_up(it, KEPT)
         it.wait_for(r"certificate_file: \S+missing.pem: No such file")
+
+
+def test_what_listens_goes_on_with_what_is_new_even_where_the_settings_have_no_place_for_it(
+    config, certificate, certificate_of_another
+):
+    def shown():
+        return ssl.get_server_certificate(tuple(address.rsplit(":", 1)))
+
+    path = config('listen_tls = ["127.0.0.1:0"]', f'certificate_file = "{certificate}"')
+    with running("netjumper", "--config", str(path)) as it:
+        address = it.address("netjumper with TLS")
+        before = shown()
+        config(f'certificate_file = "{certificate_of_another}"')
+        hang_up(it, TAKEN)
+        it.wait_for(r"WARNING listen_tls .by default.: changed, and takes a restart")
+        assert shown() != before
 
 
 def test_the_end_does_not_wait_for_settings_that_are_being_read(config):

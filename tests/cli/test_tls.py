@@ -304,6 +304,17 @@ def test_a_file_that_one_jump_host_is_met_with_is_taken(capsys, certificates, ur
     assert told(capsys) == ""
 
 
+@pytest.mark.parametrize("other", [["--jump", "h:1"], ["--embedded"]])
+@pytest.mark.usefixtures("secret")
+def test_a_file_of_the_settings_is_no_mistake_where_other_jump_hosts_are_named(
+    capsys, certificates, private, other
+):
+    settings = '[bridge]\njump = ["netjumper+tls://h"]\nca_file = "authority.pem"\n'
+    config = ["--config", str(private("config.toml", settings))]
+    assert bridge.main([*config, *other, "--check"]) == 0
+    assert bridge.main([*config, *other, "--ca-file", "authority.pem", "--check"]) == 2
+
+
 def test_a_way_in_the_clear_beside_one_with_tls_is_warned_about():
     jump = ["--jump", "netjumper+tls://h?ca=system", "--jump", "192.0.2.1:9527"]
     done = run([installed("netjumper-bridge"), *jump, "--check"], ENV)

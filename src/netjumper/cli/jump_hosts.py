@@ -43,7 +43,8 @@ def _known(loaded: Loaded[BridgeSettings]) -> Iterator[KnownHost]:
     settings = loaded.settings
     refuse_shared_key(settings.certificate_file, loaded.origin("certificate_file"))
     for key, problem in _without_effect(settings):
-        raise SettingsError(f"{loaded.origin(key)}: {problem}")
+        if not _overridden(loaded, key):
+            raise SettingsError(f"{loaded.origin(key)}: {problem}")
     shared = loaded.secret() if any(not it.secret for it in settings.jump) else b""
     for url in settings.jump:
         secret = url.secret.encode("utf-8", "surrogateescape") or shared
@@ -56,6 +57,12 @@ def _known(loaded: Loaded[BridgeSettings]) -> Iterator[KnownHost]:
         except EncryptionError as error:
             raise SettingsError(f"{loaded.origin('jump')}: {url.address}: {error}") from None
         yield KnownHost(url.address, secret, encryption)
+
+
+def _overridden(loaded: Loaded[BridgeSettings], key: str) -> bool:
+    """Whether the command line names other jump hosts than those that a file was given for."""
+    named = loaded.settings.embedded or loaded.origin("jump").startswith("--")
+    return named and not loaded.origin(key).startswith("--")
 
 
 def _without_effect(settings: BridgeSettings) -> Iterator[tuple[str, str]]:

@@ -55,7 +55,7 @@ def prepare(loaded: Loaded[ServerSettings], doors: Places) -> Prepared:
 
     Args:
         loaded: the settings.
-        doors: where it listens, which may not be where the settings say.
+        doors: where it listens, which may not be where the settings say, or is to after a restart.
 
     Raises:
         SettingsError: one of them cannot be used.

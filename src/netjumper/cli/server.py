@@ -17,6 +17,7 @@ from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import check_options, server_options
 from netjumper.cli.sources import Layer, load
 from netjumper.console import Start, server_lines
+from netjumper.server import SERVER_DOORS
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
 
@@ -100,7 +101,8 @@ def _command(words: Sequence[str]) -> int:
 
     def prepare_anew() -> Prepared:
         anew = load(ServerSettings, flags, config)
-        return prepare(anew, sockets or anew.settings.doors)
+        given = {} if sockets else anew.settings.doors
+        return prepare(anew, {it: doors.get(it) or given.get(it, ()) for it in SERVER_DOORS})
 
     if hasattr(arguments, "check"):
         serving.tell_valid(loaded)
