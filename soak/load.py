@@ -70,8 +70,14 @@ def capped(cap: int) -> list[str]:
     return [] if (served, refused) == (cap, 3 * cap) else ["the limit was not kept to"]
 
 
-def beside_bulk(seconds: float, *options: str) -> list[str]:
-    """Have small messages go alone, and beside 1 and 10 tunnels of bulk; return what is wrong."""
+def beside_bulk(seconds: float, *options: str, least: float = 0.0) -> list[str]:
+    """Have small messages go alone, and beside 1 and 10 tunnels of bulk; return what is wrong.
+
+    Args:
+        seconds: of each.
+        options: the jump server's.
+        least: bytes per second that bulk has to come to.
+    """
     wrong = []
     with chain_running(LOGS, *options) as chain, ThreadPoolExecutor(1) as threads:
         program = build(Path(".bench"))
@@ -91,6 +97,8 @@ def beside_bulk(seconds: float, *options: str) -> list[str]:
                     f" p99 {alone * 1e3:.1f} ms, beside {count} of bulk {beside * 1e3:.1f} ms,"
                     f" {beside / alone:.2f} times ({moved.size / moved.seconds / 1e6:.0f} MB/s)"
                 )
+                if moved.size / moved.seconds < least:
+                    wrong.append(f"{count} of bulk moved {moved.size / moved.seconds:.0f} bytes/s")
                 if count == 1 and beside > TIMES * alone:
                     wrong.append(f"beside bulk they take {beside / alone:.1f} times as long")
     return wrong
@@ -127,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             *failing(options.count, 3),
             *capped(options.cap),
             *beside_bulk(options.seconds),
-            *beside_bulk(options.seconds, "--bandwidth=800"),
+            *beside_bulk(options.seconds, "--bandwidth=800", least=90e6),
         ]
     except (BenchError, KeyboardInterrupt) as error:
         say(f"load: {error}" if isinstance(error, BenchError) else "load: interrupted")

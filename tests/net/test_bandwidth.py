@@ -376,3 +376,21 @@ def test_who_waits_again_in_its_turn_has_no_second_one_in_it(clock, of_all):
     clock.advance(1)
     assert len(turns) > 10
     assert all(one < other for one, other in pairwise(turns))
+
+
+@pytest.mark.parametrize("of_all", [None, 100 * MB])
+def test_one_that_fails_in_its_turn_holds_up_no_other(clock, of_all):
+    bandwidth = Bandwidth(clock, 64 * KB, of_all and Bandwidth(clock, of_all))
+    bandwidth.spend(64 * KB)
+
+    class Broken(Reader):
+        def take_turn(self, limit: int) -> None:
+            raise ValueError
+
+    Broken(clock, bandwidth).arrive(1)
+    other = Reader(clock, bandwidth)
+    other.arrive(64)
+    clock.advance(10)
+    assert [type(it) for it in clock.failures] == [ValueError]
+    assert other.total == 64
+    assert clock.timers == 0

@@ -319,6 +319,19 @@ async def test_what_clients_may_do_changes_while_they_have_tunnels():
             assert await echoed(tunnel)
 
 
+async def test_what_comes_while_a_tunnel_waits_for_bandwidth_is_its_own():
+    async with serving(echo) as target, limited(bandwidth=200_000) as (service, address):
+        with await asked(address, target.address) as other, await connected(address) as sock:
+            assert await receive_exactly(other, 1) == b"\0"
+            bandwidth = service.tunnels.admission.account_of("").bandwidth
+            assert bandwidth is not None
+            bandwidth.spend(100_000)  # nobody's turn for half a second
+            await send(sock, await answer(sock) + destination(target.address) + b"first")
+            assert await receive_exactly(sock, 2) == b"\0\0"
+            await send(sock, b", and then")
+            assert await receive_exactly(sock, 15) == b"first, and then"
+
+
 @pytest.mark.parametrize(
     ("since", "told"),
     [

@@ -124,11 +124,13 @@ class Bandwidth:
         """It is this client's turn among all: let those who wait in it read, as far as it goes."""
         self._earn()
         end = self._moved + limit
-        for _ in range(len(self._waiting)):
-            self._serve_first(min(end - self._moved, self._turn_among(1)))
-            if not self._waiting or self._moved >= end or self._earn() <= 0:
-                break
-        self._see_to_the_next()
+        try:
+            for _ in range(len(self._waiting)):
+                self._serve_first(min(end - self._moved, self._turn_among(1)))
+                if not self._waiting or self._moved >= end or self._earn() <= 0:
+                    break
+        finally:  # a bug in one is not to hold up the others
+            self._see_to_the_next()
 
     def _turn_among(self, count: int) -> int:
         """Return the bytes of a turn: a quantum, or more where so much is there for each."""
@@ -166,11 +168,13 @@ class Bandwidth:
 
     def _go_on(self) -> None:
         self._timer = None
-        if self._parent is None:
-            self._serve_all_once()
-        elif self._earn() > 0 and (limit := self._parent.allowance()):
-            self.take_turn(limit)
-        self._see_to_the_next()
+        try:
+            if self._parent is None:
+                self._serve_all_once()
+            elif self._earn() > 0 and (limit := self._parent.allowance()):
+                self.take_turn(limit)
+        finally:  # as above
+            self._see_to_the_next()
 
     def _serve_all_once(self) -> None:
         """Give each its turn, while there is something to spend.

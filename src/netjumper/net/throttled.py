@@ -28,6 +28,7 @@ class ThrottledDirection(Direction):
         """Deliver what was read before the relay began: what is the source's, in its turn."""
         if first and self.transferred and not self._bandwidth.allowance():
             self._pending, self._source_ended = first, source_ended
+            self.source.stop_reading()  # whoever has read it until now has nothing to do with it
             self._bandwidth.wait(self)
         else:
             self._bandwidth.spend(self.transferred)
