@@ -10,8 +10,8 @@ from netjumper.jump_url import JumpUrl
 from netjumper.net.listening import ListenAddress
 from netjumper.rules import Rule
 
-_SECRET = re.compile(r"\A([A-Za-z0-9+.-]*://)?[^/?#:@]*:(?!//)[^@]*@")
-"""What ends with the secret of a jump host's line, whether or not it is one otherwise."""
+_SECRET = re.compile(r"\A((?:[A-Za-z0-9+.-]*://)?[^/?#:@]*):(?!//)[^@]*@")
+"""A jump host's line up to its secret, and the secret, whether or not it is one otherwise."""
 
 
 def check(data: bytes) -> None:
@@ -32,7 +32,7 @@ def check(data: bytes) -> None:
 def hold_jump_host(text: str) -> None:
     """A jump host is read, or refused without its secret; what was read is written the same."""
     read = outcome_of(lambda: JumpUrl.parse(text), AddressError)
-    without_secret = _SECRET.sub("", text)
+    without_secret = _SECRET.sub(r"\1@", text)
     hold_one_line(str(read))
     if not isinstance(read, JumpUrl):
         hold_hidden(without_secret, str(read))

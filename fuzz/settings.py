@@ -28,7 +28,7 @@ _SECRET = re.compile(
     _EACH_LINE,
 )
 _JUMP = re.compile(r"^(?:NETJUMPER_)?jump\s*=[^\n]*|^--jump[=\n][^\n]*", _EACH_LINE)
-_URL = re.compile(r"[A-Za-z0-9+.-]+://[^/?#:@\s]*:[^@\s]*@")
+_SECRET_IN_URL = re.compile(r"([A-Za-z0-9+.-]+://[^/?#:@\s]*):[^@\s]*@")
 
 
 def hold_settings(load: Callable[[], AnyLoaded], text: str) -> None:
@@ -57,7 +57,7 @@ def _hold_told(error: NetjumperError, elsewhere: str, longest: int) -> None:
 
 def _without_secrets(text: str) -> str:
     """Return a text without what stands where a secret stands."""
-    return _JUMP.sub(lambda line: _URL.sub("", line[0]), _SECRET.sub("", text))
+    return _JUMP.sub(lambda line: _SECRET_IN_URL.sub(r"\1@", line[0]), _SECRET.sub("", text))
 
 
 @contextmanager
