@@ -14,15 +14,26 @@ from bench.stage import LOOPBACK, Stage, free_port
 from soak.client import Ways
 
 SECRET = "only for the soak: nobody else comes in"  # noqa: S105
+LIMITED = "only for the soak: comes in, but slowly"
 COMMANDS = Path(sys.executable).parent
 GRACE = 3
 """Seconds that a server which is told to stop gives its tunnels."""
 BRIDGES = {
-    "bridge, clear": ["--jump", "127.0.0.1:{clear}"],
-    "bridge, TLS": ["--jump", "netjumper+tls://127.0.0.1:{tls}?pin={pin}", "--early-data=always"],
-    "bridge, cold": ["--jump", "127.0.0.1:{clear}", "--max-parked=0", "--early-data=never"],
+    "bridge, clear": (SECRET, ["--jump=127.0.0.1:{clear}"]),
+    "bridge, TLS": (
+        SECRET,
+        ["--jump=netjumper+tls://127.0.0.1:{tls}?pin={pin}", "--early-data=always"],
+    ),
+    "bridge, cold": (
+        SECRET,
+        ["--jump=127.0.0.1:{clear}", "--max-parked=0", "--early-data=never"],
+    ),
+    "bridge, limited": (LIMITED, ["--jump=127.0.0.1:{clear}"]),
 }
-"""What each is told: connections that are parked, early data, TLS, and none of them."""
+"""The secret of each, and what it is told: connections that are parked, early data, TLS, none of
+them; the last one's tunnels share a bandwidth."""
+BANDWIDTH = 40
+"""Mbit/s: as much as these tunnels move on average, so that they wait for it now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +86,26 @@ class Chain:
             text=True,
         )
         self.pin = made.stdout.strip()
+        self._clients.write_text(f'[limited]\nsecrets = ["{LIMITED}"]\nbandwidth = {BANDWIDTH}\n')
+        self._clients.chmod(0o600)
         self.start_server()
 
     def start_bridges(self) -> None:
         """Start a bridge of each kind."""
-        for name, options in BRIDGES.items():
+        for name, (secret, options) in BRIDGES.items():
             ports = {door: self.ports[f"{name} {door}"] for door in ("socks", "http")}
             doors = [f"--{door}=127.0.0.1:{port}" for door, port in ports.items()]
             told = [it.format(**self.ports, pin=self.pin) for it in options]
-            self._start(name, ports["socks"], "netjumper-bridge", *told, *doors)
+            self._start(name, ports["socks"], secret, "netjumper-bridge", *told, *doors)
 
     def start_server(self) -> None:
         """Start the jump server, on the same ports every time."""
         self._start(
-            "server", self.ports["clear"],
+            "server", self.ports["clear"], SECRET,
             "netjumper", f"--listen=127.0.0.1:{self.ports['clear']}",
             f"--listen-tls=127.0.0.1:{self.ports['tls']}",
-            f"--certificate-file={self._certificate}", "--allow=127.0.0.0/8", "--allow=::1",
-            f"--grace-period={GRACE}", *self.options,
+            f"--certificate-file={self._certificate}", f"--clients-file={self._clients}",
+            "--allow=127.0.0.0/8", "--allow=::1", f"--grace-period={GRACE}", *self.options,
         )  # fmt: skip
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> int:
@@ -117,10 +130,14 @@ class Chain:
     def _certificate(self) -> Path:
         return self.stage.folder / "server.pem"
 
-    def _start(self, name: str, port: int, command: str, *options: str) -> None:
+    @property
+    def _clients(self) -> Path:
+        return self.stage.folder / "clients.toml"
+
+    def _start(self, name: str, port: int, secret: str, command: str, *options: str) -> None:
         self.processes[name] = self.stage.start(
             COMMANDS / command, "--log-level=warning", *options,
-            host=LOOPBACK, port=port, env={"NETJUMPER_SECRET": SECRET},
+            host=LOOPBACK, port=port, env={"NETJUMPER_SECRET": secret},
         )  # fmt: skip
 
 
