@@ -18,21 +18,18 @@ LIMITED = "only for the soak: comes in, but slowly"
 COMMANDS = Path(sys.executable).parent
 GRACE = 3
 """Seconds that a server which is told to stop gives its tunnels."""
+_CLEAR = "--jump=127.0.0.1:{clear}"
+_TLS = "--jump=netjumper+tls://127.0.0.1:{tls}?pin={pin}"
 BRIDGES = {
-    "bridge, clear": (SECRET, ["--jump=127.0.0.1:{clear}"]),
-    "bridge, TLS": (
-        SECRET,
-        ["--jump=netjumper+tls://127.0.0.1:{tls}?pin={pin}", "--early-data=always"],
-    ),
-    "bridge, cold": (
-        SECRET,
-        ["--jump=127.0.0.1:{clear}", "--max-parked=0", "--early-data=never"],
-    ),
-    "bridge, limited": (LIMITED, ["--jump=127.0.0.1:{clear}"]),
+    "bridge, clear": (SECRET, [_CLEAR]),
+    "bridge, TLS": (SECRET, [_TLS, "--early-data=always"]),
+    "bridge, cold": (SECRET, [_CLEAR, "--max-parked=0", "--early-data=never"]),
+    "limited, clear": (LIMITED, [_CLEAR]),
+    "limited, TLS": (LIMITED, [_TLS, "--early-data=always"]),
 }
 """The secret of each, and what it is told: connections that are parked, early data, TLS, none of
-them; the last one's tunnels share a bandwidth."""
-BANDWIDTH = 40
+them; the last two have one bandwidth for all their tunnels."""
+BANDWIDTH = 80
 """Mbit/s: as much as these tunnels move on average, so that they wait for it now and then."""
 
 
