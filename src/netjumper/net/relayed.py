@@ -55,6 +55,8 @@ async def decrypted_socket(endpoint: TlsEndpoint, timeout: float) -> socket.sock
     through: asyncio.Future[None] = loop.create_future()
 
     def go_on() -> None:
+        if through.done():  # the time was over in this very round of the loop
+            return
         try:
             if endpoint.shake_hands() and _has_heard(endpoint):
                 endpoint.stop_reading()
