@@ -53,7 +53,7 @@ def hold_http(stream: bytes, credentials: Credentials | None, whole: Run) -> Non
         if len(password) >= 6 and stream.count(password) == 1:
             assert password not in whole.sent + whole.text.encode()
     if whole.result is not None:
-        heads = stream.removesuffix(whole.trailing).lstrip(b"\r\n")
+        heads = stream.removesuffix(whole.trailing)
         assert not _AMBIGUOUS.search(heads), "two readers see two heads"
     if isinstance(whole.result, TunnelRequest):
         assert Address.parse(str(whole.result.target)) == whole.result.target

@@ -447,8 +447,17 @@ def test_a_password_in_a_target_is_not_told() -> None:
 
 def test_empty_lines_before_a_request_are_nothing() -> None:
     """RFC 9112 section 2.2."""
-    ended = feed_every_way(HttpHandshake, b"\r\n\r\n" + connect("example.org:443"))
+    ended = feed_every_way(HttpHandshake, b"\r\n\n\r\n" + connect("example.org:443"))
     assert ended.result == TunnelRequest(TARGET)
+
+
+@pytest.mark.parametrize("before", [b"", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"])
+@pytest.mark.parametrize("bare", [b"\r", b"\r\r\n", b"\r\n\r"])
+def test_a_bare_cr_before_a_request_is_no_empty_line(before: bytes, bare: bytes) -> None:
+    """RFC 9112 section 2.2: another reader may see a part of the method in it."""
+    ended = feed_every_way(HttpHandshake, before + bare + connect("example.org:443"))
+    assert ended.error is ProtocolError
+    assert ended.sent.count(b"HTTP/1.1 400 ") == 1
 
 
 def test_another_method_has_to_be_let_in_too() -> None:

@@ -23,6 +23,7 @@ _AMBIGUOUS = re.compile(rb"\r(?!\n|\Z)|\n[ \t]")
 _LENGTH = re.compile(rb"\ncontent-length:([^\n]*)", re.IGNORECASE)
 _RAW = re.compile(rb"[\x80-\xff]")
 _HEAD_END = re.compile(rb"\n\r?\n")
+_EMPTY_LINES = re.compile(rb"(?:\r?\n)+")
 
 
 class HttpServer:
@@ -64,11 +65,9 @@ class HttpServer:
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the client; `b""` is the end of the stream."""
-        if data and self.between_requests and not self.trailing_data():
-            data = data.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request
-            if not data:
-                return
         self._connection.receive_data(data)
+        if self.between_requests:
+            self._skip_empty_lines()
 
     def trailing_data(self) -> bytes:
         """Return what no event has come out of."""
@@ -88,6 +87,8 @@ class HttpServer:
         """
         try:
             if self.between_requests:
+                if self._connection.trailing_data == (b"\r", False):
+                    return h11.NEED_DATA  # half an empty line, which h11 takes for a wrong method
                 self._check_head()
             event = self._connection.next_event()
         except h11.RemoteProtocolError as error:
@@ -122,9 +123,7 @@ class HttpServer:
             return False
         self._connection.start_next_cycle()
         self._request = None
-        held, ended = self._connection.trailing_data
-        if held.startswith((b"\r", b"\n")):  # RFC 9112 section 2.2, as in receive_data
-            self._begin_anew(held.lstrip(b"\r\n"), ended)
+        self._skip_empty_lines()
         return True
 
     def user(self, request: h11.Request) -> str | None:
@@ -224,6 +223,12 @@ class HttpServer:
         if self._request is None or self._request.method != b"HEAD":  # RFC 9110 section 9.3.2
             self.send(h11.Data(data=content))
         self.send(h11.EndOfMessage())
+
+    def _skip_empty_lines(self) -> None:
+        """Some clients end a request with one too many (RFC 9112 section 2.2)."""
+        held, ended = self._connection.trailing_data
+        if lines := _EMPTY_LINES.match(held):
+            self._begin_anew(held[lines.end() :], ended)
 
     def _check_head(self) -> None:
         held = self.trailing_data()
