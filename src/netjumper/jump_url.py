@@ -11,7 +11,7 @@ error says has the secret in it.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import parse_qs, quote, unquote_to_bytes
 
 from netjumper.address import Address, checked_host, quoted
 from netjumper.errors import AddressError
@@ -147,7 +147,9 @@ def _quoted(text: str, safe: str = "") -> str:
 
 
 def _unquoted(text: str) -> str:
-    return unquote(text, errors="surrogateescape")
+    """Return text of such bytes; a character may have come half as it is and half quoted."""
+    raw = unquote_to_bytes(text.encode("utf-8", "surrogateescape"))
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _options(query: str, is_tls: bool) -> Mapping[str, Sequence[str]]:
