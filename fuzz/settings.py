@@ -28,7 +28,7 @@ _SECRET = re.compile(
     _EACH_LINE,
 )
 _JUMP = re.compile(r"^(?:NETJUMPER_)?jump\s*=[^\n]*|^--jump[=\n][^\n]*", _EACH_LINE)
-_SECRET_IN_URL = re.compile(r"([A-Za-z0-9+.-]+://[^/?#:@\s]*):[^@\s]*@")
+_SECRET_IN_URL = re.compile(r"([A-Za-z0-9+.-]+://[^/?#:@\s]*):[^@?\s]*@")
 
 
 def hold_settings(load: Callable[[], AnyLoaded], text: str) -> None:

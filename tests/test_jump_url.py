@@ -16,6 +16,7 @@ SHAPE = (
 )
 
 NO_SCHEME = "CLIENT@ and CLIENT:SECRET@ need netjumper:// or netjumper+tls:// before"
+COLON = "HOST has a : in it; an IPv6 address stands in brackets, and behind a secret is @"
 NO_PORT = "behind HOST: is a number; in a secret comma and space are written %2C and %20"
 
 
@@ -79,7 +80,10 @@ def test_it_is_shown_without_the_secret():
         ("netjumper://a b", "'a b' is not a host name"),
         ("netjumper://home:99999", "port '99999' is not a number from 1 to 65535"),
         ("netjumper://alice:s3cret", NO_PORT),
+        ("netjumper://alice:s3cret?key=value", NO_PORT),
         ("netjumper://home:", NO_PORT),
+        ("netjumper://alice:s3cret:1", COLON),
+        ("netjumper://2001:db8::1:9527", COLON),
         ("netjumper://home/path", SHAPE),
         ("https://:s3cret@home", NO_URL),
         ("netjumper://:s3cret@home@x", SHAPE),

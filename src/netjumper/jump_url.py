@@ -66,8 +66,8 @@ class JumpUrl:
                 raise AddressError(
                     f"CLIENT@ and CLIENT:SECRET@ need {CLEAR_SCHEME}:// or {TLS_SCHEME}:// before"
                 )
-            address, equals, weight = text.partition("=")
-            return cls(Address.parse(address), _weight(weight) if equals else 1)
+            place, equals, weight = text.partition("=")
+            return cls(Address.parse(place), _weight(weight) if equals else 1)
         scheme = text.partition("://")[0].lower()
         if scheme not in (CLEAR_SCHEME, TLS_SCHEME):
             raise AddressError(
@@ -79,6 +79,7 @@ class JumpUrl:
                 f"behind {scheme}:// is [CLIENT[:SECRET]@]HOST[:PORT][?KEY=VALUE]; in a secret "
                 "@ / ? and # are written %40 %2F %3F and %23"
             )
+        address = _address(found[3])
         client, _, secret = (found[2] or "").partition(":")
         options = _options(found[4] or "", scheme == TLS_SCHEME)
         weights, pins = options.get("weight", ()), options.get("pin", ())
@@ -91,7 +92,7 @@ class JumpUrl:
         if client and not CLIENT_NAME.fullmatch(client):
             raise AddressError(f"a client's name is {CLIENT_NAME_IS}, not {quoted(client)}")
         return cls(
-            _address(found[3]),
+            address,
             _weight(_one("weight", weights)) if weights else 1,
             scheme == TLS_SCHEME,
             client,
@@ -122,8 +123,12 @@ class JumpUrl:
 
 
 def _address(text: str) -> Address:
-    """A port that is none is not repeated: a comma in a secret ends one jump host, as in a list."""
-    _, colon, port = text.rpartition("]")[2].rpartition(":")
+    """What may be CLIENT:SECRET is not repeated: a comma in a secret ends one of several."""
+    host, colon, port = text.rpartition("]")[2].rpartition(":")
+    if ":" in host:
+        raise AddressError(
+            "HOST has a : in it; an IPv6 address stands in brackets, and behind a secret is @"
+        )
     if colon and not port.isdecimal():
         raise AddressError(
             "behind HOST: is a number; in a secret comma and space are written %2C and %20"
