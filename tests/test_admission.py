@@ -128,6 +128,18 @@ def test_wrong_answers_slow_their_source_and_then_shut_it_out(caplog) -> None:
     assert it.comes_in("192.0.2.1:9")
 
 
+def test_who_waits_from_a_source_when_it_is_shut_out_is_closed_but_for_who_is_to_be_told() -> None:
+    it = admission(wrong_answers=2)
+    wrong, guess, elsewhere, proved = waiting(
+        it, "192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1", "192.0.2.1:3"
+    )
+    it.proved(proved)
+    it.wrong_answer("192.0.2.1:1", wrong)
+    assert not guess.closed
+    it.wrong_answer("192.0.2.1:1", wrong)
+    assert [its.closed for its in (wrong, guess, elsewhere, proved)] == [False, True, False, False]
+
+
 def test_a_network_of_ipv6_is_shut_out_as_a_whole_and_the_line_names_who_was_last(caplog) -> None:
     it = admission(wrong_answers=2)
     it.wrong_answer("[2001:db8::1]:1")

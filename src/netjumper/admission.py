@@ -146,8 +146,16 @@ class Admission(Generic[WaitingT]):
         if source is not None:
             _count_down(self._waiting_from, source)
 
-    def wrong_answer(self, peer: str) -> bool:
-        """Count an answer that proves the contrary; return whether its source is to be slowed."""
+    def wrong_answer(self, peer: str, connection: WaitingT | None = None) -> bool:
+        """Count an answer that proves the contrary, and close who else waits from a source shut out.
+
+        Args:
+            peer: where it came from.
+            connection: who gave it, and is still to be told; None where that is gone.
+
+        Returns:
+            Whether it is to be refused slowly.
+        """
         source, now = source_of(peer), self._loop.time()
         if not source or not self._limits.wrong_answers:
             return False
@@ -159,6 +167,9 @@ class Admission(Generic[WaitingT]):
                 "shut out %s for %g s after %d wrong answer%s, the last from %s",
                 source, seconds, wrong, "s" if wrong > 1 else "", ip_of(peer), extra=ALWAYS_TOLD,
             )  # fmt: skip
+            for other in [it for it, its in self._waiting.items() if its == source]:
+                if other is not connection:
+                    other.make_room()
         return slow
 
     def open(self, client: str, peer: str, target: Address) -> Account:

@@ -70,7 +70,7 @@ class Arrival(Session):
 
     def make_room(self) -> None:
         """Close it: it has proved nothing, and others want to come in."""
-        self._client.abort()
+        self._client.reset()  # its place is free at once, also where nothing arrives
         self._forget()
 
     def handshake_expired(self) -> None:
@@ -132,7 +132,7 @@ class Arrival(Session):
     def _wrong_answer(self, handshake: AnyHandshake, error: AuthenticationError) -> None:
         """Refuse it; not at once where there have been others from there."""
         shared = self._shared
-        if not shared.admission.wrong_answer(self._peer):
+        if not shared.admission.wrong_answer(self._peer, self):
             self._refuse(handshake, error)
             return
         self._client.stop_reading()
@@ -181,7 +181,7 @@ class Arrival(Session):
     def _untrusted(self, error: ssl.SSLError) -> None:
         """One of the two did not prove who it is; the alert that says so has to arrive."""
         if is_wrong_key(error):
-            self._shared.admission.wrong_answer(self._peer)
+            self._shared.admission.wrong_answer(self._peer, self)
         self._tell(told(AuthenticationError(f"TLS failed: {failure_of(error)}")), failed=True)
         self._leave_the_handshake()
         self._linger()

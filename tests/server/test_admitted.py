@@ -15,6 +15,7 @@ from netjumper.address import Address
 from netjumper.admission import AdmissionLimits
 from netjumper.clients import Client, Clients, anybody
 from netjumper.guard import Guard
+from netjumper.net.endpoint import RESET_PATIENCE, Endpoint
 from netjumper.rules import Rule
 from netjumper.server import jump_server
 from netjumper.service import Service
@@ -91,6 +92,15 @@ async def test_a_thousand_that_say_nothing_do_not_keep_a_user_out():
                 assert await receive_exactly(sock, 1) == b"\0"
                 assert await echoed(sock)
             assert len(service.tunnels) <= 101
+
+
+async def test_who_makes_room_is_gone_at_once_also_where_nothing_arrives(monkeypatch):
+    monkeypatch.setattr(Endpoint, "unacknowledged", lambda _: 33)  # its peer sends no ACK
+    async with limited(unauthenticated=1) as (_, address):
+        with await connected(address) as gone, await connected(address):
+            async with asyncio.timeout(RESET_PATIENCE / 2):
+                with pytest.raises(ConnectionResetError):
+                    await receive_to_end(gone)
 
 
 async def test_who_has_proved_itself_never_makes_room():
@@ -196,6 +206,23 @@ async def test_wrong_answers_shut_their_source_out_and_its_tunnels_go_on(monkeyp
             assert await echoed(tunnel)
             with await connected_from("127.0.0.2", address) as sock:
                 assert len(await receive_exactly(sock, 33)) == 33
+
+
+async def test_guesses_that_were_accepted_before_count_no_more_than_those_after(caplog):
+    async with limited(wrong_answers=2) as (_, address):
+        with contextlib.ExitStack() as stack:
+            socks = [stack.enter_context(await connected(address)) for _ in range(20)]
+            answers = [await answer(sock, b"wrong") for sock in socks[1:]]
+            right = await answer(socks[0])
+            for sock, wrong in zip(socks[1:], answers, strict=True):
+                with contextlib.suppress(OSError):
+                    await send(sock, wrong)
+            with pytest.raises(OSError, match="Connection reset|Broken pipe"):
+                await send(socks[0], right)
+                await receive_exactly(socks[0], 1)
+    shut_out = "shut out 127.0.0.1 for 60 s after 2 wrong answers, the last from 127.0.0.1"
+    assert caplog.messages.count(shut_out) == 1
+    assert not any("120 s" in it for it in caplog.messages)
 
 
 async def test_each_client_comes_in_with_its_own_secret_and_the_log_has_its_name(caplog):

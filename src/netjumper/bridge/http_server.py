@@ -23,7 +23,7 @@ _AMBIGUOUS = re.compile(rb"\r(?!\n|\Z)|\n[ \t]")
 _LENGTH = re.compile(rb"\ncontent-length:([^\n]*)", re.IGNORECASE)
 _RAW = re.compile(rb"[\x80-\xff]")
 _HEAD_END = re.compile(rb"\n\r?\n")
-_EMPTY_LINES = re.compile(rb"(?:\r?\n)+")
+_EMPTY_LINES, _LAST_LINES = re.compile(rb"(?:\r?\n)+"), re.compile(rb"(?:\r?\n|\r\Z)+")
 
 
 class HttpServer:
@@ -227,7 +227,7 @@ class HttpServer:
     def _skip_empty_lines(self) -> None:
         """Some clients end a request with one too many (RFC 9112 section 2.2)."""
         held, ended = self._connection.trailing_data
-        if lines := _EMPTY_LINES.match(held):
+        if lines := (_LAST_LINES if ended else _EMPTY_LINES).match(held):
             self._begin_anew(held[lines.end() :], ended)
 
     def _check_head(self) -> None:

@@ -249,6 +249,13 @@ class Endpoint:
             self._set_linger(_END_ON_CLOSE)
         self._sock.close()
 
+    def reset(self) -> None:
+        """Reset the connection at once: what the peer does not have yet is lost."""
+        self.stop_reading()
+        self.stop_writing()
+        self._set_linger(_RESET_ON_CLOSE)
+        self._sock.close()
+
     def abort(self) -> None:
         """Reset the connection, once the peer has what was sent before.
 

@@ -377,6 +377,12 @@ class TlsEndpoint(Endpoint):
         self._outgoing.drop()
         super().close()
 
+    def reset(self) -> None:
+        """Reset the connection at once: what the peer does not have yet is lost."""
+        self._outgoing.drop()
+        self._on_room = None
+        super().reset()
+
     def abort(self) -> None:
         """Reset the connection, once the peer has what was sent before."""
         self._callback = self._on_room = None
