@@ -80,12 +80,8 @@ class Direction:
         self._source_ended = source_ended
         if first:
             self._send(memoryview(first))
-        if self.ended or self.blocked:
-            return
-        if source_ended:
-            self._end()
-        else:
-            self.source.start_reading(self.on_readable)
+        if not (self.ended or self.blocked):
+            self._go_on()
 
     @property
     def waits_its_turn(self) -> bool:
@@ -123,6 +119,10 @@ class Direction:
         if self.ended or self.blocked:
             return
         self.sink.stop_writing()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """All that was read has been moved on: see to what comes next."""
         if self._source_ended:
             self._end()
         else:
