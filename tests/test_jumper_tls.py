@@ -6,7 +6,9 @@ import hashlib
 import os
 import signal
 import socket
+import sys
 import threading
+import time
 from urllib.parse import quote
 
 import pytest
@@ -154,6 +156,8 @@ def test_who_is_interrupted_leaves_nothing_running():
 
     def interrupt() -> None:
         begun.wait()
+        while sys._current_frames()[main].f_code.co_name != "wait":
+            time.sleep(0.001)
         signal.pthread_kill(main, signal.SIGUSR1)
 
     def stop(*_: object) -> None:

@@ -147,7 +147,7 @@ class Admission(Generic[WaitingT]):
             _count_down(self._waiting_from, source)
 
     def wrong_answer(self, peer: str, connection: WaitingT | None = None) -> bool:
-        """Count an answer that proves the contrary, and close who else waits from a source shut out.
+        """Count an answer that proves the contrary; who is shut out for it is not waited for.
 
         Args:
             peer: where it came from.

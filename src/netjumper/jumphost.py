@@ -190,6 +190,7 @@ class JumpConnection:
 
     def cancel(self) -> None:
         """Give it up without a word; early data that has left must not look complete."""
+        self._forget_callbacks()
         self._host.deadlines.remove(self)
         self._host.held_back.remove(self)
         if self._dial is not None:
@@ -202,6 +203,10 @@ class JumpConnection:
             endpoint.abort()
         else:
             endpoint.close()
+
+    def _forget_callbacks(self) -> None:
+        """Who is called knows of us; no cycle is to keep what belongs to a tunnel that is over."""
+        self._parked = self._opened = self._failed = None
 
     def expire(self) -> None:
         """The connection, or the outcome, did not come in time."""
@@ -276,8 +281,10 @@ class JumpConnection:
         self._host.deadlines.remove(self)
         self._endpoint = None
         endpoint.stop_reading()
-        assert self._opened is not None  # noqa: S101 - there is no outcome without a request
-        self._opened(endpoint)
+        opened = self._opened
+        self._forget_callbacks()
+        assert opened is not None  # noqa: S101 - there is no outcome without a request
+        opened(endpoint)
 
     def _fail(self, error: NetjumperError) -> None:
         failed = self._failed

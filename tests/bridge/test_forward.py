@@ -509,6 +509,11 @@ def test_empty_lines_behind_a_request_are_nothing(empty: bytes) -> None:
     assert talk.client(empty).target(OK).to_client == OK_BACK * 2
 
 
+def test_half_an_empty_line_at_the_end_of_the_stream_is_nothing() -> None:
+    talk = Talk(get(b"/1") + b"\r").open().target(OK).client(b"")
+    assert talk.to_client == OK_BACK
+
+
 def test_all_of_it_one_byte_at_a_time() -> None:
     talk = Talk(get(b"/1")).open()
     for byte in one_by_one(OK):

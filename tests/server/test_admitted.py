@@ -24,6 +24,7 @@ from rogues import (
     connected,
     echo,
     eventually,
+    receive,
     receive_exactly,
     receive_to_end,
     send,
@@ -217,9 +218,9 @@ async def test_guesses_that_were_accepted_before_count_no_more_than_those_after(
             for sock, wrong in zip(socks[1:], answers, strict=True):
                 with contextlib.suppress(OSError):
                     await send(sock, wrong)
-            with pytest.raises(OSError, match="Connection reset|Broken pipe"):
+            with contextlib.suppress(ConnectionError):  # whether it is met here or there
                 await send(socks[0], right)
-                await receive_exactly(socks[0], 1)
+                assert await receive(socks[0]) == b""
     shut_out = "shut out 127.0.0.1 for 60 s after 2 wrong answers, the last from 127.0.0.1"
     assert caplog.messages.count(shut_out) == 1
     assert not any("120 s" in it for it in caplog.messages)

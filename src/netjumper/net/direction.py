@@ -226,6 +226,11 @@ class Direction:
             self._relay.memory.give_back(self._pipe)
             self._pipe = None
 
+    def leave(self) -> None:
+        """Let go of the relay, which is over: no cycle is to keep what its endpoints hold."""
+        self.release()
+        del self._relay
+
     def release(self) -> None:
         """Let go of the pipe, with whatever is in it."""
         if self._in_pipe and self._pipe is not None:

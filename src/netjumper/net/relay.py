@@ -148,6 +148,6 @@ class Relay:
             return
         if self._half_closed is not None:
             self._half_closed.remove(self)
-        self._up.release()
-        self._down.release()
+        self._up.leave()
+        self._down.leave()
         done(ending)

@@ -1,0 +1,89 @@
+"""What a tunnel had is let go of as it ends: a cycle would keep its buffers for minutes."""
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from encrypted import encrypted, sides_of
+from netjumper.address import Address
+from netjumper.bridge import bridge
+from netjumper.early import EarlyData
+from netjumper.jumphost import JumpConnection, JumpHost
+from netjumper.net.dial import Dialer
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.relay import Relay
+from netjumper.parking import Parking, ParkingLimits
+from netjumper.policy import JumpPolicy, policy_of
+from netjumper.service import Service
+from netjumper.upstream import Upstream
+from netjumper.upstream_request import Request
+from rogues import (
+    closed_port,
+    connected,
+    echo,
+    eventually,
+    receive_exactly,
+    receive_to_reset,
+    reset,
+    send,
+    serving,
+)
+from services import LOOPBACK, SECRET
+
+PARKED = 2
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@contextlib.asynccontextmanager
+async def chain(folder: Path) -> AsyncIterator[Service]:
+    """Run a jump server with TLS and a bridge that has connections parked there."""
+    sides = sides_of(folder)
+    loop = asyncio.get_running_loop()
+    async with encrypted(sides) as jump:
+        dialer = Dialer(loop, timeout=5.0, endpoint=sides[0].endpoint)
+        host = JumpHost(loop, jump, SECRET, dialer)
+        with Parking(host, ParkingLimits(least=PARKED, most=PARKED)) as parking:
+            upstream = Upstream([parking], policy_of(JumpPolicy.FIRST, [1]), EarlyData("always"))
+            async with bridge(upstream=upstream, http=[LOOPBACK]) as service:
+                yield service
+
+
+def left() -> list[object]:
+    """Return what is still there of what no tunnel is using."""
+    return [
+        it
+        for it in gc.get_objects()
+        if isinstance(it, (Relay, Request))
+        or (isinstance(it, JumpConnection) and it._endpoint is None)
+        or (isinstance(it, Endpoint) and it._sock.fileno() < 0)
+    ]
+
+
+@pytest.mark.parametrize("how", ["ended", "reset", "refused", "given up"])
+async def test_a_tunnel_that_is_over_leaves_nothing_to_the_garbage_collector(tmp_path, how):
+    async with serving(echo) as target, chain(tmp_path) as service:
+        place = closed_port() if how == "refused" else target.address
+        for _ in range(3):
+            with await connected(Address.parse(service.address_of("http"))) as sock:
+                await send(sock, f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n\r\nhello".encode())
+                if how == "refused":
+                    assert await receive_to_reset(sock) in (b"", ESTABLISHED)
+                elif how != "given up":
+                    assert (
+                        await receive_exactly(sock, len(ESTABLISHED) + 5) == ESTABLISHED + b"hello"
+                    )
+                if how == "reset":
+                    reset(sock)
+        await eventually(lambda: not len(service.tunnels) and not left())
