@@ -34,6 +34,7 @@ def pull_the_cable() -> None:
         with tunnelled(chain, listener.getsockname()[1]):
             serving, _ = listener.accept()
             with serving:
+                assert len(serving.recv(100)) == 18
                 network("down")
                 chain.server.wait_for(r"INFO .* up 18 down 0 bytes, .*, reset")
                 network("up")

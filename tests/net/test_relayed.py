@@ -5,8 +5,11 @@ import socket
 
 import pytest
 
+from encrypted import sides_of
 from netjumper.encryption import client_with_pins
 from netjumper.net.relayed import decrypted_socket
+from netjumper.net.tls import TlsEndpoint
+from rogues import tcp_pair
 
 
 async def test_what_comes_when_the_time_for_a_handshake_is_over_is_nobodys():
@@ -20,3 +23,18 @@ async def test_what_comes_when_the_time_for_a_handshake_is_over_is_nobodys():
         with pytest.raises(TimeoutError):
             await decrypted_socket(client_with_pins([b"x" * 32]).endpoint(loop, ours), 0.0)
     assert failures == []
+
+
+async def test_what_comes_just_then_and_is_not_decrypted_yet_may_be_a_refusal(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(TlsEndpoint, "is_silent", False)
+    ours, theirs = sides_of(tmp_path)
+    loop = asyncio.get_running_loop()
+    near, far = tcp_pair()
+    server = theirs.endpoint(loop, far)
+    server.start_reading(server.shake_hands)
+    with pytest.raises(TimeoutError):  # it lets nobody in, and refuses nobody
+        await decrypted_socket(ours.endpoint(loop, near), 0.3)
+    assert server.is_established
+    server.close()

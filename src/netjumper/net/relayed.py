@@ -75,12 +75,12 @@ async def decrypted_socket(endpoint: TlsEndpoint, timeout: float) -> socket.sock
 
 
 def _has_heard(endpoint: TlsEndpoint) -> bool:
-    """Whether there is something to receive, or the end.
+    """Whether something came from the server, which has let us in by that, or the end.
 
     Raises:
         OSError: the connection is lost, or the peer refuses to go on.
     """
-    return endpoint.ends_next() or not endpoint.is_silent
+    return endpoint.ends_next() or endpoint.holds_plaintext
 
 
 def _tcp_pair() -> tuple[socket.socket, socket.socket]:

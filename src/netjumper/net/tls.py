@@ -96,6 +96,11 @@ class TlsEndpoint(Endpoint):
         return self._is_read_up and super().is_silent
 
     @property
+    def holds_plaintext(self) -> bool:
+        """Whether there is something that has been decrypted and not been asked for."""
+        return bool(self._plaintext)
+
+    @property
     def _is_read_up(self) -> bool:
         """Whether all that was received has been asked for."""
         return self._incoming.is_empty and not self._plaintext
