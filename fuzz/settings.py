@@ -23,20 +23,25 @@ LONGEST_LINE = 2000
 AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]
 
 _EACH_LINE = re.IGNORECASE | re.MULTILINE
-_SECRET = re.compile(
-    r"^(?:NETJUMPER_)?(?:secret|auth)\s*=[^\n]*|^--(?:secret|auth)[=\n][^\n]*",
-    _EACH_LINE,
-)
-_JUMP = re.compile(r"^(?:NETJUMPER_)?jump\s*=[^\n]*|^--jump[=\n][^\n]*", _EACH_LINE)
+_SECRET = re.compile(r"^(?:NETJUMPER_)?(?:secret|auth)\s*=[^\n]*", _EACH_LINE)
+_JUMP = re.compile(r"^(?:NETJUMPER_)?jump\s*=[^\n]*", _EACH_LINE)
+_SECRET_OPTION = re.compile(r"^--(?:secret|auth)[=\n][^\n]*", re.MULTILINE)
+_JUMP_OPTION = re.compile(r"^--jump[=\n][^\n]*", re.MULTILINE)
 _SECRET_IN_URL = re.compile(r"([A-Za-z0-9+.-]+://[^/?#:@\s]*):[^@?\s]*@")
 
 
-def hold_settings(load: Callable[[], AnyLoaded], text: str) -> None:
-    """Settings are taken, or refused in lines that say why; no secret of `text` is repeated."""
-    elsewhere = _without_secrets(text)
+def hold_settings(load: Callable[[], AnyLoaded], keys: str, words: str = "") -> None:
+    """Settings are taken, or refused in lines that say why; no secret in them is repeated.
+
+    Args:
+        load: reads them.
+        keys: a file, or variables, a line each.
+        words: of a command line, a line each.
+    """
+    elsewhere = f"{_without(_SECRET, _JUMP, keys)}\n{_without(_SECRET_OPTION, _JUMP_OPTION, words)}"
     loaded = outcome_of(load, SettingsError)
     if isinstance(loaded, NetjumperError):
-        _hold_told(loaded, elsewhere, LONGEST_LINE + 6 * len(text))
+        _hold_told(loaded, elsewhere, LONGEST_LINE + 6 * len(keys + words))
         return
     hold_hidden(elsewhere, repr(loaded.settings), *loaded.warnings)
     for key, value in loaded.settings:
@@ -55,9 +60,9 @@ def _hold_told(error: NetjumperError, elsewhere: str, longest: int) -> None:
         hold_hidden(elsewhere, line)
 
 
-def _without_secrets(text: str) -> str:
+def _without(secrets: re.Pattern[str], jumps: re.Pattern[str], text: str) -> str:
     """Return a text without what stands where a secret stands."""
-    return _JUMP.sub(lambda line: _SECRET_IN_URL.sub(r"\1@", line[0]), _SECRET.sub("", text))
+    return jumps.sub(lambda line: _SECRET_IN_URL.sub(r"\1@", line[0]), secrets.sub("", text))
 
 
 @contextmanager

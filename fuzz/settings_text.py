@@ -33,7 +33,11 @@ def check(data: bytes) -> None:
         redirect_stdout(StringIO()),
         suppress(SystemExit),  # --help, --version
     ):
-        hold_settings(lambda: _load(words, for_bridge=data[:1] > b"\0"), text)
+        hold_settings(
+            lambda: _load(words, for_bridge=data[:1] > b"\0"),
+            "\n".join(variables),
+            "\n".join(words),
+        )
 
 
 def _pair(line: str) -> tuple[str, str]:
