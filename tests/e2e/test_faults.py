@@ -19,6 +19,7 @@ from rogues import closed_port, unanswering
 
 ENV = {"NETJUMPER_SECRET": SECRET}
 TUNNELS = 200
+GREETING = b"hello, "
 OFFERED = 1_000_000_000
 HELD = 64 << 20
 """Bytes that the kernel's buffers and pipes on a way of three connections hold, and more."""
@@ -107,12 +108,13 @@ def test_a_half_closed_tunnel_that_a_kill_has_cut_is_reset_where_it_was_open(end
 
 @contextmanager
 def answering(go_on: threading.Event) -> Iterator[int]:
-    """A target that answers when it is told to; yields its port."""
+    """A target that greets, and answers when it is told to; yields its port."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            go_on.wait(PATIENCE)
             with suppress(ConnectionError):  # one that was asked twice
+                self.request.sendall(GREETING)
+                go_on.wait(PATIENCE)
                 self.request.sendall(b"the answer")
                 self.request.shutdown(socket.SHUT_WR)
                 while self.request.recv(4096):
@@ -136,6 +138,8 @@ def test_all_of_200_tunnels_end_in_order_when_the_server_is_told_to_stop():
     go_on = threading.Event()
     with answering(go_on) as port, chain_running() as chain, ExitStack() as stack:
         programs = [stack.enter_context(tunnelled(chain, port)) for _ in range(TUNNELS)]
+        for program in programs:  # all of them stand, not only by what the bridge expects
+            assert program.recv(len(GREETING), socket.MSG_WAITALL) == GREETING
         chain.server.process.send_signal(signal.SIGTERM)
         chain.server.wait_for(r"stopping: waiting up to 10 s for \d+ tunnels")
         go_on.set()
