@@ -32,8 +32,12 @@ def tunnelled(chain: Chain, port: int) -> socket.socket:
     host, _, door = chain.socks.rpartition(":")
     sock = socket.create_connection((host, int(door)), PATIENCE)
     sock.sendall(b"\5\1\0" + b"\5\1\0\1" + socket.inet_aton("127.0.0.1") + port.to_bytes(2))
-    with sock.makefile("rb") as answers:
-        assert answers.read(12)[:4] == b"\5\0\5\0"
+    answers = b""
+    while len(answers) < 12:  # and no byte of the target's
+        more = sock.recv(12 - len(answers))
+        assert more, answers
+        answers += more
+    assert answers[:4] == b"\5\0\5\0"
     sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
     return sock
 
