@@ -21,7 +21,7 @@ class Connection:
         self._admission = admission
         self.closed = False
 
-    def make_room(self) -> None:
+    def drop(self) -> None:
         self.closed = True
         self._admission.waits_no_more(self)
 

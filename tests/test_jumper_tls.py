@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from urllib.parse import quote
 
 import pytest
@@ -157,7 +156,7 @@ def test_who_is_interrupted_leaves_nothing_running():
     def interrupt() -> None:
         begun.wait()
         while sys._current_frames()[main].f_code.co_name != "wait":
-            time.sleep(0.001)
+            os.sched_yield()
         signal.pthread_kill(main, signal.SIGUSR1)
 
     def stop(*_: object) -> None:

@@ -77,8 +77,8 @@ AccountOf = Callable[[str], Account]
 class Waiting(Protocol):
     """A connection that waits: it has not proved yet who it is."""
 
-    def make_room(self) -> None:
-        """Close it, for another."""
+    def drop(self) -> None:
+        """Close it at once."""
 
 
 WaitingT = TypeVar("WaitingT", bound=Waiting)
@@ -147,7 +147,7 @@ class Admission(Generic[WaitingT]):
             _count_down(self._waiting_from, source)
 
     def wrong_answer(self, peer: str, connection: WaitingT | None = None) -> bool:
-        """Count an answer that proves the contrary; who is shut out for it is not waited for.
+        """Count an answer that proves the contrary; a shut-out drops the others from its source.
 
         Args:
             peer: where it came from.
@@ -169,7 +169,7 @@ class Admission(Generic[WaitingT]):
             )  # fmt: skip
             for other in [it for it, its in self._waiting.items() if its == source]:
                 if other is not connection:
-                    other.make_room()
+                    other.drop()
         return slow
 
     def open(self, client: str, peer: str, target: Address) -> Account:
@@ -228,7 +228,7 @@ class Admission(Generic[WaitingT]):
             "%d connections have not proved who they are: closed the oldest of %d from %s",
             count, self._waiting_from[source], source or "unix sockets",
         )  # fmt: skip
-        oldest.make_room()
+        oldest.drop()
 
 
 def _count_down(counter: Counter[str], source: str) -> None:

@@ -68,9 +68,9 @@ class Arrival(Session):
             self._handshake = self._choose(b"")
             self._flush(self._handshake)
 
-    def make_room(self) -> None:
-        """Close it: it has proved nothing, and others want to come in."""
-        self._client.reset()  # its place is free at once, also where nothing arrives
+    def drop(self) -> None:
+        """Close it at once, also where nothing arrives: it has proved nothing."""
+        self._client.reset()
         self._forget()
 
     def handshake_expired(self) -> None:

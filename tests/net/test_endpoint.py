@@ -176,6 +176,14 @@ async def test_an_abort_does_not_wait_for_ever(pair, monkeypatch):
     assert len(await receive_to_reset(theirs)) < total
 
 
+async def test_a_reset_waits_for_nothing(pair):
+    endpoint, theirs = pair
+    total = fill(endpoint)
+    endpoint.reset()
+    assert endpoint._sock.fileno() < 0
+    assert len(await receive_to_reset(theirs)) < total
+
+
 async def test_an_abort_waits_for_nothing_when_the_peer_has_reset(pair):
     endpoint, theirs = pair
     fill(endpoint)

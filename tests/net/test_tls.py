@@ -223,6 +223,19 @@ async def test_an_abort_is_one_too(pair):
     assert isinstance(reader.error, OSError)
 
 
+async def test_one_that_is_reset_is_gone_at_once_and_waits_for_no_room():
+    async with no_descriptor_is_left():
+        ours, theirs = tcp_pair()
+        client, server = await tls_pair(ours, theirs)
+        while client.send(b"x" * 65536):
+            pass
+        assert client.holds_back
+        client.reset()
+        assert ours.fileno() < 0
+        assert not asyncio.get_running_loop().remove_writer(client.fd)
+        server.close()
+
+
 async def test_a_parked_one_is_silent_until_it_ends(pair):
     client, server = pair
     assert client.is_silent

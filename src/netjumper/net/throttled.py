@@ -48,7 +48,7 @@ class ThrottledDirection(Direction):
             self._bandwidth.wait(self)
 
     def take_turn(self, limit: int) -> None:
-        """Move at most `limit` bytes on, or what was read before the relay began."""
+        """Move at most `limit` bytes on, first those that were read before the relay began."""
         if self._first:
             self._send_first(limit)
         else:

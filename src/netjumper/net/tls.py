@@ -384,8 +384,7 @@ class TlsEndpoint(Endpoint):
 
     def reset(self) -> None:
         """Reset the connection at once: what the peer does not have yet is lost."""
-        self._outgoing.drop()
-        self._on_room = None
+        self._outgoing.drop()  # nobody is to wait for room for it
         super().reset()
 
     def abort(self) -> None:
