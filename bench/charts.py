@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from bench.figures import Spread
+from bench.samples import Spread
 from bench.summary import number
 
 _WIDTH = 860

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.stage import BenchError, Ground, Stage, free_port
+from bench.processes import BenchError, Ground, Stage, free_port
 
 SOURCES = Path(__file__).parent / "load"
 _SPARE_SECONDS = 120

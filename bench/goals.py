@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.figures import Run
+from bench.samples import Run
 from bench.summary import number
 
 _ONE_HOP = "netjumper"

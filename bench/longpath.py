@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bench import path
-from bench.installing import ROOT
-from bench.stage import BenchError, Ground, Host
+from bench.install import ROOT
+from bench.processes import BenchError, Ground, Host
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import ours
+from bench import netjumper_modes
 from bench.accounting import processor_seconds
-from bench.figures import Run
+from bench.competitors import DIRECT, MICROSOCKS, OTHERS, SHADOWSOCKS, SSH, Peer
 from bench.generator import Generator, Measured, build, target_running
-from bench.installing import BUILT
-from bench.peers import DIRECT, MICROSOCKS, OTHERS, SHADOWSOCKS, SSH, Peer
-from bench.running import begin, finish, options_of, run_to_exit, say, shuffled
-from bench.stage import BenchError, Ground, Stage, raise_descriptor_limit
+from bench.harness import begin, finish, options_of, run_to_exit, say, shuffled
+from bench.install import BUILT
+from bench.processes import BenchError, Ground, Stage, raise_descriptor_limit
+from bench.samples import Run
 
 OURS = (
-    ours.one_hop("asyncio"),
-    ours.one_hop("uvloop"),
-    *(ours.chain(loop, mode) for mode in ours.LOOPBACK_MODES for loop in ("asyncio", "uvloop")),
+    netjumper_modes.one_hop("asyncio"),
+    netjumper_modes.one_hop("uvloop"),
+    *(
+        netjumper_modes.chain(loop, mode)
+        for mode in netjumper_modes.LOOPBACK_MODES
+        for loop in ("asyncio", "uvloop")
+    ),
 )
 QUICK = (DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, *OURS[:4])
 

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.installing import ROOT, version_in_environment, version_of_program
+from bench.install import ROOT, version_in_environment, version_of_program
 
 
 def machine() -> dict[str, str]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.charts import Bar, bar_chart
-from bench.figures import Run
 from bench.goals import goals_table
-from bench.installing import ROOT
-from bench.running import FILES, run_to_exit, say
-from bench.stage import BenchError
+from bench.harness import FILES, run_to_exit, say
+from bench.install import ROOT
+from bench.processes import BenchError
+from bench.samples import Run
 from bench.tables import LOOPBACK, WAN, Chart, Section
 
 Results = Mapping[str, Sequence[Run]]

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import ours
-from bench.figures import Run
+from bench import netjumper_modes
 from bench.generator import Generator, target_running
-from bench.installing import install_environment
+from bench.harness import say
+from bench.install import install_environment
 from bench.longpath import LongPath, emulated
-from bench.running import say
-from bench.stage import Ground, Stage, free_port
+from bench.processes import Ground, Stage, free_port
+from bench.samples import Run
 
 NAME = "bridge + netjumper (uvloop)"
 _PATH = LongPath(rtt=20, forget=15.0)
@@ -93,14 +93,16 @@ class _JumpServer:
             self.address,
             host=self._host,
             port=self._port,
-            env=ours.settings(self.secret),
+            env=netjumper_modes.settings(self.secret),
         )
 
 
 def _requests_failed(trial: Trial, stage: Stage, ground: Ground, generator: Generator) -> int:
     server = _JumpServer(stage, ground)
-    mode = ours.Mode()
-    port = ours.start_bridge(stage, ground, "uvloop", mode, server.address, server.secret)
+    mode = netjumper_modes.Mode()
+    port = netjumper_modes.start_bridge(
+        stage, ground, "uvloop", mode, server.address, server.secret
+    )
     way = f"socks5:127.0.0.1:{port}"
     generator.measure("connect", way, "-c", _CLIENTS, "-n", 5 * _CLIENTS)  # have some parked
     steps = list(trial.steps())

@@ -1,6 +1,6 @@
 """A run's figures as text for a terminal."""
 
-from bench.figures import Run
+from bench.samples import Run
 
 
 def summary(run: Run) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.figures import Run, Spread
+from bench.samples import Run, Spread
 from bench.summary import number
 
 

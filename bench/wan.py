@@ -12,17 +12,17 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import ours
-from bench.figures import Run
+from bench import netjumper_modes
+from bench.competitors import DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, Peer
 from bench.generator import Generator, build, target_running
-from bench.installing import BUILT, install_programs
+from bench.harness import begin, finish, options_of, run_to_exit, say, shuffled
+from bench.install import BUILT, install_programs
 from bench.longpath import LongPath, emulated
-from bench.peers import DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, Peer
+from bench.processes import BenchError, Ground, Stage, raise_descriptor_limit
 from bench.resilience import Trial, resilience
-from bench.running import begin, finish, options_of, run_to_exit, say, shuffled
-from bench.stage import BenchError, Ground, Stage, raise_descriptor_limit
+from bench.samples import Run
 
-OURS = tuple(ours.chain("uvloop", mode) for mode in ours.WAN_MODES)
+OURS = tuple(netjumper_modes.chain("uvloop", mode) for mode in netjumper_modes.WAN_MODES)
 PEERS = (DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, *OURS)
 CLIENTS = 20
 PARTS = ("resilience", "first", "http", "page", "bulk")

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from bench.stage import BenchError
-from soak.chain import Chain, chain_running
-from soak.parts import Parts
+from bench.processes import BenchError
+from soak.children import Parts
 from soak.record import Record, States, table, told
+from soak.topology import Chain, chain_running
 
 LOGS = Path(".soak")
 QUIET = 15.0

@@ -10,6 +10,7 @@ from functools import partial
 import h11
 
 from soak.plan import Course, Plan, random_plan
+from soak.reporting import Telling
 from soak.streams import (
     READ_SIZE,
     Reader,
@@ -22,7 +23,6 @@ from soak.streams import (
     reset,
     send_pieces,
 )
-from soak.telling import Telling
 
 HTTP_LARGEST = 400_000
 """Bytes of a body: h11 in Python takes its time."""

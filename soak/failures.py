@@ -7,8 +7,8 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 
-from soak.chain import SECRET
 from soak.streams import reset
+from soak.topology import SECRET
 
 AT_ONCE = 400
 SOURCES = 500

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.generator import build, target_running
-from bench.stage import BenchError, Ground, raise_descriptor_limit
-from soak.chain import SECRET, Chain, Have, chain_running
+from bench.processes import BenchError, Ground, raise_descriptor_limit
 from soak.failures import FAILURES, fail
 from soak.rush import rush
+from soak.topology import SECRET, Chain, Have, chain_running
 
 LOGS = Path(".soak")
 TOLERANCE = 0.02

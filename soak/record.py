@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from soak.chain import Have
-from soak.telling import Failure
+from soak.reporting import Failure
+from soak.topology import Have
 
 AFTERWARDS = 2.0
 """Seconds after a restart within which what fails may have failed because of it."""

@@ -9,6 +9,7 @@ from functools import partial
 import h11
 
 from soak.plan import Course, Plan
+from soak.reporting import Telling
 from soak.streams import (
     READ_SIZE,
     Reader,
@@ -21,7 +22,6 @@ from soak.streams import (
     reset,
     send_pieces,
 )
-from soak.telling import Telling
 
 Serve = Callable[[socket.socket], Awaitable[None]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.generator import Generator, build, target_running
-from bench.stage import Ground
+from bench.processes import Ground
 
 
 @pytest.fixture(scope="session")
@@ -28,5 +28,5 @@ def generator(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def own_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands of the tests' own environment."""
     commands = Path(sys.executable).parent
-    for module in ("ours", "resilience"):
+    for module in ("netjumper_modes", "resilience"):
         monkeypatch.setattr(f"bench.{module}.install_environment", lambda _: commands)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench.generator import Measured, build
-from bench.stage import BenchError
+from bench.processes import BenchError
 from programs import SECRET, Chain, chain_running
 
 pytestmark = pytest.mark.needs("cc")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.figures import Run
 from bench.generator import target_running
 from bench.longpath import LongPath, emulated
+from bench.processes import BenchError
 from bench.resilience import NAME, Trial, resilience
-from bench.stage import BenchError
+from bench.samples import Run
 
 
 def namespaces_can_be_made() -> bool:

@@ -8,11 +8,11 @@ import pytest
 
 from bench import report, resilience
 from bench.charts import Bar, bar_chart
-from bench.figures import Run, Spread
 from bench.goals import GOALS, goals_table
+from bench.harness import FILES, RESULTS
 from bench.loopback import FULL_PLAN
 from bench.report import charts, load, main, page, write
-from bench.running import FILES, RESULTS
+from bench.samples import Run, Spread
 from bench.tables import LOOPBACK, WAN
 from bench.wan import PEERS
 

@@ -6,10 +6,10 @@ import pytest
 
 from soak import __main__ as main
 from soak import load
-from soak.chain import Have
 from soak.plan import Course, Plan
 from soak.record import Record
-from soak.telling import Failure
+from soak.reporting import Failure
+from soak.topology import Have
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

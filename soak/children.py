@@ -13,9 +13,9 @@ from dataclasses import astuple
 from typing import IO, Any
 
 from bench.accounting import listens
-from bench.stage import PATIENCE, BenchError
-from soak.chain import BRIDGES, Chain
-from soak.telling import Failure
+from bench.processes import PATIENCE, BenchError
+from soak.reporting import Failure
+from soak.topology import BRIDGES, Chain
 
 
 class Parts:
@@ -81,7 +81,7 @@ class Parts:
 
     def _started(self, part: str, *numbers: int) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [sys.executable, "-m", "soak.part", part, *map(str, numbers)],
+            [sys.executable, "-m", "soak.child", part, *map(str, numbers)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from bench.stage import LOOPBACK, BenchError, Stage, free_port, stop
+from bench.processes import LOOPBACK, BenchError, Stage, free_port, stop
 
 LISTEN = "import socket, sys\nsock = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
 
@@ -33,7 +33,7 @@ def test_a_program_that_ends_is_told_with_its_last_line(tmp_path) -> None:
 
 
 def test_a_program_that_does_not_listen_is_given_up(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("bench.stage.PATIENCE", 0.1)
+    monkeypatch.setattr("bench.processes.PATIENCE", 0.1)
     code = "import signal\nsignal.pause()"
     with (
         Stage(tmp_path, "it") as stage,
@@ -64,7 +64,7 @@ def test_one_program_can_be_ended_before_the_others(tmp_path) -> None:
 
 
 def test_what_ignores_the_signal_and_its_children_are_killed(monkeypatch) -> None:
-    monkeypatch.setattr("bench.stage.PATIENCE", 0.1)
+    monkeypatch.setattr("bench.processes.PATIENCE", 0.1)
     code = (
         "import os, signal\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"

@@ -11,17 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.figures import Run
-from bench.installing import (
-    ENVIRONMENTS,
-    PACKAGES,
-    ROOT,
-    install_environment,
-    install_programs,
-)
+from bench.competitors import Peer
+from bench.install import ENVIRONMENTS, PACKAGES, ROOT, install_environment, install_programs
 from bench.machine import machine, versions
-from bench.peers import Peer
-from bench.stage import BenchError
+from bench.processes import BenchError
+from bench.samples import Run
 from bench.summary import summary
 
 RESULTS = ROOT / "bench" / "results"

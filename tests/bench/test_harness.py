@@ -10,16 +10,16 @@ from dataclasses import replace
 
 import pytest
 
-from bench import loopback, running, wan
-from bench.figures import Run
+from bench import harness, loopback, wan
+from bench.competitors import DIRECT, MICROSOCKS, OTHERS, Peer
 from bench.generator import Measured
-from bench.installing import install_programs
+from bench.harness import begin, finish, run_to_exit
+from bench.install import install_programs
 from bench.longpath import LongPath
 from bench.loopback import CELLS, QUICK_PLAN, Loopback, main
-from bench.peers import DIRECT, MICROSOCKS, OTHERS, Peer
+from bench.processes import BenchError
 from bench.resilience import Trial
-from bench.running import begin, finish, run_to_exit
-from bench.stage import BenchError
+from bench.samples import Run
 
 
 def a_run() -> Run:
@@ -30,8 +30,8 @@ def a_run() -> Run:
 def environments(monkeypatch) -> list[str]:
     """Nothing is installed; those that would be are here."""
     names: list[str] = []
-    monkeypatch.setattr(running, "install_programs", lambda _: [])
-    monkeypatch.setattr(running, "install_environment", names.append)
+    monkeypatch.setattr(harness, "install_programs", lambda _: [])
+    monkeypatch.setattr(harness, "install_environment", names.append)
     return names
 
 
@@ -40,8 +40,8 @@ def test_a_row_that_cannot_be_had_is_left_out_and_told(monkeypatch, capsys) -> N
         if name == "pproxy":
             raise BenchError("the environment for pproxy cannot be made")
 
-    monkeypatch.setattr(running, "install_programs", lambda _: ["danted", "ssh", "sshd"])
-    monkeypatch.setattr(running, "install_environment", install)
+    monkeypatch.setattr(harness, "install_programs", lambda _: ["danted", "ssh", "sshd"])
+    monkeypatch.setattr(harness, "install_environment", install)
     run, peers = begin("loopback", "make bench", OTHERS)
     no_ssh = "; ".join(
         f"{program} is not installed: apt install openssh-{part}"
@@ -78,8 +78,8 @@ def test_only_what_the_rows_need_is_installed(rows, wanted, environments) -> Non
 
 def test_the_load_is_that_before_anything_is_installed(monkeypatch, environments) -> None:
     done: list[str] = []
-    monkeypatch.setattr(running, "machine", lambda: done.append("machine") or {})
-    monkeypatch.setattr(running, "install_programs", lambda _: done.append("install") or [])
+    monkeypatch.setattr(harness, "machine", lambda: done.append("machine") or {})
+    monkeypatch.setattr(harness, "install_programs", lambda _: done.append("install") or [])
     begin("wan", "make bench-wan", [DIRECT])
     assert done == ["machine", "install"]
 
@@ -100,7 +100,7 @@ def test_the_load_is_that_before_anything_is_installed(monkeypatch, environments
 def test_a_command_is_told_as_typed_and_has_a_file_of_its_own(
     typed, command, file, monkeypatch, tmp_path
 ) -> None:
-    monkeypatch.setattr(running, "RESULTS", tmp_path)
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
     here, calls = tmp_path / "here.json", []
     monkeypatch.setattr(loopback, "measure", lambda *it: calls.append(it) or a_run())
     monkeypatch.setattr(sys, "argv", ["bench", *shlex.split(typed.format(here=here))])
@@ -121,11 +121,11 @@ def test_parts_of_the_long_one_have_a_file_of_their_own(typed, name, parts, monk
     calls = []
     monkeypatch.setattr(wan, "measure", lambda *it: calls.append(it[2:]) or a_run())
     assert wan.main(typed.split()) == 0
-    assert calls == [(running.RESULTS / f"{name}.json", parts)]
+    assert calls == [(harness.RESULTS / f"{name}.json", parts)]
 
 
 def test_the_page_is_promised_only_where_it_is_made_of_the_file(capsys, tmp_path) -> None:
-    for file, promised in ((running.FILES["loopback"], True), (tmp_path / "bench.json", False)):
+    for file, promised in ((harness.FILES["loopback"], True), (tmp_path / "bench.json", False)):
         finish(a_run(), file)
         told = capsys.readouterr().err
         assert told.startswith(f"written to {file}")
@@ -133,7 +133,7 @@ def test_the_page_is_promised_only_where_it_is_made_of_the_file(capsys, tmp_path
 
 
 def test_who_is_not_root_installs_nothing(monkeypatch) -> None:
-    monkeypatch.setattr("bench.installing.find", {"cc": "/usr/bin/cc"}.get)
+    monkeypatch.setattr("bench.install.find", {"cc": "/usr/bin/cc"}.get)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert install_programs(["cc", "microsocks"]) == ["microsocks"]
 

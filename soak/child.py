@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Coroutine
 
 from soak.client import Client, Ways
+from soak.reporting import Telling
 from soak.target import serve
-from soak.telling import Telling
 
 Part = Callable[..., Coroutine[None, None, None]]
 

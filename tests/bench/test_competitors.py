@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import ours
-from bench.installing import ENVIRONMENTS, PACKAGES
+from bench import netjumper_modes
+from bench.competitors import DIRECT, MICROSOCKS, OTHERS, Peer
+from bench.install import ENVIRONMENTS, PACKAGES
 from bench.loopback import FULL_PLAN
-from bench.ours import WAN_MODES, Mode
-from bench.peers import DIRECT, MICROSOCKS, OTHERS, Peer
-from bench.stage import BenchError, Ground, Stage
+from bench.netjumper_modes import WAN_MODES, Mode
+from bench.processes import BenchError, Ground, Stage
 from bench.wan import PEERS
 
 needs_cc = pytest.mark.needs("cc")
@@ -40,9 +40,9 @@ def test_a_peer_carries_connections(peer, generator, tmp_path) -> None:
 @pytest.mark.parametrize(
     "peer",
     [
-        ours.one_hop("uvloop"),
-        ours.chain("uvloop", Mode()),
-        *(ours.chain("uvloop", mode) for mode in WAN_MODES),
+        netjumper_modes.one_hop("uvloop"),
+        netjumper_modes.chain("uvloop", Mode()),
+        *(netjumper_modes.chain("uvloop", mode) for mode in WAN_MODES),
     ],
     ids=lambda peer: peer.name,
 )
@@ -52,7 +52,7 @@ def test_ours_carry_connections(peer, generator, tmp_path, own_commands) -> None
 
 @needs_cc
 def test_an_option_that_is_refused_is_told(tmp_path, own_commands) -> None:
-    peer = ours.chain("uvloop", Mode("wrong", ("--max-parked", "many")))
+    peer = netjumper_modes.chain("uvloop", Mode("wrong", ("--max-parked", "many")))
     with (
         Stage(tmp_path, peer.name) as stage,
         pytest.raises(BenchError, match=r"netjumper-bridge ended with 2: .*--max-parked"),
@@ -61,7 +61,7 @@ def test_an_option_that_is_refused_is_told(tmp_path, own_commands) -> None:
 
 
 def test_a_program_that_is_missing_is_told(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("bench.peers.find", lambda _: None)
+    monkeypatch.setattr("bench.competitors.find", lambda _: None)
     with (
         Stage(tmp_path, "it") as stage,
         pytest.raises(BenchError, match="microsocks is not installed: apt install microsocks"),

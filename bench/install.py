@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.stage import BenchError
+from bench.processes import BenchError
 
 ROOT = Path(__file__).parent.parent
 BUILT = ROOT / ".bench"

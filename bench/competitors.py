@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.installing import PACKAGES, find, install_environment
-from bench.stage import BenchError, Ground, Stage, free_port
+from bench.install import PACKAGES, find, install_environment
+from bench.processes import BenchError, Ground, Stage, free_port
 
 Starter = Callable[[Stage, Ground], str]
 """Starts a peer's programs and returns the way through them, as `load/ways.c` has it."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.figures import Run, Spread
+from bench.samples import Run, Spread
 from bench.summary import number, summary
 
 

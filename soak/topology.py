@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.stage import LOOPBACK, Stage, free_port
+from bench.processes import LOOPBACK, Stage, free_port
 from soak.client import Ways
 
 SECRET = "only for the soak: nobody else comes in"  # noqa: S105

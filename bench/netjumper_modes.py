@@ -4,9 +4,9 @@ import secrets
 import subprocess
 from dataclasses import dataclass
 
-from bench.installing import install_environment
-from bench.peers import Peer
-from bench.stage import Ground, Stage, free_port
+from bench.competitors import Peer
+from bench.install import install_environment
+from bench.processes import Ground, Stage, free_port
 
 
 @dataclass(frozen=True, slots=True)
