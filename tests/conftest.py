@@ -12,8 +12,8 @@ import pytest
 import trustme
 from hypothesis import settings
 
-from rogues import no_descriptor_is_left
-from servers import trusting_context
+from tests.support.peers import no_descriptor_is_left
+from tests.support.servers import trusting_context
 
 try:
     import uvloop

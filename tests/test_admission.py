@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from clock import Clock
 from netjumper import admission as admission_module
 from netjumper.address import Address
 from netjumper.admission import Account, Admission, AdmissionLimits
 from netjumper.errors import TooManyTunnels
+from tests.support.clock import Clock
 
 TARGET = Address("target.example", 443)
 CONNECTOR: Any = object()

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from encrypted import HOST, Sides, authority, encrypted, sides_of
 from netjumper.address import Address
 from netjumper.early import EarlyData
 from netjumper.encryption import (
@@ -27,8 +26,7 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, policy_of
 from netjumper.upstream import Upstream
-from relaying import MIB, drink, pour
-from rogues import (
+from tests.support.peers import (
     answer_after_end,
     connected,
     echo,
@@ -41,7 +39,9 @@ from rogues import (
     send,
     serving,
 )
-from services import SECRET, bridge_running
+from tests.support.relay_pair import MIB, drink, pour
+from tests.support.services import SECRET, bridge_running
+from tests.support.tls_pair import HOST, Sides, authority, encrypted, sides_of
 
 MIXED = "mixed"
 

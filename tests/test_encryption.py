@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import trustme
 
-from encrypted import encrypt, met
 from netjumper.certificates import EncryptionError
 from netjumper.encryption import (
     Encryption,
@@ -23,6 +22,7 @@ from netjumper.encryption import (
 )
 from netjumper.net.tls_errors import failure_of, is_wrong_key
 from netjumper.psk import identity_of
+from tests.support.tls_pair import encrypt, met
 
 HOST = "jump.example"
 KEY = "1f" * 32

@@ -9,7 +9,6 @@ import pytest
 
 import netjumper.bridge
 import netjumper.server
-from feeding import run
 from netjumper import errors
 from netjumper.clients import anybody
 from netjumper.errors import (
@@ -44,6 +43,7 @@ from netjumper.guard import Guard
 from netjumper.handshake import EndOfStream
 from netjumper.jumper import Jumper
 from netjumper.wire import ClientHandshake, ServerHandshake
+from tests.support.byte_splits import run
 
 ALSO: dict[type[NetjumperError], tuple[type[Exception], ...]] = {
     AddressError: (ValueError,),

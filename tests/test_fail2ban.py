@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from clock import Clock
 from netjumper.accesslog import AccessRecord
 from netjumper.admission import Account, Admission, AdmissionLimits
 from netjumper.cli.logs import PlainFormatter
-from programs import run
+from tests.support.clock import Clock
+from tests.support.programs import run
 
 FILTER = Path(__file__).parent.parent / "deploy/fail2ban/filter.d/netjumper.conf"
 pytestmark = pytest.mark.needs("fail2ban-regex")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from encrypted import encrypted, sides_of
 from netjumper.address import Address
 from netjumper.bridge import bridge
 from netjumper.early import EarlyData
@@ -21,7 +20,7 @@ from netjumper.policy import JumpPolicy, policy_of
 from netjumper.service import Service
 from netjumper.upstream import Upstream
 from netjumper.upstream_request import Request
-from rogues import (
+from tests.support.peers import (
     closed_port,
     connected,
     echo,
@@ -32,7 +31,8 @@ from rogues import (
     send,
     serving,
 )
-from services import LOOPBACK, SECRET
+from tests.support.services import LOOPBACK, SECRET
+from tests.support.tls_pair import encrypted, sides_of
 
 PARKED = 2
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"

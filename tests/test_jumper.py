@@ -13,11 +13,19 @@ from typing import Any
 import pytest
 
 import netjumper
-from jumping import REQUEST, TARGET, both_ways, connect, jumper_running, open_and_close, tls_server
 from netjumper import Jumper
 from netjumper.address import Address
 from netjumper.errors import AddressError
-from rogues import (
+from tests.support.jumpers import (
+    REQUEST,
+    TARGET,
+    both_ways,
+    connect,
+    jumper_running,
+    open_and_close,
+    tls_server,
+)
+from tests.support.peers import (
     CHALLENGE,
     answer_after_end,
     echo,
@@ -28,7 +36,7 @@ from rogues import (
     serving,
     unanswering,
 )
-from services import NAMES, SECRET, jump_server_running
+from tests.support.services import NAMES, SECRET, jump_server_running
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout")
 

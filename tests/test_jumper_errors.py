@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 import netjumper
-from jumping import REQUEST, TARGET, both_ways
 from netjumper import Jumper
 from netjumper.errors import AddressError
-from rogues import CHALLENGE, Step, closed_port, echo, scripted, serving, unanswering
-from services import SECRET, jump_server_running
+from tests.support.jumpers import REQUEST, TARGET, both_ways
+from tests.support.peers import CHALLENGE, Step, closed_port, echo, scripted, serving, unanswering
+from tests.support.services import SECRET, jump_server_running
 
 
 def jump_server_that_says(text: bytes) -> Callable[[socket.socket], Awaitable[None]]:

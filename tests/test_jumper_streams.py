@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from jumping import REQUEST, TARGET, jumper_running, tls_server
 from netjumper import Jumper
 from netjumper.net.endpoint import UnsupportedLoop
-from rogues import (
+from tests.support.jumpers import REQUEST, TARGET, jumper_running, tls_server
+from tests.support.peers import (
     CHALLENGE,
     Step,
     answer_after_end,
@@ -23,7 +23,7 @@ from rogues import (
     scripted,
     serving,
 )
-from services import SECRET
+from tests.support.services import SECRET
 
 try:
     import uvloop

@@ -12,16 +12,14 @@ from urllib.parse import quote
 
 import pytest
 
-from encrypted import Sides, encrypted, sides_of
-from jumping import connect
 from netjumper import Jumper, tunnels
 from netjumper.address import Address
 from netjumper.encryption import client_with_pins
 from netjumper.errors import JumpHostUntrusted, OutOfResources, TargetRefused
 from netjumper.net import relayed
 from netjumper.net.background import in_background
-from relaying import MIB
-from rogues import (
+from tests.support.jumpers import connect
+from tests.support.peers import (
     answer_after_end,
     closed_port,
     echo,
@@ -32,7 +30,9 @@ from rogues import (
     send,
     serving,
 )
-from services import SECRET
+from tests.support.relay_pair import MIB
+from tests.support.services import SECRET
+from tests.support.tls_pair import Sides, encrypted, sides_of
 
 
 @pytest.fixture(scope="module")

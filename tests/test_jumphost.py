@@ -22,7 +22,7 @@ from netjumper.errors import (
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
-from rogues import (
+from tests.support.peers import (
     ANSWER,
     CHALLENGE,
     Step,
@@ -37,7 +37,7 @@ from rogues import (
     serving,
     unanswering,
 )
-from services import SECRET, destination, jump_server_running, resolver
+from tests.support.services import SECRET, destination, jump_server_running, resolver
 
 TARGET = Address("target.example", 443)
 REQUEST = ANSWER + destination_size(TARGET)

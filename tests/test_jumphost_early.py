@@ -13,8 +13,7 @@ from netjumper.jumphost import JumpConnection, JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.wire import answer_to
-from parkings import TARGET, die, jump_server, silent, stand
-from rogues import (
+from tests.support.peers import (
     CHALLENGE,
     eventually,
     receive,
@@ -24,7 +23,8 @@ from rogues import (
     send,
     serving,
 )
-from services import SECRET, destination, resolver
+from tests.support.scripted_jump_server import TARGET, die, jump_server, silent, stand
+from tests.support.services import SECRET, destination, resolver
 
 ANSWER = b"\x14" + answer_to(CHALLENGE[1:], SECRET)
 EARLY = b"first bytes"

@@ -1,7 +1,7 @@
 """Clients that are parked: how many each may have, and for how long."""
 
-from clock import Clock
 from netjumper.parked_clients import ParkedClients
+from tests.support.clock import Clock
 
 
 def clients(clock: Clock, expired: list[str], most: int = 2) -> ParkedClients[str]:

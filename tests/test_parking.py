@@ -15,8 +15,7 @@ from netjumper.net.listening import ListenAddress
 from netjumper.net.options import SocketOptions
 from netjumper.parking import Parking
 from netjumper.upstream import Upstream
-from parkings import TARGET, jump_server, lead, parking_at
-from rogues import (
+from tests.support.peers import (
     Step,
     closed_port,
     echo,
@@ -27,7 +26,8 @@ from rogues import (
     scripted,
     serving,
 )
-from services import jump_server_running
+from tests.support.scripted_jump_server import TARGET, jump_server, lead, parking_at
+from tests.support.services import jump_server_running
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

@@ -12,15 +12,8 @@ from netjumper.errors import JumpHostUnreachable
 from netjumper.jumphost import JumpConnection
 from netjumper.net import network
 from netjumper.net.tcpinfo import TcpInfo
-from parkings import jump_server, lead, parking_at
-from rogues import (
-    ANSWER,
-    CHALLENGE,
-    Step,
-    eventually,
-    scripted,
-    serving,
-)
+from tests.support.peers import ANSWER, CHALLENGE, Step, eventually, scripted, serving
+from tests.support.scripted_jump_server import jump_server, lead, parking_at
 
 UNANSWERED = TcpInfo(probes=1, unacknowledged=0, rtt=0.2, retransmitted=0, sent=9)
 LIVELY = UNANSWERED._replace(probes=0)

@@ -9,8 +9,8 @@ from netjumper import parking as parking_module
 from netjumper import patience as patience_module
 from netjumper.jumphost import JumpConnection
 from netjumper.net.tcpinfo import TcpInfo
-from parkings import jump_server, lead, parking_at, silent
-from rogues import eventually
+from tests.support.peers import eventually
+from tests.support.scripted_jump_server import jump_server, lead, parking_at, silent
 
 FIRST = 0.2
 """Seconds that connections are parked at first."""

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from far_end import FarEnd, far_end
-from programs import run, web_server
-from servers import serving_context
+from tests.support.programs import run, web_server
+from tests.support.remote_network import FarEnd, far_end
+from tests.support.servers import serving_context
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 CODE = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from feeding import Run, one_by_one, run
 from netjumper import outcome
 from netjumper.address import Address
 from netjumper.clients import anybody
@@ -26,6 +25,7 @@ from netjumper.errors import (
 from netjumper.guard import Guard
 from netjumper.handshake import EndOfStream
 from netjumper.wire import ClientHandshake, ServerHandshake
+from tests.support.byte_splits import Run, one_by_one, run
 
 FILE = Path(__file__).parent / "wire" / "transcripts.json"
 SECRET = b"superBigSecret"

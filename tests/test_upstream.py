@@ -17,7 +17,18 @@ from netjumper.errors import (
     WrongSecret,
 )
 from netjumper.upstream import Upstream
-from parkings import (
+from tests.support.peers import (
+    ANSWER,
+    CHALLENGE,
+    Step,
+    closed_port,
+    eventually,
+    receive,
+    receive_exactly,
+    scripted,
+    serving,
+)
+from tests.support.scripted_jump_server import (
     GET,
     SSH,
     TARGET,
@@ -33,18 +44,7 @@ from parkings import (
     stand,
     upstream_at,
 )
-from rogues import (
-    ANSWER,
-    CHALLENGE,
-    Step,
-    closed_port,
-    eventually,
-    receive,
-    receive_exactly,
-    scripted,
-    serving,
-)
-from services import destination
+from tests.support.services import destination
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

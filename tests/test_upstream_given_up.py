@@ -10,7 +10,8 @@ from netjumper.errors import (
 )
 from netjumper.net.endpoint import Endpoint
 from netjumper.upstream import Upstream
-from parkings import (
+from tests.support.peers import ANSWER, CHALLENGE, scripted, serving, unanswering
+from tests.support.scripted_jump_server import (
     DESTINATION,
     TARGET,
     Asked,
@@ -19,13 +20,6 @@ from parkings import (
     parking_of,
     silent,
     upstream_at,
-)
-from rogues import (
-    ANSWER,
-    CHALLENGE,
-    scripted,
-    serving,
-    unanswering,
 )
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")

@@ -9,7 +9,8 @@ from netjumper import upstream as upstream_module
 from netjumper.errors import TargetRefused
 from netjumper.path import Path
 from netjumper.upstream_request import Request
-from parkings import (
+from tests.support.peers import eventually
+from tests.support.scripted_jump_server import (
     GET,
     SSH,
     Asked,
@@ -25,7 +26,6 @@ from parkings import (
     stand,
     upstream_at,
 )
-from rogues import eventually
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

@@ -6,7 +6,8 @@ from netjumper import upstream as upstream_module
 from netjumper.jumphost import JumpConnection
 from netjumper.net.tcpinfo import TcpInfo
 from netjumper.upstream_request import Request
-from parkings import (
+from tests.support.peers import closed_port, eventually
+from tests.support.scripted_jump_server import (
     SSH,
     Asked,
     Steered,
@@ -19,7 +20,6 @@ from parkings import (
     stand,
     upstream_at,
 )
-from rogues import closed_port, eventually
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

@@ -12,8 +12,7 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.listening import ListenAddress
 from netjumper.policy import Spread
 from netjumper.upstream import Upstream
-from parkings import upstream_through
-from rogues import (
+from tests.support.peers import (
     ANSWER,
     CHALLENGE,
     Step,
@@ -25,7 +24,8 @@ from rogues import (
     send,
     serving,
 )
-from services import SECRET, jump_server_running
+from tests.support.scripted_jump_server import upstream_through
+from tests.support.services import SECRET, jump_server_running
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

@@ -15,8 +15,7 @@ from netjumper.early import EarlyData
 from netjumper.errors import JumpHostProtocolError, JumpHostTimeout
 from netjumper.parking import Parking
 from netjumper.upstream import Upstream
-from parkings import GET, SSH, Asked, upstream_through
-from rogues import (
+from tests.support.peers import (
     ANSWER,
     CHALLENGE,
     Step,
@@ -29,7 +28,8 @@ from rogues import (
     send,
     serving,
 )
-from services import jump_server_running
+from tests.support.scripted_jump_server import GET, SSH, Asked, upstream_through
+from tests.support.services import jump_server_running
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

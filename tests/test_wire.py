@@ -10,14 +10,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from feeding import (
-    FOLLOWING,
-    end_everywhere,
-    every_way,
-    feed_every_way,
-    run,
-    taken_before_refusal,
-)
 from netjumper import outcome
 from netjumper.address import Address
 from netjumper.clients import Client, Clients, anybody
@@ -44,6 +36,14 @@ from netjumper.wire import (
     frame,
     parse_destination,
     text_frame,
+)
+from tests.support.byte_splits import (
+    FOLLOWING,
+    end_everywhere,
+    every_way,
+    feed_every_way,
+    run,
+    taken_before_refusal,
 )
 
 SECRET = b"superBigSecret"

@@ -7,7 +7,7 @@ import pytest
 
 from bench.generator import Measured, build
 from bench.processes import BenchError
-from programs import SECRET, Chain, chain_running
+from tests.support.programs import SECRET, Chain, chain_running
 
 pytestmark = pytest.mark.needs("cc")
 

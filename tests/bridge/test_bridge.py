@@ -12,7 +12,7 @@ from netjumper.bridge.credentials import Credentials
 from netjumper.guard import Guard
 from netjumper.service import Service
 from netjumper.tunnels import TunnelLimits
-from rogues import (
+from tests.support.peers import (
     ANSWER,
     CHALLENGE,
     Script,
@@ -35,7 +35,7 @@ from rogues import (
     speak_first,
     unanswering,
 )
-from services import NAMES, SECRET, bridge_running, destination, jump_server_running
+from tests.support.services import NAMES, SECRET, bridge_running, destination, jump_server_running
 
 TARGET = Address("target.example", 443)
 GRANTED5 = b"\5\0\0\1\0\0\0\0\0\0"

@@ -11,9 +11,9 @@ import ssl
 
 import pytest
 
-from direct import Nowhere, direct_bridge
 from netjumper.bridge.credentials import Credentials
-from rogues import (
+from tests.support.direct_bridge import Nowhere, direct_bridge
+from tests.support.peers import (
     connected,
     echo,
     eventually,

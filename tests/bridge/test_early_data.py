@@ -8,7 +8,18 @@ import pytest
 
 from netjumper.early import EARLY_LIMIT, EarlyData
 from netjumper.service import Service
-from parkings import (
+from tests.support.peers import (
+    connected,
+    eventually,
+    nothing_to_receive,
+    receive,
+    receive_exactly,
+    receive_to_end,
+    receive_to_reset,
+    reset,
+    send,
+)
+from tests.support.scripted_jump_server import (
     DESTINATION,
     GET,
     SSH,
@@ -23,18 +34,7 @@ from parkings import (
     silent,
     stand,
 )
-from rogues import (
-    connected,
-    eventually,
-    nothing_to_receive,
-    receive,
-    receive_exactly,
-    receive_to_end,
-    receive_to_reset,
-    reset,
-    send,
-)
-from services import destination
+from tests.support.services import destination
 
 HOST = TARGET.host.encode()
 SOCKS5 = b"\5\1\0\5\1\0\3" + bytes((len(HOST),)) + HOST + TARGET.port.to_bytes(2)

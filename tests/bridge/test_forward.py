@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from feeding import every_way, one_by_one
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.exchange import Exchange
@@ -14,6 +13,7 @@ from netjumper.bridge.forward import Ending, Forwarding
 from netjumper.bridge.http import Authorized, HttpHandshake
 from netjumper.errors import TargetBroke, TargetRefused, TargetTimeout
 from netjumper.request import TunnelRequest
+from tests.support.byte_splits import every_way, one_by_one
 
 NAME = b"bridge-1"
 VIA = b"Via: 1.1 bridge-1\r\n"

@@ -14,7 +14,7 @@ from netjumper.bridge import forwarder
 from netjumper.bridge.credentials import Credentials
 from netjumper.service import Service
 from netjumper.tunnels import TunnelLimits
-from rogues import (
+from tests.support.peers import (
     Peer,
     closed_port,
     connected,
@@ -30,7 +30,7 @@ from rogues import (
     serving,
     settled,
 )
-from services import bridge_running, jump_server_running
+from tests.support.services import bridge_running, jump_server_running
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

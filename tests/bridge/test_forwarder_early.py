@@ -10,16 +10,7 @@ import pytest
 from netjumper.bridge.forwarder import Forwarder
 from netjumper.early import EARLY_LIMIT, EarlyData
 from netjumper.service import Service
-from parkings import (
-    TARGET,
-    Steered,
-    bridge_over,
-    die,
-    in_turn,
-    jump_server,
-    refuse,
-)
-from rogues import (
+from tests.support.peers import (
     connected,
     eventually,
     receive,
@@ -30,7 +21,16 @@ from rogues import (
     send,
     serving,
 )
-from services import bridge_running, destination, jump_server_running
+from tests.support.scripted_jump_server import (
+    TARGET,
+    Steered,
+    bridge_over,
+    die,
+    in_turn,
+    jump_server,
+    refuse,
+)
+from tests.support.services import bridge_running, destination, jump_server_running
 
 URL = f"http://{TARGET}/"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

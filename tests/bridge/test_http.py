@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeding import FOLLOWING, end_everywhere, every_way, feed_every_way, run, taken_before_refusal
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http import Authorized, HttpHandshake
@@ -37,6 +36,14 @@ from netjumper.errors import (
 )
 from netjumper.handshake import EndOfStream
 from netjumper.request import TunnelRequest
+from tests.support.byte_splits import (
+    FOLLOWING,
+    end_everywhere,
+    every_way,
+    feed_every_way,
+    run,
+    taken_before_refusal,
+)
 
 CREDENTIALS = Credentials({"alice": "open:sesame"})
 TARGET = Address("example.org", 443)

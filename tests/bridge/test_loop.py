@@ -9,8 +9,8 @@ from netjumper.address import Address
 from netjumper.guard import Guard
 from netjumper.net.dial import PermitAll
 from netjumper.net.resolver import Resolver
-from rogues import connected, receive_exactly, receive_to_end, send
-from services import bridge_running, jump_server_running
+from tests.support.peers import connected, receive_exactly, receive_to_end, send
+from tests.support.services import bridge_running, jump_server_running
 
 SPELLINGS = [
     "127.0.0.1",

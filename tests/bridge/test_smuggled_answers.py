@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from direct import direct_bridge
-from rogues import connected, eventually, receive, receive_to_end, send, serving
+from tests.support.direct_bridge import direct_bridge
+from tests.support.peers import connected, eventually, receive, receive_to_end, send, serving
 
 SMUGGLED = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled"
 SECOND = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecond"

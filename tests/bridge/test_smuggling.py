@@ -10,8 +10,8 @@ import socket
 
 import pytest
 
-from direct import direct_bridge
-from rogues import (
+from tests.support.direct_bridge import direct_bridge
+from tests.support.peers import (
     Peer,
     connected,
     eventually,

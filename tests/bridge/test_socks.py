@@ -8,13 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeding import (
-    Run,
-    end_everywhere,
-    feed_every_way,
-    run,
-    taken_before_refusal,
-)
 from netjumper.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.socks import SocksHandshake
@@ -35,6 +28,7 @@ from netjumper.errors import (
 )
 from netjumper.handshake import EndOfStream
 from netjumper.request import TunnelRequest
+from tests.support.byte_splits import Run, end_everywhere, feed_every_way, run, taken_before_refusal
 
 CREDENTIALS = Credentials({"alice": "sesame"})
 NO_AUTH, PASSWORD = b"\x05\x01\x00", b"\x05\x01\x02"

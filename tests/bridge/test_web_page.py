@@ -9,9 +9,9 @@ import socket
 
 import pytest
 
-from direct import Nowhere, direct_bridge
 from netjumper.bridge.credentials import Credentials
-from rogues import connected, eventually, receive_to_end, send
+from tests.support.direct_bridge import Nowhere, direct_bridge
+from tests.support.peers import connected, eventually, receive_to_end, send
 
 ORIGIN = "Origin: http://page.example"
 CLIENT = [ORIGIN, "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: cors"]

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from netjumper.cli import sources
-from programs import PATIENCE
+from tests.support.programs import PATIENCE
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-import programs
-from activation import EMBEDDED, SERVER, activated, taken_over
 from netjumper.cli import notify
 from netjumper.net import inherited
-from programs import PATIENCE, installed
+from tests.support import programs
+from tests.support.programs import PATIENCE, installed
+from tests.support.systemd import EMBEDDED, SERVER, activated, taken_over
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from activation import EMBEDDED, SERVER, activated, refusal, taken_over
+from tests.support.systemd import EMBEDDED, SERVER, activated, refusal, taken_over
 
 
 def test_a_socket_that_other_machines_reach_needs_a_password():

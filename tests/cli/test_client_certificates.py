@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from netjumper.cli import bridge
-from programs import SECRET, Program, running
+from tests.support.programs import SECRET, Program, running
 
 HOST = "127.0.0.1"
 ENV = {"NETJUMPER_SECRET": SECRET}

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-import programs
 from netjumper.cli import bridge, server
+from tests.support import programs
 
 MAINS = {"netjumper": server.main, "netjumper-bridge": bridge.main}
 

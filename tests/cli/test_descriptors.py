@@ -13,7 +13,7 @@ import pytest
 
 import netjumper
 from netjumper.cli import process
-from programs import PATIENCE, SECRET, installed, running
+from tests.support.programs import PATIENCE, SECRET, installed, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 

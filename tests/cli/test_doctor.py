@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from examining import STEPS, doctor, examined
 from netjumper.address import Address
 from netjumper.cli import bridge, probe
 from netjumper.cli.examination import EXIT_CODES
 from netjumper.clients import Client, Clients
 from netjumper.guard import Guard
-from rogues import (
+from tests.support.doctor import STEPS, doctor, examined
+from tests.support.peers import (
     ANSWER,
     CHALLENGE,
     Step,
@@ -29,7 +29,7 @@ from rogues import (
     serving,
     unanswering,
 )
-from services import SECRET, jump_server_running
+from tests.support.services import SECRET, jump_server_running
 
 SSH = b"SSH-2.0-Other_9.2p1\r\n"
 """Its first byte says that 83 of a challenge follow."""

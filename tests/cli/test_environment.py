@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-import programs
 from netjumper.cli import bridge
+from tests.support import programs
 
 NASTY = "me:it's $HOME;\"`x`\\ @:/%"
 ENCODED = "me:it%27s%20%24HOME%3B%22%60x%60%5C%20%40%3A%2F%25@"

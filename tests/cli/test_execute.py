@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-import programs
 from netjumper.cli import bridge
 from netjumper.cli.environment import variables
-from programs import PATIENCE, installed, running, web_server
+from tests.support import programs
+from tests.support.programs import PATIENCE, installed, running, web_server
 
 COMMAND = installed("netjumper-bridge")
 EMBEDDED = [COMMAND, "exec", "--embedded"]

@@ -11,10 +11,10 @@ import sys
 
 import pytest
 
-import programs
 from netjumper.cli import execute
-from programs import PATIENCE, installed, running
-from rogues import eventually
+from tests.support import programs
+from tests.support.peers import eventually
+from tests.support.programs import PATIENCE, installed, running
 
 COMMAND = installed("netjumper-bridge")
 EMBEDDED = [COMMAND, "exec", "--embedded"]

@@ -14,7 +14,7 @@ import pytest
 
 from netjumper.cli import hold_hangups_back, let_hangups_come
 from netjumper.cli.hangups import obeyed
-from programs import PATIENCE, installed, running
+from tests.support.programs import PATIENCE, installed, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="opens pipes by /dev/fd")
 

@@ -5,8 +5,6 @@ import logging
 
 import pytest
 
-from encrypted import sides_of
-from healthchecks import checked
 from netjumper.admission import AdmissionLimits
 from netjumper.bridge import bridge as make_bridge
 from netjumper.bridge.credentials import Credentials
@@ -14,7 +12,8 @@ from netjumper.cli import bridge, server
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.listening import ListenAddress
-from rogues import (
+from tests.support.healthchecks import checked
+from tests.support.peers import (
     Step,
     black_hole,
     closed_port,
@@ -24,7 +23,8 @@ from rogues import (
     speak_first,
     unanswering,
 )
-from services import SECRET, bridge_running, jump_server_running, started
+from tests.support.services import SECRET, bridge_running, jump_server_running, started
+from tests.support.tls_pair import sides_of
 
 
 async def test_a_bridge_whose_doors_all_answer_is_healthy(capsys, tmp_path):

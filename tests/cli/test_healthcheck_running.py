@@ -2,11 +2,11 @@
 
 import pytest
 
-from healthchecks import checked
 from netjumper.cli import asking
-from programs import running
-from rogues import closed_port
-from services import SECRET, bridge_running, jump_server_running
+from tests.support.healthchecks import checked
+from tests.support.peers import closed_port
+from tests.support.programs import running
+from tests.support.services import SECRET, bridge_running, jump_server_running
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-import programs
-from encrypted import met
 from netjumper.cli import server
 from netjumper.encryption import client_with_pins, server_with_certificate
+from tests.support import programs
+from tests.support.tls_pair import met
 
 
 def run(*arguments):

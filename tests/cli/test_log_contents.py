@@ -12,10 +12,10 @@ import ssl
 import pytest
 import trustme
 
-import programs
 from netjumper.encryption import pin_of
-from programs import PATIENCE, running, web_server
-from servers import served
+from tests.support import programs
+from tests.support.programs import PATIENCE, running, web_server
+from tests.support.servers import served
 
 HOSTILE = "\x1b[2J\r\n2026-01-01T00:00:00.000Z INFO forged\x07\x7f\x9b\u2028\u2029\u202e\u2066"
 BYTES = HOSTILE.encode()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from programs import AT_HOME, PATIENCE, SECRET, clean_environment, installed, running
+from tests.support.programs import AT_HOME, PATIENCE, SECRET, clean_environment, installed, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 

@@ -14,7 +14,7 @@ import pytest
 from netjumper.cli import log_writer, logs
 from netjumper.cli.log_writer import ATOMIC, ROOM, LogWriter, write_all
 from netjumper.cli.logs import QuietHandler, never_waiting, set_up
-from programs import PATIENCE
+from tests.support.programs import PATIENCE
 
 LINE = b"x" * 99 + b"\n"
 

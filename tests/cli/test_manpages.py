@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-import programs
 from manpages import pages
 from netjumper import __version__
 from netjumper.cli import bridge, environment, server
 from netjumper.cli.examination import EXIT_CODES
+from tests.support import programs
 
 DIRECTORY = Path(__file__).parents[2] / "src" / "man"
 MODULES = {"netjumper.1": server, "netjumper-bridge.1": bridge}

@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-import programs
 from netjumper import __version__
 from netjumper.cli import bridge, server
+from tests.support import programs
 
 MAINS = {"netjumper": server.main, "netjumper-bridge": bridge.main}
 COMMANDS = pytest.mark.parametrize("name", list(MAINS))

@@ -10,11 +10,11 @@ import sys
 
 import pytest
 
-from activation import Manager
-from clock import Clock
 from netjumper.cli.notify import Notifier
-from programs import PATIENCE, running
-from rogues import eventually
+from tests.support.clock import Clock
+from tests.support.peers import eventually
+from tests.support.programs import PATIENCE, running
+from tests.support.systemd import Manager
 
 EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
 SERVER = ["netjumper", "--listen", "127.0.0.1:0"]

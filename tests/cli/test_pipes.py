@@ -8,8 +8,8 @@ import sys
 import pytest
 import trustme
 
-import programs
-from programs import installed, running
+from tests.support import programs
+from tests.support.programs import installed, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="opens pipes by /dev/fd")
 

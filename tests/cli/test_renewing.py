@@ -12,12 +12,12 @@ import threading
 import pytest
 import trustme
 
-from encrypted import encrypt
 from netjumper.cli.jump_server import JumpServer, prepare
 from netjumper.cli.sources import Layer, load
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
-from programs import PATIENCE, Program, running, web_server
+from tests.support.programs import PATIENCE, Program, running, web_server
+from tests.support.tls_pair import encrypt
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
 

@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-import programs
-from programs import PATIENCE, installed, running, web_server
+from tests.support import programs
+from tests.support.programs import PATIENCE, installed, running, web_server
 
 EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
 SECRET = {"NETJUMPER_SECRET": "s3cret"}

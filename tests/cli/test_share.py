@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-import programs
 from netjumper.cli import server
 from netjumper.jump_url import JumpUrl
+from tests.support import programs
 
 SECRET = "s3cret & more"
 

@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-import programs
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import bridge, server
 from netjumper.cli.bridging import bridge_of
@@ -17,9 +16,18 @@ from netjumper.net.listening import ListenAddress
 from netjumper.net.options import LOSS_PROBE, SocketOptions
 from netjumper.net.readers import SlowReaders
 from netjumper.server_settings import ServerSettings
-from programs import PATIENCE, SECRET, installed, running
-from rogues import closed_port, connected, echo, keepalive, receive_exactly, send, serving
-from services import bridge_running
+from tests.support import programs
+from tests.support.peers import (
+    closed_port,
+    connected,
+    echo,
+    keepalive,
+    receive_exactly,
+    send,
+    serving,
+)
+from tests.support.programs import PATIENCE, SECRET, installed, running
+from tests.support.services import bridge_running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' options")
 

@@ -5,14 +5,14 @@ import ssl
 
 import pytest
 
-from examining import examined
 from netjumper.cli import examination
 from netjumper.cli.examination import Goal
 from netjumper.settings import SettingsError
-from programs import web_server
-from rogues import receive, reset_after, serving
-from servers import serving_context, trusting_context
-from services import SECRET, jump_server_running
+from tests.support.doctor import examined
+from tests.support.peers import receive, reset_after, serving
+from tests.support.programs import web_server
+from tests.support.servers import serving_context, trusting_context
+from tests.support.services import SECRET, jump_server_running
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import trustme
 
 from netjumper.cli import bridge, server
 from netjumper.encryption import pin_of
-from programs import SECRET, Program, installed, run, running, web_server
+from tests.support.programs import SECRET, Program, installed, run, running, web_server
 
 HOST = "127.0.0.1"
 ENV = {"NETJUMPER_SECRET": SECRET}

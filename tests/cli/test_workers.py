@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-import programs
-from activation import Manager, activated
 from netjumper.cli import bridge, server
 from netjumper.cli.entrance import Entrance
 from netjumper.cli.hangups import Terminal
 from netjumper.cli.workers import Parent
 from netjumper.net.options import SocketOptions
-from programs import PATIENCE, SECRET, installed, running
+from tests.support import programs
+from tests.support.programs import PATIENCE, SECRET, installed, running
+from tests.support.systemd import Manager, activated
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
-from programs import Chain, chain_running, web_server
-from servers import serving_context
+from tests.support.programs import Chain, chain_running, web_server
+from tests.support.servers import serving_context
 
 
 @pytest.fixture(scope="session")

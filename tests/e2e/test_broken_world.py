@@ -15,8 +15,8 @@ import pytest
 
 from e2e.test_faults import asking, works
 from e2e.test_killed import target, tunnelled
-from namespaces import call_apart
-from programs import PATIENCE, chain_running
+from tests.support.namespaces import call_apart
+from tests.support.programs import PATIENCE, chain_running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="takes Linux's means")
 HANGING = 30

@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import pytest
 import trustme
 
-import png
-from far_end import FarEnd, far_end
-from programs import run
-from servers import served, serving_context
+from tests.support import png
+from tests.support.programs import run
+from tests.support.remote_network import FarEnd, far_end
+from tests.support.servers import served, serving_context
 
 pytestmark = pytest.mark.needs("chromium")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from programs import SECRET, Chain, numbered_blocks, run, running
+from tests.support.programs import SECRET, Chain, numbered_blocks, run, running
 
 pytestmark = pytest.mark.needs("curl")
 

@@ -21,11 +21,11 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from far_end import FarEnd, far_end, only_addresses_are_looked_up
 from netjumper import Jumper, TargetRefused
-from programs import clean_environment
-from rogues import closed_port
-from services import SECRET
+from tests.support.peers import closed_port
+from tests.support.programs import clean_environment
+from tests.support.remote_network import FarEnd, far_end, only_addresses_are_looked_up
+from tests.support.services import SECRET
 
 HERE = f"127.78.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
 """An address of loopback on which nobody else has taken the databases' own ports."""

@@ -14,8 +14,16 @@ from pathlib import Path
 import pytest
 
 from e2e.test_killed import target, tunnelled
-from programs import PATIENCE, SECRET, Chain, Program, chain_running, running, web_server
-from rogues import closed_port, unanswering
+from tests.support.peers import closed_port, unanswering
+from tests.support.programs import (
+    PATIENCE,
+    SECRET,
+    Chain,
+    Program,
+    chain_running,
+    running,
+    web_server,
+)
 
 ENV = {"NETJUMPER_SECRET": SECRET}
 TUNNELS = 200

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from programs import PATIENCE, Chain, chain_running
+from tests.support.programs import PATIENCE, Chain, chain_running
 
 HALF = b"HTTP/1.1 200 OK\r\n\r\nthe first half, and "
 """An answer without a length: its end is the connection's."""

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from programs import Chain, running
+from tests.support.programs import Chain, running
 
 TUNNELS = 500
 

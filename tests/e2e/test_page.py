@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import pytest
 
 from e2e.test_browser import CHROMIUM
-from far_end import far_end
-from programs import PATIENCE, run
-from servers import served
+from tests.support.programs import PATIENCE, run
+from tests.support.remote_network import far_end
+from tests.support.servers import served
 
 pytestmark = pytest.mark.needs("chromium")
 

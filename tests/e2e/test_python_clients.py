@@ -16,10 +16,10 @@ import pytest
 import requests
 import trustme
 
-from far_end import FarEnd, bridge_to, far_end, only_addresses_are_looked_up
-from programs import web_server
-from rogues import closed_port
-from servers import serving_context
+from tests.support.peers import closed_port
+from tests.support.programs import web_server
+from tests.support.remote_network import FarEnd, bridge_to, far_end, only_addresses_are_looked_up
+from tests.support.servers import serving_context
 
 HOST = "pages.example"
 NOBODY = "nobody.example"

@@ -7,8 +7,8 @@ from http.client import HTTPConnection
 
 import pytest
 
-from programs import PATIENCE, SECRET, Program, running, web_server
-from rogues import closed_port
+from tests.support.peers import closed_port
+from tests.support.programs import PATIENCE, SECRET, Program, running, web_server
 
 ENV = {"NETJUMPER_SECRET": SECRET}
 AT_ONCE = 8

@@ -18,12 +18,12 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection, serve
 
-from far_end import FarEnd, far_end, only_addresses_are_looked_up
 from netjumper import Jumper
 from netjumper.cli.environment import PROXY_VARIABLES, variables
-from rogues import closed_port
-from servers import serving_context, trusting_context
-from services import SECRET
+from tests.support.peers import closed_port
+from tests.support.remote_network import FarEnd, far_end, only_addresses_are_looked_up
+from tests.support.servers import serving_context, trusting_context
+from tests.support.services import SECRET
 
 HOST = "target.example"
 BIG = 3_000_000

@@ -12,13 +12,13 @@ import h2.events
 import pytest
 import trustme
 
-from far_end import only_addresses_are_looked_up
 from netjumper import Jumper
 from netjumper.accesslog import ACCESS_LOG
-from programs import web_server
-from rogues import eventually, no_descriptor_is_left
-from servers import serving_context
-from services import SECRET, jump_server_running
+from tests.support.peers import eventually, no_descriptor_is_left
+from tests.support.programs import web_server
+from tests.support.remote_network import only_addresses_are_looked_up
+from tests.support.servers import serving_context
+from tests.support.services import SECRET, jump_server_running
 
 NAME = "target.example"
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY")

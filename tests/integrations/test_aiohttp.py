@@ -9,8 +9,8 @@ import pytest
 
 from netjumper import Jumper, JumpHostUnreachable
 from netjumper.integrations.aiohttp import JumperConnector
-from no_tunnel import Get, NoTunnel
-from rogues import black_hole, no_descriptor_is_left, serving, unanswering
+from tests.support.connect_failures import Get, NoTunnel
+from tests.support.peers import black_hole, no_descriptor_is_left, serving, unanswering
 
 SILENCE = aiohttp.ClientTimeout(total=None, sock_connect=0.05)
 

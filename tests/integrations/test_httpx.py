@@ -17,8 +17,8 @@ from netjumper.integrations.httpx import (
     JumperBackend,
     JumperTransport,
 )
-from no_tunnel import Get, NoTunnel
-from rogues import black_hole, serving
+from tests.support.connect_failures import Get, NoTunnel
+from tests.support.peers import black_hole, serving
 
 
 async def get_blocking(jumper: Jumper, *urls: str, **options: Any) -> list[httpx.Response]:

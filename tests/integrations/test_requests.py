@@ -12,8 +12,8 @@ import urllib3
 
 from netjumper import Jumper
 from netjumper.integrations.requests import JumperAdapter, JumperSession
-from no_tunnel import Get, NoTunnel
-from rogues import receive, send, serving
+from tests.support.connect_failures import Get, NoTunnel
+from tests.support.peers import receive, send, serving
 
 MakeSession = Callable[[Jumper], requests.Session]
 

@@ -20,8 +20,8 @@ from urllib3.exceptions import (
 
 from netjumper import Jumper, JumpHostUnreachable
 from netjumper.integrations.urllib3 import JumperPoolManager
-from no_tunnel import Get, NoTunnel
-from rogues import black_hole, closed_port, serving
+from tests.support.connect_failures import Get, NoTunnel
+from tests.support.peers import black_hole, closed_port, serving
 
 
 async def get(jumper: Jumper, *urls: str, **options: Any) -> list[bytes]:

@@ -7,17 +7,14 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from encrypted import tls_pair
 from netjumper.net import pipes
 from netjumper.net.bandwidth import Bandwidth
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Ending, Relay
-from relaying import MIB, SMALL_BUFFER, Join, Joined
-from rogues import (
-    no_descriptor_is_left,
-    tcp_pair,
-)
+from tests.support.peers import no_descriptor_is_left, tcp_pair
+from tests.support.relay_pair import MIB, SMALL_BUFFER, Join, Joined
+from tests.support.tls_pair import tls_pair
 
 
 @pytest.fixture(params=["splice", "copy", "tls", "throttled"])

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from namespaces import run_apart, run_unprivileged
 from netjumper.net import availability
 from netjumper.net.availability import OptionUnavailable, check_dialling, check_listening
 from netjumper.net.options import SocketOptions
+from tests.support.namespaces import run_apart, run_unprivileged
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' options")
 

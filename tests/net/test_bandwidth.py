@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clock import Clock
 from netjumper.net.bandwidth import BURST, LEAST_QUANTUM, LEAST_SAVED, MOST_QUANTUM, Bandwidth
+from tests.support.clock import Clock
 
 KB, MB = 1000, 1_000_000
 RATES = [1 * KB, 64 * KB, 2 * MB, 100 * MB, 1000 * MB]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from clock import Clock
 from netjumper.net.deadlines import Deadlines
+from tests.support.clock import Clock
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from netjumper.net import dial as dial_module
 from netjumper.net.dial import ATTEMPT_DELAY, Dialer, Permit
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.resolver import Resolver
-from rogues import (
+from tests.support.peers import (
     black_hole,
     closed_port,
     echo,

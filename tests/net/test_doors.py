@@ -8,7 +8,7 @@ from netjumper.cli.process import descriptor_limit
 from netjumper.net.doors import in_parts, open_doors
 from netjumper.net.listening import ListenAddress, ListenError, open_listeners
 from netjumper.net.options import SocketOptions
-from rogues import open_descriptors
+from tests.support.peers import open_descriptors
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not spread")

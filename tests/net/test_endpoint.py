@@ -8,7 +8,7 @@ import pytest
 from netjumper.errors import NetjumperError
 from netjumper.net import endpoint as endpoint_module
 from netjumper.net.endpoint import Endpoint, UnsupportedLoop, require_watching
-from rogues import (
+from tests.support.peers import (
     eventually,
     no_descriptor_is_left,
     receive,

@@ -5,13 +5,7 @@ import socket
 
 import pytest
 
-from rogues import (
-    eventually,
-    nothing_to_receive,
-    receive,
-    reset,
-    send,
-)
+from tests.support.peers import eventually, nothing_to_receive, receive, reset, send
 
 
 async def test_a_connection_is_silent_until_there_is_something_and_a_look_takes_nothing(pair):

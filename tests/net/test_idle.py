@@ -2,9 +2,9 @@
 
 import pytest
 
-from clock import Clock
 from netjumper.net.idle import IdleWatch
 from netjumper.net.relay import Ending
+from tests.support.clock import Clock
 
 
 class CountedRelay:

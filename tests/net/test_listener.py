@@ -18,7 +18,7 @@ from netjumper.net import shortage
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import Listener
 from netjumper.net.listening import ListenAddress, ListenError, open_listeners
-from rogues import connected, eventually, keepalive, listening, receive
+from tests.support.peers import connected, eventually, keepalive, listening, receive
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

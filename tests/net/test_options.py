@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from namespaces import run_apart
 from netjumper.address import Address
 from netjumper.errors import NetworkUnreachable
 from netjumper.net import options as module
@@ -15,7 +14,8 @@ from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listening import ListenAddress, open_listeners
 from netjumper.net.options import IPPROTO_MPTCP, SocketOptions
-from rogues import (
+from tests.support.namespaces import run_apart
+from tests.support.peers import (
     closed_port,
     eventually,
     keepalive,

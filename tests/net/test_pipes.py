@@ -9,7 +9,7 @@ import pytest
 
 from netjumper.net import pipes
 from netjumper.net.pipes import FREE_PIPES, PIPE_SIZE, Pipe, RelayMemory
-from rogues import open_descriptors
+from tests.support.peers import open_descriptors
 
 pytestmark = pytest.mark.skipif(not pipes.CAN_SPLICE, reason="only Linux splices")
 

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from clock import Clock
 from netjumper.net.options import SocketOptions, user_timeout_of
 from netjumper.net.readers import SlowReaders
-from rogues import (
+from tests.support.clock import Clock
+from tests.support.peers import (
     connected,
     eventually,
     nothing_to_receive,
@@ -17,7 +17,7 @@ from rogues import (
     serving,
     the_kernel_cuts_off_who_does_not_read,
 )
-from services import answer, bridge_running, destination, jump_server_running
+from tests.support.services import answer, bridge_running, destination, jump_server_running
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout")
 

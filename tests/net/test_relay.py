@@ -13,8 +13,7 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
 from netjumper.net.pipes import BUFFER_SIZE, PIPE_SIZE
 from netjumper.net.relay import Ending, Relay
-from relaying import MIB, SIDES, SMALL_BUFFER, drink, pour
-from rogues import (
+from tests.support.peers import (
     CHUNK,
     nothing_to_receive,
     open_descriptors,
@@ -27,6 +26,7 @@ from rogues import (
     settled,
     tcp_pair,
 )
+from tests.support.relay_pair import MIB, SIDES, SMALL_BUFFER, drink, pour
 
 # --- both directions ----------------------------------------------------------------------
 

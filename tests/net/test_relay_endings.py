@@ -10,8 +10,7 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.pipes import BUFFER_SIZE
 from netjumper.net.relay import Ending, Relay
-from relaying import MIB, SIDES, drink, pour, queued
-from rogues import (
+from tests.support.peers import (
     eventually,
     no_descriptor_is_left,
     receive,
@@ -23,6 +22,7 @@ from rogues import (
     settled,
     tcp_pair,
 )
+from tests.support.relay_pair import MIB, SIDES, drink, pour, queued
 
 RESETS = {"client": Ending.CLIENT_RESET, "target": Ending.TARGET_RESET}
 

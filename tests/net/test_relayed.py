@@ -5,11 +5,11 @@ import socket
 
 import pytest
 
-from encrypted import sides_of
 from netjumper.encryption import client_with_pins
 from netjumper.net.relayed import decrypted_socket
 from netjumper.net.tls import TlsEndpoint
-from rogues import tcp_pair
+from tests.support.peers import tcp_pair
+from tests.support.tls_pair import sides_of
 
 
 async def test_what_comes_when_the_time_for_a_handshake_is_over_is_nobodys():

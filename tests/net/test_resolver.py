@@ -11,7 +11,7 @@ import pytest
 
 from netjumper.net import resolver as resolver_module
 from netjumper.net.resolver import MAX_LOOKUPS, Answer, Resolver, interleaved
-from rogues import eventually
+from tests.support.peers import eventually
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 

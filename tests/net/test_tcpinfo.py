@@ -7,7 +7,7 @@ import pytest
 
 from netjumper.net import tcpinfo
 from netjumper.net.tcpinfo import TcpInfo, tcp_info
-from rogues import eventually, receive, send, stalled_pair, tcp_pair
+from tests.support.peers import eventually, receive, send, stalled_pair, tcp_pair
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from clock import Clock
 from netjumper.net import direction, pipes
 from netjumper.net.bandwidth import LEAST_QUANTUM, LEAST_SAVED, Bandwidth
 from netjumper.net.endpoint import Endpoint
@@ -23,8 +22,8 @@ from netjumper.net.idle import IdleWatch
 from netjumper.net.options import user_timeout_of
 from netjumper.net.readers import SlowReaders
 from netjumper.net.relay import Ending
-from relaying import MIB, SIDES, drink, pour, queued
-from rogues import (
+from tests.support.clock import Clock
+from tests.support.peers import (
     eventually,
     nothing_to_receive,
     open_descriptors,
@@ -38,6 +37,7 @@ from rogues import (
     tcp_pair,
     the_kernel_cuts_off_who_does_not_read,
 )
+from tests.support.relay_pair import MIB, SIDES, drink, pour, queued
 
 every_way = pytest.mark.parametrize("way", ["splice", "copy", "tls"])
 

@@ -9,14 +9,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from encrypted import HOST, any_peer, contexts, new_tls_pair, tls_pair
 from netjumper.net.ciphertext import MOST_ASKED_FOR, Outgoing
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Ending, Relay
 from netjumper.net.tls import AT_ONCE, TlsEndpoint
-from relaying import SMALL_BUFFER, queued
-from rogues import (
+from tests.support.peers import (
     eventually,
     no_descriptor_is_left,
     receive,
@@ -26,6 +24,8 @@ from rogues import (
     settled,
     tcp_pair,
 )
+from tests.support.relay_pair import SMALL_BUFFER, queued
+from tests.support.tls_pair import HOST, any_peer, contexts, new_tls_pair, tls_pair
 
 Pair = tuple[TlsEndpoint, TlsEndpoint]
 

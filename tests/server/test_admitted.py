@@ -19,7 +19,7 @@ from netjumper.net.endpoint import RESET_PATIENCE, Endpoint
 from netjumper.rules import Rule
 from netjumper.server import jump_server
 from netjumper.service import Service
-from rogues import (
+from tests.support.peers import (
     closed_port,
     connected,
     echo,
@@ -30,7 +30,7 @@ from rogues import (
     send,
     serving,
 )
-from services import (
+from tests.support.services import (
     AT_HOME,
     LOOPBACK,
     SECRET,

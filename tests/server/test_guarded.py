@@ -10,8 +10,8 @@ from netjumper.guard import Guard
 from netjumper.net.listening import ListenAddress
 from netjumper.net.resolver import Resolver
 from netjumper.rules import Rule
-from rogues import echo, eventually, receive_exactly, serving
-from services import LOOPBACK, asked, jump_server_running, refusal, resolver
+from tests.support.peers import echo, eventually, receive_exactly, serving
+from tests.support.services import LOOPBACK, asked, jump_server_running, refusal, resolver
 
 FULLWIDTH = str.maketrans("0127", "\uff10\uff11\uff12\uff17")
 

@@ -22,7 +22,7 @@ from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.tunnel import AHEAD_LIMIT
 from netjumper.tunnels import TunnelLimits
-from rogues import (
+from tests.support.peers import (
     answer_after_end,
     closed_port,
     connected,
@@ -43,7 +43,7 @@ from rogues import (
     speak_first,
     unanswering,
 )
-from services import (
+from tests.support.services import (
     AT_HOME,
     LOOPBACK,
     SECRET,

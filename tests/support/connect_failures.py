@@ -14,7 +14,7 @@ from netjumper import (
     TargetRefused,
     WrongSecret,
 )
-from rogues import black_hole, closed_port, serving, unanswering
+from tests.support.peers import black_hole, closed_port, serving, unanswering
 
 URL = "http://target.example"
 

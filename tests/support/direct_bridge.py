@@ -10,7 +10,7 @@ from netjumper.bridge import bridge
 from netjumper.errors import TargetRefused
 from netjumper.net.dial import Connector, Dialer, Failed, Opened
 from netjumper.service import Service
-from services import LOOPBACK, started
+from tests.support.services import LOOPBACK, started
 
 
 class Nowhere:

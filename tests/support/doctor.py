@@ -8,7 +8,7 @@ import pytest
 
 from netjumper.address import Address
 from netjumper.cli import bridge
-from services import SECRET
+from tests.support.services import SECRET
 
 STEPS = ["name", "connect", "challenge", "secret", "target", "throughput"]
 

@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from netjumper.cli import bridge
-from services import SECRET
+from tests.support.services import SECRET
 
 
 async def checked(

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
-from programs import PATIENCE, clean_environment
-from servers import served
+from tests.support.programs import PATIENCE, clean_environment
+from tests.support.servers import served
 
 HOME = "home.example"
 """Names under it are known to the jump server alone (RFC 6761 has `.example` be nobody's)."""

@@ -11,9 +11,9 @@ import trustme
 
 from netjumper import Jumper
 from netjumper.address import Address
-from rogues import ANSWER, destination_size
-from servers import serving_context
-from services import SECRET, jump_server_running
+from tests.support.peers import ANSWER, destination_size
+from tests.support.servers import serving_context
+from tests.support.services import SECRET, jump_server_running
 
 TARGET = Address("target.example", 443)
 REQUEST = ANSWER + destination_size(TARGET)

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from servers import served
+from tests.support.servers import served
 
 PATIENCE = 20.0
 """Seconds that a program may take to say what it is waited for."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from netjumper.net.pipes import RelayMemory
 from netjumper.net.relay import Ending, Relay
-from rogues import receive, send
+from tests.support.peers import receive, send
 
 MIB = 1024 * 1024
 SMALL_BUFFER = 64 * 1024

@@ -20,8 +20,8 @@ from netjumper.net.dial import PermitAll
 from netjumper.net.resolver import Resolver
 from netjumper.server import jump_server
 from netjumper.service import Service
-from rogues import eventually
-from services import LOOPBACK, SECRET, bridge_through
+from tests.support.peers import eventually
+from tests.support.services import LOOPBACK, SECRET, bridge_through
 
 Names = Mapping[tuple[str, int], tuple[str, int]]
 """From a target's name and port to the address and port where it really is."""

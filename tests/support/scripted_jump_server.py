@@ -20,7 +20,7 @@ from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import Policy
 from netjumper.service import Service
 from netjumper.upstream import Upstream
-from rogues import (
+from tests.support.peers import (
     ANSWER,
     CHALLENGE,
     Peer,
@@ -31,7 +31,7 @@ from rogues import (
     scripted,
     serving,
 )
-from services import LOOPBACK, SECRET, resolver
+from tests.support.services import LOOPBACK, SECRET, resolver
 
 TARGET = Address("target.example", 443)
 GET = b"GET / HTTP/1.1\r\n\r\n"

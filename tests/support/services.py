@@ -20,7 +20,13 @@ from netjumper.net.resolver import Resolver
 from netjumper.rules import Rule
 from netjumper.server import jump_server
 from netjumper.service import Service
-from rogues import connected, no_descriptor_is_left, receive_exactly, receive_to_end, send
+from tests.support.peers import (
+    connected,
+    no_descriptor_is_left,
+    receive_exactly,
+    receive_to_end,
+    send,
+)
 
 SECRET = b"correct horse battery staple"
 AT_HOME = Guard([Rule.parse("127.0.0.0/8"), Rule.parse("::1")])

@@ -6,8 +6,8 @@ import socket
 import subprocess
 import sys
 
-import programs
-from programs import PATIENCE, Program, installed, running
+from tests.support import programs
+from tests.support.programs import PATIENCE, Program, installed, running
 
 SECRET = {"NETJUMPER_SECRET": "s3cret"}
 EMBEDDED = ["netjumper-bridge", "--embedded"]

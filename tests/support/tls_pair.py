@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import serialization
 from netjumper.address import Address
 from netjumper.encryption import Encryption, client_with_authority, server_with_certificate
 from netjumper.net.tls import TlsEndpoint
-from rogues import no_descriptor_is_left, tcp_pair
-from servers import serving_context
-from services import LOOPBACK, jump_server_running
+from tests.support.peers import no_descriptor_is_left, tcp_pair
+from tests.support.servers import serving_context
+from tests.support.services import LOOPBACK, jump_server_running
 
 HOST = "jump.example"
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import trustme
 
-from origins import HOME, knowing_home
-from programs import Chain, chain_running, running
-from rogues import closed_port
-from servers import serving_context
+from tests.support.http_servers import HOME, knowing_home
+from tests.support.peers import closed_port
+from tests.support.programs import Chain, chain_running, running
+from tests.support.servers import serving_context
 
 Unavailable = Callable[[str], None]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from origins import file_server
-from programs import Chain, run
+from tests.support.http_servers import file_server
+from tests.support.programs import Chain, run
 
 PAGE = b"a page from home\n"
 BIG = random.Random(5).randbytes(8 << 20)

@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from origins import HOME, file_server, git_environment, git_server, make_repository
-from packages import GREETING, npm_registry, pip_index
-from programs import SECRET, Chain, installed, run
+from tests.support.http_servers import (
+    HOME,
+    file_server,
+    git_environment,
+    git_server,
+    make_repository,
+)
+from tests.support.packages import GREETING, npm_registry, pip_index
+from tests.support.programs import SECRET, Chain, installed, run
 
 BRIDGE, PIP = installed("netjumper-bridge"), installed("pip")
 AUTH = "ada:won der@:%"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from origins import Origin, git_environment, git_server, make_repository
-from programs import Chain, run
+from tests.support.http_servers import Origin, git_environment, git_server, make_repository
+from tests.support.programs import Chain, run
 
 pytestmark = pytest.mark.needs("git")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from origins import file_server
-from programs import Chain, run
+from tests.support.http_servers import file_server
+from tests.support.programs import Chain, run
 
 pytestmark = pytest.mark.needs("node")
 

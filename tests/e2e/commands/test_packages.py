@@ -9,9 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from origins import HOME, file_server
-from packages import DEB, GREETING, TARBALL, WHEEL, apt_repository, npm_registry, pip_index
-from programs import Chain, installed, run
+from tests.support.http_servers import HOME, file_server
+from tests.support.packages import (
+    DEB,
+    GREETING,
+    TARBALL,
+    WHEEL,
+    apt_repository,
+    npm_registry,
+    pip_index,
+)
+from tests.support.programs import Chain, installed, run
 
 Done = subprocess.CompletedProcess[bytes]
 

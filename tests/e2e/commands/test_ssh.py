@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from origins import HOME
-from programs import PATIENCE, Chain, clean_environment, run
-from servers import served
+from tests.support.http_servers import HOME
+from tests.support.programs import PATIENCE, Chain, clean_environment, run
+from tests.support.servers import served
 
 pytestmark = pytest.mark.needs("ssh", "ssh-keygen", "sshd", "nc.openbsd")
 

@@ -1,0 +1,1 @@
+"""What tests share: peers, programs, servers, and pairs of both."""
