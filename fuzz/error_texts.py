@@ -7,13 +7,14 @@ import h11
 
 from fuzz.properties import LONGEST_LINE, as_text, hold_one_line
 from fuzz.strict import Reader
-from netjumper import outcome
-from netjumper.accesslog import AccessRecord, told
+from netjumper import dial_errors
+from netjumper.access_log import AccessRecord, told
 from netjumper.address import Address
 from netjumper.bridge.http_server import HttpServer
 from netjumper.cli.logs import JournalFormatter, JsonFormatter, PlainFormatter
-from netjumper.console import RichFormatter, printable
+from netjumper.console import RichFormatter
 from netjumper.errors import NetjumperError, TargetError
+from netjumper.text import printable
 from netjumper.wire import MAX_FRAME, parse_destination, text_frame
 
 FORMATTERS = (PlainFormatter(), JsonFormatter(), JournalFormatter(), RichFormatter(StringIO()))
@@ -27,13 +28,13 @@ def check(data: bytes) -> None:
         assert printable(printable(text)) == printable(text)
         _hold_logged(text)
     text = data[:MAX_FRAME].decode("utf-8", "replace")
-    error = outcome.from_text(text)
-    assert type(outcome.from_text(str(error))) is type(error)
+    error = dial_errors.from_text(text)
+    assert type(dial_errors.from_text(str(error))) is type(error)
     assert error.reason.strip()
     _hold_answered(error)
-    _hold_on_the_wire(outcome.name_not_found(text))
-    _hold_on_the_wire(outcome.lookup_timed_out(text))
-    _hold_on_the_wire(outcome.denied(Address(text, 443), "denied by a rule"))
+    _hold_on_the_wire(dial_errors.name_not_found(text))
+    _hold_on_the_wire(dial_errors.lookup_timed_out(text))
+    _hold_on_the_wire(dial_errors.denied(Address(text, 443), "denied by a rule"))
     try:
         parse_destination(text)
     except TargetError as refusal:
@@ -70,5 +71,5 @@ def _hold_on_the_wire(error: TargetError) -> None:
     """It fits into a frame, and is of the same type on the other side."""
     sent = text_frame(str(error))
     assert len(sent) - 1 == sent[0]
-    read = outcome.from_text(sent[1:].decode())
+    read = dial_errors.from_text(sent[1:].decode())
     assert type(read) is type(error), f"{type(error).__name__} becomes {read!r}"

@@ -6,9 +6,9 @@ from typing import Any
 
 from fuzz.properties import LONGEST_LINE, answers_without_fault, without_fault
 from netjumper.bridge.http import Authorized, HttpHandshake
-from netjumper.console import printable
 from netjumper.errors import NetjumperError
 from netjumper.handshake import Handshake
+from netjumper.text import printable
 
 MAX_WANTED = 255
 HELD = 256

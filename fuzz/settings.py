@@ -9,13 +9,13 @@ from unittest.mock import patch
 from fuzz.properties import hold_hidden, outcome_of
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli.sources import Loaded
-from netjumper.console import printable
 from netjumper.errors import NetjumperError
 from netjumper.jump_url import JumpUrl
 from netjumper.net.listening import ListenAddress
 from netjumper.rules import Rule
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
+from netjumper.text import printable
 
 LONGEST_LINE = 2000
 """Characters: a line may have the path of a file in it, and what was typed, escaped."""

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from netjumper.address import Address, checked_host, ip_literal, parse_port, quoted
+from netjumper.address import Address, checked_host, ip_literal, parse_port
 from netjumper.errors import AddressError
 from netjumper.net.listening import ListenAddress
+from netjumper.text import quoted
 
 LABEL = "a" * 63
 LONGEST = ".".join([LABEL, LABEL, LABEL, "a" * 61])

@@ -7,15 +7,9 @@ import sys
 
 import pytest
 
-from netjumper.accesslog import AccessRecord
-from netjumper.console import (
-    RichFormatter,
-    Start,
-    bridge_lines,
-    human_size,
-    printable,
-    server_lines,
-)
+from netjumper.access_log import AccessRecord
+from netjumper.console import RichFormatter, Start, bridge_lines, server_lines
+from netjumper.text import human_size, printable
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

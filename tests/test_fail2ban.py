@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from netjumper.accesslog import AccessRecord
+from netjumper.access_log import AccessRecord
 from netjumper.admission import Account, Admission, AdmissionLimits
 from netjumper.cli.logs import PlainFormatter
 from tests.support.clock import Clock

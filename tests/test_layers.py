@@ -15,12 +15,12 @@ SOURCE = Path(netjumper.__file__).parent
 
 LAYERS: list[list[str]] = [
     ["netjumper.errors"],
-    ["netjumper.address"],
+    ["netjumper.text", "netjumper.address"],
     [
-        "netjumper.accesslog",
+        "netjumper.access_log",
         "netjumper.early",
         "netjumper.handshake",
-        "netjumper.outcome",
+        "netjumper.dial_errors",
         "netjumper.request",
         "netjumper.rules",
         "netjumper.jump_url",
@@ -53,7 +53,7 @@ LAYERS: list[list[str]] = [
     ],
     ["netjumper.demand", "netjumper.latency", "netjumper.patience", "netjumper.policy"],
     ["netjumper.path"],
-    ["netjumper.reading"],
+    ["netjumper.fileio"],
     ["netjumper.certificates"],
     ["netjumper.encryption"],
     ["netjumper.jumphost"],
@@ -87,7 +87,12 @@ INTEGRATIONS_NEED = {
     "netjumper.integrations.requests": {"requests", "urllib3"},
     "netjumper.integrations.urllib3": {"urllib3"},
 }
-NETWORK_MAY_KNOW = {"netjumper.errors", "netjumper.address", "netjumper.outcome"}
+NETWORK_MAY_KNOW = {
+    "netjumper.errors",
+    "netjumper.text",
+    "netjumper.address",
+    "netjumper.dial_errors",
+}
 FORBIDDEN_WITHOUT_IO = {
     "asyncio", "select", "selectors", "signal", "ssl", "subprocess", "threading", "time",
 }  # fmt: skip

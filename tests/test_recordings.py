@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from netjumper import outcome
+from netjumper import dial_errors
 from netjumper.address import Address
 from netjumper.clients import anybody
 from netjumper.errors import (
@@ -223,7 +223,7 @@ def server_run(name: str, dial_error: TargetError | None = None) -> tuple[Run, b
 
 
 def refused(target: str) -> TargetError:
-    return outcome.from_oserror(OSError(errno.ECONNREFUSED, ""), target)
+    return dial_errors.from_oserror(OSError(errno.ECONNREFUSED, ""), target)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_the_originals_client_is_told_of_a_failed_dial_byte_for_byte(
 
 def test_the_originals_client_is_told_of_a_missing_name_without_the_resolver() -> None:
     recording = RECORDINGS["dns-failure"]
-    _, sent = server_run("dns-failure", outcome.name_not_found("no-such-host.invalid"))
+    _, sent = server_run("dns-failure", dial_errors.name_not_found("no-such-host.invalid"))
     assert sent[:35] == recording.server[:35]
     assert sent[36:].decode() == recording.told.replace(RESOLVER, "")
     assert recording.server[36:].decode() == recording.told
@@ -287,13 +287,13 @@ def test_the_originals_client_with_a_wrong_secret_is_told_so_byte_for_byte() -> 
 def test_our_server_sends_the_long_text_that_the_original_keeps_to_itself() -> None:
     recording = RECORDINGS["long-host"]
     host = recording.destination.removesuffix(":80")
-    ended, sent = server_run("long-host", outcome.name_not_found(host))
+    ended, sent = server_run("long-host", dial_errors.name_not_found(host))
     result: Any = ended.result
     assert result.target == Address(host, 80)
     assert sent[:35] == recording.server
     text = f"dial tcp: lookup {host[:200]}...: no such host".encode()
     assert sent[35:] == bytes((len(text),)) + text
-    assert type(outcome.from_text(text.decode())) is NameNotFound
+    assert type(dial_errors.from_text(text.decode())) is NameNotFound
 
 
 def test_our_server_takes_the_split_frame_that_the_original_refuses() -> None:

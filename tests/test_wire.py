@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from netjumper import outcome
+from netjumper import dial_errors
 from netjumper.address import Address
 from netjumper.clients import Client, Clients, anybody
 from netjumper.errors import (
@@ -137,9 +137,9 @@ def test_a_destination_over_255_bytes_is_refused() -> None:
 
 
 def test_a_client_is_piped_to_its_target_however_the_bytes_come() -> None:
-    outcome = feed_every_way(asking, frame(CHALLENGE) + b"\0\0")
-    assert outcome.result == TARGET
-    assert outcome.sent == ANSWER + DESTINATION
+    dial_errors = feed_every_way(asking, frame(CHALLENGE) + b"\0\0")
+    assert dial_errors.result == TARGET
+    assert dial_errors.sent == ANSWER + DESTINATION
 
 
 def test_answer_destination_and_first_bytes_leave_together() -> None:
@@ -436,7 +436,7 @@ def test_what_is_no_destination_is_refused_in_the_originals_words(
     with pytest.raises(kind) as caught:
         parse_destination(text)
     assert str(caught.value) == f"dial tcp: {words}"
-    assert type(outcome.from_text(str(caught.value))) is kind
+    assert type(dial_errors.from_text(str(caught.value))) is kind
 
 
 @given(st.one_of(st.text(), st.text(alphabet="a1.:[]%http\0é", max_size=30)))

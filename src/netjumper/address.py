@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from netjumper.errors import AddressError
+from netjumper.text import quoted
 
 MAX_HOST = 253
 """Bytes in a host name without its final dot (RFC 1035 section 2.3.4)."""
@@ -109,8 +110,3 @@ def ip_literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
         return ipaddress.ip_address(host)
     except ValueError:
         return None
-
-
-def quoted(text: str, limit: int = 80) -> str:
-    """Return untrusted text for a message: control characters escaped, cut at `limit`."""
-    return ascii(text if len(text) <= limit else text[: limit - 3] + "...")

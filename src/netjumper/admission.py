@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
-from netjumper import outcome
-from netjumper.accesslog import ALWAYS_TOLD
+from netjumper import dial_errors
+from netjumper.access_log import ALWAYS_TOLD
 from netjumper.address import Address
 from netjumper.net.bandwidth import Bandwidth
 from netjumper.net.dial import Connector
@@ -187,11 +187,13 @@ class Admission(Generic[WaitingT]):
         source = source_of(peer)
         in_all, per_source = self._limits.tunnels, self._limits.tunnels_per_source
         if in_all is not None and self.tunnels >= in_all:
-            raise outcome.too_many(target, f"limit of {in_all} in all reached")
+            raise dial_errors.too_many(target, f"limit of {in_all} in all reached")
         if account.max_tunnels is not None and account.tunnels >= account.max_tunnels:
-            raise outcome.too_many(target, f"limit of {account.max_tunnels} for a client reached")
+            raise dial_errors.too_many(
+                target, f"limit of {account.max_tunnels} for a client reached"
+            )
         if per_source is not None and source and self._tunnels[source] >= per_source:
-            raise outcome.too_many(target, f"limit of {per_source} from one address reached")
+            raise dial_errors.too_many(target, f"limit of {per_source} from one address reached")
         self.tunnels += 1
         account.tunnels += 1
         self._tunnels[source] += 1

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
-from netjumper.accesslog import told
+from netjumper.access_log import told
 from netjumper.admission import Admission
 from netjumper.errors import AuthenticationError, HandshakeTimeout, NetjumperError
 from netjumper.handshake import ListeningHandshake

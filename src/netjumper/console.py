@@ -15,7 +15,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from netjumper.accesslog import AccessRecord
+from netjumper.access_log import AccessRecord
+from netjumper.text import human_size, printable
 
 DOORS = {
     "socks": "SOCKS",
@@ -33,28 +34,6 @@ _LEVEL_STYLES = {
     logging.ERROR: "bold red",
     logging.CRITICAL: "bold red",
 }
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-
-
-def printable(text: str) -> str:
-    """Return `text` with everything that is not printable as a backslash escape.
-
-    That is control characters, line and paragraph separators, marks that turn the direction
-    of writing around, and halves of surrogate pairs.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def human_size(count: int) -> str:
-    """Return a number of bytes for reading: `0 B`, `1.5 kB`, `268 MB` (1 kB is 1,000 bytes)."""
-    size = float(count)
-    for unit in _UNITS:
-        if size < 999.5 or unit == _UNITS[-1]:
-            break
-        size /= 1000
-    return f"{size:.1f} {unit}" if unit != "B" and size < 9.95 else f"{size:.0f} {unit}"
 
 
 class RichFormatter(logging.Formatter):

@@ -84,7 +84,7 @@ class WrongSecret(JumpHostError, PermissionError):
 
 
 class TargetError(NetjumperError, OSError):
-    """The target was not reached. The text is the dialling side's own, see `netjumper.outcome`.
+    """The target was not reached. The text is the dialling side's own, see `netjumper.dial_errors`.
 
     `errno` is what the builtin of that kind has, where there is one number for the kind.
     """

@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from netjumper import outcome
+from netjumper import dial_errors
 from netjumper.address import Address
 from netjumper.rules import IPAddress, Rule
 
@@ -107,7 +107,7 @@ class Guard:
         """
         for rule in self._deny:
             if rule.has_name(target):
-                raise outcome.denied(target, "denied by a rule")
+                raise dial_errors.denied(target, "denied by a rule")
         # An address that comes out may be in the network of a rule; then it is asked again.
         self._check_named(
             target,
@@ -143,19 +143,19 @@ class Guard:
     def _check_named(self, target: Address, by: Sequence[Rule]) -> None:
         """Refuse what has to be named by rules; those that do are `by`."""
         if self._denies_others and not by:
-            raise outcome.denied(target, "no rule allows it")
+            raise dial_errors.denied(target, "no rule allows it")
         if target.port in REFUSED_PORTS and not any(rule.has_ports for rule in by):
-            raise outcome.denied(target, f"port {target.port}")
+            raise dial_errors.denied(target, f"port {target.port}")
 
     def _check_network(self, target: Address, address: IPAddress, what: str) -> None:
         for rule in self._deny:
             if rule.has_address(address, target.port):
-                raise outcome.denied(target, "denied by a rule")
+                raise dial_errors.denied(target, "denied by a rule")
         opened = [it.network for it in self._allow if it.has_address(address, target.port)]
         if address in _METADATA and not any(it and it.num_addresses == 1 for it in opened):
-            raise outcome.denied(target, f"a cloud's metadata ({address})")
+            raise dial_errors.denied(target, f"a cloud's metadata ({address})")
         if what and not opened:
-            raise outcome.denied(target, f"{what} ({address})")
+            raise dial_errors.denied(target, f"{what} ({address})")
 
 
 @lru_cache(maxsize=4096)

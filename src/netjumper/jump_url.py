@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote, unquote_to_bytes
 
-from netjumper.address import Address, checked_host, quoted
+from netjumper.address import Address, checked_host
 from netjumper.errors import AddressError
+from netjumper.text import quoted
 
 DEFAULT_PORT = 9527
 MAX_WEIGHT = 1000

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from netjumper import outcome
+from netjumper import dial_errors
 from netjumper.address import Address
+from netjumper.dial_errors import reason_of
 from netjumper.encryption import Encryption, client_for
 from netjumper.errors import (
     JumpHostError,
@@ -28,7 +29,6 @@ from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.options import LOSS_PROBE, SocketOptions
 from netjumper.net.relayed import plain_socket
-from netjumper.outcome import reason_of
 from netjumper.wire import ClientHandshake
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Jumper:
         try:
             return plain_socket(loop, endpoint)
         except OSError as error:
-            raise outcome.from_oserror(error, str(address)) from error
+            raise dial_errors.from_oserror(error, str(address)) from error
 
     async def open_connection(
         self,

@@ -5,8 +5,9 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from netjumper.address import Address, checked_host, quoted
+from netjumper.address import Address, checked_host
 from netjumper.errors import AddressError
+from netjumper.text import quoted
 
 IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from time import monotonic
 from typing import NamedTuple, Protocol
 
-from netjumper.accesslog import AccessRecord
+from netjumper.access_log import AccessRecord
 from netjumper.address import Address
 from netjumper.net.bandwidth import Bandwidth
 from netjumper.net.deadlines import Deadlines

@@ -9,7 +9,7 @@ then a jump host): which handshake it is, and what leads to the target, come fro
 
 from typing import Protocol
 
-from netjumper.accesslog import told
+from netjumper.access_log import told
 from netjumper.admission import Account
 from netjumper.arrival import AnyHandshake, Arrival, ArrivalShared, ChooseHandshake
 from netjumper.errors import NetjumperError

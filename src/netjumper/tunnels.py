@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from operator import methodcaller
 
-from netjumper.accesslog import ACCESS_LOG
+from netjumper.access_log import ACCESS_LOG
 from netjumper.admission import Admission
 from netjumper.arrival import AnyHandshake, Arrival, ChooseHandshake
 from netjumper.net.deadlines import Deadlines

@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, SecretStr
 
-from netjumper.address import ip_literal, quoted
+from netjumper.address import ip_literal
 from netjumper.jump_url import JumpUrl
 from netjumper.net.listening import ListenAddress
 from netjumper.rules import Rule
+from netjumper.text import quoted
 
 
 @dataclass(frozen=True, slots=True)

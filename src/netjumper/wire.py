@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Generator
 from enum import IntEnum
 
-from netjumper import outcome
+from netjumper import dial_errors
 from netjumper.address import Address, checked_host
 from netjumper.errors import (
     AccessExpired,
@@ -157,7 +157,7 @@ class ClientHandshake(Handshake[Address]):
         while self._target is None:
             yield from self._nothing_while_parked()
         if reason := (yield from self._read_refusal("an outcome")):
-            raise outcome.from_text(reason)
+            raise dial_errors.from_text(reason)
         return self._target
 
     def _read_frame(self) -> Reading:
@@ -231,9 +231,9 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
         try:
             client = self._verify(self._challenge, answer)
         except AccessExpired as error:
-            raise outcome.denied(target, str(error)) from None
+            raise dial_errors.denied(target, str(error)) from None
         if client is None:
-            raise outcome.denied(target, "the secret is known no more")
+            raise dial_errors.denied(target, "the secret is known no more")
         return client
 
     @property
@@ -263,18 +263,18 @@ def parse_destination(text: str) -> Address:
         raise InvalidTarget("dial tcp: missing address")
     host, colon, port = text.rpartition(":")
     if text.startswith("[") and "]" not in text:
-        raise outcome.invalid_target(text, "missing ']' in address")
+        raise dial_errors.invalid_target(text, "missing ']' in address")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif not colon or text.endswith("]"):
-        raise outcome.invalid_target(text, "missing port in address")
+        raise dial_errors.invalid_target(text, "missing port in address")
     elif ":" in host:
-        raise outcome.invalid_target(text, "too many colons in address")
+        raise dial_errors.invalid_target(text, "too many colons in address")
     number = _port_number(port)
     try:
         return Address(checked_host(host) if host else "localhost", number)
     except AddressError:
-        raise outcome.name_not_found(host) from None
+        raise dial_errors.name_not_found(host) from None
 
 
 def _port_number(port: str) -> int:
@@ -282,8 +282,8 @@ def _port_number(port: str) -> int:
         number = int(numeric[1].lstrip("0")[:6] or "0")
         if 1 <= number <= 65535 and not port.startswith("-"):
             return number
-        raise outcome.invalid_target(port, "invalid port")
+        raise dial_errors.invalid_target(port, "invalid port")
     try:
         return SERVICES[port.lower()]
     except KeyError:
-        raise outcome.invalid_target(f"tcp/{port}", "unknown port") from None
+        raise dial_errors.invalid_target(f"tcp/{port}", "unknown port") from None

@@ -7,7 +7,7 @@ import pytest
 
 from netjumper.cli import files
 from netjumper.cli.files import read_private, read_secret, read_users
-from netjumper.reading import MAX_SIZE
+from netjumper.fileio import MAX_SIZE
 from netjumper.settings import SettingsError
 
 

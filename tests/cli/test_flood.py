@@ -8,7 +8,7 @@ import timeit
 
 import pytest
 
-from netjumper.accesslog import AccessRecord
+from netjumper.access_log import AccessRecord
 from netjumper.cli.flood import BURST, PERIOD, RATE, FloodFilter
 from netjumper.cli.logs import set_up
 

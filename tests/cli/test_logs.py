@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from netjumper.accesslog import AccessRecord
+from netjumper.access_log import AccessRecord
 from netjumper.cli.logs import JsonFormatter, PlainFormatter, QuietHandler, UtcClock, set_up
 from netjumper.console import RichFormatter
 

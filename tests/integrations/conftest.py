@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from netjumper import Jumper
-from netjumper.accesslog import ACCESS_LOG
+from netjumper.access_log import ACCESS_LOG
 from tests.support.peers import eventually, no_descriptor_is_left
 from tests.support.programs import web_server
 from tests.support.remote_network import only_addresses_are_looked_up

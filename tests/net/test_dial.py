@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from netjumper import outcome
+from netjumper import dial_errors
 from netjumper.address import Address
 from netjumper.errors import (
     HostUnreachable,
@@ -86,7 +86,7 @@ class Asked:
         self.ips.append(ip)
         self.times.append(asyncio.get_running_loop().time())
         if ip in self._forbidden:
-            raise outcome.denied(target, "it is")
+            raise dial_errors.denied(target, "it is")
 
 
 class Outcome:

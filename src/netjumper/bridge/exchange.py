@@ -5,7 +5,7 @@ from enum import Enum
 
 import h11
 
-from netjumper.accesslog import told
+from netjumper.access_log import told
 from netjumper.address import Address
 from netjumper.bridge.messages import has_body
 from netjumper.early import SAFE_METHODS

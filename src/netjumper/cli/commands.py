@@ -8,9 +8,9 @@ import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from netjumper.address import quoted
 from netjumper.cli.options import Parser
 from netjumper.settings import SettingsError
+from netjumper.text import quoted
 
 
 @dataclass(frozen=True, slots=True)

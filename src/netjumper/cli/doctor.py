@@ -15,8 +15,8 @@ from netjumper.cli.examination import Examination, Goal, Step
 from netjumper.cli.helptext import WIDEST
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.probe import Probe
-from netjumper.console import printable
 from netjumper.settings import SettingsError
+from netjumper.text import printable
 
 DEFAULT_TARGET = "example.org:443"
 

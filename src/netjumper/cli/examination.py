@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from netjumper.address import Address, quoted
+from netjumper.address import Address
 from netjumper.cli import process
 from netjumper.cli.advice import advice
 from netjumper.cli.probe import ENOUGH, LONGEST, Probe, download
-from netjumper.console import human_size
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.settings import SettingsError
+from netjumper.text import human_size, quoted
 
 EXIT_CODES = {"name": 3, "connect": 4, "challenge": 5, "secret": 6, "target": 7, "tls": 8}
 """The exit code when that step is the first that fails; a throughput that cannot be measured is

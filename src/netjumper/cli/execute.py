@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from netjumper.address import Address, quoted
+from netjumper.address import Address
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import notify, process, serving
 from netjumper.cli.bridging import (
@@ -32,6 +32,7 @@ from netjumper.cli.sources import Loaded
 from netjumper.errors import AddressError
 from netjumper.net import inherited
 from netjumper.settings import SettingsError
+from netjumper.text import quoted
 
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127

@@ -10,9 +10,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from netjumper.address import quoted
-from netjumper.reading import read_file
+from netjumper.fileio import read_file
 from netjumper.settings import SettingsError
+from netjumper.text import quoted
 
 HANDED_OVER = (Path("/run/secrets"), Path("/var/run/secrets"))
 """Where container engines put a container's secrets; the second is a link to the first."""

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from netjumper.accesslog import AccessRecord
+from netjumper.access_log import AccessRecord
+from netjumper.text import lines_of
 
 BURST = 20
 """Lines of a kind that are logged, however close together."""
@@ -117,8 +118,3 @@ def _summary(last: logging.LogRecord, count: int) -> logging.LogRecord:
         (lines_of(count), last.getMessage()),
         None,
     )
-
-
-def lines_of(count: int) -> str:
-    """Return `1 line`, `12,345 lines`."""
-    return "1 line" if count == 1 else f"{count:,} lines"

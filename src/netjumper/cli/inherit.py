@@ -3,7 +3,6 @@
 import os
 import socket
 
-from netjumper.address import quoted
 from netjumper.bridge_settings import OPEN_DOOR, BridgeSettings
 from netjumper.cli.sources import Loaded, SettingsT
 from netjumper.net.inherited import InheritError, inherited_sockets
@@ -11,6 +10,7 @@ from netjumper.net.listening import bound_address
 from netjumper.server import SERVER_DOORS
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
+from netjumper.text import quoted
 
 Doors = dict[str, list[socket.socket]]
 """Inherited sockets by the name of the door that each becomes."""

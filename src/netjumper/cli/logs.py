@@ -17,10 +17,11 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import TextIO
 
-from netjumper.accesslog import AccessRecord
-from netjumper.cli.flood import FloodFilter, lines_of
+from netjumper.access_log import AccessRecord
+from netjumper.cli.flood import FloodFilter
 from netjumper.cli.log_writer import LogWriter
-from netjumper.console import RichFormatter, printable
+from netjumper.console import RichFormatter
+from netjumper.text import lines_of, printable
 
 _END_FIELDS = tuple(field.name for field in fields(AccessRecord))
 _END_VALUES = attrgetter(*_END_FIELDS)

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from netjumper import __version__
-from netjumper.address import quoted
 from netjumper.cli.helptext import HelpFormatter
 from netjumper.cli.sources import AnySettings, Layer, expectation
 from netjumper.net.listening import ListenAddress
 from netjumper.settings import SettingsError
+from netjumper.text import quoted
 
 IN_ARGV = (
     "{} is on the command line, which every user of this machine can read; use {} or {} instead"

@@ -13,7 +13,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from netjumper.address import Address, quoted
+from netjumper.address import Address
+from netjumper.dial_errors import reason_of
 from netjumper.encryption import Encryption, untrusted
 from netjumper.errors import (
     JumpHostError,
@@ -26,7 +27,7 @@ from netjumper.jumper import seconds_left
 from netjumper.net.background import in_background
 from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.net.relayed import decrypted_socket
-from netjumper.outcome import reason_of
+from netjumper.text import quoted
 from netjumper.wire import CHALLENGE_SIZE, ClientHandshake
 
 READABLE = 8

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from netjumper.cli import INTERRUPTED
 from netjumper.cli.logs import PATIENCE, PRIORITY, has_room, is_journal
-from netjumper.console import printable
 from netjumper.errors import NetjumperError
 from netjumper.settings import SettingsError
+from netjumper.text import printable
 
 OK = 0
 FAILED = 1

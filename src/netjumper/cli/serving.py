@@ -16,11 +16,12 @@ from netjumper.cli.logs import never_waiting, set_up
 from netjumper.cli.notify import Notifier
 from netjumper.cli.sources import Loaded
 from netjumper.cli.workers import RENEW, SERVES, Parent, Work
-from netjumper.console import DOORS, RichFormatter, Start, printable
+from netjumper.console import DOORS, RichFormatter, Start
 from netjumper.net.listening import ListenError, Place
 from netjumper.net.options import SocketOptions
 from netjumper.server_settings import ServerSettings
 from netjumper.service import Service
+from netjumper.text import counted, printable
 
 AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]
 Listening = Sequence[tuple[str, str]]
@@ -289,8 +290,3 @@ def _announce(start: Start, rich: RichFormatter | None) -> None:
             _LOG.info("%s", line)
     else:
         _LOG.info(start)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return `1 tunnel`, `2 tunnels`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from netjumper.address import quoted
 from netjumper.cli import process
 from netjumper.cli.clients_file import read_clients
 from netjumper.cli.files import read_public
@@ -18,6 +17,7 @@ from netjumper.errors import AddressError
 from netjumper.jump_url import DEFAULT_PORT, JumpUrl, address_with_port
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
+from netjumper.text import quoted
 
 _EXAMPLES = """\
 examples:

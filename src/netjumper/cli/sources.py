@@ -18,11 +18,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource
 
-from netjumper.address import quoted
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli.files import read_secret, read_toml, refuse_if_shared
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import PROBLEM, SettingsError
+from netjumper.text import quoted
 from netjumper.value_types import LIST_OF, Expected
 
 SettingsT = TypeVar("SettingsT", ServerSettings, BridgeSettings)

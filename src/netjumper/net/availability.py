@@ -6,9 +6,9 @@ import socket
 import sys
 from pathlib import Path
 
-from netjumper.address import quoted
 from netjumper.errors import NetjumperError
 from netjumper.net.options import IPPROTO_MPTCP, Option, SocketOptions, family_of
+from netjumper.text import quoted
 
 FAST_OPEN_DIALS, FAST_OPEN_LISTENS = 1, 2
 """Bits of the kernel's net.ipv4.tcp_fastopen."""

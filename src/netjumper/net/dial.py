@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from netjumper import outcome
+from netjumper import dial_errors
 from netjumper.address import Address, ip_literal
 from netjumper.errors import NetjumperError
 from netjumper.net.deadlines import Deadlines
@@ -174,19 +174,19 @@ class Dial:
     def expire(self) -> None:
         """The time is over."""
         if self._trying:
-            self._fail(outcome.timed_out(self._trying))
+            self._fail(dial_errors.timed_out(self._trying))
         else:
-            self._fail(outcome.lookup_timed_out(self._target.host))
+            self._fail(dial_errors.lookup_timed_out(self._target.host))
 
     def _resolved(self, answer: Answer) -> None:
         if self not in self._dialer.deadlines:
             return
         if isinstance(answer, socket.gaierror):
-            self._fail(outcome.from_gaierror(answer, self._target.host))
+            self._fail(dial_errors.from_gaierror(answer, self._target.host))
         elif isinstance(answer, OSError):
-            self._fail(outcome.from_oserror(answer, str(self._target)))
+            self._fail(dial_errors.from_oserror(answer, str(self._target)))
         elif not answer:
-            self._fail(outcome.name_not_found(self._target.host))
+            self._fail(dial_errors.name_not_found(self._target.host))
         else:
             self._todo = interleaved(answer)
             self._try_next()
@@ -207,18 +207,18 @@ class Dial:
                 self._timer = self._dialer.loop.call_later(ATTEMPT_DELAY, self._try_next)
             return
         if not self._attempts:
-            self._fail(self._error or outcome.name_not_found(self._target.host))
+            self._fail(self._error or dial_errors.name_not_found(self._target.host))
 
     def _attempt(self, family: socket.AddressFamily, sockaddr: SockAddr) -> None:
         where = str(Address(sockaddr[0], sockaddr[1]))
         self._trying = self._trying or where
         self._dialer.permit.check_address(self._target, sockaddr[0])
         if self._dialer.own(sockaddr[0], sockaddr[1]):
-            raise outcome.denied(self._target, "it would come back to us")
+            raise dial_errors.denied(self._target, "it would come back to us")
         try:
             sock = self._dialer.options.dial(family, sockaddr)
         except OSError as error:
-            raise outcome.from_oserror(error, where) from None
+            raise dial_errors.from_oserror(error, where) from None
         fd = sock.fileno()
         self._attempts[fd] = sock
         self._dialer.loop.add_writer(fd, self._on_writable, fd, where)
@@ -229,7 +229,7 @@ class Dial:
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
             sock.close()
-            self._note(outcome.from_oserror(OSError(number, ""), where))
+            self._note(dial_errors.from_oserror(OSError(number, ""), where))
             self._try_next()
             return
         opened = self._opened

@@ -6,8 +6,8 @@ import socket
 from collections.abc import Iterator, MutableMapping
 from itertools import repeat
 
-from netjumper.address import quoted
 from netjumper.errors import NetjumperError
+from netjumper.text import quoted
 
 FIRST = 3
 """The lowest of the inherited descriptors (SD_LISTEN_FDS_START); the others follow it."""

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from netjumper.address import Address, ip_literal, parse_port, quoted
+from netjumper.address import Address, ip_literal, parse_port
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.net.options import DEFAULTS, SocketOptions
+from netjumper.text import quoted
 
 BACKLOG = 65535
 """Cut by the system to what it allows. Over a short one the kernel falls back on SYN cookies, and

@@ -10,7 +10,7 @@ import socket
 import time
 from typing import Any
 
-from netjumper.net.shortage import OUT_OF_RESOURCES
+from netjumper.dial_errors import OUT_OF_RESOURCES
 
 LOOK_EVERY = 1.0
 """Seconds."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from netjumper.net.shortage import OUT_OF_RESOURCES
+from netjumper.dial_errors import OUT_OF_RESOURCES
 
 SockAddr = tuple[Any, ...]
 GetAddrInfo = Callable[..., Any]

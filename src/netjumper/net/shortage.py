@@ -3,14 +3,8 @@
 import logging
 from math import inf
 
-from netjumper import outcome
-from netjumper.errors import OutOfResources
-
 PAUSE = 1.0
 """Seconds without accepting after a failure that would only come again; told once in that time."""
-OUT_OF_RESOURCES = frozenset(
-    number for words in outcome.WORDS if words.error is OutOfResources for number in words.errnos
-)
 
 _LOG = logging.getLogger("netjumper")
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from netjumper.accesslog import ACCESS_LOG
+from netjumper.access_log import ACCESS_LOG
 from netjumper.admission import Admission, AdmissionLimits
 from netjumper.clients import Clients
 from netjumper.encryption import Encryption, RenewableEncryption

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from netjumper import reading
-from netjumper.reading import MAX_SIZE, read_file
+from netjumper import fileio
+from netjumper.fileio import MAX_SIZE, read_file
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="opens pipes by /dev/fd")
 
@@ -67,7 +67,7 @@ def test_a_pipe_of_somebody_who_is_done_is_read(pipe):
 
 def test_who_writes_into_a_pipe_may_take_time(pipe, monkeypatch):
     waits = threading.Event()
-    wait = reading._wait_for_more
+    wait = fileio._wait_for_more
 
     def seen(fd):
         waits.set()
@@ -81,7 +81,7 @@ def test_who_writes_into_a_pipe_may_take_time(pipe, monkeypatch):
         waits.wait()
         pipe[1].close()
 
-    monkeypatch.setattr(reading, "_wait_for_more", seen)
+    monkeypatch.setattr(fileio, "_wait_for_more", seen)
     writing = threading.Thread(target=write)
     writing.start()
     assert read_file(by_name(pipe[0]))[0] == b"secret"
@@ -89,7 +89,7 @@ def test_who_writes_into_a_pipe_may_take_time(pipe, monkeypatch):
 
 
 def test_who_writes_nothing_into_a_pipe_is_not_waited_for_for_ever(pipe, monkeypatch):
-    monkeypatch.setattr(reading, "PATIENCE", 0.01)
+    monkeypatch.setattr(fileio, "PATIENCE", 0.01)
     pipe[1].write(b"begun")
     with pytest.raises(TimeoutError, match=r"nothing came out of it for 0\.01 s"):
         read_file(by_name(pipe[0]))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netjumper import outcome
+from netjumper import dial_errors
 from netjumper.address import Address
 from netjumper.errors import (
     HostUnreachable,
@@ -70,7 +70,7 @@ ORIGINALS = {
 
 @pytest.mark.parametrize("number", SHORTAGES, ids=[errno.errorcode[it] for it in SHORTAGES])
 def test_a_shortage_of_the_dialling_side_is_not_the_targets_fault(number: int) -> None:
-    error = outcome.from_oserror(OSError(number, os.strerror(number)), WHERE)
+    error = dial_errors.from_oserror(OSError(number, os.strerror(number)), WHERE)
     assert type(error) is OutOfResources
     assert str(error) == f"dial tcp 192.0.2.1:443: socket: {SHORTAGES[number]}"
     assert error.reason == SHORTAGES[number]
@@ -79,7 +79,7 @@ def test_a_shortage_of_the_dialling_side_is_not_the_targets_fault(number: int) -
 
 def same_again(error: TargetError) -> None:
     """Hold that the error's text makes the same error."""
-    again = outcome.from_text(str(error))
+    again = dial_errors.from_text(str(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
 
@@ -89,7 +89,7 @@ def same_again(error: TargetError) -> None:
 )
 def test_a_failed_connect_is_told_in_the_originals_words(number: int) -> None:
     kind, words = CONNECT_ERRORS[number]
-    error = outcome.from_oserror(OSError(number, os.strerror(number)), WHERE)
+    error = dial_errors.from_oserror(OSError(number, os.strerror(number)), WHERE)
     assert type(error) is kind
     assert str(error) == f"dial tcp 192.0.2.1:443: connect: {words}"
     same_again(error)
@@ -97,13 +97,13 @@ def test_a_failed_connect_is_told_in_the_originals_words(number: int) -> None:
 
 @pytest.mark.parametrize("number", errno.errorcode, ids=list(errno.errorcode.values()))
 def test_every_error_number_has_words_that_make_the_same_error(number: int) -> None:
-    error = outcome.from_oserror(OSError(number, os.strerror(number)), WHERE)
+    error = dial_errors.from_oserror(OSError(number, os.strerror(number)), WHERE)
     assert error.reason != "no reason given"
     same_again(error)
 
 
 def test_a_number_without_its_text_is_told_by_the_systems_text() -> None:
-    error = outcome.from_oserror(OSError(errno.ECONNRESET, ""), WHERE)
+    error = dial_errors.from_oserror(OSError(errno.ECONNRESET, ""), WHERE)
     assert str(error) == "dial tcp 192.0.2.1:443: connect: connection reset by peer"
 
 
@@ -112,7 +112,7 @@ def test_a_number_without_its_text_is_told_by_the_systems_text() -> None:
     [(OSError("Odd Thing"), "odd thing"), (ConnectionAbortedError(), "connectionabortederror")],
 )
 def test_an_error_without_a_number_is_told_by_what_it_has(error: OSError, words: str) -> None:
-    told = outcome.from_oserror(error, WHERE)
+    told = dial_errors.from_oserror(error, WHERE)
     assert type(told) is TargetError
     assert str(told) == f"dial tcp 192.0.2.1:443: connect: {words}"
 
@@ -120,7 +120,9 @@ def test_an_error_without_a_number_is_told_by_what_it_has(error: OSError, words:
 @pytest.mark.parametrize("number", LOOKUP_ERRORS)
 def test_a_failed_lookup_is_told_in_the_originals_words(number: int) -> None:
     kind, words = LOOKUP_ERRORS[number]
-    error = outcome.from_gaierror(socket.gaierror(number, "the system's own words"), "example.org")
+    error = dial_errors.from_gaierror(
+        socket.gaierror(number, "the system's own words"), "example.org"
+    )
     assert type(error) is kind
     assert str(error) == f"dial tcp: lookup example.org: {words}"
     same_again(error)
@@ -129,24 +131,24 @@ def test_a_failed_lookup_is_told_in_the_originals_words(number: int) -> None:
 @pytest.mark.parametrize(
     ("error", "kind", "text"),
     [
-        (outcome.timed_out(WHERE), TargetTimeout, "dial tcp 192.0.2.1:443: i/o timeout"),
+        (dial_errors.timed_out(WHERE), TargetTimeout, "dial tcp 192.0.2.1:443: i/o timeout"),
         (
-            outcome.lookup_timed_out("example.org"),
+            dial_errors.lookup_timed_out("example.org"),
             TargetTimeout,
             "dial tcp: lookup example.org: i/o timeout",
         ),
         (
-            outcome.denied(Address.parse(WHERE), "a reserved network"),
+            dial_errors.denied(Address.parse(WHERE), "a reserved network"),
             TargetDenied,
             "dial tcp 192.0.2.1:443: a reserved network, not permitted",
         ),
         (
-            outcome.name_not_found("example.org"),
+            dial_errors.name_not_found("example.org"),
             NameNotFound,
             "dial tcp: lookup example.org: no such host",
         ),
         (
-            outcome.invalid_target("99999", "invalid port"),
+            dial_errors.invalid_target("99999", "invalid port"),
             InvalidTarget,
             "dial tcp: address 99999: invalid port",
         ),
@@ -160,21 +162,21 @@ def test_our_own_failures_have_the_originals_words(
     same_again(error)
 
 
-@pytest.mark.parametrize("words", outcome.WORDS, ids=lambda words: words.phrase)
-def test_every_phrase_of_the_table_makes_its_error(words: outcome.Words) -> None:
-    assert type(outcome.from_text(f"dial tcp {WHERE}: {words.phrase}")) is words.error
+@pytest.mark.parametrize("words", dial_errors.WORDS, ids=lambda words: words.phrase)
+def test_every_phrase_of_the_table_makes_its_error(words: dial_errors.Words) -> None:
+    assert type(dial_errors.from_text(f"dial tcp {WHERE}: {words.phrase}")) is words.error
 
 
 @pytest.mark.parametrize(("text", "kind"), ORIGINALS.items())
 def test_the_originals_texts_are_typed(text: str, kind: type[TargetError]) -> None:
-    error = outcome.from_text(text)
+    error = dial_errors.from_text(text)
     assert type(error) is kind
     assert str(error) == text
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t "])
 def test_an_empty_text_gives_no_reason(text: str) -> None:
-    error = outcome.from_text(text)
+    error = dial_errors.from_text(text)
     assert type(error) is TargetError
     assert str(error) == "no reason given"
 
@@ -191,37 +193,37 @@ def test_an_empty_text_gives_no_reason(text: str) -> None:
     ],
 )
 def test_a_text_in_other_words_is_an_untyped_failure(text: str) -> None:
-    error = outcome.from_text(text)
+    error = dial_errors.from_text(text)
     assert type(error) is TargetError
     assert str(error) == text
 
 
 def test_space_around_a_text_does_not_hide_its_type() -> None:
-    assert type(outcome.from_text(" dial tcp 192.0.2.1:443: i/o timeout\n")) is TargetTimeout
+    assert type(dial_errors.from_text(" dial tcp 192.0.2.1:443: i/o timeout\n")) is TargetTimeout
 
 
 @given(st.text())
 def test_any_text_makes_a_target_error(text: str) -> None:
-    error = outcome.from_text(text)
+    error = dial_errors.from_text(text)
     assert isinstance(error, TargetError)
     assert str(error) == (text.strip() or "no reason given")
 
 
-@given(st.text(), st.sampled_from(outcome.WORDS))
+@given(st.text(), st.sampled_from(dial_errors.WORDS))
 def test_what_stands_before_a_phrase_does_not_change_its_type(
-    text: str, words: outcome.Words
+    text: str, words: dial_errors.Words
 ) -> None:
-    assert type(outcome.from_text(f"{text}: {words.phrase}")) is words.error
+    assert type(dial_errors.from_text(f"{text}: {words.phrase}")) is words.error
 
 
 @pytest.mark.parametrize("name", ["a" * 253, "ü" * 140])
 def test_a_name_never_crowds_out_the_words_that_are_the_type(name: str) -> None:
     for error in (
-        outcome.name_not_found(name),
-        outcome.lookup_timed_out(name),
-        outcome.invalid_target(name, "too many colons in address"),
-        outcome.from_gaierror(socket.gaierror(socket.EAI_AGAIN, ""), name),
+        dial_errors.name_not_found(name),
+        dial_errors.lookup_timed_out(name),
+        dial_errors.invalid_target(name, "too many colons in address"),
+        dial_errors.from_gaierror(socket.gaierror(socket.EAI_AGAIN, ""), name),
     ):
         text = str(error)
         assert len(text.encode()) <= 255
-        assert type(outcome.from_text(text)) is type(error)
+        assert type(dial_errors.from_text(text)) is type(error)

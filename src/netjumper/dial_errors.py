@@ -68,6 +68,10 @@ WORDS = (
 
 _BY_ERRNO = {number: words for words in WORDS for number in words.errnos}
 
+OUT_OF_RESOURCES = frozenset(
+    number for words in WORDS if words.error is OutOfResources for number in words.errnos
+)
+
 _NOT_FOUND = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
