@@ -4,11 +4,11 @@ import re
 from functools import partial
 
 from fuzz.properties import as_text, hold_hidden, hold_one_line, outcome_of
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.jump_url import JumpUrl
+from netjumper.addressing.listen_address import ListenAddress
+from netjumper.addressing.target_rules import Rule
 from netjumper.errors import AddressError
-from netjumper.jump_url import JumpUrl
-from netjumper.net.listening import ListenAddress
-from netjumper.rules import Rule
 
 _SECRET = re.compile(r"\A((?:[A-Za-z0-9+.-]*://)?[^/?#:@]*):(?!//)[^@]*@")
 """A jump host's line up to its secret, and the secret, whether or not it is one otherwise."""

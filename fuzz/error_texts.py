@@ -9,7 +9,7 @@ from fuzz.properties import LONGEST_LINE, as_text, hold_one_line
 from fuzz.strict import Reader
 from netjumper import dial_errors
 from netjumper.access_log import AccessRecord, told
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge.http_server import HttpServer
 from netjumper.cli.logs import JournalFormatter, JsonFormatter, PlainFormatter
 from netjumper.console import RichFormatter

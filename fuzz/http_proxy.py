@@ -9,7 +9,7 @@ import re
 
 from fuzz.handshakes import Make, Run, hold_handshake, one_by_one
 from fuzz.socks import CREDENTIALS
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http import HttpHandshake
 from netjumper.bridge.messages import MAX_HEAD

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from fuzz.properties import hold_hidden, outcome_of
+from netjumper.addressing.jump_url import JumpUrl
+from netjumper.addressing.listen_address import ListenAddress
+from netjumper.addressing.target_rules import Rule
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli.sources import Loaded
 from netjumper.errors import NetjumperError
-from netjumper.jump_url import JumpUrl
-from netjumper.net.listening import ListenAddress
-from netjumper.rules import Rule
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
 from netjumper.text import printable

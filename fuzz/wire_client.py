@@ -5,7 +5,7 @@ follows comes from the jump server.
 """
 
 from fuzz.handshakes import hold_handshake
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.errors import JumpHostProtocolError, TargetError, WrongSecret
 from netjumper.wire import ClientHandshake, answer_to, destination_frame, frame
 

@@ -4,7 +4,7 @@ Where the first byte is 1, the right answer to the challenge stands before the r
 """
 
 from fuzz.handshakes import hold_handshake, one_by_one, run
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.clients import anybody
 from netjumper.errors import AuthenticationError, ProtocolError, TargetError
 from netjumper.guard import Guard

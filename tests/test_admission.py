@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from netjumper import admission as admission_module
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.admission import Account, Admission, AdmissionLimits
 from netjumper.errors import TooManyTunnels
 from tests.support.clock import Clock

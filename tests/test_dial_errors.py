@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netjumper import dial_errors
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.errors import (
     HostUnreachable,
     InvalidTarget,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.early import KNOWN_FOR, MOST_KNOWN, EarlyData, KnownTargets, may_be_repeated
 
 TARGET = Address("target.example", 443)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.early import EarlyData
 from netjumper.encryption import (
     Encryption,

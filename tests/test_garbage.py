@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge import bridge
 from netjumper.early import EarlyData
 from netjumper.jumphost import JumpConnection, JumpHost

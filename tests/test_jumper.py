@@ -14,7 +14,7 @@ import pytest
 
 import netjumper
 from netjumper import Jumper
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.errors import AddressError
 from tests.support.jumpers import (
     REQUEST,

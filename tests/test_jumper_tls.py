@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from netjumper import Jumper, tunnels
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.encryption import client_with_pins
 from netjumper.errors import JumpHostUntrusted, OutOfResources, TargetRefused
 from netjumper.net import relayed

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.errors import (
     AddressError,
     JumpHostError,

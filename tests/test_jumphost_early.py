@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.early import EARLY_LIMIT
 from netjumper.errors import JumpHostProtocolError
 from netjumper.jumphost import JumpConnection, JumpHost

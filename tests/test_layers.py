@@ -15,16 +15,21 @@ SOURCE = Path(netjumper.__file__).parent
 
 LAYERS: list[list[str]] = [
     ["netjumper.errors"],
-    ["netjumper.text", "netjumper.address"],
+    [
+        "netjumper.text",
+        "netjumper.addressing.listen_address",
+        "netjumper.addressing",
+        "netjumper.addressing.address",
+    ],
     [
         "netjumper.access_log",
         "netjumper.early",
         "netjumper.handshake",
         "netjumper.dial_errors",
         "netjumper.request",
-        "netjumper.rules",
-        "netjumper.jump_url",
-        "netjumper.peer",
+        "netjumper.addressing.target_rules",
+        "netjumper.addressing.jump_url",
+        "netjumper.addressing.source_network",
         "netjumper.psk",
         "netjumper.shutout",
     ],
@@ -90,7 +95,8 @@ INTEGRATIONS_NEED = {
 NETWORK_MAY_KNOW = {
     "netjumper.errors",
     "netjumper.text",
-    "netjumper.address",
+    "netjumper.addressing.address",
+    "netjumper.addressing.listen_address",
     "netjumper.dial_errors",
 }
 FORBIDDEN_WITHOUT_IO = {

@@ -8,10 +8,10 @@ import socket
 import pytest
 
 from netjumper import parking as parking_module
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import AddressError, JumpHostUnreachable, NetjumperError, TargetRefused
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listening import ListenAddress
 from netjumper.net.options import SocketOptions
 from netjumper.parking import Parking
 from netjumper.upstream import Upstream

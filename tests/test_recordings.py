@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from netjumper import dial_errors
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.clients import anybody
 from netjumper.errors import (
     AddressError,

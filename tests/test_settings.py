@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.jump_url import JumpUrl
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.bridge_settings import BridgeSettings
-from netjumper.jump_url import JumpUrl
-from netjumper.net.listening import ListenAddress
 from netjumper.server_settings import ServerSettings
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"

@@ -6,10 +6,10 @@ import socket
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import JumpHostUnreachable, TargetRefused, WrongSecret
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listening import ListenAddress
 from netjumper.policy import Spread
 from netjumper.upstream import Upstream
 from tests.support.peers import (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from netjumper import jumphost, parking, upstream
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.early import EarlyData
 from netjumper.errors import JumpHostProtocolError, JumpHostTimeout
 from netjumper.parking import Parking

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from netjumper import dial_errors
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.clients import Client, Clients, anybody
 from netjumper.errors import (
     AddressError,

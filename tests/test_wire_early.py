@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.clients import anybody
 from netjumper.errors import AuthenticationError
 from netjumper.guard import Guard

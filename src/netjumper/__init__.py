@@ -1,6 +1,6 @@
 """netjumper: a tunnel through a jump server, for programs on a bad long-distance path."""
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.errors import (
     AddressError,
     HostUnreachable,

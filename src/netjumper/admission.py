@@ -16,10 +16,10 @@ from typing import Generic, Protocol, TypeVar
 
 from netjumper import dial_errors
 from netjumper.access_log import ALWAYS_TOLD
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.source_network import ip_of, source_of
 from netjumper.net.bandwidth import Bandwidth
 from netjumper.net.dial import Connector
-from netjumper.peer import ip_of, source_of
 from netjumper.shutout import ShutOut
 
 CROWD = 1 / 16

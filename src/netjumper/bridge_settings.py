@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from netjumper.address import Address
-from netjumper.net.listening import ListenAddress
+from netjumper.addressing.address import Address
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.settings import CommonSettings
 from netjumper.value_types import (
     Auth,

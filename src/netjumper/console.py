@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netjumper.access_log import AccessRecord
+from netjumper.addressing.listen_address import reachable_from_here
 from netjumper.text import human_size, printable
 
 DOORS = {
@@ -157,10 +158,3 @@ def server_lines(listening: Iterable[tuple[str, str]]) -> list[str]:
         scheme = "netjumper+tls://" if name == "tls" else ""
         lines.append(f"netjumper-bridge --jump {scheme}{host}:{port} --secret-file FILE")
     return lines
-
-
-def reachable_from_here(address: str) -> str:
-    """Return how this machine reaches a listening address, `0.0.0.0` and `[::]` included."""
-    host, _, port = address.rpartition(":")
-    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "127.0.0.1"}  # noqa: S104 - not bound
-    return f"{loopback.get(host, host)}:{port}"

@@ -11,7 +11,7 @@ import os
 import socket
 from dataclasses import dataclass
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.errors import (
     HostUnreachable,
     InvalidTarget,

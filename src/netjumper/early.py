@@ -7,7 +7,7 @@ where that is as good as certain: the target was reached a short while ago.
 
 from enum import StrEnum
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 
 EARLY_LIMIT = 14_000
 """Bytes; with the destination that is the first flight of a connection (RFC 6928), and more would

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from netjumper.addressing.jump_url import JumpUrl
 from netjumper.certificates import EncryptionError, prove, trust
 from netjumper.errors import JumpHostUntrusted, WrongSecret
-from netjumper.jump_url import JumpUrl
 from netjumper.net.tls import TlsEndpoint
 from netjumper.net.tls_errors import failure_of, is_key_refused, is_no_tls, refusal_of
 from netjumper.psk import KEY_SIZE, identity_of, psk_of

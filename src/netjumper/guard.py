@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from netjumper import dial_errors
-from netjumper.address import Address
-from netjumper.rules import IPAddress, Rule
+from netjumper.addressing.address import Address
+from netjumper.addressing.target_rules import IPAddress, Rule
 
 REFUSED: Sequence[tuple[str, str]] = (
     ("0.0.0.0/8", "this machine"),  # RFC 6890; Linux connects to itself

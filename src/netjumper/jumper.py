@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from netjumper import dial_errors
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.jump_url import JumpUrl
 from netjumper.dial_errors import reason_of
 from netjumper.encryption import Encryption, client_for
 from netjumper.errors import (
@@ -22,7 +23,6 @@ from netjumper.errors import (
     JumpHostUnreachable,
     NetjumperError,
 )
-from netjumper.jump_url import JumpUrl
 from netjumper.jumphost import JumpHost
 from netjumper.net.background import in_background
 from netjumper.net.dial import Dialer
@@ -45,7 +45,8 @@ class Jumper:
     """A jump host and the secret shared with it.
 
     Args:
-        jump_host: the jump server, `host:port` or `netjumper+tls://...` (`netjumper.jump_url`).
+        jump_host: the jump server, `host:port` or `netjumper+tls://...`
+            (`netjumper.addressing.jump_url`).
         secret: shared with it; None is that in `jump_host`.
         connect_timeout: seconds that making a tunnel may take, from the dial to the outcome,
             where a call names none of its own.

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.early import EARLY_LIMIT
 from netjumper.encryption import untrusted
 from netjumper.errors import (

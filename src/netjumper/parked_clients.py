@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from netjumper.addressing.source_network import source_of
 from netjumper.net.deadlines import Deadlines
-from netjumper.peer import source_of
 
 ItemT = TypeVar("ItemT")
 

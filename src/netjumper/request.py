@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from netjumper.net.listening import ListenAddress
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.settings import CommonSettings
 from netjumper.value_types import Bandwidth, Count, FilePath, Listen, Rules, Timeout, TimeoutOrZero
 

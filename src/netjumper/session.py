@@ -10,7 +10,7 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 
 from netjumper.access_log import AccessRecord
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.net.bandwidth import Bandwidth
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint

@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import NetjumperError
-from netjumper.net.listening import ListenAddress
 from netjumper.socket_settings import SocketSettings
 from netjumper.value_types import FilePath, LogFormat, LogLevel, Secret, TimeoutOrZero, Workers
 

@@ -7,7 +7,7 @@ jump host turns out to be down the request goes on to the next.
 
 from collections.abc import Sequence
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.early import EarlyData, KnownTargets
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector, Failed, Opened

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.early import EARLY_LIMIT, KnownTargets, may_be_repeated
 from netjumper.errors import (
     JumpHostProtocolError,

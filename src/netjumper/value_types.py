@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, SecretStr
 
-from netjumper.address import ip_literal
-from netjumper.jump_url import JumpUrl
-from netjumper.net.listening import ListenAddress
-from netjumper.rules import Rule
+from netjumper.addressing.address import ip_literal
+from netjumper.addressing.jump_url import JumpUrl
+from netjumper.addressing.listen_address import ListenAddress
+from netjumper.addressing.target_rules import Rule
 from netjumper.text import quoted
 
 

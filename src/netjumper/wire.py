@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator
 from enum import IntEnum
 
 from netjumper import dial_errors
-from netjumper.address import Address, checked_host
+from netjumper.addressing.address import Address, checked_host
 from netjumper.errors import (
     AccessExpired,
     AddressError,

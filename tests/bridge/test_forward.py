@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.exchange import Exchange
 from netjumper.bridge.forward import Ending, Forwarding

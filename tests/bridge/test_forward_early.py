@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge.exchange import Exchange
 from netjumper.bridge.forward import Ending, Forwarding
 from netjumper.bridge.http import Authorized, HttpHandshake

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge import forwarder
 from netjumper.bridge.credentials import Credentials
 from netjumper.service import Service

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http import Authorized, HttpHandshake
 from netjumper.bridge.messages import MAX_HEAD

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.guard import Guard
 from netjumper.net.dial import PermitAll
 from netjumper.net.resolver import Resolver

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.cli.clients import clients_of
 from netjumper.cli.clients_file import read_clients
 from netjumper.cli.sources import Layer, load

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.cli import bridge, probe
 from netjumper.cli.examination import EXIT_CODES
 from netjumper.clients import Client, Clients

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli.entrance import Entrance
 from netjumper.cli.process import descriptor_limit
-from netjumper.net.listening import ListenAddress, ListenError
+from netjumper.net.listening import ListenError
 from netjumper.net.options import SocketOptions
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not spread")

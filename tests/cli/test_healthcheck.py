@@ -5,13 +5,13 @@ import logging
 
 import pytest
 
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.admission import AdmissionLimits
 from netjumper.bridge import bridge as make_bridge
 from netjumper.bridge.credentials import Credentials
 from netjumper.cli import bridge, server
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer
-from netjumper.net.listening import ListenAddress
 from tests.support.healthchecks import checked
 from tests.support.peers import (
     Step,

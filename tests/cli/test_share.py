@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from netjumper.addressing.jump_url import JumpUrl
 from netjumper.cli import server
-from netjumper.jump_url import JumpUrl
 from tests.support import programs
 
 SECRET = "s3cret & more"

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import bridge, server
 from netjumper.cli.bridging import bridge_of
 from netjumper.cli.sockets import bridge_options, server_options
-from netjumper.net.listening import ListenAddress
 from netjumper.net.options import LOSS_PROBE, SocketOptions
 from netjumper.net.readers import SlowReaders
 from netjumper.server_settings import ServerSettings

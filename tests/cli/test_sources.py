@@ -5,11 +5,11 @@ import os
 
 import pytest
 
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import bridge, server
 from netjumper.cli.options import layer_of
 from netjumper.cli.sources import Layer, load
-from netjumper.net.listening import ListenAddress
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
 

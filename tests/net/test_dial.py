@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from netjumper import dial_errors
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.errors import (
     HostUnreachable,
     NameLookupFailed,

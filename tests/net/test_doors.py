@@ -4,9 +4,10 @@ import sys
 
 import pytest
 
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli.process import descriptor_limit
 from netjumper.net.doors import in_parts, open_doors
-from netjumper.net.listening import ListenAddress, ListenError, open_listeners
+from netjumper.net.listening import ListenError, open_listeners
 from netjumper.net.options import SocketOptions
 from tests.support.peers import open_descriptors
 

@@ -12,12 +12,13 @@ from typing import Any, Self
 
 import pytest
 
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import AddressError
 from netjumper.net import listener as listener_module
 from netjumper.net import shortage
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import Listener
-from netjumper.net.listening import ListenAddress, ListenError, open_listeners
+from netjumper.net.listening import ListenError, open_listeners
 from tests.support.peers import connected, eventually, keepalive, listening, receive
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")

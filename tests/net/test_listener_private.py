@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from netjumper.net.listening import ListenAddress, ListenError, open_listeners
+from netjumper.addressing.listen_address import ListenAddress
+from netjumper.net.listening import ListenError, open_listeners
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

@@ -7,12 +7,13 @@ import sys
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import NetworkUnreachable
 from netjumper.net import options as module
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listening import ListenAddress, open_listeners
+from netjumper.net.listening import open_listeners
 from netjumper.net.options import IPPROTO_MPTCP, SocketOptions
 from tests.support.namespaces import run_apart
 from tests.support.peers import (

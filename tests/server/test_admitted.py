@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from netjumper import tunnels
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.target_rules import Rule
 from netjumper.admission import AdmissionLimits
 from netjumper.clients import Client, Clients, anybody
 from netjumper.guard import Guard
 from netjumper.net.endpoint import RESET_PATIENCE, Endpoint
-from netjumper.rules import Rule
 from netjumper.server import jump_server
 from netjumper.service import Service
 from tests.support.peers import (

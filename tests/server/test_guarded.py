@@ -5,11 +5,11 @@ import socket
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.listen_address import ListenAddress
+from netjumper.addressing.target_rules import Rule
 from netjumper.guard import Guard
-from netjumper.net.listening import ListenAddress
 from netjumper.net.resolver import Resolver
-from netjumper.rules import Rule
 from tests.support.peers import echo, eventually, receive_exactly, serving
 from tests.support.services import LOOPBACK, asked, jump_server_running, refusal, resolver
 

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from netjumper import tunnels
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.clients import Client, Clients, anybody
 from netjumper.guard import Guard
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listening import ListenAddress, ListenError
+from netjumper.net.listening import ListenError
 from netjumper.net.options import SocketOptions
 from netjumper.server import jump_server
 from netjumper.service import Service

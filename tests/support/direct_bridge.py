@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge import bridge
 from netjumper.errors import TargetRefused
 from netjumper.net.dial import Connector, Dialer, Failed, Opened

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.cli import bridge
 from tests.support.services import SECRET
 

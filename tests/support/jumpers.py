@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from netjumper import Jumper
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from tests.support.peers import ANSWER, destination_size
 from tests.support.servers import serving_context
 from tests.support.services import SECRET, jump_server_running

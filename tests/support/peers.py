@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from enum import Enum
 from pathlib import Path
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 
 CHUNK = 256 * 1024
 _RESET = struct.pack("ii", 1, 0)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.clients import anybody
 from netjumper.net.dial import PermitAll
 from netjumper.net.resolver import Resolver

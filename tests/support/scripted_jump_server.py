@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge import bridge
 from netjumper.early import EarlyData
 from netjumper.errors import NetjumperError

@@ -7,7 +7,9 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.listen_address import ListenAddress
+from netjumper.addressing.target_rules import Rule
 from netjumper.bridge import bridge
 from netjumper.clients import anybody
 from netjumper.encryption import Encryption
@@ -15,9 +17,7 @@ from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer, Permit
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listening import ListenAddress
 from netjumper.net.resolver import Resolver
-from netjumper.rules import Rule
 from netjumper.server import jump_server
 from netjumper.service import Service
 from tests.support.peers import (

@@ -12,7 +12,7 @@ from typing import Any
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.encryption import Encryption, client_with_authority, server_with_certificate
 from netjumper.net.tls import TlsEndpoint
 from tests.support.peers import no_descriptor_is_left, tcp_pair

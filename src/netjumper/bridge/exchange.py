@@ -6,7 +6,7 @@ from enum import Enum
 import h11
 
 from netjumper.access_log import told
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge.messages import has_body
 from netjumper.early import SAFE_METHODS
 

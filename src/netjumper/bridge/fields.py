@@ -6,7 +6,7 @@ their spelling.
 
 import h11
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge.messages import Fields, members, values
 
 HOP_BY_HOP = frozenset(

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import h11
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge.exchange import Ending, Exchange
 from netjumper.bridge.fields import forwarded_answer, forwarded_request, forwarded_trailers
 from netjumper.bridge.http import Authorized, HttpHandshake

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import h11
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http_server import HttpServer
 from netjumper.bridge.messages import has_body

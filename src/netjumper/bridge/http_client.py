@@ -2,7 +2,7 @@
 
 import h11
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge.messages import MAX_HEAD, Event
 from netjumper.errors import AnswerCut, TargetBroke
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import h11
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge.http import Authorized, connect_target
 from netjumper.bridge.http_server import TEXT, HttpServer
 from netjumper.bridge.messages import members, values

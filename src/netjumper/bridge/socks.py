@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Generator
 from enum import IntEnum
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.misdirected import SOCKS4, SOCKS5, spoken_to_socks
 from netjumper.bridge.replies import ReplyCode, reply_for

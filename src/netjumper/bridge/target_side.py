@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.errors import NetjumperError
 from netjumper.net.dial import Connector, Failed, Opening
 from netjumper.net.endpoint import Endpoint

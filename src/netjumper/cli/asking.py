@@ -5,9 +5,8 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 
-from netjumper.console import reachable_from_here
+from netjumper.addressing.listen_address import ListenAddress, reachable_from_here
 from netjumper.errors import NetjumperError
-from netjumper.net.listening import ListenAddress
 
 BRIDGE, SERVER = "netjumper-bridge", "netjumper"
 PROC = Path("/proc")

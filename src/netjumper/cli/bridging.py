@@ -8,7 +8,9 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.listen_address import ListenAddress
+from netjumper.addressing.target_rules import Rule
 from netjumper.bridge import bridge
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge_settings import BridgeSettings
@@ -24,11 +26,10 @@ from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
 from netjumper.net.dial import Dialer, ListensAt
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listening import ListenAddress, Place
+from netjumper.net.listening import Place
 from netjumper.net.options import SocketOptions
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, Policy, policy_of
-from netjumper.rules import Rule
 from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.tunnels import TunnelLimits

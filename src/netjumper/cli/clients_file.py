@@ -8,9 +8,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from netjumper.addressing.jump_url import CLIENT_NAME, CLIENT_NAME_IS
 from netjumper.cli.files import read_toml, refuse_if_shared
 from netjumper.cli.sources import did_you_mean, expectation, what_is_wrong
-from netjumper.jump_url import CLIENT_NAME, CLIENT_NAME_IS
 from netjumper.settings import SettingsError
 from netjumper.text import quoted
 from netjumper.value_types import Bandwidth, Count, Expected, Rules

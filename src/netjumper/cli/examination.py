@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.cli import process
 from netjumper.cli.advice import advice
 from netjumper.cli.probe import ENOUGH, LONGEST, Probe, download

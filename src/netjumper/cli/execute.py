@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import notify, process, serving
 from netjumper.cli.bridging import (

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.certificates import AuthorityError, CertificateError, EncryptionError
 from netjumper.cli.files import refuse_shared_key

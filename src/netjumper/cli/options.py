@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from netjumper import __version__
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli.helptext import HelpFormatter
 from netjumper.cli.sources import AnySettings, Layer, expectation
-from netjumper.net.listening import ListenAddress
 from netjumper.settings import SettingsError
 from netjumper.text import quoted
 

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.dial_errors import reason_of
 from netjumper.encryption import Encryption, untrusted
 from netjumper.errors import (

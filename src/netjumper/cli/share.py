@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from netjumper.addressing.jump_url import DEFAULT_PORT, JumpUrl, address_with_port
 from netjumper.cli import process
 from netjumper.cli.clients_file import read_clients
 from netjumper.cli.files import read_public
@@ -14,7 +15,6 @@ from netjumper.cli.server_healthcheck import RunningServer
 from netjumper.cli.sources import Loaded, load
 from netjumper.encryption import pin_of
 from netjumper.errors import AddressError
-from netjumper.jump_url import DEFAULT_PORT, JumpUrl, address_with_port
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
 from netjumper.text import quoted

@@ -8,7 +8,7 @@ its connections in `_create_connection` as every connector of aiohttp does.
 import socket
 from typing import TYPE_CHECKING, Any
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.integrations import missing, timed_out
 

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.errors import NetjumperError
 from netjumper.integrations import missing, timed_out
 

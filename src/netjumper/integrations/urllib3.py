@@ -8,7 +8,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.integrations import missing, timed_out
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from netjumper import dial_errors
-from netjumper.address import Address, ip_literal
+from netjumper.addressing.address import Address, ip_literal
 from netjumper.errors import NetjumperError
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint, MakeEndpoint, require_watching

@@ -6,14 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from netjumper.net.listening import (
-    BACKLOG,
-    ListenAddress,
-    ListenError,
-    Place,
-    bound_address,
-    open_listeners,
-)
+from netjumper.addressing.listen_address import ListenAddress
+from netjumper.net.listening import BACKLOG, ListenError, Place, bound_address, open_listeners
 from netjumper.net.options import DEFAULTS, SocketOptions
 
 _ALIKE = (

@@ -10,7 +10,7 @@ import errno
 import socket
 from collections.abc import Callable
 
-from netjumper.address import Address, ip_literal
+from netjumper.addressing.address import Address, ip_literal
 from netjumper.net import shortage
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listening import SocketFile, bound_address

@@ -6,13 +6,12 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from netjumper.address import Address, ip_literal, parse_port
-from netjumper.errors import AddressError, NetjumperError
+from netjumper.addressing.address import ip_literal
+from netjumper.addressing.listen_address import ListenAddress
+from netjumper.errors import NetjumperError
 from netjumper.net.options import DEFAULTS, SocketOptions
-from netjumper.text import quoted
 
 BACKLOG = 65535
 """Cut by the system to what it allows. Over a short one the kernel falls back on SYN cookies, and
@@ -34,45 +33,6 @@ class ListenError(NetjumperError, OSError):
 
     door = ""
     """The name of the door it was for, where it was for one."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListenAddress:
-    """Where to listen: `HOST:PORT` (port 0 lets the system choose) or `unix:/path`."""
-
-    host: str
-    port: int
-    path: str = ""
-
-    def __str__(self) -> str:
-        return f"unix:{self.path}" if self.path else str(Address(self.host, self.port))
-
-    @classmethod
-    def parse(cls, text: str) -> "ListenAddress":
-        """Read `HOST:PORT`, `[::1]:PORT`, `:PORT` (every address), a bare `PORT`, `unix:/path`.
-
-        Raises:
-            AddressError: the text is none of these.
-        """
-        if text.startswith("unix:"):
-            path = text.removeprefix("unix:")
-            if not path or "\0" in path:
-                raise AddressError(f"{quoted(text)}: write unix:/path/of/the/socket")
-            return cls("", 0, path)
-        host, _, port = text.rpartition(":")
-        number = 0 if port == "0" else parse_port(port)
-        if not host:
-            return cls("::", number)
-        address = Address.parse(f"{host}:{number or 1}")
-        return cls(address.host, number)
-
-    @property
-    def is_local(self) -> bool:
-        """Whether only this machine can connect there."""
-        if self.path or self.host.lower() == "localhost":
-            return True
-        literal = ip_literal(self.host)
-        return literal is not None and literal.is_loopback
 
 
 Place = ListenAddress | socket.socket

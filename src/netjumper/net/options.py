@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from netjumper.address import ip_literal
+from netjumper.addressing.address import ip_literal
 
 PEER_TIMEOUT = 30.0
 """Seconds in which a peer that vanished without a word is noticed, where nothing else is said."""

@@ -2,9 +2,9 @@
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.jump_url import JumpUrl
 from netjumper.errors import AddressError
-from netjumper.jump_url import JumpUrl
 
 HOME = Address("home.example.net", 9527)
 PIN = "0a" * 32

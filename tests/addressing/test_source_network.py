@@ -2,7 +2,7 @@
 
 import pytest
 
-from netjumper.peer import ip_of, source_of
+from netjumper.addressing.source_network import ip_of, source_of
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import ipaddress
 
 import pytest
 
-from netjumper.address import Address
+from netjumper.addressing.address import Address
+from netjumper.addressing.target_rules import Rule
 from netjumper.errors import AddressError
-from netjumper.rules import Rule
 
 
 @pytest.mark.parametrize(

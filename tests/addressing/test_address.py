@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from netjumper.address import Address, checked_host, ip_literal, parse_port
+from netjumper.addressing.address import Address, checked_host, ip_literal, parse_port
+from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import AddressError
-from netjumper.net.listening import ListenAddress
 from netjumper.text import quoted
 
 LABEL = "a" * 63

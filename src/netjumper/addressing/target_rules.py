@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from netjumper.address import Address, checked_host
+from netjumper.addressing.address import Address, checked_host
 from netjumper.errors import AddressError
 from netjumper.text import quoted
 

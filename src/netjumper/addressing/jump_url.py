@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote, unquote_to_bytes
 
-from netjumper.address import Address, checked_host
+from netjumper.addressing.address import Address, checked_host
 from netjumper.errors import AddressError
 from netjumper.text import quoted
 

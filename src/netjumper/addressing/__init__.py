@@ -1,0 +1,1 @@
+"""What people write, parsed and checked: addresses, listen addresses, jump URLs, rules."""
