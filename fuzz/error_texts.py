@@ -14,8 +14,8 @@ from netjumper.bridge.http_server import HttpServer
 from netjumper.cli.logs import JournalFormatter, JsonFormatter, PlainFormatter
 from netjumper.console import RichFormatter
 from netjumper.errors import NetjumperError, TargetError
+from netjumper.protocol.wire import MAX_FRAME, parse_destination, text_frame
 from netjumper.text import printable
-from netjumper.wire import MAX_FRAME, parse_destination, text_frame
 
 FORMATTERS = (PlainFormatter(), JsonFormatter(), JournalFormatter(), RichFormatter(StringIO()))
 ASKED = b"CONNECT www.example.org:443 HTTP/1.1\r\nHost: www.example.org\r\n\r\n"

@@ -1,4 +1,4 @@
-"""What is true of every handshake, whatever bytes come: `netjumper.handshake` says it."""
+"""What is true of every handshake, whatever bytes come: `netjumper.protocol.handshake` says it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any
 from fuzz.properties import LONGEST_LINE, answers_without_fault, without_fault
 from netjumper.bridge.http import Authorized, HttpHandshake
 from netjumper.errors import NetjumperError
-from netjumper.handshake import Handshake
+from netjumper.protocol.handshake import Handshake
 from netjumper.text import printable
 
 MAX_WANTED = 255

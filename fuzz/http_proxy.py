@@ -14,7 +14,7 @@ from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http import HttpHandshake
 from netjumper.bridge.messages import MAX_HEAD
 from netjumper.errors import AddressError, AuthenticationError, NetjumperError, ProtocolError
-from netjumper.request import TunnelRequest
+from netjumper.protocol.handshake import TunnelRequest
 
 LOGIN = b"alice:open sesame"
 MOST_FOR_ONE = 2000

@@ -9,7 +9,7 @@ from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.misdirected import SOCKS5
 from netjumper.bridge.socks import SocksHandshake
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError, TargetRefused
-from netjumper.request import TunnelRequest
+from netjumper.protocol.handshake import TunnelRequest
 
 CREDENTIALS = Credentials({"alice": "open sesame"})
 LOGIN = b"\x05alice\x0bopen sesame"

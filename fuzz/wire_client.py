@@ -7,7 +7,7 @@ follows comes from the jump server.
 from fuzz.handshakes import hold_handshake
 from netjumper.addressing.address import Address
 from netjumper.errors import JumpHostProtocolError, TargetError, WrongSecret
-from netjumper.wire import ClientHandshake, answer_to, destination_frame, frame
+from netjumper.protocol.wire import ClientHandshake, answer_to, destination_frame, frame
 
 SECRET = b"never to be seen by anybody"
 TARGET = Address("www.example.org", 443)

@@ -8,9 +8,8 @@ from netjumper.addressing.address import Address
 from netjumper.clients import anybody
 from netjumper.errors import AuthenticationError, ProtocolError, TargetError
 from netjumper.guard import Guard
-from netjumper.handshake import EndOfStream
-from netjumper.request import TunnelRequest
-from netjumper.wire import ClientHandshake, ServerHandshake, answer_to, frame
+from netjumper.protocol.handshake import EndOfStream, TunnelRequest
+from netjumper.protocol.wire import ClientHandshake, ServerHandshake, answer_to, frame
 
 SECRET = b"never to be seen by anybody"
 CHALLENGE = bytes(range(32))

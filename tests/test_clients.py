@@ -9,7 +9,7 @@ from netjumper import clients as clients_module
 from netjumper.clients import Client, Clients, anybody
 from netjumper.errors import AccessExpired
 from netjumper.guard import Guard
-from netjumper.wire import answer_to
+from netjumper.protocol.wire import answer_to
 
 CHALLENGE = bytes(32)
 NOW = datetime.now(UTC)

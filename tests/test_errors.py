@@ -40,9 +40,9 @@ from netjumper.errors import (
     WrongSecret,
 )
 from netjumper.guard import Guard
-from netjumper.handshake import EndOfStream
 from netjumper.jumper import Jumper
-from netjumper.wire import ClientHandshake, ServerHandshake
+from netjumper.protocol.handshake import EndOfStream
+from netjumper.protocol.wire import ClientHandshake, ServerHandshake
 from tests.support.byte_splits import run
 
 ALSO: dict[type[NetjumperError], tuple[type[Exception], ...]] = {

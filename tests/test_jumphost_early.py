@@ -12,7 +12,7 @@ from netjumper.errors import JumpHostProtocolError
 from netjumper.jumphost import JumpConnection, JumpHost
 from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.wire import answer_to
+from netjumper.protocol.wire import answer_to
 from tests.support.peers import (
     CHALLENGE,
     eventually,

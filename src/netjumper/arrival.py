@@ -13,10 +13,10 @@ from typing import Protocol
 from netjumper.access_log import told
 from netjumper.admission import Admission
 from netjumper.errors import AuthenticationError, HandshakeTimeout, NetjumperError
-from netjumper.handshake import ListeningHandshake
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.tls_errors import failure_of, is_no_tls, is_wrong_key
 from netjumper.parked_clients import ParkedClients
+from netjumper.protocol.handshake import ListeningHandshake
 from netjumper.session import READ_SIZE, Handover, Session, Shared
 
 AnyHandshake = ListeningHandshake[object]

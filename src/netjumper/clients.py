@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from netjumper.errors import AccessExpired
 from netjumper.net.dial import Permit
-from netjumper.wire import answer_to
+from netjumper.protocol.wire import answer_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

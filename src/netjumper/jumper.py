@@ -29,7 +29,7 @@ from netjumper.net.dial import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.options import LOSS_PROBE, SocketOptions
 from netjumper.net.relayed import plain_socket
-from netjumper.wire import ClientHandshake
+from netjumper.protocol.wire import ClientHandshake
 
 if TYPE_CHECKING:
     import httpx

@@ -21,7 +21,7 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector, Failed, Opened, Opening
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.tcpinfo import TcpInfo
-from netjumper.wire import ClientHandshake
+from netjumper.protocol.wire import ClientHandshake
 
 HELD_BACK = 0.005
 """Seconds that a destination waits for early data, to leave with it."""

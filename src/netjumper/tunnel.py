@@ -17,7 +17,7 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Opening
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.relay import Ending
-from netjumper.request import TunnelRequest
+from netjumper.protocol.handshake import TunnelRequest
 from netjumper.session import Handover
 
 AHEAD_LIMIT = 64 * 1024

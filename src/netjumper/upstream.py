@@ -13,8 +13,8 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.dial import Connector, Failed, Opened
 from netjumper.parking import Parking
 from netjumper.policy import First, Policy
+from netjumper.protocol.wire import destination_frame
 from netjumper.upstream_request import Request
-from netjumper.wire import destination_frame
 
 SHARE = 0.1
 """Of the requests at most so many are asked twice because the first answer is late."""

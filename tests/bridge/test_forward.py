@@ -12,7 +12,7 @@ from netjumper.bridge.exchange import Exchange
 from netjumper.bridge.forward import Ending, Forwarding
 from netjumper.bridge.http import Authorized, HttpHandshake
 from netjumper.errors import TargetBroke, TargetRefused, TargetTimeout
-from netjumper.request import TunnelRequest
+from netjumper.protocol.handshake import TunnelRequest
 from tests.support.byte_splits import every_way, one_by_one
 
 NAME = b"bridge-1"

@@ -34,8 +34,7 @@ from netjumper.errors import (
     TargetTimeout,
     WrongSecret,
 )
-from netjumper.handshake import EndOfStream
-from netjumper.request import TunnelRequest
+from netjumper.protocol.handshake import EndOfStream, TunnelRequest
 from tests.support.byte_splits import (
     FOLLOWING,
     end_everywhere,

@@ -26,8 +26,7 @@ from netjumper.errors import (
     TargetTimeout,
     WrongSecret,
 )
-from netjumper.handshake import EndOfStream
-from netjumper.request import TunnelRequest
+from netjumper.protocol.handshake import EndOfStream, TunnelRequest
 from tests.support.byte_splits import Run, end_everywhere, feed_every_way, run, taken_before_refusal
 
 CREDENTIALS = Credentials({"alice": "sesame"})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from netjumper.errors import NetjumperError
-from netjumper.handshake import Handshake
+from netjumper.protocol.handshake import Handshake
 
 FOLLOWING = b"\x00\x01what comes behind\r\n\r\n\xff"
 """Bytes that every handshake would read as something, if it read them."""

@@ -27,7 +27,7 @@ from netjumper.errors import (
     ProtocolError,
     TargetBroke,
 )
-from netjumper.handshake import EndOfStream
+from netjumper.protocol.handshake import EndOfStream
 
 
 class Forwarding:

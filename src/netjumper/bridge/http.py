@@ -14,8 +14,7 @@ from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http_server import HttpServer
 from netjumper.bridge.messages import has_body
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError
-from netjumper.handshake import EndOfStream, ListeningHandshake
-from netjumper.request import TunnelRequest
+from netjumper.protocol.handshake import EndOfStream, ListeningHandshake, TunnelRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.misdirected import SOCKS4, SOCKS5, spoken_to_socks
 from netjumper.bridge.replies import ReplyCode, reply_for
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError
-from netjumper.handshake import ListeningHandshake
-from netjumper.request import TunnelRequest
+from netjumper.protocol.handshake import ListeningHandshake, TunnelRequest
 
 AUTH_VERSION = 1
 MAX_FIELD = 255

@@ -27,8 +27,8 @@ from netjumper.jumper import seconds_left
 from netjumper.net.background import in_background
 from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.net.relayed import decrypted_socket
+from netjumper.protocol.wire import CHALLENGE_SIZE, ClientHandshake
 from netjumper.text import quoted
-from netjumper.wire import CHALLENGE_SIZE, ClientHandshake
 
 READABLE = 8
 """Bytes of text from which on it is no chance that they are text."""

@@ -10,9 +10,9 @@ from netjumper.cli.asking import SERVER, Unhealthy, ask, received
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sources import Layer, load
 from netjumper.console import DOORS
+from netjumper.protocol.wire import CHALLENGE_SIZE
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
-from netjumper.wire import CHALLENGE_SIZE
 
 _EXAMPLES = """\
 examples:

@@ -12,10 +12,10 @@ from netjumper.net.dial import Dialer, ListensAt, Permit
 from netjumper.net.listening import Place
 from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.net.resolver import Resolver
+from netjumper.protocol.wire import ServerHandshake
 from netjumper.server.accounts import Accounts
 from netjumper.service import Door, Service
 from netjumper.tunnels import TunnelLimits, Tunnels
-from netjumper.wire import ServerHandshake
 
 SERVER_DOORS = CLEAR_DOOR, TLS_DOOR = "netjumper", "tls"
 """The names of a jump server's doors."""

@@ -8,8 +8,8 @@ from netjumper.addressing.address import Address
 from netjumper.clients import anybody
 from netjumper.errors import AuthenticationError
 from netjumper.guard import Guard
-from netjumper.request import TunnelRequest
-from netjumper.wire import ClientHandshake, ServerHandshake, frame
+from netjumper.protocol.handshake import TunnelRequest
+from netjumper.protocol.wire import ClientHandshake, ServerHandshake, frame
 
 SECRET = b"superBigSecret"
 CHALLENGE = b"a" * 32

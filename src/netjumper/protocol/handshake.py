@@ -11,8 +11,10 @@ at once or one at a time, and that is what its tests do.
 """
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+from netjumper.addressing.address import Address
 from netjumper.errors import ProtocolError
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
@@ -161,3 +163,16 @@ class ListeningHandshake(Handshake[ResultT_co]):
     def reject(self, error: Exception) -> None:
         """Put into `data_to_send` what went wrong, in this protocol's words."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelRequest:
+    """A tunnel to `target`, asked for by `client`.
+
+    Attributes:
+        target: where it is to lead.
+        client: the name that the client proved, empty where there are none.
+    """
+
+    target: Address
+    client: str = ""

@@ -30,8 +30,13 @@ from netjumper.errors import (
     ProtocolError,
     WrongSecret,
 )
-from netjumper.handshake import EndOfStream, Handshake, ListeningHandshake, Reading
-from netjumper.request import TunnelRequest
+from netjumper.protocol.handshake import (
+    EndOfStream,
+    Handshake,
+    ListeningHandshake,
+    Reading,
+    TunnelRequest,
+)
 
 MAX_FRAME = 255
 CHALLENGE_SIZE = 32

@@ -23,11 +23,11 @@ from netjumper.errors import (
     WrongSecret,
 )
 from netjumper.guard import Guard
-from netjumper.handshake import EndOfStream
-from netjumper.wire import ClientHandshake, ServerHandshake
+from netjumper.protocol.handshake import EndOfStream
+from netjumper.protocol.wire import ClientHandshake, ServerHandshake
 from tests.support.byte_splits import Run, one_by_one, run
 
-FILE = Path(__file__).parent / "wire" / "transcripts.json"
+FILE = Path(__file__).parent / "recordings" / "transcripts.json"
 SECRET = b"superBigSecret"
 HANDSHAKE_YES = 35
 """Bytes that the server says until a tunnel stands: a challenge and twice 0."""

@@ -26,9 +26,8 @@ from netjumper.errors import (
     WrongSecret,
 )
 from netjumper.guard import Guard
-from netjumper.handshake import EndOfStream
-from netjumper.request import TunnelRequest
-from netjumper.wire import (
+from netjumper.protocol.handshake import EndOfStream, TunnelRequest
+from netjumper.protocol.wire import (
     ClientHandshake,
     ServerHandshake,
     answer_to,

@@ -5,7 +5,7 @@ from collections.abc import Generator
 import pytest
 
 from netjumper.errors import ProtocolError
-from netjumper.handshake import EndOfStream, Handshake, ListeningHandshake
+from netjumper.protocol.handshake import EndOfStream, Handshake, ListeningHandshake
 from tests.support.byte_splits import FOLLOWING, end_everywhere, feed_every_way, one_by_one, run
 
 LIMIT = 8
