@@ -21,7 +21,7 @@ from netjumper.encryption import (
 )
 from netjumper.errors import JumpHostError, JumpHostUntrusted
 from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer
+from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, policy_of

@@ -12,7 +12,7 @@ from netjumper.addressing.address import Address
 from netjumper.bridge import bridge
 from netjumper.early import EarlyData
 from netjumper.jumphost import JumpConnection, JumpHost
-from netjumper.net.dial import Dialer
+from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.relay import Relay
 from netjumper.parking import Parking, ParkingLimits

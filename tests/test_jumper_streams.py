@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from netjumper import Jumper
-from netjumper.net.endpoint import UnsupportedLoop
+from netjumper.net.dialer import UnsupportedLoop
 from tests.support.jumpers import REQUEST, TARGET, jumper_running, tls_server
 from tests.support.peers import (
     CHALLENGE,

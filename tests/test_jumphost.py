@@ -20,7 +20,7 @@ from netjumper.errors import (
     WrongSecret,
 )
 from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer
+from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from tests.support.peers import (
     ANSWER,

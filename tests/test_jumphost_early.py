@@ -10,7 +10,7 @@ from netjumper.addressing.address import Address
 from netjumper.early import EARLY_LIMIT
 from netjumper.errors import JumpHostProtocolError
 from netjumper.jumphost import JumpConnection, JumpHost
-from netjumper.net.dial import Dialer
+from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.protocol.wire import answer_to
 from tests.support.peers import (

@@ -12,7 +12,7 @@ from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import AddressError, JumpHostUnreachable, NetjumperError, TargetRefused
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.options import SocketOptions
+from netjumper.net.socket_options import SocketOptions
 from netjumper.parking import Parking
 from netjumper.upstream import Upstream
 from tests.support.peers import (

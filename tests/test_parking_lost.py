@@ -11,7 +11,7 @@ from netjumper import parking as parking_module
 from netjumper.errors import JumpHostUnreachable
 from netjumper.jumphost import JumpConnection
 from netjumper.net import network
-from netjumper.net.tcpinfo import TcpInfo
+from netjumper.net.tcp_info import TcpInfo
 from tests.support.peers import ANSWER, CHALLENGE, Step, eventually, scripted, serving
 from tests.support.scripted_jump_server import jump_server, lead, parking_at
 

@@ -4,7 +4,7 @@ import pytest
 
 from netjumper import upstream as upstream_module
 from netjumper.jumphost import JumpConnection
-from netjumper.net.tcpinfo import TcpInfo
+from netjumper.net.tcp_info import TcpInfo
 from netjumper.upstream_request import Request
 from tests.support.peers import closed_port, eventually
 from tests.support.scripted_jump_server import (

@@ -19,7 +19,7 @@ from netjumper.access_log import ALWAYS_TOLD
 from netjumper.addressing.address import Address
 from netjumper.addressing.source_network import ip_of, source_of
 from netjumper.net.bandwidth import Bandwidth
-from netjumper.net.dial import Connector
+from netjumper.net.connector import Connector
 from netjumper.shutout import ShutOut
 
 CROWD = 1 / 16

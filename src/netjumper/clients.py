@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from netjumper.errors import AccessExpired
-from netjumper.net.dial import Permit
+from netjumper.net.connector import Permit
 from netjumper.protocol.wire import answer_to
 
 

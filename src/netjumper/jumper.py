@@ -25,10 +25,10 @@ from netjumper.errors import (
 )
 from netjumper.jumphost import JumpHost
 from netjumper.net.background import in_background
-from netjumper.net.dial import Dialer
+from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.options import LOSS_PROBE, SocketOptions
 from netjumper.net.relayed import plain_socket
+from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
 from netjumper.protocol.wire import ClientHandshake
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from netjumper.errors import (
     OutOfResources,
     TargetError,
 )
+from netjumper.net.connector import Connector, Failed, Opened, Opening
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.dial import Connector, Failed, Opened, Opening
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.tcpinfo import TcpInfo
+from netjumper.net.tcp_info import TcpInfo
 from netjumper.protocol.wire import ClientHandshake
 
 HELD_BACK = 0.005

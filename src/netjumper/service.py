@@ -7,11 +7,10 @@ from types import TracebackType
 from typing import Self
 
 from netjumper.arrival import ChooseHandshake
-from netjumper.net.doors import open_doors
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listener import Listener
-from netjumper.net.listening import Place
-from netjumper.net.options import DEFAULTS, SocketOptions
+from netjumper.net.listening_sockets import Place, open_doors
+from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.tunnels import Tunnels
 
 

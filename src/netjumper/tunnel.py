@@ -13,8 +13,8 @@ from netjumper.access_log import told
 from netjumper.admission import Account
 from netjumper.arrival import AnyHandshake, Arrival, ArrivalShared, ChooseHandshake
 from netjumper.errors import NetjumperError
+from netjumper.net.connector import Opening
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.dial import Opening
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.relay import Ending
 from netjumper.protocol.handshake import TunnelRequest

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from netjumper.addressing.address import Address
 from netjumper.early import EarlyData, KnownTargets
+from netjumper.net.connector import Connector, Failed, Opened
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.dial import Connector, Failed, Opened
 from netjumper.parking import Parking
 from netjumper.policy import First, Policy
 from netjumper.protocol.wire import destination_frame

@@ -16,8 +16,8 @@ from netjumper.errors import (
     WrongSecret,
 )
 from netjumper.jumphost import JumpConnection
+from netjumper.net.connector import Failed, Opened
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.dial import Failed, Opened
 from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking
 

@@ -9,8 +9,8 @@ import pytest
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli.entrance import Entrance
 from netjumper.cli.process import descriptor_limit
-from netjumper.net.listening import ListenError
-from netjumper.net.options import SocketOptions
+from netjumper.net.listening_sockets import ListenError
+from netjumper.net.socket_options import SocketOptions
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not spread")
 MANY = 40

@@ -11,7 +11,7 @@ from netjumper.bridge import bridge as make_bridge
 from netjumper.bridge.credentials import Credentials
 from netjumper.cli import bridge, server
 from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer
+from netjumper.net.dialer import Dialer
 from tests.support.healthchecks import checked
 from tests.support.peers import (
     Step,

@@ -13,8 +13,8 @@ from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import bridge, server
 from netjumper.cli.bridging import bridge_of
 from netjumper.cli.sockets import bridge_options, server_options
-from netjumper.net.options import LOSS_PROBE, SocketOptions
-from netjumper.net.readers import SlowReaders
+from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
+from netjumper.net.user_timeout import SlowReaders
 from netjumper.server_settings import ServerSettings
 from tests.support import programs
 from tests.support.peers import (

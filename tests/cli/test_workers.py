@@ -16,7 +16,7 @@ from netjumper.cli import bridge, server
 from netjumper.cli.entrance import Entrance
 from netjumper.cli.hangups import Terminal
 from netjumper.cli.workers import Parent
-from netjumper.net.options import SocketOptions
+from netjumper.net.socket_options import SocketOptions
 from tests.support import programs
 from tests.support.programs import PATIENCE, SECRET, installed, running
 from tests.support.systemd import Manager, activated
@@ -231,7 +231,7 @@ import logging, os, signal, socket, sys
 from netjumper.cli import process, workers
 from netjumper.cli.entrance import Entrance
 from netjumper.cli.workers import SERVES, Parent
-from netjumper.net.options import SocketOptions
+from netjumper.net.socket_options import SocketOptions
 logging.basicConfig(format="%(message)s")
 workers.FIRST_PAUSE = 0.01
 

@@ -7,7 +7,8 @@ import pytest
 
 from netjumper.errors import NetjumperError
 from netjumper.net import endpoint as endpoint_module
-from netjumper.net.endpoint import Endpoint, UnsupportedLoop, require_watching
+from netjumper.net.dialer import UnsupportedLoop, require_watching
+from netjumper.net.endpoint import Endpoint
 from tests.support.peers import (
     eventually,
     no_descriptor_is_left,

@@ -15,10 +15,9 @@ import pytest
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import AddressError
 from netjumper.net import listener as listener_module
-from netjumper.net import shortage
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import Listener
-from netjumper.net.listening import ListenError, open_listeners
+from netjumper.net.listening_sockets import ListenError, open_listeners
 from tests.support.peers import connected, eventually, keepalive, listening, receive
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -339,8 +338,8 @@ OUT_OF_SOMETHING = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
 @pytest.fixture
 def short_pause(monkeypatch):
     """Pause for a tenth of a second, and tell the first time, whatever the test before told."""
-    monkeypatch.setattr(shortage, "PAUSE", 0.1)
-    monkeypatch.setattr(listener_module, "_COMPLAINT", shortage.Complaint())
+    monkeypatch.setattr(listener_module, "PAUSE", 0.1)
+    monkeypatch.setattr(listener_module, "_COMPLAINT", listener_module.Complaint())
 
 
 class ShortOfDescriptors:
@@ -390,7 +389,7 @@ async def test_it_can_be_closed_while_it_pauses(short_pause, caplog):
 
 
 async def test_several_listeners_that_pause_say_so_in_one_line(short_pause, monkeypatch, caplog):
-    monkeypatch.setattr(shortage, "PAUSE", 60.0)
+    monkeypatch.setattr(listener_module, "PAUSE", 60.0)
     with contextlib.ExitStack() as stack:
         for _ in range(5):
             it = stack.enter_context(Accepting(ShortOfDescriptors(errno.EMFILE)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.net.listening import ListenError, open_listeners
+from netjumper.net.listening_sockets import ListenError, open_listeners
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

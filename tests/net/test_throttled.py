@@ -19,9 +19,9 @@ from netjumper.net import direction, pipes
 from netjumper.net.bandwidth import LEAST_QUANTUM, LEAST_SAVED, Bandwidth
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.idle import IdleWatch
-from netjumper.net.options import user_timeout_of
-from netjumper.net.readers import SlowReaders
 from netjumper.net.relay import Ending
+from netjumper.net.socket_options import user_timeout_of
+from netjumper.net.user_timeout import SlowReaders
 from tests.support.clock import Clock
 from tests.support.peers import (
     eventually,

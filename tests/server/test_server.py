@@ -17,8 +17,8 @@ from netjumper.addressing.listen_address import ListenAddress
 from netjumper.clients import Client, Clients, anybody
 from netjumper.guard import Guard
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listening import ListenError
-from netjumper.net.options import SocketOptions
+from netjumper.net.listening_sockets import ListenError
+from netjumper.net.socket_options import SocketOptions
 from netjumper.server import jump_server
 from netjumper.service import Service
 from netjumper.tunnel import AHEAD_LIMIT

@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 from netjumper.addressing.address import Address
 from netjumper.bridge import bridge
 from netjumper.errors import TargetRefused
-from netjumper.net.dial import Connector, Dialer, Failed, Opened
+from netjumper.net.connector import Connector, Failed, Opened
+from netjumper.net.dialer import Dialer
 from netjumper.service import Service
 from tests.support.services import LOOPBACK, started
 

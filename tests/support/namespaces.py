@@ -10,8 +10,8 @@ import pytest
 PRELUDE = """
 import contextlib, fcntl, select, socket, struct, sys, time
 from pathlib import Path
-from netjumper.net.availability import *
-from netjumper.net.options import SocketOptions
+from netjumper.net.option_checks import *
+from netjumper.net.socket_options import SocketOptions
 
 def loopback(up):
     with socket.socket() as sock:

@@ -16,7 +16,7 @@ from anyio.from_thread import start_blocking_portal
 
 from netjumper.addressing.address import Address
 from netjumper.clients import anybody
-from netjumper.net.dial import PermitAll
+from netjumper.net.connector import PermitAll
 from netjumper.net.resolver import Resolver
 from netjumper.server import jump_server
 from netjumper.service import Service

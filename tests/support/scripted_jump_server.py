@@ -14,7 +14,7 @@ from netjumper.bridge import bridge
 from netjumper.early import EarlyData
 from netjumper.errors import NetjumperError
 from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer
+from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import Policy

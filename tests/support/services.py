@@ -15,7 +15,8 @@ from netjumper.clients import anybody
 from netjumper.encryption import Encryption
 from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer, Permit
+from netjumper.net.connector import Permit
+from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.resolver import Resolver
 from netjumper.server import jump_server

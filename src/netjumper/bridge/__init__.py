@@ -11,10 +11,10 @@ from netjumper.bridge.forwarder import KEEP_ALIVE, Forwarder
 from netjumper.bridge.http import Authorized, HttpHandshake
 from netjumper.bridge.misdirected import SOCKS4, SOCKS5
 from netjumper.bridge.socks import SocksHandshake
+from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.dial import Connector
-from netjumper.net.listening import Place
-from netjumper.net.options import DEFAULTS, SocketOptions
+from netjumper.net.listening_sockets import Place
+from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.service import Door, Service
 from netjumper.session import Handover, Session
 from netjumper.tunnels import ServeOther, TunnelLimits, Tunnels

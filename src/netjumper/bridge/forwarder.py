@@ -7,8 +7,8 @@ from netjumper.bridge.forward import Forwarding
 from netjumper.bridge.http import Authorized
 from netjumper.bridge.target_side import TargetSide
 from netjumper.errors import NetjumperError
+from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.dial import Connector
 from netjumper.net.outbox import Outbox
 from netjumper.net.relay import Ending as RelayEnding
 from netjumper.protocol.handshake import EndOfStream

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from netjumper.addressing.address import Address
 from netjumper.errors import NetjumperError
-from netjumper.net.dial import Connector, Failed, Opening
+from netjumper.net.connector import Connector, Failed, Opening
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.outbox import Outbox
 

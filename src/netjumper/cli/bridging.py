@@ -24,10 +24,11 @@ from netjumper.clients import anybody
 from netjumper.early import EarlyData
 from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
-from netjumper.net.dial import Dialer, ListensAt
+from netjumper.net.connector import ListensAt
+from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listening import Place
-from netjumper.net.options import SocketOptions
+from netjumper.net.listening_sockets import Place
+from netjumper.net.socket_options import SocketOptions
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, Policy, policy_of
 from netjumper.server import jump_server

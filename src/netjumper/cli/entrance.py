@@ -3,9 +3,15 @@
 import socket
 from collections.abc import Mapping, Sequence
 
-from netjumper.net.doors import another_part, in_parts, open_doors
-from netjumper.net.listening import ListenError, Place, SocketFile, bound_address
-from netjumper.net.options import SocketOptions
+from netjumper.net.listening_sockets import (
+    ListenError,
+    Place,
+    SocketFile,
+    bound_address,
+    open_doors,
+)
+from netjumper.net.reuseport import another_part, in_parts
+from netjumper.net.socket_options import SocketOptions
 
 Listeners = Mapping[str, Sequence[socket.socket]]
 """Listening sockets by the name of their door."""

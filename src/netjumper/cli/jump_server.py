@@ -21,7 +21,7 @@ from netjumper.encryption import (
     server_with_secrets,
 )
 from netjumper.net.background import aside
-from netjumper.net.listening import Place
+from netjumper.net.listening_sockets import Place
 from netjumper.server import CLEAR_DOOR, TLS_DOOR, jump_server
 from netjumper.server_settings import RENEWABLE, ServerSettings
 from netjumper.service import Service

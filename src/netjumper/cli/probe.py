@@ -25,8 +25,8 @@ from netjumper.errors import (
 )
 from netjumper.jumper import seconds_left
 from netjumper.net.background import in_background
-from netjumper.net.options import DEFAULTS, SocketOptions
 from netjumper.net.relayed import decrypted_socket
+from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.protocol.wire import CHALLENGE_SIZE, ClientHandshake
 from netjumper.text import quoted
 

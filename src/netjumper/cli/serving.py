@@ -17,8 +17,8 @@ from netjumper.cli.notify import Notifier
 from netjumper.cli.sources import Loaded
 from netjumper.cli.workers import RENEW, SERVES, Parent, Work
 from netjumper.console import DOORS, RichFormatter, Start
-from netjumper.net.listening import ListenError, Place
-from netjumper.net.options import SocketOptions
+from netjumper.net.listening_sockets import ListenError, Place
+from netjumper.net.socket_options import SocketOptions
 from netjumper.server_settings import ServerSettings
 from netjumper.service import Service
 from netjumper.text import counted, printable

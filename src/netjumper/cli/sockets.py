@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli.sources import Loaded, SettingsT
-from netjumper.net.availability import OptionUnavailable, check_dialling, check_listening
-from netjumper.net.options import LOSS_PROBE, SocketOptions
+from netjumper.net.option_checks import OptionUnavailable, check_dialling, check_listening
+from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
 from netjumper.socket_settings import SocketSettings

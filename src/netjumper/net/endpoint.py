@@ -16,8 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from netjumper.errors import NetjumperError
-from netjumper.net.tcpinfo import TcpInfo, tcp_info
+from netjumper.net.tcp_info import TcpInfo, tcp_info
 
 if sys.platform != "win32":
     import fcntl
@@ -34,22 +33,6 @@ _MORE = getattr(socket, "MSG_MORE", 0)
 
 MakeEndpoint = Callable[[asyncio.AbstractEventLoop, socket.socket], "Endpoint"]
 """Makes the endpoint of a connected, non-blocking socket, which owns it from there on."""
-
-
-class UnsupportedLoop(NetjumperError, NotImplementedError):
-    """The running event loop cannot watch sockets."""
-
-
-def require_watching(loop: asyncio.AbstractEventLoop) -> None:
-    """Check that a loop can watch sockets: Windows' default one cannot.
-
-    Raises:
-        UnsupportedLoop: it cannot.
-    """
-    if type(loop).add_reader is asyncio.AbstractEventLoop.add_reader:
-        raise UnsupportedLoop(
-            f"{type(loop).__name__} cannot watch sockets; use asyncio.SelectorEventLoop"
-        )
 
 
 def _watches_after_an_error(loop: asyncio.AbstractEventLoop) -> bool:

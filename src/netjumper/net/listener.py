@@ -7,15 +7,18 @@ on at once would only spin.
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Callable
+from math import inf
 
 from netjumper.addressing.address import Address, ip_literal
-from netjumper.net import shortage
+from netjumper.dial_errors import OUT_OF_RESOURCES
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
-from netjumper.net.listening import SocketFile, bound_address
-from netjumper.net.network import is_of_this_machine
+from netjumper.net.listening_sockets import SocketFile, bound_address
 
+PAUSE = 1.0
+"""Seconds without accepting after a failure that would only come again; told once in that time."""
 ACCEPT_BATCH = 64
 """Connections accepted before other events get their turn."""
 
@@ -28,10 +31,34 @@ _CONNECTIONS_OWN = frozenset(
     if hasattr(errno, name)
 )  # fmt: skip
 """What was wrong with the connection that accept(2) took from its queue ("Error handling")."""
-_COMPLAINT = shortage.Complaint()
+
+_LOG = logging.getLogger("netjumper")
 
 Accepted = Callable[[Endpoint, str], None]
 """Given an accepted connection and its peer as text."""
+
+
+class Complaint:
+    """Tells of what cannot be accepted, in one line a pause for all listeners of the process."""
+
+    def __init__(self) -> None:
+        self._next = -inf
+
+    def tell(self, now: float, address: str, error: OSError) -> None:
+        """Tell it, unless that was just done.
+
+        Args:
+            now: seconds that never go back.
+            address: where nothing is accepted.
+            error: why.
+        """
+        if now >= self._next:
+            self._next = now + PAUSE
+            reason = error.strerror or error
+            _LOG.error("cannot accept connections on %s for %g s: %s", address, PAUSE, reason)
+
+
+_COMPLAINT = Complaint()
 
 
 class Listener:
@@ -106,10 +133,24 @@ class Listener:
     def _wait_after(self, error: OSError) -> None:
         _COMPLAINT.tell(self._loop.time(), self.address, error)
         self._loop.remove_reader(self._sock.fileno())
-        self._pause = self._loop.call_later(shortage.PAUSE, self._resume)
+        self._pause = self._loop.call_later(PAUSE, self._resume)
 
 
 def _peer_name(peer: object) -> str:
     if not isinstance(peer, tuple):
         return "unix"
     return str(Address(peer[0].removeprefix("::ffff:"), peer[1]))
+
+
+def is_of_this_machine(ip: str) -> bool:
+    """Return whether `ip` is one of this machine's addresses, the wildcard among them.
+
+    Where it cannot be found out, for want of a descriptor, it is: whoever asks keeps away from it.
+    """
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((ip, 0))
+    except OSError as error:
+        return error.errno in OUT_OF_RESOURCES
+    return True

@@ -10,8 +10,6 @@ import socket
 import time
 from typing import Any
 
-from netjumper.dial_errors import OUT_OF_RESOURCES
-
 LOOK_EVERY = 1.0
 """Seconds."""
 SLEPT = 1.0
@@ -54,20 +52,6 @@ def source_towards(peer: tuple[Any, ...]) -> str:
             return str(sock.getsockname()[0])
     except OSError:
         return ""
-
-
-def is_of_this_machine(ip: str) -> bool:
-    """Return whether `ip` is one of this machine's addresses, the wildcard among them.
-
-    Where it cannot be found out, for want of a descriptor, it is: whoever asks keeps away from it.
-    """
-    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as sock:
-            sock.bind((ip, 0))
-    except OSError as error:
-        return error.errno in OUT_OF_RESOURCES
-    return True
 
 
 def _asleep() -> float:

@@ -8,10 +8,11 @@ from netjumper.access_log import ACCESS_LOG
 from netjumper.admission import Admission, AdmissionLimits
 from netjumper.clients import Clients
 from netjumper.encryption import Encryption, RenewableEncryption
-from netjumper.net.dial import Dialer, ListensAt, Permit
-from netjumper.net.listening import Place
-from netjumper.net.options import DEFAULTS, SocketOptions
+from netjumper.net.connector import ListensAt, Permit
+from netjumper.net.dialer import Dialer
+from netjumper.net.listening_sockets import Place
 from netjumper.net.resolver import Resolver
+from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.protocol.wire import ServerHandshake
 from netjumper.server.accounts import Accounts
 from netjumper.service import Door, Service

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from netjumper.admission import Account
 from netjumper.clients import Client, Clients
-from netjumper.net.dial import Connector, Permit
+from netjumper.net.connector import Connector, Permit
 
 
 class Accounts:

@@ -10,11 +10,11 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import NetworkUnreachable
-from netjumper.net import options as module
-from netjumper.net.dial import Dialer
+from netjumper.net import socket_options as module
+from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listening import open_listeners
-from netjumper.net.options import IPPROTO_MPTCP, SocketOptions
+from netjumper.net.listening_sockets import open_listeners
+from netjumper.net.socket_options import IPPROTO_MPTCP, SocketOptions
 from tests.support.namespaces import run_apart
 from tests.support.peers import (
     closed_port,

@@ -1,63 +1,17 @@
-"""Several places to listen, opened all or none, for one process or for several."""
+"""Groups of listening sockets that the kernel spreads connections over (SO_REUSEPORT)."""
 
 import contextlib
 import socket
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from netjumper.addressing.listen_address import ListenAddress
-from netjumper.net.listening import BACKLOG, ListenError, Place, bound_address, open_listeners
-from netjumper.net.options import DEFAULTS, SocketOptions
+from netjumper.net.listening_sockets import BACKLOG, ListenError, bound_address
+from netjumper.net.socket_options import SocketOptions
 
 _ALIKE = (
     (socket.SOL_SOCKET, socket.SO_REUSEADDR),
     (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY),
 )
 """What parts of one socket have in common, beside the options."""
-
-
-def open_doors(
-    doors: Sequence[tuple[str, Place]], options: SocketOptions = DEFAULTS
-) -> list[list[socket.socket]]:
-    """Return the listening sockets of each door, in the doors' order.
-
-    Args:
-        doors: the name and the place of each.
-        options: of TCP sockets.
-
-    Raises:
-        ListenError: one cannot be had; it says which door's. Then there is none at all.
-    """
-    opened: list[list[socket.socket]] = []
-    for name, place in doors:
-        try:
-            opened.append(_open(place, doors, options))
-        except ListenError as error:
-            error.door = name
-            for (_, before), socks in zip(doors, opened, strict=False):
-                _close(before, socks)
-            raise
-    return opened
-
-
-def _close(place: Place, socks: Sequence[socket.socket]) -> None:
-    for sock in socks:
-        sock.close()
-    if isinstance(place, ListenAddress) and place.path:
-        Path(place.path).unlink(missing_ok=True)
-
-
-def _open(
-    place: Place, doors: Sequence[tuple[str, Place]], options: SocketOptions
-) -> list[socket.socket]:
-    if isinstance(place, socket.socket):
-        options.set_listening(place)
-        return [place]
-    # 0.0.0.0 with that port is another door's: [::] is for IPv6 only.
-    every_ipv4 = ListenAddress("0.0.0.0", place.port)  # noqa: S104 - compared, not bound
-    dual_stack = all(other != every_ipv4 for _, other in doors)
-    return open_listeners(place, dual_stack=dual_stack, options=options)
 
 
 def in_parts(sock: socket.socket, count: int, options: SocketOptions) -> list[socket.socket]:

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from netjumper.net import availability
-from netjumper.net.availability import OptionUnavailable, check_dialling, check_listening
-from netjumper.net.options import SocketOptions
+from netjumper.net import option_checks
+from netjumper.net.option_checks import OptionUnavailable, check_dialling, check_listening
+from netjumper.net.socket_options import SocketOptions
 from tests.support.namespaces import run_apart, run_unprivileged
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' options")
@@ -30,7 +30,7 @@ def unprivileged(**options):
 @pytest.fixture
 def kernel(tmp_path, monkeypatch):
     """Return what says what the kernel says."""
-    monkeypatch.setattr(availability, "_KERNEL", tmp_path)
+    monkeypatch.setattr(option_checks, "_KERNEL", tmp_path)
     return lambda name, text: (tmp_path / name).write_text(f"{text}\n")
 
 
@@ -52,9 +52,9 @@ def test_an_unknown_congestion_control_is_told_with_those_there_are(check, name,
 
 
 def test_a_congestion_control_that_needs_privileges_is_told_with_those_that_do_not():
-    with availability._KERNEL.joinpath("tcp_allowed_congestion_control").open() as file:
+    with option_checks._KERNEL.joinpath("tcp_allowed_congestion_control").open() as file:
         allowed = file.read().strip()
-    available = (availability._KERNEL / "tcp_available_congestion_control").read_text().split()
+    available = (option_checks._KERNEL / "tcp_available_congestion_control").read_text().split()
     refused = set(available) - set(allowed.split())
     if not refused:
         pytest.skip("every user may choose every congestion control here")

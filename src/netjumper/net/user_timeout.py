@@ -11,7 +11,7 @@ import socket
 from collections.abc import Collection
 from typing import Protocol
 
-from netjumper.net.options import user_timeout_of
+from netjumper.net.socket_options import user_timeout_of
 
 _LOOKS = 4
 """Looks in the time of the user timeout."""

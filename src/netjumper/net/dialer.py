@@ -7,71 +7,18 @@ wins. Both families are asked for in one look-up, so there is no resolution dela
 
 import asyncio
 import socket
-from collections.abc import Callable
-from typing import Protocol
 
 from netjumper import dial_errors
 from netjumper.addressing.address import Address, ip_literal
 from netjumper.errors import NetjumperError
+from netjumper.net.connector import Failed, ListensAt, Opened, Permit, PermitAll
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.endpoint import Endpoint, MakeEndpoint, require_watching
-from netjumper.net.options import DEFAULTS, SocketOptions
+from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.resolver import Answer, Found, Resolver, SockAddr, interleaved
+from netjumper.net.socket_options import DEFAULTS, SocketOptions
 
 ATTEMPT_DELAY = 0.25
 """Seconds between attempts (RFC 8305 section 5: the "Connection Attempt Delay")."""
-
-Opened = Callable[[Endpoint], None]
-Failed = Callable[[NetjumperError], None]
-
-
-class Opening(Protocol):
-    """A connection on its way."""
-
-    @property
-    def expected(self) -> bool:
-        """Whether it is as good as certain: who waits for it may be told that it stands."""
-
-    @property
-    def early_room(self) -> int:
-        """How many bytes can be sent to the target before it is known to be reached."""
-
-    def send_early(self, data: bytes) -> None:
-        """Send such bytes; no more than there is room for."""
-
-    def cancel(self) -> None:
-        """Give it up: neither callback is called any more."""
-
-
-class Permit(Protocol):
-    """Decides which targets may be dialled: a guard."""
-
-    def check_target(self, target: Address) -> None:
-        """Raise what forbids a target, before its name is looked up."""
-
-    def check_address(self, target: Address, ip: str) -> None:
-        """Raise what forbids an IP address of a target, before it is dialled."""
-
-
-ListensAt = Callable[[str, int], bool]
-"""Given an IP address and a port: whether a connection to it would come back to us."""
-
-
-class Connector(Protocol):
-    """Whatever leads to a target: a dial, or a jump host with a dial behind it."""
-
-    def connect(self, target: Address, opened: Opened, failed: Failed) -> Opening:
-        """Begin; one of the callbacks is called later, never before this returns."""
-
-
-class PermitAll:
-    """Forbids nothing."""
-
-    def check_target(self, target: Address) -> None:
-        """Let any target pass."""
-
-    def check_address(self, target: Address, ip: str) -> None:
-        """Let any address pass."""
 
 
 class Dialer:
@@ -259,3 +206,19 @@ class Dial:
 
 def _nowhere(_ip: str, _port: int) -> bool:
     return False
+
+
+class UnsupportedLoop(NetjumperError, NotImplementedError):
+    """The running event loop cannot watch sockets."""
+
+
+def require_watching(loop: asyncio.AbstractEventLoop) -> None:
+    """Check that a loop can watch sockets: Windows' default one cannot.
+
+    Raises:
+        UnsupportedLoop: it cannot.
+    """
+    if type(loop).add_reader is asyncio.AbstractEventLoop.add_reader:
+        raise UnsupportedLoop(
+            f"{type(loop).__name__} cannot watch sockets; use asyncio.SelectorEventLoop"
+        )

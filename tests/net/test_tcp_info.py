@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from netjumper.net import tcpinfo
-from netjumper.net.tcpinfo import TcpInfo, tcp_info
+from netjumper.net.tcp_info import TcpInfo, tcp_info
 from tests.support.peers import eventually, receive, send, stalled_pair, tcp_pair
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
@@ -44,7 +43,7 @@ def test_a_kernel_that_tells_less_tells_nothing(monkeypatch):
 def test_other_systems_tell_nothing(monkeypatch):
     ours, theirs = tcp_pair()
     with ours, theirs:
-        monkeypatch.setattr(tcpinfo.sys, "platform", "darwin")
+        monkeypatch.setattr("netjumper.net.tcp_info.sys.platform", "darwin")
         assert tcp_info(ours) is None
 
 

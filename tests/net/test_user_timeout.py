@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from netjumper.net.options import SocketOptions, user_timeout_of
-from netjumper.net.readers import SlowReaders
+from netjumper.net.socket_options import SocketOptions, user_timeout_of
+from netjumper.net.user_timeout import SlowReaders
 from tests.support.clock import Clock
 from tests.support.peers import (
     connected,

@@ -5,13 +5,13 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netjumper.addressing.address import ip_literal
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import NetjumperError
-from netjumper.net.options import DEFAULTS, SocketOptions
+from netjumper.net.socket_options import DEFAULTS, SocketOptions
 
 BACKLOG = 65535
 """Cut by the system to what it allows. Over a short one the kernel falls back on SYN cookies, and
@@ -190,3 +190,46 @@ class SocketFile:
         with contextlib.suppress(OSError):
             if self._path and Path(self._path).stat().st_ino == self._inode:
                 Path(self._path).unlink()
+
+
+def open_doors(
+    doors: Sequence[tuple[str, Place]], options: SocketOptions = DEFAULTS
+) -> list[list[socket.socket]]:
+    """Return the listening sockets of each door, in the doors' order.
+
+    Args:
+        doors: the name and the place of each.
+        options: of TCP sockets.
+
+    Raises:
+        ListenError: one cannot be had; it says which door's. Then there is none at all.
+    """
+    opened: list[list[socket.socket]] = []
+    for name, place in doors:
+        try:
+            opened.append(_open(place, doors, options))
+        except ListenError as error:
+            error.door = name
+            for (_, before), socks in zip(doors, opened, strict=False):
+                _close(before, socks)
+            raise
+    return opened
+
+
+def _close(place: Place, socks: Sequence[socket.socket]) -> None:
+    for sock in socks:
+        sock.close()
+    if isinstance(place, ListenAddress) and place.path:
+        Path(place.path).unlink(missing_ok=True)
+
+
+def _open(
+    place: Place, doors: Sequence[tuple[str, Place]], options: SocketOptions
+) -> list[socket.socket]:
+    if isinstance(place, socket.socket):
+        options.set_listening(place)
+        return [place]
+    # 0.0.0.0 with that port is another door's: [::] is for IPv6 only.
+    every_ipv4 = ListenAddress("0.0.0.0", place.port)  # noqa: S104 - compared, not bound
+    dual_stack = all(other != every_ipv4 for _, other in doors)
+    return open_listeners(place, dual_stack=dual_stack, options=options)

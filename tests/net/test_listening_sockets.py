@@ -6,9 +6,9 @@ import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli.process import descriptor_limit
-from netjumper.net.doors import in_parts, open_doors
-from netjumper.net.listening import ListenError, open_listeners
-from netjumper.net.options import SocketOptions
+from netjumper.net.listening_sockets import ListenError, open_doors, open_listeners
+from netjumper.net.reuseport import in_parts
+from netjumper.net.socket_options import SocketOptions
 from tests.support.peers import open_descriptors
 
 

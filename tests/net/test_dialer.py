@@ -23,8 +23,9 @@ from netjumper.errors import (
     TargetRefused,
     TargetTimeout,
 )
-from netjumper.net import dial as dial_module
-from netjumper.net.dial import ATTEMPT_DELAY, Dialer, Permit
+from netjumper.net import dialer as dial_module
+from netjumper.net.connector import Permit
+from netjumper.net.dialer import ATTEMPT_DELAY, Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.resolver import Resolver
 from tests.support.peers import (

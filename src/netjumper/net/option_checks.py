@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from netjumper.errors import NetjumperError
-from netjumper.net.options import IPPROTO_MPTCP, Option, SocketOptions, family_of
+from netjumper.net.socket_options import IPPROTO_MPTCP, Option, SocketOptions, family_of
 from netjumper.text import quoted
 
 FAST_OPEN_DIALS, FAST_OPEN_LISTENS = 1, 2
