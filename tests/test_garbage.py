@@ -14,9 +14,9 @@ from netjumper.early import EarlyData
 from netjumper.jumphost import JumpConnection, JumpHost
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.relay import Relay
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, policy_of
+from netjumper.relay.relay import Relay
 from netjumper.service import Service
 from netjumper.upstream import Upstream
 from netjumper.upstream_request import Request

@@ -46,7 +46,7 @@ LAYERS: list[list[str]] = [
     ],
     ["netjumper.bridge.exchange", "netjumper.bridge.routing"],
     ["netjumper.bridge.forward"],
-    ["netjumper.net"],
+    ["netjumper.relay", "netjumper.net"],
     ["netjumper.admission", "netjumper.clients"],
     [
         "netjumper.parked_clients",
@@ -213,7 +213,7 @@ def test_the_bridges_protocols_do_not_even_name_sockets(module: str) -> None:
 
 @pytest.mark.parametrize("module", network_modules)
 def test_the_network_knows_no_protocol(module: str) -> None:
-    beyond = {name for name in ours(module) if not name.startswith("netjumper.net.")}
+    beyond = {name for name in ours(module) if level_of(name) != SANS_IO}
     assert beyond <= NETWORK_MAY_KNOW
 
 

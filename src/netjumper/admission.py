@@ -18,8 +18,8 @@ from netjumper import dial_errors
 from netjumper.access_log import ALWAYS_TOLD
 from netjumper.addressing.address import Address
 from netjumper.addressing.source_network import ip_of, source_of
-from netjumper.net.bandwidth import Bandwidth
 from netjumper.net.connector import Connector
+from netjumper.relay.bandwidth import Bandwidth
 from netjumper.shutout import ShutOut
 
 CROWD = 1 / 16

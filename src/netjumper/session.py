@@ -11,12 +11,13 @@ from typing import NamedTuple, Protocol
 
 from netjumper.access_log import AccessRecord
 from netjumper.addressing.address import Address
-from netjumper.net.bandwidth import Bandwidth
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.idle import IdleWatch
-from netjumper.net.pipes import RelayMemory
-from netjumper.net.relay import Ending, Relay
+from netjumper.relay.bandwidth import Bandwidth
+from netjumper.relay.ending import Ending
+from netjumper.relay.idle_timeout import IdleWatch
+from netjumper.relay.relay import Relay
+from netjumper.relay.splice import RelayMemory
 
 READ_SIZE = 64 * 1024
 

@@ -16,8 +16,8 @@ from netjumper.errors import NetjumperError
 from netjumper.net.connector import Opening
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.relay import Ending
 from netjumper.protocol.handshake import TunnelRequest
+from netjumper.relay.ending import Ending
 from netjumper.session import Handover
 
 AHEAD_LIMIT = 64 * 1024

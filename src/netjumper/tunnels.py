@@ -12,12 +12,12 @@ from netjumper.admission import Admission
 from netjumper.arrival import AnyHandshake, Arrival, ChooseHandshake
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.idle import IdleWatch
-from netjumper.net.pipes import RelayMemory
-from netjumper.net.relay import Relay
 from netjumper.net.socket_options import PEER_TIMEOUT
 from netjumper.net.user_timeout import SlowReaders
 from netjumper.parked_clients import ParkedClients
+from netjumper.relay.idle_timeout import IdleWatch
+from netjumper.relay.relay import Relay
+from netjumper.relay.splice import RelayMemory
 from netjumper.session import Handover, Session
 from netjumper.tunnel import Tunnel, TunnelShared
 

@@ -126,7 +126,7 @@ async def test_a_target_that_closes_each_time_is_dialled_each_time(service):
 @pytest.fixture
 def no_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The jump server would keep its pipes for the next transfer: they would look like leaks."""
-    monkeypatch.setattr("netjumper.net.pipes.CAN_SPLICE", False)
+    monkeypatch.setattr("netjumper.relay.splice.CAN_SPLICE", False)
 
 
 async def test_bodies_are_streamed_and_never_held_whole(no_pipes, service):

@@ -11,9 +11,10 @@ import pytest
 
 from netjumper.net.ciphertext import MOST_ASKED_FOR, Outgoing
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.pipes import RelayMemory
-from netjumper.net.relay import Ending, Relay
 from netjumper.net.tls import AT_ONCE, TlsEndpoint
+from netjumper.relay.ending import Ending
+from netjumper.relay.relay import Relay
+from netjumper.relay.splice import RelayMemory
 from tests.support.peers import (
     eventually,
     no_descriptor_is_left,

@@ -92,7 +92,9 @@ async def through_the_bridge(target):
 @linux
 @pytest.mark.parametrize("through", [through_the_server, through_the_bridge])
 async def test_who_pauses_for_longer_than_the_user_timeout_is_not_cut_off(through, monkeypatch):
-    monkeypatch.setattr("netjumper.net.pipes.CAN_SPLICE", False)  # what is kept is not what is left
+    monkeypatch.setattr(
+        "netjumper.relay.splice.CAN_SPLICE", False
+    )  # what is kept is not what is left
     async with serving(pour) as target:
         async for sock in through(target.address):
             with sock:

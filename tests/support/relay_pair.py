@@ -9,8 +9,9 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from netjumper.net.pipes import RelayMemory
-from netjumper.net.relay import Ending, Relay
+from netjumper.relay.ending import Ending
+from netjumper.relay.relay import Relay
+from netjumper.relay.splice import RelayMemory
 from tests.support.peers import receive, send
 
 MIB = 1024 * 1024

@@ -10,8 +10,8 @@ from netjumper.errors import NetjumperError
 from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.outbox import Outbox
-from netjumper.net.relay import Ending as RelayEnding
 from netjumper.protocol.handshake import EndOfStream
+from netjumper.relay.ending import Ending as RelayEnding
 from netjumper.session import READ_SIZE, Handover, Session
 from netjumper.tunnels import Tunnels
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from netjumper.net.relay import Ending
+from netjumper.relay.ending import Ending
 
 
 class Watched(Protocol):

@@ -1,9 +1,9 @@
 """A direction of a relay that shares its bandwidth with others."""
 
-from netjumper.net.bandwidth import Bandwidth
-from netjumper.net.direction import Direction, Directions
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.pipes import PIPE_SIZE
+from netjumper.relay.bandwidth import Bandwidth
+from netjumper.relay.direction import Direction, Directions
+from netjumper.relay.splice import PIPE_SIZE
 
 
 class ThrottledDirection(Direction):

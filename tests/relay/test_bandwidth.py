@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netjumper.net.bandwidth import BURST, LEAST_QUANTUM, LEAST_SAVED, MOST_QUANTUM, Bandwidth
+from netjumper.relay.bandwidth import BURST, LEAST_QUANTUM, LEAST_SAVED, MOST_QUANTUM, Bandwidth
 from tests.support.clock import Clock
 
 KB, MB = 1000, 1_000_000

@@ -8,8 +8,9 @@ import pytest
 
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.pipes import BUFFER_SIZE
-from netjumper.net.relay import Ending, Relay
+from netjumper.relay.ending import Ending
+from netjumper.relay.relay import Relay
+from netjumper.relay.splice import BUFFER_SIZE
 from tests.support.peers import (
     eventually,
     no_descriptor_is_left,

@@ -5,24 +5,14 @@ what was read before it; a reset becomes a reset.
 """
 
 from collections.abc import Callable
-from enum import Enum
 
-from netjumper.net.bandwidth import Bandwidth
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.direction import Direction
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.pipes import RelayMemory
-from netjumper.net.throttled import ThrottledDirection
-
-
-class Ending(Enum):
-    """How a relay ended."""
-
-    CLOSED = "closed"
-    CLIENT_RESET = "reset by the client"
-    TARGET_RESET = "reset from the target's side"
-    IDLE = "idle for too long"
-    SHUTDOWN = "cut by shutdown"
+from netjumper.relay.bandwidth import Bandwidth
+from netjumper.relay.direction import Direction
+from netjumper.relay.ending import Ending
+from netjumper.relay.splice import RelayMemory
+from netjumper.relay.throttled_direction import ThrottledDirection
 
 
 class Relay:

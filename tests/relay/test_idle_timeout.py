@@ -2,8 +2,8 @@
 
 import pytest
 
-from netjumper.net.idle import IdleWatch
-from netjumper.net.relay import Ending
+from netjumper.relay.ending import Ending
+from netjumper.relay.idle_timeout import IdleWatch
 from tests.support.clock import Clock
 
 

@@ -11,7 +11,7 @@ import errno
 from typing import Protocol
 
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.pipes import BUFFER_SIZE, PIPE_SIZE, Pipe, RelayMemory, splice
+from netjumper.relay.splice import BUFFER_SIZE, PIPE_SIZE, Pipe, RelayMemory, splice
 
 SPLICE_BELOW = 64 * 1024
 """A splice that moved fewer bytes than this was not worth its pipe."""

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from netjumper.net import pipes
-from netjumper.net.pipes import FREE_PIPES, PIPE_SIZE, Pipe, RelayMemory
+from netjumper.relay import splice
+from netjumper.relay.splice import FREE_PIPES, PIPE_SIZE, Pipe, RelayMemory
 from tests.support.peers import open_descriptors
 
-pytestmark = pytest.mark.skipif(not pipes.CAN_SPLICE, reason="only Linux splices")
+pytestmark = pytest.mark.skipif(not splice.CAN_SPLICE, reason="only Linux splices")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_without_a_descriptor_left_there_is_no_pipe_and_no_error(memory):
 
 
 def test_a_kernel_that_grants_no_big_pipe_gives_a_small_one(monkeypatch):
-    monkeypatch.setattr(pipes, "PIPE_SIZE", 1 << 40)  # the kernel refuses that to everybody
+    monkeypatch.setattr(splice, "PIPE_SIZE", 1 << 40)  # the kernel refuses that to everybody
     pipe = Pipe()
     try:
         assert 0 < fcntl.fcntl(pipe.write_fd, fcntl.F_GETPIPE_SZ) < PIPE_SIZE

@@ -15,13 +15,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from netjumper.net import direction, pipes
-from netjumper.net.bandwidth import LEAST_QUANTUM, LEAST_SAVED, Bandwidth
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.idle import IdleWatch
-from netjumper.net.relay import Ending
 from netjumper.net.socket_options import user_timeout_of
 from netjumper.net.user_timeout import SlowReaders
+from netjumper.relay import direction
+from netjumper.relay import splice as splice_module
+from netjumper.relay.bandwidth import LEAST_QUANTUM, LEAST_SAVED, Bandwidth
+from netjumper.relay.ending import Ending
+from netjumper.relay.idle_timeout import IdleWatch
 from tests.support.clock import Clock
 from tests.support.peers import (
     eventually,
@@ -112,7 +113,7 @@ async def test_only_turns_that_are_worth_a_pipe_are_spliced(
     moved = []
 
     def noting(source: int, sink: int, limit: int) -> int:
-        moved.append(pipes.splice(source, sink, limit))
+        moved.append(splice_module.splice(source, sink, limit))
         return moved[-1]
 
     monkeypatch.setattr(direction, "splice", noting)

@@ -8,11 +8,13 @@ import socket
 
 import pytest
 
-from netjumper.net import direction, pipes
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.idle import IdleWatch
-from netjumper.net.pipes import BUFFER_SIZE, PIPE_SIZE
-from netjumper.net.relay import Ending, Relay
+from netjumper.relay import direction
+from netjumper.relay import splice as splice_module
+from netjumper.relay.ending import Ending
+from netjumper.relay.idle_timeout import IdleWatch
+from netjumper.relay.relay import Relay
+from netjumper.relay.splice import BUFFER_SIZE, PIPE_SIZE
 from tests.support.peers import (
     CHUNK,
     nothing_to_receive,
@@ -61,7 +63,7 @@ async def test_bulk_goes_both_ways_at_once_unharmed(join, splice, monkeypatch):
 
     def counting(source: int, sink: int, limit: int) -> int:
         nonlocal spliced
-        moved = pipes.splice(source, sink, limit)
+        moved = splice_module.splice(source, sink, limit)
         spliced += moved
         return moved
 
@@ -270,7 +272,7 @@ async def test_a_splice_with_nothing_to_move_is_no_end(join, splice, monkeypatch
         if spurious:
             spurious.pop()
             raise BlockingIOError
-        return pipes.splice(source, sink, limit)
+        return splice_module.splice(source, sink, limit)
 
     monkeypatch.setattr(direction, "splice", nothing_at_first)
     async with join() as it:

@@ -1,0 +1,1 @@
+"""Two endpoints piped to each other; knows no protocol."""

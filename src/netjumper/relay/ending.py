@@ -1,0 +1,13 @@
+"""Why a relay ended."""
+
+from enum import Enum
+
+
+class Ending(Enum):
+    """How a relay ended."""
+
+    CLOSED = "closed"
+    CLIENT_RESET = "reset by the client"
+    TARGET_RESET = "reset from the target's side"
+    IDLE = "idle for too long"
+    SHUTDOWN = "cut by shutdown"
