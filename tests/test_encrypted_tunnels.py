@@ -13,18 +13,18 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.early import EarlyData
-from netjumper.encryption import (
-    Encryption,
-    client_with_authority,
-    client_with_pins,
-    server_with_certificate,
-)
 from netjumper.errors import JumpHostError, JumpHostUntrusted
 from netjumper.jumphost import JumpHost
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, policy_of
+from netjumper.tls.context import (
+    Encryption,
+    client_with_authority,
+    client_with_pins,
+    server_with_certificate,
+)
 from netjumper.upstream import Upstream
 from tests.support.peers import (
     answer_after_end,

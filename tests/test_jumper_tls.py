@@ -14,10 +14,10 @@ import pytest
 
 from netjumper import Jumper, tunnels
 from netjumper.addressing.address import Address
-from netjumper.encryption import client_with_pins
 from netjumper.errors import JumpHostUntrusted, OutOfResources, TargetRefused
 from netjumper.net import relayed
 from netjumper.net.background import in_background
+from netjumper.tls.context import client_with_pins
 from tests.support.jumpers import connect
 from tests.support.peers import (
     answer_after_end,

@@ -14,10 +14,10 @@ from netjumper.access_log import told
 from netjumper.admission import Admission
 from netjumper.errors import AuthenticationError, HandshakeTimeout, NetjumperError
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.tls_errors import failure_of, is_no_tls, is_wrong_key
 from netjumper.parked_clients import ParkedClients
 from netjumper.protocol.handshake import ListeningHandshake
 from netjumper.session import READ_SIZE, Handover, Session, Shared
+from netjumper.tls.errors import failure_of, is_no_tls, is_wrong_key
 
 AnyHandshake = ListeningHandshake[object]
 """Its result is a `TunnelRequest`, or something that `TunnelShared.take_over` can serve."""

@@ -15,7 +15,6 @@ from netjumper import dial_errors
 from netjumper.addressing.address import Address
 from netjumper.addressing.jump_url import JumpUrl
 from netjumper.dial_errors import reason_of
-from netjumper.encryption import Encryption, client_for
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
@@ -30,6 +29,7 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.relayed import plain_socket
 from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
 from netjumper.protocol.wire import ClientHandshake
+from netjumper.tls.context import Encryption, client_for
 
 if TYPE_CHECKING:
     import httpx

@@ -7,7 +7,6 @@ from typing import Any
 
 from netjumper.addressing.address import Address
 from netjumper.early import EARLY_LIMIT
-from netjumper.encryption import untrusted
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
@@ -22,6 +21,7 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.tcp_info import TcpInfo
 from netjumper.protocol.wire import ClientHandshake
+from netjumper.tls.context import untrusted
 
 HELD_BACK = 0.005
 """Seconds that a destination waits for early data, to leave with it."""

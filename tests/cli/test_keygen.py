@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from netjumper.cli import server
-from netjumper.encryption import client_with_pins, server_with_certificate
+from netjumper.tls.context import client_with_pins, server_with_certificate
 from tests.support import programs
 from tests.support.tls_pair import met
 

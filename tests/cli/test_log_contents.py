@@ -12,7 +12,7 @@ import ssl
 import pytest
 import trustme
 
-from netjumper.encryption import pin_of
+from netjumper.tls.context import pin_of
 from tests.support import programs
 from tests.support.programs import PATIENCE, running, web_server
 from tests.support.servers import served

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from netjumper.cli import bridge, server
-from netjumper.encryption import pin_of
+from netjumper.tls.context import pin_of
 from tests.support.programs import SECRET, Program, installed, run, running, web_server
 
 HOST = "127.0.0.1"

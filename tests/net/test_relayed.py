@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from netjumper.encryption import client_with_pins
 from netjumper.net.relayed import decrypted_socket
-from netjumper.net.tls import TlsEndpoint
+from netjumper.tls.context import client_with_pins
+from netjumper.tls.endpoint import TlsEndpoint
 from tests.support.peers import tcp_pair
 from tests.support.tls_pair import sides_of
 

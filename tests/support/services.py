@@ -12,7 +12,6 @@ from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
 from netjumper.bridge import bridge
 from netjumper.clients import anybody
-from netjumper.encryption import Encryption
 from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
 from netjumper.net.connector import Permit
@@ -21,6 +20,7 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.resolver import Resolver
 from netjumper.server import jump_server
 from netjumper.service import Service
+from netjumper.tls.context import Encryption
 from tests.support.peers import (
     connected,
     no_descriptor_is_left,

@@ -13,8 +13,8 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from netjumper.addressing.address import Address
-from netjumper.encryption import Encryption, client_with_authority, server_with_certificate
-from netjumper.net.tls import TlsEndpoint
+from netjumper.tls.context import Encryption, client_with_authority, server_with_certificate
+from netjumper.tls.endpoint import TlsEndpoint
 from tests.support.peers import no_descriptor_is_left, tcp_pair
 from tests.support.servers import serving_context
 from tests.support.services import LOOPBACK, jump_server_running

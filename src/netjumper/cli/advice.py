@@ -13,7 +13,7 @@ from netjumper.errors import (
     TooManyTunnels,
     WrongSecret,
 )
-from netjumper.net.tls_errors import refusal_of
+from netjumper.tls.errors import refusal_of
 
 
 def advice(step: str, error: NetjumperError) -> str:

@@ -5,14 +5,11 @@ from dataclasses import dataclass, field
 
 from netjumper.addressing.address import Address
 from netjumper.bridge_settings import BridgeSettings
-from netjumper.certificates import AuthorityError, CertificateError, EncryptionError
 from netjumper.cli.files import refuse_shared_key
 from netjumper.cli.sources import Loaded
-from netjumper.encryption import (
-    Encryption,
-    client_for,
-)
 from netjumper.settings import SettingsError
+from netjumper.tls.certificates import AuthorityError, CertificateError, EncryptionError
+from netjumper.tls.context import Encryption, client_for
 
 
 @dataclass(frozen=True, slots=True)

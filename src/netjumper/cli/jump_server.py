@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from math import inf
 
 from netjumper.admission import AdmissionLimits
-from netjumper.certificates import AuthorityError, EncryptionError
 from netjumper.cli import process
 from netjumper.cli.clients import BYTES_IN_MEGABIT, clients_of
 from netjumper.cli.files import refuse_shared_key
 from netjumper.cli.sockets import server_options
 from netjumper.cli.sources import Loaded
 from netjumper.clients import Client, Clients
-from netjumper.encryption import (
-    Encryption,
-    RenewableEncryption,
-    server_with_certificate,
-    server_with_secrets,
-)
 from netjumper.net.background import aside
 from netjumper.net.listening_sockets import Place
 from netjumper.server import CLEAR_DOOR, TLS_DOOR, jump_server
 from netjumper.server_settings import RENEWABLE, ServerSettings
 from netjumper.service import Service
 from netjumper.settings import SettingsError
+from netjumper.tls.certificates import AuthorityError, EncryptionError
+from netjumper.tls.context import (
+    Encryption,
+    RenewableEncryption,
+    server_with_certificate,
+    server_with_secrets,
+)
 from netjumper.tunnels import TunnelLimits
 
 Places = Mapping[str, Sequence[Place]]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from netjumper.cli import process
 from netjumper.cli.options import Parser
-from netjumper.encryption import pin_of
 from netjumper.settings import SettingsError
+from netjumper.tls.context import pin_of
 
 SECRET_BYTES = 32
 YEARS = 30

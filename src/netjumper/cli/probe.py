@@ -15,7 +15,6 @@ from typing import Any
 
 from netjumper.addressing.address import Address
 from netjumper.dial_errors import reason_of
-from netjumper.encryption import Encryption, untrusted
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
@@ -29,6 +28,7 @@ from netjumper.net.relayed import decrypted_socket
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.protocol.wire import CHALLENGE_SIZE, ClientHandshake
 from netjumper.text import quoted
+from netjumper.tls.context import Encryption, untrusted
 
 READABLE = 8
 """Bytes of text from which on it is no chance that they are text."""

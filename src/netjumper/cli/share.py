@@ -13,11 +13,11 @@ from netjumper.cli.files import read_public
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.server_healthcheck import RunningServer
 from netjumper.cli.sources import Loaded, load
-from netjumper.encryption import pin_of
 from netjumper.errors import AddressError
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
 from netjumper.text import quoted
+from netjumper.tls.context import pin_of
 
 _EXAMPLES = """\
 examples:

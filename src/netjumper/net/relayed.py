@@ -6,10 +6,10 @@ from weakref import WeakKeyDictionary
 
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.tls import TlsEndpoint
 from netjumper.relay.ending import Ending
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import RelayMemory
+from netjumper.tls.endpoint import TlsEndpoint
 
 LOOK_AFTER_HALF_CLOSED = 5.0
 """Seconds between looks at an end that has sent everything: is anybody there still?"""

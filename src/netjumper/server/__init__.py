@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from netjumper.access_log import ACCESS_LOG
 from netjumper.admission import Admission, AdmissionLimits
 from netjumper.clients import Clients
-from netjumper.encryption import Encryption, RenewableEncryption
 from netjumper.net.connector import ListensAt, Permit
 from netjumper.net.dialer import Dialer
 from netjumper.net.listening_sockets import Place
@@ -16,6 +15,7 @@ from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.protocol.wire import ServerHandshake
 from netjumper.server.accounts import Accounts
 from netjumper.service import Door, Service
+from netjumper.tls.context import Encryption, RenewableEncryption
 from netjumper.tunnels import TunnelLimits, Tunnels
 
 SERVER_DOORS = CLEAR_DOOR, TLS_DOOR = "netjumper", "tls"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from netjumper.certificates import EncryptionError
-from netjumper.encryption import (
+from netjumper.tls.certificates import EncryptionError
+from netjumper.tls.context import (
     Encryption,
     client_with_authority,
     client_with_pins,
@@ -20,8 +20,8 @@ from netjumper.encryption import (
     server_with_secrets,
     untrusted,
 )
-from netjumper.net.tls_errors import failure_of, is_wrong_key
-from netjumper.psk import identity_of
+from netjumper.tls.errors import failure_of, is_wrong_key
+from netjumper.tls.psk import identity_of
 from tests.support.tls_pair import encrypt, met
 
 HOST = "jump.example"

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from netjumper.errors import NetjumperError
 from netjumper.fileio import read_file
-from netjumper.net.tls_errors import is_not_its_key
+from netjumper.tls.errors import is_not_its_key
 
 
 class EncryptionError(NetjumperError, ValueError):

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from netjumper.net.ciphertext import MOST_ASKED_FOR, Outgoing
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.tls import AT_ONCE, TlsEndpoint
 from netjumper.relay.ending import Ending
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import RelayMemory
+from netjumper.tls.endpoint import AT_ONCE, TlsEndpoint
+from netjumper.tls.engine import MOST_ASKED_FOR, Outgoing
 from tests.support.peers import (
     eventually,
     no_descriptor_is_left,
@@ -193,7 +193,7 @@ async def test_closing_loses_nothing_of_what_was_taken():
 
 
 async def test_a_peer_that_does_not_read_does_not_keep_a_closed_connection(monkeypatch):
-    monkeypatch.setattr("netjumper.net.tls.RESET_PATIENCE", 0.05)
+    monkeypatch.setattr("netjumper.tls.endpoint.RESET_PATIENCE", 0.05)
     async with no_descriptor_is_left():
         ours, theirs = tcp_pair()
         client, server = await tls_pair(ours, theirs)

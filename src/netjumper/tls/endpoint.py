@@ -14,8 +14,8 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from netjumper.net.ciphertext import AT_ONCE, Incoming, Outgoing
 from netjumper.net.endpoint import RESET_PATIENCE, Endpoint
+from netjumper.tls.engine import AT_ONCE, Incoming, Outgoing
 
 Check = Callable[[ssl.SSLObject], None]
 """Called when a handshake is through; raises an `ssl.SSLError` for a peer that is the wrong one."""

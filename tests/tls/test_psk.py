@@ -2,7 +2,7 @@
 
 import hashlib
 
-from netjumper.psk import identity_of, psk_of
+from netjumper.tls.psk import identity_of, psk_of
 
 KEY = "1f" * 32
 OTHER = "2e" * 32

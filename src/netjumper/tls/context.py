@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netjumper.addressing.jump_url import JumpUrl
-from netjumper.certificates import EncryptionError, prove, trust
 from netjumper.errors import JumpHostUntrusted, WrongSecret
-from netjumper.net.tls import TlsEndpoint
-from netjumper.net.tls_errors import failure_of, is_key_refused, is_no_tls, refusal_of
-from netjumper.psk import KEY_SIZE, identity_of, psk_of
+from netjumper.tls.certificates import EncryptionError, prove, trust
+from netjumper.tls.endpoint import TlsEndpoint
+from netjumper.tls.errors import failure_of, is_key_refused, is_no_tls, refusal_of
+from netjumper.tls.psk import KEY_SIZE, identity_of, psk_of
 
 _NEEDS_313 = (
     "TLS by the secret alone needs Python 3.13 or newer; pin a certificate instead "
