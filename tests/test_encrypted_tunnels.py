@@ -241,7 +241,7 @@ async def test_why_a_client_is_not_trusted_reaches_one_that_speaks_on(tmp_path):
 
 
 async def test_a_silent_client_of_tls_has_the_deadline_of_the_handshake(sides):
-    from netjumper.tunnels import TunnelLimits
+    from netjumper.sessions.manager import TunnelLimits
 
     async with encrypted(sides, limits=TunnelLimits(handshake=0.05)) as jump:
         with await connected(jump) as sock:
@@ -252,7 +252,7 @@ async def test_a_silent_client_of_tls_has_the_deadline_of_the_handshake(sides):
 
 
 async def test_bytes_that_trickle_into_tls_do_not_move_the_deadline(sides):
-    from netjumper.tunnels import TunnelLimits
+    from netjumper.sessions.manager import TunnelLimits
 
     loop = asyncio.get_running_loop()
     async with encrypted(sides, limits=TunnelLimits(handshake=0.3)) as jump:

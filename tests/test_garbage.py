@@ -17,7 +17,7 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, policy_of
 from netjumper.relay.relay import Relay
-from netjumper.service import Service
+from netjumper.sessions.service import Service
 from netjumper.upstream import Upstream
 from netjumper.upstream_request import Request
 from tests.support.peers import (

@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 import pytest
 
-from netjumper import Jumper, tunnels
+from netjumper import Jumper
 from netjumper.addressing.address import Address
 from netjumper.errors import JumpHostUntrusted, OutOfResources, TargetRefused
 from netjumper.net import relayed
 from netjumper.net.background import in_background
+from netjumper.sessions import manager
 from netjumper.tls.context import client_with_pins
 from tests.support.jumpers import connect
 from tests.support.peers import (
@@ -129,7 +130,7 @@ async def test_a_url_says_how(sides):
 async def test_nothing_is_left_of_a_socket_that_is_closed_while_the_target_is_silent(
     sides, monkeypatch
 ):
-    for module in (relayed, tunnels):
+    for module in (relayed, manager):
         monkeypatch.setattr(module, "LOOK_AFTER_HALF_CLOSED", 0.05)
 
     async def silent_until_reset(sock: socket.socket) -> None:

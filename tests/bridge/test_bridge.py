@@ -10,8 +10,8 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.guard import Guard
-from netjumper.service import Service
-from netjumper.tunnels import TunnelLimits
+from netjumper.sessions.manager import TunnelLimits
+from netjumper.sessions.service import Service
 from tests.support.peers import (
     ANSWER,
     CHALLENGE,

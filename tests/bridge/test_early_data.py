@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from netjumper.early import EARLY_LIMIT, EarlyData
-from netjumper.service import Service
+from netjumper.sessions.service import Service
 from tests.support.peers import (
     connected,
     eventually,

@@ -12,8 +12,8 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.bridge import forwarder
 from netjumper.bridge.credentials import Credentials
-from netjumper.service import Service
-from netjumper.tunnels import TunnelLimits
+from netjumper.sessions.manager import TunnelLimits
+from netjumper.sessions.service import Service
 from tests.support.peers import (
     Peer,
     closed_port,

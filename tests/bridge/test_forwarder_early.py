@@ -9,7 +9,7 @@ import pytest
 
 from netjumper.bridge.forwarder import Forwarder
 from netjumper.early import EARLY_LIMIT, EarlyData
-from netjumper.service import Service
+from netjumper.sessions.service import Service
 from tests.support.peers import (
     connected,
     eventually,

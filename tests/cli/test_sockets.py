@@ -123,7 +123,7 @@ async def test_between_a_bridge_and_its_embedded_jump_server_peers_have_the_time
             looked_after.append(peer_timeout)
             super().__init__(loop, peer_timeout, served)
 
-    monkeypatch.setattr("netjumper.tunnels.SlowReaders", Noted)
+    monkeypatch.setattr("netjumper.sessions.manager.SlowReaders", Noted)
     here = [ListenAddress("127.0.0.1", 0)]
     settings = BridgeSettings(embedded=True, peer_timeout=60.0, socks=here, max_parked=0)
     async with serving(echo) as target, bridge_of(settings, b"secret", None) as (service, _):

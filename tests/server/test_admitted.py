@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from netjumper import tunnels
 from netjumper.addressing.address import Address
 from netjumper.addressing.target_rules import Rule
-from netjumper.admission import AdmissionLimits
 from netjumper.clients import Client, Clients, anybody
 from netjumper.guard import Guard
 from netjumper.net.endpoint import RESET_PATIENCE, Endpoint
 from netjumper.server import jump_server
-from netjumper.service import Service
+from netjumper.sessions import manager
+from netjumper.sessions.admission import AdmissionLimits
+from netjumper.sessions.service import Service
 from tests.support.peers import (
     closed_port,
     connected,
@@ -179,7 +179,7 @@ async def test_who_is_being_refused_has_no_tunnel():
 async def test_the_first_wrong_answer_is_refused_at_once_and_later_ones_take_their_time(
     monkeypatch,
 ):
-    monkeypatch.setattr(tunnels, "SLOWED", 3600.0)
+    monkeypatch.setattr(manager, "SLOWED", 3600.0)
     async with limited(wrong_answers=10) as (service, address):
         assert await wrongly_answered(address) == REFUSED
         with await connected(address) as sock:
@@ -189,13 +189,13 @@ async def test_the_first_wrong_answer_is_refused_at_once_and_later_ones_take_the
 
 
 async def test_a_refusal_that_was_held_back_is_told_in_the_end(monkeypatch):
-    monkeypatch.setattr(tunnels, "SLOWED", 0.01)
+    monkeypatch.setattr(manager, "SLOWED", 0.01)
     async with limited(wrong_answers=10) as (_, address):
         assert [await wrongly_answered(address) for _ in range(3)] == [REFUSED] * 3
 
 
 async def test_wrong_answers_shut_their_source_out_and_its_tunnels_go_on(monkeypatch):
-    monkeypatch.setattr(tunnels, "SLOWED", 0.0)
+    monkeypatch.setattr(manager, "SLOWED", 0.0)
     async with serving(echo) as target, limited(wrong_answers=3) as (_, address):
         with await asked(address, target.address) as tunnel:
             assert await receive_exactly(tunnel, 1) == b"\0"

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from netjumper import tunnels
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.clients import Client, Clients, anybody
@@ -20,9 +19,10 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.listening_sockets import ListenError
 from netjumper.net.socket_options import SocketOptions
 from netjumper.server import jump_server
-from netjumper.service import Service
-from netjumper.tunnel import AHEAD_LIMIT
-from netjumper.tunnels import TunnelLimits
+from netjumper.sessions import manager
+from netjumper.sessions.manager import TunnelLimits
+from netjumper.sessions.service import Service
+from netjumper.sessions.tunnel import AHEAD_LIMIT
 from tests.support.peers import (
     answer_after_end,
     closed_port,
@@ -188,7 +188,7 @@ async def test_a_wrong_secret_is_told_to_a_client_that_went_on_sending(server, s
 
 
 async def test_a_refused_client_that_never_ends_is_closed_after_a_while(monkeypatch):
-    monkeypatch.setattr("netjumper.tunnels.LINGER", 0.1)
+    monkeypatch.setattr("netjumper.sessions.manager.LINGER", 0.1)
     async with jump_server_running() as (service, address):
         with await connected(address) as sock:
             await send(sock, await answer(sock, b"wrong"))
@@ -320,7 +320,7 @@ async def test_a_client_may_have_only_so_many_parked_and_the_rest_have_a_handsha
 
 
 async def test_the_outcome_leaves_with_the_targets_first_bytes_where_early_data_came(monkeypatch):
-    monkeypatch.setattr(tunnels, "HELD_BACK", 30.0)
+    monkeypatch.setattr(manager, "HELD_BACK", 30.0)
     reached, answering = asyncio.Event(), asyncio.Event()
 
     async def answer_when_told(sock: socket.socket) -> None:
@@ -371,7 +371,7 @@ async def test_a_tunnels_time_does_not_count_what_its_connection_was_parked(
     caplog.set_level(logging.INFO)
     service, address = server
     now = 1000.0
-    for module in ("arrival", "session"):
+    for module in ("sessions.handshake_session", "sessions.session"):
         monkeypatch.setattr(f"netjumper.{module}.monotonic", lambda: now)
     async with serving(echo) as target:
         with await connected(address) as sock:
@@ -636,7 +636,7 @@ async def test_closing_cuts_off_what_takes_longer_than_the_grace(server, caplog)
 @pytest.fixture
 def a_moment(monkeypatch):
     """Who came in just before the end is heard out for no longer than this many seconds."""
-    monkeypatch.setattr(tunnels, "MOMENT", 0.1)
+    monkeypatch.setattr(manager, "MOMENT", 0.1)
     return 0.1
 
 
@@ -671,11 +671,11 @@ async def test_closing_hears_out_who_came_in_just_before(server):
 
 
 async def test_closing_does_not_hear_out_who_came_in_long_ago(server, monkeypatch):
-    monkeypatch.setattr(tunnels, "MOMENT", 3600.0)
+    monkeypatch.setattr(manager, "MOMENT", 3600.0)
     service, address = server
     with await connected(address):
         await eventually(lambda: len(service.tunnels) == 1)
-        service.tunnels._last_accepted -= tunnels.MOMENT
+        service.tunnels._last_accepted -= manager.MOMENT
         async with asyncio.timeout(10.0):
             assert await service.close(grace=3600.0) == 0
 
@@ -693,7 +693,7 @@ async def test_hearing_out_is_a_part_of_the_grace_period(server, a_moment, monke
         with await asked(address, target) as sock, await connected(address):
             assert await receive_exactly(sock, 1) == b"\0"
             await eventually(lambda: len(service.tunnels) == 2)
-            monkeypatch.setattr(tunnels.asyncio, "wait", wait)
+            monkeypatch.setattr(manager.asyncio, "wait", wait)
             assert await service.close(grace=5.0) == 0
             monkeypatch.undo()
     assert 0 < waited[0] < 5.0 - a_moment / 2

@@ -10,7 +10,7 @@ from netjumper.bridge import bridge
 from netjumper.errors import TargetRefused
 from netjumper.net.connector import Connector, Failed, Opened
 from netjumper.net.dialer import Dialer
-from netjumper.service import Service
+from netjumper.sessions.service import Service
 from tests.support.services import LOOPBACK, started
 
 

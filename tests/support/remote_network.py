@@ -19,7 +19,7 @@ from netjumper.clients import anybody
 from netjumper.net.connector import PermitAll
 from netjumper.net.resolver import Resolver
 from netjumper.server import jump_server
-from netjumper.service import Service
+from netjumper.sessions.service import Service
 from tests.support.peers import eventually
 from tests.support.services import LOOPBACK, SECRET, bridge_through
 

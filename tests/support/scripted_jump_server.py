@@ -18,7 +18,7 @@ from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import Policy
-from netjumper.service import Service
+from netjumper.sessions.service import Service
 from netjumper.upstream import Upstream
 from tests.support.peers import (
     ANSWER,

@@ -19,7 +19,7 @@ from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.resolver import Resolver
 from netjumper.server import jump_server
-from netjumper.service import Service
+from netjumper.sessions.service import Service
 from netjumper.tls.context import Encryption
 from tests.support.peers import (
     connected,

@@ -4,8 +4,6 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
-from netjumper.admission import Account, Admission, AdmissionLimits
-from netjumper.arrival import AnyHandshake, ChooseHandshake
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.forwarder import KEEP_ALIVE, Forwarder
 from netjumper.bridge.http import Authorized, HttpHandshake
@@ -15,9 +13,11 @@ from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.listening_sockets import Place
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
-from netjumper.service import Door, Service
-from netjumper.session import Handover, Session
-from netjumper.tunnels import ServeOther, TunnelLimits, Tunnels
+from netjumper.sessions.admission import Account, Admission, AdmissionLimits
+from netjumper.sessions.handshake_session import AnyHandshake, ChooseHandshake
+from netjumper.sessions.manager import ServeOther, TunnelLimits, Tunnels
+from netjumper.sessions.service import Door, Service
+from netjumper.sessions.session import Handover, Session
 
 UNAUTHENTICATED = 1000
 """Connections that may wait where a password is asked for; one more takes the place of another."""

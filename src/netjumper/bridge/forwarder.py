@@ -12,8 +12,8 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.outbox import Outbox
 from netjumper.protocol.handshake import EndOfStream
 from netjumper.relay.ending import Ending as RelayEnding
-from netjumper.session import READ_SIZE, Handover, Session
-from netjumper.tunnels import Tunnels
+from netjumper.sessions.manager import Tunnels
+from netjumper.sessions.session import READ_SIZE, Handover, Session
 
 HELD = 256 * 1024
 """Bytes held for a side that does not take them; then the other side is not read further."""

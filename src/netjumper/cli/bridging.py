@@ -32,8 +32,8 @@ from netjumper.net.socket_options import SocketOptions
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, Policy, policy_of
 from netjumper.server import jump_server
-from netjumper.service import Service
-from netjumper.tunnels import TunnelLimits
+from netjumper.sessions.manager import TunnelLimits
+from netjumper.sessions.service import Service
 from netjumper.upstream import Upstream
 
 EMBEDDED_ALLOWS = (Rule.parse("127.0.0.0/8"), Rule.parse("::1"))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from netjumper.admission import AdmissionLimits
 from netjumper.cli import process
 from netjumper.cli.clients import BYTES_IN_MEGABIT, clients_of
 from netjumper.cli.files import refuse_shared_key
@@ -17,7 +16,9 @@ from netjumper.net.background import aside
 from netjumper.net.listening_sockets import Place
 from netjumper.server import CLEAR_DOOR, TLS_DOOR, jump_server
 from netjumper.server_settings import RENEWABLE, ServerSettings
-from netjumper.service import Service
+from netjumper.sessions.admission import AdmissionLimits
+from netjumper.sessions.manager import TunnelLimits
+from netjumper.sessions.service import Service
 from netjumper.settings import SettingsError
 from netjumper.tls.certificates import AuthorityError, EncryptionError
 from netjumper.tls.context import (
@@ -26,7 +27,6 @@ from netjumper.tls.context import (
     server_with_certificate,
     server_with_secrets,
 )
-from netjumper.tunnels import TunnelLimits
 
 Places = Mapping[str, Sequence[Place]]
 """Where to listen, by the name of the door."""

@@ -20,7 +20,7 @@ from netjumper.console import DOORS, RichFormatter, Start
 from netjumper.net.listening_sockets import ListenError, Place
 from netjumper.net.socket_options import SocketOptions
 from netjumper.server_settings import ServerSettings
-from netjumper.service import Service
+from netjumper.sessions.service import Service
 from netjumper.text import counted, printable
 
 AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Sequence
 
 from netjumper.access_log import ACCESS_LOG
-from netjumper.admission import Admission, AdmissionLimits
 from netjumper.clients import Clients
 from netjumper.net.connector import ListensAt, Permit
 from netjumper.net.dialer import Dialer
@@ -14,9 +13,10 @@ from netjumper.net.resolver import Resolver
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.protocol.wire import ServerHandshake
 from netjumper.server.accounts import Accounts
-from netjumper.service import Door, Service
+from netjumper.sessions.admission import Admission, AdmissionLimits
+from netjumper.sessions.manager import TunnelLimits, Tunnels
+from netjumper.sessions.service import Door, Service
 from netjumper.tls.context import Encryption, RenewableEncryption
-from netjumper.tunnels import TunnelLimits, Tunnels
 
 SERVER_DOORS = CLEAR_DOOR, TLS_DOOR = "netjumper", "tls"
 """The names of a jump server's doors."""

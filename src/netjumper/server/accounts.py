@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from netjumper.admission import Account
 from netjumper.clients import Client, Clients
 from netjumper.net.connector import Connector, Permit
+from netjumper.sessions.admission import Account
 
 
 class Accounts:

@@ -11,12 +11,12 @@ from time import monotonic
 from typing import Protocol
 
 from netjumper.access_log import told
-from netjumper.admission import Admission
 from netjumper.errors import AuthenticationError, HandshakeTimeout, NetjumperError
 from netjumper.net.deadlines import Deadlines
-from netjumper.parked_clients import ParkedClients
 from netjumper.protocol.handshake import ListeningHandshake
-from netjumper.session import READ_SIZE, Handover, Session, Shared
+from netjumper.sessions.admission import Admission
+from netjumper.sessions.parked_sessions import ParkedClients
+from netjumper.sessions.session import READ_SIZE, Handover, Session, Shared
 from netjumper.tls.errors import failure_of, is_no_tls, is_wrong_key
 
 AnyHandshake = ListeningHandshake[object]

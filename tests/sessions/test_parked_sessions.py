@@ -1,6 +1,6 @@
 """Clients that are parked: how many each may have, and for how long."""
 
-from netjumper.parked_clients import ParkedClients
+from netjumper.sessions.parked_sessions import ParkedClients
 from tests.support.clock import Clock
 
 

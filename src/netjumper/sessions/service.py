@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from netjumper.arrival import ChooseHandshake
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listener import Listener
 from netjumper.net.listening_sockets import Place, open_doors
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
-from netjumper.tunnels import Tunnels
+from netjumper.sessions.handshake_session import ChooseHandshake
+from netjumper.sessions.manager import Tunnels
 
 
 @dataclass(frozen=True, slots=True)

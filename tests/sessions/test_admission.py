@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from netjumper import admission as admission_module
 from netjumper.addressing.address import Address
-from netjumper.admission import Account, Admission, AdmissionLimits
 from netjumper.errors import TooManyTunnels
+from netjumper.sessions import admission as admission_module
+from netjumper.sessions.admission import Account, Admission, AdmissionLimits
 from tests.support.clock import Clock
 
 TARGET = Address("target.example", 443)

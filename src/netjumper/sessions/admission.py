@@ -20,7 +20,7 @@ from netjumper.addressing.address import Address
 from netjumper.addressing.source_network import ip_of, source_of
 from netjumper.net.connector import Connector
 from netjumper.relay.bandwidth import Bandwidth
-from netjumper.shutout import ShutOut
+from netjumper.sessions.ban_list import ShutOut
 
 CROWD = 1 / 16
 """Of all that wait: where more come from one source, one of these makes room for another."""

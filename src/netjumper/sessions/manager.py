@@ -8,18 +8,18 @@ from math import inf
 from operator import methodcaller
 
 from netjumper.access_log import ACCESS_LOG
-from netjumper.admission import Admission
-from netjumper.arrival import AnyHandshake, Arrival, ChooseHandshake
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.socket_options import PEER_TIMEOUT
 from netjumper.net.user_timeout import SlowReaders
-from netjumper.parked_clients import ParkedClients
 from netjumper.relay.idle_timeout import IdleWatch
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import RelayMemory
-from netjumper.session import Handover, Session
-from netjumper.tunnel import Tunnel, TunnelShared
+from netjumper.sessions.admission import Admission
+from netjumper.sessions.handshake_session import AnyHandshake, Arrival, ChooseHandshake
+from netjumper.sessions.parked_sessions import ParkedClients
+from netjumper.sessions.session import Handover, Session
+from netjumper.sessions.tunnel import Tunnel, TunnelShared
 
 LINGER = 2.0
 """Seconds that a refused client has to take the reason before the connection is closed."""

@@ -1,7 +1,7 @@
 """Sources of wrong answers: counted, shut out for a while, forgotten."""
 
-from netjumper import shutout
-from netjumper.shutout import LONGEST, MOST_SOURCES, REMEMBERED, ShutOut
+from netjumper.sessions import ban_list
+from netjumper.sessions.ban_list import LONGEST, MOST_SOURCES, REMEMBERED, ShutOut
 
 
 def test_so_many_wrong_answers_shut_their_source_out_and_no_other() -> None:
@@ -50,7 +50,7 @@ def test_with_0_nobody_is_shut_out() -> None:
 
 
 def test_what_is_remembered_is_bounded_and_who_was_wrong_last_stays(monkeypatch) -> None:
-    monkeypatch.setattr(shutout, "MOST_SOURCES", 3)
+    monkeypatch.setattr(ban_list, "MOST_SOURCES", 3)
     assert MOST_SOURCES == 4096
     it = ShutOut(10, 60.0)
     for source in ("a", "b", "c", "a", "d"):

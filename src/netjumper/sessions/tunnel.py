@@ -10,15 +10,20 @@ then a jump host): which handshake it is, and what leads to the target, come fro
 from typing import Protocol
 
 from netjumper.access_log import told
-from netjumper.admission import Account
-from netjumper.arrival import AnyHandshake, Arrival, ArrivalShared, ChooseHandshake
 from netjumper.errors import NetjumperError
 from netjumper.net.connector import Opening
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.protocol.handshake import TunnelRequest
 from netjumper.relay.ending import Ending
-from netjumper.session import Handover
+from netjumper.sessions.admission import Account
+from netjumper.sessions.handshake_session import (
+    AnyHandshake,
+    Arrival,
+    ArrivalShared,
+    ChooseHandshake,
+)
+from netjumper.sessions.session import Handover
 
 AHEAD_LIMIT = 64 * 1024
 """Bytes taken from a client while its target is being reached; then it is not read further."""
