@@ -5,11 +5,11 @@ Where the first byte is 1, the right answer to the challenge stands before the r
 
 from fuzz.handshakes import hold_handshake, one_by_one, run
 from netjumper.addressing.address import Address
-from netjumper.clients import anybody
 from netjumper.errors import AuthenticationError, ProtocolError, TargetError
-from netjumper.guard import Guard
 from netjumper.protocol.handshake import EndOfStream, TunnelRequest
 from netjumper.protocol.wire import ClientHandshake, ServerHandshake, answer_to, frame
+from netjumper.server.clients import anybody
+from netjumper.server.guard import Guard
 
 SECRET = b"never to be seen by anybody"
 CHALLENGE = bytes(range(32))

@@ -10,7 +10,6 @@ import pytest
 import netjumper.bridge
 import netjumper.server
 from netjumper import errors
-from netjumper.clients import anybody
 from netjumper.errors import (
     AccessExpired,
     AddressError,
@@ -39,10 +38,11 @@ from netjumper.errors import (
     TooManyTunnels,
     WrongSecret,
 )
-from netjumper.guard import Guard
 from netjumper.jumper import Jumper
 from netjumper.protocol.handshake import EndOfStream
 from netjumper.protocol.wire import ClientHandshake, ServerHandshake
+from netjumper.server.clients import anybody
+from netjumper.server.guard import Guard
 from tests.support.byte_splits import run
 
 ALSO: dict[type[NetjumperError], tuple[type[Exception], ...]] = {

@@ -33,7 +33,7 @@ LAYERS: list[list[str]] = [
         "netjumper.tls.psk",
         "netjumper.sessions.ban_list",
     ],
-    ["netjumper.guard"],
+    ["netjumper.server.guard"],
     ["netjumper.protocol.wire"],
     ["netjumper.bridge.credentials", "netjumper.bridge.misdirected", "netjumper.bridge.replies"],
     ["netjumper.bridge.messages"],
@@ -53,7 +53,7 @@ LAYERS: list[list[str]] = [
         "netjumper.relay",
         "netjumper.net",
     ],
-    ["netjumper.sessions.admission", "netjumper.clients"],
+    ["netjumper.sessions.admission", "netjumper.server.clients"],
     [
         "netjumper.sessions.parked_sessions",
         "netjumper.sessions.handshake_session",
@@ -72,7 +72,7 @@ LAYERS: list[list[str]] = [
     ["netjumper.parking"],
     ["netjumper.upstream_request"],
     ["netjumper.upstream"],
-    ["netjumper.jumper", "netjumper.server", "netjumper.bridge"],
+    ["netjumper.jumper", "netjumper.server.jump_server", "netjumper.server", "netjumper.bridge"],
     ["netjumper.integrations"],
     ["netjumper"],
     [

@@ -9,7 +9,7 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.guard import Guard
+from netjumper.server.guard import Guard
 from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
 from tests.support.peers import (

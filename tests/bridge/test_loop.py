@@ -6,9 +6,9 @@ import socket
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.guard import Guard
 from netjumper.net.connector import PermitAll
 from netjumper.net.resolver import Resolver
+from netjumper.server.guard import Guard
 from tests.support.peers import connected, receive_exactly, receive_to_end, send
 from tests.support.services import bridge_running, jump_server_running
 

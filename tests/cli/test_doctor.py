@@ -12,8 +12,8 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.cli import bridge, probe
 from netjumper.cli.examination import EXIT_CODES
-from netjumper.clients import Client, Clients
-from netjumper.guard import Guard
+from netjumper.server.clients import Client, Clients
+from netjumper.server.guard import Guard
 from tests.support.doctor import STEPS, doctor, examined
 from tests.support.peers import (
     ANSWER,

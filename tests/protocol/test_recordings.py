@@ -10,7 +10,6 @@ import pytest
 
 from netjumper import dial_errors
 from netjumper.addressing.address import Address
-from netjumper.clients import anybody
 from netjumper.errors import (
     AddressError,
     AuthenticationError,
@@ -22,9 +21,10 @@ from netjumper.errors import (
     TargetRefused,
     WrongSecret,
 )
-from netjumper.guard import Guard
 from netjumper.protocol.handshake import EndOfStream
 from netjumper.protocol.wire import ClientHandshake, ServerHandshake
+from netjumper.server.clients import anybody
+from netjumper.server.guard import Guard
 from tests.support.byte_splits import Run, one_by_one, run
 
 FILE = Path(__file__).parent / "recordings" / "transcripts.json"

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from netjumper import dial_errors
 from netjumper.addressing.address import Address
-from netjumper.clients import Client, Clients, anybody
 from netjumper.errors import (
     AddressError,
     AuthenticationError,
@@ -25,7 +24,6 @@ from netjumper.errors import (
     TargetRefused,
     WrongSecret,
 )
-from netjumper.guard import Guard
 from netjumper.protocol.handshake import EndOfStream, TunnelRequest
 from netjumper.protocol.wire import (
     ClientHandshake,
@@ -36,6 +34,8 @@ from netjumper.protocol.wire import (
     parse_destination,
     text_frame,
 )
+from netjumper.server.clients import Client, Clients, anybody
+from netjumper.server.guard import Guard
 from tests.support.byte_splits import (
     FOLLOWING,
     end_everywhere,

@@ -5,11 +5,11 @@ import hashlib
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.clients import anybody
 from netjumper.errors import AuthenticationError
-from netjumper.guard import Guard
 from netjumper.protocol.handshake import TunnelRequest
 from netjumper.protocol.wire import ClientHandshake, ServerHandshake, frame
+from netjumper.server.clients import anybody
+from netjumper.server.guard import Guard
 
 SECRET = b"superBigSecret"
 CHALLENGE = b"a" * 32

@@ -12,10 +12,10 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.addressing.target_rules import Rule
-from netjumper.clients import Client, Clients, anybody
-from netjumper.guard import Guard
 from netjumper.net.endpoint import RESET_PATIENCE, Endpoint
-from netjumper.server import jump_server
+from netjumper.server.clients import Client, Clients, anybody
+from netjumper.server.guard import Guard
+from netjumper.server.jump_server import jump_server
 from netjumper.sessions import manager
 from netjumper.sessions.admission import AdmissionLimits
 from netjumper.sessions.service import Service

@@ -8,8 +8,8 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
-from netjumper.guard import Guard
 from netjumper.net.resolver import Resolver
+from netjumper.server.guard import Guard
 from tests.support.peers import echo, eventually, receive_exactly, serving
 from tests.support.services import LOOPBACK, asked, jump_server_running, refusal, resolver
 

@@ -13,12 +13,12 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.clients import Client, Clients, anybody
-from netjumper.guard import Guard
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listening_sockets import ListenError
 from netjumper.net.socket_options import SocketOptions
-from netjumper.server import jump_server
+from netjumper.server.clients import Client, Clients, anybody
+from netjumper.server.guard import Guard
+from netjumper.server.jump_server import jump_server
 from netjumper.sessions import manager
 from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service

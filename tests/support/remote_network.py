@@ -15,10 +15,10 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from netjumper.addressing.address import Address
-from netjumper.clients import anybody
 from netjumper.net.connector import PermitAll
 from netjumper.net.resolver import Resolver
-from netjumper.server import jump_server
+from netjumper.server.clients import anybody
+from netjumper.server.jump_server import jump_server
 from netjumper.sessions.service import Service
 from tests.support.peers import eventually
 from tests.support.services import LOOPBACK, SECRET, bridge_through

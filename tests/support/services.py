@@ -11,14 +11,14 @@ from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
 from netjumper.bridge import bridge
-from netjumper.clients import anybody
-from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
 from netjumper.net.connector import Permit
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.resolver import Resolver
-from netjumper.server import jump_server
+from netjumper.server.clients import anybody
+from netjumper.server.guard import Guard
+from netjumper.server.jump_server import jump_server
 from netjumper.sessions.service import Service
 from netjumper.tls.context import Encryption
 from tests.support.peers import (

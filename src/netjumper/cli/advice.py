@@ -51,7 +51,7 @@ def advice(step: str, error: NetjumperError) -> str:
 
 
 _HAS_ENDED = re.compile(r": access of .* ended \d")
-"""In the words of a jump server of ours (`netjumper.clients`)."""
+"""In the words of a jump server of ours (`netjumper.server.clients`)."""
 _ABOUT_STEPS = {
     "name": (
         "The jump host's name cannot be looked up on this machine. Check its spelling, the "

@@ -20,9 +20,7 @@ from netjumper.cli.options import IN_ARGV
 from netjumper.cli.probe import Probe
 from netjumper.cli.sockets import bridge_options, check_options, embedded_options
 from netjumper.cli.sources import Layer, Loaded, load
-from netjumper.clients import anybody
 from netjumper.early import EarlyData
-from netjumper.guard import Guard
 from netjumper.jumphost import JumpHost
 from netjumper.net.connector import ListensAt
 from netjumper.net.dialer import Dialer
@@ -31,7 +29,9 @@ from netjumper.net.listening_sockets import Place
 from netjumper.net.socket_options import SocketOptions
 from netjumper.parking import Parking, ParkingLimits
 from netjumper.policy import JumpPolicy, Policy, policy_of
-from netjumper.server import jump_server
+from netjumper.server.clients import anybody
+from netjumper.server.guard import Guard
+from netjumper.server.jump_server import jump_server
 from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
 from netjumper.upstream import Upstream

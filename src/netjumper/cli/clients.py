@@ -2,8 +2,8 @@
 
 from netjumper.cli.clients_file import ClientTable, read_clients
 from netjumper.cli.sources import Loaded
-from netjumper.clients import Client
-from netjumper.guard import Guard
+from netjumper.server.clients import Client
+from netjumper.server.guard import Guard
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
 

@@ -7,7 +7,7 @@ from netjumper.bridge_settings import OPEN_DOOR, BridgeSettings
 from netjumper.cli.sources import Loaded, SettingsT
 from netjumper.net.inherited import InheritError, inherited_sockets
 from netjumper.net.listening_sockets import bound_address
-from netjumper.server import SERVER_DOORS
+from netjumper.server.jump_server import SERVER_DOORS
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
 from netjumper.text import quoted

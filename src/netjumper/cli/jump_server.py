@@ -11,10 +11,10 @@ from netjumper.cli.clients import BYTES_IN_MEGABIT, clients_of
 from netjumper.cli.files import refuse_shared_key
 from netjumper.cli.sockets import server_options
 from netjumper.cli.sources import Loaded
-from netjumper.clients import Client, Clients
 from netjumper.net.background import aside
 from netjumper.net.listening_sockets import Place
-from netjumper.server import CLEAR_DOOR, TLS_DOOR, jump_server
+from netjumper.server.clients import Client, Clients
+from netjumper.server.jump_server import CLEAR_DOOR, TLS_DOOR, jump_server
 from netjumper.server_settings import RENEWABLE, ServerSettings
 from netjumper.sessions.admission import AdmissionLimits
 from netjumper.sessions.manager import TunnelLimits

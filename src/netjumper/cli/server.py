@@ -17,7 +17,7 @@ from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import check_options, server_options
 from netjumper.cli.sources import Layer, load
 from netjumper.console import Start, server_lines
-from netjumper.server import SERVER_DOORS
+from netjumper.server.jump_server import SERVER_DOORS
 from netjumper.server_settings import ServerSettings
 from netjumper.settings import SettingsError
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from netjumper.clients import Client, Clients
 from netjumper.net.connector import Connector, Permit
+from netjumper.server.clients import Client, Clients
 from netjumper.sessions.admission import Account
 
 

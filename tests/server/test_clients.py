@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from netjumper import clients as clients_module
-from netjumper.clients import Client, Clients, anybody
 from netjumper.errors import AccessExpired
-from netjumper.guard import Guard
 from netjumper.protocol.wire import answer_to
+from netjumper.server import clients as clients_module
+from netjumper.server.clients import Client, Clients, anybody
+from netjumper.server.guard import Guard
 
 CHALLENGE = bytes(32)
 NOW = datetime.now(UTC)

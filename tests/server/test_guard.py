@@ -7,7 +7,7 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.addressing.target_rules import Rule
 from netjumper.errors import TargetDenied
-from netjumper.guard import METADATA, Guard
+from netjumper.server.guard import METADATA, Guard
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "2a00:1450:4001::1"]
 

@@ -1,0 +1,94 @@
+"""The jump server: challenge, dial, relay."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from netjumper.access_log import ACCESS_LOG
+from netjumper.net.connector import ListensAt, Permit
+from netjumper.net.dialer import Dialer
+from netjumper.net.listening_sockets import Place
+from netjumper.net.resolver import Resolver
+from netjumper.net.socket_options import DEFAULTS, SocketOptions
+from netjumper.protocol.wire import ServerHandshake
+from netjumper.server.accounts import Accounts
+from netjumper.server.clients import Clients
+from netjumper.sessions.admission import Admission, AdmissionLimits
+from netjumper.sessions.manager import TunnelLimits, Tunnels
+from netjumper.sessions.service import Door, Service
+from netjumper.tls.context import Encryption, RenewableEncryption
+
+SERVER_DOORS = CLEAR_DOOR, TLS_DOOR = "netjumper", "tls"
+"""The names of a jump server's doors."""
+
+
+def jump_server(
+    *,
+    listen: Sequence[Place] = (),
+    listen_tls: Sequence[Place] = (),
+    encryption: Encryption | RenewableEncryption | None = None,
+    clients: Clients,
+    own: ListensAt | None = None,
+    dial_timeout: float = 5.0,
+    limits: TunnelLimits | None = None,
+    admission: AdmissionLimits | None = None,
+    resolver: Resolver | None = None,
+    log: logging.Logger = ACCESS_LOG,
+    listening: SocketOptions = DEFAULTS,
+    dialling: SocketOptions = DEFAULTS,
+) -> Service:
+    """Return a jump server on the running loop, not yet listening.
+
+    Args:
+        listen: where clients connect; a socket that listens already is one such place.
+        listen_tls: where they do with TLS.
+        encryption: what TLS there is then.
+        clients: who may come in, and where each may go.
+        own: where else this process listens, besides the jump server.
+        dial_timeout: seconds that reaching a target may take, its look-up included.
+        limits: the tunnels' deadlines.
+        admission: how many there may be of what.
+        resolver: looks targets' names up.
+        log: where each tunnel's end is told.
+        listening: the options of the sockets that clients connect to.
+        dialling: the options of the connections to targets.
+
+    Raises:
+        ValueError: it is to listen with TLS, and there is no encryption.
+    """
+    if listen_tls and encryption is None:
+        raise ValueError("listen_tls needs encryption")
+    loop = asyncio.get_running_loop()
+    resolver = resolver or Resolver(loop)
+
+    def listens_at(ip: str, port: int) -> bool:
+        return service.listens_at(ip, port) or (own is not None and own(ip, port))
+
+    def dialer(guard: Permit) -> Dialer:
+        return Dialer(
+            loop,
+            timeout=dial_timeout,
+            permit=guard,
+            own=listens_at,
+            resolver=resolver,
+            options=dialling,
+        )
+
+    def handshake(_: bytes) -> ServerHandshake:
+        return ServerHandshake(clients.verify)
+
+    doors = [Door(CLEAR_DOOR, place, handshake, speaks_first=True) for place in listen]
+    if encryption is not None:
+        doors += [
+            Door(TLS_DOOR, place, handshake, speaks_first=True, endpoint=encryption.endpoint)
+            for place in listen_tls
+        ]
+    tunnels = Tunnels(
+        loop,
+        Admission(loop, Accounts(clients, dialer), admission),
+        limits,
+        log=log,
+        peer_timeout=listening.peer_timeout,
+    )
+    service = Service(tunnels, doors, listening)
+    return service
