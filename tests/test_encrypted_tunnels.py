@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from netjumper.addressing.address import Address
+from netjumper.client.jump_host import JumpHost
 from netjumper.early import EarlyData
 from netjumper.errors import JumpHostError, JumpHostUntrusted
-from netjumper.jumphost import JumpHost
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking, ParkingLimits

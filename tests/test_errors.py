@@ -10,6 +10,7 @@ import pytest
 import netjumper.bridge
 import netjumper.server
 from netjumper import errors
+from netjumper.client.jumper import Jumper
 from netjumper.errors import (
     AccessExpired,
     AddressError,
@@ -38,7 +39,6 @@ from netjumper.errors import (
     TooManyTunnels,
     WrongSecret,
 )
-from netjumper.jumper import Jumper
 from netjumper.protocol.handshake import EndOfStream
 from netjumper.protocol.wire import ClientHandshake, ServerHandshake
 from netjumper.server.clients import anybody

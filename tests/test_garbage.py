@@ -10,8 +10,8 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.bridge import bridge
+from netjumper.client.jump_host import JumpConnection, JumpHost
 from netjumper.early import EarlyData
-from netjumper.jumphost import JumpConnection, JumpHost
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking, ParkingLimits

@@ -68,11 +68,23 @@ LAYERS: list[list[str]] = [
     ["netjumper.fileio"],
     ["netjumper.tls.certificates"],
     ["netjumper.tls", "netjumper.tls.context"],
-    ["netjumper.jumphost"],
+    [
+        "netjumper.client.background_loop",
+        "netjumper.client.blocking",
+        "netjumper.client.encryption",
+        "netjumper.client.plain_socket",
+        "netjumper.client",
+        "netjumper.client.jump_host",
+    ],
     ["netjumper.parking"],
     ["netjumper.upstream_request"],
     ["netjumper.upstream"],
-    ["netjumper.jumper", "netjumper.server.jump_server", "netjumper.server", "netjumper.bridge"],
+    [
+        "netjumper.client.jumper",
+        "netjumper.server.jump_server",
+        "netjumper.server",
+        "netjumper.bridge",
+    ],
     ["netjumper.integrations"],
     ["netjumper"],
     [
@@ -90,7 +102,7 @@ LAYERS: list[list[str]] = [
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 SANS_IO = LEVELS["netjumper.net"]
 FACE = LEVELS["netjumper.cli"]
-UPWARDS = {("netjumper.jumper", "netjumper.integrations.httpx")}
+UPWARDS = {("netjumper.client.jumper", "netjumper.integrations.httpx")}
 """The one import that goes up: a method's own, for who calls it."""
 INTEGRATIONS_NEED = {
     "netjumper.integrations": set(),

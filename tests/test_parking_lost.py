@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from netjumper import parking as parking_module
+from netjumper.client.jump_host import JumpConnection
 from netjumper.errors import JumpHostUnreachable
-from netjumper.jumphost import JumpConnection
 from netjumper.net import network
 from netjumper.net.tcp_info import TcpInfo
 from tests.support.peers import ANSWER, CHALLENGE, Step, eventually, scripted, serving

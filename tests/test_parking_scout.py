@@ -7,7 +7,7 @@ import pytest
 
 from netjumper import parking as parking_module
 from netjumper import patience as patience_module
-from netjumper.jumphost import JumpConnection
+from netjumper.client.jump_host import JumpConnection
 from netjumper.net.tcp_info import TcpInfo
 from tests.support.peers import eventually
 from tests.support.scripted_jump_server import jump_server, lead, parking_at, silent

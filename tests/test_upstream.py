@@ -9,7 +9,8 @@ import pytest
 
 from netjumper import path as path_module
 from netjumper import upstream as upstream_module
-from netjumper.early import EARLY_LIMIT, EarlyData
+from netjumper.client.jump_host import EARLY_LIMIT
+from netjumper.early import EarlyData
 from netjumper.errors import (
     JumpHostProtocolError,
     JumpHostUnreachable,
@@ -180,7 +181,7 @@ async def test_on_a_long_path_a_destination_waits_for_the_first_bytes_of_who_is_
         segments.append(await receive(sock))
         await stand(sock)
 
-    monkeypatch.setattr("netjumper.jumphost.HELD_BACK", 30.0)
+    monkeypatch.setattr("netjumper.client.jump_host.HELD_BACK", 30.0)
     async with jump_server(note) as jump:
         async with upstream_at(jump.address) as upstream:
             parking_of(upstream).path.refill_time = parking_takes

@@ -3,7 +3,7 @@
 import pytest
 
 from netjumper import upstream as upstream_module
-from netjumper.jumphost import JumpConnection
+from netjumper.client.jump_host import JumpConnection
 from netjumper.net.tcp_info import TcpInfo
 from netjumper.upstream_request import Request
 from tests.support.peers import closed_port, eventually

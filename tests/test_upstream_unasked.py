@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from netjumper import jumphost, parking, upstream
+from netjumper import parking, upstream
 from netjumper.addressing.address import Address
+from netjumper.client import jump_host
 from netjumper.early import EarlyData
 from netjumper.errors import JumpHostProtocolError, JumpHostTimeout
 from netjumper.parking import Parking
@@ -141,14 +142,14 @@ async def test_what_was_sent_to_one_that_is_then_silent_is_not_sent_to_another()
 
 async def test_the_time_for_a_jump_host_is_not_begun_anew_by_a_second_connection(monkeypatch):
     expired = 0
-    expire = jumphost.JumpConnection.expire
+    expire = jump_host.JumpConnection.expire
 
-    def counting(connection: jumphost.JumpConnection) -> None:
+    def counting(connection: jump_host.JumpConnection) -> None:
         nonlocal expired
         expired += 1
         expire(connection)
 
-    monkeypatch.setattr(jumphost.JumpConnection, "expire", counting)
+    monkeypatch.setattr(jump_host.JumpConnection, "expire", counting)
     async with serving(scripted(Step.SILENCE)) as rogue:
         with through(rogue.address, jump_timeout=0.3) as (it, parkings):
             parkings[0].path.refill_time = 0.02

@@ -1,6 +1,7 @@
 """netjumper: a tunnel through a jump server, for programs on a bad long-distance path."""
 
 from netjumper.addressing.address import Address
+from netjumper.client.jumper import Jumper
 from netjumper.errors import (
     AddressError,
     HostUnreachable,
@@ -21,7 +22,6 @@ from netjumper.errors import (
     TargetTimeout,
     WrongSecret,
 )
-from netjumper.jumper import Jumper
 
 __version__ = "0.1.0"
 

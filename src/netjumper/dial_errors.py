@@ -99,15 +99,6 @@ def from_gaierror(error: socket.gaierror, host: str) -> TargetError:
     return NameLookupFailed(f"dial tcp: lookup {_shown(host)}: server misbehaving")
 
 
-def reason_of(error: OSError, address: Address) -> str:
-    """Return why `address` was not reached, in the same few words for all who dial a jump host."""
-    if isinstance(error, TimeoutError):
-        return "i/o timeout"
-    if isinstance(error, socket.gaierror):
-        return from_gaierror(error, address.host).reason
-    return from_oserror(error, str(address)).reason
-
-
 def name_not_found(host: str) -> NameNotFound:
     """Return the error for a name that does not exist, or could not be one."""
     return NameNotFound(f"dial tcp: lookup {_shown(host)}: no such host")

@@ -9,9 +9,6 @@ from enum import StrEnum
 
 from netjumper.addressing.address import Address
 
-EARLY_LIMIT = 14_000
-"""Bytes; with the destination that is the first flight of a connection (RFC 6928), and more would
-wait for an acknowledgement anyway."""
 KNOWN_FOR = 300.0
 """Seconds that a target which was reached is expected to be reached again."""
 MOST_KNOWN = 4096

@@ -13,6 +13,7 @@ from functools import partial
 from math import inf
 from typing import NamedTuple, Self
 
+from netjumper.client.jump_host import JumpConnection, JumpHost
 from netjumper.demand import Demand
 from netjumper.errors import (
     JumpHostTimeout,
@@ -20,7 +21,6 @@ from netjumper.errors import (
     OutOfResources,
     WrongSecret,
 )
-from netjumper.jumphost import JumpConnection, JumpHost
 from netjumper.net.network import Network
 from netjumper.path import Path
 from netjumper.patience import SHORTEST, Patience

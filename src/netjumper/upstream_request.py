@@ -6,7 +6,8 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from netjumper.addressing.address import Address
-from netjumper.early import EARLY_LIMIT, KnownTargets, may_be_repeated
+from netjumper.client.jump_host import EARLY_LIMIT, JumpConnection
+from netjumper.early import KnownTargets, may_be_repeated
 from netjumper.errors import (
     JumpHostProtocolError,
     JumpHostTimeout,
@@ -15,7 +16,6 @@ from netjumper.errors import (
     TargetError,
     WrongSecret,
 )
-from netjumper.jumphost import JumpConnection
 from netjumper.net.connector import Failed, Opened
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint

@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from netjumper.early import EARLY_LIMIT, EarlyData
+from netjumper.client.jump_host import EARLY_LIMIT
+from netjumper.early import EarlyData
 from netjumper.sessions.service import Service
 from tests.support.peers import (
     connected,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from netjumper.bridge.forwarder import Forwarder
-from netjumper.early import EARLY_LIMIT, EarlyData
+from netjumper.client.jump_host import EARLY_LIMIT
+from netjumper.early import EarlyData
 from netjumper.sessions.service import Service
 from tests.support.peers import (
     connected,
@@ -230,8 +231,8 @@ async def test_where_there_is_no_room_nothing_is_sent_early(monkeypatch):
         raise NotImplementedError
 
     monkeypatch.setattr(Forwarder, "_settle", noted)
-    monkeypatch.setattr("netjumper.jumphost.JumpConnection.early_room", 0)
-    monkeypatch.setattr("netjumper.jumphost.JumpConnection.send_early", none)
+    monkeypatch.setattr("netjumper.client.jump_host.JumpConnection.early_room", 0)
+    monkeypatch.setattr("netjumper.client.jump_host.JumpConnection.send_early", none)
 
     async def answer(sock: socket.socket) -> None:
         await head_of(sock)

@@ -9,7 +9,7 @@ from netjumper.addressing.listen_address import ListenAddress
 from netjumper.bridge import bridge as make_bridge
 from netjumper.bridge.credentials import Credentials
 from netjumper.cli import bridge, server
-from netjumper.jumphost import JumpHost
+from netjumper.client.jump_host import JumpHost
 from netjumper.net.dialer import Dialer
 from netjumper.sessions.admission import AdmissionLimits
 from tests.support.healthchecks import checked

@@ -11,9 +11,9 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.bridge import bridge
+from netjumper.client.jump_host import JumpHost
 from netjumper.early import EarlyData
 from netjumper.errors import NetjumperError
-from netjumper.jumphost import JumpHost
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.parking import Parking, ParkingLimits

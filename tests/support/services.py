@@ -11,7 +11,7 @@ from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
 from netjumper.bridge import bridge
-from netjumper.jumphost import JumpHost
+from netjumper.client.jump_host import JumpHost
 from netjumper.net.connector import Permit
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from netjumper.client.encryption import untrusted
 from netjumper.tls.certificates import EncryptionError
 from netjumper.tls.context import (
     Encryption,
@@ -18,7 +19,6 @@ from netjumper.tls.context import (
     pin_of,
     server_with_certificate,
     server_with_secrets,
-    untrusted,
 )
 from netjumper.tls.errors import failure_of, is_wrong_key
 from netjumper.tls.psk import identity_of

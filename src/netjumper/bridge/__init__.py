@@ -36,7 +36,7 @@ def bridge(
     """Return a bridge on the running loop, not yet listening.
 
     Args:
-        upstream: what leads to a target: a `netjumper.jumphost.JumpHost`.
+        upstream: what leads to a target: a `netjumper.client.jump_host.JumpHost`.
         socks: where SOCKS4, 4a and 5 are spoken; a socket that listens already is one such place.
         http: where HTTP is spoken.
         mixed: where the first byte of a connection decides.

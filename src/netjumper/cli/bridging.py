@@ -20,8 +20,8 @@ from netjumper.cli.options import IN_ARGV
 from netjumper.cli.probe import Probe
 from netjumper.cli.sockets import bridge_options, check_options, embedded_options
 from netjumper.cli.sources import Layer, Loaded, load
+from netjumper.client.jump_host import JumpHost
 from netjumper.early import EarlyData
-from netjumper.jumphost import JumpHost
 from netjumper.net.connector import ListensAt
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint

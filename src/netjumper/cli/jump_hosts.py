@@ -7,9 +7,10 @@ from netjumper.addressing.address import Address
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli.files import refuse_shared_key
 from netjumper.cli.sources import Loaded
+from netjumper.client.encryption import client_for
 from netjumper.settings import SettingsError
 from netjumper.tls.certificates import AuthorityError, CertificateError, EncryptionError
-from netjumper.tls.context import Encryption, client_for
+from netjumper.tls.context import Encryption
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from netjumper.cli.clients import BYTES_IN_MEGABIT, clients_of
 from netjumper.cli.files import refuse_shared_key
 from netjumper.cli.sockets import server_options
 from netjumper.cli.sources import Loaded
-from netjumper.net.background import aside
+from netjumper.client.background_loop import aside
 from netjumper.net.listening_sockets import Place
 from netjumper.server.clients import Client, Clients
 from netjumper.server.jump_server import CLEAR_DOOR, TLS_DOOR, jump_server

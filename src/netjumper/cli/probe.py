@@ -14,7 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 from netjumper.addressing.address import Address
-from netjumper.dial_errors import reason_of
+from netjumper.client.background_loop import in_background
+from netjumper.client.blocking import reason_of, seconds_left
+from netjumper.client.encryption import untrusted
+from netjumper.client.plain_socket import decrypted_socket
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
@@ -22,13 +25,10 @@ from netjumper.errors import (
     JumpHostUnreachable,
     NetjumperError,
 )
-from netjumper.jumper import seconds_left
-from netjumper.net.background import in_background
-from netjumper.net.relayed import decrypted_socket
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.protocol.wire import CHALLENGE_SIZE, ClientHandshake
 from netjumper.text import quoted
-from netjumper.tls.context import Encryption, untrusted
+from netjumper.tls.context import Encryption
 
 READABLE = 8
 """Bytes of text from which on it is no chance that they are text."""

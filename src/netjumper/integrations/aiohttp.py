@@ -20,7 +20,7 @@ except ModuleNotFoundError as error:
     raise missing("aiohttp", error) from error
 
 if TYPE_CHECKING:
-    from netjumper.jumper import Jumper
+    from netjumper.client.jumper import Jumper
 
 __all__ = ["JumperConnector"]
 

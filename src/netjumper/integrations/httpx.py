@@ -27,7 +27,7 @@ except ModuleNotFoundError as error:
     raise missing("httpx", error) from error
 
 if TYPE_CHECKING:
-    from netjumper.jumper import Jumper
+    from netjumper.client.jumper import Jumper
 
 __all__ = [
     "AsyncJumperBackend",

@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
     raise missing("requests", error) from error
 
 if TYPE_CHECKING:
-    from netjumper.jumper import Jumper
+    from netjumper.client.jumper import Jumper
 
 __all__ = ["JumperAdapter", "JumperSession"]
 

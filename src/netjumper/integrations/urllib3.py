@@ -25,7 +25,7 @@ except ModuleNotFoundError as error:
     raise missing("urllib3", error) from error
 
 if TYPE_CHECKING:
-    from netjumper.jumper import Jumper
+    from netjumper.client.jumper import Jumper
 
 __all__ = ["JumperPoolManager"]
 

@@ -14,9 +14,9 @@ import pytest
 
 from netjumper import Jumper
 from netjumper.addressing.address import Address
+from netjumper.client import plain_socket
+from netjumper.client.background_loop import in_background
 from netjumper.errors import JumpHostUntrusted, OutOfResources, TargetRefused
-from netjumper.net import relayed
-from netjumper.net.background import in_background
 from netjumper.sessions import manager
 from netjumper.tls.context import client_with_pins
 from tests.support.jumpers import connect
@@ -130,7 +130,7 @@ async def test_a_url_says_how(sides):
 async def test_nothing_is_left_of_a_socket_that_is_closed_while_the_target_is_silent(
     sides, monkeypatch
 ):
-    for module in (relayed, manager):
+    for module in (plain_socket, manager):
         monkeypatch.setattr(module, "LOOK_AFTER_HALF_CLOSED", 0.05)
 
     async def silent_until_reset(sock: socket.socket) -> None:
@@ -180,7 +180,7 @@ async def test_a_pair_that_cannot_be_had_is_told_and_leaves_nothing(sides, monke
     def none_left() -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(relayed, "_tcp_pair", none_left)
+    monkeypatch.setattr(plain_socket, "_tcp_pair", none_left)
     async with serving(echo) as target, encrypted(sides) as jump, no_descriptor_is_left():
         with pytest.raises(OutOfResources, match="too many open files"):
             await jumper(jump, sides).open_socket(str(target))

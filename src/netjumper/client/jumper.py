@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from netjumper import dial_errors
 from netjumper.addressing.address import Address
 from netjumper.addressing.jump_url import JumpUrl
-from netjumper.dial_errors import reason_of
+from netjumper.client.background_loop import in_background
+from netjumper.client.blocking import reason_of
+from netjumper.client.encryption import client_for
+from netjumper.client.jump_host import JumpHost
+from netjumper.client.plain_socket import plain_socket
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
@@ -22,17 +26,16 @@ from netjumper.errors import (
     JumpHostUnreachable,
     NetjumperError,
 )
-from netjumper.jumphost import JumpHost
-from netjumper.net.background import in_background
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.relayed import plain_socket
 from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
 from netjumper.protocol.wire import ClientHandshake
-from netjumper.tls.context import Encryption, client_for
+from netjumper.tls.context import Encryption
 
 if TYPE_CHECKING:
     import httpx
+
+from netjumper.client.blocking import seconds_left
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
@@ -280,8 +283,3 @@ def _settling(
 
 def _name_to_check(target: str, ssl: ssl_module.SSLContext | bool | None) -> str | None:
     return Address.parse(target).host if ssl else None
-
-
-def seconds_left(deadline: float) -> float:
-    """Return the seconds until then, a little where it is over: 0 would mean not to block."""
-    return max(deadline - time.monotonic(), 1e-3)

@@ -250,7 +250,7 @@ async def test_cancelled_in_the_turn_in_which_the_outcome_comes_it_leaves_nothin
     monkeypatch, outcome, first
 ):
     """The outcome and the caller's giving up may meet in either order."""
-    from netjumper.jumphost import JumpConnection
+    from netjumper.client.jump_host import JumpConnection
 
     told = JumpConnection._on_readable
 

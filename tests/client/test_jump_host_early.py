@@ -7,9 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.early import EARLY_LIMIT
+from netjumper.client.jump_host import EARLY_LIMIT, JumpConnection, JumpHost
 from netjumper.errors import JumpHostProtocolError
-from netjumper.jumphost import JumpConnection, JumpHost
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.protocol.wire import answer_to
@@ -98,7 +97,7 @@ async def test_on_a_parked_one_it_leaves_with_the_destination_in_the_same_turn_o
 
 
 async def test_a_destination_waits_where_it_is_near(monkeypatch):
-    monkeypatch.setattr("netjumper.jumphost.HELD_BACK", 30.0)
+    monkeypatch.setattr("netjumper.client.jump_host.HELD_BACK", 30.0)
     segments = Segments()
     async with jump_server(segments.note) as jump:
         connection = await parked_at(host_at(jump.address))
@@ -239,7 +238,7 @@ async def test_what_the_kernel_knows_is_told_as_long_as_there_is_a_connection():
 
 
 async def test_one_that_ends_while_its_destination_is_held_back_is_told_as_lost(monkeypatch):
-    monkeypatch.setattr("netjumper.jumphost.HELD_BACK", 30.0)
+    monkeypatch.setattr("netjumper.client.jump_host.HELD_BACK", 30.0)
     ending = asyncio.Event()
 
     async def end(sock: socket.socket) -> None:

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from netjumper.net.relayed import decrypted_socket
+from netjumper.client.plain_socket import decrypted_socket
 from netjumper.tls.context import client_with_pins
 from netjumper.tls.endpoint import TlsEndpoint
 from tests.support.peers import tcp_pair

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from netjumper.addressing.address import Address
+from netjumper.client.jump_host import JumpHost
 from netjumper.errors import (
     AddressError,
     JumpHostError,
@@ -19,7 +20,6 @@ from netjumper.errors import (
     TargetRefused,
     WrongSecret,
 )
-from netjumper.jumphost import JumpHost
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from tests.support.peers import (

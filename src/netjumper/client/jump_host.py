@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netjumper.addressing.address import Address
-from netjumper.early import EARLY_LIMIT
+from netjumper.client.encryption import untrusted
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
@@ -21,7 +21,11 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.tcp_info import TcpInfo
 from netjumper.protocol.wire import ClientHandshake
-from netjumper.tls.context import untrusted
+
+EARLY_LIMIT = 14_000
+"""Bytes; with the destination that is the first flight of a connection (RFC 6928), and more would
+wait for an acknowledgement anyway."""
+
 
 HELD_BACK = 0.005
 """Seconds that a destination waits for early data, to leave with it."""
