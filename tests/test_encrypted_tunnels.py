@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 
 from netjumper.addressing.address import Address
+from netjumper.bridge.upstream.balancing import JumpPolicy, policy_of
+from netjumper.bridge.upstream.early_data import EarlyData
+from netjumper.bridge.upstream.pool import Parking, ParkingLimits
+from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client.jump_host import JumpHost
-from netjumper.early import EarlyData
 from netjumper.errors import JumpHostError, JumpHostUntrusted
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.parking import Parking, ParkingLimits
-from netjumper.policy import JumpPolicy, policy_of
 from netjumper.tls.context import (
     Encryption,
     client_with_authority,
     client_with_pins,
     server_with_certificate,
 )
-from netjumper.upstream import Upstream
 from tests.support.peers import (
     answer_after_end,
     connected,

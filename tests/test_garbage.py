@@ -10,16 +10,16 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.bridge import bridge
+from netjumper.bridge.upstream.balancing import JumpPolicy, policy_of
+from netjumper.bridge.upstream.early_data import EarlyData
+from netjumper.bridge.upstream.pool import Parking, ParkingLimits
+from netjumper.bridge.upstream.request import Request
+from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client.jump_host import JumpConnection, JumpHost
-from netjumper.early import EarlyData
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.parking import Parking, ParkingLimits
-from netjumper.policy import JumpPolicy, policy_of
 from netjumper.relay.relay import Relay
 from netjumper.sessions.service import Service
-from netjumper.upstream import Upstream
-from netjumper.upstream_request import Request
 from tests.support.peers import (
     closed_port,
     connected,

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
+from netjumper.bridge.upstream.early_data import EarlyData
 from netjumper.client.jump_host import EARLY_LIMIT
-from netjumper.early import EarlyData
 from netjumper.sessions.service import Service
 from tests.support.peers import (
     connected,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from netjumper.bridge.forwarder import Forwarder
+from netjumper.bridge.upstream.early_data import EarlyData
 from netjumper.client.jump_host import EARLY_LIMIT
-from netjumper.early import EarlyData
 from netjumper.sessions.service import Service
 from tests.support.peers import (
     connected,

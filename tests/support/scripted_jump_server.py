@@ -11,15 +11,15 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.bridge import bridge
+from netjumper.bridge.upstream.balancing import Policy
+from netjumper.bridge.upstream.early_data import EarlyData
+from netjumper.bridge.upstream.pool import Parking, ParkingLimits
+from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client.jump_host import JumpHost
-from netjumper.early import EarlyData
 from netjumper.errors import NetjumperError
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.parking import Parking, ParkingLimits
-from netjumper.policy import Policy
 from netjumper.sessions.service import Service
-from netjumper.upstream import Upstream
 from tests.support.peers import (
     ANSWER,
     CHALLENGE,

@@ -13,6 +13,10 @@ from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
 from netjumper.bridge import bridge
 from netjumper.bridge.credentials import Credentials
+from netjumper.bridge.upstream.balancing import JumpPolicy, Policy, policy_of
+from netjumper.bridge.upstream.early_data import EarlyData
+from netjumper.bridge.upstream.pool import Parking, ParkingLimits
+from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli.files import read_users
 from netjumper.cli.jump_hosts import KnownHost, known_hosts
@@ -21,20 +25,16 @@ from netjumper.cli.probe import Probe
 from netjumper.cli.sockets import bridge_options, check_options, embedded_options
 from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.client.jump_host import JumpHost
-from netjumper.early import EarlyData
 from netjumper.net.connector import ListensAt
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listening_sockets import Place
 from netjumper.net.socket_options import SocketOptions
-from netjumper.parking import Parking, ParkingLimits
-from netjumper.policy import JumpPolicy, Policy, policy_of
 from netjumper.server.clients import anybody
 from netjumper.server.guard import Guard
 from netjumper.server.jump_server import jump_server
 from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
-from netjumper.upstream import Upstream
 
 EMBEDDED_ALLOWS = (Rule.parse("127.0.0.0/8"), Rule.parse("::1"))
 """Who can use the bridge on this machine can connect there anyway."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from netjumper.policy import Fastest, First, JumpPolicy, Spread, policy_of
+from netjumper.bridge.upstream.balancing import Fastest, First, JumpPolicy, Spread, policy_of
 
 
 @dataclass(eq=False)

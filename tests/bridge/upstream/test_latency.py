@@ -2,7 +2,7 @@
 
 import pytest
 
-from netjumper.latency import ENOUGH, REMEMBERED, Latency
+from netjumper.bridge.upstream.path_stats import ENOUGH, REMEMBERED, Latency
 
 
 def latency_of(*answers: float) -> Latency:

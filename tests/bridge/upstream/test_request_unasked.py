@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from netjumper import parking, upstream
 from netjumper.addressing.address import Address
+from netjumper.bridge.upstream import pool, upstream
+from netjumper.bridge.upstream.early_data import EarlyData
+from netjumper.bridge.upstream.pool import Parking
+from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client import jump_host
-from netjumper.early import EarlyData
 from netjumper.errors import JumpHostProtocolError, JumpHostTimeout
-from netjumper.parking import Parking
-from netjumper.upstream import Upstream
 from tests.support.peers import (
     ANSWER,
     CHALLENGE,
@@ -54,7 +54,7 @@ async def two_hosts(first: Any) -> AsyncIterator[tuple[Upstream, Any, Any]]:
 @pytest.fixture
 def _hurry(monkeypatch):
     monkeypatch.setattr(upstream, "LOST", 0.05)
-    monkeypatch.setattr("netjumper.path.FIRST_GUESS", 0.001)
+    monkeypatch.setattr("netjumper.bridge.upstream.path_stats.FIRST_GUESS", 0.001)
 
 
 async def test_what_may_not_be_repeated_goes_on_from_one_that_ends_without_a_challenge():
@@ -165,8 +165,8 @@ async def test_the_time_for_a_jump_host_is_not_begun_anew_by_a_second_connection
 
 @pytest.fixture
 def _impatient(monkeypatch):
-    monkeypatch.setattr(parking, "HUNG", 0.1)
-    monkeypatch.setattr(parking, "STUCK", 0.1)
+    monkeypatch.setattr(pool, "HUNG", 0.1)
+    monkeypatch.setattr(pool, "STUCK", 0.1)
 
 
 def in_order(*behaviours: Any) -> Any:
@@ -215,7 +215,7 @@ async def test_a_request_does_not_meet_one_that_hangs():
         async with serving(in_order(let_in, scripted(Step.SILENCE))) as rogue:
             with through(rogue.address, jump, parked=2) as (it, (hung, _)):
                 loop = asyncio.get_running_loop()
-                over = loop.time() + 2 * parking.HUNG
+                over = loop.time() + 2 * pool.HUNG
                 await eventually(lambda: len(hung) == 1 and loop.time() > over)
                 asked = Asked(it, target.address)
                 asked.request.send_early(SSH)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from netjumper.latency import ENOUGH
-from netjumper.path import FIRST_GUESS, LATE, SHORTEST_TIMEOUT, Path
+from netjumper.bridge.upstream.path_stats import ENOUGH, FIRST_GUESS, LATE, SHORTEST_TIMEOUT, Path
 
 
 def test_until_answers_came_the_time_for_parking_says_when_one_is_late():

@@ -7,17 +7,17 @@ import socket
 
 import pytest
 
-from netjumper import path as path_module
-from netjumper import upstream as upstream_module
+from netjumper.bridge.upstream import path_stats as path_module
+from netjumper.bridge.upstream import upstream as upstream_module
+from netjumper.bridge.upstream.early_data import EarlyData
+from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client.jump_host import EARLY_LIMIT
-from netjumper.early import EarlyData
 from netjumper.errors import (
     JumpHostProtocolError,
     JumpHostUnreachable,
     TargetRefused,
     WrongSecret,
 )
-from netjumper.upstream import Upstream
 from tests.support.peers import (
     ANSWER,
     CHALLENGE,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from netjumper.patience import LONGEST, SAFELY, SCOUT_AGAIN, SHORTEST, Patience
+from netjumper.bridge.upstream.idle_limit import LONGEST, SAFELY, SCOUT_AGAIN, SHORTEST, Patience
 
 NOW = 5000.0
 

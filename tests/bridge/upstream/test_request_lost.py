@@ -2,10 +2,10 @@
 
 import pytest
 
-from netjumper import upstream as upstream_module
+from netjumper.bridge.upstream import upstream as upstream_module
+from netjumper.bridge.upstream.request import Request
 from netjumper.client.jump_host import JumpConnection
 from netjumper.net.tcp_info import TcpInfo
-from netjumper.upstream_request import Request
 from tests.support.peers import closed_port, eventually
 from tests.support.scripted_jump_server import (
     SSH,

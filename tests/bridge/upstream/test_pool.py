@@ -7,14 +7,14 @@ import socket
 
 import pytest
 
-from netjumper import parking as parking_module
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
+from netjumper.bridge.upstream import pool as parking_module
+from netjumper.bridge.upstream.pool import Parking
+from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.errors import AddressError, JumpHostUnreachable, NetjumperError, TargetRefused
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.socket_options import SocketOptions
-from netjumper.parking import Parking
-from netjumper.upstream import Upstream
 from tests.support.peers import (
     Step,
     closed_port,

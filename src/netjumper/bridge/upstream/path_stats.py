@@ -1,7 +1,10 @@
 """What is measured of the path to a jump host: how long things take there, and how much is lost."""
 
-from netjumper.latency import Latency
+from collections import deque
 
+REMEMBERED = 128
+ENOUGH = 16
+"""Answers from which on there is something to say; and between two looks at all of them."""
 LATE = 1.25
 """Of the usual time for an answer; then a packet was lost, most likely."""
 NOT_WORTH_IT = 0.02
@@ -59,3 +62,23 @@ class Path:
         """What a first byte takes there and back on average; None while that is not known."""
         round_trip = self._round_trip
         return round_trip and round_trip + self._losses * (round_trip + SHORTEST_TIMEOUT)
+
+
+class Latency:
+    """Of the last answers; it has no clock of its own."""
+
+    __slots__ = ("_last", "_news", "usually")
+
+    def __init__(self) -> None:
+        self._last: deque[float] = deque(maxlen=REMEMBERED)
+        self._news = 0
+        self.usually: float | None = None
+        """Seconds within which 95 of 100 answers came; None until enough have."""
+
+    def note(self, seconds: float) -> None:
+        """Count an answer."""
+        self._last.append(seconds)
+        self._news += 1
+        if self._news >= ENOUGH:
+            self._news = 0
+            self.usually = sorted(self._last)[len(self._last) * 95 // 100]

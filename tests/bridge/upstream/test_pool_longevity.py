@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from netjumper import parking as parking_module
-from netjumper import patience as patience_module
+from netjumper.bridge.upstream import idle_limit as patience_module
+from netjumper.bridge.upstream import pool as parking_module
 from netjumper.client.jump_host import JumpConnection
 from netjumper.net.tcp_info import TcpInfo
 from tests.support.peers import eventually

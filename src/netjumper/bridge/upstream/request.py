@@ -6,8 +6,9 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from netjumper.addressing.address import Address
+from netjumper.bridge.upstream.early_data import KnownTargets, may_be_repeated
+from netjumper.bridge.upstream.pool import Parking
 from netjumper.client.jump_host import EARLY_LIMIT, JumpConnection
-from netjumper.early import KnownTargets, may_be_repeated
 from netjumper.errors import (
     JumpHostProtocolError,
     JumpHostTimeout,
@@ -19,7 +20,6 @@ from netjumper.errors import (
 from netjumper.net.connector import Failed, Opened
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
-from netjumper.parking import Parking
 
 REPLACED_BY_PARKED = 2
 """The first of so many lost connections is replaced by a parked one; then one is dialled."""

@@ -1,6 +1,6 @@
 """How many connections the busiest moment of the last minute would have needed."""
 
-from netjumper.demand import REMEMBERED, Demand
+from netjumper.bridge.upstream.peak_demand import REMEMBERED, Demand
 
 
 def arrivals(demand: Demand, *times: float, window: float = 1.0) -> None:

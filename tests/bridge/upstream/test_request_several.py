@@ -8,10 +8,10 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
+from netjumper.bridge.upstream.balancing import Spread
+from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.errors import JumpHostUnreachable, TargetRefused, WrongSecret
 from netjumper.net.endpoint import Endpoint
-from netjumper.policy import Spread
-from netjumper.upstream import Upstream
 from tests.support.peers import (
     ANSWER,
     CHALLENGE,
@@ -93,7 +93,7 @@ async def test_one_jump_host_that_was_dialled_twice_is_told_of_as_one():
 
 async def test_the_first_is_used_again_when_it_is_back(caplog, monkeypatch):
     caplog.set_level(logging.INFO, "netjumper")
-    monkeypatch.setattr("netjumper.parking.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("netjumper.bridge.upstream.pool.FIRST_PAUSE", 0.01)
     address = closed_port()
     async with serving(echo) as target, jump_server_running() as (_, other):
         with upstream_through(address, other) as (upstream, parkings):
@@ -108,8 +108,8 @@ async def test_the_first_is_used_again_when_it_is_back(caplog, monkeypatch):
 
 
 async def test_a_jump_host_that_falls_silent_is_down_when_another_has_answered(monkeypatch, caplog):
-    monkeypatch.setattr("netjumper.upstream.LOST", 0.01)
-    monkeypatch.setattr("netjumper.path.FIRST_GUESS", 0.001)
+    monkeypatch.setattr("netjumper.bridge.upstream.upstream.LOST", 0.01)
+    monkeypatch.setattr("netjumper.bridge.upstream.path_stats.FIRST_GUESS", 0.001)
     async with (
         serving(echo) as target,
         serving(scripted(Step.SILENCE)) as silent,
@@ -126,8 +126,10 @@ async def test_a_jump_host_that_falls_silent_is_down_when_another_has_answered(m
 
 
 async def test_a_jump_host_that_hangs_while_its_kernel_lives_is_not_waited_for(monkeypatch, caplog):
-    monkeypatch.setattr("netjumper.upstream.LOST", 0.2)  # a kernel takes its time to acknowledge
-    monkeypatch.setattr("netjumper.parking.STUCK", 0.02)
+    monkeypatch.setattr(
+        "netjumper.bridge.upstream.upstream.LOST", 0.2
+    )  # a kernel takes its time to acknowledge
+    monkeypatch.setattr("netjumper.bridge.upstream.pool.STUCK", 0.02)
     let_in = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE)
     behaviours = [let_in, let_in]
 
@@ -152,7 +154,7 @@ async def test_a_jump_host_that_hangs_while_its_kernel_lives_is_not_waited_for(m
 
 
 async def test_tunnels_that_are_up_stay_where_they_are(monkeypatch):
-    monkeypatch.setattr("netjumper.parking.FIRST_PAUSE", 60.0)
+    monkeypatch.setattr("netjumper.bridge.upstream.pool.FIRST_PAUSE", 60.0)
     async with serving(echo) as target, jump_server_running() as (_, other):
         async with jump_server_running() as (first, address):
             with upstream_through(address, other, parked=0) as (upstream, parkings):

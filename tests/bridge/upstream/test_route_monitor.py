@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from netjumper.net import network as network_module
+from netjumper.bridge.upstream import route_monitor as network_module
+from netjumper.bridge.upstream.route_monitor import LOOK_EVERY, SLEPT, Network, source_towards
 from netjumper.net.listener import is_of_this_machine
-from netjumper.net.network import LOOK_EVERY, SLEPT, Network, source_towards
 
 NOT_THIS_MACHINES = "198.51.100.1"
 PEER = ("198.51.100.1", 9527)

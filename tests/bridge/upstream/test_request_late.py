@@ -5,10 +5,10 @@ import socket
 
 import pytest
 
-from netjumper import upstream as upstream_module
+from netjumper.bridge.upstream import upstream as upstream_module
+from netjumper.bridge.upstream.path_stats import Path
+from netjumper.bridge.upstream.request import Request
 from netjumper.errors import TargetRefused
-from netjumper.path import Path
-from netjumper.upstream_request import Request
 from tests.support.peers import eventually
 from tests.support.scripted_jump_server import (
     GET,

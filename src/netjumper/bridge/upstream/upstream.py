@@ -8,13 +8,13 @@ jump host turns out to be down the request goes on to the next.
 from collections.abc import Sequence
 
 from netjumper.addressing.address import Address
-from netjumper.early import EarlyData, KnownTargets
+from netjumper.bridge.upstream.balancing import First, Policy
+from netjumper.bridge.upstream.early_data import EarlyData, KnownTargets
+from netjumper.bridge.upstream.pool import Parking
+from netjumper.bridge.upstream.request import Request
 from netjumper.net.connector import Connector, Failed, Opened
 from netjumper.net.deadlines import Deadlines
-from netjumper.parking import Parking
-from netjumper.policy import First, Policy
 from netjumper.protocol.wire import destination_frame
-from netjumper.upstream_request import Request
 
 SHARE = 0.1
 """Of the requests at most so many are asked twice because the first answer is late."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from netjumper import parking as parking_module
+from netjumper.bridge.upstream import pool as parking_module
+from netjumper.bridge.upstream import route_monitor
 from netjumper.client.jump_host import JumpConnection
 from netjumper.errors import JumpHostUnreachable
-from netjumper.net import network
 from netjumper.net.tcp_info import TcpInfo
 from tests.support.peers import ANSWER, CHALLENGE, Step, eventually, scripted, serving
 from tests.support.scripted_jump_server import jump_server, lead, parking_at
@@ -80,9 +80,9 @@ async def test_those_that_answer_no_keepalive_are_closed_and_replaced_when_one_i
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Where the machine is, as far as the parking can see."""
     place = {"source": "192.0.2.1", "asleep": 0.0}
-    monkeypatch.setattr(network, "LOOK_EVERY", 0.0)
-    monkeypatch.setattr(network, "source_towards", lambda _: place["source"])
-    monkeypatch.setattr(network, "_asleep", lambda: place["asleep"])
+    monkeypatch.setattr(route_monitor, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(route_monitor, "source_towards", lambda _: place["source"])
+    monkeypatch.setattr(route_monitor, "_asleep", lambda: place["asleep"])
     return place
 
 

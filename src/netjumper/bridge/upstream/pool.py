@@ -13,17 +13,17 @@ from functools import partial
 from math import inf
 from typing import NamedTuple, Self
 
+from netjumper.bridge.upstream.idle_limit import SHORTEST, Patience
+from netjumper.bridge.upstream.path_stats import Path
+from netjumper.bridge.upstream.peak_demand import Demand
+from netjumper.bridge.upstream.route_monitor import Network
 from netjumper.client.jump_host import JumpConnection, JumpHost
-from netjumper.demand import Demand
 from netjumper.errors import (
     JumpHostTimeout,
     NetjumperError,
     OutOfResources,
     WrongSecret,
 )
-from netjumper.net.network import Network
-from netjumper.path import Path
-from netjumper.patience import SHORTEST, Patience
 
 DIALS_AT_ONCE = 64
 """More would be a storm, for the jump server and for the path."""

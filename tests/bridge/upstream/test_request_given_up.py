@@ -5,11 +5,11 @@ import socket
 
 import pytest
 
+from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.errors import (
     NetjumperError,
 )
 from netjumper.net.endpoint import Endpoint
-from netjumper.upstream import Upstream
 from tests.support.peers import ANSWER, CHALLENGE, scripted, serving, unanswering
 from tests.support.scripted_jump_server import (
     DESTINATION,
