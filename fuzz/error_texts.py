@@ -10,7 +10,7 @@ from fuzz.strict import Reader
 from netjumper import dial_errors
 from netjumper.access_log import AccessRecord, told
 from netjumper.addressing.address import Address
-from netjumper.bridge.http_server import HttpServer
+from netjumper.bridge.http.server_connection import HttpServer
 from netjumper.cli.logs import JournalFormatter, JsonFormatter, PlainFormatter
 from netjumper.console import RichFormatter
 from netjumper.errors import NetjumperError, TargetError

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fuzz.properties import LONGEST_LINE, answers_without_fault, without_fault
-from netjumper.bridge.http import Authorized, HttpHandshake
+from netjumper.bridge.http.handshake import Authorized, HttpHandshake
 from netjumper.errors import NetjumperError
 from netjumper.protocol.handshake import Handshake
 from netjumper.text import printable

@@ -10,9 +10,9 @@ import h11
 from fuzz.handshakes import in_one_piece, one_by_one
 from fuzz.properties import LONGEST_LINE, without_fault
 from fuzz.strict import Message, Reader
-from netjumper.bridge.exchange import Ending, Exchange
-from netjumper.bridge.forward import Forwarding
-from netjumper.bridge.http import Authorized, HttpHandshake
+from netjumper.bridge.http.exchange import Ending, Exchange
+from netjumper.bridge.http.forwarding import Forwarding
+from netjumper.bridge.http.handshake import Authorized, HttpHandshake
 
 REQUESTS: Sequence[tuple[bytes, bytes, bytes]] = (
     (b"GET", b"1.1", b""),

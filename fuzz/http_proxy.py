@@ -11,8 +11,8 @@ from fuzz.handshakes import Make, Run, hold_handshake, one_by_one
 from fuzz.socks import CREDENTIALS
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.http import HttpHandshake
-from netjumper.bridge.messages import MAX_HEAD
+from netjumper.bridge.http.handshake import HttpHandshake
+from netjumper.bridge.http.messages import MAX_HEAD
 from netjumper.errors import AddressError, AuthenticationError, NetjumperError, ProtocolError
 from netjumper.protocol.handshake import TunnelRequest
 

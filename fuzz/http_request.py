@@ -14,10 +14,10 @@ from fuzz.properties import LONGEST_LINE, answers_without_fault, without_fault
 from fuzz.socks import CREDENTIALS
 from fuzz.strict import Incomplete, Message, Reader
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.exchange import Ending, Exchange
-from netjumper.bridge.fields import host_field
-from netjumper.bridge.forward import Forwarding
-from netjumper.bridge.http import Authorized, HttpHandshake
+from netjumper.bridge.http.exchange import Ending, Exchange
+from netjumper.bridge.http.forwarding import Forwarding
+from netjumper.bridge.http.handshake import Authorized, HttpHandshake
+from netjumper.bridge.http.headers import host_field
 from netjumper.errors import NetjumperError
 
 NAME = b"bridge-1"

@@ -7,7 +7,7 @@ from fuzz.handshakes import hold_handshake
 from fuzz.http_proxy import hold_http, most_sent
 from fuzz.socks import CREDENTIALS, hold_socks
 from netjumper.bridge import _handshakes
-from netjumper.bridge.misdirected import SOCKS4, SOCKS5
+from netjumper.bridge.protocol_detection import SOCKS4, SOCKS5
 
 FIRST_OF_HTTP = frozenset(b"\r\n!#$%&'*+-.^_`|~0123456789").union(
     range(ord("A"), ord("Z") + 1), range(ord("a"), ord("z") + 1)

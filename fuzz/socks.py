@@ -6,7 +6,7 @@ Where the first byte is 1, a user and a password are asked for.
 from fuzz.handshakes import Run, hold_handshake
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.misdirected import SOCKS5
+from netjumper.bridge.protocol_detection import SOCKS5
 from netjumper.bridge.socks import SocksHandshake
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError, TargetRefused
 from netjumper.protocol.handshake import TunnelRequest

@@ -23,6 +23,7 @@ LAYERS: list[list[str]] = [
     ],
     [
         "netjumper.access_log",
+        "netjumper.bridge.replay_safety",
         "netjumper.bridge.upstream.early_data",
         "netjumper.protocol",
         "netjumper.protocol.handshake",
@@ -35,23 +36,28 @@ LAYERS: list[list[str]] = [
     ],
     ["netjumper.server.guard"],
     ["netjumper.protocol.wire"],
-    ["netjumper.bridge.credentials", "netjumper.bridge.misdirected", "netjumper.bridge.replies"],
-    ["netjumper.bridge.messages"],
-    ["netjumper.bridge.http_server"],
     [
-        "netjumper.bridge.http",
-        "netjumper.bridge.http_client",
-        "netjumper.bridge.socks",
-        "netjumper.bridge.fields",
+        "netjumper.bridge.credentials",
+        "netjumper.bridge.protocol_detection",
+        "netjumper.bridge.replies",
     ],
-    ["netjumper.bridge.exchange", "netjumper.bridge.routing"],
-    ["netjumper.bridge.forward"],
+    ["netjumper.bridge.http.messages"],
+    ["netjumper.bridge.http.server_connection"],
+    [
+        "netjumper.bridge.http.handshake",
+        "netjumper.bridge.http.client_connection",
+        "netjumper.bridge.socks",
+        "netjumper.bridge.http.headers",
+    ],
+    ["netjumper.bridge.http.exchange", "netjumper.bridge.http.routing"],
+    ["netjumper.bridge.http.forwarding"],
     [
         "netjumper.tls.endpoint",
         "netjumper.tls.engine",
         "netjumper.tls.errors",
         "netjumper.relay",
         "netjumper.bridge.upstream.route_monitor",
+        "netjumper.bridge.http.write_buffer",
         "netjumper.net",
     ],
     ["netjumper.sessions.admission", "netjumper.server.clients"],
@@ -127,16 +133,16 @@ FORBIDDEN_WITHOUT_IO = {
     "asyncio", "select", "selectors", "signal", "ssl", "subprocess", "threading", "time",
 }  # fmt: skip
 SPEAKS_HTTP = {
-    f"netjumper.bridge.{name}"
+    f"netjumper.bridge.http.{name}"
     for name in (
+        "client_connection",
         "exchange",
-        "fields",
-        "forward",
-        "http",
-        "http_client",
-        "http_server",
+        "forwarding",
+        "handshake",
+        "headers",
         "messages",
         "routing",
+        "server_connection",
     )
 }
 SOCKET_WORDS = {"EAI_AGAIN", "EAI_NODATA", "EAI_NONAME", "gaierror"}

@@ -5,9 +5,9 @@ import secrets
 from collections.abc import Sequence
 
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.forwarder import KEEP_ALIVE, Forwarder
-from netjumper.bridge.http import Authorized, HttpHandshake
-from netjumper.bridge.misdirected import SOCKS4, SOCKS5
+from netjumper.bridge.http.handshake import Authorized, HttpHandshake
+from netjumper.bridge.http.session import KEEP_ALIVE, Forwarder
+from netjumper.bridge.protocol_detection import SOCKS4, SOCKS5
 from netjumper.bridge.socks import SocksHandshake
 from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines

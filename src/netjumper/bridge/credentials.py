@@ -1,5 +1,7 @@
 """Who may use the bridge: user names and passwords."""
 
+import base64
+import binascii
 import hmac
 from collections.abc import Mapping
 
@@ -29,3 +31,15 @@ class Credentials:
 def _bytes(text: str) -> bytes:
     """Bytes that are no UTF-8 come out of the environment as surrogates: back into bytes."""
     return text.encode("utf-8", "surrogateescape")
+
+
+def _basic(field: bytes) -> tuple[bytes, bytes]:
+    """Return user and password out of a `Basic` field (RFC 7617), empty when it is none."""
+    scheme, _, token = field.partition(b" ")
+    if scheme.lower() != b"basic":
+        return b"", b""
+    try:
+        user, colon, password = base64.b64decode(token.strip(), validate=True).partition(b":")
+    except binascii.Error:
+        return b"", b""
+    return (user, password) if colon else (b"", b"")

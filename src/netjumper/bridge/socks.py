@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.misdirected import SOCKS4, SOCKS5, spoken_to_socks
+from netjumper.bridge.protocol_detection import SOCKS4, SOCKS5, spoken_to_socks
 from netjumper.bridge.replies import ReplyCode, reply_for
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError
 from netjumper.protocol.handshake import ListeningHandshake, TunnelRequest

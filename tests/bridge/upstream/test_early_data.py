@@ -7,13 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.upstream.early_data import (
-    KNOWN_FOR,
-    MOST_KNOWN,
-    EarlyData,
-    KnownTargets,
-    may_be_repeated,
-)
+from netjumper.bridge.replay_safety import may_be_repeated
+from netjumper.bridge.upstream.early_data import KNOWN_FOR, MOST_KNOWN, EarlyData, KnownTargets
 
 TARGET = Address("target.example", 443)
 REQUEST = b"GET / HTTP/1.1\r\nHost: target.example\r\n\r\n"

@@ -6,7 +6,8 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.upstream.early_data import KnownTargets, may_be_repeated
+from netjumper.bridge.replay_safety import may_be_repeated
+from netjumper.bridge.upstream.early_data import KnownTargets
 from netjumper.bridge.upstream.pool import Parking
 from netjumper.client.jump_host import EARLY_LIMIT, JumpConnection
 from netjumper.errors import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from netjumper.bridge.forwarder import Forwarder
+from netjumper.bridge.http.session import Forwarder
 from netjumper.bridge.upstream.early_data import EarlyData
 from netjumper.client.jump_host import EARLY_LIMIT
 from netjumper.sessions.service import Service

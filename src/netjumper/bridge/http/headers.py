@@ -7,7 +7,7 @@ their spelling.
 import h11
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.messages import Fields, members, values
+from netjumper.bridge.http.messages import Fields, members, values
 
 HOP_BY_HOP = frozenset(
     (

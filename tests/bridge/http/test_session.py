@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.bridge import forwarder
 from netjumper.bridge.credentials import Credentials
+from netjumper.bridge.http import session
 from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
 from tests.support.peers import (
@@ -79,7 +79,7 @@ async def web(*, close: bool = False) -> AsyncIterator[tuple[Address, list[bytes
 
 
 SMALL = 8 * 1024
-LARGE = forwarder.HELD // 2
+LARGE = session.HELD // 2
 """Bytes that the bridge holds for a client whose kernel takes few."""
 
 
@@ -192,14 +192,14 @@ async def test_a_client_that_does_not_read_its_answer_stops_the_target(no_pipes,
 async def test_what_a_client_sends_behind_its_last_answer_is_not_held_without_end(
     service, monkeypatch
 ):
-    monkeypatch.setattr(forwarder, "READ_SIZE", SMALL)
+    monkeypatch.setattr(session, "READ_SIZE", SMALL)
     small_buffers(service)
     too_much = 16 * 1024 * 1024
     sent = 0
 
     async def answer(sock: socket.socket) -> None:
         await receive_until(sock, b"\r\n\r\n")
-        await send(sock, b"HTTP/1.0 200 OK\r\n\r\n" + bytes(forwarder.HELD // 2))
+        await send(sock, b"HTTP/1.0 200 OK\r\n\r\n" + bytes(session.HELD // 2))
 
     async def pour(sock: socket.socket) -> None:
         nonlocal sent
@@ -423,7 +423,7 @@ async def large_answer(sock: socket.socket) -> None:
 @contextlib.asynccontextmanager
 async def an_answer_that_has_not_left(
     service: Service,
-) -> AsyncIterator[tuple[Peer, forwarder.Forwarder, socket.socket]]:
+) -> AsyncIterator[tuple[Peer, session.Forwarder, socket.socket]]:
     """The target that gave a large answer, the session that holds it, and its client."""
     small_buffers(service)
     async with serving(large_answer) as target:
@@ -509,7 +509,7 @@ async def test_who_reads_the_last_answer_slowly_gets_all_of_it(service):
 
 
 async def test_who_does_not_read_the_last_answer_is_not_kept_for_ever(monkeypatch, caplog):
-    monkeypatch.setattr(forwarder, "KEEP_ALIVE", 0.05)
+    monkeypatch.setattr(session, "KEEP_ALIVE", 0.05)
     monkeypatch.setattr("netjumper.bridge.KEEP_ALIVE", 0.05)
 
     async with (
@@ -558,4 +558,4 @@ async def test_who_does_not_read_its_refusals_is_not_read_either():
 
 
 def test_an_idle_connection_is_kept_for_longer_than_browsers_do() -> None:
-    assert forwarder.KEEP_ALIVE > 60
+    assert session.KEEP_ALIVE > 60

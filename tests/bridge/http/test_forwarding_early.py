@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.exchange import Exchange
-from netjumper.bridge.forward import Ending, Forwarding
-from netjumper.bridge.http import Authorized, HttpHandshake
+from netjumper.bridge.http.exchange import Exchange
+from netjumper.bridge.http.forwarding import Ending, Forwarding
+from netjumper.bridge.http.handshake import Authorized, HttpHandshake
 from netjumper.errors import TargetRefused
 
 POST = b"POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\n"

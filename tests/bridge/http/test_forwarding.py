@@ -8,9 +8,9 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.exchange import Exchange
-from netjumper.bridge.forward import Ending, Forwarding
-from netjumper.bridge.http import Authorized, HttpHandshake
+from netjumper.bridge.http.exchange import Exchange
+from netjumper.bridge.http.forwarding import Ending, Forwarding
+from netjumper.bridge.http.handshake import Authorized, HttpHandshake
 from netjumper.errors import TargetBroke, TargetRefused, TargetTimeout
 from netjumper.protocol.handshake import TunnelRequest
 from tests.support.byte_splits import every_way, one_by_one

@@ -7,8 +7,8 @@ import h11
 
 from netjumper.access_log import told
 from netjumper.addressing.address import Address
-from netjumper.bridge.messages import has_body
-from netjumper.bridge.upstream.early_data import SAFE_METHODS
+from netjumper.bridge.http.messages import has_body
+from netjumper.bridge.replay_safety import SAFE_METHODS
 
 
 class Ending(Enum):

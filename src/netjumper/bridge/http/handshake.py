@@ -11,8 +11,8 @@ import h11
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.http_server import HttpServer
-from netjumper.bridge.messages import has_body
+from netjumper.bridge.http.messages import has_body
+from netjumper.bridge.http.server_connection import HttpServer
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError
 from netjumper.protocol.handshake import EndOfStream, ListeningHandshake, TunnelRequest
 

@@ -3,7 +3,7 @@
 import h11
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.messages import MAX_HEAD, Event
+from netjumper.bridge.http.messages import MAX_HEAD, Event
 from netjumper.errors import AnswerCut, TargetBroke
 
 

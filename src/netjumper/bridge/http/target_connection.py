@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from netjumper.addressing.address import Address
+from netjumper.bridge.http.write_buffer import Outbox
 from netjumper.errors import NetjumperError
 from netjumper.net.connector import Connector, Failed, Opening
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.outbox import Outbox
 
 
 class TargetSide:

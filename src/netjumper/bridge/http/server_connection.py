@@ -1,15 +1,13 @@
 """The server side of HTTP/1.1 as a proxy needs it: h11, stricter heads, credentials, answers."""
 
-import base64
-import binascii
 import re
 from http import HTTPStatus
 
 import h11
 
-from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.messages import MAX_HEAD, Event, Fields, has_body, values
-from netjumper.bridge.misdirected import spoken_to_http
+from netjumper.bridge.credentials import Credentials, _basic
+from netjumper.bridge.http.messages import MAX_HEAD, Event, Fields, _sf_text, has_body, values
+from netjumper.bridge.protocol_detection import spoken_to_http
 from netjumper.bridge.replies import BRIDGE, reply_for
 from netjumper.errors import AuthenticationError, ProtocolError
 
@@ -282,21 +280,3 @@ class HttpServer:
         if odd and values(request, b"transfer-encoding"):
             self.refuse(400, f"{odd} and Transfer-Encoding contradict each other")
             raise ProtocolError(f"a request with both {odd} and Transfer-Encoding")
-
-
-def _basic(field: bytes) -> tuple[bytes, bytes]:
-    """Return user and password out of a `Basic` field (RFC 7617), empty when it is none."""
-    scheme, _, token = field.partition(b" ")
-    if scheme.lower() != b"basic":
-        return b"", b""
-    try:
-        user, colon, password = base64.b64decode(token.strip(), validate=True).partition(b":")
-    except binascii.Error:
-        return b"", b""
-    return (user, password) if colon else (b"", b"")
-
-
-def _sf_text(text: str) -> str:
-    """Return what may stand in a structured field's string (RFC 8941 section 3.3.3)."""
-    printable = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return printable.replace("\\", "\\\\").replace('"', '\\"')

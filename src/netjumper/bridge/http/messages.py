@@ -27,3 +27,9 @@ def has_body(request: h11.Request) -> bool:
     return bool(values(request, b"transfer-encoding")) or any(
         length.strip(b"0") for length in values(request, b"content-length")
     )
+
+
+def _sf_text(text: str) -> str:
+    """Return what may stand in a structured field's string (RFC 8941 section 3.3.3)."""
+    printable = "".join(c if " " <= c <= "~" else "?" for c in text)
+    return printable.replace("\\", "\\\\").replace('"', '\\"')

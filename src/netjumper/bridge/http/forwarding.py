@@ -15,11 +15,11 @@ from collections.abc import Callable
 import h11
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.exchange import Ending, Exchange
-from netjumper.bridge.fields import forwarded_answer, forwarded_request, forwarded_trailers
-from netjumper.bridge.http import Authorized, HttpHandshake
-from netjumper.bridge.http_client import HttpClient
-from netjumper.bridge.routing import route
+from netjumper.bridge.http.client_connection import HttpClient
+from netjumper.bridge.http.exchange import Ending, Exchange
+from netjumper.bridge.http.handshake import Authorized, HttpHandshake
+from netjumper.bridge.http.headers import forwarded_answer, forwarded_request, forwarded_trailers
+from netjumper.bridge.http.routing import route
 from netjumper.errors import (
     AnswerCut,
     AnswerTimeout,

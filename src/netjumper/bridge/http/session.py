@@ -2,14 +2,14 @@
 
 from time import monotonic
 
-from netjumper.bridge.exchange import Ending, Exchange
-from netjumper.bridge.forward import Forwarding
-from netjumper.bridge.http import Authorized
-from netjumper.bridge.target_side import TargetSide
+from netjumper.bridge.http.exchange import Ending, Exchange
+from netjumper.bridge.http.forwarding import Forwarding
+from netjumper.bridge.http.handshake import Authorized
+from netjumper.bridge.http.target_connection import TargetSide
+from netjumper.bridge.http.write_buffer import Outbox
 from netjumper.errors import NetjumperError
 from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.outbox import Outbox
 from netjumper.protocol.handshake import EndOfStream
 from netjumper.relay.ending import Ending as RelayEnding
 from netjumper.sessions.manager import Tunnels

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import h11
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.http import Authorized, connect_target
-from netjumper.bridge.http_server import TEXT, HttpServer
-from netjumper.bridge.messages import members, values
+from netjumper.bridge.http.handshake import Authorized, connect_target
+from netjumper.bridge.http.messages import members, values
+from netjumper.bridge.http.server_connection import TEXT, HttpServer
 from netjumper.errors import AddressError, AuthenticationError, NetjumperError, ProtocolError
 
 HOW_TO_USE = (

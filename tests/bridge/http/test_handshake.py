@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.http import Authorized, HttpHandshake
-from netjumper.bridge.messages import MAX_HEAD
+from netjumper.bridge.http.handshake import Authorized, HttpHandshake
+from netjumper.bridge.http.messages import MAX_HEAD
 from netjumper.bridge.replies import BRIDGE, JUMP_SERVER
 from netjumper.errors import (
     AddressError,
