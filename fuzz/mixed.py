@@ -6,7 +6,7 @@ Where the first byte of the input is 1, a user and a password are asked for.
 from fuzz.handshakes import hold_handshake
 from fuzz.http_proxy import hold_http, most_sent
 from fuzz.socks import CREDENTIALS, hold_socks
-from netjumper.bridge import _handshakes
+from netjumper.bridge.bridge import _handshakes
 from netjumper.bridge.protocol_detection import SOCKS4, SOCKS5
 
 FIRST_OF_HTTP = frozenset(b"\r\n!#$%&'*+-.^_`|~0123456789").union(

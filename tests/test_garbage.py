@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.bridge import bridge
+from netjumper.bridge.bridge import bridge
 from netjumper.bridge.upstream.balancing import JumpPolicy, policy_of
 from netjumper.bridge.upstream.early_data import EarlyData
 from netjumper.bridge.upstream.pool import Parking, ParkingLimits

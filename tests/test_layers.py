@@ -94,6 +94,7 @@ LAYERS: list[list[str]] = [
         "netjumper.client.jumper",
         "netjumper.server.jump_server",
         "netjumper.server",
+        "netjumper.bridge.bridge",
         "netjumper.bridge",
     ],
     ["netjumper.integrations"],

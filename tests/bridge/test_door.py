@@ -166,7 +166,7 @@ async def test_one_byte_is_enough_to_know_what_a_socks_port_is_not_for(said):
 
 
 async def test_who_gives_no_password_does_not_keep_out_who_does(monkeypatch):
-    monkeypatch.setattr("netjumper.bridge.UNAUTHENTICATED", 3)
+    monkeypatch.setattr("netjumper.bridge.bridge.UNAUTHENTICATED", 3)
     credentials = Credentials({"ann": "pw"})
     async with serving(echo) as target, direct_bridge(credentials=credentials) as service:
         address = service.address_of("socks")
@@ -183,7 +183,7 @@ async def test_who_gives_no_password_does_not_keep_out_who_does(monkeypatch):
 
 
 async def test_without_a_password_as_many_may_wait_as_come(monkeypatch):
-    monkeypatch.setattr("netjumper.bridge.UNAUTHENTICATED", 3)
+    monkeypatch.setattr("netjumper.bridge.bridge.UNAUTHENTICATED", 3)
     async with direct_bridge() as service:
         with contextlib.ExitStack() as stack:
             for _ in range(10):

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.bridge import bridge as make_bridge
+from netjumper.bridge.bridge import bridge as make_bridge
 from netjumper.bridge.credentials import Credentials
 from netjumper.cli import bridge, server
 from netjumper.client.jump_host import JumpHost

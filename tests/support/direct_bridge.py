@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
 from netjumper.addressing.address import Address
-from netjumper.bridge import bridge
+from netjumper.bridge.bridge import bridge
 from netjumper.errors import TargetRefused
 from netjumper.net.connector import Connector, Failed, Opened
 from netjumper.net.dialer import Dialer

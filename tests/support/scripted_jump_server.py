@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.bridge import bridge
+from netjumper.bridge.bridge import bridge
 from netjumper.bridge.upstream.balancing import Policy
 from netjumper.bridge.upstream.early_data import EarlyData
 from netjumper.bridge.upstream.pool import Parking, ParkingLimits

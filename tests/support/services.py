@@ -10,7 +10,7 @@ from typing import Any
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
-from netjumper.bridge import bridge
+from netjumper.bridge.bridge import bridge
 from netjumper.client.jump_host import JumpHost
 from netjumper.net.connector import Permit
 from netjumper.net.dialer import Dialer

@@ -11,7 +11,7 @@ from typing import ClassVar
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
-from netjumper.bridge import bridge
+from netjumper.bridge.bridge import bridge
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.upstream.balancing import JumpPolicy, Policy, policy_of
 from netjumper.bridge.upstream.early_data import EarlyData

@@ -300,7 +300,7 @@ async def test_an_upgraded_connection_is_piped_both_ways(service):
 
 
 async def test_a_connection_that_stays_idle_is_closed(monkeypatch):
-    monkeypatch.setattr("netjumper.bridge.KEEP_ALIVE", 0.05)
+    monkeypatch.setattr("netjumper.bridge.bridge.KEEP_ALIVE", 0.05)
     async with (
         jump_server_running() as (_, address),
         bridge_running(address) as service,
@@ -510,7 +510,7 @@ async def test_who_reads_the_last_answer_slowly_gets_all_of_it(service):
 
 async def test_who_does_not_read_the_last_answer_is_not_kept_for_ever(monkeypatch, caplog):
     monkeypatch.setattr(session, "KEEP_ALIVE", 0.05)
-    monkeypatch.setattr("netjumper.bridge.KEEP_ALIVE", 0.05)
+    monkeypatch.setattr("netjumper.bridge.bridge.KEEP_ALIVE", 0.05)
 
     async with (
         serving(large_answer) as target,
