@@ -10,11 +10,11 @@ from fuzz.properties import hold_hidden, outcome_of
 from netjumper.addressing.jump_url import JumpUrl
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
-from netjumper.bridge_settings import BridgeSettings
-from netjumper.cli.sources import Loaded
 from netjumper.errors import NetjumperError
-from netjumper.server_settings import ServerSettings
-from netjumper.settings import SettingsError
+from netjumper.settings.bridge import BridgeSettings
+from netjumper.settings.common import SettingsError
+from netjumper.settings.loader import Loaded
+from netjumper.settings.server import ServerSettings
 from netjumper.text import printable
 
 LONGEST_LINE = 2000

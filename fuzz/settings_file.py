@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from fuzz.settings import environment, hold_settings
-from netjumper.bridge_settings import BridgeSettings
-from netjumper.cli.sources import Layer, load
-from netjumper.server_settings import ServerSettings
+from netjumper.settings.bridge import BridgeSettings
+from netjumper.settings.loader import Layer, load
+from netjumper.settings.server import ServerSettings
 
 
 def check(data: bytes) -> None:

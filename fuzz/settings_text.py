@@ -11,11 +11,11 @@ from io import StringIO
 
 from fuzz.properties import as_text
 from fuzz.settings import AnyLoaded, environment, hold_settings
-from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import bridge, server
 from netjumper.cli.options import Parser, layer_of
-from netjumper.cli.sources import load
-from netjumper.server_settings import ServerSettings
+from netjumper.settings.bridge import BridgeSettings
+from netjumper.settings.loader import load
+from netjumper.settings.server import ServerSettings
 
 NO_FILE = "/dev/null"
 

@@ -20,6 +20,8 @@ try:
 except ImportError:
     uvloop = None
 
+pytest_plugins = ["tests.support.fixtures"]
+
 # How long one example takes says more about the machine than about the code.
 settings.register_profile("netjumper", deadline=None)
 settings.load_profile("netjumper")

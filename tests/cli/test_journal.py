@@ -9,7 +9,7 @@ import pytest
 
 from netjumper.cli import process
 from netjumper.cli.logs import is_journal, set_up
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
 
 
 @pytest.fixture

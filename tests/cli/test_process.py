@@ -11,7 +11,7 @@ import pytest
 
 from netjumper.cli import process
 from netjumper.errors import NetjumperError
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
 
 
 def raising(error):

@@ -13,9 +13,9 @@ import pytest
 import trustme
 
 from netjumper.cli.jump_server import JumpServer, prepare
-from netjumper.cli.sources import Layer, load
-from netjumper.server_settings import ServerSettings
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
+from netjumper.settings.loader import Layer, load
+from netjumper.settings.server import ServerSettings
 from tests.support.programs import PATIENCE, Program, running, web_server
 from tests.support.tls_pair import encrypt
 

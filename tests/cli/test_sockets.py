@@ -9,13 +9,13 @@ import sys
 import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import bridge, server
 from netjumper.cli.bridging import bridge_of
 from netjumper.cli.sockets import bridge_options, server_options
 from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
 from netjumper.net.user_timeout import SlowReaders
-from netjumper.server_settings import ServerSettings
+from netjumper.settings.bridge import BridgeSettings
+from netjumper.settings.server import ServerSettings
 from tests.support import programs
 from tests.support.peers import (
     closed_port,

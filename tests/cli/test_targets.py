@@ -4,8 +4,8 @@ import pytest
 
 from netjumper.cli import server
 from netjumper.cli.options import layer_of
-from netjumper.cli.sources import load
-from netjumper.server_settings import ServerSettings
+from netjumper.settings.loader import load
+from netjumper.settings.server import ServerSettings
 
 NEEDED = ["--listen", "127.0.0.1:0", "--check"]
 RULE = "expected NETWORK, NAME or .NAME, each with or without :PORT, or :PORT"

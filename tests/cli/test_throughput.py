@@ -7,7 +7,7 @@ import pytest
 
 from netjumper.cli import examination
 from netjumper.cli.examination import Goal
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
 from tests.support.doctor import examined
 from tests.support.peers import receive, reset_after, serving
 from tests.support.programs import web_server

@@ -10,8 +10,8 @@ from pathlib import Path
 from manpages.page import Items, Page
 from netjumper.cli import INTERRUPTED, bridge, environment, execute, notify, process, server
 from netjumper.cli.examination import EXIT_CODES
-from netjumper.cli.sources import SYSTEM_CONFIG
 from netjumper.net import inherited
+from netjumper.settings.loader import SYSTEM_CONFIG
 
 _WHAT_IT_DOES_NOT_PROTECT = (
     "The protocol proves that the client knows the secret, and that is all. It does not encrypt "

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from netjumper import __version__
-from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import (
     doctor,
     environment,
@@ -24,8 +23,9 @@ from netjumper.cli.inherit import Doors, bridge_sockets
 from netjumper.cli.jump_hosts import KnownHost, known_hosts
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
-from netjumper.cli.sources import Loaded
 from netjumper.console import Start, bridge_lines
+from netjumper.settings.bridge import BridgeSettings
+from netjumper.settings.loader import Loaded
 
 COMMANDS = with_completion(
     "netjumper-bridge",

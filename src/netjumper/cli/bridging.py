@@ -6,7 +6,6 @@ import logging
 import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import ClassVar
 
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
@@ -17,13 +16,9 @@ from netjumper.bridge.upstream.balancing import JumpPolicy, Policy, policy_of
 from netjumper.bridge.upstream.early_data import EarlyData
 from netjumper.bridge.upstream.pool import Parking, ParkingLimits
 from netjumper.bridge.upstream.upstream import Upstream
-from netjumper.bridge_settings import BridgeSettings
-from netjumper.cli.files import read_users
 from netjumper.cli.jump_hosts import KnownHost, known_hosts
-from netjumper.cli.options import IN_ARGV
 from netjumper.cli.probe import Probe
 from netjumper.cli.sockets import bridge_options, check_options, embedded_options
-from netjumper.cli.sources import Layer, Loaded, load
 from netjumper.client.jump_host import JumpHost
 from netjumper.net.connector import ListensAt
 from netjumper.net.dialer import Dialer
@@ -35,33 +30,15 @@ from netjumper.server.guard import Guard
 from netjumper.server.jump_server import jump_server
 from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
+from netjumper.settings.bridge import BridgeSettings, RunningBridge
+from netjumper.settings.files import read_users
+from netjumper.settings.loader import Layer, Loaded, load
+from netjumper.settings.messages import IN_ARGV
 
 EMBEDDED_ALLOWS = (Rule.parse("127.0.0.0/8"), Rule.parse("::1"))
 """Who can use the bridge on this machine can connect there anyway."""
 EMBEDDED_GRACE = 1.0
 """Seconds that the embedded jump server has to pass on what the bridge has given it."""
-
-
-class Unopened(BridgeSettings):
-    """The settings for what uses the bridge's way out and opens none of its doors."""
-
-    no_jump: ClassVar[str] = "there is no jump server; give --jump HOST:PORT"
-
-    def _open_doors(self) -> Iterator[tuple[str, str]]:
-        return iter(())
-
-
-class RunningBridge(Unopened):
-    """The settings for speaking with a bridge that runs: those of its way out may be missing."""
-
-    def _problems(self) -> Iterator[tuple[str, str]]:
-        for key, problem in super()._problems():
-            if key != "jump":
-                yield key, problem
-
-    @property
-    def _needs_secret(self) -> bool:
-        return False
 
 
 def load_bridge(

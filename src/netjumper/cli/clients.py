@@ -1,11 +1,11 @@
 """The clients of the settings: who knows `secret`, and those of `clients_file`."""
 
-from netjumper.cli.clients_file import ClientTable, read_clients
-from netjumper.cli.sources import Loaded
 from netjumper.server.clients import Client
 from netjumper.server.guard import Guard
-from netjumper.server_settings import ServerSettings
-from netjumper.settings import SettingsError
+from netjumper.settings.clients_file import ClientTable, read_clients
+from netjumper.settings.common import SettingsError
+from netjumper.settings.loader import Loaded
+from netjumper.settings.server import ServerSettings
 
 BYTES_IN_MEGABIT = 1_000_000 / 8
 

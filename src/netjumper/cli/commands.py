@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from netjumper.cli.options import Parser
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
 from netjumper.text import quoted
 
 

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 
-from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import process
-from netjumper.cli.bridging import Unopened, load_bridge, probes_of
+from netjumper.cli.bridging import load_bridge, probes_of
 from netjumper.cli.examination import Examination, Goal, Step
 from netjumper.cli.helptext import WIDEST
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.probe import Probe
-from netjumper.settings import SettingsError
+from netjumper.settings.bridge import BridgeSettings, Unopened
+from netjumper.settings.common import SettingsError
 from netjumper.text import printable
 
 DEFAULT_TARGET = "example.org:443"

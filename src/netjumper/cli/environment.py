@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
 from netjumper.addressing.listen_address import reachable_from_here
-from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import process
-from netjumper.cli.bridging import RunningBridge, users_of
+from netjumper.cli.bridging import users_of
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
-from netjumper.cli.sources import load
 from netjumper.errors import NetjumperError
+from netjumper.settings.bridge import BridgeSettings, RunningBridge
+from netjumper.settings.loader import load
 
 NO_PROXY = "localhost,127.0.0.1,::1"
 PROXY_VARIABLES = frozenset(

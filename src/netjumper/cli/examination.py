@@ -11,7 +11,7 @@ from netjumper.cli import process
 from netjumper.cli.advice import advice
 from netjumper.cli.probe import ENOUGH, LONGEST, Probe, download
 from netjumper.errors import AddressError, NetjumperError
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
 from netjumper.text import human_size, quoted
 
 EXIT_CODES = {"name": 3, "connect": 4, "challenge": 5, "secret": 6, "target": 7, "tls": 8}

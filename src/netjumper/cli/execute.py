@@ -15,23 +15,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from netjumper.addressing.address import Address
-from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import notify, process, serving
-from netjumper.cli.bridging import (
-    RunningBridge,
-    bridge_of,
-    load_bridge,
-    users_of,
-)
+from netjumper.cli.bridging import bridge_of, load_bridge, users_of
 from netjumper.cli.environment import PROXY_VARIABLES, first_of, variables
 from netjumper.cli.jump_hosts import KnownHost, known_hosts
 from netjumper.cli.logs import never_waiting
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
-from netjumper.cli.sources import Loaded
 from netjumper.errors import AddressError
 from netjumper.net import inherited
-from netjumper.settings import SettingsError
+from netjumper.settings.bridge import BridgeSettings, RunningBridge
+from netjumper.settings.common import SettingsError
+from netjumper.settings.loader import Loaded
 from netjumper.text import quoted
 
 NOT_EXECUTABLE = 126

@@ -11,7 +11,6 @@ from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 
-from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import process, server
 from netjumper.cli.asking import (
     BRIDGE,
@@ -22,12 +21,13 @@ from netjumper.cli.asking import (
     received,
     running_service,
 )
-from netjumper.cli.bridging import RunningBridge, Unopened, load_bridge, probes_of
+from netjumper.cli.bridging import load_bridge, probes_of
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.probe import Probe
-from netjumper.cli.sources import Layer, load
 from netjumper.errors import JumpHostError
-from netjumper.settings import SettingsError
+from netjumper.settings.bridge import BridgeSettings, RunningBridge, Unopened
+from netjumper.settings.common import SettingsError
+from netjumper.settings.loader import Layer, load
 
 _EXAMPLES = """\
 examples:

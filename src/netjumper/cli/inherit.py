@@ -3,13 +3,13 @@
 import os
 import socket
 
-from netjumper.bridge_settings import OPEN_DOOR, BridgeSettings
-from netjumper.cli.sources import Loaded, SettingsT
 from netjumper.net.inherited import InheritError, inherited_sockets
 from netjumper.net.listening_sockets import bound_address
 from netjumper.server.jump_server import SERVER_DOORS
-from netjumper.server_settings import ServerSettings
-from netjumper.settings import SettingsError
+from netjumper.settings.bridge import OPEN_DOOR, BridgeSettings
+from netjumper.settings.common import SettingsError
+from netjumper.settings.loader import Loaded, SettingsT
+from netjumper.settings.server import ServerSettings
 from netjumper.text import quoted
 
 Doors = dict[str, list[socket.socket]]

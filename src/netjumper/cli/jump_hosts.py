@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from netjumper.addressing.address import Address
-from netjumper.bridge_settings import BridgeSettings
-from netjumper.cli.files import refuse_shared_key
-from netjumper.cli.sources import Loaded
 from netjumper.client.encryption import client_for
-from netjumper.settings import SettingsError
+from netjumper.settings.bridge import BridgeSettings
+from netjumper.settings.common import SettingsError
+from netjumper.settings.files import refuse_shared_key
+from netjumper.settings.loader import Loaded
 from netjumper.tls.certificates import AuthorityError, CertificateError, EncryptionError
 from netjumper.tls.context import Encryption
 

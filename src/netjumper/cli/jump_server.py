@@ -8,18 +8,18 @@ from math import inf
 
 from netjumper.cli import process
 from netjumper.cli.clients import BYTES_IN_MEGABIT, clients_of
-from netjumper.cli.files import refuse_shared_key
 from netjumper.cli.sockets import server_options
-from netjumper.cli.sources import Loaded
 from netjumper.client.background_loop import aside
 from netjumper.net.listening_sockets import Place
 from netjumper.server.clients import Client, Clients
 from netjumper.server.jump_server import CLEAR_DOOR, TLS_DOOR, jump_server
-from netjumper.server_settings import RENEWABLE, ServerSettings
 from netjumper.sessions.admission import AdmissionLimits
 from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
+from netjumper.settings.files import refuse_shared_key
+from netjumper.settings.loader import Loaded
+from netjumper.settings.server import RENEWABLE, ServerSettings
 from netjumper.tls.certificates import AuthorityError, EncryptionError
 from netjumper.tls.context import (
     Encryption,

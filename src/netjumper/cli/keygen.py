@@ -8,7 +8,7 @@ from pathlib import Path
 
 from netjumper.cli import process
 from netjumper.cli.options import Parser
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
 from netjumper.tls.context import pin_of
 
 SECRET_BYTES = 32

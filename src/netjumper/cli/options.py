@@ -10,14 +10,10 @@ from typing import Any, NoReturn
 from netjumper import __version__
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli.helptext import HelpFormatter
-from netjumper.cli.sources import AnySettings, Layer, expectation
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
+from netjumper.settings.loader import AnySettings, Layer
+from netjumper.settings.messages import expectation
 from netjumper.text import quoted
-
-IN_ARGV = (
-    "{} is on the command line, which every user of this machine can read; use {} or {} instead"
-)
-"""The warning about a secret there; what it is, and the two better ways."""
 
 _IN_ARGV = {"auth": "; every user of this machine can read it here, so better give --auth-file"}
 _TIMEOUTS = (

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from netjumper.cli import INTERRUPTED
 from netjumper.cli.logs import PATIENCE, PRIORITY, has_room, is_journal
 from netjumper.errors import NetjumperError
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
 from netjumper.text import printable
 
 OK = 0

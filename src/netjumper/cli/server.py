@@ -13,13 +13,14 @@ from netjumper.cli.completion import with_completion
 from netjumper.cli.entrance import Listeners
 from netjumper.cli.inherit import server_sockets
 from netjumper.cli.jump_server import JumpServer, Places, Prepare, Prepared, prepare, try_anew
-from netjumper.cli.options import IN_ARGV, PLACES, Flags, Parser, layer_of
+from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import check_options, server_options
-from netjumper.cli.sources import Layer, load
 from netjumper.console import Start, server_lines
 from netjumper.server.jump_server import SERVER_DOORS
-from netjumper.server_settings import ServerSettings
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
+from netjumper.settings.loader import Layer, load
+from netjumper.settings.messages import IN_ARGV
+from netjumper.settings.server import ServerSettings
 
 _LIMITS = (
     *("max_tunnels", "max_tunnels_per_client", "max_tunnels_per_source"),

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from netjumper.cli import process
 from netjumper.cli.asking import SERVER, Unhealthy, ask, received
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
-from netjumper.cli.sources import Layer, load
 from netjumper.console import DOORS
 from netjumper.protocol.wire import CHALLENGE_SIZE
-from netjumper.server_settings import ServerSettings
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
+from netjumper.settings.loader import Layer, load
+from netjumper.settings.server import RunningServer, ServerSettings
 
 _EXAMPLES = """\
 examples:
@@ -21,14 +21,6 @@ examples:
   netjumper healthcheck --listen 192.0.2.7:9527
 
 """
-
-
-class RunningServer(ServerSettings):
-    """The settings for speaking with a jump server that runs: the secret is its own affair."""
-
-    @property
-    def _needs_secret(self) -> bool:
-        return False
 
 
 def build_parser() -> Parser:

@@ -8,19 +8,19 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
-from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import process
 from netjumper.cli.entrance import Entrance
 from netjumper.cli.hangups import nothing_to_renew, obeyed
 from netjumper.cli.logs import never_waiting, set_up
 from netjumper.cli.notify import Notifier
-from netjumper.cli.sources import Loaded
 from netjumper.cli.workers import RENEW, SERVES, Parent, Work
 from netjumper.console import DOORS, RichFormatter, Start
 from netjumper.net.listening_sockets import ListenError, Place
 from netjumper.net.socket_options import SocketOptions
-from netjumper.server_settings import ServerSettings
 from netjumper.sessions.service import Service
+from netjumper.settings.bridge import BridgeSettings
+from netjumper.settings.loader import Loaded
+from netjumper.settings.server import ServerSettings
 from netjumper.text import counted, printable
 
 AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from netjumper.addressing.jump_url import DEFAULT_PORT, JumpUrl, address_with_port
 from netjumper.cli import process
-from netjumper.cli.clients_file import read_clients
-from netjumper.cli.files import read_public
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
-from netjumper.cli.server_healthcheck import RunningServer
-from netjumper.cli.sources import Loaded, load
 from netjumper.errors import AddressError
-from netjumper.server_settings import ServerSettings
-from netjumper.settings import SettingsError
+from netjumper.settings.clients_file import read_clients
+from netjumper.settings.common import SettingsError
+from netjumper.settings.files import read_public
+from netjumper.settings.loader import Loaded, load
+from netjumper.settings.server import RunningServer, ServerSettings
 from netjumper.text import quoted
 from netjumper.tls.context import pin_of
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from netjumper.bridge_settings import BridgeSettings
-from netjumper.cli.sources import Loaded, SettingsT
 from netjumper.net.option_checks import OptionUnavailable, check_dialling, check_listening
 from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
-from netjumper.server_settings import ServerSettings
-from netjumper.settings import SettingsError
-from netjumper.socket_settings import SocketSettings
+from netjumper.settings.bridge import BridgeSettings
+from netjumper.settings.common import SettingsError
+from netjumper.settings.loader import Loaded, SettingsT
+from netjumper.settings.server import ServerSettings
+from netjumper.settings.sockets import SocketSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from netjumper.cli import files
-from netjumper.cli.files import read_private, read_secret, read_users
 from netjumper.fileio import MAX_SIZE
-from netjumper.settings import SettingsError
+from netjumper.settings import files
+from netjumper.settings.common import SettingsError
+from netjumper.settings.files import read_private, read_secret, read_users
 
 
 def refusal(read, path):

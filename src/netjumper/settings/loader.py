@@ -5,7 +5,6 @@ the flag, the variable, or the file with its table. Text (flags, environment) be
 switches and lists here; a settings file has types of its own and must use them.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -18,12 +17,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource
 
-from netjumper.bridge_settings import BridgeSettings
-from netjumper.cli.files import read_secret, read_toml, refuse_if_shared
-from netjumper.server_settings import ServerSettings
-from netjumper.settings import PROBLEM, SettingsError
+from netjumper.settings.bridge import BridgeSettings
+from netjumper.settings.common import PROBLEM, SettingsError
+from netjumper.settings.files import read_secret, read_toml, refuse_if_shared
+from netjumper.settings.messages import did_you_mean, expectation, what_is_wrong
+from netjumper.settings.server import ServerSettings
 from netjumper.text import quoted
-from netjumper.value_types import LIST_OF, Expected
 
 SettingsT = TypeVar("SettingsT", ServerSettings, BridgeSettings)
 AnySettings = type[ServerSettings] | type[BridgeSettings]
@@ -253,12 +252,6 @@ def _unknown_key(model: AnySettings, key: str) -> str:
     return f"{_name(key)}: unknown key{did_you_mean(key, model.model_fields)}"
 
 
-def did_you_mean(word: str, known: Mapping[str, object] | set[str], prefix: str = "") -> str:
-    """Return the end of a message about a word that is not known, if another is like it."""
-    close = difflib.get_close_matches(word, sorted(known), 1)
-    return f"; did you mean {prefix}{close[0]}?" if close else ""
-
-
 def _name(text: str) -> str:
     return text if re.fullmatch(r"[\w-]{1,60}", text) else quoted(text)
 
@@ -281,28 +274,3 @@ def _told(model: AnySettings, merged: Layer, error: ErrorDetails) -> str:
         return f"{place}: expected {expected.text}"
     value = None if key in model.unshown else merged.values[key]
     return f"{place}: {what_is_wrong(error, expected, value)}"
-
-
-def what_is_wrong(error: ErrorDetails, expected: Expected, value: object) -> str:
-    """Return what was expected instead of a value, and why that one will not do.
-
-    Args:
-        error: what pydantic says.
-        expected: what the key wants.
-        value: what it got; None is not to be shown.
-    """
-    if reason := str(error.get("ctx", {}).get("error", "")):
-        return f"{reason}; expected {expected.text.removeprefix(LIST_OF)}"
-    instead = "" if value is None else f", not {_shown(value)}"
-    return f"expected {expected.text}{instead}"
-
-
-def expectation(info: FieldInfo) -> Expected:
-    """Return what a key wants."""
-    return next(it for it in info.metadata if isinstance(it, Expected))
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()  # as TOML writes it
-    return quoted(value) if isinstance(value, str) else quoted(repr(value))[1:-1]

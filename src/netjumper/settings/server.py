@@ -6,8 +6,16 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.settings import CommonSettings
-from netjumper.value_types import Bandwidth, Count, FilePath, Listen, Rules, Timeout, TimeoutOrZero
+from netjumper.settings.common import CommonSettings
+from netjumper.settings.types import (
+    Bandwidth,
+    Count,
+    FilePath,
+    Listen,
+    Rules,
+    Timeout,
+    TimeoutOrZero,
+)
 
 RENEWABLE = frozenset(
     {
@@ -134,3 +142,11 @@ class ServerSettings(CommonSettings):
     @classmethod
     def _default_listen(cls, values: dict[str, Any]) -> dict[str, Any]:
         return {"listen": (), **values} if "listen_tls" in values else values
+
+
+class RunningServer(ServerSettings):
+    """The settings for speaking with a jump server that runs: the secret is its own affair."""
+
+    @property
+    def _needs_secret(self) -> bool:
+        return False

@@ -1,4 +1,4 @@
-"""A home of its own for every test: no settings of this machine, no settings in the environment."""
+"""Fixtures for every room: a home without settings, private files, a pipe, a listening socket."""
 
 import contextlib
 import logging
@@ -9,19 +9,19 @@ import time
 
 import pytest
 
-from netjumper.cli import sources
+from netjumper.settings import loader
 from tests.support.programs import PATIENCE
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """Return the directory that is XDG_CONFIG_HOME."""
+    """Return the directory that is XDG_CONFIG_HOME: no test sees settings of this machine."""
     for name in list(os.environ):
         if name.startswith("NETJUMPER"):
             monkeypatch.delenv(name)
     directory = tmp_path / "home"
     monkeypatch.setenv("XDG_CONFIG_HOME", str(directory))
-    monkeypatch.setattr(sources, "SYSTEM_CONFIG", tmp_path / "etc" / "config.toml")
+    monkeypatch.setattr(loader, "SYSTEM_CONFIG", tmp_path / "etc" / "config.toml")
     return directory
 
 

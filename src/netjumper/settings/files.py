@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from netjumper.fileio import read_file
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
 from netjumper.text import quoted
 
 HANDED_OVER = (Path("/run/secrets"), Path("/var/run/secrets"))

@@ -7,11 +7,11 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.cli.clients import clients_of
-from netjumper.cli.clients_file import read_clients
-from netjumper.cli.sources import Layer, load
 from netjumper.errors import TargetDenied
-from netjumper.server_settings import ServerSettings
-from netjumper.settings import SettingsError
+from netjumper.settings.clients_file import read_clients
+from netjumper.settings.common import SettingsError
+from netjumper.settings.loader import Layer, load
+from netjumper.settings.server import ServerSettings
 
 GOOD = 'secrets = ["s3cret-1"]'
 ALICE = f"[alice]\n{GOOD}\n"

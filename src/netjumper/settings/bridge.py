@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.settings import CommonSettings
-from netjumper.value_types import (
+from netjumper.settings.common import CommonSettings
+from netjumper.settings.types import (
     Auth,
     Count,
     EarlyDataMode,
@@ -159,3 +159,25 @@ class BridgeSettings(CommonSettings):
     @property
     def _needs_secret(self) -> bool:
         return not self.embedded and not (self.jump and all(it.secret for it in self.jump))
+
+
+class Unopened(BridgeSettings):
+    """The settings for what uses the bridge's way out and opens none of its doors."""
+
+    no_jump: ClassVar[str] = "there is no jump server; give --jump HOST:PORT"
+
+    def _open_doors(self) -> Iterator[tuple[str, str]]:
+        return iter(())
+
+
+class RunningBridge(Unopened):
+    """The settings for speaking with a bridge that runs: those of its way out may be missing."""
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        for key, problem in super()._problems():
+            if key != "jump":
+                yield key, problem
+
+    @property
+    def _needs_secret(self) -> bool:
+        return False

@@ -1,7 +1,7 @@
 """The types of the settings' values: what each must be, and how that is told.
 
 Strict types: text from the environment and from flags is turned into numbers and lists before it
-gets here (`netjumper.cli.sources`).
+gets here (`netjumper.settings.loader`).
 """
 
 from dataclasses import dataclass

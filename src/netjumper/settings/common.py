@@ -1,7 +1,7 @@
 """The settings of both commands: their keys, types, bounds and defaults.
 
 Only what a value must be is said here, in strict types: text from the environment and from
-flags is turned into numbers and lists before it gets here (`netjumper.cli.sources`, which also
+flags is turned into numbers and lists before it gets here (`netjumper.settings.loader`, which also
 knows where each value came from). A secret is a `SecretStr`, and no value is ever repeated in
 pydantic's error texts.
 """
@@ -16,8 +16,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import NetjumperError
-from netjumper.socket_settings import SocketSettings
-from netjumper.value_types import FilePath, LogFormat, LogLevel, Secret, TimeoutOrZero, Workers
+from netjumper.settings.sockets import SocketSettings
+from netjumper.settings.types import FilePath, LogFormat, LogLevel, Secret, TimeoutOrZero, Workers
 
 PROBLEM = "netjumper"
 """The pydantic error type of a rule that spans keys; its context has `key` and `problem`."""
@@ -78,7 +78,7 @@ class CommonSettings(SocketSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take nothing in silence: the sources are merged by `netjumper.cli.sources`."""
+        """Take nothing in silence: the sources are merged by `netjumper.settings.loader`."""
         return (init_settings,)
 
     @model_validator(mode="after")

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr, Validatio
 from pydantic_core import ErrorDetails
 
 from netjumper.addressing.jump_url import CLIENT_NAME, CLIENT_NAME_IS
-from netjumper.cli.files import read_toml, refuse_if_shared
-from netjumper.cli.sources import did_you_mean, expectation, what_is_wrong
-from netjumper.settings import SettingsError
+from netjumper.settings.common import SettingsError
+from netjumper.settings.files import read_toml, refuse_if_shared
+from netjumper.settings.messages import did_you_mean, expectation, what_is_wrong
+from netjumper.settings.types import Bandwidth, Count, Expected, Rules
 from netjumper.text import quoted
-from netjumper.value_types import Bandwidth, Count, Expected, Rules
 
 ValueT = TypeVar("ValueT")
 

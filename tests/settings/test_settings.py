@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from netjumper.addressing.address import Address
 from netjumper.addressing.jump_url import JumpUrl
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.bridge_settings import BridgeSettings
-from netjumper.server_settings import ServerSettings
+from netjumper.settings.bridge import BridgeSettings
+from netjumper.settings.server import ServerSettings
 
-EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
+EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 NEEDED = {
     ServerSettings: {"secret": "s3cret-value"},
     BridgeSettings: {"secret": "s3cret-value", "jump": "home.example.net:9527"},

@@ -3,7 +3,7 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from netjumper.value_types import Mark, Name, PeerTimeout, Sources, Switch
+from netjumper.settings.types import Mark, Name, PeerTimeout, Sources, Switch
 
 
 class SocketSettings(BaseSettings):

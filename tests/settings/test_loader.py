@@ -6,12 +6,12 @@ import os
 import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.bridge_settings import BridgeSettings
 from netjumper.cli import bridge, server
 from netjumper.cli.options import layer_of
-from netjumper.cli.sources import Layer, load
-from netjumper.server_settings import ServerSettings
-from netjumper.settings import SettingsError
+from netjumper.settings.bridge import BridgeSettings
+from netjumper.settings.common import SettingsError
+from netjumper.settings.loader import Layer, load
+from netjumper.settings.server import ServerSettings
 
 
 def flags(*arguments, model=BridgeSettings):
