@@ -11,9 +11,9 @@ from netjumper import dial_errors
 from netjumper.access_log import AccessRecord, told
 from netjumper.addressing.address import Address
 from netjumper.bridge.http.server_connection import HttpServer
-from netjumper.cli.logs import JournalFormatter, JsonFormatter, PlainFormatter
-from netjumper.console import RichFormatter
 from netjumper.errors import NetjumperError, TargetError
+from netjumper.logs.formatters import JournalFormatter, JsonFormatter, PlainFormatter
+from netjumper.logs.terminal import RichFormatter
 from netjumper.protocol.wire import MAX_FRAME, parse_destination, text_frame
 from netjumper.text import printable
 

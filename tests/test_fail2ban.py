@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from netjumper.access_log import AccessRecord
-from netjumper.cli.logs import PlainFormatter
+from netjumper.logs.formatters import PlainFormatter
 from netjumper.sessions.admission import Account, Admission, AdmissionLimits
 from tests.support.clock import Clock
 from tests.support.programs import run

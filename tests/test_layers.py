@@ -101,13 +101,14 @@ LAYERS: list[list[str]] = [
     ["netjumper"],
     [
         "netjumper.settings",
+        "netjumper.logs",
         "netjumper.settings.common",
         "netjumper.settings.server",
         "netjumper.settings.bridge",
         "netjumper.settings.sockets",
         "netjumper.settings.types",
         "netjumper.cli",
-        "netjumper.console",
+        "netjumper.logs.terminal",
     ],
 ]
 """Lowest first; a package stands for all its modules that are not named themselves."""

@@ -23,7 +23,8 @@ from netjumper.cli.inherit import Doors, bridge_sockets
 from netjumper.cli.jump_hosts import KnownHost, known_hosts
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
-from netjumper.console import Start, bridge_lines
+from netjumper.cli.usage_hints import bridge_lines
+from netjumper.logs.terminal import Start
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.loader import Loaded
 

@@ -19,10 +19,10 @@ from netjumper.cli import notify, process, serving
 from netjumper.cli.bridging import bridge_of, load_bridge, users_of
 from netjumper.cli.environment import PROXY_VARIABLES, first_of, variables
 from netjumper.cli.jump_hosts import KnownHost, known_hosts
-from netjumper.cli.logs import never_waiting
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.errors import AddressError
+from netjumper.logs.handler import never_waiting
 from netjumper.net import inherited
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
 from netjumper.settings.common import SettingsError

@@ -10,8 +10,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from netjumper.cli import INTERRUPTED
-from netjumper.cli.logs import PATIENCE, PRIORITY, has_room, is_journal
 from netjumper.errors import NetjumperError
+from netjumper.logs.formatters import PRIORITY, is_journal
+from netjumper.logs.handler import PATIENCE, has_room
 from netjumper.settings.common import SettingsError
 from netjumper.text import printable
 

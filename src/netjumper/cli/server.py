@@ -15,7 +15,8 @@ from netjumper.cli.inherit import server_sockets
 from netjumper.cli.jump_server import JumpServer, Places, Prepare, Prepared, prepare, try_anew
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import check_options, server_options
-from netjumper.console import Start, server_lines
+from netjumper.cli.usage_hints import server_lines
+from netjumper.logs.terminal import Start
 from netjumper.server.jump_server import SERVER_DOORS
 from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Layer, load

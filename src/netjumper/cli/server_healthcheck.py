@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from netjumper.cli import process
 from netjumper.cli.asking import SERVER, Unhealthy, ask, received
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
-from netjumper.console import DOORS
+from netjumper.logs.terminal import DOORS
 from netjumper.protocol.wire import CHALLENGE_SIZE
 from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Layer, load

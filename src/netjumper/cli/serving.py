@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from netjumper.cli import process
 from netjumper.cli.entrance import Entrance
 from netjumper.cli.hangups import nothing_to_renew, obeyed
-from netjumper.cli.logs import never_waiting, set_up
 from netjumper.cli.notify import Notifier
 from netjumper.cli.workers import RENEW, SERVES, Parent, Work
-from netjumper.console import DOORS, RichFormatter, Start
+from netjumper.logs.handler import never_waiting, set_up
+from netjumper.logs.terminal import DOORS, RichFormatter, Start
 from netjumper.net.listening_sockets import ListenError, Place
 from netjumper.net.socket_options import SocketOptions
 from netjumper.sessions.service import Service

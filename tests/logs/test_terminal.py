@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from netjumper.access_log import AccessRecord
-from netjumper.console import RichFormatter, Start, bridge_lines, server_lines
+from netjumper.cli.usage_hints import bridge_lines, server_lines
+from netjumper.logs.terminal import RichFormatter, Start
 from netjumper.text import human_size, printable
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")

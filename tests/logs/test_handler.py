@@ -9,8 +9,9 @@ import time
 import pytest
 
 from netjumper.access_log import AccessRecord
-from netjumper.cli.logs import JsonFormatter, PlainFormatter, QuietHandler, UtcClock, set_up
-from netjumper.console import RichFormatter
+from netjumper.logs.formatters import JsonFormatter, PlainFormatter, UtcClock
+from netjumper.logs.handler import QuietHandler, set_up
+from netjumper.logs.terminal import RichFormatter
 
 END = AccessRecord("127.0.0.1:5000", "alice", "example.org:443", 10, 20, 1.5, "closed", False)
 HOSTILE = "a\r\n2026-01-01T00:00:00.000Z INFO forged \x1b[2J\x9b\u2028\u202e\udcff"

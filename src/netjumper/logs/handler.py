@@ -1,125 +1,20 @@
-"""Logging: one line per event on standard error, plain or JSON; rich is in `console`.
-
-These formatters are on the path of every connection: they build a line out of strings and
-nothing else. What comes from the network goes through `printable`, so that it can neither
-begin a new line nor speak to the terminal.
-"""
+"""The handler: one line per event on standard error, in the format that was asked for."""
 
 import contextlib
-import json
 import logging
-import os
 import select
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import fields
-from operator import attrgetter
 from typing import TextIO
 
-from netjumper.access_log import AccessRecord
-from netjumper.cli.flood import FloodFilter
-from netjumper.cli.log_writer import LogWriter
-from netjumper.console import RichFormatter
-from netjumper.text import lines_of, printable
-
-_END_FIELDS = tuple(field.name for field in fields(AccessRecord))
-_END_VALUES = attrgetter(*_END_FIELDS)
-_ENCODE = json.JSONEncoder(separators=(",", ":"), default=str).encode
-
-CONTINUED = "  | "
-"""Stands before each further line of an entry, which no entry begins with."""
-
+from netjumper.logs.formatters import FORMATTERS, is_journal
+from netjumper.logs.rate_limit import FloodFilter
+from netjumper.logs.terminal import RichFormatter
+from netjumper.logs.writer import LogWriter
+from netjumper.text import lines_of
 
 PATIENCE = 1.0
 """Seconds that the reader of the log has at the end for what it has not read yet."""
-
-PRIORITY = {
-    logging.DEBUG: "<7>",
-    logging.INFO: "<6>",
-    logging.WARNING: "<4>",
-    logging.ERROR: "<3>",
-    logging.CRITICAL: "<2>",
-}
-"""What a line for the journal begins with."""
-
-
-class UtcClock:
-    """Times as ISO 8601 in UTC, so that the logs of two machines can be laid side by side."""
-
-    __slots__ = ("_second", "_text")
-
-    def __init__(self) -> None:
-        self._second = -1
-        self._text = ""
-
-    def __call__(self, seconds: float) -> str:
-        """Return the text for `seconds` since the epoch, with milliseconds."""
-        second = int(seconds)
-        if second != self._second:
-            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._second = second
-        return f"{self._text}.{int((seconds - second) * 1000):03d}Z"
-
-
-class PlainFormatter(logging.Formatter):
-    """`time LEVEL text`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._clock = UtcClock()
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the entry as one line, and a line more for each of an exception's."""
-        line = f"{self._clock(record.created)} {record.levelname} {printable(record.getMessage())}"
-        if record.exc_info:
-            more = self.formatException(record.exc_info).splitlines()
-            line = "\n".join([line, *(CONTINUED + printable(text) for text in more)])
-        return line
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object per line, in ASCII; a tunnel's end as fields of their own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._clock = UtcClock()
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the entry as JSON."""
-        entry: dict[str, object] = {
-            "time": self._clock(record.created),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if isinstance(record.msg, AccessRecord):
-            entry.update(zip(_END_FIELDS, _END_VALUES(record.msg), strict=True))
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
-        return _ENCODE(entry)
-
-
-class JournalFormatter(logging.Formatter):
-    """The priority and the text (sd-daemon(3)): the journal has the time."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the entry as one line, and a line more for each of an exception's."""
-        priority = PRIORITY.get(record.levelno, PRIORITY[logging.INFO])
-        line = f"{priority}{printable(record.getMessage())}"
-        if record.exc_info:
-            more = self.formatException(record.exc_info).splitlines()
-            line = "\n".join([line, *(f"{priority}{CONTINUED}{printable(text)}" for text in more)])
-        return line
-
-
-def is_journal(stream: TextIO) -> bool:
-    """Whether a stream leads to systemd's journal (systemd.exec(5), `JOURNAL_STREAM`)."""
-    try:
-        found = os.fstat(stream.fileno())
-    except (OSError, ValueError):
-        return False
-    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 class QuietHandler(logging.StreamHandler[TextIO]):
@@ -224,9 +119,6 @@ def never_waiting(*, thread: bool = True) -> Iterator[None]:
         yield
 
 
-_FORMATTERS = {"journal": JournalFormatter, "json": JsonFormatter, "plain": PlainFormatter}
-
-
 def set_up(level: str, style: str, stream: TextIO | None = None) -> RichFormatter | None:
     """Have everything logged from here on.
 
@@ -244,7 +136,7 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> RichFormatte
         style = "rich" if stream.isatty() else "journal" if is_journal(stream) else "plain"
     rich = RichFormatter(stream) if style == "rich" else None
     handler = QuietHandler(stream)
-    handler.setFormatter(rich or _FORMATTERS[style]())
+    handler.setFormatter(rich or FORMATTERS[style]())
     # What no formatter shows need not be found out for every record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     if sys.version_info >= (3, 12):

@@ -9,8 +9,8 @@ import timeit
 import pytest
 
 from netjumper.access_log import AccessRecord
-from netjumper.cli.flood import BURST, PERIOD, RATE, FloodFilter
-from netjumper.cli.logs import set_up
+from netjumper.logs.handler import set_up
+from netjumper.logs.rate_limit import BURST, PERIOD, RATE, FloodFilter
 
 WRONG = "AuthenticationError: wrong secret"
 
@@ -134,7 +134,7 @@ def test_a_line_at_the_lowest_level_is_left_out_too(flooded):
 async def test_in_every_format_the_loop_has_it_told_once_the_flood_is_over(
     style, untouched_logging, monkeypatch
 ):
-    monkeypatch.setattr("netjumper.cli.flood.PERIOD", 0.05)
+    monkeypatch.setattr("netjumper.logs.rate_limit.PERIOD", 0.05)
     stream = io.StringIO()
     set_up("info", style, stream)
     for _ in range(BURST + 7):

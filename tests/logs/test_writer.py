@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from netjumper.cli import log_writer, logs
-from netjumper.cli.log_writer import ATOMIC, ROOM, LogWriter, write_all
-from netjumper.cli.logs import QuietHandler, never_waiting, set_up
+from netjumper.logs import handler
+from netjumper.logs.handler import QuietHandler, never_waiting, set_up
+from netjumper.logs.writer import ATOMIC, ROOM, LogWriter, write_all
 from tests.support.programs import PATIENCE
 
 LINE = b"x" * 99 + b"\n"
@@ -41,7 +41,7 @@ def test_lines_keep_their_order_and_none_is_lost_at_the_end(pipe):
 
 
 def test_lines_that_come_soon_after_another_are_written_together(pipe, monkeypatch):
-    monkeypatch.setattr(log_writer, "TOGETHER", 3600.0)
+    monkeypatch.setattr(writer_module, "TOGETHER", 3600.0)
     writer = LogWriter(pipe.writer, lost)
     writer.write(b"first\n")
     assert os.read(pipe.reader, 100) == b"first\n"
@@ -133,7 +133,7 @@ def test_a_pipe_that_somebody_made_non_blocking_is_waited_for(pipe, monkeypatch)
             waits.set()
             return select.select(*arguments)
 
-    monkeypatch.setattr(log_writer, "select", Select)
+    monkeypatch.setattr(writer_module, "select", Select)
     pipe.fill()
     os.set_blocking(pipe.writer, False)
     thread = threading.Thread(target=write_all, args=(pipe.writer, LINE))
@@ -164,7 +164,7 @@ def test_what_was_left_out_of_a_flood_is_told_at_the_end(pipe, log):
 
 
 def test_a_service_with_a_full_pipe_ends_in_time(pipe, log, monkeypatch):
-    monkeypatch.setattr(logs, "PATIENCE", 0.1)
+    monkeypatch.setattr(handler, "PATIENCE", 0.1)
     pipe.fill()
     with never_waiting():
         log.info("one")

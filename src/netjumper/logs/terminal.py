@@ -6,7 +6,7 @@ outside is ever read as rich's markup: all text is put into `Text` objects.
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from netjumper.access_log import AccessRecord
-from netjumper.addressing.listen_address import reachable_from_here
 from netjumper.text import human_size, printable
 
 DOORS = {
@@ -121,40 +120,3 @@ class Start:
         panel = Panel(inside, title=Text(self.title), title_align="left", expand=False)
         paste = [Text(f"  {line}", "green") for line in self.paste]
         return formatter.render(panel, *paste)
-
-
-def bridge_lines(listening: Iterable[tuple[str, str]], *, password: bool) -> list[str]:
-    """Return what a user types to send a program through the bridge.
-
-    Args:
-        listening: the listening sockets as (name of the door, address).
-        password: programs must give one.
-    """
-    lines = []
-    login = "USER:PASSWORD@" if password else ""
-    for name, address in listening:
-        if address.startswith("unix:"):  # neither curl nor the variable can name one
-            continue
-        here = reachable_from_here(address)
-        if name in ("socks", "mixed"):
-            user = "--proxy-user USER:PASSWORD " if password else ""
-            lines.append(f"curl {user}--socks5-hostname {here} https://example.org/")
-        if name in ("http", "mixed"):
-            # Some programs read one spelling only, and go directly where they find none.
-            url = f"http://{login}{here}"
-            lines.append(f"export http_proxy={url} https_proxy={url} HTTPS_PROXY={url}")
-    return lines
-
-
-def server_lines(listening: Iterable[tuple[str, str]]) -> list[str]:
-    """Return what a user types on the rented server to use this jump server."""
-    lines = []
-    for name, address in listening:
-        host, _, port = address.rpartition(":")
-        if address.startswith("unix:"):
-            continue
-        if host in ("[::]", "0.0.0.0"):  # noqa: S104 - compared, not bound
-            host = "ADDRESS-OF-THIS-MACHINE"
-        scheme = "netjumper+tls://" if name == "tls" else ""
-        lines.append(f"netjumper-bridge --jump {scheme}{host}:{port} --secret-file FILE")
-    return lines

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from netjumper.cli import process
-from netjumper.cli.logs import is_journal, set_up
+from netjumper.logs.formatters import is_journal
+from netjumper.logs.handler import set_up
 from netjumper.settings.common import SettingsError
 
 

@@ -1,0 +1,42 @@
+"""What a user types next, once a command listens."""
+
+from collections.abc import Iterable
+
+from netjumper.addressing.listen_address import reachable_from_here
+
+
+def bridge_lines(listening: Iterable[tuple[str, str]], *, password: bool) -> list[str]:
+    """Return what a user types to send a program through the bridge.
+
+    Args:
+        listening: the listening sockets as (name of the door, address).
+        password: programs must give one.
+    """
+    lines = []
+    login = "USER:PASSWORD@" if password else ""
+    for name, address in listening:
+        if address.startswith("unix:"):  # neither curl nor the variable can name one
+            continue
+        here = reachable_from_here(address)
+        if name in ("socks", "mixed"):
+            user = "--proxy-user USER:PASSWORD " if password else ""
+            lines.append(f"curl {user}--socks5-hostname {here} https://example.org/")
+        if name in ("http", "mixed"):
+            # Some programs read one spelling only, and go directly where they find none.
+            url = f"http://{login}{here}"
+            lines.append(f"export http_proxy={url} https_proxy={url} HTTPS_PROXY={url}")
+    return lines
+
+
+def server_lines(listening: Iterable[tuple[str, str]]) -> list[str]:
+    """Return what a user types on the rented server to use this jump server."""
+    lines = []
+    for name, address in listening:
+        host, _, port = address.rpartition(":")
+        if address.startswith("unix:"):
+            continue
+        if host in ("[::]", "0.0.0.0"):  # noqa: S104 - compared, not bound
+            host = "ADDRESS-OF-THIS-MACHINE"
+        scheme = "netjumper+tls://" if name == "tls" else ""
+        lines.append(f"netjumper-bridge --jump {scheme}{host}:{port} --secret-file FILE")
+    return lines
