@@ -58,6 +58,7 @@ LAYERS: list[list[str]] = [
         "netjumper.relay",
         "netjumper.bridge.upstream.route_monitor",
         "netjumper.bridge.http.write_buffer",
+        "netjumper.daemon.socket_activation",
         "netjumper.net",
     ],
     ["netjumper.sessions.admission", "netjumper.server.clients"],
@@ -102,6 +103,7 @@ LAYERS: list[list[str]] = [
     [
         "netjumper.settings",
         "netjumper.logs",
+        "netjumper.daemon",
         "netjumper.settings.common",
         "netjumper.settings.server",
         "netjumper.settings.bridge",

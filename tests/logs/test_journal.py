@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from netjumper.cli import process
+from netjumper.daemon import process
 from netjumper.logs.formatters import is_journal
 from netjumper.logs.handler import set_up
 from netjumper.settings.common import SettingsError

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from netjumper.logs import handler
+from netjumper.logs import writer as writer_module
 from netjumper.logs.handler import QuietHandler, never_waiting, set_up
 from netjumper.logs.writer import ATOMIC, ROOM, LogWriter, write_all
 from tests.support.programs import PATIENCE

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.cli.process import descriptor_limit
+from netjumper.daemon.descriptors import descriptor_limit
 from netjumper.net.listening_sockets import ListenError, open_doors, open_listeners
 from netjumper.net.reuseport import in_parts
 from netjumper.net.socket_options import SocketOptions

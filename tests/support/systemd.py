@@ -59,7 +59,8 @@ def refusal(command, *sockets, **more):
 def taken_over(code, *files, **more):
     """Run Python where these files were passed on; it has what they were taken for as `found`."""
     take = (
-        "import os\nfrom netjumper.net.inherited import InheritError, inherited_sockets\n"
+        "import os\n"
+        "from netjumper.daemon.socket_activation import InheritError, inherited_sockets\n"
         "try: found = inherited_sockets(os.environ)\nexcept InheritError as error: found = error\n"
     )
     line, options = passing([sys.executable, "-c", take + code], *files, **more)

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 from manpages.page import Items, Page
-from netjumper.cli import INTERRUPTED, bridge, environment, execute, notify, process, server
+from netjumper.cli import bridge, environment, execute, server
 from netjumper.cli.examination import EXIT_CODES
-from netjumper.net import inherited
+from netjumper.daemon import process, sd_notify, socket_activation
+from netjumper.daemon.process import INTERRUPTED
 from netjumper.settings.loader import SYSTEM_CONFIG
 
 _WHAT_IT_DOES_NOT_PROTECT = (
@@ -49,11 +50,11 @@ _VARIABLES: Items = (
         "Set by systemd. A secret in a file below it is accepted whatever the file's mode is.",
     ),
     (
-        ", ".join(inherited.VARIABLES),
+        ", ".join(socket_activation.VARIABLES),
         "Set by systemd: sockets to listen on, instead of the addresses of the settings.",
     ),
     (
-        ", ".join(notify.VARIABLES),
+        ", ".join(sd_notify.VARIABLES),
         "Set by systemd, which is told through them that the service is ready, lives, and stops.",
     ),
 )

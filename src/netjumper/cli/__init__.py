@@ -10,10 +10,9 @@ Settings become constructor calls in `server` and `bridging`, nowhere else.
 """
 
 import importlib
-import signal
 
-INTERRUPTED = 130
-"""The exit code that shells expect of a program that Ctrl-C ended."""
+from netjumper.daemon.process import INTERRUPTED
+from netjumper.daemon.sighup import hold_hangups_back
 
 
 def run_server() -> int:
@@ -24,18 +23,6 @@ def run_server() -> int:
 def run_bridge() -> int:
     """Run `netjumper-bridge` and return its exit code."""
     return _run("netjumper.cli.bridge")
-
-
-def hold_hangups_back() -> None:
-    """Have a SIGHUP wait until somebody knows what to do with it; otherwise it ends the process."""
-    if hasattr(signal, "pthread_sigmask"):  # not on Windows, which has no SIGHUP either
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-
-
-def let_hangups_come() -> None:
-    """Have a SIGHUP come, and the one that was held back."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _run(module: str) -> int:

@@ -6,24 +6,19 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from netjumper import __version__
-from netjumper.cli import (
-    doctor,
-    environment,
-    execute,
-    healthcheck,
-    let_hangups_come,
-    process,
-    serving,
-)
+from netjumper.cli import doctor, environment, execute, healthcheck
 from netjumper.cli.bridging import bridge_of, load_bridge, route_of, users_of
+from netjumper.cli.check import tell_valid
 from netjumper.cli.commands import Command, add_commands, picked, refuse_word
 from netjumper.cli.completion import with_completion
-from netjumper.cli.entrance import Listeners
 from netjumper.cli.inherit import Doors, bridge_sockets
 from netjumper.cli.jump_hosts import KnownHost, known_hosts
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.usage_hints import bridge_lines
+from netjumper.daemon import process, serve
+from netjumper.daemon.sighup import let_hangups_come
+from netjumper.daemon.worker_sockets import Listeners
 from netjumper.logs.terminal import Start
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.loader import Loaded
@@ -126,7 +121,7 @@ def _command(words: Sequence[str]) -> int:
     check_options(loaded, bridge_options)
     loaded, sockets = bridge_sockets(loaded, password=users is not None)
     if hasattr(arguments, "check"):
-        serving.tell_valid(loaded)
+        tell_valid(loaded)
     elif loaded.settings.workers == 1:
         process.run_loop(_serve(loaded, hosts, users, sockets))
     else:
@@ -141,7 +136,7 @@ async def _serve(
     sockets: Doors,
 ) -> None:
     async with bridge_of(loaded.settings, hosts, users, sockets) as (service, told):
-        await serving.serve(
+        await serve.serve(
             service,
             loaded,
             partial(_start, route=told, password=users is not None),
@@ -163,7 +158,7 @@ def _supervise(
         f"{route_of(settings)}; {settings.workers} workers, parked connections and "
         "limits are each one's own"
     )
-    serving.supervise(
+    serve.supervise(
         "netjumper-bridge",
         loaded,
         [(name, it) for name, places in (sockets or settings.doors).items() for it in places],
@@ -181,10 +176,10 @@ async def _work(
     link: socket.socket,
 ) -> None:
     async with bridge_of(settings, hosts, users, listeners) as (service, _):
-        await serving.work(service, settings.grace_period, link)
+        await serve.work(service, settings.grace_period, link)
 
 
-def _start(listening: serving.Listening, route: str, *, password: bool) -> Start:
+def _start(listening: serve.Listening, route: str, *, password: bool) -> Start:
     return Start(
         title=f"netjumper-bridge {__version__}",
         listening=listening,

@@ -4,9 +4,10 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from netjumper.cli import process
 from netjumper.cli.commands import Command
 from netjumper.cli.options import Parser
+from netjumper.cli.output import say
+from netjumper.daemon import process
 from netjumper.errors import NetjumperError
 
 NAME = "completion"
@@ -53,7 +54,7 @@ def with_completion(
 
     def run(words: Sequence[str]) -> int:
         shell = parser().parse_args(words).shell
-        process.say(script(shell, build_parser(), every).rstrip("\n"))
+        say(script(shell, build_parser(), every).rstrip("\n"))
         return process.OK
 
     own = Command(NAME, f"print completions for {', '.join(SHELLS)}", parser, run)

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 
-from netjumper.cli import process
 from netjumper.cli.bridging import load_bridge, probes_of
 from netjumper.cli.examination import Examination, Goal, Step
 from netjumper.cli.helptext import WIDEST
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.output import say
 from netjumper.cli.probe import Probe
+from netjumper.daemon import process
 from netjumper.settings.bridge import BridgeSettings, Unopened
 from netjumper.settings.common import SettingsError
 from netjumper.text import printable
@@ -78,7 +79,7 @@ def run(words: Sequence[str]) -> int:
     codes: list[int] = []
     for probe in probes:
         if len(probes) > 1 and tell is _tell:
-            process.say(("\n" if codes else "") + f"jump host {probe.jump_host}:")
+            say(("\n" if codes else "") + f"jump host {probe.jump_host}:")
         examined = Examination(probe.jump_host, goal, timeout)
         with closing(probe):
             tell(examined, probe)
@@ -88,15 +89,15 @@ def run(words: Sequence[str]) -> int:
 
 def _tell(examined: Examination, probe: Probe) -> None:
     for step in examined.steps(probe):
-        process.say(_line(step))
+        say(_line(step))
     if examined.advice:
-        process.say(f"\n{_filled(examined.advice)}")
+        say(f"\n{_filled(examined.advice)}")
 
 
 def _tell_as_json(examined: Examination, probe: Probe) -> None:
     for _ in examined.steps(probe):
         pass
-    process.say(_as_json(examined))
+    say(_as_json(examined))
 
 
 def _line(step: Step) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
 from netjumper.addressing.listen_address import reachable_from_here
-from netjumper.cli import process
 from netjumper.cli.bridging import users_of
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.output import say
+from netjumper.daemon import process
 from netjumper.errors import NetjumperError
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
 from netjumper.settings.loader import load
@@ -166,7 +167,7 @@ def run(words: Sequence[str]) -> int:
     arguments = build_parser().parse_args(words)
     quoted = SHELLS[getattr(arguments, "shell", "sh")]
     for name, value in _variables_of(arguments).items():
-        process.say(quoted(name, value))
+        say(quoted(name, value))
     return process.OK
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from netjumper.addressing.address import Address
-from netjumper.cli import process
 from netjumper.cli.advice import advice
 from netjumper.cli.probe import ENOUGH, LONGEST, Probe, download
+from netjumper.daemon import process
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.settings.common import SettingsError
 from netjumper.text import human_size, quoted

@@ -15,15 +15,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from netjumper.addressing.address import Address
-from netjumper.cli import notify, process, serving
 from netjumper.cli.bridging import bridge_of, load_bridge, users_of
 from netjumper.cli.environment import PROXY_VARIABLES, first_of, variables
 from netjumper.cli.jump_hosts import KnownHost, known_hosts
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import bridge_options, check_options
+from netjumper.daemon import process, sd_notify, serve, socket_activation
+from netjumper.daemon.descriptors import descriptor_limit, raise_descriptor_limit
 from netjumper.errors import AddressError
 from netjumper.logs.handler import never_waiting
-from netjumper.net import inherited
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
 from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Loaded
@@ -35,7 +35,7 @@ KILLED_BY = 128
 """Added to a signal's number."""
 PRIVATE = frozenset({"NETJUMPER_SECRET", "NETJUMPER_AUTH"})
 """What the bridge needs to know, and the program does not."""
-MEANT_FOR_US = frozenset((*inherited.VARIABLES, *notify.VARIABLES))
+MEANT_FOR_US = frozenset((*socket_activation.VARIABLES, *sd_notify.VARIABLES))
 """What a service manager said to this process, not to the program."""
 OWN_DOOR = "127.0.0.1:0"
 SIGNALS = tuple(
@@ -131,7 +131,7 @@ def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         loaded = _quieter(load_bridge(flags, config, RunningBridge))
         http, socks = _places(arguments.via)
         env = _environment(variables(http, socks, first_of(users_of(loaded))))
-        serving.begin(loaded)
+        serve.begin(loaded)
         return process.run_loop(_without_bridge(command, env))
     loaded = _quieter(load_bridge(flags, config))
     check_options(loaded, bridge_options)
@@ -185,7 +185,7 @@ async def _with_bridge(
     users: Mapping[str, str] | None,
     command: Sequence[str],
 ) -> int:
-    serving.begin(loaded)
+    serve.begin(loaded)
     program = _Program(asyncio.get_running_loop())
     async with bridge_of(loaded.settings, hosts, users) as (service, _):
         with never_waiting():
@@ -196,7 +196,7 @@ async def _with_bridge(
                 return await program.run(command, env)
             finally:
                 # What the program has sent may still be on its way.
-                await serving.drain(service, loaded.settings.grace_period, program.hurry)
+                await serve.drain(service, loaded.settings.grace_period, program.hurry)
 
 
 async def _without_bridge(command: Sequence[str], env: Mapping[str, str]) -> int:
@@ -217,7 +217,7 @@ class _Program:
         self._ended: asyncio.Future[int] = loop.create_future()
         self._process: subprocess.Popen[bytes] | None = None
         self._early: list[signal.Signals] = []
-        self._limit = process.raise_descriptor_limit()
+        self._limit = raise_descriptor_limit()
         for number in SIGNALS:
             # What is ignored (nohup) stays so, in the program too.
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -240,7 +240,7 @@ class _Program:
     def _start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         # Not asyncio's: uvloop's tells less of why a program cannot be started. Descriptors that
         # were left open for the program (`3<file`, `<(list)`) are its own; ours are not inherited.
-        with process.descriptor_limit(self._limit):
+        with descriptor_limit(self._limit):
             # S603: the command is what the user has asked to be run.
             self._process = subprocess.Popen(command, env=env, close_fds=False)  # noqa: S603
         threading.Thread(target=self._wait, args=(self._process,), daemon=True).start()

@@ -11,7 +11,7 @@ from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 
-from netjumper.cli import process, server
+from netjumper.cli import server
 from netjumper.cli.asking import (
     BRIDGE,
     SERVER,
@@ -23,7 +23,9 @@ from netjumper.cli.asking import (
 )
 from netjumper.cli.bridging import load_bridge, probes_of
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.output import say
 from netjumper.cli.probe import Probe
+from netjumper.daemon import process
 from netjumper.errors import JumpHostError
 from netjumper.settings.bridge import BridgeSettings, RunningBridge, Unopened
 from netjumper.settings.common import SettingsError
@@ -113,7 +115,7 @@ def _run(words: Sequence[str]) -> int:
     answered = list(_answers(settings))
     if hasattr(arguments, "deep"):
         answered.append(_asked_jump_hosts(flags, config))
-    process.say(f"healthy: {', '.join(answered)}")
+    say(f"healthy: {', '.join(answered)}")
     return process.OK
 
 

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from netjumper.net.inherited import InheritError, inherited_sockets
+from netjumper.daemon.socket_activation import InheritError, inherited_sockets
 from netjumper.net.listening_sockets import bound_address
 from netjumper.server.jump_server import SERVER_DOORS
 from netjumper.settings.bridge import OPEN_DOOR, BridgeSettings

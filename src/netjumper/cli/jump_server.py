@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from netjumper.cli import process
 from netjumper.cli.clients import BYTES_IN_MEGABIT, clients_of
 from netjumper.cli.sockets import server_options
 from netjumper.client.background_loop import aside
+from netjumper.daemon.descriptors import most_descriptors
 from netjumper.net.listening_sockets import Place
 from netjumper.server.clients import Client, Clients
 from netjumper.server.jump_server import CLEAR_DOOR, TLS_DOOR, jump_server
@@ -164,7 +164,7 @@ def _limits(settings: ServerSettings) -> AdmissionLimits:
 
 def _most_unauthenticated(settings: ServerSettings) -> int | None:
     """Return the setting, or a quarter of the descriptors: the rest is for who comes in."""
-    few = process.most_descriptors()
+    few = most_descriptors()
     limits = (settings.max_unauthenticated or inf, inf if few is None else few // 4)
     return None if min(limits) == inf else int(min(limits))
 

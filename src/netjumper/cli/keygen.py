@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from netjumper.cli import process
 from netjumper.cli.options import Parser
+from netjumper.cli.output import say
+from netjumper.daemon import process
 from netjumper.settings.common import SettingsError
 from netjumper.tls.context import pin_of
 
@@ -49,9 +50,9 @@ def run(words: Sequence[str]) -> int:
     if hasattr(arguments, "tls"):
         certificate, pem = make_certificate()
         _write(Path(arguments.tls), pem)
-        process.say(pin_of(certificate).hex())
+        say(pin_of(certificate).hex())
     else:
-        process.say(secrets.token_hex(SECRET_BYTES))  # never begins with a dash
+        say(secrets.token_hex(SECRET_BYTES))  # never begins with a dash
     return process.OK
 
 

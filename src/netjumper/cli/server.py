@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from functools import partial
 
 from netjumper import __version__
-from netjumper.cli import keygen, let_hangups_come, process, server_healthcheck, serving, share
+from netjumper.cli import keygen, server_healthcheck, share
+from netjumper.cli.check import tell_valid
 from netjumper.cli.commands import Command, add_commands, picked, refuse_misspelt
 from netjumper.cli.completion import with_completion
-from netjumper.cli.entrance import Listeners
 from netjumper.cli.inherit import server_sockets
 from netjumper.cli.jump_server import JumpServer, Places, Prepare, Prepared, prepare, try_anew
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.sockets import check_options, server_options
 from netjumper.cli.usage_hints import server_lines
+from netjumper.daemon import process, serve
+from netjumper.daemon.sighup import let_hangups_come
+from netjumper.daemon.worker_sockets import Listeners
 from netjumper.logs.terminal import Start
 from netjumper.server.jump_server import SERVER_DOORS
 from netjumper.settings.common import SettingsError
@@ -107,7 +110,7 @@ def _command(words: Sequence[str]) -> int:
         return prepare(anew, {it: doors.get(it) or given.get(it, ()) for it in SERVER_DOORS})
 
     if hasattr(arguments, "check"):
-        serving.tell_valid(loaded)
+        tell_valid(loaded)
     elif loaded.settings.workers == 1:
         process.run_loop(_serve(prepared, prepare_anew, doors))
     else:
@@ -163,7 +166,7 @@ def _flags(arguments: argparse.Namespace) -> Layer:
 async def _serve(prepared: Prepared, prepare_anew: Prepare, doors: Places) -> None:
     server = JumpServer(prepared, doors)
     renew = partial(server.renew, prepare_anew)
-    await serving.serve(server.service, prepared.loaded, _start, renew)
+    await serve.serve(server.service, prepared.loaded, _start, renew)
 
 
 class _Supervised:
@@ -187,13 +190,13 @@ class _Supervised:
     async def _work(self, listeners: Listeners, link: socket.socket) -> None:
         server = JumpServer(self._prepared, listeners)
         renew = partial(server.renew, self._prepare_anew)
-        await serving.work(server.service, self._prepared.settings.grace_period, link, renew)
+        await serve.work(server.service, self._prepared.settings.grace_period, link, renew)
 
 
 def _supervise(prepared: Prepared, prepare_anew: Prepare, doors: Places) -> None:
     settings = prepared.settings
     supervised = _Supervised(prepared, prepare_anew)
-    serving.supervise(
+    serve.supervise(
         "netjumper",
         prepared.loaded,
         [(name, place) for name, places in doors.items() for place in places],
@@ -204,7 +207,7 @@ def _supervise(prepared: Prepared, prepare_anew: Prepare, doors: Places) -> None
     )
 
 
-def _start(listening: serving.Listening, route: str = "") -> Start:
+def _start(listening: serve.Listening, route: str = "") -> Start:
     return Start(
         title=f"netjumper {__version__}",
         listening=listening,

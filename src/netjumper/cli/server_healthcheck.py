@@ -5,9 +5,10 @@ import socket
 import ssl
 from collections.abc import Sequence
 
-from netjumper.cli import process
 from netjumper.cli.asking import SERVER, Unhealthy, ask, received
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.output import say
+from netjumper.daemon import process
 from netjumper.logs.terminal import DOORS
 from netjumper.protocol.wire import CHALLENGE_SIZE
 from netjumper.settings.common import SettingsError
@@ -68,7 +69,7 @@ def check(flags: Layer, config: str | None) -> int:
         for name, addresses in settings.doors.items()
         for address in addresses
     ]
-    process.say(f"healthy: {', '.join(answered)}")
+    say(f"healthy: {', '.join(answered)}")
     return process.OK
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from netjumper.addressing.jump_url import DEFAULT_PORT, JumpUrl, address_with_port
-from netjumper.cli import process
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.output import can_say, say
+from netjumper.daemon import process
 from netjumper.errors import AddressError
 from netjumper.settings.clients_file import read_clients
 from netjumper.settings.common import SettingsError
@@ -70,7 +71,7 @@ def run(words: Sequence[str]) -> int:
     secret = _secret_of(name, loaded)
     url = replace(_url(arguments.host, loaded), client=name)
     line = url.written(secret if hasattr(arguments, "with_secret") else "")
-    process.say(line)
+    say(line)
     if hasattr(arguments, "qr"):
         _draw(line)
     return process.OK
@@ -119,5 +120,5 @@ def _draw(line: str) -> None:
         raise SettingsError("--qr: it is drawn with segno; install netjumper[qr]") from None
     drawn = io.StringIO()
     # Without half blocks it is spaces whose colours are turned over: larger, and all of it ASCII.
-    segno.make(line, micro=False).terminal(out=drawn, compact=process.can_say(_HALF_BLOCKS))
-    process.say(drawn.getvalue().removesuffix("\n"))
+    segno.make(line, micro=False).terminal(out=drawn, compact=can_say(_HALF_BLOCKS))
+    say(drawn.getvalue().removesuffix("\n"))

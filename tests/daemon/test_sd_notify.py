@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from netjumper.cli.notify import Notifier
+from netjumper.daemon.sd_notify import Notifier
 from tests.support.clock import Clock
 from tests.support.peers import eventually
 from tests.support.programs import PATIENCE, running
@@ -147,7 +147,7 @@ async def test_the_managers_words_are_taken_out_of_the_environment(manager):
 async def test_a_manager_that_reads_nothing_delays_nothing(manager, monkeypatch):
     loop = asyncio.get_running_loop()
     told = Told({**manager.environ, "WATCHDOG_USEC": "2000"})
-    monkeypatch.setattr("netjumper.cli.notify.PATIENCE", 0.05)
+    monkeypatch.setattr("netjumper.daemon.sd_notify.PATIENCE", 0.05)
     told.notifier.ready()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.setblocking(False)

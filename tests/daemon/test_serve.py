@@ -2,9 +2,9 @@
 
 import pytest
 
-from netjumper.cli import serving
+from netjumper.daemon import serve
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 tunnels"), (1, "1 tunnel"), (2, "2 tunnels")])
 def test_things_are_counted_in_english(number, text):
-    assert serving.counted(number, "tunnel") == text
+    assert serve.counted(number, "tunnel") == text

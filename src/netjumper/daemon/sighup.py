@@ -11,8 +11,6 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 
-from netjumper.cli import hold_hangups_back, let_hangups_come
-
 _LOG = logging.getLogger("netjumper")
 
 
@@ -67,3 +65,15 @@ def obeyed(renew: Callable[[], object], stop: Callable[[], None]) -> Iterator[No
             # Threads that are left would still let it come, and the loop would leave it deadly.
             loop.remove_signal_handler(signal.SIGHUP)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def hold_hangups_back() -> None:
+    """Have a SIGHUP wait until somebody knows what to do with it; otherwise it ends the process."""
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows, which has no SIGHUP either
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+
+def let_hangups_come() -> None:
+    """Have a SIGHUP come, and the one that was held back."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from netjumper.cli import bridge, server
-from netjumper.cli.entrance import Entrance
-from netjumper.cli.hangups import Terminal
-from netjumper.cli.workers import Parent
+from netjumper.daemon.sighup import Terminal
+from netjumper.daemon.supervisor import Parent
+from netjumper.daemon.worker_sockets import Entrance
 from netjumper.net.socket_options import SocketOptions
 from tests.support import programs
 from tests.support.programs import PATIENCE, SECRET, installed, running
@@ -228,12 +228,12 @@ def parent_of(work, *, more=""):
     """Run a parent of one worker that does `work`; return its status and what it said."""
     code = f"""
 import logging, os, signal, socket, sys
-from netjumper.cli import process, workers
-from netjumper.cli.entrance import Entrance
-from netjumper.cli.workers import SERVES, Parent
+from netjumper.daemon import process, supervisor
+from netjumper.daemon.worker_sockets import Entrance
+from netjumper.daemon.supervisor import SERVES, Parent
 from netjumper.net.socket_options import SocketOptions
 logging.basicConfig(format="%(message)s")
-workers.FIRST_PAUSE = 0.01
+supervisor.FIRST_PAUSE = 0.01
 
 def work(sockets, link):
     {work}
@@ -391,7 +391,7 @@ def hear(parent, stopped, *numbers):
 
 def test_one_that_does_not_end_is_killed():
     work = "link.send(SERVES); os.kill(os.getppid(), signal.SIGTERM); signal.pause()"
-    status, out, told = parent_of(work, more="workers.PATIENCE = 0.05")
+    status, out, told = parent_of(work, more="supervisor.PATIENCE = 0.05")
     assert (status, out[-1], told) == (0, "stop", [])  # it may be told so before all is ready
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.cli.entrance import Entrance
-from netjumper.cli.process import descriptor_limit
+from netjumper.daemon.descriptors import descriptor_limit
+from netjumper.daemon.worker_sockets import Entrance
 from netjumper.net.listening_sockets import ListenError
 from netjumper.net.socket_options import SocketOptions
 

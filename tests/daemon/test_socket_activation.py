@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from netjumper.cli import notify
-from netjumper.net import inherited
+from netjumper.daemon import sd_notify, socket_activation
 from tests.support import programs
 from tests.support.programs import PATIENCE, installed
 from tests.support.systemd import EMBEDDED, SERVER, activated, taken_over
@@ -174,7 +173,7 @@ def test_no_child_inherits_the_sockets_or_hears_of_them(listener):
 
 
 def test_a_program_under_exec_hears_nothing_of_the_service_manager():
-    names = [*inherited.VARIABLES, *notify.VARIABLES]
+    names = [*socket_activation.VARIABLES, *sd_notify.VARIABLES]
     look = "import os; print([it for it in os.environ if re.match('LISTEN|NOTIFY|WATCHDOG', it)])"
     bridge = installed(EMBEDDED[0])
     command = [bridge, "exec", "--embedded", "--", sys.executable, "-c", f"import re; {look}"]

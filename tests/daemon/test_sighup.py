@@ -12,8 +12,7 @@ import termios
 
 import pytest
 
-from netjumper.cli import hold_hangups_back, let_hangups_come
-from netjumper.cli.hangups import obeyed
+from netjumper.daemon.sighup import hold_hangups_back, let_hangups_come, obeyed
 from tests.support.programs import PATIENCE, installed, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="opens pipes by /dev/fd")

@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
-from netjumper.cli import process
-from netjumper.cli.entrance import Entrance
-from netjumper.cli.hangups import nothing_to_renew, obeyed
-from netjumper.cli.notify import Notifier
-from netjumper.cli.workers import RENEW, SERVES, Parent, Work
+from netjumper.daemon.descriptors import few_descriptors, raise_descriptor_limit
+from netjumper.daemon.sd_notify import Notifier
+from netjumper.daemon.sighup import nothing_to_renew, obeyed
+from netjumper.daemon.stop_requests import _Asked, _Link
+from netjumper.daemon.supervisor import Parent, Work
+from netjumper.daemon.worker_sockets import Entrance
 from netjumper.logs.handler import never_waiting, set_up
 from netjumper.logs.terminal import DOORS, RichFormatter, Start
 from netjumper.net.listening_sockets import ListenError, Place
@@ -150,12 +150,6 @@ def _blaming(loaded: AnyLoaded) -> Iterator[None]:
         raise ListenError(f"{loaded.origin(key)}: {error}") from None
 
 
-def tell_valid(loaded: AnyLoaded) -> None:
-    """Do what `--check` does once the settings were found to be right."""
-    begin(loaded)
-    process.say("settings are valid")
-
-
 def begin(loaded: AnyLoaded) -> RichFormatter | None:
     """Set the logging up and tell what is doubtful about the settings."""
     rich = set_up(loaded.settings.log_level, loaded.settings.log_format)
@@ -165,11 +159,11 @@ def begin(loaded: AnyLoaded) -> RichFormatter | None:
 
 
 def _begin_to_serve(loaded: AnyLoaded) -> RichFormatter | None:
-    process.raise_descriptor_limit()
+    raise_descriptor_limit()
     rich = begin(loaded)
     settings = loaded.settings
     embedded = isinstance(settings, BridgeSettings) and settings.embedded
-    if few := process.few_descriptors(EACH * 2 if embedded else EACH):
+    if few := few_descriptors(EACH * 2 if embedded else EACH):
         _LOG.warning("%s", few)
     return rich
 
@@ -230,58 +224,6 @@ class _Status:
 def _where(listening: Listening) -> str:
     places = (f"{DOORS[name]} on {printable(address)}" for name, address in listening)
     return f"listening for {', '.join(places)}"
-
-
-class _Asked:
-    """Counts how often an end was asked for: the first lets tunnels end, the second does not."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.first = asyncio.Event()
-        self.second = asyncio.Event()
-        self._loop = loop
-
-    def once(self) -> None:
-        """An end was asked for."""
-        (self.second if self.first.is_set() else self.first).set()
-
-    def by_signals(self) -> None:
-        """Have the signals that ask for an end counted."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self._loop.add_signal_handler(number, self.once)
-            except NotImplementedError:  # Windows
-                signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self.once))
-
-
-class _Link(_Asked):
-    """A worker's end of the link to its parent (`netjumper.cli.workers`)."""
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, link: socket.socket, renew: Callable[[], object]
-    ) -> None:
-        super().__init__(loop)
-        self._link = link
-        self._renew = renew
-        link.setblocking(False)
-        loop.add_reader(link.fileno(), self._read)
-
-    def serves(self) -> None:
-        """Tell the parent."""
-        with contextlib.suppress(OSError):  # it is gone, which will be read
-            self._link.send(SERVES)
-
-    def _read(self) -> None:
-        try:
-            told = self._link.recv(64)
-        except ConnectionResetError:
-            told = b""
-        for word in told:
-            (self._renew if word == RENEW[0] else self.once)()
-        if not told:
-            _LOG.warning("the parent process is gone")
-            self._loop.remove_reader(self._link.fileno())
-            self.first.set()
-            self.by_signals()  # nobody else hears them any more
 
 
 def _announce(start: Start, rich: RichFormatter | None) -> None:

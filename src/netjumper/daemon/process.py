@@ -6,25 +6,22 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from netjumper.cli import INTERRUPTED
 from netjumper.errors import NetjumperError
 from netjumper.logs.formatters import PRIORITY, is_journal
 from netjumper.logs.handler import PATIENCE, has_room
 from netjumper.settings.common import SettingsError
 from netjumper.text import printable
 
+INTERRUPTED = 130
+"""The exit code that shells expect of a program that Ctrl-C ended."""
+
+
 OK = 0
 FAILED = 1
 USAGE = 2
-FEW_DESCRIPTORS = 4096
-"""Linux gives as many where nobody has set another limit."""
-
-
-class OutputLost(NetjumperError):
-    """What was asked for could not be written."""
 
 
 class CommandFailed(NetjumperError):
@@ -93,90 +90,6 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     except ImportError:
         return asyncio.SelectorEventLoop
     return factory
-
-
-def raise_descriptor_limit() -> int | None:
-    """Allow as many open descriptors as the system lets us have; a tunnel takes two.
-
-    Returns:
-        The limit that there was; None where there is no such limit.
-    """
-    try:
-        resource = importlib.import_module("resource")
-    except ImportError:  # Windows
-        return None
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS says "unlimited" and means less
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return int(soft)
-
-
-def most_descriptors() -> int | None:
-    """Return how many can be open once the limit is raised; None where there is no such limit."""
-    try:
-        resource = importlib.import_module("resource")
-    except ImportError:  # Windows
-        return None
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = soft if hard == resource.RLIM_INFINITY else hard
-    return None if limit == resource.RLIM_INFINITY else int(limit)
-
-
-def few_descriptors(each: int) -> str:
-    """Return a warning where only few descriptors can be open at a time, else nothing.
-
-    Args:
-        each: how many a tunnel takes.
-    """
-    limit = most_descriptors()
-    if limit is None or limit >= FEW_DESCRIPTORS:
-        return ""
-    return (
-        f"only {limit:,} descriptors can be open at a time, enough for {limit // each:,} tunnels "
-        "at most; raise the limit (LimitNOFILE= in systemd, --ulimit nofile= for a container, "
-        "otherwise ulimit -Hn)"
-    )
-
-
-@contextlib.contextmanager
-def descriptor_limit(limit: int | None) -> Iterator[None]:
-    """Have what is started meanwhile get another limit than ours; None leaves it."""
-    if limit is None:
-        yield
-        return
-    resource = importlib.import_module("resource")
-    ours = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, ours[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, ours)
-
-
-def say(line: str) -> None:
-    """Write a line to standard output.
-
-    Raises:
-        OutputLost: it did not get there.
-    """
-    try:
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
-    except OSError as error:
-        raise OutputLost(f"cannot write to standard output: {error.strerror}") from None
-    except UnicodeEncodeError as error:
-        raise OutputLost(
-            f"cannot write to standard output: it is {error.encoding}; set PYTHONIOENCODING=utf-8"
-        ) from None
-
-
-def can_say(text: str) -> bool:
-    """Whether standard output's encoding has all characters of a text."""
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _complain(name: str, *lines: str) -> None:

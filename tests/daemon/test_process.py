@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
-from netjumper.cli import process
+from netjumper.cli.output import can_say, say
+from netjumper.daemon import process
+from netjumper.daemon.descriptors import descriptor_limit, raise_descriptor_limit
 from netjumper.errors import NetjumperError
 from netjumper.settings.common import SettingsError
 
@@ -22,7 +24,7 @@ def raising(error):
 
 
 def says_text():
-    process.say("text")
+    say("text")
     return process.OK
 
 
@@ -49,7 +51,7 @@ def test_the_limit_of_descriptors_becomes_what_the_system_allows():
     soft, hard = before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 200), hard))
-        assert process.raise_descriptor_limit() == min(soft, 200)
+        assert raise_descriptor_limit() == min(soft, 200)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
@@ -57,8 +59,8 @@ def test_the_limit_of_descriptors_becomes_what_the_system_allows():
 
 def test_a_platform_without_limits_is_left_alone(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
-    limit = process.raise_descriptor_limit()
-    with process.descriptor_limit(limit):
+    limit = raise_descriptor_limit()
+    with descriptor_limit(limit):
         assert limit is None
 
 
@@ -110,9 +112,9 @@ def test_output_that_could_not_be_written_is_a_failure(monkeypatch, capsys):
 def test_text_that_standard_output_has_no_letters_for_is_one_line(monkeypatch, capsys):
     with io.TextIOWrapper(io.BytesIO(), encoding="ascii") as narrow:
         monkeypatch.setattr(sys, "stdout", narrow)
-        assert process.run("name", lambda: process.say("\u2588") or process.OK) == 1
-        assert not process.can_say("\u2588")
+        assert process.run("name", lambda: say("\u2588") or process.OK) == 1
+        assert not can_say("\u2588")
         monkeypatch.undo()
-    assert process.can_say("text")
+    assert can_say("text")
     told = capsys.readouterr().err
     assert told.startswith("name: cannot write to standard output: it is ascii; set PYTHON")

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
-from netjumper.cli import process
-from netjumper.cli.entrance import Entrance, Listeners
-from netjumper.cli.hangups import Terminal, coming, nothing_to_renew
-from netjumper.cli.timers import Timers
+from netjumper.daemon import process
+from netjumper.daemon.sighup import Terminal, coming, nothing_to_renew
+from netjumper.daemon.timers import Timers
+from netjumper.daemon.worker_sockets import Entrance, Listeners
 from netjumper.errors import NetjumperError
 
 Work = Callable[[Listeners, socket.socket], None]

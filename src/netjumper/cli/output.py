@@ -1,0 +1,35 @@
+"""What a command prints: all of it, or an error."""
+
+import sys
+
+from netjumper.errors import NetjumperError
+
+
+class OutputLost(NetjumperError):
+    """What was asked for could not be written."""
+
+
+def say(line: str) -> None:
+    """Write a line to standard output.
+
+    Raises:
+        OutputLost: it did not get there.
+    """
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        raise OutputLost(f"cannot write to standard output: {error.strerror}") from None
+    except UnicodeEncodeError as error:
+        raise OutputLost(
+            f"cannot write to standard output: it is {error.encoding}; set PYTHONIOENCODING=utf-8"
+        ) from None
+
+
+def can_say(text: str) -> bool:
+    """Whether standard output's encoding has all characters of a text."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
