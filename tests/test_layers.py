@@ -104,6 +104,7 @@ LAYERS: list[list[str]] = [
         "netjumper.settings",
         "netjumper.logs",
         "netjumper.daemon",
+        "netjumper.diagnostics",
         "netjumper.settings.common",
         "netjumper.settings.server",
         "netjumper.settings.bridge",

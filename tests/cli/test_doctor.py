@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.cli import bridge, probe
-from netjumper.cli.examination import EXIT_CODES
+from netjumper.cli import bridge
+from netjumper.diagnostics import probe
+from netjumper.diagnostics.steps import EXIT_CODES
 from netjumper.server.clients import Client, Clients
 from netjumper.server.guard import Guard
 from tests.support.doctor import STEPS, doctor, examined

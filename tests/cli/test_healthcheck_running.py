@@ -2,7 +2,7 @@
 
 import pytest
 
-from netjumper.cli import asking
+from netjumper.diagnostics import listener_check
 from tests.support.healthchecks import checked
 from tests.support.peers import closed_port
 from tests.support.programs import running
@@ -13,7 +13,7 @@ from tests.support.services import SECRET, bridge_running, jump_server_running
 def processes(tmp_path, monkeypatch):
     """Return what writes the command lines of a machine's processes, the first of which is 1."""
     proc = tmp_path / "proc"
-    monkeypatch.setattr(asking, "PROC", proc)
+    monkeypatch.setattr(listener_check, "PROC", proc)
 
     def write(*lines):
         for number, line in enumerate(lines, 1):
@@ -98,7 +98,7 @@ async def test_where_none_of_the_two_runs_that_is_what_is_told(capsys, processes
 
 async def test_a_command_line_is_read_as_this_system_shows_it(capsys, tmp_path, monkeypatch):
     door = str(closed_port())
-    monkeypatch.setattr(asking, "PROC", tmp_path)
+    monkeypatch.setattr(listener_check, "PROC", tmp_path)
     with running("netjumper-bridge", "--embedded", "--socks", door) as program:
         program.wait_for("listening")
         (tmp_path / "7").symlink_to(f"/proc/{program.process.pid}")

@@ -8,7 +8,7 @@ import pytest
 from manpages import pages
 from netjumper import __version__
 from netjumper.cli import bridge, environment, server
-from netjumper.cli.examination import EXIT_CODES
+from netjumper.diagnostics.steps import EXIT_CODES
 from tests.support import programs
 
 DIRECTORY = Path(__file__).parents[2] / "src" / "man"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from manpages.page import Items, Page
 from netjumper.cli import bridge, environment, execute, server
-from netjumper.cli.examination import EXIT_CODES
 from netjumper.daemon import process, sd_notify, socket_activation
 from netjumper.daemon.process import INTERRUPTED
+from netjumper.diagnostics.steps import EXIT_CODES
 from netjumper.settings.loader import SYSTEM_CONFIG
 
 _WHAT_IT_DOES_NOT_PROTECT = (

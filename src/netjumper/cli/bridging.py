@@ -17,9 +17,9 @@ from netjumper.bridge.upstream.early_data import EarlyData
 from netjumper.bridge.upstream.pool import Parking, ParkingLimits
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.cli.jump_hosts import KnownHost, known_hosts
-from netjumper.cli.probe import Probe
 from netjumper.cli.sockets import bridge_options, check_options, embedded_options
 from netjumper.client.jump_host import JumpHost
+from netjumper.diagnostics.probe import Probe
 from netjumper.net.connector import ListensAt
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint

@@ -9,12 +9,12 @@ from contextlib import closing
 from dataclasses import asdict
 
 from netjumper.cli.bridging import load_bridge, probes_of
-from netjumper.cli.examination import Examination, Goal, Step
 from netjumper.cli.helptext import WIDEST
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.output import say
-from netjumper.cli.probe import Probe
 from netjumper.daemon import process
+from netjumper.diagnostics.probe import Probe
+from netjumper.diagnostics.steps import Examination, Goal, Step
 from netjumper.settings.bridge import BridgeSettings, Unopened
 from netjumper.settings.common import SettingsError
 from netjumper.text import printable

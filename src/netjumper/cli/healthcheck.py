@@ -12,7 +12,11 @@ from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 
 from netjumper.cli import server
-from netjumper.cli.asking import (
+from netjumper.cli.bridging import load_bridge, probes_of
+from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.output import say
+from netjumper.daemon import process
+from netjumper.diagnostics.listener_check import (
     BRIDGE,
     SERVER,
     Speak,
@@ -21,11 +25,7 @@ from netjumper.cli.asking import (
     received,
     running_service,
 )
-from netjumper.cli.bridging import load_bridge, probes_of
-from netjumper.cli.options import PLACES, Flags, Parser, layer_of
-from netjumper.cli.output import say
-from netjumper.cli.probe import Probe
-from netjumper.daemon import process
+from netjumper.diagnostics.probe import Probe
 from netjumper.errors import JumpHostError
 from netjumper.settings.bridge import BridgeSettings, RunningBridge, Unopened
 from netjumper.settings.common import SettingsError

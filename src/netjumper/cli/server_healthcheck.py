@@ -5,10 +5,10 @@ import socket
 import ssl
 from collections.abc import Sequence
 
-from netjumper.cli.asking import SERVER, Unhealthy, ask, received
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.output import say
 from netjumper.daemon import process
+from netjumper.diagnostics.listener_check import SERVER, Unhealthy, ask, received
 from netjumper.logs.terminal import DOORS
 from netjumper.protocol.wire import CHALLENGE_SIZE
 from netjumper.settings.common import SettingsError

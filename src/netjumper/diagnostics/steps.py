@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from netjumper.addressing.address import Address
-from netjumper.cli.advice import advice
-from netjumper.cli.probe import ENOUGH, LONGEST, Probe, download
 from netjumper.daemon import process
+from netjumper.diagnostics.advice import advice
+from netjumper.diagnostics.download import ENOUGH, LONGEST, download
+from netjumper.diagnostics.probe import Probe
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.settings.common import SettingsError
 from netjumper.text import human_size, quoted

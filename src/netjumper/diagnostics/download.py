@@ -1,0 +1,55 @@
+"""Throughput of a tunnel: a page fetched through it."""
+
+import socket
+import ssl
+import time
+
+from netjumper.addressing.address import Address
+
+ENOUGH = 64 * 1024
+"""Bytes of an answer's body from which on its speed says something."""
+CHUNK = 65536
+MOST = 16 * 1024 * 1024
+LONGEST = 5.0
+"""Seconds of a download that are measured."""
+
+
+def download(
+    sock: socket.socket,
+    target: Address,
+    path: str,
+    *,
+    tls: ssl.SSLContext | None,
+    timeout: float,
+) -> tuple[int, float]:
+    """Fetch a page; return the bytes behind the first that came, and the seconds they took.
+
+    It ends after 16 MiB or 5 s, and closes the tunnel.
+
+    Args:
+        sock: a tunnel to the web server.
+        target: the web server; its host is what the certificate must name.
+        path: what is asked for.
+        tls: speak TLS with the server.
+        timeout: seconds to wait for anything.
+
+    Raises:
+        OSError: the connection fails, or the certificate (ssl.SSLError), or there is no answer.
+    """
+    host = target.host
+    authority = f"[{host}]" if ":" in host else host
+    if target.port != (80 if tls is None else 443):
+        authority = str(target)
+    sock.settimeout(timeout)
+    stream = sock if tls is None else tls.wrap_socket(sock, server_hostname=host)
+    with stream:
+        head = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: netjumper\r\n"
+        stream.sendall(f"{head}Connection: close\r\n\r\n".encode("ascii"))
+        if not stream.recv(CHUNK):
+            raise ConnectionError("it closed the connection without an answer")
+        begun = now = time.monotonic()
+        count = 0
+        while count < MOST and now - begun < LONGEST and (data := stream.recv(CHUNK)):
+            count += len(data)
+            now = time.monotonic()
+    return count, now - begun
