@@ -105,6 +105,7 @@ LAYERS: list[list[str]] = [
         "netjumper.logs",
         "netjumper.daemon",
         "netjumper.diagnostics",
+        "netjumper.app",
         "netjumper.settings.common",
         "netjumper.settings.server",
         "netjumper.settings.bridge",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.cli.clients import clients_of
+from netjumper.app.clients import clients_of
 from netjumper.errors import TargetDenied
 from netjumper.settings.clients_file import read_clients
 from netjumper.settings.common import SettingsError

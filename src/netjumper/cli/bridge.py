@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from netjumper import __version__
+from netjumper.app.bridge import bridge_of, load_bridge, route_of, users_of
+from netjumper.app.inherited_sockets import Doors, bridge_sockets
+from netjumper.app.jump_hosts import KnownHost, known_hosts
+from netjumper.app.socket_options import bridge_options, check_options
 from netjumper.cli import doctor, environment, execute, healthcheck
-from netjumper.cli.bridging import bridge_of, load_bridge, route_of, users_of
 from netjumper.cli.check import tell_valid
 from netjumper.cli.commands import Command, add_commands, picked, refuse_word
 from netjumper.cli.completion import with_completion
-from netjumper.cli.inherit import Doors, bridge_sockets
-from netjumper.cli.jump_hosts import KnownHost, known_hosts
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
-from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.cli.usage_hints import bridge_lines
 from netjumper.daemon import process, serve
 from netjumper.daemon.sighup import let_hangups_come

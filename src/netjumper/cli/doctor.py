@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 
-from netjumper.cli.bridging import load_bridge, probes_of
+from netjumper.app.bridge import load_bridge
+from netjumper.app.probes import probes_of
 from netjumper.cli.helptext import WIDEST
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.output import say

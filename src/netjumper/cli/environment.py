@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
 from netjumper.addressing.listen_address import reachable_from_here
-from netjumper.cli.bridging import users_of
+from netjumper.app.bridge import users_of
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.output import say
 from netjumper.daemon import process

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from netjumper.addressing.address import Address
-from netjumper.cli.bridging import bridge_of, load_bridge, users_of
+from netjumper.app.bridge import bridge_of, load_bridge, users_of
+from netjumper.app.jump_hosts import KnownHost, known_hosts
+from netjumper.app.socket_options import bridge_options, check_options
 from netjumper.cli.environment import PROXY_VARIABLES, first_of, variables
-from netjumper.cli.jump_hosts import KnownHost, known_hosts
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
-from netjumper.cli.sockets import bridge_options, check_options
 from netjumper.daemon import process, sd_notify, serve, socket_activation
 from netjumper.daemon.descriptors import descriptor_limit, raise_descriptor_limit
 from netjumper.errors import AddressError

@@ -11,8 +11,9 @@ from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 
+from netjumper.app.bridge import load_bridge
+from netjumper.app.probes import probes_of
 from netjumper.cli import server
-from netjumper.cli.bridging import load_bridge, probes_of
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
 from netjumper.cli.output import say
 from netjumper.daemon import process

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from netjumper import __version__
+from netjumper.app.inherited_sockets import server_sockets
+from netjumper.app.jump_server import JumpServer, Places, Prepare, Prepared, prepare, try_anew
+from netjumper.app.socket_options import check_options, server_options
 from netjumper.cli import keygen, server_healthcheck, share
 from netjumper.cli.check import tell_valid
 from netjumper.cli.commands import Command, add_commands, picked, refuse_misspelt
 from netjumper.cli.completion import with_completion
-from netjumper.cli.inherit import server_sockets
-from netjumper.cli.jump_server import JumpServer, Places, Prepare, Prepared, prepare, try_anew
 from netjumper.cli.options import PLACES, Flags, Parser, layer_of
-from netjumper.cli.sockets import check_options, server_options
 from netjumper.cli.usage_hints import server_lines
 from netjumper.daemon import process, serve
 from netjumper.daemon.sighup import let_hangups_come

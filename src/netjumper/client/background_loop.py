@@ -4,11 +4,9 @@ import asyncio
 import functools
 import os
 import threading
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
-AnyT = TypeVar("AnyT")
 ResultT = TypeVar("ResultT", bound="Closable")
 _STARTING = threading.Lock()
 
@@ -43,22 +41,3 @@ def _loop_of(_pid: int) -> asyncio.AbstractEventLoop:
     loop = asyncio.SelectorEventLoop()
     threading.Thread(target=loop.run_forever, name="netjumper", daemon=True).start()
     return loop
-
-
-async def aside(work: Callable[[], AnyT]) -> AnyT:
-    """Do in a thread what takes long; unlike `asyncio.to_thread`, no end of the loop waits for it.
-
-    Raises:
-        RuntimeError: the system grants no more threads; otherwise whatever `work` raises.
-    """
-    future: Future[AnyT] = Future()
-    future.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is for who waits
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="netjumper aside", daemon=True).start()
-    return await asyncio.wrap_future(future)

@@ -7,7 +7,7 @@ from netjumper.settings.types import Mark, Name, PeerTimeout, Sources, Switch
 
 
 class SocketSettings(BaseSettings):
-    """What is asked of TCP sockets; `netjumper.cli.sockets` says of which."""
+    """What is asked of TCP sockets; `netjumper.app.socket_options` says of which."""
 
     peer_timeout: PeerTimeout = Field(
         30.0,

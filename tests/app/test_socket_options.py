@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
+from netjumper.app.bridge import bridge_of
+from netjumper.app.socket_options import bridge_options, server_options
 from netjumper.cli import bridge, server
-from netjumper.cli.bridging import bridge_of
-from netjumper.cli.sockets import bridge_options, server_options
 from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
 from netjumper.net.user_timeout import SlowReaders
 from netjumper.settings.bridge import BridgeSettings

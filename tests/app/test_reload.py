@@ -12,7 +12,7 @@ import threading
 import pytest
 import trustme
 
-from netjumper.cli.jump_server import JumpServer, prepare
+from netjumper.app.jump_server import JumpServer, prepare
 from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Layer, load
 from netjumper.settings.server import ServerSettings

@@ -10,16 +10,15 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
+from netjumper.app.jump_hosts import KnownHost
+from netjumper.app.socket_options import bridge_options, embedded_options
 from netjumper.bridge.bridge import bridge
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.upstream.balancing import JumpPolicy, Policy, policy_of
 from netjumper.bridge.upstream.early_data import EarlyData
 from netjumper.bridge.upstream.pool import Parking, ParkingLimits
 from netjumper.bridge.upstream.upstream import Upstream
-from netjumper.cli.jump_hosts import KnownHost, known_hosts
-from netjumper.cli.sockets import bridge_options, check_options, embedded_options
 from netjumper.client.jump_host import JumpHost
-from netjumper.diagnostics.probe import Probe
 from netjumper.net.connector import ListensAt
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
@@ -67,28 +66,6 @@ def load_bridge(
                 f"requests may go in the clear to jump host {clear}, though others have TLS"
             )
     return loaded
-
-
-def probes_of(loaded: Loaded[BridgeSettings]) -> list[Probe]:
-    """Return what tries the way to each jump host; none with `embedded`, where there is no way.
-
-    Raises:
-        SettingsError: a file cannot be used.
-    """
-    settings = loaded.settings
-    check_options(loaded, bridge_options)
-    options = bridge_options(settings).dialling
-    return [
-        Probe(
-            host.address,
-            host.secret,
-            dial_timeout=settings.dial_timeout,
-            jump_timeout=settings.jump_timeout,
-            options=options,
-            encryption=host.encryption,
-        )
-        for host in known_hosts(loaded)
-    ]
 
 
 def users_of(loaded: Loaded[BridgeSettings]) -> Mapping[str, str] | None:

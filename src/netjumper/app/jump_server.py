@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from math import inf
+from typing import TypeVar
 
-from netjumper.cli.clients import BYTES_IN_MEGABIT, clients_of
-from netjumper.cli.sockets import server_options
-from netjumper.client.background_loop import aside
+from netjumper.app.clients import BYTES_IN_MEGABIT, clients_of
+from netjumper.app.socket_options import server_options
 from netjumper.daemon.descriptors import most_descriptors
 from netjumper.net.listening_sockets import Place
 from netjumper.server.clients import Client, Clients
@@ -27,6 +29,9 @@ from netjumper.tls.context import (
     server_with_certificate,
     server_with_secrets,
 )
+
+AnyT = TypeVar("AnyT")
+
 
 Places = Mapping[str, Sequence[Place]]
 """Where to listen, by the name of the door."""
@@ -194,3 +199,22 @@ def tell_fixed(before: ServerSettings, prepared: Prepared) -> None:
     for key in sorted(ServerSettings.model_fields.keys() - RENEWABLE):
         if getattr(before, key) != getattr(now, key):
             _LOG.warning("%s: changed, and takes a restart", prepared.loaded.origin(key))
+
+
+async def aside(work: Callable[[], AnyT]) -> AnyT:
+    """Do in a thread what takes long; unlike `asyncio.to_thread`, no end of the loop waits for it.
+
+    Raises:
+        RuntimeError: the system grants no more threads; otherwise whatever `work` raises.
+    """
+    future: Future[AnyT] = Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is for who waits
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="netjumper aside", daemon=True).start()
+    return await asyncio.wrap_future(future)

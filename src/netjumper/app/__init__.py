@@ -1,0 +1,1 @@
+"""Objects made out of settings: nothing else does that."""
