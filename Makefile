@@ -69,7 +69,7 @@ lock: $(BIN)/python  ## renew what requirements/ says is installed, with hashes,
 	@$(BIN)/python tools/locking.py $(BIN)/uv
 
 man: $(VENV)/.installed  ## write the man pages anew out of the parsers
-	PYTHONPATH=tools $(BIN)/python -m manpages.pages src/man
+	PYTHONPATH=tools $(BIN)/python -m manpages.pages docs/man
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .bench .fuzz .soak .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

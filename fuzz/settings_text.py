@@ -12,7 +12,7 @@ from io import StringIO
 from fuzz.properties import as_text
 from fuzz.settings import AnyLoaded, environment, hold_settings
 from netjumper.cli import bridge, server
-from netjumper.cli.options import Parser, layer_of
+from netjumper.cli.arguments import Parser, layer_of
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings

@@ -7,11 +7,12 @@ import pytest
 
 from manpages import pages
 from netjumper import __version__
-from netjumper.cli import bridge, environment, server
+from netjumper.cli import bridge, server
+from netjumper.cli.proxy_variables import variables
 from netjumper.diagnostics.steps import EXIT_CODES
 from tests.support import programs
 
-DIRECTORY = Path(__file__).parents[2] / "src" / "man"
+DIRECTORY = Path(__file__).parents[2] / "docs" / "man"
 MODULES = {"netjumper.1": server, "netjumper-bridge.1": bridge}
 every_page = pytest.mark.parametrize("name", list(MODULES))
 SECTIONS = [
@@ -122,7 +123,7 @@ def test_an_option_that_means_something_else_in_a_command_is_described_there():
 @pytest.mark.needs("man")
 def test_the_environment_and_the_exit_statuses_are_those_of_the_code():
     _, sections = rendered("netjumper-bridge.1")
-    for variable in environment.variables("h:1", "s:1"):
+    for variable in variables("h:1", "s:1"):
         assert variable in sections["ENVIRONMENT"]
     statuses = dict(re.findall(r"^       (\S+) +(.+)", sections["EXIT STATUS"], re.MULTILINE))
     for step, code in EXIT_CODES.items():

@@ -3,7 +3,7 @@
 import pytest
 
 from netjumper.cli import server
-from netjumper.cli.options import layer_of
+from netjumper.cli.arguments import layer_of
 from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
 

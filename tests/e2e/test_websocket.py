@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection, serve
 
 from netjumper import Jumper
-from netjumper.cli.environment import PROXY_VARIABLES, variables
+from netjumper.cli.proxy_variables import PROXY_VARIABLES, variables
 from tests.support.peers import closed_port
 from tests.support.remote_network import FarEnd, far_end, only_addresses_are_looked_up
 from tests.support.servers import serving_context, trusting_context

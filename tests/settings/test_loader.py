@@ -7,7 +7,7 @@ import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli import bridge, server
-from netjumper.cli.options import layer_of
+from netjumper.cli.arguments import layer_of
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Layer, load

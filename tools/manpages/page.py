@@ -19,9 +19,9 @@ from manpages.troff import (
     usage,
 )
 from netjumper import __version__
-from netjumper.cli.commands import Command
-from netjumper.cli.helptext import Block, blocks
-from netjumper.cli.options import Parser
+from netjumper.cli.arguments import Parser
+from netjumper.cli.help_formatter import Block, blocks
+from netjumper.cli.subcommands import Command
 
 Items = Sequence[tuple[str, str]]
 """What a list is made of: each item's name, and what there is to say about it."""

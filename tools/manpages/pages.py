@@ -1,6 +1,6 @@
 """The man pages of both commands: `python -m manpages.pages DIRECTORY` writes them.
 
-What the parsers do not say is here. The pages are kept in `src/man` and installed with the
+What the parsers do not say is here. The pages are kept in `docs/man` and installed with the
 package; `make man` writes them anew, and a test holds that they are what the parsers give.
 """
 
@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 from manpages.page import Items, Page
-from netjumper.cli import bridge, environment, execute, server
+from netjumper.cli import bridge, server
+from netjumper.cli.child_process import KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, SIGNALS
+from netjumper.cli.proxy_variables import NO_PROXY, variables
 from netjumper.daemon import process, sd_notify, socket_activation
 from netjumper.daemon.process import INTERRUPTED
 from netjumper.diagnostics.steps import EXIT_CODES
@@ -63,7 +65,7 @@ _EXPORTED = {
     "a request's field of the name Proxy under it.",
     "socks5h://socks": "Where the bridge speaks SOCKS; with the h, names are resolved at the jump "
     "server.",
-    environment.NO_PROXY: f"What is not to go through the bridge: {environment.NO_PROXY}.",
+    NO_PROXY: f"What is not to go through the bridge: {NO_PROXY}.",
     "1": "Has Node.js use the others.",
 }
 _FILES: Items = (
@@ -77,7 +79,7 @@ _SIGNALS = (
     "SIGTERM and SIGINT stop accepting connections. Open tunnels have the grace period to end; a "
     "second signal ends them at once."
 )
-_PASSED_ON = ", ".join(number.name for number in execute.SIGNALS)
+_PASSED_ON = ", ".join(number.name for number in SIGNALS)
 _DONE = (str(process.OK), "It did what it was asked for. To be stopped by a signal is no failure.")
 _FAILED = (
     str(process.FAILED),
@@ -145,7 +147,7 @@ def _bridge() -> Page:
 def _exported() -> Items:
     """Return the variables with the same value together, and what that value is."""
     names: dict[str, list[str]] = {}
-    for name, value in environment.variables("http", "socks").items():
+    for name, value in variables("http", "socks").items():
         names.setdefault(value, []).append(name)
     return [(", ".join(same), _EXPORTED[value]) for value, same in names.items()]
 
@@ -160,9 +162,9 @@ def _of_doctor() -> Items:
 def _of_exec() -> Items:
     return (
         ("any", "exec: that of the program."),
-        (str(execute.NOT_EXECUTABLE), "exec: the program cannot be run."),
-        (str(execute.NOT_FOUND), "exec: there is no such program."),
-        (f"{execute.KILLED_BY}+n", "exec: signal n ended the program."),
+        (str(NOT_EXECUTABLE), "exec: the program cannot be run."),
+        (str(NOT_FOUND), "exec: there is no such program."),
+        (f"{KILLED_BY}+n", "exec: signal n ended the program."),
     )
 
 

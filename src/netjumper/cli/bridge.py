@@ -10,11 +10,11 @@ from netjumper.app.bridge import bridge_of, load_bridge, route_of, users_of
 from netjumper.app.inherited_sockets import Doors, bridge_sockets
 from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
-from netjumper.cli import doctor, environment, execute, healthcheck
+from netjumper.cli import doctor, env, exec_command, healthcheck
+from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
 from netjumper.cli.check import tell_valid
-from netjumper.cli.commands import Command, add_commands, picked, refuse_word
 from netjumper.cli.completion import with_completion
-from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.subcommands import Command, add_commands, picked, refuse_word
 from netjumper.cli.usage_hints import bridge_lines
 from netjumper.daemon import process, serve
 from netjumper.daemon.sighup import let_hangups_come
@@ -30,14 +30,14 @@ COMMANDS = with_completion(
         Command(
             "exec",
             "run a program whose connections go through a bridge of its own",
-            execute.build_parser,
-            execute.run,
+            exec_command.build_parser,
+            exec_command.run,
         ),
         Command(
             "env",
             "print the proxy variables for a shell or for Docker",
-            environment.build_parser,
-            environment.run,
+            env.build_parser,
+            env.run,
         ),
         Command(
             "healthcheck",

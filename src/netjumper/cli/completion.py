@@ -4,9 +4,9 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from netjumper.cli.commands import Command
-from netjumper.cli.options import Parser
+from netjumper.cli.arguments import Parser
 from netjumper.cli.output import say
+from netjumper.cli.subcommands import Command
 from netjumper.daemon import process
 from netjumper.errors import NetjumperError
 

@@ -10,8 +10,8 @@ from dataclasses import asdict
 
 from netjumper.app.bridge import load_bridge
 from netjumper.app.probes import probes_of
-from netjumper.cli.helptext import WIDEST
-from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
+from netjumper.cli.help_formatter import WIDEST
 from netjumper.cli.output import say
 from netjumper.daemon import process
 from netjumper.diagnostics.probe import Probe

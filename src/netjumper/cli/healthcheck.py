@@ -14,7 +14,7 @@ from http.client import HTTPException, HTTPResponse
 from netjumper.app.bridge import load_bridge
 from netjumper.app.probes import probes_of
 from netjumper.cli import server
-from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
 from netjumper.cli.output import say
 from netjumper.daemon import process
 from netjumper.diagnostics.listener_check import (

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from netjumper.cli.options import Parser
+from netjumper.cli.arguments import Parser
 from netjumper.cli.output import say
 from netjumper.daemon import process
 from netjumper.settings.common import SettingsError

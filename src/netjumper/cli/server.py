@@ -11,10 +11,10 @@ from netjumper.app.inherited_sockets import server_sockets
 from netjumper.app.jump_server import JumpServer, Places, Prepare, Prepared, prepare, try_anew
 from netjumper.app.socket_options import check_options, server_options
 from netjumper.cli import keygen, server_healthcheck, share
+from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
 from netjumper.cli.check import tell_valid
-from netjumper.cli.commands import Command, add_commands, picked, refuse_misspelt
 from netjumper.cli.completion import with_completion
-from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.subcommands import Command, add_commands, picked, refuse_misspelt
 from netjumper.cli.usage_hints import server_lines
 from netjumper.daemon import process, serve
 from netjumper.daemon.sighup import let_hangups_come

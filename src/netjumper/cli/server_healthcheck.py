@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 
-from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
 from netjumper.cli.output import say
 from netjumper.daemon import process
 from netjumper.diagnostics.listener_check import SERVER, Unhealthy, ask, received

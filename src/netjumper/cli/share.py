@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from netjumper.addressing.jump_url import DEFAULT_PORT, JumpUrl, address_with_port
-from netjumper.cli.options import PLACES, Flags, Parser, layer_of
+from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
 from netjumper.cli.output import can_say, say
 from netjumper.daemon import process
 from netjumper.errors import AddressError

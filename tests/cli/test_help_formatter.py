@@ -2,7 +2,7 @@
 
 import pytest
 
-from netjumper.cli.helptext import Block, Example, HelpFormatter, blocks
+from netjumper.cli.help_formatter import Block, Example, HelpFormatter, blocks
 
 TEXT = """\
 examples:

@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from netjumper.cli import execute
+from netjumper.cli import exec_command
+from netjumper.cli.child_process import SIGNALS
 from tests.support import programs
 from tests.support.peers import eventually
 from tests.support.programs import PATIENCE, installed, running
@@ -63,7 +64,7 @@ def test_signals_are_passed_on_and_do_not_end_the_bridge():
     program = started(stdout=subprocess.PIPE, text=True, start_new_session=True)
     with program, killed_at_last(program):
         assert program.stdout.readline() == "ready\n"
-        numbers = set(execute.SIGNALS) - {signal.SIGTERM}
+        numbers = set(SIGNALS) - {signal.SIGTERM}
         assert numbers >= {signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1}
         for number in numbers:
             program.send_signal(number)
@@ -99,7 +100,7 @@ def test_the_program_has_its_own_limit_of_descriptors():
 
 
 async def test_a_signal_before_the_program_runs_is_passed_on_when_it_does():
-    program = execute._Program(asyncio.get_running_loop())
+    program = exec_command._Program(asyncio.get_running_loop())
     os.kill(os.getpid(), signal.SIGHUP)
     await eventually(lambda: bool(program._early))
     code = await program.run(["sleep", "60"], programs.clean_environment())

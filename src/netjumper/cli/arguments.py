@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from netjumper import __version__
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.cli.helptext import HelpFormatter
+from netjumper.cli.help_formatter import HelpFormatter
 from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import AnySettings, Layer
 from netjumper.settings.messages import expectation
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
     Args:
         prog: the command's name.
         description: what it is.
-        epilog: examples and where settings come from (`netjumper.cli.helptext`).
+        epilog: examples and where settings come from (`netjumper.cli.help_formatter`).
         usage: where it takes more than options.
     """
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from netjumper.cli import bridge
-from netjumper.cli.environment import variables
+from netjumper.cli.proxy_variables import variables
 from tests.support import programs
 from tests.support.programs import PATIENCE, installed, running, web_server
 

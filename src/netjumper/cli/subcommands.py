@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from netjumper.cli.options import Parser
+from netjumper.cli.arguments import Parser
 from netjumper.settings.common import SettingsError
 from netjumper.text import quoted
 
