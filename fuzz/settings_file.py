@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fuzz.settings import environment, hold_settings
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.loader import Layer, load
+from netjumper.settings.loader import Source, load
 from netjumper.settings.server import ServerSettings
 
 
@@ -20,9 +20,9 @@ def check(data: bytes) -> None:
     text = data[1:].decode("utf-8", "replace")
     with environment({}):
         if data[:1] > b"\0":
-            hold_settings(lambda: load(BridgeSettings, Layer(), str(path)), text)
+            hold_settings(lambda: load(BridgeSettings, Source(), str(path)), text)
         else:
-            hold_settings(lambda: load(ServerSettings, Layer(), str(path)), text)
+            hold_settings(lambda: load(ServerSettings, Source(), str(path)), text)
 
 
 @cache

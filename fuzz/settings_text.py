@@ -12,7 +12,7 @@ from io import StringIO
 from fuzz.properties import as_text
 from fuzz.settings import AnyLoaded, environment, hold_settings
 from netjumper.cli import bridge, server
-from netjumper.cli.arguments import Parser, layer_of
+from netjumper.cli.arguments import Parser, source_of_flags
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
@@ -48,7 +48,7 @@ def _pair(line: str) -> tuple[str, str]:
 def _load(words: list[str], *, for_bridge: bool) -> AnyLoaded:
     if for_bridge:
         arguments = _bridge_parser().parse_args(words)
-        return load(BridgeSettings, layer_of(arguments, BridgeSettings), NO_FILE)
+        return load(BridgeSettings, source_of_flags(arguments, BridgeSettings), NO_FILE)
     arguments = _server_parser().parse_args(words)
     return load(ServerSettings, server._flags(arguments), NO_FILE)
 

@@ -8,7 +8,7 @@ from netjumper.addressing.address import Address
 from netjumper.errors import AuthenticationError, ProtocolError, TargetError
 from netjumper.protocol.handshake import EndOfStream, TunnelRequest
 from netjumper.protocol.wire import ClientHandshake, ServerHandshake, answer_to, frame
-from netjumper.server.clients import anybody
+from netjumper.server.clients import single_secret
 from netjumper.server.guard import Guard
 
 SECRET = b"never to be seen by anybody"
@@ -40,4 +40,4 @@ def check(data: bytes) -> None:
 
 
 def _server() -> ServerHandshake:
-    return ServerHandshake(anybody(SECRET, Guard()).verify, CHALLENGE)
+    return ServerHandshake(single_secret(SECRET, Guard()).verify, CHALLENGE)

@@ -124,10 +124,10 @@ async def fail(ports: Mapping[str, int], count: int) -> int:
         How many of them were ended by the server before they could do anything.
     """
     numbers = iter(range(count))
-    shut_out = 0
+    ban_time = 0
 
     async def go_on() -> None:
-        nonlocal shut_out
+        nonlocal ban_time
         for number in numbers:
             door, failure = FAILURES[number % len(FAILURES)]
             with socket.socket() as sock:
@@ -137,12 +137,12 @@ async def fail(ports: Mapping[str, int], count: int) -> int:
                     await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", ports[door]))
                     await failure(sock, ports["closed"])
                 except ConnectionError:
-                    shut_out += 1
+                    ban_time += 1
 
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
             group.create_task(go_on())
-    return shut_out
+    return ban_time
 
 
 def _source() -> str:

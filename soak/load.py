@@ -25,17 +25,17 @@ INTERACTIVE = 100
 """Connections with small messages."""
 
 
-def failing(count: int, shut_out: int) -> list[str]:
+def failing(count: int, ban_after: int) -> list[str]:
     """Have the server meet connections that fail, and see that nothing of them is left.
 
     Args:
         count: how many, after as many for a warm-up: the heap gets its size within 100,000.
-        shut_out: wrong answers after which a source is shut out; 0 for never.
+        ban_after: failed authentications after which a source is banned; 0 for never.
 
     Returns:
         What is wrong.
     """
-    limits = (f"--max-wrong-answers={shut_out}", "--shut-out-time=1", "--handshake-timeout=1")
+    limits = (f"--max-auth-failures={ban_after}", "--ban-time=1", "--handshake-timeout=1")
     with chain_running(LOGS, *limits, bridges=False) as chain:
         asyncio.run(fail(chain.ports, count))
         before = _rested(chain)
@@ -45,7 +45,7 @@ def failing(count: int, shut_out: int) -> list[str]:
         after = _rested(chain)
     say(
         f"{count} connections that fail in {len(FAILURES)} ways, "
-        f"shutting out {f'after {shut_out} wrong answers' if shut_out else 'nobody'}: "
+        f"banning {f'after {ban_after} failed authentications' if ban_after else 'nobody'}: "
         f"{seconds:.0f} s, {met} were not even accepted; before {before}, after {after}"
     )
     wrong = [

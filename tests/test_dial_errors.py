@@ -162,8 +162,8 @@ def test_our_own_failures_have_the_originals_words(
     same_again(error)
 
 
-@pytest.mark.parametrize("words", dial_errors.WORDS, ids=lambda words: words.phrase)
-def test_every_phrase_of_the_table_makes_its_error(words: dial_errors.Words) -> None:
+@pytest.mark.parametrize("words", dial_errors.ERROR_TEXTS, ids=lambda words: words.phrase)
+def test_every_phrase_of_the_table_makes_its_error(words: dial_errors.ErrorText) -> None:
     assert type(dial_errors.from_text(f"dial tcp {WHERE}: {words.phrase}")) is words.error
 
 
@@ -209,9 +209,9 @@ def test_any_text_makes_a_target_error(text: str) -> None:
     assert str(error) == (text.strip() or "no reason given")
 
 
-@given(st.text(), st.sampled_from(dial_errors.WORDS))
+@given(st.text(), st.sampled_from(dial_errors.ERROR_TEXTS))
 def test_what_stands_before_a_phrase_does_not_change_its_type(
-    text: str, words: dial_errors.Words
+    text: str, words: dial_errors.ErrorText
 ) -> None:
     assert type(dial_errors.from_text(f"{text}: {words.phrase}")) is words.error
 

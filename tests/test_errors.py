@@ -41,7 +41,7 @@ from netjumper.errors import (
 )
 from netjumper.protocol.handshake import EndOfStream
 from netjumper.protocol.wire import ClientHandshake, ServerHandshake
-from netjumper.server.clients import anybody
+from netjumper.server.clients import single_secret
 from netjumper.server.guard import Guard
 from tests.support.byte_splits import run
 
@@ -139,7 +139,7 @@ def test_a_wrong_secret_is_not_told_by_the_client() -> None:
 
 
 def test_a_wrong_secret_is_not_told_by_the_server() -> None:
-    handshake = ServerHandshake(anybody(SECRET, Guard()).verify)
+    handshake = ServerHandshake(single_secret(SECRET, Guard()).verify)
     failed = run(handshake, [b"\x14" + b"bad " * 5])
     assert failed.error is AuthenticationError
     assert SECRET.decode() not in failed.text + repr(handshake)

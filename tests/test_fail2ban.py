@@ -25,10 +25,10 @@ def found(line: str) -> list[str]:
 def said_of(*peers: str, caplog: pytest.LogCaptureFixture) -> str:
     """Return what an admission says of wrong answers from there, without the time."""
     admission = Admission(
-        Clock(), lambda _: Account(None), AdmissionLimits(wrong_answers=len(peers))
+        Clock(), lambda _: Account(None), AdmissionLimits(auth_failures=len(peers))
     )
     for peer in peers:
-        admission.wrong_answer(peer)
+        admission.auth_failed(peer)
     (record,) = caplog.records
     return PlainFormatter().format(record)
 

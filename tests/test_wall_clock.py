@@ -11,9 +11,9 @@ WALL_CLOCK = re.compile(
     r"|CLOCK_REALTIME|from time import .*\btime\b"
 )
 MAY_READ_IT = {
-    "clients.py": "the day on which a client's access expires",
-    "console.py": "the time in front of a line",
-    "cli/logs.py": "the same",
+    "server/clients.py": "the day on which a client's access expires",
+    "logs/terminal.py": "the time in front of a line",
+    "logs/formatters.py": "the same",
     "cli/keygen.py": "from when until when a certificate is valid",
 }
 

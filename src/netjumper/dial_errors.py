@@ -28,7 +28,7 @@ from netjumper.errors import (
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ErrorText:
     """How the original says one kind of failure, and which error numbers mean it."""
 
     error: type[TargetError]
@@ -39,37 +39,37 @@ class Words:
 MAX_NAME = 200
 """Bytes of a host's name that a text repeats."""
 
-WORDS = (
-    Words(TargetRefused, "connect: connection refused", (errno.ECONNREFUSED,)),
-    Words(TargetTimeout, "i/o timeout"),
-    Words(TargetTimeout, "connect: connection timed out", (errno.ETIMEDOUT,)),
-    Words(NetworkUnreachable, "connect: network is unreachable", (errno.ENETUNREACH,)),
-    Words(HostUnreachable, "connect: no route to host", (errno.EHOSTUNREACH,)),
-    Words(HostUnreachable, "connect: host is down", (errno.EHOSTDOWN,)),
-    Words(TargetDenied, "connect: permission denied", (errno.EACCES,)),
-    Words(TargetDenied, "connect: operation not permitted", (errno.EPERM,)),
-    Words(TargetDenied, "not permitted"),
-    Words(TooManyTunnels, "too many tunnels"),
-    Words(NameNotFound, "no such host"),
-    Words(NameLookupFailed, "server misbehaving"),
-    Words(NameLookupFailed, "Temporary failure in name resolution"),
-    Words(OutOfResources, "socket: too many open files", (errno.EMFILE,)),
-    Words(OutOfResources, "socket: too many open files in system", (errno.ENFILE,)),
-    Words(OutOfResources, "socket: no buffer space available", (errno.ENOBUFS,)),
-    Words(OutOfResources, "socket: cannot allocate memory", (errno.ENOMEM,)),
-    Words(InvalidTarget, "missing address"),
-    Words(InvalidTarget, "missing port in address"),
-    Words(InvalidTarget, "missing ']' in address"),
-    Words(InvalidTarget, "too many colons in address"),
-    Words(InvalidTarget, "invalid port"),
-    Words(InvalidTarget, "unknown port"),
+ERROR_TEXTS = (
+    ErrorText(TargetRefused, "connect: connection refused", (errno.ECONNREFUSED,)),
+    ErrorText(TargetTimeout, "i/o timeout"),
+    ErrorText(TargetTimeout, "connect: connection timed out", (errno.ETIMEDOUT,)),
+    ErrorText(NetworkUnreachable, "connect: network is unreachable", (errno.ENETUNREACH,)),
+    ErrorText(HostUnreachable, "connect: no route to host", (errno.EHOSTUNREACH,)),
+    ErrorText(HostUnreachable, "connect: host is down", (errno.EHOSTDOWN,)),
+    ErrorText(TargetDenied, "connect: permission denied", (errno.EACCES,)),
+    ErrorText(TargetDenied, "connect: operation not permitted", (errno.EPERM,)),
+    ErrorText(TargetDenied, "not permitted"),
+    ErrorText(TooManyTunnels, "too many tunnels"),
+    ErrorText(NameNotFound, "no such host"),
+    ErrorText(NameLookupFailed, "server misbehaving"),
+    ErrorText(NameLookupFailed, "Temporary failure in name resolution"),
+    ErrorText(OutOfResources, "socket: too many open files", (errno.EMFILE,)),
+    ErrorText(OutOfResources, "socket: too many open files in system", (errno.ENFILE,)),
+    ErrorText(OutOfResources, "socket: no buffer space available", (errno.ENOBUFS,)),
+    ErrorText(OutOfResources, "socket: cannot allocate memory", (errno.ENOMEM,)),
+    ErrorText(InvalidTarget, "missing address"),
+    ErrorText(InvalidTarget, "missing port in address"),
+    ErrorText(InvalidTarget, "missing ']' in address"),
+    ErrorText(InvalidTarget, "too many colons in address"),
+    ErrorText(InvalidTarget, "invalid port"),
+    ErrorText(InvalidTarget, "unknown port"),
 )
 """A text is of the first kind whose phrase it ends with."""
 
-_BY_ERRNO = {number: words for words in WORDS for number in words.errnos}
+_BY_ERRNO = {number: words for words in ERROR_TEXTS for number in words.errnos}
 
 OUT_OF_RESOURCES = frozenset(
-    number for words in WORDS if words.error is OutOfResources for number in words.errnos
+    number for words in ERROR_TEXTS if words.error is OutOfResources for number in words.errnos
 )
 
 _NOT_FOUND = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
@@ -78,7 +78,7 @@ _NOT_FOUND = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME
 def from_text(text: str) -> TargetError:
     """Return the error that a jump server's text tells of; an empty text gave no reason."""
     text = text.strip()
-    for words in WORDS:
+    for words in ERROR_TEXTS:
         if text.endswith(words.phrase):
             return words.error(text)
     return TargetError(text or "no reason given")

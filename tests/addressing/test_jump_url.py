@@ -47,9 +47,9 @@ NO_PORT = "behind HOST: is a number; in a secret comma and space are written %2C
         ),
         (
             "netjumper+tls://home.example.net?ca=system&name=jump.example",
-            JumpUrl(HOME, tls=True, by_system=True, name="jump.example"),
+            JumpUrl(HOME, tls=True, system_ca=True, name="jump.example"),
         ),
-        ("netjumper+tls://home.example.net?ca=system", JumpUrl(HOME, tls=True, by_system=True)),
+        ("netjumper+tls://home.example.net?ca=system", JumpUrl(HOME, tls=True, system_ca=True)),
     ],
 )
 def test_a_line_is_read_and_written(text, meaning):

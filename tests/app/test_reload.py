@@ -14,7 +14,7 @@ import trustme
 
 from netjumper.app.jump_server import JumpServer, prepare
 from netjumper.settings.common import SettingsError
-from netjumper.settings.loader import Layer, load
+from netjumper.settings.loader import Source, load
 from netjumper.settings.server import ServerSettings
 from tests.support.programs import PATIENCE, Program, running, web_server
 from tests.support.tls_pair import encrypt
@@ -232,8 +232,8 @@ def test_the_end_does_not_wait_for_settings_that_are_being_read(config):
         raise SettingsError("too late")
 
     async def serve():
-        server = JumpServer(prepare(load(ServerSettings, Layer(), str(config())), {}), {})
-        server.renew(slow)
+        server = JumpServer(prepare(load(ServerSettings, Source(), str(config())), {}), {})
+        server.reload(slow)
         await asyncio.to_thread(begun.wait)
 
     asyncio.run(serve())
@@ -252,13 +252,13 @@ def test_an_encrypted_key_asks_nobody(config, certificate):
 
 
 async def test_what_nobody_thought_of_is_told_and_the_old_settings_hold(config, caplog):
-    prepared = prepare(load(ServerSettings, Layer(), str(config())), {})
+    prepared = prepare(load(ServerSettings, Source(), str(config())), {})
     server = JumpServer(prepared, {})
 
     def fail():
         raise RuntimeError("s3cret")
 
-    server.renew(fail)
+    server.reload(fail)
     await server._renewing
     told = [record.getMessage() for record in caplog.records]
     assert told == [

@@ -13,7 +13,7 @@ from netjumper.app.bridge import bridge_of
 from netjumper.app.socket_options import bridge_options, server_options
 from netjumper.cli import bridge, server
 from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
-from netjumper.net.user_timeout import SlowReaders
+from netjumper.net.user_timeout import UserTimeoutSuspender
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.server import ServerSettings
 from tests.support import programs
@@ -118,12 +118,12 @@ async def test_between_a_bridge_and_its_embedded_jump_server_peers_have_the_time
 ):
     looked_after = []
 
-    class Noted(SlowReaders):
+    class Noted(UserTimeoutSuspender):
         def __init__(self, loop, peer_timeout, served):
             looked_after.append(peer_timeout)
             super().__init__(loop, peer_timeout, served)
 
-    monkeypatch.setattr("netjumper.sessions.manager.SlowReaders", Noted)
+    monkeypatch.setattr("netjumper.sessions.manager.UserTimeoutSuspender", Noted)
     here = [ListenAddress("127.0.0.1", 0)]
     settings = BridgeSettings(embedded=True, peer_timeout=60.0, socks=here, max_parked=0)
     async with serving(echo) as target, bridge_of(settings, b"secret", None) as (service, _):

@@ -200,7 +200,7 @@ async def test_more_than_there_is_room_for_waits_and_none_of_it_is_lost():
         with await told(service) as sock:
             sending = asyncio.create_task(send(sock, data))
             (tunnel,) = service.tunnels._alive
-            await eventually(lambda: tunnel._opening.early_room == 0)
+            await eventually(lambda: tunnel._opening.early_data_budget == 0)
             await eventually(lambda: tunnel._client._on_readable is None)
             assert tunnel._early == EARLY_LIMIT
             slow.answer.set()

@@ -54,7 +54,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(files: Path) -> Iterator[tuple[Program, str]]:
     """A jump server that asks for certificates, and where it listens."""
     shown = ["--certificate-file", str(files / "server.pem")]
-    asked = ["--client-ca-file", str(files / "authority.pem"), "--max-wrong-answers", "0"]
+    asked = ["--client-ca-file", str(files / "authority.pem"), "--max-auth-failures", "0"]
     door = ["--listen-tls", f"{HOST}:0"]
     with running("netjumper", *door, *shown, *asked, env=ENV) as it:
         yield it, it.address("netjumper with TLS")

@@ -236,11 +236,11 @@ async def test_a_jump_server_that_gives_its_challenge_is_healthy(capsys, caplog)
 
 @pytest.mark.parametrize("door", ["listen", "listen_tls"])
 async def test_a_jump_server_that_has_shut_this_machine_out_is_healthy(door, capsys, tmp_path):
-    limits = AdmissionLimits(wrong_answers=1)
+    limits = AdmissionLimits(auth_failures=1)
     places = {"listen": [], "listen_tls": [], "encryption": sides_of(tmp_path)[1]}
     places[door] = [ListenAddress("127.0.0.1", 0)]
     async with jump_server_running(**places, admission=limits) as (service, address):
-        service.tunnels.admission.wrong_answer(f"{address.host}:1")
+        service.tunnels.admission.auth_failed(f"{address.host}:1")
         flag = f"--{door.replace('_', '-')}"
         code, told = await checked(capsys, flag, str(address), command=server)
         assert code == 0

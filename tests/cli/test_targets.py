@@ -3,7 +3,7 @@
 import pytest
 
 from netjumper.cli import server
-from netjumper.cli.arguments import layer_of
+from netjumper.cli.arguments import source_of_flags
 from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
 
@@ -18,7 +18,7 @@ def _secret(monkeypatch):
 
 def rules(*arguments: str, config: str | None = None) -> tuple[list[str], list[str]]:
     parsed = server.build_parser().parse_args([*NEEDED, *arguments])
-    settings = load(ServerSettings, layer_of(parsed, ServerSettings), config).settings
+    settings = load(ServerSettings, source_of_flags(parsed, ServerSettings), config).settings
     return [str(it) for it in settings.allow], [str(it) for it in settings.deny]
 
 

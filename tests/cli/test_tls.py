@@ -337,7 +337,7 @@ def test_each_client_has_a_key_of_its_own(private):
 
 @by_secret
 def test_who_offers_a_wrong_key_in_tls_is_shut_out_and_who_offers_none_is_not():
-    door = ["--max-wrong-answers", "1", "--listen-tls", f"{HOST}:0"]
+    door = ["--max-auth-failures", "1", "--listen-tls", f"{HOST}:0"]
     with running("netjumper", *door, env=ENV) as it:
         jump = it.address("netjumper with TLS")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -97,7 +97,7 @@ async def test_on_a_parked_one_it_leaves_with_the_destination_in_the_same_turn_o
 
 
 async def test_a_destination_waits_where_it_is_near(monkeypatch):
-    monkeypatch.setattr("netjumper.client.jump_host.HELD_BACK", 30.0)
+    monkeypatch.setattr("netjumper.client.jump_host.CORK_TIME", 30.0)
     segments = Segments()
     async with jump_server(segments.note) as jump:
         connection = await parked_at(host_at(jump.address))
@@ -114,10 +114,10 @@ async def test_a_destination_does_not_wait_long():
     async with jump_server(segments.note) as jump:
         host = host_at(jump.address)
         outcome = Outcome().of(await parked_at(host), early_is_near=True)
-        assert len(host.held_back) == 1
+        assert len(host.corked) == 1
         assert not segments
         await outcome.close()
-        assert len(host.held_back) == 0
+        assert len(host.corked) == 0
     assert segments == [destination(TARGET)]
 
 
@@ -126,7 +126,7 @@ async def test_a_destination_leaves_at_once_where_nothing_is_near():
     async with jump_server(segments.note) as jump:
         host = host_at(jump.address)
         outcome = Outcome().of(await parked_at(host))
-        assert len(host.held_back) == 0
+        assert len(host.corked) == 0
         await outcome.close()
     assert segments == [destination(TARGET)]
 
@@ -136,7 +136,7 @@ async def test_what_comes_in_the_same_turn_of_the_loop_as_the_outcome_is_not_los
         connection = await parked_at(host_at(jump.address))
         outcome = Outcome().of(connection)
         connection._endpoint.stop_reading()
-        await eventually(lambda: not connection.is_silent)  # the outcome waits to be read
+        await eventually(lambda: not connection.has_no_input)  # the outcome waits to be read
         connection.send_early(EARLY)
         connection._on_readable()
         with (await outcome).detach() as sock:
@@ -158,12 +158,12 @@ async def test_there_is_room_for_a_first_flight(monkeypatch):
     async with jump_server(take_all) as jump:
         connection = await parked_at(host_at(jump.address))
         outcome = Outcome().of(connection)
-        assert connection.early_room == EARLY_LIMIT
+        assert connection.early_data_budget == EARLY_LIMIT
         connection.send_early(EARLY)
-        assert connection.early_room == EARLY_LIMIT - len(EARLY)
-        connection.send_early(bytes(connection.early_room))
-        assert connection.early_room == 0
-        assert not connection.expected
+        assert connection.early_data_budget == EARLY_LIMIT - len(EARLY)
+        connection.send_early(bytes(connection.early_data_budget))
+        assert connection.early_data_budget == 0
+        assert not connection.optimistic
         await outcome.close()
     assert segments == [destination(TARGET) + EARLY + bytes(EARLY_LIMIT - len(EARLY))]
 
@@ -191,7 +191,7 @@ async def test_one_that_is_held_back_and_given_up_sends_nothing(give_up: Callabl
         connection.send_early(EARLY)
         give_up(connection)
         assert await seen == b""
-        assert len(host.held_back) == len(host.deadlines) == 0
+        assert len(host.corked) == len(host.deadlines) == 0
 
 
 @pytest.mark.parametrize(
@@ -227,18 +227,18 @@ async def test_early_data_of_one_that_is_given_up_ends_with_a_reset(leave: Calla
 async def test_what_the_kernel_knows_is_told_as_long_as_there_is_a_connection():
     async with jump_server(silent) as jump:
         connection = await parked_at(host_at(jump.address))
-        assert connection.is_silent
+        assert connection.has_no_input
         assert connection.was_let_in
         assert connection.peer == (jump.address.host, jump.address.port)
         assert connection.info.rtt > 0
         connection.cancel()
-        assert not connection.is_silent
+        assert not connection.has_no_input
         assert connection.peer is None
         assert connection.info is None
 
 
 async def test_one_that_ends_while_its_destination_is_held_back_is_told_as_lost(monkeypatch):
-    monkeypatch.setattr("netjumper.client.jump_host.HELD_BACK", 30.0)
+    monkeypatch.setattr("netjumper.client.jump_host.CORK_TIME", 30.0)
     ending = asyncio.Event()
 
     async def end(sock: socket.socket) -> None:
@@ -251,4 +251,4 @@ async def test_one_that_ends_while_its_destination_is_held_back_is_told_as_lost(
         ending.set()
         with pytest.raises(JumpHostProtocolError):
             await outcome
-        assert len(host.held_back) == 0
+        assert len(host.corked) == 0

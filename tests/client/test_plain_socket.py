@@ -28,7 +28,7 @@ async def test_what_comes_when_the_time_for_a_handshake_is_over_is_nobodys():
 async def test_what_comes_just_then_and_is_not_decrypted_yet_may_be_a_refusal(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(TlsEndpoint, "is_silent", False)
+    monkeypatch.setattr(TlsEndpoint, "has_no_input", False)
     ours, theirs = sides_of(tmp_path)
     loop = asyncio.get_running_loop()
     near, far = tcp_pair()

@@ -12,7 +12,7 @@ import termios
 
 import pytest
 
-from netjumper.daemon.sighup import hold_hangups_back, let_hangups_come, obeyed
+from netjumper.daemon.sighup import block_sighup, handle_sighup, unblock_sighup
 from tests.support.programs import PATIENCE, installed, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="opens pipes by /dev/fd")
@@ -180,13 +180,13 @@ def hangups():
     before = signal.getsignal(signal.SIGHUP)
     yield
     signal.signal(signal.SIGHUP, before)
-    let_hangups_come()
+    unblock_sighup()
 
 
 async def test_what_comes_when_all_has_ended_changes_the_exit_status_no_more(hangups):
-    hold_hangups_back()
-    with obeyed(lambda: None, lambda: None):
+    block_sighup()
+    with handle_sighup(lambda: None, lambda: None):
         pass
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     os.kill(os.getpid(), signal.SIGHUP)
-    let_hangups_come()
+    unblock_sighup()

@@ -15,7 +15,7 @@ import pytest
 from netjumper.cli import bridge, server
 from netjumper.daemon.sighup import Terminal
 from netjumper.daemon.supervisor import Parent
-from netjumper.daemon.worker_sockets import Entrance
+from netjumper.daemon.worker_sockets import WorkerSockets
 from netjumper.net.socket_options import SocketOptions
 from tests.support import programs
 from tests.support.programs import PATIENCE, SECRET, installed, running
@@ -229,8 +229,8 @@ def parent_of(work, *, more=""):
     code = f"""
 import logging, os, signal, socket, sys
 from netjumper.daemon import process, supervisor
-from netjumper.daemon.worker_sockets import Entrance
-from netjumper.daemon.supervisor import SERVES, Parent
+from netjumper.daemon.worker_sockets import WorkerSockets
+from netjumper.daemon.supervisor import READY, Parent
 from netjumper.net.socket_options import SocketOptions
 logging.basicConfig(format="%(message)s")
 supervisor.FIRST_PAUSE = 0.01
@@ -238,7 +238,7 @@ supervisor.FIRST_PAUSE = 0.01
 def work(sockets, link):
     {work}
 
-parent = Parent("name", 1, Entrance([], [], SocketOptions()), work, grace=0.0)
+parent = Parent("name", 1, WorkerSockets([], [], SocketOptions()), work, grace=0.0)
 {more}
 sys.exit(process.run("name", lambda: parent.run(lambda: print("all serve"), lambda: print("stop"))))
 """
@@ -274,7 +274,7 @@ def test_a_link_to_a_process_that_cannot_be_had_is_told():
 
 def test_one_that_ends_at_once_is_replaced_after_pauses_that_double():
     work = """
-    link.send(SERVES)
+    link.send(READY)
     if not ends(): os.kill(os.getppid(), signal.SIGTERM); link.recv(1)
 """
     more = """
@@ -301,11 +301,11 @@ def test_one_that_is_only_starting_is_told_of_settings_that_are_taken_anew():
     os.kill(os.getppid(), signal.SIGHUP)  # nothing here listens to signals yet
     link.settimeout(20)
     print(link.recv(1))
-    link.send(SERVES)
+    link.send(READY)
     os.kill(os.getppid(), signal.SIGTERM)
     link.recv(1)
 """
-    status, out, told = parent_of(work, more="parent._renew = lambda: True")
+    status, out, told = parent_of(work, more="parent._reload_settings = lambda: True")
     assert (status, told) == (0, [])
     assert "b'2'" in out
 
@@ -313,7 +313,7 @@ def test_one_that_is_only_starting_is_told_of_settings_that_are_taken_anew():
 def test_a_signal_to_all_is_the_parents_alone():
     work = """
     os.kill(os.getpid(), signal.SIGHUP)
-    link.send(SERVES)
+    link.send(READY)
     os.kill(os.getppid(), signal.SIGTERM)
     link.recv(1)
 """
@@ -322,14 +322,14 @@ def test_a_signal_to_all_is_the_parents_alone():
 
 
 def test_the_end_does_not_wait_for_settings_that_are_being_read():
-    work = "link.send(SERVES); os.kill(os.getppid(), signal.SIGHUP); link.recv(1)"
+    work = "link.send(READY); os.kill(os.getppid(), signal.SIGHUP); link.recv(1)"
     more = """
 def slow():
     print("begun")
     os.kill(os.getpid(), signal.SIGTERM)
     print("ended")
     return True
-parent._renew = slow
+parent._reload_settings = slow
 """
     status, out, told = parent_of(work, more=more)
     assert (status, told) == (0, [])
@@ -341,10 +341,10 @@ parent._renew = slow
 @pytest.fixture
 def parent():
     """Return a parent that has nobody to look after, and counts how often it renews."""
-    renewed = []
-    entrance = Entrance([], [], SocketOptions())
-    made = Parent("name", 1, entrance, lambda *_: None, 0.0, lambda: bool(renewed.append(1)))
-    made.renewed = renewed
+    reloads = []
+    entrance = WorkerSockets([], [], SocketOptions())
+    made = Parent("name", 1, entrance, lambda *_: None, 0.0, lambda: bool(reloads.append(1)))
+    made.reloads = reloads
     return made
 
 
@@ -355,19 +355,19 @@ def test_who_is_to_end_takes_nothing_anew(numbers, parent):
     stopped = []
     hear(parent, stopped, *numbers)
     hear(parent, stopped, signal.SIGHUP)
-    assert (stopped, parent.renewed) == ([1], [])
+    assert (stopped, parent.reloads) == ([1], [])
 
 
 def test_an_end_that_was_asked_for_just_now_is_found_in_time(parent):
-    parent._noticed(signal.SIGHUP, None)
-    parent._noticed(signal.SIGTERM, None)
-    parent._take_anew()
-    assert parent.renewed == []
+    parent._on_signal(signal.SIGHUP, None)
+    parent._on_signal(signal.SIGTERM, None)
+    parent._reload()
+    assert parent.reloads == []
 
 
 def test_signals_that_came_together_are_one(parent):
     hear(parent, [], signal.SIGHUP, signal.SIGHUP)
-    assert parent.renewed == [1]
+    assert parent.reloads == [1]
 
 
 def test_a_terminals_end_that_is_told_twice_is_asked_for_once(parent, monkeypatch):
@@ -376,7 +376,7 @@ def test_a_terminals_end_that_is_told_twice_is_asked_for_once(parent, monkeypatc
     monkeypatch.setattr(parent, "_stop", lambda: (killed.append(1), setattr(parent, "stopping", 1)))
     hear(parent, stopped, signal.SIGHUP, signal.SIGHUP)
     hear(parent, stopped, signal.SIGHUP)
-    assert (stopped, killed, parent.renewed) == ([1], [1], [])
+    assert (stopped, killed, parent.reloads) == ([1], [1], [])
 
 
 def hear(parent, stopped, *numbers):
@@ -390,14 +390,14 @@ def hear(parent, stopped, *numbers):
 
 
 def test_one_that_does_not_end_is_killed():
-    work = "link.send(SERVES); os.kill(os.getppid(), signal.SIGTERM); signal.pause()"
+    work = "link.send(READY); os.kill(os.getppid(), signal.SIGTERM); signal.pause()"
     status, out, told = parent_of(work, more="supervisor.PATIENCE = 0.05")
     assert (status, out[-1], told) == (0, "stop", [])  # it may be told so before all is ready
 
 
 def test_the_parent_lets_nobody_in_any_more_before_the_workers_are_told():
     work = """
-    link.send(SERVES)
+    link.send(READY)
     os.kill(os.getppid(), signal.SIGTERM)
     theirs.recv(1)
     link.setblocking(False)

@@ -8,7 +8,7 @@ import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.daemon.descriptors import descriptor_limit
-from netjumper.daemon.worker_sockets import Entrance
+from netjumper.daemon.worker_sockets import WorkerSockets
 from netjumper.net.listening_sockets import ListenError
 from netjumper.net.socket_options import SocketOptions
 
@@ -18,18 +18,18 @@ MANY = 40
 
 
 @pytest.fixture
-def entrance() -> Iterator[Entrance]:
-    it = Entrance.open([("socks", ListenAddress("127.0.0.1", 0))], 2, SocketOptions())
+def entrance() -> Iterator[WorkerSockets]:
+    it = WorkerSockets.open([("socks", ListenAddress("127.0.0.1", 0))], 2, SocketOptions())
     yield it
     it.close()
 
 
-def parts_of(entrance: Entrance) -> list[socket.socket]:
+def parts_of(entrance: WorkerSockets) -> list[socket.socket]:
     ((_, parts),) = entrance._parts
     return parts
 
 
-def came(entrance: Entrance) -> list[int]:
+def came(entrance: WorkerSockets) -> list[int]:
     """Return how many of `MANY` connections came to each part; -1 where it is closed."""
     host, _, port = entrance.listening[0][1].rpartition(":")
     clients = [socket.create_connection((host, int(port))) for _ in range(MANY)]
@@ -71,7 +71,7 @@ def test_the_last_keeps_the_port_and_what_waits_there(entrance):
 
 def test_a_unix_socket_is_shared_and_stays(tmp_path):
     path = str(tmp_path / "door")
-    it = Entrance.open([("socks", ListenAddress("", 0, path))], 2, SocketOptions())
+    it = WorkerSockets.open([("socks", ListenAddress("", 0, path))], 2, SocketOptions())
     it.pause(0)
     it.resume(0)
     with socket.socket(socket.AF_UNIX) as client:

@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from netjumper.diagnostics import steps
-from netjumper.diagnostics.steps import Goal
+from netjumper.diagnostics.steps import DiagnosisTarget
 from netjumper.settings.common import SettingsError
 from tests.support.doctor import examined
 from tests.support.peers import receive, reset_after, serving
@@ -36,11 +36,11 @@ async def test_the_throughput_of_tls_is_measured_where_the_certificate_is_right(
     with web_server(serving_context(authority, "target.example")) as port:
         async with jump_server_running() as (_, jump):
             url = f"https://target.example:{port}/blocks/1"
-            untrusted = (await examined(capsys, jump, url))[1]["steps"][-1]
+            trust_error = (await examined(capsys, jump, url))[1]["steps"][-1]
             monkeypatch.setattr(ssl, "create_default_context", lambda: ours)
             trusted = (await examined(capsys, jump, url))[1]["steps"][-1]
-    assert untrusted["ok"] is None
-    assert "certificate" in untrusted["detail"].lower()
+    assert trust_error["ok"] is None
+    assert "certificate" in trust_error["detail"].lower()
     assert trusted["ok"] is True
 
 
@@ -99,7 +99,7 @@ async def test_a_download_that_takes_all_the_time_is_measured_however_small_it_i
     ],
 )
 def test_a_target_is_an_address_or_a_url(text, target, path, tls):
-    goal = Goal.parse(text)
+    goal = DiagnosisTarget.parse(text)
     assert (str(goal.target), goal.path, goal.tls) == (target, path, tls)
 
 
@@ -109,7 +109,7 @@ def test_a_target_is_an_address_or_a_url(text, target, path, tls):
 )
 def test_a_target_that_is_none_is_told(text):
     with pytest.raises(SettingsError, match=r"^TARGET: "):
-        Goal.parse(text)
+        DiagnosisTarget.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_a_target_that_is_none_is_told(text):
 )
 def test_a_password_in_a_target_is_not_told(text):
     with pytest.raises(SettingsError, match=r"^TARGET: expected .* without user and password$"):
-        Goal.parse(text)
+        DiagnosisTarget.parse(text)

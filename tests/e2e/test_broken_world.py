@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from e2e.test_faults import asking, works
-from e2e.test_killed import target, tunnelled
+from tests.e2e.test_faults import asking, works
+from tests.e2e.test_killed import target, tunnelled
 from tests.support.namespaces import call_apart
 from tests.support.programs import PATIENCE, chain_running
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.upstream.balancing import JumpPolicy, policy_of
+from netjumper.bridge.upstream.balancing import JumpPolicy, balancing_for
 from netjumper.bridge.upstream.early_data import EarlyData
-from netjumper.bridge.upstream.pool import Parking, ParkingLimits
+from netjumper.bridge.upstream.pool import ConnectionPool, PoolLimits
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client.jump_host import JumpHost
 from netjumper.errors import JumpHostError, JumpHostUntrusted
@@ -126,13 +126,15 @@ async def test_connections_are_parked_and_early_data_leaves_with_the_destination
     loop = asyncio.get_running_loop()
     async with serving(echo) as target, encrypted(sides) as jump:
         dialer = Dialer(loop, timeout=5.0, endpoint=sides[0].endpoint)
-        with Parking(JumpHost(loop, jump, SECRET, dialer), ParkingLimits(least=2, most=4)) as it:
-            policy = policy_of(JumpPolicy.FIRST, [1])
+        with ConnectionPool(
+            JumpHost(loop, jump, SECRET, dialer), PoolLimits(least=2, most=4)
+        ) as it:
+            policy = balancing_for(JumpPolicy.FIRST, [1])
             upstream = Upstream([it], policy, EarlyData("always"))
             await eventually(lambda: len(it) == 2)
             opened: asyncio.Future[Endpoint] = loop.create_future()
             opening = upstream.connect(target.address, opened.set_result, opened.set_exception)
-            assert opening.expected
+            assert opening.optimistic
             opening.send_early(b"first bytes")
             endpoint = await opened
             got = b""
@@ -161,7 +163,7 @@ async def test_the_outcome_does_not_wait_for_a_target_that_answers_only_at_the_e
 # --- what is none -------------------------------------------------------------------------
 
 
-async def untrusted(address: Address, encryption: Encryption) -> JumpHostError:
+async def trust_error(address: Address, encryption: Encryption) -> JumpHostError:
     """Return why a jump host was not spoken to."""
     loop = asyncio.get_running_loop()
     failed: asyncio.Future[Any] = loop.create_future()
@@ -183,7 +185,7 @@ async def test_a_client_of_tls_never_speaks_in_the_clear(sides):
             heard += data
 
     async with serving(challenge) as jump:
-        error = await untrusted(jump.address, sides[0])
+        error = await trust_error(jump.address, sides[0])
     assert isinstance(error, JumpHostUntrusted)
     assert str(error) == f"jump host {jump.address}: it does not speak TLS there"
     assert heard.startswith(b"\x16\x03")  # a ClientHello (RFC 8446 section 5.1)
@@ -193,7 +195,7 @@ async def test_a_client_of_tls_never_speaks_in_the_clear(sides):
 
 async def test_one_that_is_not_trusted_hears_nothing(sides):
     async with encrypted(sides) as jump:
-        error = await untrusted(jump, client_with_pins([b"x" * 32]))
+        error = await trust_error(jump, client_with_pins([b"x" * 32]))
     assert isinstance(error, JumpHostUntrusted)
     assert str(error) == (
         f"jump host {jump}: it is not who it should be: its certificate is not the pinned one"
@@ -205,7 +207,7 @@ async def test_one_that_ends_in_the_middle_is_told_as_that(sides):
         await receive(sock)
 
     async with serving(end) as jump:
-        error = await untrusted(jump.address, sides[0])
+        error = await trust_error(jump.address, sides[0])
     assert str(error) == f"jump host {jump.address}: it ended TLS in the middle"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.test_killed import target, tunnelled
+from tests.e2e.test_killed import target, tunnelled
 from tests.support.peers import closed_port, unanswering
 from tests.support.programs import (
     PATIENCE,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from e2e.test_browser import CHROMIUM
+from tests.e2e.test_browser import CHROMIUM
 from tests.support.programs import PATIENCE, run
 from tests.support.remote_network import far_end
 from tests.support.servers import served

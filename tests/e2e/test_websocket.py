@@ -31,7 +31,7 @@ BIG = 3_000_000
 
 
 @dataclass
-class Way:
+class Candidate:
     """Where a WebSocket is to be had, by which proxy, and what its server was told."""
 
     end: FarEnd
@@ -48,7 +48,7 @@ class Way:
 @pytest.fixture(params=["ws", "wss"])
 async def way(
     request: pytest.FixtureRequest, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Way]:
+) -> AsyncIterator[Candidate]:
     """Serve WebSockets by a name that only the jump server can look up."""
     for name in PROXY_VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -75,11 +75,11 @@ async def way(
     async with serve(talk, "127.0.0.1", 0, ssl=serving, max_size=None) as server:
         names = {(HOST, 443 if trusting else 80): server.sockets[0].getsockname()}
         with far_end(names) as end:
-            yield Way(end, f"http://{end.http}", f"{request.param}://{HOST}/", trusting, said)
+            yield Candidate(end, f"http://{end.http}", f"{request.param}://{HOST}/", trusting, said)
 
 
 @pytest.fixture(params=["as an argument", "by the environment"])
-def told(request: pytest.FixtureRequest, way: Way, monkeypatch: pytest.MonkeyPatch) -> bool:
+def told(request: pytest.FixtureRequest, way: Candidate, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the client is told of the proxy itself; else its environment is."""
     if request.param == "as an argument":
         return True
@@ -100,7 +100,7 @@ async def converse(socket: ClientConnection) -> None:
 
 
 class TestWebsockets:
-    async def test_messages_of_every_kind_go_both_ways(self, way: Way, told: bool) -> None:
+    async def test_messages_of_every_kind_go_both_ways(self, way: Candidate, told: bool) -> None:
         proxy = way.proxy if told else True
         async with websockets.connect(
             way.url, proxy=proxy, ssl=way.context, max_size=None
@@ -112,7 +112,9 @@ class TestWebsockets:
         assert await way.said.get() == (4242, "that was all")
         assert way.end.dialled == [way.target]
 
-    async def test_the_servers_ping_is_answered_and_its_close_code_arrives(self, way: Way) -> None:
+    async def test_the_servers_ping_is_answered_and_its_close_code_arrives(
+        self, way: Candidate
+    ) -> None:
         async with websockets.connect(way.url, proxy=way.proxy, ssl=way.context) as socket:
             assert await socket.recv() == "the server speaks first"
             await socket.send("ping")
@@ -124,19 +126,19 @@ class TestWebsockets:
         assert isinstance(await way.said.get(), float), "a round trip in seconds"
         assert (socket.close_code, socket.close_reason) == (4001, "as you wish")
 
-    async def test_the_library_makes_the_tunnel_without_any_bridge(self, way: Way) -> None:
+    async def test_the_library_makes_the_tunnel_without_any_bridge(self, way: Candidate) -> None:
         sock = await asyncio.to_thread(Jumper(way.end.jump, SECRET).connect, way.target)
         async with websockets.connect(way.url, sock=sock, ssl=way.context, max_size=None) as socket:
             await converse(socket)
 
-    async def test_a_target_that_refuses_is_told(self, way: Way) -> None:
+    async def test_a_target_that_refuses_is_told(self, way: Candidate) -> None:
         url = f"{way.url.partition(':')[0]}://{closed_port()}/"
         with pytest.raises(websockets.InvalidProxyStatus, match="HTTP 502"):
             await websockets.connect(url, proxy=way.proxy, ssl=way.context)
 
 
 class TestAiohttp:
-    async def test_messages_of_every_kind_go_both_ways(self, way: Way, told: bool) -> None:
+    async def test_messages_of_every_kind_go_both_ways(self, way: Candidate, told: bool) -> None:
         proxy = way.proxy if told else None
         async with (
             aiohttp.ClientSession(trust_env=not told) as session,
@@ -161,7 +163,9 @@ class TestAiohttp:
         assert await way.said.get() == (4242, "that was all")
         assert way.end.dialled == [way.target]
 
-    async def test_the_servers_ping_is_answered_and_its_close_code_arrives(self, way: Way) -> None:
+    async def test_the_servers_ping_is_answered_and_its_close_code_arrives(
+        self, way: Candidate
+    ) -> None:
         async with (
             aiohttp.ClientSession() as session,
             session.ws_connect(way.url, proxy=way.proxy, ssl=way.context or True) as ws,
@@ -179,7 +183,7 @@ class TestAiohttp:
             "as you wish",
         )
 
-    async def test_a_target_that_refuses_is_told(self, way: Way) -> None:
+    async def test_a_target_that_refuses_is_told(self, way: Candidate) -> None:
         url = f"{way.url.partition(':')[0]}://{closed_port()}/"
         async with aiohttp.ClientSession() as session:
             with pytest.raises(aiohttp.ClientResponseError) as caught:

@@ -25,7 +25,7 @@ PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL
 
 
 @dataclass
-class Way:
+class Candidate:
     """The way to the target, and what went over it."""
 
     jumper: Jumper
@@ -63,7 +63,7 @@ def proxy_variables(_no_proxy_is_set: None, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-async def path(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Way]:
+async def path(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Candidate]:
     caplog.set_level(logging.INFO, ACCESS_LOG.name)
 
     def records() -> int:
@@ -71,11 +71,11 @@ async def path(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Way]:
 
     async with jump_server_running() as (service, address):
         jumper = Jumper(str(address), SECRET)
-        yield Way(jumper, records, lambda: len(service.tunnels) == 0)
+        yield Candidate(jumper, records, lambda: len(service.tunnels) == 0)
 
 
 @pytest.fixture
-def jumper(path: Way) -> Jumper:
+def jumper(path: Candidate) -> Jumper:
     return path.jumper
 
 

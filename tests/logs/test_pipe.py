@@ -151,7 +151,7 @@ def test_a_program_that_is_run_ends_though_nobody_reads_what_the_bridge_logs(pip
 @pytest.mark.parametrize("style", ["plain", "json", "rich"])
 def test_a_flood_of_wrong_secrets_is_a_few_lines_and_their_number(style):
     count = 400
-    flags = ["--log-format", style, "--max-wrong-answers", "0"]
+    flags = ["--log-format", style, "--max-auth-failures", "0"]
     with running(*SERVER, *flags, env=ENV) as server:
         shown = server.wait_for(r"netjumper\b.* (127\.0\.0\.1:\d+)")[0][1]
         host, _, port = shown.rpartition(":")

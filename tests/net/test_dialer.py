@@ -24,7 +24,7 @@ from netjumper.errors import (
     TargetTimeout,
 )
 from netjumper.net import dialer as dial_module
-from netjumper.net.connector import Permit
+from netjumper.net.connector import TargetFilter
 from netjumper.net.dialer import ATTEMPT_DELAY, Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.resolver import Resolver
@@ -99,11 +99,13 @@ class Outcome:
         *,
         timeout: float = LONG,
         find: Callable[..., list[Any]] | None = None,
-        permit: Permit | None = None,
+        target_filter: TargetFilter | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         find = find or raises(AssertionError("no name was to be looked up"))
-        self.dialer = Dialer(loop, timeout=timeout, resolver=Resolver(loop, find), permit=permit)
+        self.dialer = Dialer(
+            loop, timeout=timeout, resolver=Resolver(loop, find), target_filter=target_filter
+        )
         self.future: asyncio.Future[Endpoint] = loop.create_future()
         self.opening = self.dialer.connect(
             target, self.future.set_result, self.future.set_exception
@@ -157,7 +159,7 @@ async def test_a_silent_address_gives_way_to_the_next_one_after_the_attempt_dela
     with unanswering("::1") as silent:
         async with serving(echo) as second:
             asked = Asked()
-            dial = Outcome(NAME, find=answers(silent, second.address), permit=asked)
+            dial = Outcome(NAME, find=answers(silent, second.address), target_filter=asked)
             assert await dial.peer() == second.address
             assert asked.ips == ["::1", "127.0.0.1"]
             assert ATTEMPT_DELAY <= asked.times[1] - asked.times[0] < ATTEMPT_DELAY + 1
@@ -290,7 +292,7 @@ async def test_a_cancelled_dial_of_an_address_calls_nothing():
 async def test_a_cancelled_dial_under_way_leaves_no_descriptor():
     with unanswering() as silent, unanswering("::1") as silent_too:
         asked = Asked()
-        dial = Outcome(NAME, find=answers(silent, silent_too), permit=asked)
+        dial = Outcome(NAME, find=answers(silent, silent_too), target_filter=asked)
         await eventually(lambda: len(asked.ips) == 2)
         async with no_descriptor_is_left():
             dial.opening.cancel()
@@ -337,7 +339,7 @@ async def test_a_dial_that_timed_out_ignores_what_the_lookup_finds_later():
 async def test_the_guard_is_asked_about_an_address_and_its_no_is_the_answer():
     async with serving(echo) as peer:
         asked = Asked("127.0.0.1")
-        error = await Outcome(peer.address, permit=asked).error()
+        error = await Outcome(peer.address, target_filter=asked).error()
         assert isinstance(error, TargetDenied)
         assert isinstance(error, PermissionError)
         assert (asked.targets, asked.ips) == ([peer.address], ["127.0.0.1"])
@@ -347,7 +349,7 @@ async def test_the_guard_is_asked_about_an_address_and_its_no_is_the_answer():
 async def test_the_guard_is_asked_about_every_address_of_a_name():
     async with serving(echo, "::1") as first, serving(echo) as second:
         asked = Asked("::1", "127.0.0.1")
-        dial = Outcome(NAME, find=answers(first.address, second.address), permit=asked)
+        dial = Outcome(NAME, find=answers(first.address, second.address), target_filter=asked)
         assert isinstance(await dial.error(), TargetDenied)
         assert asked.targets == [NAME, NAME]
         assert asked.ips == ["::1", "127.0.0.1"]
@@ -357,5 +359,5 @@ async def test_the_guard_is_asked_about_every_address_of_a_name():
 async def test_a_forbidden_address_gives_way_to_a_permitted_one():
     async with serving(echo, "::1") as first, serving(echo) as second:
         find = answers(first.address, second.address)
-        assert await Outcome(NAME, find=find, permit=Asked("::1")).peer() == second.address
+        assert await Outcome(NAME, find=find, target_filter=Asked("::1")).peer() == second.address
         assert await first.came() == 0

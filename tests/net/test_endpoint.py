@@ -127,7 +127,7 @@ async def test_a_detached_socket_lives_on(pair):
 
 async def test_one_that_is_set_to_be_reset_ends_in_order_where_it_is_closed_in_order(pair):
     endpoint, theirs = pair
-    endpoint.reset_if_killed()
+    endpoint.reset_on_exit()
     size = fill(endpoint)
     endpoint.close()
     assert len(await receive_to_end(theirs)) == size
@@ -135,7 +135,7 @@ async def test_one_that_is_set_to_be_reset_ends_in_order_where_it_is_closed_in_o
 
 async def test_one_that_is_set_to_be_reset_is_reset_where_its_descriptor_just_goes_away(pair):
     endpoint, theirs = pair
-    endpoint.reset_if_killed()
+    endpoint.reset_on_exit()
     endpoint.detach().close()  # as the kernel does where the process is killed
     assert await receive_to_reset(theirs) == b""
 

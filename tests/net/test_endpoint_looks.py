@@ -10,18 +10,18 @@ from tests.support.peers import eventually, nothing_to_receive, receive, reset, 
 
 async def test_a_connection_is_silent_until_there_is_something_and_a_look_takes_nothing(pair):
     endpoint, theirs = pair
-    assert endpoint.is_silent
+    assert endpoint.has_no_input
     await send(theirs, b"hello")
-    await eventually(lambda: not endpoint.is_silent)
+    await eventually(lambda: not endpoint.has_no_input)
     assert endpoint.recv(10) == b"hello"
-    assert endpoint.is_silent
+    assert endpoint.has_no_input
 
 
 @pytest.mark.parametrize("end", [socket.socket.close, reset])
 async def test_the_end_is_no_silence(pair, end):
     endpoint, theirs = pair
     end(theirs)
-    await eventually(lambda: not endpoint.is_silent)
+    await eventually(lambda: not endpoint.has_no_input)
 
 
 async def test_the_other_end_has_an_address_as_long_as_there_is_a_connection(pair):
@@ -68,13 +68,13 @@ async def test_a_push_after_the_end_is_nothing(pair):
 
 async def test_that_the_end_is_next_is_told_without_taking_anything(pair):
     endpoint, theirs = pair
-    assert not endpoint.ends_next()
+    assert not endpoint.at_eof()
     await send(theirs, b"hello")
     theirs.shutdown(socket.SHUT_WR)
-    await eventually(lambda: not endpoint.is_silent)
-    assert not endpoint.ends_next()
+    await eventually(lambda: not endpoint.has_no_input)
+    assert not endpoint.at_eof()
     assert endpoint.recv(10) == b"hello"
-    await eventually(endpoint.ends_next)
+    await eventually(endpoint.at_eof)
     assert endpoint.recv(10) == b""
 
 
@@ -83,4 +83,4 @@ async def test_a_reset_is_no_end(pair):
     reset(theirs)
     await eventually(lambda: endpoint.is_lost)
     with pytest.raises(ConnectionResetError):
-        endpoint.ends_next()
+        endpoint.at_eof()

@@ -17,7 +17,7 @@ from netjumper.errors import AddressError
 from netjumper.net import listener as listener_module
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listener import Listener
-from netjumper.net.listening_sockets import ListenError, open_listeners
+from netjumper.net.listening_sockets import ListenError, listen_on
 from tests.support.peers import connected, eventually, keepalive, listening, receive
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -52,7 +52,7 @@ class Accepting:
 
 
 def opened(text: str) -> Accepting:
-    (sock,) = open_listeners(ListenAddress.parse(text))
+    (sock,) = listen_on(ListenAddress.parse(text))
     return Accepting(sock)
 
 
@@ -94,7 +94,7 @@ async def test_whether_an_accepted_connections_peer_is_still_there_is_asked_by_t
 async def test_all_of_ipv6_can_be_listened_on_beside_all_of_ipv4():
     with opened("0.0.0.0:0") as four:
         port = int(four.listener.address.rpartition(":")[2])
-        (sock,) = open_listeners(ListenAddress("::", port), dual_stack=False)
+        (sock,) = listen_on(ListenAddress("::", port), dual_stack=False)
         with Accepting(sock) as six, await connected(f"[::1]:{port}"):
             await eventually(lambda: len(six.endpoints) == 1)
 
@@ -132,7 +132,7 @@ async def test_a_name_is_listened_on_at_each_of_its_addresses(monkeypatch):
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    socks = open_listeners(ListenAddress.parse("two.example:0"))
+    socks = listen_on(ListenAddress.parse("two.example:0"))
     assert [sock.getsockname()[0] for sock in socks] == ["::1", "127.0.0.1"]
     for sock in socks:
         sock.close()
@@ -149,7 +149,7 @@ async def test_a_name_is_listened_on_at_all_of_its_addresses_or_at_none(monkeypa
 
         monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
         with pytest.raises(ListenError):
-            open_listeners(ListenAddress.parse("two.example:80"))
+            listen_on(ListenAddress.parse("two.example:80"))
 
 
 # --- what cannot be listened on -----------------------------------------------------------
@@ -157,7 +157,7 @@ async def test_a_name_is_listened_on_at_all_of_its_addresses_or_at_none(monkeypa
 
 def refusal(text: str) -> str:
     with pytest.raises(ListenError) as caught:
-        open_listeners(ListenAddress.parse(text))
+        listen_on(ListenAddress.parse(text))
     assert isinstance(caught.value, OSError)
     message = str(caught.value)
     assert "\n" not in message
@@ -188,7 +188,7 @@ def finding(*hosts: str) -> Any:
 
 async def test_one_of_a_names_addresses_will_do(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", finding("198.51.100.1", "127.0.0.1"))
-    (sock,) = open_listeners(ListenAddress("name.example", 0))
+    (sock,) = listen_on(ListenAddress("name.example", 0))
     with sock:
         assert sock.getsockname()[0] == "127.0.0.1"
 
@@ -339,7 +339,7 @@ OUT_OF_SOMETHING = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
 def short_pause(monkeypatch):
     """Pause for a tenth of a second, and tell the first time, whatever the test before told."""
     monkeypatch.setattr(listener_module, "PAUSE", 0.1)
-    monkeypatch.setattr(listener_module, "_COMPLAINT", listener_module.Complaint())
+    monkeypatch.setattr(listener_module, "_ACCEPT_ERRORS", listener_module.AcceptErrorLog())
 
 
 class ShortOfDescriptors:

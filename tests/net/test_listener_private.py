@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.net.listening_sockets import ListenError, open_listeners
+from netjumper.net.listening_sockets import ListenError, listen_on
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
@@ -27,7 +27,7 @@ def umask(request: pytest.FixtureRequest):
 )  # fmt: skip
 async def test_no_other_user_can_connect_to_a_unix_socket(umask, mode, tmp_path):
     path = tmp_path / "socket"
-    (sock,) = open_listeners(ListenAddress.parse(f"unix:{path}"))
+    (sock,) = listen_on(ListenAddress.parse(f"unix:{path}"))
     with sock:
         assert stat.S_IMODE(path.stat().st_mode) == mode
         assert os.umask(umask) == umask
@@ -39,7 +39,7 @@ def test_another_user_is_kept_out_by_the_kernel():
     with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others
         Path(folder).chmod(0o711)
         path = Path(folder) / "socket"
-        (sock,) = open_listeners(ListenAddress.parse(f"unix:{path}"))
+        (sock,) = listen_on(ListenAddress.parse(f"unix:{path}"))
         with sock:
             assert as_nobody(path) == "PermissionError"
             path.chmod(0o777)
@@ -75,7 +75,7 @@ async def test_localhost_is_listened_on_only_where_it_is_loopback(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     with pytest.raises(ListenError) as caught:
-        open_listeners(ListenAddress.parse("LocalHost:0"))
+        listen_on(ListenAddress.parse("LocalHost:0"))
     assert str(caught.value) == (
         "cannot listen on LocalHost:0: the name has an address that is not loopback"
     )

@@ -6,32 +6,32 @@ import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.daemon.descriptors import descriptor_limit
-from netjumper.net.listening_sockets import ListenError, open_doors, open_listeners
-from netjumper.net.reuseport import in_parts
+from netjumper.net.listening_sockets import ListenError, listen_on, open_listeners
+from netjumper.net.reuseport import reuseport_group
 from netjumper.net.socket_options import SocketOptions
 from tests.support.peers import open_descriptors
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not spread")
 def test_out_of_descriptors_the_parts_that_there_were_are_closed():
-    (sock,) = open_listeners(ListenAddress.parse("127.0.0.1:0"))
+    (sock,) = listen_on(ListenAddress.parse("127.0.0.1:0"))
     with sock:
         before = open_descriptors()
         with descriptor_limit(sock.fileno() + 10):
             with pytest.raises(ListenError, match=r"127\.0\.0\.1:\d+: Too many open files"):
-                in_parts(sock, 1000, SocketOptions())
+                reuseport_group(sock, 1000, SocketOptions())
         assert open_descriptors() == before
         sock.getsockname()
 
 
 def test_what_was_opened_before_a_door_that_cannot_be_had_is_closed_and_its_file_removed(tmp_path):
     path = tmp_path / "socket"
-    (taken,) = open_listeners(ListenAddress.parse("127.0.0.1:0"))
+    (taken,) = listen_on(ListenAddress.parse("127.0.0.1:0"))
     with taken:
         before = open_descriptors()
         places = [f"unix:{path}", "127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}"]
         with pytest.raises(ListenError, match="another program listens there") as caught:
-            open_doors([(str(at), ListenAddress.parse(it)) for at, it in enumerate(places)])
+            open_listeners([(str(at), ListenAddress.parse(it)) for at, it in enumerate(places)])
         assert caught.value.door == "2"
         assert open_descriptors() == before
     assert not path.exists()

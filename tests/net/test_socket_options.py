@@ -13,7 +13,7 @@ from netjumper.errors import NetworkUnreachable
 from netjumper.net import socket_options as module
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listening_sockets import open_listeners
+from netjumper.net.listening_sockets import listen_on
 from netjumper.net.socket_options import IPPROTO_MPTCP, SocketOptions
 from tests.support.namespaces import run_apart
 from tests.support.peers import (
@@ -51,7 +51,7 @@ def other_than_the_default():
 
 def joined(dialling=None, accepting=None, address="127.0.0.1:0"):
     """Return both ends of a connection that was made with these options."""
-    (listener,) = open_listeners(ListenAddress.parse(address), options=accepting or SocketOptions())
+    (listener,) = listen_on(ListenAddress.parse(address), options=accepting or SocketOptions())
     with listener:
         listener.setblocking(True)
         host, port = listener.getsockname()[:2]
@@ -168,7 +168,7 @@ print(client.getsockopt(socket.SOL_SOCKET, socket.SO_MARK))
 
 
 def test_with_defer_accept_a_connection_comes_with_its_first_bytes():
-    (listener,) = open_listeners(
+    (listener,) = listen_on(
         ListenAddress.parse("127.0.0.1:0"), options=SocketOptions(defer_accept=True)
     )
     with listener, socket.create_connection(listener.getsockname()) as client:
@@ -183,7 +183,7 @@ def test_with_defer_accept_a_connection_comes_with_its_first_bytes():
 
 def test_a_unix_socket_has_none_of_them(tmp_path):
     options = SocketOptions(mptcp=True, fast_open=True, defer_accept=True)
-    (listener,) = open_listeners(ListenAddress("", 0, str(tmp_path / "socket")), options=options)
+    (listener,) = listen_on(ListenAddress("", 0, str(tmp_path / "socket")), options=options)
     listener.close()
 
 

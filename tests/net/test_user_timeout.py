@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from netjumper.net.socket_options import SocketOptions, user_timeout_of
-from netjumper.net.user_timeout import SlowReaders
+from netjumper.net.user_timeout import UserTimeoutSuspender
 from tests.support.clock import Clock
 from tests.support.peers import (
     connected,
@@ -40,7 +40,7 @@ class Looked:
 def test_a_look_comes_four_times_in_the_user_timeout_as_long_as_there_is_anything():
     clock, it = Clock(), Looked()
     served = {it}
-    readers = SlowReaders(clock, 30.0, served)
+    readers = UserTimeoutSuspender(clock, 30.0, served)
     readers.start()
     readers.start()
     clock.advance(26.0)
@@ -56,7 +56,7 @@ def test_a_look_comes_four_times_in_the_user_timeout_as_long_as_there_is_anythin
 
 def test_without_a_time_there_is_nothing_to_look_for():
     clock = Clock()
-    SlowReaders(clock, 0.0, {Looked()}).start()
+    UserTimeoutSuspender(clock, 0.0, {Looked()}).start()
     assert clock.timers == 0
 
 

@@ -23,7 +23,7 @@ from netjumper.errors import (
 )
 from netjumper.protocol.handshake import EndOfStream
 from netjumper.protocol.wire import ClientHandshake, ServerHandshake
-from netjumper.server.clients import anybody
+from netjumper.server.clients import single_secret
 from netjumper.server.guard import Guard
 from tests.support.byte_splits import Run, one_by_one, run
 
@@ -207,7 +207,7 @@ def test_our_client_is_cut_short_by_the_original(name: str, complaint: str) -> N
 
 
 def server_for(name: str) -> ServerHandshake:
-    return ServerHandshake(anybody(SECRET, Guard()).verify, RECORDINGS[name].challenge)
+    return ServerHandshake(single_secret(SECRET, Guard()).verify, RECORDINGS[name].challenge)
 
 
 def server_run(name: str, dial_error: TargetError | None = None) -> tuple[Run, bytes]:

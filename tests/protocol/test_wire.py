@@ -34,7 +34,7 @@ from netjumper.protocol.wire import (
     parse_destination,
     text_frame,
 )
-from netjumper.server.clients import Client, Clients, anybody
+from netjumper.server.clients import Client, Clients, single_secret
 from netjumper.server.guard import Guard
 from tests.support.byte_splits import (
     FOLLOWING,
@@ -348,13 +348,13 @@ def test_answers_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_challenge_comes_from_the_operating_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "urandom", lambda size: bytes(range(size)))
-    handshake = ServerHandshake(anybody(SECRET, Guard()).verify)
+    handshake = ServerHandshake(single_secret(SECRET, Guard()).verify)
     assert handshake.data_to_send() == frame(bytes(range(32)))
 
 
 def test_no_two_challenges_are_the_same() -> None:
     challenges = {
-        ServerHandshake(anybody(SECRET, Guard()).verify).data_to_send() for _ in range(100)
+        ServerHandshake(single_secret(SECRET, Guard()).verify).data_to_send() for _ in range(100)
     }
     assert len(challenges) == 100
 
@@ -489,7 +489,10 @@ def test_a_peer_that_never_ends_is_refused_within_two_frames() -> None:
 def test_a_client_and_a_server_understand_each_other(
     cuts: list[int], secret: bytes, early: bool
 ) -> None:
-    client, jump_server = ClientHandshake(secret), ServerHandshake(anybody(secret, Guard()).verify)
+    client, jump_server = (
+        ClientHandshake(secret),
+        ServerHandshake(single_secret(secret, Guard()).verify),
+    )
     if early:
         client.request(TARGET)
         client.send_early(b"first bytes")

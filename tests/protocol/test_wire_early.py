@@ -8,7 +8,7 @@ from netjumper.addressing.address import Address
 from netjumper.errors import AuthenticationError
 from netjumper.protocol.handshake import TunnelRequest
 from netjumper.protocol.wire import ClientHandshake, ServerHandshake, frame
-from netjumper.server.clients import anybody
+from netjumper.server.clients import single_secret
 from netjumper.server.guard import Guard
 
 SECRET = b"superBigSecret"
@@ -19,7 +19,7 @@ DESTINATION = b"\x0fexample.org:443"
 
 
 def server() -> ServerHandshake:
-    handshake = ServerHandshake(anybody(SECRET, Guard()).verify, CHALLENGE)
+    handshake = ServerHandshake(single_secret(SECRET, Guard()).verify, CHALLENGE)
     handshake.data_to_send()
     return handshake
 

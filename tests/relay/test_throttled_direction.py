@@ -17,7 +17,7 @@ import pytest
 
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.socket_options import user_timeout_of
-from netjumper.net.user_timeout import SlowReaders
+from netjumper.net.user_timeout import UserTimeoutSuspender
 from netjumper.relay import direction
 from netjumper.relay import splice as splice_module
 from netjumper.relay.bandwidth import LEAST_QUANTUM, LEAST_SAVED, Bandwidth
@@ -398,7 +398,7 @@ async def test_who_is_held_back_for_longer_than_the_user_timeout_is_not_cut_off(
 
     async with join(pair=impatient_pair, bandwidth=spent) as it:
         served = [it.relay, Sender(loop, it.client)]
-        SlowReaders(loop, 1.0, served).start()
+        UserTimeoutSuspender(loop, 1.0, served).start()
         sending = asyncio.create_task(pour(it.client, 16 * MIB))
         await eventually(lambda: it.relay._up in spent)
         await the_kernel_cuts_off_who_does_not_read(milliseconds)

@@ -13,7 +13,7 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.addressing.target_rules import Rule
 from netjumper.net.endpoint import RESET_PATIENCE, Endpoint
-from netjumper.server.clients import Client, Clients, anybody
+from netjumper.server.clients import Client, Clients, single_secret
 from netjumper.server.guard import Guard
 from netjumper.server.jump_server import jump_server
 from netjumper.sessions import manager
@@ -52,7 +52,7 @@ async def limited(
     clients: Clients | None = None, **limits: Any
 ) -> AsyncIterator[tuple[Service, Address]]:
     async with jump_server_running(
-        clients=clients or anybody(SECRET, AT_HOME), admission=AdmissionLimits(**limits)
+        clients=clients or single_secret(SECRET, AT_HOME), admission=AdmissionLimits(**limits)
     ) as running:
         yield running
 
@@ -179,24 +179,24 @@ async def test_who_is_being_refused_has_no_tunnel():
 async def test_the_first_wrong_answer_is_refused_at_once_and_later_ones_take_their_time(
     monkeypatch,
 ):
-    monkeypatch.setattr(manager, "SLOWED", 3600.0)
-    async with limited(wrong_answers=10) as (service, address):
+    monkeypatch.setattr(manager, "REFUSAL_DELAY", 3600.0)
+    async with limited(auth_failures=10) as (service, address):
         assert await wrongly_answered(address) == REFUSED
         with await connected(address) as sock:
             await send(sock, await answer(sock, b"wrong"))
-            await eventually(lambda: len(service.tunnels.slowed) == 1)
+            await eventually(lambda: len(service.tunnels.delayed_refusals) == 1)
         assert await wrongly_answered(address, "127.0.0.2") == REFUSED
 
 
 async def test_a_refusal_that_was_held_back_is_told_in_the_end(monkeypatch):
-    monkeypatch.setattr(manager, "SLOWED", 0.01)
-    async with limited(wrong_answers=10) as (_, address):
+    monkeypatch.setattr(manager, "REFUSAL_DELAY", 0.01)
+    async with limited(auth_failures=10) as (_, address):
         assert [await wrongly_answered(address) for _ in range(3)] == [REFUSED] * 3
 
 
 async def test_wrong_answers_shut_their_source_out_and_its_tunnels_go_on(monkeypatch):
-    monkeypatch.setattr(manager, "SLOWED", 0.0)
-    async with serving(echo) as target, limited(wrong_answers=3) as (_, address):
+    monkeypatch.setattr(manager, "REFUSAL_DELAY", 0.0)
+    async with serving(echo) as target, limited(auth_failures=3) as (_, address):
         with await asked(address, target.address) as tunnel:
             assert await receive_exactly(tunnel, 1) == b"\0"
             for _ in range(3):
@@ -210,7 +210,7 @@ async def test_wrong_answers_shut_their_source_out_and_its_tunnels_go_on(monkeyp
 
 
 async def test_guesses_that_were_accepted_before_count_no_more_than_those_after(caplog):
-    async with limited(wrong_answers=2) as (_, address):
+    async with limited(auth_failures=2) as (_, address):
         with contextlib.ExitStack() as stack:
             socks = [stack.enter_context(await connected(address)) for _ in range(20)]
             answers = [await answer(sock, b"wrong") for sock in socks[1:]]
@@ -221,8 +221,8 @@ async def test_guesses_that_were_accepted_before_count_no_more_than_those_after(
             with contextlib.suppress(ConnectionError):  # whether it is met here or there
                 await send(socks[0], right)
                 assert await receive(socks[0]) == b""
-    shut_out = "shut out 127.0.0.1 for 60 s after 2 wrong answers, the last from 127.0.0.1"
-    assert caplog.messages.count(shut_out) == 1
+    ban_time = "shut out 127.0.0.1 for 60 s after 2 wrong answers, the last from 127.0.0.1"
+    assert caplog.messages.count(ban_time) == 1
     assert not any("120 s" in it for it in caplog.messages)
 
 
@@ -246,7 +246,7 @@ async def test_a_client_that_has_expired_is_told_so_and_not_slowed_or_shut_out()
     expired = Client(
         name="alice", secrets=(ALICE,), guard=AT_HOME, expires=datetime(2020, 2, 1, tzinfo=UTC)
     )
-    async with limited(Clients([expired]), wrong_answers=1) as (_, address):
+    async with limited(Clients([expired]), auth_failures=1) as (_, address):
         for _ in range(3):
             with await connected(address) as sock:
                 await send(sock, await answer(sock, ALICE))
@@ -406,7 +406,7 @@ async def test_a_parked_client_is_who_its_secret_belongs_to_now(caplog):
     "first", [b"GET / HTTP/1.1\r\nHost: home\r\n\r\n" * 9, b"\x16\x03\x01" * 99]
 )
 async def test_another_protocol_is_no_wrong_answer(first):
-    async with limited(wrong_answers=1) as (_, address):
+    async with limited(auth_failures=1) as (_, address):
         for _ in range(3):
             with await connected(address) as sock:
                 await receive_exactly(sock, 33)
@@ -420,4 +420,4 @@ def test_no_secret_is_in_what_a_client_looks_like():
 
 async def test_tls_without_encryption_is_refused():
     with pytest.raises(ValueError, match="listen_tls needs encryption"):
-        jump_server(listen_tls=[LOOPBACK], clients=anybody(SECRET, AT_HOME))
+        jump_server(listen_tls=[LOOPBACK], clients=single_secret(SECRET, AT_HOME))

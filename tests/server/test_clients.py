@@ -8,7 +8,7 @@ import pytest
 from netjumper.errors import AccessExpired
 from netjumper.protocol.wire import answer_to
 from netjumper.server import clients as clients_module
-from netjumper.server.clients import Client, Clients, anybody
+from netjumper.server.clients import Client, Clients, single_secret
 from netjumper.server.guard import Guard
 
 CHALLENGE = bytes(32)
@@ -31,12 +31,12 @@ def test_each_secret_is_its_clients() -> None:
 
 
 def test_who_knows_the_secret_of_all_has_no_name() -> None:
-    assert verified(anybody(b"one", Guard()), b"one") == ""
+    assert verified(single_secret(b"one", Guard()), b"one") == ""
 
 
 @pytest.mark.parametrize("answer", [b"", b"\0" * 19, b"\0" * 20, b"\0" * 255])
 def test_an_answer_of_any_length_is_only_wrong(answer: bytes) -> None:
-    assert anybody(b"one", Guard()).verify(CHALLENGE, answer) is None
+    assert single_secret(b"one", Guard()).verify(CHALLENGE, answer) is None
 
 
 @pytest.mark.parametrize("secret", [b"secret 0", b"secret 10", b"secret 19", b"wrong"])

@@ -121,9 +121,9 @@ async def test_another_address_of_its_port_is_not_its_own_door():
 
 
 async def test_what_else_the_process_listens_at_is_refused_too():
-    def own(ip: str, port: int) -> bool:
+    def is_own_listener(ip: str, port: int) -> bool:
         return (ip, port) == ("127.0.0.1", 1080)
 
-    async with jump_server_running(own=own) as (_, jump):
+    async with jump_server_running(is_own_listener=is_own_listener) as (_, jump):
         told = await refusal(jump, "127.0.0.1:1080")
         assert told == "dial tcp 127.0.0.1:1080: it would come back to us, not permitted"

@@ -16,7 +16,7 @@ from netjumper.addressing.listen_address import ListenAddress
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.listening_sockets import ListenError
 from netjumper.net.socket_options import SocketOptions
-from netjumper.server.clients import Client, Clients, anybody
+from netjumper.server.clients import Client, Clients, single_secret
 from netjumper.server.guard import Guard
 from netjumper.server.jump_server import jump_server
 from netjumper.sessions import manager
@@ -320,7 +320,7 @@ async def test_a_client_may_have_only_so_many_parked_and_the_rest_have_a_handsha
 
 
 async def test_the_outcome_leaves_with_the_targets_first_bytes_where_early_data_came(monkeypatch):
-    monkeypatch.setattr(manager, "HELD_BACK", 30.0)
+    monkeypatch.setattr(manager, "CORK_TIME", 30.0)
     reached, answering = asyncio.Event(), asyncio.Event()
 
     async def answer_when_told(sock: socket.socket) -> None:
@@ -598,7 +598,7 @@ async def test_all_of_ipv4_and_all_of_ipv6_can_be_named_apart(hosts):
 
 async def test_it_listens_everywhere_or_nowhere(server):
     taken = ListenAddress.parse(str(server[1]))
-    other = jump_server(listen=[LOOPBACK, taken], clients=anybody(SECRET, Guard()))
+    other = jump_server(listen=[LOOPBACK, taken], clients=single_secret(SECRET, Guard()))
     with pytest.raises(ListenError, match="another program listens there") as caught:
         other.open()
     assert caught.value.door == "netjumper"
@@ -636,7 +636,7 @@ async def test_closing_cuts_off_what_takes_longer_than_the_grace(server, caplog)
 @pytest.fixture
 def a_moment(monkeypatch):
     """Who came in just before the end is heard out for no longer than this many seconds."""
-    monkeypatch.setattr(manager, "MOMENT", 0.1)
+    monkeypatch.setattr(manager, "ACCEPT_GRACE", 0.1)
     return 0.1
 
 
@@ -671,11 +671,11 @@ async def test_closing_hears_out_who_came_in_just_before(server):
 
 
 async def test_closing_does_not_hear_out_who_came_in_long_ago(server, monkeypatch):
-    monkeypatch.setattr(manager, "MOMENT", 3600.0)
+    monkeypatch.setattr(manager, "ACCEPT_GRACE", 3600.0)
     service, address = server
     with await connected(address):
         await eventually(lambda: len(service.tunnels) == 1)
-        service.tunnels._last_accepted -= manager.MOMENT
+        service.tunnels._last_accepted -= manager.ACCEPT_GRACE
         async with asyncio.timeout(10.0):
             assert await service.close(grace=3600.0) == 0
 

@@ -23,7 +23,7 @@ class Connection:
 
     def drop(self) -> None:
         self.closed = True
-        self._admission.waits_no_more(self)
+        self._admission.remove_pending(self)
 
 
 def admission(clock: Clock | None = None, **limits: Any) -> Admission[Connection]:
@@ -34,7 +34,7 @@ def admission(clock: Clock | None = None, **limits: Any) -> Admission[Connection
 def waiting(it: Admission[Connection], *peers: str) -> list[Connection]:
     connections = [Connection(it) for _ in peers]
     for connection, peer in zip(connections, peers, strict=True):
-        it.wait(connection, peer)
+        it.add_pending(connection, peer)
     return connections
 
 
@@ -52,7 +52,7 @@ def test_a_thousand_from_one_source_keep_nobody_else_waiting_out() -> None:
     (user,) = waiting(it, "192.0.2.1:1")
     waiting(it, *(f"[2001:db8::{number:x}]:1" for number in range(1, 1000)))
     assert not user.closed
-    assert len(it._waiting) == 10
+    assert len(it._pending) == 10
 
 
 def test_among_sources_with_one_each_the_oldest_makes_room() -> None:
@@ -67,18 +67,18 @@ def test_from_where_somebody_is_known_to_come_nobody_makes_room_for_strangers(mo
     it = admission(unauthenticated=64)
     for peer in ("192.0.2.1:1", "192.0.2.2:1", "192.0.2.1:2", "192.0.2.3:1"):
         (known,) = waiting(it, peer)
-        it.proved(known)
+        it.authenticated(known)
     forgotten, *users = waiting(it, "192.0.2.2:2", *["192.0.2.1:3"] * 3, "192.0.2.3:3")
     waiting(it, *(f"[2001:db8:0:{number:x}::1]:1" for number in range(1000)))
     assert forgotten.closed
     assert not any(user.closed for user in users)
-    assert len(it._waiting) == 64
+    assert len(it._pending) == 64
 
 
 def test_a_crowd_makes_room_even_from_where_somebody_is_known_to_come() -> None:
     it = admission(unauthenticated=64)
     (known,) = waiting(it, "192.0.2.1:1")
-    it.proved(known)
+    it.authenticated(known)
     crowd = waiting(it, *["192.0.2.1:2"] * 1000)
     assert [its.closed for its in waiting(it, "192.0.2.2:1")] == [False]
     strangers = waiting(it, *(f"198.51.100.{number}:1" for number in range(59)))
@@ -90,7 +90,7 @@ def test_where_all_are_known_the_oldest_makes_room() -> None:
     it = admission(unauthenticated=3)
     for number in range(4):
         (known,) = waiting(it, f"192.0.2.{number}:1")
-        it.proved(known)
+        it.authenticated(known)
     peers = [f"192.0.2.{number}:2" for number in range(4)]
     assert [its.closed for its in waiting(it, *peers)] == [True, False, False, False]
     (stranger,) = waiting(it, "198.51.100.1:1")
@@ -100,12 +100,12 @@ def test_where_all_are_known_the_oldest_makes_room() -> None:
 def test_who_has_proved_itself_waits_no_more_and_nothing_is_kept_of_it() -> None:
     it = admission(unauthenticated=1)
     (first,) = waiting(it, "192.0.2.1:1")
-    it.proved(first)
-    it.proved(first)
-    it.waits_no_more(first)
+    it.authenticated(first)
+    it.authenticated(first)
+    it.remove_pending(first)
     waiting(it, "192.0.2.2:1")
     assert not first.closed
-    assert list(it._waiting_from) == ["192.0.2.2"]
+    assert list(it._pending_from) == ["192.0.2.2"]
 
 
 def test_without_a_limit_all_may_wait() -> None:
@@ -114,53 +114,53 @@ def test_without_a_limit_all_may_wait() -> None:
 
 def test_wrong_answers_slow_their_source_and_then_shut_it_out(caplog) -> None:
     clock = Clock()
-    it = admission(clock, wrong_answers=3, shut_out=60.0)
-    assert [it.wrong_answer(f"192.0.2.1:{port}") for port in range(2)] == [False, True]
-    assert it.comes_in("192.0.2.1:9")
+    it = admission(clock, auth_failures=3, ban_time=60.0)
+    assert [it.auth_failed(f"192.0.2.1:{port}") for port in range(2)] == [False, True]
+    assert it.is_allowed("192.0.2.1:9")
     assert caplog.messages == []
-    assert it.wrong_answer("192.0.2.1:3")
-    assert not it.comes_in("192.0.2.1:9")
-    assert it.comes_in("192.0.2.2:9")
+    assert it.auth_failed("192.0.2.1:3")
+    assert not it.is_allowed("192.0.2.1:9")
+    assert it.is_allowed("192.0.2.2:9")
     assert caplog.messages == [
         "shut out 192.0.2.1 for 60 s after 3 wrong answers, the last from 192.0.2.1"
     ]
     clock.advance(60.0)
-    assert it.comes_in("192.0.2.1:9")
+    assert it.is_allowed("192.0.2.1:9")
 
 
 def test_who_waits_from_a_source_when_it_is_shut_out_is_closed_but_for_who_is_to_be_told() -> None:
-    it = admission(wrong_answers=2)
+    it = admission(auth_failures=2)
     wrong, guess, elsewhere, proved = waiting(
         it, "192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1", "192.0.2.1:3"
     )
-    it.proved(proved)
-    it.wrong_answer("192.0.2.1:1", wrong)
+    it.authenticated(proved)
+    it.auth_failed("192.0.2.1:1", wrong)
     assert not guess.closed
-    it.wrong_answer("192.0.2.1:1", wrong)
+    it.auth_failed("192.0.2.1:1", wrong)
     assert [its.closed for its in (wrong, guess, elsewhere, proved)] == [False, True, False, False]
 
 
 def test_a_network_of_ipv6_is_shut_out_as_a_whole_and_the_line_names_who_was_last(caplog) -> None:
-    it = admission(wrong_answers=2)
-    it.wrong_answer("[2001:db8::1]:1")
-    it.wrong_answer("[2001:db8::2]:1")
-    assert not it.comes_in("[2001:db8::3]:1")
-    assert it.comes_in("[2001:db8:0:1::3]:1")
+    it = admission(auth_failures=2)
+    it.auth_failed("[2001:db8::1]:1")
+    it.auth_failed("[2001:db8::2]:1")
+    assert not it.is_allowed("[2001:db8::3]:1")
+    assert it.is_allowed("[2001:db8:0:1::3]:1")
     assert caplog.messages == [
         "shut out 2001:db8::/64 for 60 s after 2 wrong answers, the last from 2001:db8::2"
     ]
 
 
 def test_who_comes_through_a_unix_socket_is_never_shut_out() -> None:
-    it = admission(wrong_answers=1)
-    assert not any(it.wrong_answer("unix") for _ in range(3))
-    assert it.comes_in("unix")
+    it = admission(auth_failures=1)
+    assert not any(it.auth_failed("unix") for _ in range(3))
+    assert it.is_allowed("unix")
 
 
 def test_where_nobody_is_shut_out_nobody_is_slowed() -> None:
     it = admission()
-    assert not any(it.wrong_answer("192.0.2.1:1") for _ in range(100))
-    assert it.comes_in("192.0.2.1:1")
+    assert not any(it.auth_failed("192.0.2.1:1") for _ in range(100))
+    assert it.is_allowed("192.0.2.1:1")
 
 
 def opened(it: Admission[Connection], client: str = "", peer: str = "192.0.2.1:1") -> Account:
@@ -216,12 +216,12 @@ def test_what_was_refused_is_not_counted_and_what_is_over_not_kept() -> None:
 def test_other_limits_hold_from_when_they_are_set_on() -> None:
     it = admission(tunnels=1)
     opened(it)
-    it.set_limits(AdmissionLimits(tunnels=2, wrong_answers=1, shut_out=5.0))
+    it.set_limits(AdmissionLimits(tunnels=2, auth_failures=1, ban_time=5.0))
     opened(it)
-    it.wrong_answer("192.0.2.1:1")
-    assert not it.comes_in("192.0.2.1:1")
-    it.set_limits(AdmissionLimits(wrong_answers=1))
-    assert it.comes_in("192.0.2.1:1")
+    it.auth_failed("192.0.2.1:1")
+    assert not it.is_allowed("192.0.2.1:1")
+    it.set_limits(AdmissionLimits(auth_failures=1))
+    assert it.is_allowed("192.0.2.1:1")
 
 
 def test_tunnels_share_a_bandwidth_where_there_is_a_limit_and_have_none_otherwise() -> None:

@@ -1,58 +1,58 @@
 """Sources of wrong answers: counted, shut out for a while, forgotten."""
 
 from netjumper.sessions import ban_list
-from netjumper.sessions.ban_list import LONGEST, MOST_SOURCES, REMEMBERED, ShutOut
+from netjumper.sessions.ban_list import LONGEST, MOST_SOURCES, REMEMBERED, BanList
 
 
 def test_so_many_wrong_answers_shut_their_source_out_and_no_other() -> None:
-    it = ShutOut(3, 60.0)
-    assert [it.note_wrong("a", now) for now in (0.0, 1.0, 2.0)] == [0.0, 0.0, 60.0]
-    assert it.is_shut_out("a", 2.0)
-    assert it.is_shut_out("a", 61.9)
-    assert not it.is_shut_out("a", 62.0)
-    assert not it.is_shut_out("b", 2.0)
+    it = BanList(3, 60.0)
+    assert [it.record_failure("a", now) for now in (0.0, 1.0, 2.0)] == [0.0, 0.0, 60.0]
+    assert it.is_banned("a", 2.0)
+    assert it.is_banned("a", 61.9)
+    assert not it.is_banned("a", 62.0)
+    assert not it.is_banned("b", 2.0)
 
 
 def test_each_time_is_twice_as_long_up_to_ten_minutes() -> None:
-    it = ShutOut(1, 60.0)
+    it = BanList(1, 60.0)
     now, times = 0.0, []
     for _ in range(6):
-        times.append(it.note_wrong("a", now))
+        times.append(it.record_failure("a", now))
         now += times[-1]
     assert times == [60.0, 120.0, 240.0, 480.0, 600.0, 600.0]
 
 
 def test_a_first_time_of_more_than_that_stays_that() -> None:
-    it = ShutOut(1, 2 * LONGEST)
-    assert it.note_wrong("a", 0.0) == 2 * LONGEST
-    assert it.is_shut_out("a", 2 * LONGEST - 1)
+    it = BanList(1, 2 * LONGEST)
+    assert it.record_failure("a", 0.0) == 2 * LONGEST
+    assert it.is_banned("a", 2 * LONGEST - 1)
 
 
 def test_after_an_hour_it_is_forgotten() -> None:
-    it = ShutOut(2, 60.0)
-    it.note_wrong("a", 0.0)
+    it = BanList(2, 60.0)
+    it.record_failure("a", 0.0)
     assert it.remembers("a", REMEMBERED)
     assert not it.remembers("a", REMEMBERED + 1)
-    assert it.note_wrong("a", REMEMBERED + 1) == 0.0
-    assert it.note_wrong("a", REMEMBERED + 2) == 60.0
+    assert it.record_failure("a", REMEMBERED + 1) == 0.0
+    assert it.record_failure("a", REMEMBERED + 2) == 60.0
 
 
 def test_fewer_than_so_many_within_an_hour_shut_nobody_out_however_long_they_go_on() -> None:
-    it = ShutOut(8, 60.0)
-    assert not any(it.note_wrong("a", 600.0 * number) for number in range(1000))
-    assert [it.note_wrong("a", 600_600.0 + number) for number in range(8)].count(60.0) == 1
+    it = BanList(8, 60.0)
+    assert not any(it.record_failure("a", 600.0 * number) for number in range(1000))
+    assert [it.record_failure("a", 600_600.0 + number) for number in range(8)].count(60.0) == 1
 
 
 def test_with_0_nobody_is_shut_out() -> None:
-    it = ShutOut(0, 60.0)
-    assert [it.note_wrong("a", 0.0) for _ in range(100)] == [0.0] * 100
+    it = BanList(0, 60.0)
+    assert [it.record_failure("a", 0.0) for _ in range(100)] == [0.0] * 100
     assert it.remembers("a", 0.0)
 
 
 def test_what_is_remembered_is_bounded_and_who_was_wrong_last_stays(monkeypatch) -> None:
     monkeypatch.setattr(ban_list, "MOST_SOURCES", 3)
     assert MOST_SOURCES == 4096
-    it = ShutOut(10, 60.0)
+    it = BanList(10, 60.0)
     for source in ("a", "b", "c", "a", "d"):
-        it.note_wrong(source, 0.0)
+        it.record_failure(source, 0.0)
     assert [source for source in "abcd" if it.remembers(source, 0.0)] == ["a", "c", "d"]

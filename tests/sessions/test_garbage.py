@@ -10,9 +10,9 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.bridge import bridge
-from netjumper.bridge.upstream.balancing import JumpPolicy, policy_of
+from netjumper.bridge.upstream.balancing import JumpPolicy, balancing_for
 from netjumper.bridge.upstream.early_data import EarlyData
-from netjumper.bridge.upstream.pool import Parking, ParkingLimits
+from netjumper.bridge.upstream.pool import ConnectionPool, PoolLimits
 from netjumper.bridge.upstream.request import Request
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client.jump_host import JumpConnection, JumpHost
@@ -54,8 +54,10 @@ async def chain(folder: Path) -> AsyncIterator[Service]:
     async with encrypted(sides) as jump:
         dialer = Dialer(loop, timeout=5.0, endpoint=sides[0].endpoint)
         host = JumpHost(loop, jump, SECRET, dialer)
-        with Parking(host, ParkingLimits(least=PARKED, most=PARKED)) as parking:
-            upstream = Upstream([parking], policy_of(JumpPolicy.FIRST, [1]), EarlyData("always"))
+        with ConnectionPool(host, PoolLimits(least=PARKED, most=PARKED)) as parking:
+            upstream = Upstream(
+                [parking], balancing_for(JumpPolicy.FIRST, [1]), EarlyData("always")
+            )
             async with bridge(upstream=upstream, http=[LOOPBACK]) as service:
                 yield service
 

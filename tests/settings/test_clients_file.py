@@ -10,7 +10,7 @@ from netjumper.app.clients import clients_of
 from netjumper.errors import TargetDenied
 from netjumper.settings.clients_file import read_clients
 from netjumper.settings.common import SettingsError
-from netjumper.settings.loader import Layer, load
+from netjumper.settings.loader import Source, load
 from netjumper.settings.server import ServerSettings
 
 GOOD = 'secrets = ["s3cret-1"]'
@@ -37,7 +37,7 @@ def clients(private):
     """Return what gives the clients of a file by name, with more settings."""
 
     def give(text, **settings):
-        flags = Layer()
+        flags = Source()
         flags.give("clients_file", str(private("clients.toml", text)), "--clients-file")
         for key, value in settings.items():
             flags.give(key, value, f"--{key}")

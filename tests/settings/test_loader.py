@@ -7,16 +7,16 @@ import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli import bridge, server
-from netjumper.cli.arguments import layer_of
+from netjumper.cli.arguments import source_of_flags
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.common import SettingsError
-from netjumper.settings.loader import Layer, load
+from netjumper.settings.loader import Source, load
 from netjumper.settings.server import ServerSettings
 
 
 def flags(*arguments, model=BridgeSettings):
     parser = (bridge if model is BridgeSettings else server).build_parser()
-    return layer_of(parser.parse_args(arguments), model)
+    return source_of_flags(parser.parse_args(arguments), model)
 
 
 def bridge_with(*arguments, config=None):
@@ -83,7 +83,7 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
     }
     for key, text in texts.items():
         monkeypatch.setenv(f"NETJUMPER_{key.upper()}", text)
-    settings = load(BridgeSettings, Layer()).settings
+    settings = load(BridgeSettings, Source()).settings
     assert settings.doors == {
         "socks": (ListenAddress("127.0.0.1", 1), ListenAddress("127.0.0.1", 2)),
         "http": (ListenAddress("127.0.0.1", 3), ListenAddress("::1", 4)),
@@ -100,7 +100,7 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
 @pytest.mark.parametrize("text", ["1", "true", "True", "YES", "on"])
 def test_a_switch_can_be_turned_on_in_the_environment(text, monkeypatch):
     monkeypatch.setenv("NETJUMPER_EMBEDDED", text)
-    assert load(BridgeSettings, Layer()).settings.embedded is True
+    assert load(BridgeSettings, Source()).settings.embedded is True
 
 
 def test_a_switch_in_the_file_can_be_turned_off_by_a_flag(private):
@@ -192,7 +192,7 @@ def test_a_file_that_only_a_machine_could_have_meant_is_one_line(text, private):
 
 def test_a_secret_in_the_environment_may_be_any_bytes(monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", os.fsdecode(b"\xff\xfe"))
-    assert load(ServerSettings, Layer()).secret() == b"\xff\xfe"
+    assert load(ServerSettings, Source()).secret() == b"\xff\xfe"
 
 
 def test_a_file_that_is_not_text_is_told_with_its_line(private):
@@ -408,9 +408,9 @@ def test_what_kubernetes_and_the_other_command_use_is_not_warned_about(name, mon
 
 
 def test_a_warning_can_be_added():
-    assert bridge_with().warned("beware").warnings == ("beware",)
+    assert bridge_with().with_warning("beware").warnings == ("beware",)
 
 
 def test_the_layer_of_a_command_line_holds_only_settings():
     arguments = argparse.Namespace(config="x", check=True, idle_timeout="3")
-    assert layer_of(arguments, ServerSettings).values == {"idle_timeout": "3"}
+    assert source_of_flags(arguments, ServerSettings).values == {"idle_timeout": "3"}

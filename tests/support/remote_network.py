@@ -15,9 +15,9 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from netjumper.addressing.address import Address
-from netjumper.net.connector import PermitAll
+from netjumper.net.connector import AllowAll
 from netjumper.net.resolver import Resolver
-from netjumper.server.clients import anybody
+from netjumper.server.clients import single_secret
 from netjumper.server.jump_server import jump_server
 from netjumper.sessions.service import Service
 from tests.support.peers import eventually
@@ -57,7 +57,7 @@ def bridge_to(jump: Address) -> Iterator[FarEnd]:
         yield end
 
 
-class _Note(PermitAll):
+class _Note(AllowAll):
     """Notes what would be dialled."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ async def _serving(names: Names, secret: bytes) -> AsyncIterator[FarEnd]:
 
     server = jump_server(
         listen=[LOOPBACK],
-        clients=anybody(secret, note),
+        clients=single_secret(secret, note),
         resolver=Resolver(asyncio.get_running_loop(), look_up),
     )
     async with server:

@@ -11,9 +11,9 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.bridge import bridge
-from netjumper.bridge.upstream.balancing import Policy
+from netjumper.bridge.upstream.balancing import Balancing
 from netjumper.bridge.upstream.early_data import EarlyData
-from netjumper.bridge.upstream.pool import Parking, ParkingLimits
+from netjumper.bridge.upstream.pool import ConnectionPool, PoolLimits
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client.jump_host import JumpHost
 from netjumper.errors import NetjumperError
@@ -41,11 +41,11 @@ SSH = b"SSH-2.0-OpenSSH_9.2\r\n"
 DESTINATION = destination_size(TARGET)
 
 
-def parking_at(address: Address, **limits: Any) -> Parking:
+def parking_at(address: Address, **limits: Any) -> ConnectionPool:
     """Return a parking at a jump host, not yet begun."""
     loop = asyncio.get_running_loop()
     dialer = Dialer(loop, timeout=1.0, resolver=resolver())
-    return Parking(JumpHost(loop, address, SECRET, dialer, 5.0), ParkingLimits(**limits))
+    return ConnectionPool(JumpHost(loop, address, SECRET, dialer, 5.0), PoolLimits(**limits))
 
 
 @asynccontextmanager
@@ -120,30 +120,30 @@ async def upstream_at(
         # A connection that is just being accepted would be nobody's when the jump server ends.
         await eventually(lambda: parking._refill is None and not parking._dialled)
         assert len(upstream.unanswered) == 0
-        assert len(parking.host.held_back) == 0
+        assert len(parking.host.corked) == 0
 
 
 @contextmanager
 def upstream_through(
     *jump_hosts: Address,
-    policy: Policy | None = None,
+    policy: Balancing | None = None,
     secrets: Sequence[bytes] = (),
     parked: int = 1,
     jump_timeout: float = 5.0,
     early: EarlyData = EarlyData.KNOWN,
-) -> Iterator[tuple[Upstream, list[Parking]]]:
+) -> Iterator[tuple[Upstream, list[ConnectionPool]]]:
     """A way out through several jump hosts, with so many connections parked at each."""
     loop = asyncio.get_running_loop()
     dialer = Dialer(loop, timeout=1.0, resolver=resolver())
-    limits = ParkingLimits(least=parked, most=parked)
+    limits = PoolLimits(least=parked, most=parked)
     with ExitStack() as stack:
-        parkings = [
+        pools = [
             stack.enter_context(
-                Parking(JumpHost(loop, address, secret, dialer, jump_timeout), limits)
+                ConnectionPool(JumpHost(loop, address, secret, dialer, jump_timeout), limits)
             )
             for address, secret in zip(jump_hosts, secrets or [SECRET] * 9, strict=False)
         ]
-        yield Upstream(parkings, policy, early), parkings
+        yield Upstream(pools, policy, early), pools
 
 
 class Steered:
@@ -177,9 +177,9 @@ class Steered:
         self.closed.set()
 
 
-def parking_of(upstream: Upstream) -> Parking:
+def pool_of(upstream: Upstream) -> ConnectionPool:
     """Return where its connections are parked."""
-    (parking,) = upstream._parkings
+    (parking,) = upstream._pools
     return parking
 
 
@@ -189,7 +189,7 @@ USUALLY = 0.03
 
 def hurried(upstream: Upstream) -> Upstream:
     """Have it know how long answers usually take."""
-    parking_of(upstream).path._latency.usually = USUALLY
+    pool_of(upstream).path._latency.p95 = USUALLY
     return upstream
 
 
@@ -201,10 +201,10 @@ async def bridge_over(
     async with upstream_at(address, early, parked=parked) as upstream:
         doors = {"socks": [LOOPBACK], "http": [LOOPBACK]}
         async with bridge(upstream=upstream, **doors, **options) as service:
-            parking_of(upstream).path._latency.usually = 10.0
+            pool_of(upstream).path._latency.p95 = 10.0
             yield service, upstream
 
 
 def learned(upstream: Upstream, target: Address = TARGET) -> None:
     """Have it know the target."""
-    upstream.known.worked(target, upstream.loop.time())
+    upstream.known.record_success(target, upstream.loop.time())

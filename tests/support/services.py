@@ -12,11 +12,11 @@ from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
 from netjumper.bridge.bridge import bridge
 from netjumper.client.jump_host import JumpHost
-from netjumper.net.connector import Permit
+from netjumper.net.connector import TargetFilter
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.resolver import Resolver
-from netjumper.server.clients import anybody
+from netjumper.server.clients import single_secret
 from netjumper.server.guard import Guard
 from netjumper.server.jump_server import jump_server
 from netjumper.sessions.service import Service
@@ -61,12 +61,12 @@ async def started(service: Service) -> AsyncIterator[Service]:
 
 @contextlib.asynccontextmanager
 async def jump_server_running(
-    *, guard: Permit = AT_HOME, **options: Any
+    *, guard: TargetFilter = AT_HOME, **options: Any
 ) -> AsyncIterator[tuple[Service, Address]]:
     """A jump server on loopback that knows `SECRET`, and where it listens."""
     options = {
         "listen": [LOOPBACK],
-        "clients": anybody(SECRET, guard),
+        "clients": single_secret(SECRET, guard),
         "resolver": resolver(),
     } | options
     async with started(jump_server(**options)) as service:

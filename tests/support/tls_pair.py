@@ -81,10 +81,10 @@ Sides = tuple[Encryption, Encryption]
 @functools.cache
 def sides_of(directory: Path) -> Sides:
     """Return what a client has, and a server that it trusts."""
-    own, trusted = directory / "own.pem", directory / "authority.pem"
-    authority().issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(own)
+    is_own_listener, trusted = directory / "own.pem", directory / "authority.pem"
+    authority().issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(is_own_listener)
     authority().cert_pem.write_to_path(trusted)
-    return client_with_authority(HOST, trusted), server_with_certificate(own)
+    return client_with_authority(HOST, trusted), server_with_certificate(is_own_listener)
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from netjumper.client.encryption import untrusted
+from netjumper.client.encryption import trust_error
 from netjumper.tls.certificates import EncryptionError
 from netjumper.tls.context import (
     Encryption,
@@ -113,7 +113,7 @@ async def test_a_client_that_wants_a_certificate_gets_nothing_from_a_server_with
     server = server_with_secrets([("", KEY.encode())])
     at_client, at_server = await met(client_with_pins([pin(certificate)]), server)
     assert isinstance(at_client, ssl.SSLError)
-    assert str(untrusted(at_client)) == "TLS failed: it has no certificate"
+    assert str(trust_error(at_client)) == "TLS failed: it has no certificate"
     assert isinstance(at_server, ssl.SSLError)
     assert failure_of(at_server) == "no key is offered"
     assert not is_wrong_key(at_server)
@@ -125,7 +125,7 @@ async def test_one_whose_key_is_not_known_is_told_what_to_check():
     at_client, at_server = await met(client_with_secret(OTHER.encode()), server)
     assert isinstance(at_client, ssl.SSLError)
     told = "our key is not known there; check the secret, and the client's name"
-    assert str(untrusted(at_client)).endswith(told)
+    assert str(trust_error(at_client)).endswith(told)
     assert isinstance(at_server, ssl.SSLError)
     assert failure_of(at_server) == "the key that is offered is not known"
     assert is_wrong_key(at_server)

@@ -230,7 +230,7 @@ async def test_one_that_is_reset_is_gone_at_once_and_waits_for_no_room():
         client, server = await tls_pair(ours, theirs)
         while client.send(b"x" * 65536):
             pass
-        assert client.holds_back
+        assert client.has_unsent
         client.reset()
         assert ours.fileno() < 0
         assert not asyncio.get_running_loop().remove_writer(client.fd)
@@ -239,36 +239,36 @@ async def test_one_that_is_reset_is_gone_at_once_and_waits_for_no_room():
 
 async def test_a_parked_one_is_silent_until_it_ends(pair):
     client, server = pair
-    assert client.is_silent
+    assert client.has_no_input
     server.send(b"x")
-    await eventually(lambda: not client.is_silent)
+    await eventually(lambda: not client.has_no_input)
     assert client.recv(0) == b""
     assert client.recv(1) == b"x"
     assert client.recv(1) is None
-    assert client.is_silent
+    assert client.has_no_input
     server.close()
-    await eventually(lambda: not client.is_silent)
+    await eventually(lambda: not client.has_no_input)
 
 
 async def test_that_the_end_is_next_is_told_without_taking_anything(pair):
     client, server = pair
-    assert not server.ends_next()
+    assert not server.at_eof()
     client.send(b"hello")
     client.shutdown_write()
-    await eventually(lambda: not server.is_silent)
+    await eventually(lambda: not server.has_no_input)
     for _ in range(3):
-        assert not server.ends_next()
+        assert not server.at_eof()
     assert server.recv(10) + server.recv(10) == b"hello"
-    await eventually(server.ends_next)
+    await eventually(server.at_eof)
     assert server.recv(10) == b""
 
 
 async def test_a_cut_is_no_end(pair):
     client, server = pair
     client.detach().close()
-    await eventually(lambda: not server.is_silent)
+    await eventually(lambda: not server.has_no_input)
     with pytest.raises(ssl.SSLError):
-        server.ends_next()
+        server.at_eof()
 
 
 async def test_the_answer_is_held_back_for_the_targets_first_bytes(pair):
@@ -389,7 +389,7 @@ async def test_a_relay_is_not_over_before_the_last_of_it_has_left():
             relay.start()
             assert await receive_to_end(target) == b""
             assert await settled(lambda: relay.bytes_down) == len(data)
-            assert end.holds_back
+            assert end.has_unsent
             assert not ended.done()
             reader = Reader(peer)
             await reader.over.wait()
@@ -427,7 +427,7 @@ async def test_what_bulk_once_needed_is_not_kept(pair):
     reader = Reader(server, 256 * 1024)
     for _ in range(8):
         assert client.send(bytes(AT_ONCE)) == AT_ONCE
-        await eventually(lambda: not client.holds_back)
+        await eventually(lambda: not client.has_unsent)
     await eventually(lambda: len(reader.data) == 8 * AT_ONCE)
     for view in (client._outgoing._rest, server._incoming._rest):
         assert len(view.obj) == 0  # an empty view of many bytes keeps them all
@@ -437,7 +437,7 @@ async def test_what_openssl_has_to_say_leaves_though_there_is_nothing_else_to_se
     client, server = pair
     client._outgoing.bio.write(b"no record of TLS at all")
     assert client.recv(1) is None
-    assert not client.holds_back
+    assert not client.has_unsent
     reader = Reader(server)
     await reader.over.wait()
     assert isinstance(reader.error, ssl.SSLError)

@@ -52,7 +52,7 @@ class JumpUrl:
     client: str = ""
     secret: str = field(default="", repr=False)
     pins: tuple[bytes, ...] = ()
-    by_system: bool = False
+    system_ca: bool = False
     name: str = ""
 
     @classmethod
@@ -115,7 +115,7 @@ class JumpUrl:
         """
         options = [("weight", str(self.weight))] if self.weight != 1 else []
         options += [("pin", it.hex()) for it in self.pins]
-        options += [("ca", SYSTEM)] if self.by_system else []
+        options += [("ca", SYSTEM)] if self.system_ca else []
         options += [("name", self.name)] if self.name else []
         query = "&".join(f"{key}={_quoted(value, '/:')}" for key, value in options)
         who = _quoted(self.client) + (f":{_quoted(secret)}" if secret else "")

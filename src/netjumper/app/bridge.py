@@ -14,24 +14,24 @@ from netjumper.app.jump_hosts import KnownHost
 from netjumper.app.socket_options import bridge_options, embedded_options
 from netjumper.bridge.bridge import bridge
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.upstream.balancing import JumpPolicy, Policy, policy_of
+from netjumper.bridge.upstream.balancing import Balancing, JumpPolicy, balancing_for
 from netjumper.bridge.upstream.early_data import EarlyData
-from netjumper.bridge.upstream.pool import Parking, ParkingLimits
+from netjumper.bridge.upstream.pool import ConnectionPool, PoolLimits
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client.jump_host import JumpHost
-from netjumper.net.connector import ListensAt
+from netjumper.net.connector import IsOwnListener
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.listening_sockets import Place
+from netjumper.net.listening_sockets import ListenTarget
 from netjumper.net.socket_options import SocketOptions
-from netjumper.server.clients import anybody
+from netjumper.server.clients import single_secret
 from netjumper.server.guard import Guard
 from netjumper.server.jump_server import jump_server
 from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
 from netjumper.settings.files import read_users
-from netjumper.settings.loader import Layer, Loaded, load
+from netjumper.settings.loader import Loaded, Source, load
 from netjumper.settings.messages import IN_ARGV
 
 EMBEDDED_ALLOWS = (Rule.parse("127.0.0.0/8"), Rule.parse("::1"))
@@ -41,7 +41,7 @@ EMBEDDED_GRACE = 1.0
 
 
 def load_bridge(
-    flags: Layer, config: str | None, model: type[BridgeSettings] = BridgeSettings
+    flags: Source, config: str | None, model: type[BridgeSettings] = BridgeSettings
 ) -> Loaded[BridgeSettings]:
     """Return the settings of a bridge, with warnings: a secret in argv, a way in the clear.
 
@@ -55,14 +55,16 @@ def load_bridge(
     """
     loaded = load(model, flags, config)
     if "auth" in flags.values:
-        loaded = loaded.warned(IN_ARGV.format("the password", "NETJUMPER_AUTH", "--auth-file"))
+        loaded = loaded.with_warning(
+            IN_ARGV.format("the password", "NETJUMPER_AUTH", "--auth-file")
+        )
     jump = loaded.settings.jump
     if "jump" in flags.values and any(it.secret for it in jump):
         told = IN_ARGV.format("a jump host's secret", "NETJUMPER_JUMP", "the settings file")
-        loaded = loaded.warned(told)
+        loaded = loaded.with_warning(told)
     if model is not RunningBridge and any(it.tls for it in jump):
         for clear in (it.address for it in jump if not it.tls):
-            loaded = loaded.warned(
+            loaded = loaded.with_warning(
                 f"requests may go in the clear to jump host {clear}, though others have TLS"
             )
     return loaded
@@ -99,15 +101,15 @@ async def bridge_of(
         sockets: those to listen on instead of the addresses of the settings, where there are any.
     """
     limits = TunnelLimits(handshake=settings.handshake_timeout, idle=settings.idle_timeout or None)
-    doors: Mapping[str, Sequence[Place]] = sockets or settings.doors
+    doors: Mapping[str, Sequence[ListenTarget]] = sockets or settings.doors
     opened: list[Service] = []
 
     def listens_at(ip: str, port: int) -> bool:
         return any(it.listens_at(ip, port) for it in opened)
 
     async with _reached(settings, hosts, listens_at) as (reached, told):
-        with _parkings(settings, reached) as parkings:
-            upstream = Upstream(parkings, _policy(settings), EarlyData(settings.early_data))
+        with _pools(settings, reached) as pools:
+            upstream = Upstream(pools, _policy(settings), EarlyData(settings.early_data))
             service = bridge(
                 upstream=upstream,
                 socks=doors.get("socks", ()),
@@ -129,14 +131,14 @@ def route_of(settings: BridgeSettings) -> str:
 
 
 @contextlib.contextmanager
-def _parkings(settings: BridgeSettings, hosts: Sequence[KnownHost]) -> Iterator[list[Parking]]:
+def _pools(settings: BridgeSettings, hosts: Sequence[KnownHost]) -> Iterator[list[ConnectionPool]]:
     """Give what keeps connections to each jump host."""
     loop = asyncio.get_running_loop()
     options = embedded_options(settings) if settings.embedded else bridge_options(settings).dialling
-    limits = ParkingLimits(least=settings.min_parked, most=settings.max_parked)
+    limits = PoolLimits(least=settings.min_parked, most=settings.max_parked)
     with contextlib.ExitStack() as stack:
         yield [
-            stack.enter_context(Parking(_jump_host(loop, it, settings, options), limits))
+            stack.enter_context(ConnectionPool(_jump_host(loop, it, settings, options), limits))
             for it in hosts
         ]
 
@@ -152,13 +154,13 @@ def _jump_host(
     return JumpHost(loop, known.address, known.secret, dialer, settings.jump_timeout)
 
 
-def _policy(settings: BridgeSettings) -> Policy:
-    return policy_of(JumpPolicy(settings.jump_policy), [it.weight for it in settings.jump])
+def _policy(settings: BridgeSettings) -> Balancing:
+    return balancing_for(JumpPolicy(settings.jump_policy), [it.weight for it in settings.jump])
 
 
 @contextlib.asynccontextmanager
 async def _reached(
-    settings: BridgeSettings, hosts: Sequence[KnownHost], own: ListensAt
+    settings: BridgeSettings, hosts: Sequence[KnownHost], is_own_listener: IsOwnListener
 ) -> AsyncIterator[tuple[Sequence[KnownHost], str]]:
     """Give the jump hosts and a line about them; with `embedded` it is one in this process."""
     if not settings.embedded:
@@ -170,8 +172,8 @@ async def _reached(
     log.disabled = True
     server = jump_server(
         listen=[ListenAddress("127.0.0.1", 0)],
-        clients=anybody(secret, Guard(EMBEDDED_ALLOWS)),
-        own=own,
+        clients=single_secret(secret, Guard(EMBEDDED_ALLOWS)),
+        is_own_listener=is_own_listener,
         dial_timeout=settings.dial_timeout,
         log=log,
         listening=embedded_options(settings),

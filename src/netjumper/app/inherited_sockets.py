@@ -70,8 +70,8 @@ def _inherited() -> list[tuple[str, socket.socket]]:
 
 def _unused(loaded: Loaded[SettingsT], *keys: str) -> Loaded[SettingsT]:
     for key in keys:
-        if key in loaded.where:
-            loaded = loaded.warned(
-                f"{loaded.where[key]}: not used, as the service manager opens the sockets"
+        if key in loaded.origins:
+            loaded = loaded.with_warning(
+                f"{loaded.origins[key]}: not used, as the service manager opens the sockets"
             )
     return loaded

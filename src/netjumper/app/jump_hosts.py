@@ -66,7 +66,7 @@ def _overridden(loaded: Loaded[BridgeSettings], key: str) -> bool:
 def _without_effect(settings: BridgeSettings) -> Iterator[tuple[str, str]]:
     """Yield (key, what is wrong) for files that no jump host is met with: it is not met so."""
     with_tls = [it for it in settings.jump if it.tls]
-    by_ours = [it for it in with_tls if not it.pins and not it.by_system]
+    by_ours = [it for it in with_tls if not it.pins and not it.system_ca]
     if settings.ca_file is not None and not by_ours:
         yield (
             "ca_file",
@@ -76,7 +76,7 @@ def _without_effect(settings: BridgeSettings) -> Iterator[tuple[str, str]]:
             ),
         )
     if settings.certificate_file is not None and not (
-        settings.ca_file is not None or any(it.pins or it.by_system for it in with_tls)
+        settings.ca_file is not None or any(it.pins or it.system_ca for it in with_tls)
     ):
         yield (
             "certificate_file",

@@ -12,7 +12,7 @@ from typing import TypeVar
 from netjumper.app.clients import BYTES_IN_MEGABIT, clients_of
 from netjumper.app.socket_options import server_options
 from netjumper.daemon.descriptors import most_descriptors
-from netjumper.net.listening_sockets import Place
+from netjumper.net.listening_sockets import ListenTarget
 from netjumper.server.clients import Client, Clients
 from netjumper.server.jump_server import CLEAR_DOOR, TLS_DOOR, jump_server
 from netjumper.sessions.admission import AdmissionLimits
@@ -21,11 +21,11 @@ from netjumper.sessions.service import Service
 from netjumper.settings.common import SettingsError
 from netjumper.settings.files import refuse_shared_key
 from netjumper.settings.loader import Loaded
-from netjumper.settings.server import RENEWABLE, ServerSettings
+from netjumper.settings.server import RELOADABLE, ServerSettings
 from netjumper.tls.certificates import AuthorityError, EncryptionError
 from netjumper.tls.context import (
     Encryption,
-    RenewableEncryption,
+    ReloadableTls,
     server_with_certificate,
     server_with_secrets,
 )
@@ -33,7 +33,7 @@ from netjumper.tls.context import (
 AnyT = TypeVar("AnyT")
 
 
-Places = Mapping[str, Sequence[Place]]
+Places = Mapping[str, Sequence[ListenTarget]]
 """Where to listen, by the name of the door."""
 _LOG = logging.getLogger("netjumper")
 
@@ -104,7 +104,7 @@ class JumpServer:
         encryption = prepared.encryption
         self._settings = settings
         self._clients = Clients(prepared.clients)
-        self._encryption = None if encryption is None else RenewableEncryption(encryption)
+        self._encryption = None if encryption is None else ReloadableTls(encryption)
         self._to_renew: Prepare | None = None
         self._renewing: asyncio.Task[None] | None = None
         self.service: Service = jump_server(
@@ -124,27 +124,27 @@ class JumpServer:
             dialling=options.dialling,
         )
 
-    def renew(self, prepare_anew: Prepare) -> None:
+    def reload(self, prepare_anew: Prepare) -> None:
         """Take the settings anew, with what can change while it serves; tunnels go on.
 
         Where something is wrong with them that is told, and the old ones hold.
         """
         self._to_renew = prepare_anew
         if self._renewing is None or self._renewing.done():
-            self._renewing = asyncio.get_running_loop().create_task(self._renew())
+            self._renewing = asyncio.get_running_loop().create_task(self._reload())
 
-    async def _renew(self) -> None:
+    async def _reload(self) -> None:
         while (prepare_anew := self._to_renew) is not None:  # told once more meanwhile
             self._to_renew = None
             try:
-                prepared = await aside(prepare_anew)
+                prepared = await run_in_daemon_thread(prepare_anew)
             except Exception as error:  # noqa: BLE001 - whatever it is, the old ones hold
                 tell_kept(error)
             else:
                 self._take(prepared)
 
     def _take(self, prepared: Prepared) -> None:
-        tell_fixed(self._settings, prepared)
+        warn_restart_needed(self._settings, prepared)
         self._clients.replace(prepared.clients)
         if self._encryption is not None and prepared.encryption is not None:
             self._encryption.current = prepared.encryption
@@ -162,8 +162,8 @@ def _limits(settings: ServerSettings) -> AdmissionLimits:
         tunnels_per_source=settings.max_tunnels_per_source or None,
         bandwidth=settings.bandwidth * BYTES_IN_MEGABIT or None,
         unauthenticated=_most_unauthenticated(settings),
-        wrong_answers=settings.max_wrong_answers,
-        shut_out=settings.shut_out_time,
+        auth_failures=settings.max_auth_failures,
+        ban_time=settings.ban_time,
     )
 
 
@@ -174,7 +174,7 @@ def _most_unauthenticated(settings: ServerSettings) -> int | None:
     return None if min(limits) == inf else int(min(limits))
 
 
-def try_anew(prepare_anew: Prepare) -> Prepared | None:
+def try_reload(prepare_anew: Prepare) -> Prepared | None:
     """Return the settings as they are now; None, and the reason in the log, if they are wrong."""
     try:
         return prepare_anew()
@@ -193,15 +193,15 @@ def tell_kept(error: Exception) -> None:
     _LOG.error("settings are not taken anew: the old ones hold")
 
 
-def tell_fixed(before: ServerSettings, prepared: Prepared) -> None:
+def warn_restart_needed(before: ServerSettings, prepared: Prepared) -> None:
     """Tell which settings have changed that only a restart can take."""
     now = prepared.settings
-    for key in sorted(ServerSettings.model_fields.keys() - RENEWABLE):
+    for key in sorted(ServerSettings.model_fields.keys() - RELOADABLE):
         if getattr(before, key) != getattr(now, key):
             _LOG.warning("%s: changed, and takes a restart", prepared.loaded.origin(key))
 
 
-async def aside(work: Callable[[], AnyT]) -> AnyT:
+async def run_in_daemon_thread(work: Callable[[], AnyT]) -> AnyT:
     """Do in a thread what takes long; unlike `asyncio.to_thread`, no end of the loop waits for it.
 
     Raises:

@@ -11,13 +11,13 @@ from netjumper.bridge.protocol_detection import SOCKS4, SOCKS5
 from netjumper.bridge.socks import SocksHandshake
 from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines
-from netjumper.net.listening_sockets import Place
+from netjumper.net.listening_sockets import ListenTarget
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.sessions.admission import Account, Admission, AdmissionLimits
 from netjumper.sessions.handshake_session import AnyHandshake, ChooseHandshake
-from netjumper.sessions.manager import ServeOther, TunnelLimits, Tunnels
+from netjumper.sessions.manager import ServeOther, SessionManager, TunnelLimits
 from netjumper.sessions.service import Door, Service
-from netjumper.sessions.session import Handover, Session
+from netjumper.sessions.session import Handoff, Session
 
 UNAUTHENTICATED = 1000
 """Connections that may wait where a password is asked for; one more takes the place of another."""
@@ -26,9 +26,9 @@ UNAUTHENTICATED = 1000
 def bridge(
     *,
     upstream: Connector,
-    socks: Sequence[Place] = (),
-    http: Sequence[Place] = (),
-    mixed: Sequence[Place] = (),
+    socks: Sequence[ListenTarget] = (),
+    http: Sequence[ListenTarget] = (),
+    mixed: Sequence[ListenTarget] = (),
     credentials: Credentials | None = None,
     limits: TunnelLimits | None = None,
     listening: SocketOptions = DEFAULTS,
@@ -53,7 +53,7 @@ def bridge(
     ]
     everybody = Account(upstream)
     unproven = None if credentials is None else UNAUTHENTICATED
-    tunnels = Tunnels(
+    tunnels = SessionManager(
         loop,
         Admission(loop, lambda _: everybody, AdmissionLimits(unauthenticated=unproven)),
         limits,
@@ -84,7 +84,7 @@ def _forwarders(loop: asyncio.AbstractEventLoop, upstream: Connector) -> ServeOt
     name = f"netjumper-bridge-{secrets.token_hex(4)}".encode()
     idle: Deadlines[Forwarder] = Deadlines(loop, KEEP_ALIVE, Forwarder.expire)
 
-    def forward(tunnels: Tunnels, request: object, client: Handover) -> Session:
+    def forward(tunnels: SessionManager, request: object, client: Handoff) -> Session:
         if not isinstance(request, Authorized):
             raise TypeError(f"{type(request).__name__} is no request of ours")
         return Forwarder(tunnels, upstream, request, client, name, idle)

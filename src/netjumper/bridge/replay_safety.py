@@ -6,7 +6,7 @@ _TLS_HANDSHAKE = 22
 _CLIENT_HELLO = b"\x01"
 
 
-def may_be_repeated(data: bytes) -> bool:
+def is_replay_safe(data: bytes) -> bool:
     """Whether a target that gets a connection's first bytes twice is as it was with them once.
 
     So it is with a TLS ClientHello, and with a request of a safe HTTP method.

@@ -12,7 +12,7 @@ Settings become constructor calls in `server` and `bridging`, nowhere else.
 import importlib
 
 from netjumper.daemon.process import INTERRUPTED
-from netjumper.daemon.sighup import hold_hangups_back
+from netjumper.daemon.sighup import block_sighup
 
 
 def run_server() -> int:
@@ -26,7 +26,7 @@ def run_bridge() -> int:
 
 
 def _run(module: str) -> int:
-    hold_hangups_back()  # making keys of secrets takes seconds
+    block_sighup()  # making keys of secrets takes seconds
     try:  # importing takes long enough for a Ctrl-C to come in the middle
         code: int = importlib.import_module(module).main()
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from netjumper import __version__
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli.help_formatter import HelpFormatter
 from netjumper.settings.common import SettingsError
-from netjumper.settings.loader import AnySettings, Layer
+from netjumper.settings.loader import AnySettings, Source
 from netjumper.settings.messages import expectation
 from netjumper.text import quoted
 
@@ -178,9 +178,9 @@ def flag(key: str) -> str:
     return "--" + key.replace("_", "-")
 
 
-def layer_of(arguments: argparse.Namespace, model: AnySettings) -> Layer:
+def source_of_flags(arguments: argparse.Namespace, model: AnySettings) -> Source:
     """Return the settings that a command line gave."""
-    layer = Layer()
+    layer = Source()
     for key, value in vars(arguments).items():
         if key in model.model_fields:
             layer.give(key, value, flag(key))

@@ -11,13 +11,13 @@ from netjumper.app.inherited_sockets import Doors, bridge_sockets
 from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
 from netjumper.cli import doctor, env, exec_command, healthcheck
-from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
+from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.check import tell_valid
 from netjumper.cli.completion import with_completion
 from netjumper.cli.subcommands import Command, add_commands, picked, refuse_word
 from netjumper.cli.usage_hints import bridge_lines
 from netjumper.daemon import process, serve
-from netjumper.daemon.sighup import let_hangups_come
+from netjumper.daemon.sighup import unblock_sighup
 from netjumper.daemon.worker_sockets import Listeners
 from netjumper.logs.terminal import Start
 from netjumper.settings.bridge import BridgeSettings
@@ -112,11 +112,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(words: Sequence[str]) -> int:
     if command := picked(COMMANDS, words):
-        let_hangups_come()
+        unblock_sighup()
         return command.run(words[1:])
     refuse_word("netjumper-bridge", COMMANDS, words)
     arguments = build_parser().parse_args(words)
-    loaded = load_bridge(layer_of(arguments, BridgeSettings), getattr(arguments, "config", None))
+    loaded = load_bridge(
+        source_of_flags(arguments, BridgeSettings), getattr(arguments, "config", None)
+    )
     hosts, users = known_hosts(loaded), users_of(loaded)
     check_options(loaded, bridge_options)
     loaded, sockets = bridge_sockets(loaded, password=users is not None)

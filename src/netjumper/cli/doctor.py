@@ -10,12 +10,12 @@ from dataclasses import asdict
 
 from netjumper.app.bridge import load_bridge
 from netjumper.app.probes import probes_of
-from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
+from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.help_formatter import WIDEST
 from netjumper.cli.output import say
 from netjumper.daemon import process
 from netjumper.diagnostics.probe import Probe
-from netjumper.diagnostics.steps import Examination, Goal, Step
+from netjumper.diagnostics.steps import Diagnosis, DiagnosisTarget, Step
 from netjumper.settings.bridge import BridgeSettings, Unopened
 from netjumper.settings.common import SettingsError
 from netjumper.text import printable
@@ -74,28 +74,28 @@ def run(words: Sequence[str]) -> int:
         SettingsError: the command line or a setting is wrong.
     """
     arguments = build_parser().parse_args(words)
-    goal = Goal.parse(getattr(arguments, "target", DEFAULT_TARGET))
+    goal = DiagnosisTarget.parse(getattr(arguments, "target", DEFAULT_TARGET))
     probes, timeout = _probes(arguments)
     tell = _tell_as_json if hasattr(arguments, "json") else _tell
     codes: list[int] = []
     for probe in probes:
         if len(probes) > 1 and tell is _tell:
             say(("\n" if codes else "") + f"jump host {probe.jump_host}:")
-        examined = Examination(probe.jump_host, goal, timeout)
+        examined = Diagnosis(probe.jump_host, goal, timeout)
         with closing(probe):
             tell(examined, probe)
         codes.append(examined.exit_code)
     return next(filter(None, codes), process.OK)
 
 
-def _tell(examined: Examination, probe: Probe) -> None:
+def _tell(examined: Diagnosis, probe: Probe) -> None:
     for step in examined.steps(probe):
         say(_line(step))
     if examined.advice:
         say(f"\n{_filled(examined.advice)}")
 
 
-def _tell_as_json(examined: Examination, probe: Probe) -> None:
+def _tell_as_json(examined: Diagnosis, probe: Probe) -> None:
     for _ in examined.steps(probe):
         pass
     say(_as_json(examined))
@@ -110,7 +110,7 @@ def _filled(text: str) -> str:
     return textwrap.fill(printable(text), min(shutil.get_terminal_size().columns, WIDEST))
 
 
-def _as_json(examined: Examination) -> str:
+def _as_json(examined: Diagnosis) -> str:
     told = {
         "ok": examined.exit_code == process.OK,
         "jump_host": str(examined.jump_host),
@@ -123,7 +123,7 @@ def _as_json(examined: Examination) -> str:
 
 
 def _probes(arguments: argparse.Namespace) -> tuple[list[Probe], float]:
-    flags = layer_of(arguments, BridgeSettings)
+    flags = source_of_flags(arguments, BridgeSettings)
     loaded = load_bridge(flags, getattr(arguments, "config", None), Unopened)
     probes = probes_of(loaded)
     if not probes:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from netjumper.addressing.listen_address import reachable_from_here
 from netjumper.app.bridge import users_of
-from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
+from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.output import say
 from netjumper.cli.proxy_variables import first_of, variables
 from netjumper.daemon import process
@@ -133,6 +133,6 @@ def run(words: Sequence[str]) -> int:
 
 
 def _variables_of(arguments: argparse.Namespace) -> dict[str, str]:
-    flags = layer_of(arguments, BridgeSettings)
+    flags = source_of_flags(arguments, BridgeSettings)
     loaded = load(RunningBridge, flags, getattr(arguments, "config", None))
     return of_settings(loaded.settings, users_of(loaded))

@@ -14,7 +14,7 @@ from netjumper.addressing.address import Address
 from netjumper.app.bridge import bridge_of, load_bridge, users_of
 from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
-from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
+from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.child_process import _Program
 from netjumper.cli.proxy_variables import PROXY_VARIABLES, first_of, variables
 from netjumper.daemon import process, sd_notify, serve, socket_activation
@@ -106,7 +106,7 @@ def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    flags = layer_of(arguments, BridgeSettings)
+    flags = source_of_flags(arguments, BridgeSettings)
     for door in ("socks", "http", "mixed"):
         flags.give(door, [OWN_DOOR] if door == "mixed" else [], "exec")
     flags.give("workers", 1, "exec")
@@ -124,7 +124,7 @@ def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
 def _quieter(loaded: Loaded[BridgeSettings]) -> Loaded[BridgeSettings]:
     """Return the same, with warnings only where no level was asked for: the terminal is shared."""
-    if "log_level" in loaded.where:
+    if "log_level" in loaded.origins:
         return loaded
     settings = loaded.settings.model_copy(update={"log_level": "warning"})
     return replace(loaded, settings=settings)

@@ -14,7 +14,7 @@ from http.client import HTTPException, HTTPResponse
 from netjumper.app.bridge import load_bridge
 from netjumper.app.probes import probes_of
 from netjumper.cli import server
-from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
+from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.output import say
 from netjumper.daemon import process
 from netjumper.diagnostics.listener_check import (
@@ -22,7 +22,7 @@ from netjumper.diagnostics.listener_check import (
     SERVER,
     Speak,
     Unhealthy,
-    ask,
+    check_listener,
     received,
     running_service,
 )
@@ -30,7 +30,7 @@ from netjumper.diagnostics.probe import Probe
 from netjumper.errors import JumpHostError
 from netjumper.settings.bridge import BridgeSettings, RunningBridge, Unopened
 from netjumper.settings.common import SettingsError
-from netjumper.settings.loader import Layer, load
+from netjumper.settings.loader import Source, load
 
 _EXAMPLES = """\
 examples:
@@ -102,7 +102,7 @@ def run(words: Sequence[str]) -> int:
 
 def _run(words: Sequence[str]) -> int:
     arguments = build_parser().parse_args(words)
-    flags, config = layer_of(arguments, BridgeSettings), getattr(arguments, "config", None)
+    flags, config = source_of_flags(arguments, BridgeSettings), getattr(arguments, "config", None)
     if hasattr(arguments, "running"):
         name, line = running_service()
         if name == SERVER:
@@ -120,20 +120,20 @@ def _run(words: Sequence[str]) -> int:
     return process.OK
 
 
-def _beneath(theirs: argparse.Namespace, own: Layer) -> Layer:
+def _beneath(theirs: argparse.Namespace, own: Source) -> Source:
     """Return what the bridge's command line gives, with our own flags over it."""
-    layer = layer_of(theirs, BridgeSettings)
+    layer = source_of_flags(theirs, BridgeSettings)
     layer.values.update(own.values)
-    layer.where.update(own.where)
+    layer.origins.update(own.origins)
     return layer
 
 
 def _answers(settings: BridgeSettings) -> Iterator[str]:
     for door, addresses in settings.doors.items():
         for address in addresses:
-            for protocol, speak in _PROTOCOLS.items():
+            for protocol, exchange in _PROTOCOLS.items():
                 if door in (protocol.lower(), "mixed"):
-                    yield ask(BRIDGE, protocol, address, speak, settings.dial_timeout)
+                    yield check_listener(BRIDGE, protocol, address, exchange, settings.dial_timeout)
 
 
 def _speak_socks(sock: socket.socket) -> bool:
@@ -155,7 +155,7 @@ def _speak_http(sock: socket.socket) -> bool:
 _PROTOCOLS: dict[str, Speak] = {"SOCKS": _speak_socks, "HTTP": _speak_http}
 
 
-def _asked_jump_hosts(flags: Layer, config: str | None) -> str:
+def _asked_jump_hosts(flags: Source, config: str | None) -> str:
     """Ask them in turn until one lets us in."""
     probes = probes_of(load_bridge(flags, config, Unopened))
     if not probes:

@@ -8,27 +8,27 @@ from functools import partial
 
 from netjumper import __version__
 from netjumper.app.inherited_sockets import server_sockets
-from netjumper.app.jump_server import JumpServer, Places, Prepare, Prepared, prepare, try_anew
+from netjumper.app.jump_server import JumpServer, Places, Prepare, Prepared, prepare, try_reload
 from netjumper.app.socket_options import check_options, server_options
 from netjumper.cli import keygen, server_healthcheck, share
-from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
+from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.check import tell_valid
 from netjumper.cli.completion import with_completion
 from netjumper.cli.subcommands import Command, add_commands, picked, refuse_misspelt
 from netjumper.cli.usage_hints import server_lines
 from netjumper.daemon import process, serve
-from netjumper.daemon.sighup import let_hangups_come
+from netjumper.daemon.sighup import unblock_sighup
 from netjumper.daemon.worker_sockets import Listeners
 from netjumper.logs.terminal import Start
 from netjumper.server.jump_server import SERVER_DOORS
 from netjumper.settings.common import SettingsError
-from netjumper.settings.loader import Layer, load
+from netjumper.settings.loader import Source, load
 from netjumper.settings.messages import IN_ARGV
 from netjumper.settings.server import ServerSettings
 
 _LIMITS = (
     *("max_tunnels", "max_tunnels_per_client", "max_tunnels_per_source"),
-    *("max_parked_per_client", "max_unauthenticated", "max_wrong_answers", "shut_out_time"),
+    *("max_parked_per_client", "max_unauthenticated", "max_auth_failures", "ban_time"),
     *("bandwidth", "bandwidth_per_client"),
 )
 _USAGE = "netjumper [options] [PORT [SECRET]]\n       netjumper COMMAND [options]"
@@ -91,14 +91,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(words: Sequence[str]) -> int:
     if command := picked(COMMANDS, words):
-        let_hangups_come()
+        unblock_sighup()
         return command.run(words[1:])
     refuse_misspelt("netjumper", COMMANDS, words)
     arguments = build_parser().parse_args(words)
     flags, config = _flags(arguments), getattr(arguments, "config", None)
     loaded = load(ServerSettings, flags, config)
     if hasattr(arguments, "argv_secret"):
-        loaded = loaded.warned(IN_ARGV.format("the secret", "NETJUMPER_SECRET", "--secret-file"))
+        loaded = loaded.with_warning(
+            IN_ARGV.format("the secret", "NETJUMPER_SECRET", "--secret-file")
+        )
     check_options(loaded, server_options)
     loaded, sockets = server_sockets(loaded)
     doors: Places = sockets or loaded.settings.doors
@@ -150,8 +152,8 @@ def check_health(words: Sequence[str]) -> int:
     return server_healthcheck.check(_flags(arguments), getattr(arguments, "config", None))
 
 
-def _flags(arguments: argparse.Namespace) -> Layer:
-    layer = layer_of(arguments, ServerSettings)
+def _flags(arguments: argparse.Namespace) -> Source:
+    layer = source_of_flags(arguments, ServerSettings)
     if hasattr(arguments, "argv_secret"):
         layer.give("secret", arguments.argv_secret, "SECRET")
     if hasattr(arguments, "port"):
@@ -159,14 +161,14 @@ def _flags(arguments: argparse.Namespace) -> Layer:
         if not (arguments.port.isascii() and arguments.port.isdigit()):
             raise SettingsError("PORT: expected a number (see netjumper --help)")
         listen = [*layer.values.get("listen", ()), f":{arguments.port}"]
-        layer.give("listen", listen, layer.where.get("listen", "PORT"))
+        layer.give("listen", listen, layer.origins.get("listen", "PORT"))
     return layer
 
 
 async def _serve(prepared: Prepared, prepare_anew: Prepare, doors: Places) -> None:
     server = JumpServer(prepared, doors)
-    renew = partial(server.renew, prepare_anew)
-    await serve.serve(server.service, prepared.loaded, _start, renew)
+    reload = partial(server.reload, prepare_anew)
+    await serve.serve(server.service, prepared.loaded, _start, reload)
 
 
 class _Supervised:
@@ -176,9 +178,9 @@ class _Supervised:
         self._prepared = prepared
         self._prepare_anew = prepare_anew
 
-    def renew(self) -> bool:
+    def reload(self) -> bool:
         """Take the settings anew, before the workers do; return whether they are right."""
-        prepared = try_anew(self._prepare_anew)
+        prepared = try_reload(self._prepare_anew)
         if prepared is not None:
             self._prepared = prepared
         return prepared is not None
@@ -189,8 +191,8 @@ class _Supervised:
 
     async def _work(self, listeners: Listeners, link: socket.socket) -> None:
         server = JumpServer(self._prepared, listeners)
-        renew = partial(server.renew, self._prepare_anew)
-        await serve.work(server.service, self._prepared.settings.grace_period, link, renew)
+        reload = partial(server.reload, self._prepare_anew)
+        await serve.work(server.service, self._prepared.settings.grace_period, link, reload)
 
 
 def _supervise(prepared: Prepared, prepare_anew: Prepare, doors: Places) -> None:
@@ -203,7 +205,7 @@ def _supervise(prepared: Prepared, prepare_anew: Prepare, doors: Places) -> None
         server_options(settings).listening,
         partial(_start, route=f"{settings.workers} workers; limits are each one's own"),
         supervised.work,
-        supervised.renew,
+        supervised.reload,
     )
 
 

@@ -5,14 +5,14 @@ import socket
 import ssl
 from collections.abc import Sequence
 
-from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
+from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.output import say
 from netjumper.daemon import process
-from netjumper.diagnostics.listener_check import SERVER, Unhealthy, ask, received
+from netjumper.diagnostics.listener_check import SERVER, Unhealthy, check_listener, received
 from netjumper.logs.terminal import DOORS
 from netjumper.protocol.wire import CHALLENGE_SIZE
 from netjumper.settings.common import SettingsError
-from netjumper.settings.loader import Layer, load
+from netjumper.settings.loader import Source, load
 from netjumper.settings.server import RunningServer, ServerSettings
 
 _EXAMPLES = """\
@@ -47,12 +47,12 @@ def run(words: Sequence[str]) -> int:
     """
     try:
         arguments = build_parser().parse_args(words)
-        return check(layer_of(arguments, ServerSettings), getattr(arguments, "config", None))
+        return check(source_of_flags(arguments, ServerSettings), getattr(arguments, "config", None))
     except SettingsError as error:
         raise Unhealthy("; ".join(error.lines)) from None
 
 
-def check(flags: Layer, config: str | None) -> int:
+def check(flags: Source, config: str | None) -> int:
     """Ask every listener, tell in one line, and return 0.
 
     Args:
@@ -65,7 +65,7 @@ def check(flags: Layer, config: str | None) -> int:
     """
     settings = load(RunningServer, flags, config).settings
     answered = [
-        ask(SERVER, DOORS[name], address, _SPEAK[name], settings.dial_timeout, _RESETS)
+        check_listener(SERVER, DOORS[name], address, _SPEAK[name], settings.dial_timeout, _RESETS)
         for name, addresses in settings.doors.items()
         for address in addresses
     ]

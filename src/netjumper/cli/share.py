@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from netjumper.addressing.jump_url import DEFAULT_PORT, JumpUrl, address_with_port
-from netjumper.cli.arguments import PLACES, Flags, Parser, layer_of
+from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.output import can_say, say
 from netjumper.daemon import process
 from netjumper.errors import AddressError
@@ -64,7 +64,7 @@ def run(words: Sequence[str]) -> int:
         SettingsError: the command line or a setting is wrong.
     """
     arguments = build_parser().parse_args(words)
-    flags, config = layer_of(arguments, ServerSettings), getattr(arguments, "config", None)
+    flags, config = source_of_flags(arguments, ServerSettings), getattr(arguments, "config", None)
     model = ServerSettings if hasattr(arguments, "with_secret") else RunningServer
     loaded = load(model, flags, config)
     name = getattr(arguments, "client", "")

@@ -37,15 +37,15 @@ def client_for(
         return None
     if url.pins:
         return client_with_pins(url.pins, certificate)
-    if url.by_system or authority is not None:
-        trusted = None if url.by_system else authority
+    if url.system_ca or authority is not None:
+        trusted = None if url.system_ca else authority
         return client_with_authority(url.name or url.address.host, trusted, certificate)
     if url.name:
         raise EncryptionError("name is compared with a certificate; give ca=system or ca_file too")
     return client_with_secret(secret, url.client)
 
 
-def untrusted(error: ssl.SSLError) -> JumpHostUntrusted | WrongSecret:
+def trust_error(error: ssl.SSLError) -> JumpHostUntrusted | WrongSecret:
     """Return what a failure of TLS means for a client."""
     told: JumpHostUntrusted | WrongSecret
     if is_key_refused(error):

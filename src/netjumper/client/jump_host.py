@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netjumper.addressing.address import Address
-from netjumper.client.encryption import untrusted
+from netjumper.client.encryption import trust_error
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
@@ -16,7 +16,7 @@ from netjumper.errors import (
     OutOfResources,
     TargetError,
 )
-from netjumper.net.connector import Connector, Failed, Opened, Opening
+from netjumper.net.connector import Connector, Failed, Opened, PendingConnection
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.tcp_info import TcpInfo
@@ -27,7 +27,7 @@ EARLY_LIMIT = 14_000
 wait for an acknowledgement anyway."""
 
 
-HELD_BACK = 0.005
+CORK_TIME = 0.005
 """Seconds that a destination waits for early data, to leave with it."""
 
 
@@ -55,7 +55,7 @@ class JumpHost:
         self.secret = secret
         self.dialer = dialer
         self.deadlines: Deadlines[JumpConnection] = Deadlines(loop, timeout, JumpConnection.expire)
-        self.held_back: Deadlines[JumpConnection] = Deadlines(loop, HELD_BACK, JumpConnection.send)
+        self.corked: Deadlines[JumpConnection] = Deadlines(loop, CORK_TIME, JumpConnection.send)
 
     def __repr__(self) -> str:
         return f"<JumpHost {self.address}>"
@@ -85,7 +85,7 @@ class JumpConnection:
 
     __slots__ = (
         "_dial",
-        "_early_room",
+        "_early_data_budget",
         "_endpoint",
         "_failed",
         "_handshake",
@@ -102,8 +102,8 @@ class JumpConnection:
         self._opened: Opened | None = None
         self._failed: Failed | None = None
         self._endpoint: Endpoint | None = None
-        self._dial: Opening | None = None
-        self._early_room = EARLY_LIMIT
+        self._dial: PendingConnection | None = None
+        self._early_data_budget = EARLY_LIMIT
         self.has_asked = False
         """Something of what was asked for has left: the jump server may pass it on."""
 
@@ -137,7 +137,7 @@ class JumpConnection:
         if self._endpoint is not None:
             self._host.deadlines.add(self)
             if early_is_near:
-                self._host.held_back.add(self)
+                self._host.corked.add(self)
             else:
                 self.send()
 
@@ -148,24 +148,24 @@ class JumpConnection:
         )
 
     @property
-    def expected(self) -> bool:
+    def optimistic(self) -> bool:
         """Never: one attempt knows nothing of those before it."""
         return False
 
     @property
-    def early_room(self) -> int:
+    def early_data_budget(self) -> int:
         """How many bytes can be sent to the target without waiting for the outcome."""
-        return self._early_room
+        return self._early_data_budget
 
     def send_early(self, data: bytes) -> None:
         """Send such bytes, behind the destination."""
-        self._early_room -= len(data)
+        self._early_data_budget -= len(data)
         self._handshake.send_early(data)
         self.send()
 
     def send(self) -> None:
         """Send what there is to say in the next turn of the loop."""
-        self._host.held_back.remove(self)
+        self._host.corked.remove(self)
         self._host.loop.call_soon(self._do, self._send)
 
     @property
@@ -174,9 +174,9 @@ class JumpConnection:
         return self._handshake.authenticated
 
     @property
-    def is_silent(self) -> bool:
+    def has_no_input(self) -> bool:
         """Whether nothing has come on a parked connection: what could come is its end."""
-        return self._endpoint is not None and self._endpoint.is_silent
+        return self._endpoint is not None and self._endpoint.has_no_input
 
     @property
     def info(self) -> TcpInfo | None:
@@ -190,13 +190,13 @@ class JumpConnection:
 
     @property
     def _early_has_left(self) -> bool:
-        return self.has_asked and self._early_room < EARLY_LIMIT
+        return self.has_asked and self._early_data_budget < EARLY_LIMIT
 
     def cancel(self) -> None:
         """Give it up without a word; early data that has left must not look complete."""
         self._forget_callbacks()
         self._host.deadlines.remove(self)
-        self._host.held_back.remove(self)
+        self._host.corked.remove(self)
         if self._dial is not None:
             self._dial.cancel()
             self._dial = None
@@ -247,7 +247,7 @@ class JumpConnection:
         except NetjumperError as error:
             self._fail(error)
         except ssl.SSLError as error:
-            self._fail(untrusted(error))
+            self._fail(trust_error(error))
         except OSError as error:
             broken = JumpHostProtocolError(f"lost in the middle of the handshake: {error.strerror}")
             broken.__cause__ = error
@@ -270,7 +270,7 @@ class JumpConnection:
         data = self._handshake.data_to_send()
         self.has_asked = self.has_asked or (bool(data) and self._opened is not None)
         if self._early_has_left:
-            endpoint.reset_if_killed()
+            endpoint.reset_on_exit()
         if data and endpoint.send(data) < len(data):
             raise JumpHostProtocolError("it does not read")
         return bool(data)

@@ -81,7 +81,7 @@ def _has_heard(endpoint: TlsEndpoint) -> bool:
     Raises:
         OSError: the connection is lost, or the peer refuses to go on.
     """
-    return endpoint.ends_next() or endpoint.holds_plaintext
+    return endpoint.at_eof() or endpoint.holds_plaintext
 
 
 def _tcp_pair() -> tuple[socket.socket, socket.socket]:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from netjumper.daemon.descriptors import few_descriptors, raise_descriptor_limit
 from netjumper.daemon.sd_notify import Notifier
-from netjumper.daemon.sighup import nothing_to_renew, obeyed
-from netjumper.daemon.stop_requests import _Asked, _Link
+from netjumper.daemon.sighup import handle_sighup, nothing_to_reload
+from netjumper.daemon.stop_requests import ParentLink, StopRequests
 from netjumper.daemon.supervisor import Parent, Work
-from netjumper.daemon.worker_sockets import Entrance
+from netjumper.daemon.worker_sockets import WorkerSockets
 from netjumper.logs.handler import never_waiting, set_up
 from netjumper.logs.terminal import DOORS, RichFormatter, Start
-from netjumper.net.listening_sockets import ListenError, Place
+from netjumper.net.listening_sockets import ListenError, ListenTarget
 from netjumper.net.socket_options import SocketOptions
 from netjumper.sessions.service import Service
 from netjumper.settings.bridge import BridgeSettings
@@ -36,7 +36,7 @@ async def serve(
     service: Service,
     loaded: AnyLoaded,
     start: Callable[[Listening], Start],
-    renew: Callable[[], object] = nothing_to_renew,
+    reload: Callable[[], object] = nothing_to_reload,
 ) -> None:
     """Serve until a signal comes, then drain; a second signal cuts off what is left.
 
@@ -49,10 +49,10 @@ async def serve(
     Raises:
         ListenError: a listening address cannot be had; it says which setting that was.
     """
-    stop = _Asked(asyncio.get_running_loop())
+    stop = StopRequests(asyncio.get_running_loop())
     stop.by_signals()
     rich = _begin_to_serve(loaded)
-    with obeyed(renew, stop.first.set), never_waiting():
+    with handle_sighup(reload, stop.first.set), never_waiting():
         with _blaming(loaded):
             service.open()
         if service.inherits:
@@ -72,7 +72,7 @@ async def work(
     service: Service,
     grace: float,
     link: socket.socket,
-    renew: Callable[[], object] = nothing_to_renew,
+    reload: Callable[[], object] = nothing_to_reload,
 ) -> None:
     """Serve as one of several processes, until the parent says so or is gone; then drain.
 
@@ -82,7 +82,7 @@ async def work(
         link: to the parent.
         renew: takes the settings anew, when the parent says so.
     """
-    told = _Link(asyncio.get_running_loop(), link, renew)
+    told = ParentLink(asyncio.get_running_loop(), link, reload)
     with never_waiting():
         service.open()
         told.serves()
@@ -93,11 +93,11 @@ async def work(
 def supervise(
     name: str,
     loaded: AnyLoaded,
-    doors: Sequence[tuple[str, Place]],
+    doors: Sequence[tuple[str, ListenTarget]],
     options: SocketOptions,
     start: Callable[[Listening], Start],
     worker: Work,
-    renew: Callable[[], bool] = nothing_to_renew,
+    reload: Callable[[], bool] = nothing_to_reload,
 ) -> None:
     """Have several processes serve until a signal comes, and be there for as long as they are.
 
@@ -117,10 +117,10 @@ def supervise(
     rich = _begin_to_serve(loaded)
     settings = loaded.settings
     with _blaming(loaded):
-        entrance = Entrance.open(doors, settings.workers, options)
+        entrance = WorkerSockets.open(doors, settings.workers, options)
     if entrance.inherits:
         _LOG.info(INHERITS)
-    parent = Parent(name, settings.workers, entrance, worker, settings.grace_period, renew)
+    parent = Parent(name, settings.workers, entrance, worker, settings.grace_period, reload)
 
     def status() -> str:
         alive = counted(len(parent), "worker")

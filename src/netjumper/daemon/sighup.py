@@ -28,24 +28,24 @@ class Terminal:
         return self._was_there and not os.isatty(0)
 
 
-def nothing_to_renew() -> bool:
+def nothing_to_reload() -> bool:
     """Tell that a bridge does not take its settings anew; return whether it did."""
     _LOG.info("SIGHUP: a bridge takes no settings anew; they take a restart")
     return False
 
 
 @contextlib.contextmanager
-def coming() -> Iterator[None]:
+def unblocked() -> Iterator[None]:
     """Have the signal, which is held back at the start and at the end, come meanwhile."""
-    let_hangups_come()
+    unblock_sighup()
     try:
         yield
     finally:
-        hold_hangups_back()
+        block_sighup()
 
 
 @contextlib.contextmanager
-def obeyed(renew: Callable[[], object], stop: Callable[[], None]) -> Iterator[None]:
+def handle_sighup(reload: Callable[[], object], stop: Callable[[], None]) -> Iterator[None]:
     """Obey the signal meanwhile, in the running loop, one that came before included.
 
     Args:
@@ -57,8 +57,8 @@ def obeyed(renew: Callable[[], object], stop: Callable[[], None]) -> Iterator[No
         yield
         return
     loop, terminal = asyncio.get_running_loop(), Terminal()
-    loop.add_signal_handler(signal.SIGHUP, lambda: stop() if terminal.is_gone else renew())
-    with coming():
+    loop.add_signal_handler(signal.SIGHUP, lambda: stop() if terminal.is_gone else reload())
+    with unblocked():
         try:
             yield
         finally:
@@ -67,13 +67,13 @@ def obeyed(renew: Callable[[], object], stop: Callable[[], None]) -> Iterator[No
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
-def hold_hangups_back() -> None:
+def block_sighup() -> None:
     """Have a SIGHUP wait until somebody knows what to do with it; otherwise it ends the process."""
     if hasattr(signal, "pthread_sigmask"):  # not on Windows, which has no SIGHUP either
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
-def let_hangups_come() -> None:
+def unblock_sighup() -> None:
     """Have a SIGHUP come, and the one that was held back."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

@@ -7,12 +7,12 @@ import signal
 import socket
 from collections.abc import Callable
 
-from netjumper.daemon.supervisor import RENEW, SERVES
+from netjumper.daemon.supervisor import READY, RELOAD
 
 _LOG = logging.getLogger("netjumper")
 
 
-class _Asked:
+class StopRequests:
     """Counts how often an end was asked for: the first lets tunnels end, the second does not."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -33,22 +33,22 @@ class _Asked:
                 signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self.once))
 
 
-class _Link(_Asked):
+class ParentLink(StopRequests):
     """A worker's end of the link to its parent (`netjumper.daemon.supervisor`)."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, link: socket.socket, renew: Callable[[], object]
+        self, loop: asyncio.AbstractEventLoop, link: socket.socket, reload: Callable[[], object]
     ) -> None:
         super().__init__(loop)
         self._link = link
-        self._renew = renew
+        self._reload = reload
         link.setblocking(False)
         loop.add_reader(link.fileno(), self._read)
 
     def serves(self) -> None:
         """Tell the parent."""
         with contextlib.suppress(OSError):  # it is gone, which will be read
-            self._link.send(SERVES)
+            self._link.send(READY)
 
     def _read(self) -> None:
         try:
@@ -56,7 +56,7 @@ class _Link(_Asked):
         except ConnectionResetError:
             told = b""
         for word in told:
-            (self._renew if word == RENEW[0] else self.once)()
+            (self._reload if word == RELOAD[0] else self.once)()
         if not told:
             _LOG.warning("the parent process is gone")
             self._loop.remove_reader(self._link.fileno())

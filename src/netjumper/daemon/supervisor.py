@@ -20,18 +20,18 @@ from functools import partial
 from typing import NoReturn
 
 from netjumper.daemon import process
-from netjumper.daemon.sighup import Terminal, coming, nothing_to_renew
+from netjumper.daemon.sighup import Terminal, nothing_to_reload, unblocked
 from netjumper.daemon.timers import Timers
-from netjumper.daemon.worker_sockets import Entrance, Listeners
+from netjumper.daemon.worker_sockets import Listeners, WorkerSockets
 from netjumper.errors import NetjumperError
 
 Work = Callable[[Listeners, socket.socket], None]
 """Serves with these sockets as the link says, to the end."""
 
-SERVES, STOP, RENEW = b"1", b"0", b"2"
+READY, STOP, RELOAD = b"1", b"0", b"2"
 """What a worker says, and what it is told: once to stop, twice to stop at once; to take its
 settings anew."""
-STEADY = 10.0
+STABLE_AFTER_S = 10.0
 """Seconds that a worker lives at least where nothing is wrong with it."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds until the next one where it did not; they double with each that follows."""
@@ -70,10 +70,10 @@ class Parent:
         self,
         name: str,
         count: int,
-        entrance: Entrance,
+        entrance: WorkerSockets,
         work: Work,
         grace: float,
-        renew: Callable[[], bool] = nothing_to_renew,
+        reload: Callable[[], bool] = nothing_to_reload,
     ) -> None:
         self.timers = Timers()
         self.stopping = False
@@ -82,7 +82,7 @@ class Parent:
         self._entrance = entrance
         self._work = work
         self._grace = grace
-        self._renew = renew
+        self._reload_settings = reload
         self._workers: dict[int, _Worker] = {}
         self._pauses = [0.0] * count
         self._all_served = False
@@ -104,7 +104,7 @@ class Parent:
         Raises:
             NetjumperError: one of them could not begin to serve.
         """
-        with _signals((*_STOPPING, signal.SIGHUP), self._noticed) as told, coming():
+        with _signals((*_STOPPING, signal.SIGHUP), self._on_signal) as told, unblocked():
             for number in range(self._count):
                 self._start(number)
             while self._workers or not self.stopping:
@@ -145,9 +145,9 @@ class Parent:
             if first:
                 stopping()
         if signal.SIGHUP in numbers and not self.stopping:
-            self._take_anew()
+            self._reload()
 
-    def _noticed(self, number: int, _frame: object) -> None:
+    def _on_signal(self, number: int, _frame: object) -> None:
         """Cut off what takes long: making keys of secrets, a pipe that nothing comes out of."""
         if number in _STOPPING:
             self._told_to_stop = True
@@ -155,16 +155,16 @@ class Parent:
                 self._renewing = False
                 raise _Stopped
 
-    def _take_anew(self) -> None:
+    def _reload(self) -> None:
         try:
             self._renewing = True
-            taken = not self._told_to_stop and self._renew()
+            taken = not self._told_to_stop and self._reload_settings()
             self._renewing = False
         except _Stopped:
             return  # the signal itself is read next
         for worker in self._workers.values() if taken else ():
             with contextlib.suppress(OSError):  # it ended meanwhile
-                worker.link.send(RENEW, socket.MSG_DONTWAIT)
+                worker.link.send(RELOAD, socket.MSG_DONTWAIT)
 
     def _stop(self) -> None:
         """Tell all to stop, or the second time to stop at once."""
@@ -191,11 +191,11 @@ class Parent:
         del self._workers[worker.number]
         worker.link.close()
         _, status = os.waitpid(worker.pid, 0)
-        if time.monotonic() - worker.since >= STEADY:
+        if time.monotonic() - worker.since >= STABLE_AFTER_S:
             self._pauses[worker.number] = 0.0
-        self._missing(worker.number, f"worker process {worker.pid} {_how(status)}")
+        self._restart_later(worker.number, f"worker process {worker.pid} {_how(status)}")
 
-    def _missing(self, number: int, why: str) -> None:
+    def _restart_later(self, number: int, why: str) -> None:
         """Have another process take the place of one that there is not."""
         if self.stopping:
             return
@@ -238,7 +238,9 @@ class Parent:
             theirs.close()
 
     def _not_started(self, number: int, error: OSError) -> None:
-        self._missing(number, f"a worker process could not be started: {error.strerror or error}")
+        self._restart_later(
+            number, f"a worker process could not be started: {error.strerror or error}"
+        )
 
     def _serve(self, listeners: Listeners, link: socket.socket) -> int:
         self._work(listeners, link)

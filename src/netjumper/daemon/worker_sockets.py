@@ -5,19 +5,19 @@ from collections.abc import Mapping, Sequence
 
 from netjumper.net.listening_sockets import (
     ListenError,
-    Place,
+    ListenTarget,
     SocketFile,
     bound_address,
-    open_doors,
+    open_listeners,
 )
-from netjumper.net.reuseport import another_part, in_parts
+from netjumper.net.reuseport import add_to_group, reuseport_group
 from netjumper.net.socket_options import SocketOptions
 
 Listeners = Mapping[str, Sequence[socket.socket]]
 """Listening sockets by the name of their door."""
 
 
-class Entrance:
+class WorkerSockets:
     """The listening sockets of all workers.
 
     Args:
@@ -41,19 +41,19 @@ class Entrance:
 
     @classmethod
     def open(
-        cls, doors: Sequence[tuple[str, Place]], count: int, options: SocketOptions
-    ) -> "Entrance":
+        cls, doors: Sequence[tuple[str, ListenTarget]], count: int, options: SocketOptions
+    ) -> "WorkerSockets":
         """Open the doors for `count` workers; those that somebody else opened they share.
 
         Raises:
             ListenError: one cannot be had; it says which door's.
         """
         parts, files = [], []
-        for (name, place), socks in zip(doors, open_doors(doors, options), strict=True):
+        for (name, place), socks in zip(doors, open_listeners(doors, options), strict=True):
             for sock in socks:
                 ours = sock is not place
                 try:
-                    parts.append((name, in_parts(sock, count, options) if ours else [sock]))
+                    parts.append((name, reuseport_group(sock, count, options) if ours else [sock]))
                 except ListenError as error:
                     error.door = name
                     raise
@@ -82,7 +82,7 @@ class Entrance:
             part = number % len(parts)
             if parts[part].fileno() < 0:
                 there = next(sock for sock in parts if sock.fileno() >= 0)
-                parts[part] = another_part(there, self._options)
+                parts[part] = add_to_group(there, self._options)
 
     def of_worker(self, number: int) -> Listeners:
         """Return what the worker of that number listens on, and close the rest in this process."""

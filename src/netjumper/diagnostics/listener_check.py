@@ -22,11 +22,11 @@ class Unhealthy(NetjumperError):
     """What runs here does not answer as it should."""
 
 
-def ask(
+def check_listener(
     program: str,
     protocol: str,
     address: ListenAddress,
-    speak: Speak,
+    exchange: Speak,
     timeout: float,
     resets: str = "",
 ) -> str:
@@ -47,7 +47,7 @@ def ask(
     told = f"{protocol} on {address}"
     try:
         with _connected(address, timeout) as sock:
-            well = speak(sock)
+            well = exchange(sock)
     except OSError as error:
         if resets and isinstance(error, (ConnectionResetError, BrokenPipeError)):
             return told + resets

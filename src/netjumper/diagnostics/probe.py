@@ -16,7 +16,7 @@ from typing import Any
 from netjumper.addressing.address import Address
 from netjumper.client.background_loop import in_background
 from netjumper.client.blocking import reason_of, seconds_left
-from netjumper.client.encryption import untrusted
+from netjumper.client.encryption import trust_error
 from netjumper.client.plain_socket import decrypted_socket
 from netjumper.errors import (
     JumpHostError,
@@ -138,7 +138,7 @@ class Probe:
         try:
             self._sock = in_background(self._encrypted(sock, encryption))
         except ssl.SSLError as error:
-            raise untrusted(error).at(self.jump_host) from error
+            raise trust_error(error).at(self.jump_host) from error
         except OSError as error:
             raise self._lost(error) from error
 

@@ -38,7 +38,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class DiagnosisTarget:
     """Where the tunnel is to lead, and what to fetch there; an empty path fetches nothing."""
 
     target: Address
@@ -46,7 +46,7 @@ class Goal:
     tls: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> "Goal":
+    def parse(cls, text: str) -> "DiagnosisTarget":
         """Read `host:port` or an http or https URL.
 
         Raises:
@@ -75,7 +75,7 @@ class Goal:
         return cls(target, path, tls)
 
 
-class Examination:
+class Diagnosis:
     """The steps as they are tried, and what they came to.
 
     Args:
@@ -84,7 +84,7 @@ class Examination:
         timeout: seconds to wait for anything of the target's.
     """
 
-    def __init__(self, jump_host: Address, goal: Goal, timeout: float) -> None:
+    def __init__(self, jump_host: Address, goal: DiagnosisTarget, timeout: float) -> None:
         self.advice = ""
         """What to do about the failure, empty where there was none."""
         self.exit_code = process.OK
@@ -97,7 +97,7 @@ class Examination:
     def steps(self, probe: Probe) -> Iterator[Step]:
         """Yield each step when it is done, up to the first that fails."""
         for name, attempt in self._attempts(probe).items():
-            step = self._tried(name, attempt)
+            step = self._run_step(name, attempt)
             yield step
             if not step.ok:
                 return
@@ -138,7 +138,7 @@ class Examination:
             return f"{host} is an address, there is nothing to look up"
         return f"{host} is {', '.join(addresses)}"
 
-    def _tried(self, name: str, attempt: Callable[[], str]) -> Step:
+    def _run_step(self, name: str, attempt: Callable[[], str]) -> Step:
         begun = time.monotonic()
         try:
             detail, ok = attempt(), True

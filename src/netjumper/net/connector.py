@@ -9,19 +9,19 @@ from netjumper.net.endpoint import Endpoint
 
 Opened = Callable[[Endpoint], None]
 Failed = Callable[[NetjumperError], None]
-ListensAt = Callable[[str, int], bool]
+IsOwnListener = Callable[[str, int], bool]
 """Given an IP address and a port: whether a connection to it would come back to us."""
 
 
-class Opening(Protocol):
+class PendingConnection(Protocol):
     """A connection on its way."""
 
     @property
-    def expected(self) -> bool:
+    def optimistic(self) -> bool:
         """Whether it is as good as certain: who waits for it may be told that it stands."""
 
     @property
-    def early_room(self) -> int:
+    def early_data_budget(self) -> int:
         """How many bytes can be sent to the target before it is known to be reached."""
 
     def send_early(self, data: bytes) -> None:
@@ -31,7 +31,7 @@ class Opening(Protocol):
         """Give it up: neither callback is called any more."""
 
 
-class Permit(Protocol):
+class TargetFilter(Protocol):
     """Decides which targets may be dialled: a guard."""
 
     def check_target(self, target: Address) -> None:
@@ -44,11 +44,11 @@ class Permit(Protocol):
 class Connector(Protocol):
     """Whatever leads to a target: a dial, or a jump host with a dial behind it."""
 
-    def connect(self, target: Address, opened: Opened, failed: Failed) -> Opening:
+    def connect(self, target: Address, opened: Opened, failed: Failed) -> PendingConnection:
         """Begin; one of the callbacks is called later, never before this returns."""
 
 
-class PermitAll:
+class AllowAll:
     """Forbids nothing."""
 
     def check_target(self, target: Address) -> None:

@@ -11,7 +11,7 @@ import socket
 from netjumper import dial_errors
 from netjumper.addressing.address import Address, ip_literal
 from netjumper.errors import NetjumperError
-from netjumper.net.connector import Failed, ListensAt, Opened, Permit, PermitAll
+from netjumper.net.connector import AllowAll, Failed, IsOwnListener, Opened, TargetFilter
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.resolver import Answer, Found, Resolver, SockAddr, interleaved
@@ -43,16 +43,16 @@ class Dialer:
         *,
         timeout: float,
         resolver: Resolver | None = None,
-        permit: Permit | None = None,
-        own: ListensAt | None = None,
+        target_filter: TargetFilter | None = None,
+        is_own_listener: IsOwnListener | None = None,
         options: SocketOptions = DEFAULTS,
         endpoint: MakeEndpoint = Endpoint,
     ) -> None:
         require_watching(loop)
         self.loop = loop
         self.resolver = resolver or Resolver(loop)
-        self.permit = permit or PermitAll()
-        self.own = own or _nowhere
+        self.target_filter = target_filter or AllowAll()
+        self.is_own_listener = is_own_listener or _never
         self.options = options
         self.endpoint = endpoint
         self.deadlines: Deadlines[Dial] = Deadlines(loop, timeout, Dial.expire)
@@ -63,7 +63,7 @@ class Dialer:
         Raises:
             TargetDenied: it may not be dialled, whatever its addresses are.
         """
-        self.permit.check_target(target)
+        self.target_filter.check_target(target)
         return Dial(self, target, opened, failed)
 
 
@@ -101,12 +101,12 @@ class Dial:
             dialer.resolver.resolve(target.host, target.port, self._resolved, dialer)
 
     @property
-    def expected(self) -> bool:
+    def optimistic(self) -> bool:
         """Never: it stands, or it does not."""
         return False
 
     @property
-    def early_room(self) -> int:
+    def early_data_budget(self) -> int:
         """None: there is no connection yet."""
         return 0
 
@@ -159,8 +159,8 @@ class Dial:
     def _attempt(self, family: socket.AddressFamily, sockaddr: SockAddr) -> None:
         where = str(Address(sockaddr[0], sockaddr[1]))
         self._trying = self._trying or where
-        self._dialer.permit.check_address(self._target, sockaddr[0])
-        if self._dialer.own(sockaddr[0], sockaddr[1]):
+        self._dialer.target_filter.check_address(self._target, sockaddr[0])
+        if self._dialer.is_own_listener(sockaddr[0], sockaddr[1]):
             raise dial_errors.denied(self._target, "it would come back to us")
         try:
             sock = self._dialer.options.dial(family, sockaddr)
@@ -204,7 +204,7 @@ class Dial:
         self._attempts.clear()
 
 
-def _nowhere(_ip: str, _port: int) -> bool:
+def _never(_ip: str, _port: int) -> bool:
     return False
 
 

@@ -130,7 +130,7 @@ class Endpoint:
         except _WOULD_BLOCK:
             return None
 
-    def ends_next(self) -> bool:
+    def at_eof(self) -> bool:
         """Return whether there is nothing to receive but the end; it stays to be received.
 
         Raises:
@@ -169,7 +169,7 @@ class Endpoint:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
-    def holds_back(self) -> bool:
+    def has_unsent(self) -> bool:
         """Whether something that was sent is not with the kernel yet."""
         return False
 
@@ -191,7 +191,7 @@ class Endpoint:
         return False
 
     @property
-    def is_silent(self) -> bool:
+    def has_no_input(self) -> bool:
         """Whether there is nothing to receive, not even the end."""
         try:
             self._sock.recv(1, socket.MSG_PEEK)
@@ -214,7 +214,7 @@ class Endpoint:
         except OSError:
             return None
 
-    def reset_if_killed(self) -> None:
+    def reset_on_exit(self) -> None:
         """Have the peer see a reset, should this process die before it closes the connection.
 
         The kernel would end it like any other, and what was cut would look complete.

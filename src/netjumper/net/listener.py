@@ -38,7 +38,7 @@ Accepted = Callable[[Endpoint, str], None]
 """Given an accepted connection and its peer as text."""
 
 
-class Complaint:
+class AcceptErrorLog:
     """Tells of what cannot be accepted, in one line a pause for all listeners of the process."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Complaint:
             _LOG.error("cannot accept connections on %s for %g s: %s", address, PAUSE, reason)
 
 
-_COMPLAINT = Complaint()
+_ACCEPT_ERRORS = AcceptErrorLog()
 
 
 class Listener:
@@ -131,7 +131,7 @@ class Listener:
             self._accepted(self._endpoint(self._loop, sock), _peer_name(peer))
 
     def _wait_after(self, error: OSError) -> None:
-        _COMPLAINT.tell(self._loop.time(), self.address, error)
+        _ACCEPT_ERRORS.tell(self._loop.time(), self.address, error)
         self._loop.remove_reader(self._sock.fileno())
         self._pause = self._loop.call_later(PAUSE, self._resume)
 

@@ -35,7 +35,7 @@ class ListenError(NetjumperError, OSError):
     """The name of the door it was for, where it was for one."""
 
 
-Place = ListenAddress | socket.socket
+ListenTarget = ListenAddress | socket.socket
 """Where to listen, or what listens there already and is somebody else's to remove."""
 
 
@@ -47,7 +47,7 @@ def bound_address(sock: socket.socket) -> ListenAddress:
     return ListenAddress("", 0, "@" + os.fsdecode(name[1:]) if isinstance(name, bytes) else name)
 
 
-def open_listeners(
+def listen_on(
     address: ListenAddress, *, dual_stack: bool = True, options: SocketOptions = DEFAULTS
 ) -> list[socket.socket]:
     """Return listening sockets: one, or one for each address of a name.
@@ -192,8 +192,8 @@ class SocketFile:
                 Path(self._path).unlink()
 
 
-def open_doors(
-    doors: Sequence[tuple[str, Place]], options: SocketOptions = DEFAULTS
+def open_listeners(
+    doors: Sequence[tuple[str, ListenTarget]], options: SocketOptions = DEFAULTS
 ) -> list[list[socket.socket]]:
     """Return the listening sockets of each door, in the doors' order.
 
@@ -216,7 +216,7 @@ def open_doors(
     return opened
 
 
-def _close(place: Place, socks: Sequence[socket.socket]) -> None:
+def _close(place: ListenTarget, socks: Sequence[socket.socket]) -> None:
     for sock in socks:
         sock.close()
     if isinstance(place, ListenAddress) and place.path:
@@ -224,7 +224,7 @@ def _close(place: Place, socks: Sequence[socket.socket]) -> None:
 
 
 def _open(
-    place: Place, doors: Sequence[tuple[str, Place]], options: SocketOptions
+    place: ListenTarget, doors: Sequence[tuple[str, ListenTarget]], options: SocketOptions
 ) -> list[socket.socket]:
     if isinstance(place, socket.socket):
         options.set_listening(place)
@@ -232,4 +232,4 @@ def _open(
     # 0.0.0.0 with that port is another door's: [::] is for IPv6 only.
     every_ipv4 = ListenAddress("0.0.0.0", place.port)  # noqa: S104 - compared, not bound
     dual_stack = all(other != every_ipv4 for _, other in doors)
-    return open_listeners(place, dual_stack=dual_stack, options=options)
+    return listen_on(place, dual_stack=dual_stack, options=options)

@@ -14,7 +14,7 @@ _ALIKE = (
 """What parts of one socket have in common, beside the options."""
 
 
-def in_parts(sock: socket.socket, count: int, options: SocketOptions) -> list[socket.socket]:
+def reuseport_group(sock: socket.socket, count: int, options: SocketOptions) -> list[socket.socket]:
     """Return sockets that the kernel spreads one listening socket's connections over.
 
     Each has a queue of its own (SO_REUSEPORT). The first is `sock`: it was bound without that, so
@@ -41,8 +41,8 @@ def in_parts(sock: socket.socket, count: int, options: SocketOptions) -> list[so
     return [sock, *others]
 
 
-def another_part(sock: socket.socket, options: SocketOptions) -> socket.socket:
-    """Return one more socket that the kernel spreads connections over, as `in_parts` does.
+def add_to_group(sock: socket.socket, options: SocketOptions) -> socket.socket:
+    """Return one more socket that the kernel spreads connections over, as `reuseport_group` does.
 
     Args:
         sock: one of them.

@@ -24,7 +24,7 @@ class Served(Protocol):
         """Do `Endpoint.suspend_timeout` for each end where something may be on its way."""
 
 
-class SlowReaders:
+class UserTimeoutSuspender:
     """Looks after everything that is served, as long as there is anything.
 
     Args:

@@ -46,9 +46,9 @@ class Direction:
         "_pipe",
         "_relay",
         "_source_ended",
+        "acknowledged",
         "ended",
         "ends_with_reset",
-        "settled",
         "sink",
         "source",
         "transferred",
@@ -59,7 +59,7 @@ class Direction:
         self.source = source
         self.sink = sink
         self.transferred = 0
-        self.settled = -1
+        self.acknowledged = -1
         """What `transferred` was when all of it was last seen to have arrived at the sink."""
         self.ended = False
         self.ends_with_reset = False
@@ -196,7 +196,7 @@ class Direction:
         except OSError:
             self._sink_is_lost()
             return
-        if self.sink.holds_back:
+        if self.sink.has_unsent:
             self.sink.start_writing(self._on_delivered)
         else:
             self._is_through()
@@ -204,7 +204,7 @@ class Direction:
     def _on_delivered(self) -> None:
         """All of it is with the sink's kernel now, or the sink is lost."""
         self.sink.stop_writing()
-        if self.sink.holds_back:
+        if self.sink.has_unsent:
             self._sink_is_lost()
         else:
             self._is_through()

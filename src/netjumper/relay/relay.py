@@ -107,8 +107,8 @@ class Relay:
     def suspend_timeouts(self, milliseconds: int) -> None:
         """Suspend the user timeout of an end that lives and does not read, or set it again."""
         for way in (self._up, self._down):
-            if way.settled != way.transferred and way.sink.suspend_timeout(milliseconds):
-                way.settled = way.transferred
+            if way.acknowledged != way.transferred and way.sink.suspend_timeout(milliseconds):
+                way.acknowledged = way.transferred
 
     def lost(self, endpoint: Endpoint) -> None:
         """`endpoint` was reset, and all it sent is delivered: reset the other side."""
@@ -126,8 +126,8 @@ class Relay:
 
     def stop(self, ending: Ending) -> None:
         """Cut both sides off, unless that is for being idle and it is us who hold bytes back."""
-        held_back = self._up.waits_its_turn or self._down.waits_its_turn
-        if self._done is not None and not (ending is Ending.IDLE and held_back):
+        corked = self._up.waits_its_turn or self._down.waits_its_turn
+        if self._done is not None and not (ending is Ending.IDLE and corked):
             self._client.abort()
             self._target.abort()
             self._finish(ending)

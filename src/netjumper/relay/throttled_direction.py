@@ -82,7 +82,7 @@ class ThrottledDirection(Direction):
 
     def _source_ends_next(self) -> bool:
         try:
-            return self.source.ends_next()
+            return self.source.at_eof()
         except OSError:
             self.ends_with_reset = True
             return True

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from netjumper.net.connector import Connector, Permit
+from netjumper.net.connector import Connector, TargetFilter
 from netjumper.server.clients import Client, Clients
 from netjumper.sessions.admission import Account
 
@@ -15,7 +15,7 @@ class Accounts:
         dialer: returns what dials the targets that a guard allows.
     """
 
-    def __init__(self, clients: Clients, dialer: Callable[[Permit], Connector]) -> None:
+    def __init__(self, clients: Clients, dialer: Callable[[TargetFilter], Connector]) -> None:
         self._clients = clients
         self._dialer = dialer
         self._accounts: dict[str, tuple[Client, Account]] = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from netjumper.errors import AccessExpired
-from netjumper.net.connector import Permit
+from netjumper.net.connector import TargetFilter
 from netjumper.protocol.wire import answer_to
 
 
@@ -26,13 +26,13 @@ class Client:
 
     name: str = ""
     secrets: tuple[bytes, ...] = field(repr=False)
-    guard: Permit
+    guard: TargetFilter
     expires: datetime | None = None
     max_tunnels: int | None = None
     bandwidth: float | None = None
 
 
-def anybody(secret: bytes, guard: Permit) -> "Clients":
+def single_secret(secret: bytes, guard: TargetFilter) -> "Clients":
     """Return the clients of a jump server with one secret for all."""
     return Clients([Client(secrets=(secret,), guard=guard)])
 

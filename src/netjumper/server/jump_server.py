@@ -5,18 +5,18 @@ import logging
 from collections.abc import Sequence
 
 from netjumper.access_log import ACCESS_LOG
-from netjumper.net.connector import ListensAt, Permit
+from netjumper.net.connector import IsOwnListener, TargetFilter
 from netjumper.net.dialer import Dialer
-from netjumper.net.listening_sockets import Place
+from netjumper.net.listening_sockets import ListenTarget
 from netjumper.net.resolver import Resolver
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.protocol.wire import ServerHandshake
 from netjumper.server.accounts import Accounts
 from netjumper.server.clients import Clients
 from netjumper.sessions.admission import Admission, AdmissionLimits
-from netjumper.sessions.manager import TunnelLimits, Tunnels
+from netjumper.sessions.manager import SessionManager, TunnelLimits
 from netjumper.sessions.service import Door, Service
-from netjumper.tls.context import Encryption, RenewableEncryption
+from netjumper.tls.context import Encryption, ReloadableTls
 
 SERVER_DOORS = CLEAR_DOOR, TLS_DOOR = "netjumper", "tls"
 """The names of a jump server's doors."""
@@ -24,11 +24,11 @@ SERVER_DOORS = CLEAR_DOOR, TLS_DOOR = "netjumper", "tls"
 
 def jump_server(
     *,
-    listen: Sequence[Place] = (),
-    listen_tls: Sequence[Place] = (),
-    encryption: Encryption | RenewableEncryption | None = None,
+    listen: Sequence[ListenTarget] = (),
+    listen_tls: Sequence[ListenTarget] = (),
+    encryption: Encryption | ReloadableTls | None = None,
     clients: Clients,
-    own: ListensAt | None = None,
+    is_own_listener: IsOwnListener | None = None,
     dial_timeout: float = 5.0,
     limits: TunnelLimits | None = None,
     admission: AdmissionLimits | None = None,
@@ -62,14 +62,16 @@ def jump_server(
     resolver = resolver or Resolver(loop)
 
     def listens_at(ip: str, port: int) -> bool:
-        return service.listens_at(ip, port) or (own is not None and own(ip, port))
+        return service.listens_at(ip, port) or (
+            is_own_listener is not None and is_own_listener(ip, port)
+        )
 
-    def dialer(guard: Permit) -> Dialer:
+    def dialer(guard: TargetFilter) -> Dialer:
         return Dialer(
             loop,
             timeout=dial_timeout,
-            permit=guard,
-            own=listens_at,
+            target_filter=guard,
+            is_own_listener=listens_at,
             resolver=resolver,
             options=dialling,
         )
@@ -83,7 +85,7 @@ def jump_server(
             Door(TLS_DOOR, place, handshake, speaks_first=True, endpoint=encryption.endpoint)
             for place in listen_tls
         ]
-    tunnels = Tunnels(
+    tunnels = SessionManager(
         loop,
         Admission(loop, Accounts(clients, dialer), admission),
         limits,

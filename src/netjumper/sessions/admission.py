@@ -20,9 +20,9 @@ from netjumper.addressing.address import Address
 from netjumper.addressing.source_network import ip_of, source_of
 from netjumper.net.connector import Connector
 from netjumper.relay.bandwidth import Bandwidth
-from netjumper.sessions.ban_list import ShutOut
+from netjumper.sessions.ban_list import BanList
 
-CROWD = 1 / 16
+FAIR_SHARE = 1 / 16
 """Of all that wait: where more come from one source, one of these makes room for another."""
 MOST_KNOWN = 4096
 """Sources that are remembered for those who have come from there."""
@@ -39,9 +39,9 @@ class AdmissionLimits:
     """Bytes a second that all tunnels may move together, both ways counted."""
     unauthenticated: int | None = None
     """Connections that have not proved yet who they are."""
-    wrong_answers: int = 0
+    auth_failures: int = 0
     """From one source, until it is shut out; 0 shuts nobody out."""
-    shut_out: float = 60.0
+    ban_time: float = 60.0
     """Seconds of the first time."""
 
 
@@ -74,17 +74,17 @@ AccountOf = Callable[[str], Account]
 """Given a client's name."""
 
 
-class Waiting(Protocol):
+class Pending(Protocol):
     """A connection that waits: it has not proved yet who it is."""
 
     def drop(self) -> None:
         """Close it at once."""
 
 
-WaitingT = TypeVar("WaitingT", bound=Waiting)
+PendingT = TypeVar("PendingT", bound=Pending)
 
 
-class Admission(Generic[WaitingT]):
+class Admission(Generic[PendingT]):
     """Lets connections in and tunnels begin.
 
     Args:
@@ -102,9 +102,9 @@ class Admission(Generic[WaitingT]):
         self._loop = loop
         self.account_of = account_of
         self._limits = limits or AdmissionLimits()
-        self._shut_out = ShutOut(self._limits.wrong_answers, self._limits.shut_out)
-        self._waiting: dict[WaitingT, str] = {}
-        self._waiting_from: Counter[str] = Counter()
+        self._bans = BanList(self._limits.auth_failures, self._limits.ban_time)
+        self._pending: dict[PendingT, str] = {}
+        self._pending_from: Counter[str] = Counter()
         self._known: dict[str, None] = {}
         """Sources from which somebody has come who proved who he is, the latest at the end."""
         self._tunnels: Counter[str] = Counter()
@@ -114,39 +114,39 @@ class Admission(Generic[WaitingT]):
     def set_limits(self, limits: AdmissionLimits) -> None:
         """Have others from now on; nobody is shut out then."""
         self._limits = limits
-        self._shut_out = ShutOut(limits.wrong_answers, limits.shut_out)
+        self._bans = BanList(limits.auth_failures, limits.ban_time)
         self._bandwidth.set_rate(limits.bandwidth)
 
-    def comes_in(self, peer: str) -> bool:
+    def is_allowed(self, peer: str) -> bool:
         """Return whether a new connection is to be served at all."""
-        return not self._shut_out.is_shut_out(source_of(peer), self._loop.time())
+        return not self._bans.is_banned(source_of(peer), self._loop.time())
 
-    def wait(self, connection: WaitingT, peer: str) -> None:
+    def add_pending(self, connection: PendingT, peer: str) -> None:
         """Count a connection that has not proved anything, and make room if there are too many."""
-        source = self._waiting[connection] = source_of(peer)
-        self._waiting_from[source] += 1
+        source = self._pending[connection] = source_of(peer)
+        self._pending_from[source] += 1
         most = self._limits.unauthenticated
-        if most is not None and len(self._waiting) > most:
-            self._make_room()
+        if most is not None and len(self._pending) > most:
+            self._evict()
 
-    def proved(self, connection: WaitingT) -> None:
+    def authenticated(self, connection: PendingT) -> None:
         """It has proved who it is; it need not be waiting any more."""
-        source = self._waiting.get(connection)
+        source = self._pending.get(connection)
         if source is None:
             return
-        self.waits_no_more(connection)
+        self.remove_pending(connection)
         self._known.pop(source, None)
         self._known[source] = None
         if len(self._known) > MOST_KNOWN:
             del self._known[next(iter(self._known))]
 
-    def waits_no_more(self, connection: WaitingT) -> None:
+    def remove_pending(self, connection: PendingT) -> None:
         """It is gone, or has proved who it is; it need not be waiting."""
-        source = self._waiting.pop(connection, None)
+        source = self._pending.pop(connection, None)
         if source is not None:
-            _count_down(self._waiting_from, source)
+            _count_down(self._pending_from, source)
 
-    def wrong_answer(self, peer: str, connection: WaitingT | None = None) -> bool:
+    def auth_failed(self, peer: str, connection: PendingT | None = None) -> bool:
         """Count an answer that proves the contrary; a shut-out drops the others from its source.
 
         Args:
@@ -157,17 +157,17 @@ class Admission(Generic[WaitingT]):
             Whether it is to be refused slowly.
         """
         source, now = source_of(peer), self._loop.time()
-        if not source or not self._limits.wrong_answers:
+        if not source or not self._limits.auth_failures:
             return False
-        slow = self._shut_out.remembers(source, now)
-        if seconds := self._shut_out.note_wrong(source, now):
+        slow = self._bans.remembers(source, now)
+        if seconds := self._bans.record_failure(source, now):
             # deploy/fail2ban reads this line.
-            wrong = self._shut_out.most
+            wrong = self._bans.most
             _LOG.warning(
                 "shut out %s for %g s after %d wrong answer%s, the last from %s",
                 source, seconds, wrong, "s" if wrong > 1 else "", ip_of(peer), extra=ALWAYS_TOLD,
             )  # fmt: skip
-            for other in [it for it, its in self._waiting.items() if its == source]:
+            for other in [it for it, its in self._pending.items() if its == source]:
                 if other is not connection:
                     other.drop()
         return slow
@@ -211,24 +211,24 @@ class Admission(Generic[WaitingT]):
         if account.bandwidth is None:
             account.bandwidth = Bandwidth(self._loop, account.rate, self._bandwidth)
 
-    def _make_room(self) -> None:
+    def _evict(self) -> None:
         """Close the oldest of a crowd, or else the oldest from where nobody is known to come.
 
         What is let in while others flood us is thus not the fastest: who has come before has a
         few places, however many sources a flood has, and no source has more than a few.
         """
-        count = len(self._waiting) - 1
-        source, crowd = self._waiting_from.most_common(1)[0]
-        if crowd > max(1, count * CROWD):
-            oldest = next(it for it, its in self._waiting.items() if its == source)
+        count = len(self._pending) - 1
+        source, crowd = self._pending_from.most_common(1)[0]
+        if crowd > max(1, count * FAIR_SHARE):
+            oldest = next(it for it, its in self._pending.items() if its == source)
         else:
-            before = islice(self._waiting.items(), count)  # who has just come stays
-            strangers = (it for it, its in before if its not in self._known)
-            oldest = next(strangers, next(iter(self._waiting)))
-            source = self._waiting[oldest]
+            before = islice(self._pending.items(), count)  # who has just come stays
+            unknown = (it for it, its in before if its not in self._known)
+            oldest = next(unknown, next(iter(self._pending)))
+            source = self._pending[oldest]
         _LOG.warning(
             "%d connections have not proved who they are: closed the oldest of %d from %s",
-            count, self._waiting_from[source], source or "unix sockets",
+            count, self._pending_from[source], source or "unix sockets",
         )  # fmt: skip
         oldest.drop()
 

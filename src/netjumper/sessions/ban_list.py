@@ -18,12 +18,12 @@ class _Record:
     """When that began to be counted."""
     wrong: int = 0
     """How often, since it was last shut out, within an hour."""
-    times: int = 0
+    ban_count: int = 0
     """How often it was shut out."""
     until: float = 0.0
 
 
-class ShutOut:
+class BanList:
     """The sources of wrong answers. All times are in seconds.
 
     Args:
@@ -38,7 +38,7 @@ class ShutOut:
         self.seconds = seconds
         self._records: dict[str, _Record] = {}
 
-    def is_shut_out(self, source: str, now: float) -> bool:
+    def is_banned(self, source: str, now: float) -> bool:
         """Whether nobody comes in from there now."""
         record = self._records.get(source)
         return record is not None and now < record.until
@@ -48,7 +48,7 @@ class ShutOut:
         record = self._records.get(source)
         return record is not None and now - record.last <= REMEMBERED
 
-    def note_wrong(self, source: str, now: float) -> float:
+    def record_failure(self, source: str, now: float) -> float:
         """Count a wrong answer; return the seconds that its source is shut out for it, mostly 0."""
         record = self._records[source] if self.remembers(source, now) else _Record(now, now)
         self._records.pop(source, None)
@@ -61,8 +61,8 @@ class ShutOut:
         record.wrong += 1
         if not self.most or record.wrong < self.most:
             return 0.0
-        seconds = min(self.seconds * 2.0 ** min(record.times, 32), max(self.seconds, LONGEST))
+        seconds = min(self.seconds * 2.0 ** min(record.ban_count, 32), max(self.seconds, LONGEST))
         record.wrong = 0
-        record.times += 1
+        record.ban_count += 1
         record.until = now + seconds
         return seconds

@@ -16,11 +16,11 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.protocol.handshake import ListeningHandshake
 from netjumper.sessions.admission import Admission
 from netjumper.sessions.parked_sessions import ParkedClients
-from netjumper.sessions.session import READ_SIZE, Handover, Session, Shared
+from netjumper.sessions.session import READ_SIZE, Handoff, Session, Shared
 from netjumper.tls.errors import failure_of, is_no_tls, is_wrong_key
 
 AnyHandshake = ListeningHandshake[object]
-"""Its result is a `TunnelRequest`, or something that `TunnelShared.take_over` can serve."""
+"""Its result is a `TunnelRequest`, or something that `TunnelShared.hand_off` can serve."""
 
 ChooseHandshake = Callable[[bytes], AnyHandshake]
 """Given the first bytes of a connection (none, where the server speaks first)."""
@@ -31,7 +31,7 @@ class ArrivalShared(Shared, Protocol):
 
     admission: Admission["Arrival"]
     handshaking: Deadlines["Arrival"]
-    slowed: Deadlines["Arrival"]
+    delayed_refusals: Deadlines["Arrival"]
     parked: ParkedClients["Arrival"]
 
 
@@ -48,7 +48,7 @@ class Arrival(Session):
 
     _shared: ArrivalShared
 
-    def __init__(self, shared: ArrivalShared, client: Handover, choose: ChooseHandshake) -> None:
+    def __init__(self, shared: ArrivalShared, client: Handoff, choose: ChooseHandshake) -> None:
         super().__init__(shared, client)
         self._choose = choose
         self._handshake: AnyHandshake | None = None
@@ -61,7 +61,7 @@ class Arrival(Session):
 
     def start(self, speaks_first: bool) -> None:
         """Begin the handshake."""
-        self._shared.admission.wait(self, self._peer)
+        self._shared.admission.add_pending(self, self._peer)
         self._shared.handshaking.add(self)
         self._client.start_reading(self._on_readable)
         if speaks_first:
@@ -76,12 +76,12 @@ class Arrival(Session):
     def handshake_expired(self) -> None:
         """The client took too long over its handshake."""
         if not self._asked:
-            self._over_in_silence()
+            self._close_silently()
             return
         self._client.close()
         self._over(told(HandshakeTimeout("the handshake took too long")), failed=True)
 
-    def refuse_at_last(self) -> None:
+    def refuse_delayed(self) -> None:
         """Tell what was held back."""
         if self._handshake is not None and self._refused is not None:
             self._refuse(self._handshake, self._refused)
@@ -96,7 +96,7 @@ class Arrival(Session):
             return
         if not data:
             if not self._asked:
-                self._over_in_silence()
+                self._close_silently()
                 return
             self._client_ended = True
             self._client.stop_reading()
@@ -106,7 +106,7 @@ class Arrival(Session):
         try:
             handshake.receive_data(data)
         except AuthenticationError as error:
-            self._wrong_answer(handshake, error)
+            self._auth_failed(handshake, error)
             return
         except NetjumperError as error:
             self._refuse(handshake, error)
@@ -116,28 +116,28 @@ class Arrival(Session):
         if handshake.result is None:
             self._set_deadline(handshake)
         else:
-            self._understood(handshake)
+            self._handshake_done(handshake)
 
     def _set_deadline(self, handshake: AnyHandshake) -> None:
         """Have one deadline for the handshake, and another for a client that is parked."""
         shared = self._shared
         if handshake.is_parked:
-            shared.admission.proved(self)
+            shared.admission.authenticated(self)
             if shared.parked.add(self, self._peer):
                 shared.handshaking.remove(self)
         elif self in shared.parked:
             shared.parked.remove(self)
             shared.handshaking.add(self)
 
-    def _wrong_answer(self, handshake: AnyHandshake, error: AuthenticationError) -> None:
+    def _auth_failed(self, handshake: AnyHandshake, error: AuthenticationError) -> None:
         """Refuse it; not at once where there have been others from there."""
         shared = self._shared
-        if not shared.admission.wrong_answer(self._peer, self):
+        if not shared.admission.auth_failed(self._peer, self):
             self._refuse(handshake, error)
             return
         self._client.stop_reading()
         self._refused = error
-        shared.slowed.add(self)
+        shared.delayed_refusals.add(self)
 
     def _refuse(self, handshake: AnyHandshake, error: NetjumperError) -> None:
         """Send the reason, and stay until the client has it."""
@@ -164,11 +164,11 @@ class Arrival(Session):
 
     def _lost_in_handshake(self, error: OSError) -> None:
         if isinstance(error, ssl.SSLError) and not is_no_tls(error):
-            self._untrusted(error)
+            self._tls_failed(error)
             return
         handshake = self._handshake
         if handshake is None or not handshake.asked:
-            self._over_in_silence()
+            self._close_silently()
             return
         self._client.abort()
         reason = error.strerror or str(error)
@@ -178,10 +178,10 @@ class Arrival(Session):
             reason = f"{told(unfinished)} ({reason})"
         self._over(reason, failed=True)
 
-    def _untrusted(self, error: ssl.SSLError) -> None:
+    def _tls_failed(self, error: ssl.SSLError) -> None:
         """One of the two did not prove who it is; the alert that says so has to arrive."""
         if is_wrong_key(error):
-            self._shared.admission.wrong_answer(self._peer, self)
+            self._shared.admission.auth_failed(self._peer, self)
         self._tell(told(AuthenticationError(f"TLS failed: {failure_of(error)}")), failed=True)
         self._leave_the_handshake()
         self._linger()
@@ -190,7 +190,7 @@ class Arrival(Session):
         self._client.abort()
         self._over(error.strerror or str(error), failed=True)
 
-    def _over_in_silence(self) -> None:
+    def _close_silently(self) -> None:
         """A port scan, a health check, a browser's preconnect: nothing was ever asked."""
         self._shared.log.debug("%s connected and asked for nothing", self._peer)
         self.close()
@@ -205,12 +205,12 @@ class Arrival(Session):
 
     def _forget(self) -> None:
         self._leave_the_handshake()
-        self._shared.admission.waits_no_more(self)
-        self._shared.slowed.remove(self)
+        self._shared.admission.remove_pending(self)
+        self._shared.delayed_refusals.remove(self)
         super()._forget()
 
     @abstractmethod
-    def _understood(self, handshake: AnyHandshake) -> None:
+    def _handshake_done(self, handshake: AnyHandshake) -> None:
         """The handshake is through, or more has come since it was."""
 
     @abstractmethod

@@ -11,25 +11,25 @@ from netjumper.access_log import ACCESS_LOG
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.socket_options import PEER_TIMEOUT
-from netjumper.net.user_timeout import SlowReaders
+from netjumper.net.user_timeout import UserTimeoutSuspender
 from netjumper.relay.idle_timeout import IdleWatch
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import RelayMemory
 from netjumper.sessions.admission import Admission
 from netjumper.sessions.handshake_session import AnyHandshake, Arrival, ChooseHandshake
 from netjumper.sessions.parked_sessions import ParkedClients
-from netjumper.sessions.session import Handover, Session
+from netjumper.sessions.session import Handoff, Session
 from netjumper.sessions.tunnel import Tunnel, TunnelShared
 
 LINGER = 2.0
 """Seconds that a refused client has to take the reason before the connection is closed."""
-SLOWED = 1.0
+REFUSAL_DELAY = 1.0
 """Seconds until a wrong answer is refused, where it is not the first from its source."""
-HELD_BACK = 0.02
+CORK_TIME = 0.02
 """Seconds that the good news waits for the target's first bytes, to leave with them."""
 LOOK_AFTER_HALF_CLOSED = 5.0
 """Seconds between looks at an end that has sent everything: has it been reset since?"""
-MOMENT = 1.0
+ACCEPT_GRACE = 1.0
 """Seconds that who came in just before the end has for saying what it wants."""
 
 
@@ -48,11 +48,11 @@ class TunnelLimits:
     """Without a byte in either direction; None is for ever."""
 
 
-ServeOther = Callable[["Tunnels", object, Handover], Session]
+ServeOther = Callable[["SessionManager", object, Handoff], Session]
 """Given what the handshake came to, and the client."""
 
 
-class Tunnels(TunnelShared):
+class SessionManager(TunnelShared):
     """All tunnels of one loop, and what they share.
 
     Args:
@@ -82,21 +82,23 @@ class Tunnels(TunnelShared):
         self.handshaking: Deadlines[Arrival] = Deadlines(
             loop, limits.handshake, Arrival.handshake_expired
         )
-        self.slowed: Deadlines[Arrival] = Deadlines(loop, SLOWED, Arrival.refuse_at_last)
+        self.delayed_refusals: Deadlines[Arrival] = Deadlines(
+            loop, REFUSAL_DELAY, Arrival.refuse_delayed
+        )
         self.parked: ParkedClients[Arrival] = ParkedClients(
             loop,
             limits.parked,
             limits.most_parked if limits.parked else 0,
             Arrival.handshake_expired,
         )
-        self.held_back: Deadlines[Endpoint] = Deadlines(loop, HELD_BACK, methodcaller("push"))
+        self.corked: Deadlines[Endpoint] = Deadlines(loop, CORK_TIME, methodcaller("push"))
         self.lingering: Deadlines[Session] = Deadlines(loop, LINGER, methodcaller("close"))
         self.half_closed: Deadlines[Relay] = Deadlines(
             loop, LOOK_AFTER_HALF_CLOSED, Relay.check_half_closed
         )
         self.idle = IdleWatch(loop, limits.idle) if limits.idle else None
         self._alive: dict[Session, None] = {}  # a set of thousands takes twice the memory
-        self._slow_readers = SlowReaders(loop, peer_timeout, self._alive)
+        self._user_timeouts = UserTimeoutSuspender(loop, peer_timeout, self._alive)
         self._serve_other = serve_other
         self._last_accepted = -inf
         self._emptied: asyncio.Future[None] | None = None
@@ -118,16 +120,16 @@ class Tunnels(TunnelShared):
             choose: picks the handshake.
             speaks_first: it begins with our bytes, not the client's.
         """
-        if not self.admission.comes_in(peer):
+        if not self.admission.is_allowed(peer):
             client.abort()
             return
         self._last_accepted = self.loop.time()
-        tunnel = Tunnel(self, Handover(client, peer, ended=False), choose)
+        tunnel = Tunnel(self, Handoff(client, peer, ended=False), choose)
         self._alive[tunnel] = None
-        self._slow_readers.start()
+        self._user_timeouts.start()
         tunnel.start(speaks_first)
 
-    def take_over(self, request: object, client: Handover) -> None:
+    def hand_off(self, request: object, client: Handoff) -> None:
         """Serve a client that asked for something else than a tunnel.
 
         Raises:
@@ -137,7 +139,7 @@ class Tunnels(TunnelShared):
             raise TypeError(f"nobody serves a {type(request).__name__}")
         self._alive[self._serve_other(self, request, client)] = None
 
-    def resume(self, handshake: AnyHandshake, client: Handover) -> None:
+    def resume(self, handshake: AnyHandshake, client: Handoff) -> None:
         """Lead a client to the target that it asked another session for.
 
         Args:
@@ -161,9 +163,9 @@ class Tunnels(TunnelShared):
         not waited for.
         """
         end = self.loop.time() + grace
-        await self._hear_out(min(end, self._last_accepted + MOMENT))
+        await self._finish_handshakes(min(end, self._last_accepted + ACCEPT_GRACE))
         for session in list(self._alive):
-            session.wind_down()
+            session.begin_shutdown()
         # A session that hands its client over leaves none for a moment: so look again.
         while self._alive and (left := end - self.loop.time()) > 0:
             self._emptied = self.loop.create_future()
@@ -174,7 +176,7 @@ class Tunnels(TunnelShared):
         self.memory.close()
         return len(rest)
 
-    async def _hear_out(self, until: float) -> None:
+    async def _finish_handshakes(self, until: float) -> None:
         """Let handshakes go on: where the socket outlives the service, a restart loses nobody.
 
         Looking now and then does: it is only done at the end, and so no tunnel need tell anybody

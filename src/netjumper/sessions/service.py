@@ -8,10 +8,10 @@ from typing import Self
 
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listener import Listener
-from netjumper.net.listening_sockets import Place, open_doors
+from netjumper.net.listening_sockets import ListenTarget, open_listeners
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.sessions.handshake_session import ChooseHandshake
-from netjumper.sessions.manager import Tunnels
+from netjumper.sessions.manager import SessionManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Door:
     """
 
     name: str
-    place: Place
+    place: ListenTarget
     choose: ChooseHandshake
     speaks_first: bool = False
     endpoint: MakeEndpoint = Endpoint
@@ -43,7 +43,7 @@ class Service:
     """
 
     def __init__(
-        self, tunnels: Tunnels, doors: Sequence[Door], options: SocketOptions = DEFAULTS
+        self, tunnels: SessionManager, doors: Sequence[Door], options: SocketOptions = DEFAULTS
     ) -> None:
         self.tunnels = tunnels
         self._doors = doors
@@ -74,7 +74,7 @@ class Service:
         Raises:
             ListenError: one cannot be had.
         """
-        opened = open_doors([(door.name, door.place) for door in self._doors], self._options)
+        opened = open_listeners([(door.name, door.place) for door in self._doors], self._options)
         for door, socks in zip(self._doors, opened, strict=True):
             for sock in socks:
                 self._listen(door, sock)

@@ -35,7 +35,7 @@ class Shared(Protocol):
         """A session is over, or somebody else's."""
 
 
-class Handover(NamedTuple):
+class Handoff(NamedTuple):
     """A client on its way to the session that serves it, from a listener or another session.
 
     Attributes:
@@ -59,7 +59,7 @@ class Session(ABC):
 
     __slots__ = ("_client", "_client_ended", "_peer", "_relay", "_shared")
 
-    def __init__(self, shared: Shared, client: Handover) -> None:
+    def __init__(self, shared: Shared, client: Handoff) -> None:
         self._shared = shared
         self._client = client.endpoint
         self._peer = client.peer
@@ -72,7 +72,7 @@ class Session(ABC):
         """Whether the client has said what it wants, and waits for it or has it."""
 
     @abstractmethod
-    def wind_down(self) -> None:
+    def begin_shutdown(self) -> None:
         """Finish what is under way, if anything is, and begin nothing more."""
 
     @abstractmethod
@@ -108,8 +108,8 @@ class Session(ABC):
             bandwidth: what all of it counts against; None is no limit.
         """
         shared = self._shared
-        self._client.reset_if_killed()
-        target.reset_if_killed()
+        self._client.reset_on_exit()
+        target.reset_on_exit()
         relay = self._relay = Relay(
             shared.memory, self._client, target, self._relayed, shared.half_closed,
             bandwidth,
@@ -122,11 +122,11 @@ class Session(ABC):
     def _relayed(self, ending: Ending) -> None:
         """The relay is over."""
 
-    def _hand_over(self) -> Handover:
+    def _hand_off(self) -> Handoff:
         """Let go of the client, for another session to serve it."""
         self._client.stop_reading()
         self._forget()
-        return Handover(self._client, self._peer, self._client_ended)
+        return Handoff(self._client, self._peer, self._client_ended)
 
     def _linger(self) -> None:
         """Stay until the client has what was sent: an early close would be a reset."""

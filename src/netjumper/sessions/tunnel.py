@@ -11,7 +11,7 @@ from typing import Protocol
 
 from netjumper.access_log import told
 from netjumper.errors import NetjumperError
-from netjumper.net.connector import Opening
+from netjumper.net.connector import PendingConnection
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.protocol.handshake import TunnelRequest
@@ -23,7 +23,7 @@ from netjumper.sessions.handshake_session import (
     ArrivalShared,
     ChooseHandshake,
 )
-from netjumper.sessions.session import Handover
+from netjumper.sessions.session import Handoff
 
 AHEAD_LIMIT = 64 * 1024
 """Bytes taken from a client while its target is being reached; then it is not read further."""
@@ -32,9 +32,9 @@ AHEAD_LIMIT = 64 * 1024
 class TunnelShared(ArrivalShared, Protocol):
     """What the tunnels of one loop share, as each of them sees it."""
 
-    held_back: Deadlines[Endpoint]
+    corked: Deadlines[Endpoint]
 
-    def take_over(self, request: object, client: Handover) -> None:
+    def hand_off(self, request: object, client: Handoff) -> None:
         """Serve a client that asked for something else than a tunnel; `request` is what."""
 
 
@@ -44,19 +44,19 @@ class Tunnel(Arrival):
     __slots__ = (
         "_account",
         "_early",
-        "_is_told",
         "_opening",
         "_request",
+        "_success_sent",
     )
 
     _shared: TunnelShared
 
-    def __init__(self, shared: TunnelShared, client: Handover, choose: ChooseHandshake) -> None:
+    def __init__(self, shared: TunnelShared, client: Handoff, choose: ChooseHandshake) -> None:
         super().__init__(shared, client, choose)
         self._request: TunnelRequest | None = None
-        self._opening: Opening | None = None
+        self._opening: PendingConnection | None = None
         self._account: Account | None = None
-        self._is_told = False
+        self._success_sent = False
         """The client was told that the tunnel stands, before it did."""
         self._early = 0
 
@@ -73,7 +73,7 @@ class Tunnel(Arrival):
             self._client.start_reading(self._on_readable)
         self._proceed(handshake.result)
 
-    def wind_down(self) -> None:
+    def begin_shutdown(self) -> None:
         """Go on where a target was asked for, and end otherwise."""
         if not self.requested:
             self.stop()
@@ -88,7 +88,7 @@ class Tunnel(Arrival):
             self._client.abort()
             self._over(Ending.SHUTDOWN.value, failed=True)
 
-    def _understood(self, handshake: AnyHandshake) -> None:
+    def _handshake_done(self, handshake: AnyHandshake) -> None:
         if self._request is None:
             self._proceed(handshake.result)
         else:
@@ -96,11 +96,11 @@ class Tunnel(Arrival):
 
     def _proceed(self, request: object) -> None:
         self._leave_the_handshake()
-        self._shared.admission.proved(self)
+        self._shared.admission.authenticated(self)
         if isinstance(request, TunnelRequest):
             self._open(request)
             return
-        self._shared.take_over(request, self._hand_over())
+        self._shared.hand_off(request, self._hand_off())
 
     def _open(self, request: TunnelRequest) -> None:
         self._request = request
@@ -115,9 +115,9 @@ class Tunnel(Arrival):
             self._open_failed(error)
             return
         handshake = self._handshake
-        if opening.expected and handshake is not None:
-            self._is_told = True
-            self._client.reset_if_killed()
+        if opening.optimistic and handshake is not None:
+            self._success_sent = True
+            self._client.reset_on_exit()
             handshake.accept()
             if self._flush(handshake):
                 self._read_ahead(handshake)
@@ -125,7 +125,7 @@ class Tunnel(Arrival):
     def _read_ahead(self, handshake: AnyHandshake) -> None:
         """Deal with what the client sent for a target that is not reached yet."""
         opening = self._opening
-        room = opening.early_room if self._is_told and opening is not None else 0
+        room = opening.early_data_budget if self._success_sent and opening is not None else 0
         if opening is not None and (data := handshake.trailing_data(room)):
             self._early += len(data)
             opening.send_early(data)
@@ -136,29 +136,29 @@ class Tunnel(Arrival):
         handshake, self._handshake = self._handshake, None
         self._opening = None
         assert handshake is not None  # noqa: S101 - only an opening tunnel gets here
-        if not self._is_told:
+        if not self._success_sent:
             handshake.accept()
         up, down = handshake.trailing_data(), handshake.data_to_send()
         if up and handshake.answers_together:
-            down = self._hold_back(down)
+            down = self._cork(down)
         account = self._account
         bandwidth = None if account is None else account.bandwidth
         self._start_relay(target, up=up, down=down, early=self._early, bandwidth=bandwidth)
 
-    def _hold_back(self, answer: bytes) -> bytes:
+    def _cork(self, answer: bytes) -> bytes:
         """Have it leave with the target's first bytes, if they come soon; return what cannot."""
         try:
             answer = answer[self._client.send_with_next(answer) :]
         except OSError:
             return answer  # the relay will see it
-        self._shared.held_back.add(self._client)
+        self._shared.corked.add(self._client)
         return answer
 
     def _open_failed(self, error: NetjumperError) -> None:
         self._opening = None
         handshake = self._handshake
         assert handshake is not None  # noqa: S101 - only an opening tunnel gets here
-        if self._is_told:
+        if self._success_sent:
             self._client.abort()  # never a clean end: nothing of its target's is complete
             self._over(f"{told(error)} (after an early success)", failed=True)
             return

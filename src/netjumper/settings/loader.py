@@ -1,6 +1,6 @@
 """Where settings come from: flags over environment over file, and what is wrong with them.
 
-Each source is a `Layer`: the values it gives, and where each stands, so that a message can name
+Each source is a `Source`: the values it gives, and where each stands, so that a message can name
 the flag, the variable, or the file with its table. Text (flags, environment) becomes numbers,
 switches and lists here; a settings file has types of its own and must use them.
 """
@@ -46,16 +46,16 @@ _SWITCH = {"1": True, "true": True, "yes": True, "on": True} | {
 
 
 @dataclass(slots=True)
-class Layer:
+class Source:
     """One source's values by key, and where each stands."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    where: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
 
     def give(self, key: str, value: object, where: str) -> None:
         """Add a value."""
         self.values[key] = value
-        self.where[key] = where
+        self.origins[key] = where
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,14 @@ class Loaded(Generic[SettingsT]):
     """Valid settings, and where each stood."""
 
     settings: SettingsT
-    where: Mapping[str, str]
+    origins: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
     def origin(self, key: str) -> str:
         """Return what gave `key` its value."""
-        return self.where.get(key, f"{key} (by default)")
+        return self.origins.get(key, f"{key} (by default)")
 
-    def warned(self, warning: str) -> "Loaded[SettingsT]":
+    def with_warning(self, warning: str) -> "Loaded[SettingsT]":
         """Return the same with one more warning."""
         return replace(self, warnings=(*self.warnings, warning))
 
@@ -89,7 +89,7 @@ class Loaded(Generic[SettingsT]):
         return settings.secret.get_secret_value().encode("utf-8", "surrogateescape")
 
 
-def load(model: type[SettingsT], flags: Layer, config: str | None = None) -> Loaded[SettingsT]:
+def load(model: type[SettingsT], flags: Source, config: str | None = None) -> Loaded[SettingsT]:
     """Merge the sources and check the result.
 
     Args:
@@ -101,20 +101,20 @@ def load(model: type[SettingsT], flags: Layer, config: str | None = None) -> Loa
         SettingsError: something is wrong with one of them.
     """
     layers = [_typed(model, flags), environment(model), _file(model, config)]
-    merged = Layer()
+    merged = Source()
     for layer in reversed(layers):
         for one, other in model.exclusive:
             if {one, other} & {key for key, value in layer.values.items() if value is not False}:
                 merged.values.pop(one, None)
                 merged.values.pop(other, None)
         merged.values.update(layer.values)
-        merged.where.update(layer.where)
+        merged.origins.update(layer.origins)
     try:
         settings = model(**merged.values)
     except ValidationError as error:
         problems = error.errors(include_url=False)
         raise SettingsError(*(_told(model, merged, it) for it in problems)) from None
-    return Loaded(settings, merged.where, tuple(unknown_variables()))
+    return Loaded(settings, merged.origins, tuple(unknown_variables()))
 
 
 class _PlainEnvironment(EnvSettingsSource):
@@ -131,9 +131,9 @@ class _PlainEnvironment(EnvSettingsSource):
         return value
 
 
-def environment(model: AnySettings) -> Layer:
+def environment(model: AnySettings) -> Source:
     """Return what the environment says about a command's keys."""
-    texts = Layer()
+    texts = Source()
     for key, text in _PlainEnvironment(model)().items():
         texts.give(key, text, f"environment variable {PREFIX}{key.upper()}")
     return _typed(model, texts)
@@ -150,13 +150,13 @@ def unknown_variables() -> Iterator[str]:
             yield f"environment variable {shown} is no setting of netjumper{similar}"
 
 
-def _typed(model: AnySettings, texts: Layer) -> Layer:
+def _typed(model: AnySettings, texts: Source) -> Source:
     """Turn text into the types that the settings want; what is no such thing stays text."""
     values = {
         key: _from_text(model.model_fields[key].annotation, value)
         for key, value in texts.values.items()
     }
-    return Layer(values, texts.where)
+    return Source(values, texts.origins)
 
 
 def _from_text(kind: Any, value: object) -> object:
@@ -174,9 +174,9 @@ def _from_text(kind: Any, value: object) -> object:
     return value
 
 
-def _file(model: AnySettings, config: str | None) -> Layer:
+def _file(model: AnySettings, config: str | None) -> Source:
     """Return what the settings file says in the command's table."""
-    layer = Layer()
+    layer = Source()
     path, content = _read_file(config)
     if path is None:
         return layer
@@ -187,7 +187,7 @@ def _file(model: AnySettings, config: str | None) -> Layer:
         if key not in model.model_fields:
             raise SettingsError(f"{where}: [{model.table}] {_unknown_key(model, key)}")
         if key.endswith("_file") and isinstance(value, str):
-            value = _beside(path, value)
+            value = _relative_to(path, value)
         layer.give(key, value, f"{where}: [{model.table}] {key}")
     return layer
 
@@ -256,20 +256,20 @@ def _name(text: str) -> str:
     return text if re.fullmatch(r"[\w-]{1,60}", text) else quoted(text)
 
 
-def _beside(path: Path, name: str) -> str:
+def _relative_to(path: Path, name: str) -> str:
     """A file that a settings file names is looked for beside it, wherever the command runs."""
     return name if not name or name.startswith("~") else str(path.absolute().parent / name)
 
 
-def _told(model: AnySettings, merged: Layer, error: ErrorDetails) -> str:
+def _told(model: AnySettings, merged: Source, error: ErrorDetails) -> str:
     """Return one problem as one line: where it is, what it is, what was expected."""
     context = error.get("ctx", {})
     if error["type"] == PROBLEM:
         key = context["key"]
-        return f"{merged.where.get(key, key)}: {context['problem']}"
+        return f"{merged.origins.get(key, key)}: {context['problem']}"
     key = str(error["loc"][0])
     expected = expectation(model.model_fields[key])
-    place = merged.where.get(key, key)
+    place = merged.origins.get(key, key)
     if key in model.private:
         return f"{place}: expected {expected.text}"
     value = None if key in model.unshown else merged.values[key]

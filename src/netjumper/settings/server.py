@@ -17,12 +17,12 @@ from netjumper.settings.types import (
     TimeoutOrZero,
 )
 
-RENEWABLE = frozenset(
+RELOADABLE = frozenset(
     {
         *("secret", "secret_file", "clients_file", "certificate_file", "client_ca_file"),
         *("allow", "deny", "bandwidth", "bandwidth_per_client", "log_level"),
         *("max_tunnels", "max_tunnels_per_client", "max_tunnels_per_source"),
-        *("max_unauthenticated", "max_wrong_answers", "shut_out_time"),
+        *("max_unauthenticated", "max_auth_failures", "ban_time"),
     }
 )
 """The keys that a server takes anew while it serves."""
@@ -83,12 +83,12 @@ class ServerSettings(CommonSettings):
         description="connections that have not proved yet that they know a secret; one more takes "
         "the place of one from where many come or nobody has come in yet; 0 is no limit",
     )
-    max_wrong_answers: Count = Field(
+    max_auth_failures: Count = Field(
         10,
         description="wrong answers within an hour after which their address is shut out; 0 shuts "
         "none out",
     )
-    shut_out_time: Timeout = Field(
+    ban_time: Timeout = Field(
         60.0, description="for how long, the first time; twice as long each time, up to 600 s"
     )
     bandwidth: Bandwidth = Field(

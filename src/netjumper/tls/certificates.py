@@ -23,7 +23,7 @@ class AuthorityError(EncryptionError):
     """The file with an authority's certificate cannot be used."""
 
 
-def trust(context: ssl.SSLContext, authority: Path) -> None:
+def load_authority(context: ssl.SSLContext, authority: Path) -> None:
     """Trust whoever has a certificate of an authority.
 
     Args:
@@ -44,7 +44,7 @@ def trust(context: ssl.SSLContext, authority: Path) -> None:
         raise AuthorityError(f"{authority}: {why}") from None
 
 
-def prove(context: ssl.SSLContext, certificate: Path | None) -> None:
+def load_certificate(context: ssl.SSLContext, certificate: Path | None) -> None:
     """Prove by a certificate who we are.
 
     Args:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from netjumper.tls.certificates import EncryptionError, prove, trust
+from netjumper.tls.certificates import EncryptionError, load_authority, load_certificate
 from netjumper.tls.endpoint import TlsEndpoint
 from netjumper.tls.psk import KEY_SIZE, identity_of, psk_of
 
@@ -61,7 +61,7 @@ class Encryption:
             raise ssl.SSLCertVerificationError(1, "its certificate is not the pinned one")
 
 
-class RenewableEncryption:
+class ReloadableTls:
     """Encryption that can be replaced, for the connections that come from then on.
 
     Args:
@@ -131,7 +131,7 @@ def client_with_pins(pins: Iterable[bytes], certificate: Path | None = None) -> 
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # `Encryption` compares it before anything is said
-    prove(context, certificate)
+    load_certificate(context, certificate)
     return Encryption(context, pins=frozenset(pins))
 
 
@@ -152,8 +152,8 @@ def client_with_authority(
     if authority is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
-        trust(context, authority)
-    prove(context, certificate)
+        load_authority(context, authority)
+    load_certificate(context, certificate)
     return Encryption(context, hostname=hostname)
 
 
@@ -169,9 +169,9 @@ def server_with_certificate(certificate: Path, clients: Path | None = None) -> E
         EncryptionError: a file cannot be used.
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER)
-    prove(context, certificate)
+    load_certificate(context, certificate)
     if clients is not None:
-        trust(context, clients)
+        load_authority(context, clients)
         context.verify_mode = ssl.CERT_REQUIRED
     return Encryption(context, server_side=True)
 

@@ -91,9 +91,9 @@ class TlsEndpoint(Endpoint):
         return
 
     @property
-    def is_silent(self) -> bool:
+    def has_no_input(self) -> bool:
         """Whether there is nothing to receive, not even the end."""
-        return self._is_read_up and super().is_silent
+        return self._is_read_up and super().has_no_input
 
     @property
     def holds_plaintext(self) -> bool:
@@ -198,7 +198,7 @@ class TlsEndpoint(Endpoint):
                 return count  # it is met again
         return count
 
-    def ends_next(self) -> bool:
+    def at_eof(self) -> bool:
         """Return whether there is nothing to receive but the end; it stays to be received.
 
         Raises:
@@ -309,7 +309,7 @@ class TlsEndpoint(Endpoint):
             super().start_writing(self._writable)
 
     @property
-    def holds_back(self) -> bool:
+    def has_unsent(self) -> bool:
         """Whether something that was sent is not with the kernel yet."""
         return bool(self._outgoing)
 

@@ -9,7 +9,7 @@ _NO_TLS = {
 """What OpenSSL calls bytes that are no TLS, or none that is recent enough."""
 _KEY_REFUSED = {"SSLV3_ALERT_ILLEGAL_PARAMETER", "TLSV1_ALERT_DECRYPT_ERROR"}
 """What a server says of such a key: OpenSSL the first, others as RFC 8446 section 4.2.11 has it."""
-_CLEARER = {
+_CLEAR_TEXT = {
     "BINDER_DOES_NOT_VERIFY": "the key that is offered is not known",
     "NO_SUITABLE_SIGNATURE_ALGORITHM": "no key is offered",
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "it has no certificate",
@@ -56,7 +56,7 @@ def refusal_of(error: BaseException | None) -> str:
 def failure_of(error: ssl.SSLError) -> str:
     """Return what went wrong, for a sentence."""
     reason = _reason(error) or str(error.strerror)
-    told = _CLEARER.get(reason) or reason.lower().replace("_", " ")
+    told = _CLEAR_TEXT.get(reason) or reason.lower().replace("_", " ")
     verdict = getattr(error, "verify_message", "")  # only of a certificate
     return f"{told}: {verdict}" if verdict else told
 

@@ -337,7 +337,7 @@ def test_an_answer_without_content_has_no_length(status: bytes) -> None:
 
 def test_the_answer_under_way_is_the_last_when_the_service_ends() -> None:
     talk = Talk(get()).open()
-    talk.it.wind_down()
+    talk.it.begin_shutdown()
     talk.target(OK).client(get(b"/more"))
     assert talk.to_client == OK_BACK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     assert talk.it.ending is Ending.CLOSE
@@ -345,14 +345,14 @@ def test_the_answer_under_way_is_the_last_when_the_service_ends() -> None:
 
 def test_the_head_that_is_out_already_cannot_say_that_it_is_the_last() -> None:
     talk = Talk(get()).open().target(OK[:-1])
-    talk.it.wind_down()
+    talk.it.begin_shutdown()
     assert talk.target(OK[-1:]).to_client == OK_BACK
     assert talk.it.ending is Ending.CLOSE
 
 
 def test_who_is_between_two_requests_when_the_service_ends_begins_no_other() -> None:
     talk = Talk(get()).open().target(OK)
-    talk.it.wind_down()
+    talk.it.begin_shutdown()
     assert talk.client(get(b"/more")).it.ending is Ending.CLOSE
     assert len(talk.done) == 1
 

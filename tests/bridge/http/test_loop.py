@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.net.connector import PermitAll
+from netjumper.net.connector import AllowAll
 from netjumper.net.resolver import Resolver
 from netjumper.server.guard import Guard
 from tests.support.peers import connected, receive_exactly, receive_to_end, send
@@ -52,7 +52,7 @@ async def test_a_jump_server_refuses_the_bridge_beside_it(host):
 @pytest.mark.parametrize("host", SPELLINGS)
 async def test_where_it_is_permitted_a_request_comes_round_once(host):
     async with (
-        jump_server_running(guard=PermitAll(), resolver=system_resolver()) as (jumps, jump),
+        jump_server_running(guard=AllowAll(), resolver=system_resolver()) as (jumps, jump),
         bridge_running(jump) as service,
     ):
         itself = f"{host}:{Address.parse(service.address_of('http')).port}"
@@ -65,7 +65,7 @@ async def test_where_it_is_permitted_a_request_comes_round_once(host):
 async def test_a_tunnel_to_the_bridge_itself_is_one_and_no_more():
     """Each further turn would be one that the program asks for, in words of its own."""
     async with (
-        jump_server_running(guard=PermitAll()) as (jumps, jump),
+        jump_server_running(guard=AllowAll()) as (jumps, jump),
         bridge_running(jump) as service,
     ):
         door = service.address_of("http")

@@ -115,7 +115,7 @@ async def test_of_a_large_body_as_much_as_there_is_room_for_leaves_early():
             sending = asyncio.create_task(send(sock, body))
             await steered.asked.wait()
             (forwarder,) = service.tunnels._alive
-            assert forwarder._target._opening.early_room == 0
+            assert forwarder._target._opening.early_data_budget == 0
             steered.answer.set()
             assert await answered(sock) == b"HTTP/1.1 200 OK"
             await sending
@@ -231,7 +231,7 @@ async def test_where_there_is_no_room_nothing_is_sent_early(monkeypatch):
         raise NotImplementedError
 
     monkeypatch.setattr(Forwarder, "_settle", noted)
-    monkeypatch.setattr("netjumper.client.jump_host.JumpConnection.early_room", 0)
+    monkeypatch.setattr("netjumper.client.jump_host.JumpConnection.early_data_budget", 0)
     monkeypatch.setattr("netjumper.client.jump_host.JumpConnection.send_early", none)
 
     async def answer(sock: socket.socket) -> None:

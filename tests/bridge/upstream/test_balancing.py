@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from netjumper.bridge.upstream.balancing import Fastest, First, JumpPolicy, Spread, policy_of
+from netjumper.bridge.upstream.balancing import (
+    Failover,
+    JumpPolicy,
+    LowestLatency,
+    WeightedRoundRobin,
+    balancing_for,
+)
 
 
 @dataclass(eq=False)
@@ -25,103 +31,107 @@ def hosts(**times: float | None) -> list[Host]:
     return [Host(name, time) for name, time in times.items()]
 
 
-def names(ways: list[Host]) -> str:
-    return "".join(way.name for way in ways)
+def names(candidates: list[Host]) -> str:
+    return "".join(way.name for way in candidates)
 
 
 def test_the_first_is_used_as_long_as_it_is_not_down():
-    a, b, c = ways = hosts(a=None, b=None, c=None)
-    assert names(First().order(ways)) == "abc"
+    a, b, c = candidates = hosts(a=None, b=None, c=None)
+    assert names(Failover().order(candidates)) == "abc"
     a.is_down = True
-    assert names(First().order(ways)) == "bca"
+    assert names(Failover().order(candidates)) == "bca"
     b.is_down = c.is_down = True
-    assert names(First().order(ways)) == "abc"
+    assert names(Failover().order(candidates)) == "abc"
 
 
 def test_requests_are_spread_by_weight():
-    policy, ways = Spread([3, 1]), hosts(a=None, b=None)
-    assert [names(policy.order(ways)) for _ in range(8)] == ["ab", "ab", "ba", "ab"] * 2
+    policy, candidates = WeightedRoundRobin([3, 1]), hosts(a=None, b=None)
+    assert [names(policy.order(candidates)) for _ in range(8)] == ["ab", "ab", "ba", "ab"] * 2
 
 
 def test_each_has_its_turn_where_all_weigh_the_same():
-    policy, ways = Spread([1, 1, 1]), hosts(a=None, b=None, c=None)
-    assert "".join(policy.order(ways)[0].name for _ in range(6)) == "abcabc"
+    policy, candidates = WeightedRoundRobin([1, 1, 1]), hosts(a=None, b=None, c=None)
+    assert "".join(policy.order(candidates)[0].name for _ in range(6)) == "abcabc"
 
 
 def test_what_is_down_has_no_turn_and_is_not_made_up_for_later():
-    policy = Spread([1, 1, 1])
-    a, b, _ = ways = hosts(a=None, b=None, c=None)
+    policy = WeightedRoundRobin([1, 1, 1])
+    a, b, _ = candidates = hosts(a=None, b=None, c=None)
     a.is_down = True
-    turns = Counter(policy.order(ways)[0].name for _ in range(100))
+    turns = Counter(policy.order(candidates)[0].name for _ in range(100))
     assert turns == {"b": 50, "c": 50}
-    assert policy.order(ways)[-1] is a
+    assert policy.order(candidates)[-1] is a
     a.is_down = False
-    assert Counter(policy.order(ways)[0].name for _ in range(6)) == {"a": 2, "b": 2, "c": 2}
+    assert Counter(policy.order(candidates)[0].name for _ in range(6)) == {"a": 2, "b": 2, "c": 2}
     b.is_down = True
-    assert policy.order(ways)[-1] is b
+    assert policy.order(candidates)[-1] is b
 
 
 def test_with_all_down_all_are_tried():
-    for policy in (First(), Spread([1, 1]), Fastest()):
-        ways = hosts(a=0.1, b=0.2)
-        for way in ways:
+    for policy in (Failover(), WeightedRoundRobin([1, 1]), LowestLatency()):
+        candidates = hosts(a=0.1, b=0.2)
+        for way in candidates:
             way.is_down = True
-        assert sorted(names(policy.order(ways))) == ["a", "b"]
+        assert sorted(names(policy.order(candidates))) == ["a", "b"]
 
 
 def test_the_fastest_is_used_and_the_others_follow_by_their_time(caplog):
     caplog.set_level(logging.INFO)
-    policy, ways = Fastest(), hosts(a=0.200, b=0.080, c=0.100)
-    assert names(policy.order(ways)) == "bca"
+    policy, candidates = LowestLatency(), hosts(a=0.200, b=0.080, c=0.100)
+    assert names(policy.order(candidates)) == "bca"
     assert caplog.messages == ["jump host b is used now, it takes 80 ms; jump host a takes 200 ms"]
 
 
 def test_another_must_be_clearly_faster_to_take_its_place(caplog):
     caplog.set_level(logging.INFO)
-    policy = Fastest()
-    a, b = ways = hosts(a=0.100, b=0.081)
-    assert names(policy.order(ways)) == "ab"
+    policy = LowestLatency()
+    a, b = candidates = hosts(a=0.100, b=0.081)
+    assert names(policy.order(candidates)) == "ab"
     assert caplog.messages == []
     b.first_byte = 0.079
-    assert names(policy.order(ways)) == "ba"
+    assert names(policy.order(candidates)) == "ba"
     a.first_byte, b.first_byte = 0.079, 0.081
-    assert names(policy.order(ways)) == "ba"
+    assert names(policy.order(candidates)) == "ba"
 
 
 def test_the_one_in_use_is_left_at_once_where_it_is_down(caplog):
     caplog.set_level(logging.INFO)
-    policy = Fastest()
-    a, _ = ways = hosts(a=0.100, b=0.300)
-    assert names(policy.order(ways)) == "ab"
+    policy = LowestLatency()
+    a, _ = candidates = hosts(a=0.100, b=0.300)
+    assert names(policy.order(candidates)) == "ab"
     a.is_down = True
-    assert names(policy.order(ways)) == "ba"
+    assert names(policy.order(candidates)) == "ba"
     assert caplog.messages == ["jump host b is used now, it takes 300 ms; jump host a is down"]
     a.is_down = False
-    assert names(policy.order(ways)) == "ab"
+    assert names(policy.order(candidates)) == "ab"
 
 
 def test_what_was_not_measured_yet_is_used_when_nothing_else_is_left(caplog):
     caplog.set_level(logging.INFO)
-    policy = Fastest()
-    a, b = ways = hosts(a=None, b=None)
-    assert names(policy.order(ways)) == "ab"
+    policy = LowestLatency()
+    a, b = candidates = hosts(a=None, b=None)
+    assert names(policy.order(candidates)) == "ab"
     a.is_down = True
-    assert names(policy.order(ways)) == "ba"
+    assert names(policy.order(candidates)) == "ba"
     b.first_byte = 0.5
-    assert names(policy.order(ways)) == "ba"
+    assert names(policy.order(candidates)) == "ba"
 
 
 def test_nothing_is_told_of_one_that_is_down_as_well(caplog):
     caplog.set_level(logging.INFO)
-    a, b = ways = hosts(a=0.200, b=0.080)
+    a, b = candidates = hosts(a=0.200, b=0.080)
     a.is_down = b.is_down = True
-    Fastest().order(ways)
+    LowestLatency().order(candidates)
     assert caplog.messages == []
 
 
 @pytest.mark.parametrize(
     ("which", "kind"),
-    [(JumpPolicy.FIRST, First), (JumpPolicy.FASTEST, Fastest), (JumpPolicy.SPREAD, Spread)],
+    [
+        (JumpPolicy.FIRST, Failover),
+        (JumpPolicy.FASTEST, LowestLatency),
+        (JumpPolicy.SPREAD, WeightedRoundRobin),
+    ],
 )
 def test_a_policy_is_had_by_its_name(which, kind):
-    assert isinstance(policy_of(which, [1]), kind)
+    assert isinstance(balancing_for(which, [1]), kind)

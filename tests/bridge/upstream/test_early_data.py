@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.replay_safety import may_be_repeated
+from netjumper.bridge.replay_safety import is_replay_safe
 from netjumper.bridge.upstream.early_data import KNOWN_FOR, MOST_KNOWN, EarlyData, KnownTargets
 
 TARGET = Address("target.example", 443)
@@ -46,13 +46,13 @@ every_hello = pytest.mark.parametrize("hello", HELLOS.values(), ids=HELLOS.keys(
 def test_a_client_hello_may_be_repeated_wherever_it_is_cut(hello: bytes) -> None:
     assert len(hello) > 100
     for end in range(len(hello) + 1):
-        assert may_be_repeated(hello[:end]), end
+        assert is_replay_safe(hello[:end]), end
 
 
 @every_hello
 @pytest.mark.parametrize("behind", [ZERO_RTT, CHANGE_CIPHER_SPEC + ZERO_RTT, b"\x17", b"\x14"])
 def test_what_stands_behind_a_client_hello_may_not(hello: bytes, behind: bytes) -> None:
-    assert not may_be_repeated(hello + behind)
+    assert not is_replay_safe(hello + behind)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_what_stands_behind_a_client_hello_may_not(hello: bytes, behind: bytes) 
     ],
 )
 def test_a_safe_requests_head_may_be_repeated_be_it_complete_or_not(data: bytes) -> None:
-    assert may_be_repeated(data)
+    assert is_replay_safe(data)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_safe_requests_head_may_be_repeated_be_it_complete_or_not(data: bytes)
     ],
 )
 def test_what_may_change_its_target_may_not_be_repeated(data: bytes) -> None:
-    assert not may_be_repeated(data)
+    assert not is_replay_safe(data)
 
 
 @given(
@@ -108,13 +108,13 @@ def test_what_may_change_its_target_may_not_be_repeated(data: bytes) -> None:
     )
 )
 def test_whatever_the_bytes_it_is_told(data: bytes) -> None:
-    assert may_be_repeated(data) in (True, False)
+    assert is_replay_safe(data) in (True, False)
 
 
 def test_only_a_target_that_worked_is_expected_to_work_again() -> None:
     known = KnownTargets(EarlyData.KNOWN)
     assert not known.expects(TARGET, 1.0)
-    known.worked(TARGET, 1.0)
+    known.record_success(TARGET, 1.0)
     assert known.expects(TARGET, 1.0)
     assert not known.expects(Address(TARGET.host, 80), 1.0)
 
@@ -122,28 +122,28 @@ def test_only_a_target_that_worked_is_expected_to_work_again() -> None:
 def test_all_targets_or_none_are_expected_where_it_is_said_so() -> None:
     always, never = KnownTargets(EarlyData.ALWAYS), KnownTargets(EarlyData.NEVER)
     for known in (always, never):
-        known.worked(Address("another.example", 1), 0.0)
+        known.record_success(Address("another.example", 1), 0.0)
     assert always.expects(TARGET, 1.0)
-    always.failed(TARGET)
+    always.record_failure(TARGET)
     assert always.expects(TARGET, 1.0)
-    never.worked(TARGET, 1.0)
+    never.record_success(TARGET, 1.0)
     assert not never.expects(TARGET, 1.0)
 
 
 def test_a_target_is_forgotten_after_its_time_which_begins_anew_each_time() -> None:
     known = KnownTargets(EarlyData.KNOWN)
-    known.worked(TARGET, 100.0)
+    known.record_success(TARGET, 100.0)
     assert known.expects(TARGET, 99.9 + KNOWN_FOR)
     assert not known.expects(TARGET, 100.0 + KNOWN_FOR)
-    known.worked(TARGET, 200.0)
+    known.record_success(TARGET, 200.0)
     assert known.expects(TARGET, 199.9 + KNOWN_FOR)
 
 
 def test_a_target_that_failed_is_forgotten() -> None:
     known = KnownTargets(EarlyData.KNOWN)
-    known.failed(TARGET)
-    known.worked(TARGET, 1.0)
-    known.failed(TARGET)
+    known.record_failure(TARGET)
+    known.record_success(TARGET, 1.0)
+    known.record_failure(TARGET)
     assert not known.expects(TARGET, 1.0)
 
 
@@ -151,7 +151,7 @@ def test_no_more_than_so_many_are_remembered_and_the_oldest_go() -> None:
     known = KnownTargets(EarlyData.KNOWN)
     targets = [Address("target.example", port) for port in range(1, MOST_KNOWN + 2)]
     for target in [*targets[:-1], targets[0], targets[-1]]:
-        known.worked(target, 1.0)
+        known.record_success(target, 1.0)
     assert len(known._until) == MOST_KNOWN
     assert known.expects(targets[0], 1.0)  # it worked again
     assert not known.expects(targets[1], 1.0)

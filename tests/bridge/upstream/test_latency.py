@@ -14,27 +14,27 @@ def latency_of(*answers: float) -> Latency:
 
 def test_nothing_is_said_until_there_were_enough_answers() -> None:
     latency = latency_of(*[0.2] * (ENOUGH - 1))
-    assert latency.usually is None
+    assert latency.p95 is None
     latency.note(0.2)
-    assert latency.usually == 0.2
+    assert latency.p95 == 0.2
 
 
 @pytest.mark.parametrize("slow", [0, 4, 6])
 def test_one_answer_in_twenty_may_be_slow(slow: int) -> None:
     latency = latency_of(*[3.0] * slow, *[0.2] * (REMEMBERED - slow))
-    assert latency.usually == 0.2
+    assert latency.p95 == 0.2
 
 
 def test_more_than_that_is_usual() -> None:
-    assert latency_of(*[3.0] * 7, *[0.2] * (REMEMBERED - 7)).usually == 3.0
+    assert latency_of(*[3.0] * 7, *[0.2] * (REMEMBERED - 7)).p95 == 3.0
 
 
 def test_answers_of_long_ago_are_forgotten() -> None:
-    assert latency_of(*[3.0] * REMEMBERED, *[0.2] * REMEMBERED).usually == 0.2
+    assert latency_of(*[3.0] * REMEMBERED, *[0.2] * REMEMBERED).p95 == 0.2
 
 
 def test_it_looks_at_them_now_and_then_only() -> None:
     latency = latency_of(*[0.2] * ENOUGH, *[3.0] * (ENOUGH - 1))
-    assert latency.usually == 0.2
+    assert latency.p95 == 0.2
     latency.note(3.0)
-    assert latency.usually == 3.0
+    assert latency.p95 == 3.0

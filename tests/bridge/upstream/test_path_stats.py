@@ -2,37 +2,43 @@
 
 import pytest
 
-from netjumper.bridge.upstream.path_stats import ENOUGH, FIRST_GUESS, LATE, SHORTEST_TIMEOUT, Path
+from netjumper.bridge.upstream.path_stats import (
+    ENOUGH,
+    FIRST_GUESS,
+    LATE,
+    SHORTEST_TIMEOUT,
+    PathStats,
+)
 
 
 def test_until_answers_came_the_time_for_parking_says_when_one_is_late():
-    path = Path()
-    assert path.late == LATE * FIRST_GUESS
+    path = PathStats()
+    assert path.hedge_delay == LATE * FIRST_GUESS
     path.refill_time = 0.1
-    assert path.late == LATE * 0.1
+    assert path.hedge_delay == LATE * 0.1
 
 
 def test_an_answer_is_late_when_it_takes_clearly_longer_than_usual():
-    path = Path()
+    path = PathStats()
     for _ in range(ENOUGH):
-        path.note_answer(0.2)
-    assert path.late == pytest.approx(0.25)
+        path.record_answer(0.2)
+    assert path.hedge_delay == pytest.approx(0.25)
     path.refill_time = 0.6
-    assert path.late_if_dialled == pytest.approx(0.25 + LATE * 0.6)
+    assert path.cold_hedge_delay == pytest.approx(0.25 + LATE * 0.6)
 
 
 def test_on_a_short_path_nothing_is_late():
-    path = Path()
+    path = PathStats()
     path.refill_time = 0.001
-    assert path.late == 0
-    assert path.late_if_dialled == 0
+    assert path.hedge_delay == 0
+    assert path.cold_hedge_delay == 0
 
 
 def test_a_first_byte_takes_a_round_trip_and_what_losses_cost():
-    path = Path()
+    path = PathStats()
     assert path.first_byte is None
-    path.note_connection(0.1, sent=10, retransmitted=0)
+    path.record_connection(0.1, sent=10, retransmitted=0)
     assert path.first_byte == pytest.approx(0.1)
     for _ in range(100):
-        path.note_connection(0.2, sent=10, retransmitted=1)
+        path.record_connection(0.2, sent=10, retransmitted=1)
     assert path.first_byte == pytest.approx(0.2 + 0.1 * (0.2 + SHORTEST_TIMEOUT), rel=0.01)

@@ -1,47 +1,47 @@
 """How many connections the busiest moment of the last minute would have needed."""
 
-from netjumper.bridge.upstream.peak_demand import REMEMBERED, Demand
+from netjumper.bridge.upstream.peak_demand import REMEMBERED, PeakDemand
 
 
-def arrivals(demand: Demand, *times: float, window: float = 1.0) -> None:
+def arrivals(demand: PeakDemand, *times: float, window: float = 1.0) -> None:
     for time in times:
         demand.note(time, window)
 
 
 def test_nothing_was_asked_for() -> None:
-    assert Demand().busiest(5.0) == 0
+    assert PeakDemand().peak(5.0) == 0
 
 
 def test_the_fullest_window_counts() -> None:
-    demand = Demand()
+    demand = PeakDemand()
     arrivals(demand, 0.0, 0.1, 0.9, 5.0, 5.5, 9.0)
-    assert demand.busiest(9.0) == 3
+    assert demand.peak(9.0) == 3
 
 
 def test_the_window_under_way_counts_too() -> None:
-    demand = Demand()
+    demand = PeakDemand()
     arrivals(demand, 0.0, 5.0, 5.1, 5.2)
-    assert demand.busiest(5.2) == 3
+    assert demand.peak(5.2) == 3
 
 
 def test_a_busy_moment_is_forgotten_after_a_while() -> None:
-    demand = Demand()
+    demand = PeakDemand()
     arrivals(demand, 0.0, 0.1, 0.2, 30.0, 30.1, 50.0)
-    assert demand.busiest(REMEMBERED) == 3
-    assert demand.busiest(REMEMBERED + 2.0) == 2
-    assert demand.busiest(REMEMBERED + 32.0) == 1
-    assert demand.busiest(2 * REMEMBERED + 32.0) == 0
+    assert demand.peak(REMEMBERED) == 3
+    assert demand.peak(REMEMBERED + 2.0) == 2
+    assert demand.peak(REMEMBERED + 32.0) == 1
+    assert demand.peak(2 * REMEMBERED + 32.0) == 0
 
 
 def test_the_last_window_is_forgotten_too() -> None:
-    demand = Demand()
+    demand = PeakDemand()
     arrivals(demand, 0.0, 0.1)
-    assert demand.busiest(REMEMBERED + 1.0) == 0
+    assert demand.peak(REMEMBERED + 1.0) == 0
 
 
 def test_little_is_kept_of_much() -> None:
-    demand = Demand()
+    demand = PeakDemand()
     for number in range(100_000):
         demand.note(number / 1000, 0.1)
     assert len(demand._fullest) < 9
-    assert 99 <= demand.busiest(100.0) <= 101
+    assert 99 <= demand.peak(100.0) <= 101

@@ -10,7 +10,7 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.bridge.upstream import pool as parking_module
-from netjumper.bridge.upstream.pool import Parking
+from netjumper.bridge.upstream.pool import ConnectionPool
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.errors import AddressError, JumpHostUnreachable, NetjumperError, TargetRefused
 from netjumper.net.endpoint import Endpoint
@@ -32,39 +32,39 @@ from tests.support.services import jump_server_running
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
-async def tunnel(parking: Parking, target: Address = TARGET) -> socket.socket:
+async def tunnel(pool: ConnectionPool, target: Address = TARGET) -> socket.socket:
     stands: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
-    Upstream([parking]).connect(target, stands.set_result, stands.set_exception)
+    Upstream([pool]).connect(target, stands.set_result, stands.set_exception)
     assert not stands.done(), "called before connect() returned"
     return (await stands).detach()
 
 
 async def test_as_many_as_wanted_wait_for_a_destination():
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=9) as parking:
-            await eventually(lambda: len(parking) == 3)
+        with parking_at(jump.address, least=3, most=9) as pool:
+            await eventually(lambda: len(pool) == 3)
             assert jump.accepted == 3
 
 
 async def test_a_tunnel_takes_a_parked_connection_and_another_takes_its_place():
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1) as parking:
-            await eventually(lambda: len(parking) == 1)
-            with await tunnel(parking) as sock:
+        with parking_at(jump.address, least=1, most=1) as pool:
+            await eventually(lambda: len(pool) == 1)
+            with await tunnel(pool) as sock:
                 sock.setblocking(False)
                 await asyncio.get_running_loop().sock_sendall(sock, b"hello")
                 assert await receive_exactly(sock, 5) == b"hello"
-                await eventually(lambda: len(parking) == 1)
+                await eventually(lambda: len(pool) == 1)
                 assert jump.accepted == 2
 
 
 async def test_a_tunnel_through_a_real_jump_server():
     async with serving(echo) as target, jump_server_running() as (_, address):
-        with parking_at(address, least=1, most=1) as parking:
-            await eventually(lambda: len(parking) == 1)
-            (await tunnel(parking, target.address)).close()
+        with parking_at(address, least=1, most=1) as pool:
+            await eventually(lambda: len(pool) == 1)
+            (await tunnel(pool, target.address)).close()
             with pytest.raises(TargetRefused):
-                await tunnel(parking, closed_port())
+                await tunnel(pool, closed_port())
 
 
 async def test_without_a_descriptor_left_nothing_is_parked_for_a_while(monkeypatch, caplog):
@@ -73,38 +73,38 @@ async def test_without_a_descriptor_left_nothing_is_parked_for_a_while(monkeypat
 
     monkeypatch.setattr(parking_module, "LONGEST_PAUSE", 0.1)
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=3) as parking:
-            await eventually(lambda: len(parking) == 3)
+        with parking_at(jump.address, least=3, most=3) as pool:
+            await eventually(lambda: len(pool) == 3)
             with monkeypatch.context() as short:
                 short.setattr(SocketOptions, "dial", no_descriptor)
-                (await tunnel(parking)).close()
-                await eventually(lambda: len(parking) == 0)
-                assert not parking.is_down
+                (await tunnel(pool)).close()
+                await eventually(lambda: len(pool) == 0)
+                assert not pool.is_down
             (record,) = caplog.records
             assert record.getMessage() == (
                 f"jump host {jump}: too many open files on this machine; "
                 "nothing is parked for 0.1 s"
             )
-            await eventually(lambda: len(parking) == 3)
+            await eventually(lambda: len(pool) == 3)
 
 
 async def test_with_nothing_parked_a_connection_is_made_for_the_request():
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=0, most=0) as parking:
-            (await tunnel(parking)).close()
-            assert len(parking) == 0
+        with parking_at(jump.address, least=0, most=0) as pool:
+            (await tunnel(pool)).close()
+            assert len(pool) == 0
             assert jump.accepted == 1
 
 
 async def test_more_are_parked_where_more_is_asked_for_and_never_over_the_limit():
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=5) as parking:
-            tunnels = await asyncio.gather(*(tunnel(parking) for _ in range(4)))
-            assert parking.wanted == 5
-            await eventually(lambda: len(parking) == 5)
-            tunnels += await asyncio.gather(*(tunnel(parking) for _ in range(9)))
-            await eventually(lambda: len(parking) == 5)
-            assert parking.wanted == 5
+        with parking_at(jump.address, least=1, most=5) as pool:
+            tunnels = await asyncio.gather(*(tunnel(pool) for _ in range(4)))
+            assert pool.target_size == 5
+            await eventually(lambda: len(pool) == 5)
+            tunnels += await asyncio.gather(*(tunnel(pool) for _ in range(9)))
+            await eventually(lambda: len(pool) == 5)
+            assert pool.target_size == 5
             for sock in tunnels:
                 sock.close()
 
@@ -122,20 +122,20 @@ async def test_one_that_the_jump_server_has_ended_is_not_handed_out():
         assert await receive(sock) == b"", "a destination came"
 
     async with jump_server(end_the_first) as jump:
-        with parking_at(jump.address, least=1, most=1) as parking:
-            await eventually(lambda: len(parking) == 1 and bool(first))
+        with parking_at(jump.address, least=1, most=1) as pool:
+            await eventually(lambda: len(pool) == 1 and bool(first))
             # In the same turn of the loop: only a look at the connection tells.
             first[0].shutdown(socket.SHUT_WR)
-            (await tunnel(parking)).close()
+            (await tunnel(pool)).close()
             seen_off.set()
 
 
 async def test_one_that_waits_has_no_deadline_but_its_own():
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1) as parking:
-            await eventually(lambda: len(parking) == 1)
-            assert len(parking.host.deadlines) == 0
-            (place,) = parking._waiting.values()
+        with parking_at(jump.address, least=1, most=1) as pool:
+            await eventually(lambda: len(pool) == 1)
+            assert len(pool.host.deadlines) == 0
+            (place,) = pool._waiting.values()
         assert place.timer.cancelled()
 
 
@@ -152,9 +152,9 @@ async def test_one_that_is_lost_while_it_is_asked_is_replaced_by_another():
             await lead(sock)
 
     async with jump_server(first_one_dies) as jump:
-        with parking_at(jump.address, least=1, most=1) as parking:
-            await eventually(lambda: len(parking) == 1)
-            (await tunnel(parking)).close()
+        with parking_at(jump.address, least=1, most=1) as pool:
+            await eventually(lambda: len(pool) == 1)
+            (await tunnel(pool)).close()
             assert jump.accepted >= 2
 
 
@@ -173,14 +173,14 @@ async def test_one_that_the_jump_server_ends_is_replaced_which_is_no_failure(mon
 
     def kept_for_a_while() -> bool:
         now = asyncio.get_running_loop().time()
-        return any(now - it.since >= parking_module.SHORTEST for it in parking._waiting.values())
+        return any(now - it.since >= parking_module.SHORTEST for it in pool._waiting.values())
 
     async with jump_server(impatient) as jump:
-        with parking_at(jump.address, least=1, most=1) as parking:
+        with parking_at(jump.address, least=1, most=1) as pool:
             await eventually(kept_for_a_while)
             ended.release()
-            await eventually(lambda: jump.accepted == 2 and len(parking) == 1)
-            assert not parking.is_down
+            await eventually(lambda: jump.accepted == 2 and len(pool) == 1)
+            assert not pool.is_down
     assert caplog.records == []
 
 
@@ -188,16 +188,16 @@ async def test_a_jump_host_that_cannot_be_reached_is_told_once_and_tried_again(m
     monkeypatch.setattr(parking_module, "FIRST_PAUSE", 0.001)
     caplog.set_level(logging.INFO)
     address = closed_port()
-    with parking_at(address, least=2, most=2) as parking:
-        await eventually(lambda: parking._pause > 0.004)
+    with parking_at(address, least=2, most=2) as pool:
+        await eventually(lambda: pool._pause > 0.004)
         assert [record.getMessage() for record in caplog.records] == [
             f"jump host {address}: connection refused; it is tried again from time to time"
         ]
         with pytest.raises(JumpHostUnreachable):
-            await tunnel(parking)
+            await tunnel(pool)
         there = ListenAddress(address.host, address.port)
         async with jump_server_running(listen=[there]):
-            await eventually(lambda: len(parking) == 2)
+            await eventually(lambda: len(pool) == 2)
             assert caplog.records[-1].getMessage() == f"jump host {address} answers again"
             caplog.clear()
         await eventually(lambda: len(caplog.records) == 1)
@@ -207,34 +207,34 @@ async def test_a_jump_host_that_cannot_be_reached_is_told_once_and_tried_again(m
 async def test_the_pauses_have_an_end(monkeypatch):
     monkeypatch.setattr(parking_module, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(parking_module, "LONGEST_PAUSE", 0.002)
-    with parking_at(closed_port(), least=1, most=1) as parking:
-        await eventually(lambda: parking._pause == 0.002)
+    with parking_at(closed_port(), least=1, most=1) as pool:
+        await eventually(lambda: pool._pause == 0.002)
 
 
 async def test_dials_are_bounded(monkeypatch):
     monkeypatch.setattr(parking_module, "DIALS_AT_ONCE", 2)
 
     async with serving(scripted(Step.SILENCE)) as jump:
-        with parking_at(jump.address, least=9, most=9) as parking:
+        with parking_at(jump.address, least=9, most=9) as pool:
             await eventually(lambda: jump.accepted == 2)
-            assert len(parking._dialled) == 2
+            assert len(pool._dialled) == 2
 
 
 async def test_a_target_too_long_for_the_wire_takes_no_connection():
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1) as parking:
-            await eventually(lambda: len(parking) == 1)
+        with parking_at(jump.address, least=1, most=1) as pool:
+            await eventually(lambda: len(pool) == 1)
             too_long = Address(".".join([63 * "x"] * 3 + [61 * "x"]), 65535)
             with pytest.raises(AddressError):
-                Upstream([parking]).connect(too_long, lambda _: None, lambda _: None)
-            assert len(parking) == 1
+                Upstream([pool]).connect(too_long, lambda _: None, lambda _: None)
+            assert len(pool) == 1
 
 
 async def test_a_request_that_is_given_up_calls_nothing():
     called: list[NetjumperError | Endpoint] = []
     async with jump_server(lambda sock: receive(sock)) as jump:
-        with parking_at(jump.address, least=1, most=1) as parking:
-            await eventually(lambda: len(parking) == 1)
-            Upstream([parking]).connect(TARGET, called.append, called.append).cancel()
+        with parking_at(jump.address, least=1, most=1) as pool:
+            await eventually(lambda: len(pool) == 1)
+            Upstream([pool]).connect(TARGET, called.append, called.append).cancel()
             await eventually(lambda: jump.accepted == 2)
     assert called == []

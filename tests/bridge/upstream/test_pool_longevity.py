@@ -26,43 +26,43 @@ def told(probes: int) -> TcpInfo:
 async def test_a_scout_that_lives_makes_the_time_longer_and_goes_on(monkeypatch):
     monkeypatch.setattr(JumpConnection, "info", told(probes=0))
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as parking:
-            await eventually(lambda: parking._scout is not None)
-            scout = parking._scout
-            assert scout not in parking._waiting
-            assert parking._patience.seconds == FIRST
-            await eventually(lambda: parking._patience.seconds >= 2 * FIRST)
-            await eventually(lambda: parking._patience.seconds >= 4 * FIRST)
-            assert parking._scout is scout
-            assert len(parking) == 1
+        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as pool:
+            await eventually(lambda: pool._longevity_probe is not None)
+            scout = pool._longevity_probe
+            assert scout not in pool._waiting
+            assert pool._idle_limit.seconds == FIRST
+            await eventually(lambda: pool._idle_limit.seconds >= 2 * FIRST)
+            await eventually(lambda: pool._idle_limit.seconds >= 4 * FIRST)
+            assert pool._longevity_probe is scout
+            assert len(pool) == 1
 
 
 async def test_a_scout_that_has_waited_for_the_longest_time_is_given_up(monkeypatch):
     monkeypatch.setattr(JumpConnection, "info", told(probes=0))
     monkeypatch.setattr(patience_module, "LONGEST", 2 * FIRST)
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as parking:
-            await eventually(lambda: parking._scout is not None)
-            scout = parking._scout
-            await eventually(lambda: parking._scout is None)
-            assert parking._patience.seconds == 2 * FIRST
+        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as pool:
+            await eventually(lambda: pool._longevity_probe is not None)
+            scout = pool._longevity_probe
+            await eventually(lambda: pool._longevity_probe is None)
+            assert pool._idle_limit.seconds == 2 * FIRST
             assert scout.peer is None
-            before = set(parking._waiting)
-            await eventually(lambda: not before & set(parking._waiting))
-            assert parking._scout is None, "there is nothing to find out any more"
+            before = set(pool._waiting)
+            await eventually(lambda: not before & set(pool._waiting))
+            assert pool._longevity_probe is None, "there is nothing to find out any more"
 
 
 @pytest.mark.parametrize("info", [told(probes=1), None], ids=["no answer", "nothing is told"])
 async def test_a_scout_that_is_not_proved_alive_changes_nothing(monkeypatch, info):
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as parking:
-            await eventually(lambda: parking._scout is not None)
-            scout = parking._scout
+        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as pool:
+            await eventually(lambda: pool._longevity_probe is not None)
+            scout = pool._longevity_probe
             monkeypatch.setattr(JumpConnection, "info", info)
-            await eventually(lambda: parking._scout is None)
+            await eventually(lambda: pool._longevity_probe is None)
             assert scout.peer is None
-            assert parking._patience.seconds == FIRST
-            assert not parking._patience.may_scout(parking._loop.time())
+            assert pool._idle_limit.seconds == FIRST
+            assert not pool._idle_limit.may_probe(pool._loop.time())
 
 
 async def test_a_scout_that_the_jump_server_ends_is_no_failure_and_changes_nothing(caplog):
@@ -77,41 +77,41 @@ async def test_a_scout_that_the_jump_server_ends_is_no_failure_and_changes_nothi
             await silent(sock)
 
     async with jump_server(parked) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as parking:
-            await eventually(lambda: parking._scout is not None)
+        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as pool:
+            await eventually(lambda: pool._longevity_probe is not None)
             oldest_ends.set()
-            await eventually(lambda: parking._scout is None)
-            assert parking._patience.seconds == FIRST
-            assert not parking._patience.may_scout(parking._loop.time())
-            assert not parking.is_down
-            await eventually(lambda: len(parking) == 1)
+            await eventually(lambda: pool._longevity_probe is None)
+            assert pool._idle_limit.seconds == FIRST
+            assert not pool._idle_limit.may_probe(pool._loop.time())
+            assert not pool.is_down
+            await eventually(lambda: len(pool) == 1)
     assert caplog.records == []
 
 
 async def test_there_is_one_scout_at_a_time_and_the_others_are_closed(monkeypatch):
     monkeypatch.setattr(JumpConnection, "info", told(probes=0))
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=3, seconds=FIRST) as parking:
-            await eventually(lambda: len(parking) == 3)
-            first = set(parking._waiting)
-            await eventually(lambda: not first & set(parking._waiting))
+        with parking_at(jump.address, least=3, most=3, seconds=FIRST) as pool:
+            await eventually(lambda: len(pool) == 3)
+            first = set(pool._waiting)
+            await eventually(lambda: not first & set(pool._waiting))
             assert sum(connection.peer is not None for connection in first) == 1
-            assert parking._scout in first
-            await eventually(lambda: len(parking) == 3)
+            assert pool._longevity_probe in first
+            await eventually(lambda: len(pool) == 3)
 
 
 async def test_a_scout_that_another_network_has_ended_is_looked_at_no_more():
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as parking:
-            await eventually(lambda: parking._scout is not None)
-            ended = parking._scout
-            parking._empty()
-            assert parking._scout is None
-            parking._scouted(ended, parking._loop.time() - 100.0)
-            assert parking._patience.seconds == FIRST
-            assert parking._patience.may_scout(parking._loop.time())
-            parking._refill_soon()
-            await eventually(lambda: len(parking) == 1)
+        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as pool:
+            await eventually(lambda: pool._longevity_probe is not None)
+            ended = pool._longevity_probe
+            pool._clear()
+            assert pool._longevity_probe is None
+            pool._probe_due(ended, pool._loop.time() - 100.0)
+            assert pool._idle_limit.seconds == FIRST
+            assert pool._idle_limit.may_probe(pool._loop.time())
+            pool._refill_soon()
+            await eventually(lambda: len(pool) == 1)
 
 
 async def test_losses_at_a_like_age_make_the_time_shorter(monkeypatch):
@@ -125,13 +125,13 @@ async def test_losses_at_a_like_age_make_the_time_shorter(monkeypatch):
         await ending.acquire()
 
     async with jump_server(impatient) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=8.0) as parking:
+        with parking_at(jump.address, least=1, most=1, seconds=8.0) as pool:
             for _ in range(4):
-                await eventually(lambda: len(parking) == 1)
-                ((connection, (since, _)),) = parking._waiting.items()
-                await eventually(lambda since=since: parking._loop.time() - since >= 0.03)
+                await eventually(lambda: len(pool) == 1)
+                ((connection, (since, _)),) = pool._waiting.items()
+                await eventually(lambda since=since: pool._loop.time() - since >= 0.03)
                 ending.release()
-                await eventually(lambda ended=connection: ended not in parking._waiting)
-            assert parking._patience.seconds < 1.0
-            assert not parking.is_down
-            await eventually(lambda: len(parking) == 1)
+                await eventually(lambda ended=connection: ended not in pool._waiting)
+            assert pool._idle_limit.seconds < 1.0
+            assert not pool.is_down
+            await eventually(lambda: len(pool) == 1)

@@ -26,8 +26,8 @@ def the_kernel_tells(monkeypatch: pytest.MonkeyPatch, info: TcpInfo | None) -> N
     monkeypatch.setattr(JumpConnection, "info", info)
 
 
-def connections(parking: parking_module.Parking) -> set[Any]:
-    return set(parking._waiting)
+def connections(pool: parking_module.ConnectionPool) -> set[Any]:
+    return set(pool._waiting)
 
 
 # --- at hand-out --------------------------------------------------------------------------
@@ -37,40 +37,40 @@ def connections(parking: parking_module.Parking) -> set[Any]:
 async def test_one_that_looks_alive_is_handed_out_with_its_age(monkeypatch, info):
     the_kernel_tells(monkeypatch, info)
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1) as parking:
-            await eventually(lambda: len(parking) == 1)
-            (expected,) = connections(parking)
-            connection, age = parking.take()
+        with parking_at(jump.address, least=1, most=1) as pool:
+            await eventually(lambda: len(pool) == 1)
+            (expected,) = connections(pool)
+            connection, age = pool.acquire()
             assert connection is expected
             assert 0 <= age < 5
             connection.cancel()
-            await eventually(lambda: len(parking) == 1)
+            await eventually(lambda: len(pool) == 1)
 
 
 async def test_the_newest_is_handed_out():
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=3) as parking:
-            await eventually(lambda: len(parking) == 3)
-            *_, newest = parking._waiting
-            connection, _ = parking.take()
+        with parking_at(jump.address, least=3, most=3) as pool:
+            await eventually(lambda: len(pool) == 3)
+            *_, newest = pool._waiting
+            connection, _ = pool.acquire()
             assert connection is newest
             connection.cancel()
-            await eventually(lambda: len(parking) == 3)
+            await eventually(lambda: len(pool) == 3)
 
 
 async def test_those_that_answer_no_keepalive_are_closed_and_replaced_when_one_is_asked_for(
     monkeypatch,
 ):
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=3) as parking:
-            await eventually(lambda: len(parking) == 3)
-            dead = connections(parking)
+        with parking_at(jump.address, least=3, most=3) as pool:
+            await eventually(lambda: len(pool) == 3)
+            dead = connections(pool)
             the_kernel_tells(monkeypatch, UNANSWERED)
-            assert parking.take() is None
-            assert len(parking) == 0
+            assert pool.acquire() is None
+            assert len(pool) == 0
             assert all(connection.peer is None for connection in dead)
-            await eventually(lambda: len(parking) == 3)
-            assert not dead & connections(parking)
+            await eventually(lambda: len(pool) == 3)
+            assert not dead & connections(pool)
 
 
 # --- in another network -------------------------------------------------------------------
@@ -82,7 +82,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     place = {"source": "192.0.2.1", "asleep": 0.0}
     monkeypatch.setattr(route_monitor, "LOOK_EVERY", 0.0)
     monkeypatch.setattr(route_monitor, "source_towards", lambda _: place["source"])
-    monkeypatch.setattr(route_monitor, "_asleep", lambda: place["asleep"])
+    monkeypatch.setattr(route_monitor, "_suspend_time", lambda: place["asleep"])
     return place
 
 
@@ -90,18 +90,18 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 async def test_in_another_network_all_are_made_anew_and_it_is_told(elsewhere, change, caplog):
     caplog.set_level(logging.INFO)
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=3) as parking:
-            await eventually(lambda: len(parking) == 3)
-            before = connections(parking)
-            scout = parking._scout = JumpConnection(parking.host)
+        with parking_at(jump.address, least=3, most=3) as pool:
+            await eventually(lambda: len(pool) == 3)
+            before = connections(pool)
+            scout = pool._longevity_probe = JumpConnection(pool.host)
             elsewhere.update(change)
-            assert parking.take() is None
-            assert parking._scout is None
+            assert pool.acquire() is None
+            assert pool._longevity_probe is None
             assert all(connection.peer is None for connection in (*before, scout))
-            await eventually(lambda: len(parking) == 3)
-            assert not before & connections(parking)
-            parking.take()[0].cancel()
-            await eventually(lambda: len(parking) == 3)
+            await eventually(lambda: len(pool) == 3)
+            assert not before & connections(pool)
+            pool.acquire()[0].cancel()
+            await eventually(lambda: len(pool) == 3)
     assert [record.getMessage() for record in caplog.records] == [
         "the network has changed: parked connections are made anew"
     ]
@@ -116,26 +116,26 @@ async def test_in_another_network_those_that_are_being_dialled_are_made_anew_too
         await (behaviours.pop() if behaviours else others)(sock)
 
     async with serving(behave) as jump:
-        with parking_at(jump.address, least=1, most=2) as parking:
-            await eventually(lambda: len(parking) == 1)
-            parking._look_at_the_network(next(iter(parking._waiting)), 0.0)
-            parking.note_request()
-            await eventually(lambda: len(parking._dialled) == 1)
-            before = set(parking._dialled)
+        with parking_at(jump.address, least=1, most=2) as pool:
+            await eventually(lambda: len(pool) == 1)
+            pool._look_at_the_network(next(iter(pool._waiting)), 0.0)
+            pool.record_request()
+            await eventually(lambda: len(pool._dialled) == 1)
+            before = set(pool._dialled)
             elsewhere["source"] = "192.0.2.99"
-            assert parking.take() is None
-            assert not before & set(parking._dialled)
-            await eventually(lambda: bool(parking._dialled))
+            assert pool.acquire() is None
+            assert not before & set(pool._dialled)
+            await eventually(lambda: bool(pool._dialled))
 
 
 async def test_a_change_of_the_network_is_seen_when_another_connection_is_parked_too(elsewhere):
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=2, most=2, seconds=60.0) as parking:
-            await eventually(lambda: len(parking) == 2)
-            before = connections(parking)
+        with parking_at(jump.address, least=2, most=2, seconds=60.0) as pool:
+            await eventually(lambda: len(pool) == 2)
+            before = connections(pool)
             elsewhere["source"] = "192.0.2.99"
-            parking._expire(next(iter(before)))
-            await eventually(lambda: not before & connections(parking) and len(parking) == 2)
+            pool._expire(next(iter(before)))
+            await eventually(lambda: not before & connections(pool) and len(pool) == 2)
 
 
 # --- after a silent loss ------------------------------------------------------------------
@@ -143,81 +143,81 @@ async def test_a_change_of_the_network_is_seen_when_another_connection_is_parked
 
 async def test_where_one_of_an_age_led_nowhere_those_of_that_age_are_given_up(monkeypatch):
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=3, seconds=8.0) as parking:
-            await eventually(lambda: len(parking) == 3)
-            old, young, youngest = parking._waiting
-            parking._patience.held(100.0)
-            now = parking._loop.time()
+        with parking_at(jump.address, least=3, most=3, seconds=8.0) as pool:
+            await eventually(lambda: len(pool) == 3)
+            old, young, youngest = pool._waiting
+            pool._idle_limit.survived(100.0)
+            now = pool._loop.time()
             for connection, age in ((old, 20.0), (young, 9.0), (youngest, 1.0)):
-                place = parking._waiting[connection]
-                parking._waiting[connection] = place._replace(since=now - age)
-            parking.mistrust(10.0)
-            assert connections(parking) == {young, youngest}
+                place = pool._waiting[connection]
+                pool._waiting[connection] = place._replace(since=now - age)
+            pool.discard_older_than(10.0)
+            assert connections(pool) == {young, youngest}
             assert old.peer is None
-            assert parking._patience.seconds == 8.0
-            assert not parking._patience.may_scout(now)
-            await eventually(lambda: len(parking) == 3)
+            assert pool._idle_limit.seconds == 8.0
+            assert not pool._idle_limit.may_probe(now)
+            await eventually(lambda: len(pool) == 3)
 
 
 async def test_one_lost_at_an_age_at_which_connections_are_safe_proves_nothing():
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=8.0) as parking:
-            await eventually(lambda: len(parking) == 1)
-            parking._patience.held(100.0)
-            parking.mistrust(8.0)
-            assert parking._patience.seconds == 100.0
-            assert len(parking) == 1
+        with parking_at(jump.address, least=1, most=1, seconds=8.0) as pool:
+            await eventually(lambda: len(pool) == 1)
+            pool._idle_limit.survived(100.0)
+            pool.discard_older_than(8.0)
+            assert pool._idle_limit.seconds == 100.0
+            assert len(pool) == 1
 
 
 async def test_what_fails_while_a_retry_is_waited_for_makes_no_longer_pause():
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=0, most=0) as parking:
+        with parking_at(jump.address, least=0, most=0) as pool:
             for _ in range(3):
-                parking.failed(JumpHostUnreachable("connection refused"))
-            assert parking._pause == parking_module.FIRST_PAUSE
-            parking.answered()
-            assert not parking.is_down
-            parking.answered()
+                pool.failed(JumpHostUnreachable("connection refused"))
+            assert pool._pause == parking_module.FIRST_PAUSE
+            pool.mark_up()
+            assert not pool.is_down
+            pool.mark_up()
 
 
 async def test_a_jump_host_that_is_down_is_dialled_by_one_connection_at_a_time(monkeypatch):
     monkeypatch.setattr(parking_module, "FIRST_PAUSE", 0.001)
     async with serving(scripted(Step.SILENCE)) as jump:
-        with parking_at(jump.address, least=5, most=5) as parking:
-            parking.failed(JumpHostUnreachable("connection refused"))
-            await eventually(lambda: parking._retry is None and jump.accepted == 1)
-            assert len(parking._dialled) == 1
+        with parking_at(jump.address, least=5, most=5) as pool:
+            pool.failed(JumpHostUnreachable("connection refused"))
+            await eventually(lambda: pool._retry is None and jump.accepted == 1)
+            assert len(pool._dialled) == 1
 
 
 async def test_who_has_a_wrong_secret_asks_again_when_it_is_asked_and_hardly_ever_by_itself(caplog):
     async with serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as jump:
-        with parking_at(jump.address, least=1, most=9) as parking:
-            await eventually(lambda: parking.is_down)
+        with parking_at(jump.address, least=1, most=9) as pool:
+            await eventually(lambda: pool.is_down)
             assert jump.accepted == 1
             assert caplog.messages == [
                 f"jump host {jump.address}: nope; it is tried again from time to time"
             ]
             loop = asyncio.get_running_loop()
-            assert parking._retry is not None
-            assert 590 < parking._retry.when() - loop.time() <= 1200
-            parking.answered()  # a connection that was made for a request
+            assert pool._retry is not None
+            assert 590 < pool._retry.when() - loop.time() <= 1200
+            pool.mark_up()  # a connection that was made for a request
             await eventually(lambda: jump.accepted == 2)
 
 
 async def test_after_the_end_no_failure_is_told(caplog):
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=0, most=0) as parking:
+        with parking_at(jump.address, least=0, most=0) as pool:
             pass
-        parking.failed(JumpHostUnreachable("connection refused"))
-        assert not parking.is_down
+        pool.failed(JumpHostUnreachable("connection refused"))
+        assert not pool.is_down
     assert caplog.records == []
 
 
 async def test_where_none_is_wanted_it_is_found_out_all_the_same_that_it_is_back(monkeypatch):
     monkeypatch.setattr(parking_module, "FIRST_PAUSE", 0.01)
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=0, most=0) as parking:
-            parking.failed(JumpHostUnreachable("connection refused"))
-            assert parking.is_down
-            await eventually(lambda: not parking.is_down)
-            assert parking.wanted == 0
+        with parking_at(jump.address, least=0, most=0) as pool:
+            pool.failed(JumpHostUnreachable("connection refused"))
+            assert pool.is_down
+            await eventually(lambda: not pool.is_down)
+            assert pool.target_size == 0

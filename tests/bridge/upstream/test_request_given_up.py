@@ -17,7 +17,7 @@ from tests.support.scripted_jump_server import (
     Asked,
     jump_server,
     parking_at,
-    parking_of,
+    pool_of,
     silent,
     upstream_at,
 )
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 async def test_a_request_that_is_given_up_while_it_dials_leaves_nothing():
     called: list[Endpoint | NetjumperError] = []
-    with unanswering() as address, parking_at(address, least=0, most=0) as parking:
-        upstream = Upstream([parking])
+    with unanswering() as address, parking_at(address, least=0, most=0) as pool:
+        upstream = Upstream([pool])
         request = upstream.connect(TARGET, called.append, called.append)
         request.cancel()
         assert len(upstream.unanswered) == 0
@@ -45,13 +45,13 @@ async def test_a_request_that_is_given_up_in_the_handshake_leaves_nothing(script
         await silent(sock)
 
     async with serving(wait) as jump:
-        with parking_at(jump.address, least=0, most=0) as parking:
-            upstream = Upstream([parking])
+        with parking_at(jump.address, least=0, most=0) as pool:
+            upstream = Upstream([pool])
             asked = Asked(upstream)
             await reached.wait()
             asked.request.cancel()
             asked.request.cancel()
-            assert len(upstream.unanswered) == len(parking.host.deadlines) == 0
+            assert len(upstream.unanswered) == len(pool.host.deadlines) == 0
             assert not asked.stands.done()
 
 
@@ -66,10 +66,10 @@ async def test_a_request_that_is_given_up_on_a_parked_connection_closes_it(known
     async with jump_server(notice) as jump:
         async with upstream_at(jump.address) as upstream:
             if known:
-                upstream.known.worked(TARGET, upstream.loop.time())
-            parking_of(upstream).path.refill_time = 1.0
+                upstream.known.record_success(TARGET, upstream.loop.time())
+            pool_of(upstream).path.refill_time = 1.0
             asked = Asked(upstream)
-            assert len(parking_of(upstream).host.held_back) == known
+            assert len(pool_of(upstream).host.corked) == known
             asked.request.cancel()
             await closed.wait()
             assert not asked.stands.done()

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from netjumper.bridge.upstream import upstream as upstream_module
-from netjumper.bridge.upstream.path_stats import Path
+from netjumper.bridge.upstream.path_stats import PathStats
 from netjumper.bridge.upstream.request import Request
 from netjumper.errors import TargetRefused
 from tests.support.peers import eventually
@@ -20,7 +20,7 @@ from tests.support.scripted_jump_server import (
     in_turn,
     jump_server,
     lead,
-    parking_of,
+    pool_of,
     refuse,
     silent,
     stand,
@@ -66,9 +66,9 @@ async def test_both_are_sent_the_first_bytes_and_nothing_more_until_one_of_them_
         async with upstream_at(jump.address, parked=2) as upstream:
             asked = Asked(hurried(upstream))
             asked.request.send_early(GET[:10])
-            assert asked.request.early_room > 0
+            assert asked.request.early_data_budget > 0
             await second_asked.wait()
-            assert asked.request.early_room == 0
+            assert asked.request.early_data_budget == 0
             asked.request.send_early(GET[10:])  # for the peer to go on
             await asked.close()
     assert second.early == GET
@@ -84,24 +84,24 @@ async def test_who_sent_what_may_not_be_repeated_waits_for_the_first():
             assert len(asked.request._attempts) == 1
             peers.answer.set()
             await asked.close()
-            assert upstream._second_tries == upstream_module.SAVED_UP
+            assert upstream._hedge_tokens == upstream_module.HEDGE_BURST
 
 
 async def test_only_a_share_of_the_requests_is_asked_twice(monkeypatch):
-    monkeypatch.setattr(upstream_module, "SHARE", 0.5)
+    monkeypatch.setattr(upstream_module, "HEDGE_RATIO", 0.5)
     first, second = Steered(), Steered()
     behaviours = in_turn(first.when_told, second.when_told, silent)
     async with jump_server(behaviours) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            upstream._second_tries = 0.0
+            upstream._hedge_tokens = 0.0
             asked = Asked(hurried(upstream))
             await timer_over(asked.request)
             assert len(asked.request._attempts) == 1
-            assert upstream._second_tries == 0.5
+            assert upstream._hedge_tokens == 0.5
             again = Asked(upstream)
             await timer_over(again.request)
             assert len(again.request._attempts) == 2
-            assert upstream._second_tries == 0.0
+            assert upstream._hedge_tokens == 0.0
             first.answer.set()
             second.answer.set()
             await asked.close()
@@ -154,7 +154,7 @@ async def test_a_request_that_is_given_up_while_two_are_asked_closes_both():
 async def test_nobody_is_asked_twice_where_answers_come_at_once():
     async with jump_server(lead) as jump:
         async with upstream_at(jump.address) as upstream:
-            parking_of(upstream).path.refill_time = 0.001
+            pool_of(upstream).path.refill_time = 0.001
             asked = Asked(upstream)
             assert asked.request._timer is None
             await asked.close()
@@ -163,7 +163,7 @@ async def test_nobody_is_asked_twice_where_answers_come_at_once():
 async def test_one_that_is_dialled_for_the_request_is_late_later():
     async with jump_server(lead) as jump:
         async with upstream_at(jump.address, parked=0) as upstream:
-            parking_of(upstream).path.refill_time = 20.0
+            pool_of(upstream).path.refill_time = 20.0
             asked = Asked(hurried(upstream))
             timer = asked.request._timer
             assert timer is not None
@@ -173,7 +173,7 @@ async def test_one_that_is_dialled_for_the_request_is_late_later():
 
 async def test_answers_of_parked_connections_say_how_long_they_usually_take(monkeypatch):
     noted: list[float] = []
-    monkeypatch.setattr(Path, "note_answer", lambda _, seconds: noted.append(seconds))
+    monkeypatch.setattr(PathStats, "record_answer", lambda _, seconds: noted.append(seconds))
     async with jump_server(lead) as jump:
         async with upstream_at(jump.address, parked=1) as upstream:
             await Asked(upstream).close()

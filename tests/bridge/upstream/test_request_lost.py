@@ -15,7 +15,7 @@ from tests.support.scripted_jump_server import (
     hurried,
     in_turn,
     jump_server,
-    parking_of,
+    pool_of,
     silent,
     stand,
     upstream_at,
@@ -33,7 +33,7 @@ def info(unacknowledged: int) -> TcpInfo:
 
 @pytest.fixture
 def soon_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream_module, "LOST", 0.02)
+    monkeypatch.setattr(upstream_module, "UNANSWERED_S", 0.02)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def test_where_a_parked_connection_leads_nowhere_one_is_dialled():
     peers = Steered()
     async with jump_server(in_turn(peers.never, stand)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            upstream._second_tries = -10.0
+            upstream._hedge_tokens = -10.0
             asked = Asked(upstream)
             await eventually(lambda: len(asked.request._attempts) == 2)
             assert [it.parked is None for it in asked.request._attempts.values()] == [False, True]
@@ -70,11 +70,13 @@ async def test_where_a_parked_connection_leads_nowhere_one_is_dialled():
 
 
 async def test_a_jump_server_that_has_the_request_is_waited_for(monkeypatch, looks):
-    monkeypatch.setattr(upstream_module, "LOST", 0.2)  # a kernel takes its time to acknowledge
+    monkeypatch.setattr(
+        upstream_module, "UNANSWERED_S", 0.2
+    )  # a kernel takes its time to acknowledge
     peers = Steered()
     async with jump_server(in_turn(peers.when_told)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            upstream._second_tries = -10.0
+            upstream._hedge_tokens = -10.0
             asked = Asked(upstream)
             await eventually(lambda: len(looks) == 2)
             assert looks == [1, 1]
@@ -90,7 +92,7 @@ async def test_one_that_was_dialled_or_whose_bytes_may_not_be_repeated_is_waited
     peers = Steered()
     async with jump_server(in_turn(peers.when_told, silent)) as jump:
         async with upstream_at(jump.address, parked=parked) as upstream:
-            parking_of(upstream).path.refill_time = 0.01
+            pool_of(upstream).path.refill_time = 0.01
             asked = Asked(upstream)
             asked.request.send_early(early)
             await eventually(lambda: bool(looks))
@@ -104,13 +106,13 @@ async def test_on_a_longer_path_more_time_is_given(looks):
     peers = Steered()
     async with jump_server(in_turn(peers.never, stand)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            upstream._second_tries = -10.0
-            path = parking_of(upstream).path
-            path._latency.usually = 10.0
+            upstream._hedge_tokens = -10.0
+            path = pool_of(upstream).path
+            path._latency.p95 = 10.0
             asked = Asked(upstream)
             await eventually(lambda: len(looks) == 2)
             assert looks == [1, 1]
-            path._latency.usually = 0.001
+            path._latency.p95 = 0.001
             await asked.close()
 
 
@@ -127,7 +129,9 @@ async def test_on_a_longer_path_more_time_is_given(looks):
 )
 async def test_one_that_has_not_even_acknowledged_is_mistrusted(monkeypatch, told, mistrusted):
     ages: list[float] = []
-    monkeypatch.setattr(upstream_module.Parking, "mistrust", lambda _, age: ages.append(age))
+    monkeypatch.setattr(
+        upstream_module.ConnectionPool, "discard_older_than", lambda _, age: ages.append(age)
+    )
     second = Steered()
     async with jump_server(in_turn(silent, second.when_told)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
@@ -142,7 +146,9 @@ async def test_one_that_has_not_even_acknowledged_is_mistrusted(monkeypatch, tol
 async def test_one_that_was_asked_later_is_not_mistrusted(monkeypatch):
     ages: list[float] = []
     first = Steered()
-    monkeypatch.setattr(upstream_module.Parking, "mistrust", lambda _, age: ages.append(age))
+    monkeypatch.setattr(
+        upstream_module.ConnectionPool, "discard_older_than", lambda _, age: ages.append(age)
+    )
     async with jump_server(in_turn(first.when_told, silent)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             asked = Asked(hurried(upstream))
@@ -156,6 +162,6 @@ async def test_one_that_was_asked_later_is_not_mistrusted(monkeypatch):
 async def test_what_the_dialled_one_met_is_told_where_a_parked_one_was_lost_before():
     async with jump_server(in_turn(die)) as jump:
         async with upstream_at(jump.address, parked=1) as upstream:
-            nobody = parking_of(upstream).host.address = closed_port()
+            nobody = pool_of(upstream).host.address = closed_port()
             error = await Asked(upstream).error()
             assert str(error) == f"jump host {nobody}: connection refused"

@@ -8,7 +8,7 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.bridge.upstream.balancing import Spread
+from netjumper.bridge.upstream.balancing import WeightedRoundRobin
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.errors import JumpHostUnreachable, TargetRefused, WrongSecret
 from netjumper.net.endpoint import Endpoint
@@ -39,9 +39,9 @@ async def tunnel(upstream: Upstream, target: Address) -> socket.socket:
 async def test_a_request_goes_on_to_the_next_jump_host_where_the_first_is_down(caplog):
     nobody = closed_port()
     async with serving(echo) as target, jump_server_running() as (_, jump):
-        with upstream_through(nobody, jump, parked=0) as (upstream, parkings):
+        with upstream_through(nobody, jump, parked=0) as (upstream, pools):
             (await tunnel(upstream, target.address)).close()
-            assert [parking.is_down for parking in parkings] == [True, False]
+            assert [pool.is_down for pool in pools] == [True, False]
     assert caplog.messages == [
         f"jump host {nobody}: connection refused; it is tried again from time to time"
     ]
@@ -60,10 +60,10 @@ async def test_a_jump_host_that_does_not_let_us_in_is_down_too():
 
 async def test_a_jump_host_is_not_down_because_a_target_failed():
     async with jump_server_running() as (_, first), jump_server_running() as (service, second):
-        with upstream_through(first, second, parked=0) as (upstream, parkings):
+        with upstream_through(first, second, parked=0) as (upstream, pools):
             with pytest.raises(TargetRefused):
                 await tunnel(upstream, closed_port())
-            assert not any(parking.is_down for parking in parkings)
+            assert not any(pool.is_down for pool in pools)
             assert len(service.tunnels) == 0
 
 
@@ -96,30 +96,30 @@ async def test_the_first_is_used_again_when_it_is_back(caplog, monkeypatch):
     monkeypatch.setattr("netjumper.bridge.upstream.pool.FIRST_PAUSE", 0.01)
     address = closed_port()
     async with serving(echo) as target, jump_server_running() as (_, other):
-        with upstream_through(address, other) as (upstream, parkings):
-            await eventually(lambda: parkings[0].is_down and len(parkings[1]) == 1)
+        with upstream_through(address, other) as (upstream, pools):
+            await eventually(lambda: pools[0].is_down and len(pools[1]) == 1)
             (await tunnel(upstream, target.address)).close()
             there = ListenAddress(address.host, address.port)
             async with jump_server_running(listen=[there]) as (service, _):
-                await eventually(lambda: len(parkings[0]) == 1)
+                await eventually(lambda: len(pools[0]) == 1)
                 assert f"jump host {address} answers again" in caplog.messages
                 with await tunnel(upstream, target.address):
                     assert len([t for t in service.tunnels._alive if t.requested]) == 1
 
 
 async def test_a_jump_host_that_falls_silent_is_down_when_another_has_answered(monkeypatch, caplog):
-    monkeypatch.setattr("netjumper.bridge.upstream.upstream.LOST", 0.01)
+    monkeypatch.setattr("netjumper.bridge.upstream.upstream.UNANSWERED_S", 0.01)
     monkeypatch.setattr("netjumper.bridge.upstream.path_stats.FIRST_GUESS", 0.001)
     async with (
         serving(echo) as target,
         serving(scripted(Step.SILENCE)) as silent,
         jump_server_running() as (_, jump),
     ):
-        with upstream_through(silent.address, jump, parked=0) as (upstream, parkings):
+        with upstream_through(silent.address, jump, parked=0) as (upstream, pools):
             with await tunnel(upstream, target.address) as sock:
                 await send(sock, b"hello")
                 assert await receive_exactly(sock, 5) == b"hello"
-            assert [parking.is_down for parking in parkings] == [True, False]
+            assert [pool.is_down for pool in pools] == [True, False]
     assert caplog.messages == [
         f"jump host {silent}: it did not answer in time; it is tried again from time to time"
     ]
@@ -127,9 +127,9 @@ async def test_a_jump_host_that_falls_silent_is_down_when_another_has_answered(m
 
 async def test_a_jump_host_that_hangs_while_its_kernel_lives_is_not_waited_for(monkeypatch, caplog):
     monkeypatch.setattr(
-        "netjumper.bridge.upstream.upstream.LOST", 0.2
+        "netjumper.bridge.upstream.upstream.UNANSWERED_S", 0.2
     )  # a kernel takes its time to acknowledge
-    monkeypatch.setattr("netjumper.bridge.upstream.pool.STUCK", 0.02)
+    monkeypatch.setattr("netjumper.bridge.upstream.pool.STALLED_AFTER_S", 0.02)
     let_in = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE)
     behaviours = [let_in, let_in]
 
@@ -141,8 +141,8 @@ async def test_a_jump_host_that_hangs_while_its_kernel_lives_is_not_waited_for(m
         serving(hang) as hanging,
         jump_server_running() as (_, jump),
     ):
-        ways = upstream_through(hanging.address, jump, parked=2, jump_timeout=60.0)
-        with ways as (upstream, (first, second)):
+        candidates = upstream_through(hanging.address, jump, parked=2, jump_timeout=60.0)
+        with candidates as (upstream, (first, second)):
             await eventually(lambda: len(first) == 2 and len(second) == 2)
             first.path.refill_time = second.path.refill_time = 0.001
             (await tunnel(upstream, target.address)).close()
@@ -157,11 +157,11 @@ async def test_tunnels_that_are_up_stay_where_they_are(monkeypatch):
     monkeypatch.setattr("netjumper.bridge.upstream.pool.FIRST_PAUSE", 60.0)
     async with serving(echo) as target, jump_server_running() as (_, other):
         async with jump_server_running() as (first, address):
-            with upstream_through(address, other, parked=0) as (upstream, parkings):
+            with upstream_through(address, other, parked=0) as (upstream, pools):
                 with await tunnel(upstream, target.address) as sock:
                     first.stop_accepting()
                     (await tunnel(upstream, target.address)).close()
-                    assert parkings[0].is_down
+                    assert pools[0].is_down
                     await send(sock, b"still here")
                     assert await receive_exactly(sock, 10) == b"still here"
 
@@ -172,7 +172,7 @@ async def test_requests_are_spread_over_all_of_them():
         jump_server_running() as (one, first),
         jump_server_running() as (other, second),
     ):
-        policy = Spread([1, 1])
+        policy = WeightedRoundRobin([1, 1])
         with upstream_through(first, second, policy=policy, parked=0) as (upstream, _):
             socks = [await tunnel(upstream, target.address) for _ in range(4)]
             assert (len(one.tunnels), len(other.tunnels)) == (2, 2)
@@ -182,8 +182,8 @@ async def test_requests_are_spread_over_all_of_them():
 
 async def test_a_round_trip_is_known_once_a_connection_is_parked():
     async with jump_server_running() as (_, jump):
-        with upstream_through(jump) as (_, (parking,)):
-            assert parking.first_byte is None
-            await eventually(lambda: len(parking) == 1)
-            assert parking.first_byte is not None
-            assert 0 < parking.first_byte < 1
+        with upstream_through(jump) as (_, (pool,)):
+            assert pool.first_byte is None
+            await eventually(lambda: len(pool) == 1)
+            assert pool.first_byte is not None
+            assert 0 < pool.first_byte < 1

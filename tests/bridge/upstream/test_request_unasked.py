@@ -12,7 +12,7 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.bridge.upstream import pool, upstream
 from netjumper.bridge.upstream.early_data import EarlyData
-from netjumper.bridge.upstream.pool import Parking
+from netjumper.bridge.upstream.pool import ConnectionPool
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client import jump_host
 from netjumper.errors import JumpHostProtocolError, JumpHostTimeout
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 def through(
     *hosts: Address, parked: int = 0, jump_timeout: float = 60.0
-) -> AbstractContextManager[tuple[Upstream, list[Parking]]]:
+) -> AbstractContextManager[tuple[Upstream, list[ConnectionPool]]]:
     return upstream_through(
         *hosts, parked=parked, jump_timeout=jump_timeout, early=EarlyData.ALWAYS
     )
@@ -53,7 +53,7 @@ async def two_hosts(first: Any) -> AsyncIterator[tuple[Upstream, Any, Any]]:
 
 @pytest.fixture
 def _hurry(monkeypatch):
-    monkeypatch.setattr(upstream, "LOST", 0.05)
+    monkeypatch.setattr(upstream, "UNANSWERED_S", 0.05)
     monkeypatch.setattr("netjumper.bridge.upstream.path_stats.FIRST_GUESS", 0.001)
 
 
@@ -102,7 +102,7 @@ async def test_a_challenge_that_comes_too_late_is_not_answered():
     go_on, over = asyncio.Event(), asyncio.Event()
     heard = b""
 
-    async def late(sock: socket.socket) -> None:
+    async def hedge_delay(sock: socket.socket) -> None:
         nonlocal heard
         await go_on.wait()
         with contextlib.suppress(OSError):
@@ -110,7 +110,7 @@ async def test_a_challenge_that_comes_too_late_is_not_answered():
             heard += await receive(sock)
         over.set()
 
-    async with two_hosts(late) as (it, _, target):
+    async with two_hosts(hedge_delay) as (it, _, target):
         asked = Asked(it, target.address)
         asked.request.send_early(SSH)
         with await asked.socket() as sock:
@@ -151,8 +151,8 @@ async def test_the_time_for_a_jump_host_is_not_begun_anew_by_a_second_connection
 
     monkeypatch.setattr(jump_host.JumpConnection, "expire", counting)
     async with serving(scripted(Step.SILENCE)) as rogue:
-        with through(rogue.address, jump_timeout=0.3) as (it, parkings):
-            parkings[0].path.refill_time = 0.02
+        with through(rogue.address, jump_timeout=0.3) as (it, pools):
+            pools[0].path.refill_time = 0.02
             asked = Asked(it)
             asked.request.send_early(GET)
             await eventually(lambda: len(asked.request._attempts) == 2)
@@ -166,7 +166,7 @@ async def test_the_time_for_a_jump_host_is_not_begun_anew_by_a_second_connection
 @pytest.fixture
 def _impatient(monkeypatch):
     monkeypatch.setattr(pool, "HUNG", 0.1)
-    monkeypatch.setattr(pool, "STUCK", 0.1)
+    monkeypatch.setattr(pool, "STALLED_AFTER_S", 0.1)
 
 
 def in_order(*behaviours: Any) -> Any:
@@ -189,11 +189,11 @@ async def test_one_that_lets_nobody_in_any_more_is_down_before_it_is_asked(caplo
             await eventually(lambda: len(hung) == 1)
 
             def is_found() -> bool:
-                hung.look_for_hung()
+                hung.check_stalled()
                 return hung.is_down
 
             await eventually(is_found)
-            hung.look_for_hung()
+            hung.check_stalled()
     told = f"jump host {rogue.address}: it did not answer in time; it is tried again from time"
     assert [line.startswith(told) for line in caplog.messages] == [True]
 
@@ -202,9 +202,9 @@ async def test_one_that_lets_nobody_in_any_more_is_down_before_it_is_asked(caplo
 async def test_one_of_whose_connections_one_is_stuck_is_not(caplog):
     async with serving(in_order(scripted(Step.SILENCE), let_in)) as rogue:
         with through(rogue.address, parked=2) as (_, (well,)):
-            await eventually(lambda: len(well) == 1 and well.is_stuck)
+            await eventually(lambda: len(well) == 1 and well.is_stalled)
             well._last_let_in = well._loop.time()
-            well.look_for_hung()
+            well.check_stalled()
             assert not well.is_down
     assert not [line for line in caplog.messages if "did not answer" in line]
 

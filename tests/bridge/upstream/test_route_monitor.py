@@ -7,7 +7,7 @@ import time
 import pytest
 
 from netjumper.bridge.upstream import route_monitor as network_module
-from netjumper.bridge.upstream.route_monitor import LOOK_EVERY, SLEPT, Network, source_towards
+from netjumper.bridge.upstream.route_monitor import LOOK_EVERY, SLEPT, RouteMonitor, source_towards
 from netjumper.net.listener import is_of_this_machine
 
 NOT_THIS_MACHINES = "198.51.100.1"
@@ -47,18 +47,18 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
     monkeypatch.setattr(network_module, "source_towards", machine.source_towards)
-    monkeypatch.setattr(network_module, "_asleep", lambda: machine.asleep)
+    monkeypatch.setattr(network_module, "_suspend_time", lambda: machine.asleep)
     return machine
 
 
 def test_the_first_look_has_nothing_to_compare_with(machine):
-    network = Network()
+    network = RouteMonitor()
     assert not network.has_changed(PEER, 1.0)
     assert not network.has_changed(PEER, 1.0 + LOOK_EVERY)
 
 
 def test_another_address_of_ours_is_another_network_and_is_told_once(machine):
-    network = Network()
+    network = RouteMonitor()
     network.has_changed(PEER, 1.0)
     machine.source = "192.0.2.2"
     assert network.has_changed(PEER, 3.0)
@@ -66,7 +66,7 @@ def test_another_address_of_ours_is_another_network_and_is_told_once(machine):
 
 
 def test_a_connection_by_the_other_family_is_no_other_network(machine):
-    network = Network()
+    network = RouteMonitor()
     for now, peer in enumerate((PEER, PEER6, PEER, PEER6), start=1):
         assert not network.has_changed(peer, 2.0 * now)
     machine.source6 = "2001:db8::2"
@@ -75,7 +75,7 @@ def test_a_connection_by_the_other_family_is_no_other_network(machine):
 
 
 def test_no_way_at_all_is_no_other_network_until_there_is_another(machine):
-    network = Network()
+    network = RouteMonitor()
     network.has_changed(PEER, 1.0)
     machine.source = ""
     assert not network.has_changed(PEER, 3.0)
@@ -88,7 +88,7 @@ def test_no_way_at_all_is_no_other_network_until_there_is_another(machine):
 
 
 def test_to_have_slept_counts_as_another_network_from_the_beginning_on(machine):
-    network = Network()
+    network = RouteMonitor()
     machine.asleep += SLEPT + 0.1
     assert network.has_changed(PEER, 1.0)
     assert not network.has_changed(PEER, 3.0)
@@ -97,7 +97,7 @@ def test_to_have_slept_counts_as_another_network_from_the_beginning_on(machine):
 
 
 def test_there_is_a_look_once_a_second_only(machine):
-    network = Network()
+    network = RouteMonitor()
     network.has_changed(PEER, 1.0)
     machine.source = "192.0.2.2"
     assert not network.has_changed(PEER, 1.0 + LOOK_EVERY / 2)
@@ -118,11 +118,11 @@ def test_a_real_look(peer, source):
 
 
 def test_a_machine_that_is_awake_has_not_slept_meanwhile():
-    asleep = network_module._asleep()
+    asleep = network_module._suspend_time()
     assert asleep >= -0.001
-    assert abs(network_module._asleep() - asleep) < 0.5
+    assert abs(network_module._suspend_time() - asleep) < 0.5
 
 
 def test_where_nothing_tells_of_sleep_there_was_none(monkeypatch):
     monkeypatch.delattr(time, "CLOCK_BOOTTIME")
-    assert network_module._asleep() == 0.0
+    assert network_module._suspend_time() == 0.0

@@ -39,7 +39,7 @@ from tests.support.scripted_jump_server import (
     jump_server,
     lead,
     parking_at,
-    parking_of,
+    pool_of,
     refuse,
     silent,
     stand,
@@ -55,14 +55,14 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each look for a parked connection found one, where none is for a late answer."""
     monkeypatch.setattr(path_module, "NOT_WORTH_IT", math.inf)
     looks: list[bool] = []
-    take = upstream_module.Parking.take
+    take = upstream_module.ConnectionPool.acquire
 
-    def noted(parking):
-        found = take(parking)
+    def noted(pool):
+        found = take(pool)
         looks.append(found is not None)
         return found
 
-    monkeypatch.setattr(upstream_module.Parking, "take", noted)
+    monkeypatch.setattr(upstream_module.ConnectionPool, "acquire", noted)
     return looks
 
 
@@ -131,27 +131,27 @@ async def test_first_bytes_have_room_as_long_as_there_is_one_connection():
     async with jump_server(in_turn(silent)) as jump:
         async with upstream_at(jump.address) as upstream:
             asked = Asked(upstream)
-            room = asked.request.early_room
+            room = asked.request.early_data_budget
             assert room == EARLY_LIMIT
             asked.request.send_early(GET)
-            assert asked.request.early_room == room - len(GET)
+            assert asked.request.early_data_budget == room - len(GET)
             asked.request.cancel()
-            assert asked.request.early_room == 0
+            assert asked.request.early_data_budget == 0
 
 
 async def test_a_targets_failure_is_final_and_the_target_is_not_expected_the_next_time(taken):
     async with jump_server(in_turn(stand, refuse)) as jump:
         async with upstream_at(jump.address) as upstream:
             first = Asked(upstream)
-            assert not first.request.expected
+            assert not first.request.optimistic
             await first.close()
-            await eventually(lambda: len(parking_of(upstream)) == 1)
+            await eventually(lambda: len(pool_of(upstream)) == 1)
             asked = Asked(upstream)
-            assert asked.request.expected
+            assert asked.request.optimistic
             assert type(await asked.error()) is TargetRefused
             assert taken == [True, True]
             assert not upstream.known.expects(TARGET, upstream.loop.time())
-            assert not parking_of(upstream).is_down
+            assert not pool_of(upstream).is_down
 
 
 @pytest.mark.parametrize(("early", "expected"), [("always", True), ("never", False)])
@@ -160,7 +160,7 @@ async def test_what_is_expected_is_as_it_is_set(early, expected):
         async with upstream_at(jump.address, EarlyData(early)) as upstream:
             for _ in range(2):
                 asked = Asked(upstream)
-                assert asked.request.expected is expected
+                assert asked.request.optimistic is expected
                 await asked.close()
 
 
@@ -181,12 +181,12 @@ async def test_on_a_long_path_a_destination_waits_for_the_first_bytes_of_who_is_
         segments.append(await receive(sock))
         await stand(sock)
 
-    monkeypatch.setattr("netjumper.client.jump_host.HELD_BACK", 30.0)
+    monkeypatch.setattr("netjumper.client.jump_host.CORK_TIME", 30.0)
     async with jump_server(note) as jump:
         async with upstream_at(jump.address) as upstream:
-            parking_of(upstream).path.refill_time = parking_takes
+            pool_of(upstream).path.refill_time = parking_takes
             if known:
-                upstream.known.worked(TARGET, upstream.loop.time())
+                upstream.known.record_success(TARGET, upstream.loop.time())
             asked = Asked(upstream)
             if not together:
                 await eventually(lambda: bool(segments))
@@ -201,48 +201,48 @@ async def test_on_a_long_path_a_destination_waits_for_the_first_bytes_of_who_is_
 
 
 async def test_a_jump_host_that_cannot_be_dialled_is_down():
-    with parking_at(closed_port(), least=0, most=0) as parking:
-        assert not parking.is_down
-        assert type(await Asked(Upstream([parking])).error()) is JumpHostUnreachable
-        assert parking.is_down
+    with parking_at(closed_port(), least=0, most=0) as pool:
+        assert not pool.is_down
+        assert type(await Asked(Upstream([pool])).error()) is JumpHostUnreachable
+        assert pool.is_down
 
 
 async def test_a_jump_host_that_does_not_let_us_in_is_down():
     async with serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as jump:
-        with parking_at(jump.address, least=0, most=0) as parking:
-            assert type(await Asked(Upstream([parking])).error()) is WrongSecret
-            assert parking.is_down
+        with parking_at(jump.address, least=0, most=0) as pool:
+            assert type(await Asked(Upstream([pool])).error()) is WrongSecret
+            assert pool.is_down
 
 
 async def test_a_jump_host_is_not_down_because_a_tunnel_failed_after_it_had_let_us_in(caplog):
     async with jump_server(in_turn(die)) as jump:
-        with parking_at(jump.address, least=0, most=0) as parking:
-            assert type(await Asked(Upstream([parking])).error()) is JumpHostProtocolError
-            assert not parking.is_down
+        with parking_at(jump.address, least=0, most=0) as pool:
+            assert type(await Asked(Upstream([pool])).error()) is JumpHostProtocolError
+            assert not pool.is_down
     assert caplog.records == []
 
 
 async def test_a_jump_host_that_lets_a_request_in_answers_again(caplog):
     caplog.set_level(logging.INFO)
     async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=0, most=0) as parking:
-            parking.failed(JumpHostUnreachable("connection refused"))
-            await Asked(Upstream([parking])).close()
-            assert not parking.is_down
+        with parking_at(jump.address, least=0, most=0) as pool:
+            pool.failed(JumpHostUnreachable("connection refused"))
+            await Asked(Upstream([pool])).close()
+            assert not pool.is_down
     assert caplog.records[-1].getMessage() == f"jump host {jump} answers again"
 
 
 @pytest.mark.parametrize("early", [EarlyData.KNOWN, EarlyData.ALWAYS])
 async def test_nothing_is_expected_where_the_only_jump_host_is_down(early):
-    with parking_at(closed_port(), least=0, most=0) as parking:
-        upstream = Upstream([parking], early=early)
-        upstream.known.worked(TARGET, upstream.loop.time())
+    with parking_at(closed_port(), least=0, most=0) as pool:
+        upstream = Upstream([pool], early=early)
+        upstream.known.record_success(TARGET, upstream.loop.time())
         first = Asked(upstream)
-        assert first.request.expected
+        assert first.request.optimistic
         await first.error()
-        upstream.known.worked(TARGET, upstream.loop.time())
+        upstream.known.record_success(TARGET, upstream.loop.time())
         second = Asked(upstream)
-        assert not second.request.expected
+        assert not second.request.optimistic
         await second.error()
 
 
@@ -250,7 +250,7 @@ async def test_one_that_was_parked_before_says_nothing_of_who_is_let_in_now(capl
     caplog.set_level(logging.INFO)
     async with jump_server(lead) as jump:
         async with upstream_at(jump.address) as upstream:
-            parking_of(upstream).failed(JumpHostUnreachable("connection refused"))
+            pool_of(upstream).failed(JumpHostUnreachable("connection refused"))
             await Asked(upstream).close()
-            assert parking_of(upstream).is_down
+            assert pool_of(upstream).is_down
     assert len(caplog.records) == 1

@@ -43,7 +43,7 @@ class Exchange:
     """Of the bodies."""
 
     @property
-    def may_be_repeated(self) -> bool:
+    def is_replay_safe(self) -> bool:
         """Whether sending the request a second time harms nothing."""
         request = self.request
         return request is not None and request.method in SAFE_METHODS and not has_body(request)

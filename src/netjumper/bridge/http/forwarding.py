@@ -99,7 +99,7 @@ class Forwarding:
             self._broke(AnswerCut("it reset the connection"))
             self._advance()
 
-    def wind_down(self) -> None:
+    def begin_shutdown(self) -> None:
         """Begin no further request."""
         self._winding_down = True
         if self.idle:
@@ -271,7 +271,7 @@ class Forwarding:
             return
         if exchange.status:
             self._over(error, Ending.RESET)
-        elif exchange.reused and silent and exchange.may_be_repeated and exchange.target:
+        elif exchange.reused and silent and exchange.is_replay_safe and exchange.target:
             exchange.reused = False
             self._want(exchange, exchange.target)
         else:

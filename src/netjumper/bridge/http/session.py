@@ -12,8 +12,8 @@ from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines
 from netjumper.protocol.handshake import EndOfStream
 from netjumper.relay.ending import Ending as RelayEnding
-from netjumper.sessions.manager import Tunnels
-from netjumper.sessions.session import READ_SIZE, Handover, Session
+from netjumper.sessions.manager import SessionManager
+from netjumper.sessions.session import READ_SIZE, Handoff, Session
 
 HELD = 256 * 1024
 """Bytes held for a side that does not take them; then the other side is not read further."""
@@ -35,17 +35,17 @@ class Forwarder(Session):
 
     def __init__(
         self,
-        tunnels: Tunnels,
+        tunnels: SessionManager,
         upstream: Connector,
         request: Authorized,
-        client: Handover,
+        client: Handoff,
         name: bytes,
         idle: "Deadlines[Forwarder]",
     ) -> None:
         super().__init__(tunnels, client)
         self._tunnels = tunnels
         self._idle = idle
-        client.endpoint.reset_if_killed()
+        client.endpoint.reset_on_exit()
         self._to_client = Outbox(client.endpoint, self._settle)
         self._target = TargetSide(upstream, self._opened, self._failed, self._settle)
         self._last: Exchange | None = None
@@ -64,12 +64,12 @@ class Forwarder(Session):
         """Whether a request is being served, or its answer is on its way."""
         return not self._forwarding.idle or bool(self._to_client)
 
-    def wind_down(self) -> None:
+    def begin_shutdown(self) -> None:
         """Answer the request that is under way, and end."""
         if self._is_quiet:
             self.close()
         else:
-            self._forwarding.wind_down()
+            self._forwarding.begin_shutdown()
             self._settle()
 
     def stop(self, ending: RelayEnding = RelayEnding.SHUTDOWN) -> None:
@@ -212,7 +212,7 @@ class Forwarder(Session):
             self._client.abort()
             self._forget()
         elif ending is Ending.TUNNEL:
-            self._tunnels.resume(self._forwarding.tunnel(), self._hand_over())
+            self._tunnels.resume(self._forwarding.tunnel(), self._hand_off())
         else:
             self._linger()
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from netjumper.addressing.address import Address
 from netjumper.bridge.http.write_buffer import Outbox
 from netjumper.errors import NetjumperError
-from netjumper.net.connector import Connector, Failed, Opening
+from netjumper.net.connector import Connector, Failed, PendingConnection
 from netjumper.net.endpoint import Endpoint
 
 
@@ -41,7 +41,7 @@ class TargetSide:
         self._opened = opened
         self._failed = failed
         self._moved = moved
-        self._opening: Opening | None = None
+        self._opening: PendingConnection | None = None
         self._held = bytearray()
         """What is for a target that is not reached yet."""
         self._outbox: Outbox | None = None
@@ -74,7 +74,7 @@ class TargetSide:
             return
         self._held += data
         opening = self._opening
-        if opening is not None and self._held and (room := opening.early_room):
+        if opening is not None and self._held and (room := opening.early_data_budget):
             opening.send_early(bytes(self._held[:room]))
             del self._held[:room]
 

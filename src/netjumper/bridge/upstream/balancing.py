@@ -1,7 +1,7 @@
 """Which of several jump hosts a request is to try first, which next.
 
-All of them see the jump hosts through the same few facts (`Way`), and put those that are down last:
-when everything is down one of them may just have come back.
+All of them see the jump hosts through the same few facts (`Candidate`), and put those that are
+down last: when everything is down one of them may just have come back.
 """
 
 import logging
@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-BETTER = 0.8
+SWITCH_THRESHOLD = 0.8
 """Of the time that the jump host in use takes: another must be so fast to take its place. What is
 measured is never twice the same, and every change costs new connections."""
 
 _LOG = logging.getLogger("netjumper")
 
 
-class Way(Protocol):
+class Candidate(Protocol):
     """A jump host, as a policy sees it."""
 
     @property
@@ -28,7 +28,7 @@ class Way(Protocol):
         """Seconds that a first byte takes there and back on average; None if that is not known."""
 
 
-WayT = TypeVar("WayT", bound=Way)
+CandidateT = TypeVar("CandidateT", bound=Candidate)
 
 
 class JumpPolicy(StrEnum):
@@ -39,22 +39,22 @@ class JumpPolicy(StrEnum):
     SPREAD = "spread"
 
 
-class Policy(Protocol):
+class Balancing(Protocol):
     """Puts the jump hosts into the order to try them in."""
 
-    def order(self, ways: Sequence[WayT]) -> list[WayT]:
+    def order(self, candidates: Sequence[CandidateT]) -> list[CandidateT]:
         """Return all of them; they are the same ones, in the same order, at every call."""
 
 
-class First(Policy):
+class Failover(Balancing):
     """The first that is not down."""
 
-    def order(self, ways: Sequence[WayT]) -> list[WayT]:
+    def order(self, candidates: Sequence[CandidateT]) -> list[CandidateT]:
         """Return them as they are, those that are down behind the others."""
-        return sorted(ways, key=_is_down)
+        return sorted(candidates, key=_is_down)
 
 
-class Spread(Policy):
+class WeightedRoundRobin(Balancing):
     """One after the other, each as often as its weight says (smooth weighted round robin).
 
     Args:
@@ -65,58 +65,62 @@ class Spread(Policy):
         self._weights = weights
         self._credit = [0] * len(weights)
 
-    def order(self, ways: Sequence[WayT]) -> list[WayT]:
+    def order(self, candidates: Sequence[CandidateT]) -> list[CandidateT]:
         """Return the one whose turn it is, then the others."""
-        up = [number for number, way in enumerate(ways) if not way.is_down]
+        up = [number for number, jump_host in enumerate(candidates) if not jump_host.is_down]
         for number in up:
             self._credit[number] += self._weights[number]
-        turns = sorted(range(len(ways)), key=lambda number: -self._credit[number])
+        turns = sorted(range(len(candidates)), key=lambda number: -self._credit[number])
         if up:
             chosen = max(up, key=lambda number: self._credit[number])
             self._credit[chosen] -= sum(self._weights[number] for number in up)
-        return sorted((ways[number] for number in turns), key=_is_down)
+        return sorted((candidates[number] for number in turns), key=_is_down)
 
 
-class Fastest(Policy):
+class LowestLatency(Balancing):
     """The one with the shortest way, losses counted; it stays until another is clearly better."""
 
     def __init__(self) -> None:
         self._used = 0
 
-    def order(self, ways: Sequence[WayT]) -> list[WayT]:
+    def order(self, candidates: Sequence[CandidateT]) -> list[CandidateT]:
         """Return the one in use, then the others from the fastest to the slowest."""
-        times = [_time(way) for way in ways]
-        best = min(range(len(ways)), key=lambda number: (ways[number].is_down, times[number]))
+        times = [_time(jump_host) for jump_host in candidates]
+        best = min(
+            range(len(candidates)), key=lambda number: (candidates[number].is_down, times[number])
+        )
         used = self._used
-        is_better = ways[used].is_down or times[best] < BETTER * times[used]
-        if is_better and best != used and not ways[best].is_down:
+        is_better = candidates[used].is_down or times[best] < SWITCH_THRESHOLD * times[used]
+        if is_better and best != used and not candidates[best].is_down:
             self._used = best
-            _tell_of_change(ways[used], ways[best])
-        ranks = sorted(range(len(ways)), key=lambda number: (number != self._used, times[number]))
-        return sorted((ways[number] for number in ranks), key=_is_down)
+            _log_switch(candidates[used], candidates[best])
+        ranks = sorted(
+            range(len(candidates)), key=lambda number: (number != self._used, times[number])
+        )
+        return sorted((candidates[number] for number in ranks), key=_is_down)
 
 
-def _is_down(way: Way) -> bool:
-    return way.is_down
+def _is_down(jump_host: Candidate) -> bool:
+    return jump_host.is_down
 
 
-def _time(way: Way) -> float:
-    time = way.first_byte
-    return float("inf") if time is None or way.is_down else time
+def _time(jump_host: Candidate) -> float:
+    time = jump_host.first_byte
+    return float("inf") if time is None or jump_host.is_down else time
 
 
-def _tell_of_change(before: Way, now: Way) -> None:
+def _log_switch(before: Candidate, now: Candidate) -> None:
     why = "is down" if before.is_down else f"takes {_milliseconds(before)}"
     _LOG.info("%s is used now, it takes %s; %s %s", now, _milliseconds(now), before, why)
 
 
-def _milliseconds(way: Way) -> str:
-    time = way.first_byte
+def _milliseconds(jump_host: Candidate) -> str:
+    time = jump_host.first_byte
     return "an unknown time" if time is None else f"{1000 * time:.0f} ms"
 
 
-def policy_of(which: JumpPolicy, weights: Sequence[int]) -> Policy:
+def balancing_for(which: JumpPolicy, weights: Sequence[int]) -> Balancing:
     """Return a policy for jump hosts with these weights."""
     if which is JumpPolicy.SPREAD:
-        return Spread(weights)
-    return Fastest() if which is JumpPolicy.FASTEST else First()
+        return WeightedRoundRobin(weights)
+    return LowestLatency() if which is JumpPolicy.FASTEST else Failover()

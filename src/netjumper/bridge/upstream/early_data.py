@@ -42,13 +42,13 @@ class KnownTargets:
             return self._until.get(target, now) > now
         return self._which is EarlyData.ALWAYS
 
-    def worked(self, target: Address, now: float) -> None:
+    def record_success(self, target: Address, now: float) -> None:
         """Note that a target was reached."""
         self._until.pop(target, None)
         self._until[target] = now + KNOWN_FOR
         if len(self._until) > MOST_KNOWN:
             del self._until[next(iter(self._until))]
 
-    def failed(self, target: Address) -> None:
+    def record_failure(self, target: Address) -> None:
         """Note that it was not."""
         self._until.pop(target, None)

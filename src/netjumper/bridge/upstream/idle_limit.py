@@ -9,31 +9,31 @@ ALIKE = 0.25
 the jump server's patience; those that a restart ends are of any age."""
 NOT_TOGETHER = 1.0
 """Seconds between two losses that are not one and the same event."""
-SCOUT_AGAIN = 600.0
+PROBE_INTERVAL_S = 600.0
 """Seconds until it is tried again whether the jump server holds them for longer."""
 
 
-class Patience:
+class IdleLimit:
     """Of one jump server; it has no clock of its own. All times are in seconds.
 
     Args:
         seconds: that it is known to have.
     """
 
-    __slots__ = ("_at_first", "_last_lost", "_scout_again", "seconds")
+    __slots__ = ("_at_first", "_last_lost", "_next_probe", "seconds")
 
     def __init__(self, seconds: float) -> None:
         self._at_first = seconds
         self._last_lost = (0.0, 0.0)
-        self._scout_again = 0.0
+        self._next_probe = 0.0
         self.seconds = seconds
         """For which connections can be parked."""
 
-    def may_scout(self, now: float) -> bool:
+    def may_probe(self, now: float) -> bool:
         """Whether it is worth knowing if connections are held for longer."""
-        return now >= self._scout_again and self.seconds < LONGEST
+        return now >= self._next_probe and self.seconds < LONGEST
 
-    def held(self, age: float) -> None:
+    def survived(self, age: float) -> None:
         """A connection was still alive at this age."""
         self.seconds = min(max(self.seconds, age), LONGEST)
 
@@ -43,11 +43,11 @@ class Patience:
         if now - when >= NOT_TOGETHER and abs(age - last_age) <= ALIKE * age:
             self.seconds = min(self.seconds, max(SHORTEST, SAFELY * age))
 
-    def scout_lost(self, now: float) -> None:
+    def probe_failed(self, now: float) -> None:
         """One that waited for longer than the others was ended, or leads nowhere."""
-        self._scout_again = now + SCOUT_AGAIN
+        self._next_probe = now + PROBE_INTERVAL_S
 
-    def silently_lost(self, age: float, now: float) -> None:
+    def blackholed(self, age: float, now: float) -> None:
         """A connection of this age led nowhere, and nothing told: something on the path forgets."""
-        self.scout_lost(now)
+        self.probe_failed(now)
         self.seconds = min(self.seconds, max(self._at_first, SAFELY * age))

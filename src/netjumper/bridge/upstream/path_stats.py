@@ -17,7 +17,7 @@ SHORTEST_TIMEOUT = 0.2
 """Seconds that Linux adds to the round trip before it sends a packet again."""
 
 
-class Path:
+class PathStats:
     """Of one jump host; it has no clock of its own. All times are in seconds."""
 
     __slots__ = ("_latency", "_losses", "_round_trip", "refill_time")
@@ -29,11 +29,11 @@ class Path:
         self.refill_time = FIRST_GUESS
         """That parking a connection takes."""
 
-    def note_answer(self, seconds: float) -> None:
+    def record_answer(self, seconds: float) -> None:
         """Count an outcome that came on a parked connection."""
         self._latency.note(seconds)
 
-    def note_connection(self, round_trip: float, sent: int, retransmitted: int) -> None:
+    def record_connection(self, round_trip: float, sent: int, retransmitted: int) -> None:
         """Count a new connection, by what the kernel has seen on it.
 
         Args:
@@ -47,15 +47,15 @@ class Path:
         self._losses += NEWS * (retransmitted / sent - self._losses)
 
     @property
-    def late(self) -> float:
+    def hedge_delay(self) -> float:
         """After this an answer is late; 0 where that is not worth knowing."""
-        usually = self._latency.usually or self.refill_time
-        return LATE * usually if usually >= NOT_WORTH_IT else 0.0
+        p95 = self._latency.p95 or self.refill_time
+        return LATE * p95 if p95 >= NOT_WORTH_IT else 0.0
 
     @property
-    def late_if_dialled(self) -> float:
+    def cold_hedge_delay(self) -> float:
         """The same for an answer on a connection that is only being made."""
-        return self.late and self.late + LATE * self.refill_time
+        return self.hedge_delay and self.hedge_delay + LATE * self.refill_time
 
     @property
     def first_byte(self) -> float | None:
@@ -67,12 +67,12 @@ class Path:
 class Latency:
     """Of the last answers; it has no clock of its own."""
 
-    __slots__ = ("_last", "_news", "usually")
+    __slots__ = ("_last", "_news", "p95")
 
     def __init__(self) -> None:
         self._last: deque[float] = deque(maxlen=REMEMBERED)
         self._news = 0
-        self.usually: float | None = None
+        self.p95: float | None = None
         """Seconds within which 95 of 100 answers came; None until enough have."""
 
     def note(self, seconds: float) -> None:
@@ -81,4 +81,4 @@ class Latency:
         self._news += 1
         if self._news >= ENOUGH:
             self._news = 0
-            self.usually = sorted(self._last)[len(self._last) * 95 // 100]
+            self.p95 = sorted(self._last)[len(self._last) * 95 // 100]

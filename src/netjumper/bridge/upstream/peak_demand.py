@@ -6,7 +6,7 @@ REMEMBERED = 60.0
 """Seconds after which a busy moment is forgotten."""
 
 
-class Demand:
+class PeakDemand:
     """Counts arrivals in windows of time, and remembers the fullest; it has no clock of its own."""
 
     __slots__ = ("_count", "_fullest", "_window_ends")
@@ -30,7 +30,7 @@ class Demand:
             self._window_ends = now + window
         self._count += 1
 
-    def busiest(self, now: float) -> int:
+    def peak(self, now: float) -> int:
         """Return how many arrived in the fullest window that is not forgotten."""
         if now >= self._window_ends + REMEMBERED:
             self._count = 0

@@ -13,10 +13,10 @@ from functools import partial
 from math import inf
 from typing import NamedTuple, Self
 
-from netjumper.bridge.upstream.idle_limit import SHORTEST, Patience
-from netjumper.bridge.upstream.path_stats import Path
-from netjumper.bridge.upstream.peak_demand import Demand
-from netjumper.bridge.upstream.route_monitor import Network
+from netjumper.bridge.upstream.idle_limit import SHORTEST, IdleLimit
+from netjumper.bridge.upstream.path_stats import PathStats
+from netjumper.bridge.upstream.peak_demand import PeakDemand
+from netjumper.bridge.upstream.route_monitor import RouteMonitor
 from netjumper.client.jump_host import JumpConnection, JumpHost
 from netjumper.errors import (
     JumpHostTimeout,
@@ -29,7 +29,7 @@ DIALS_AT_ONCE = 64
 """More would be a storm, for the jump server and for the path."""
 BURST = 4
 """One more than the busiest moment had, for each so many that it had."""
-STUCK, STUCK_DIALS = 0.5, 4
+STALLED_AFTER_S, STALLED_AFTER_DIALS = 0.5, 4
 """Seconds, and times that it usually takes, after which a connection should have been let in."""
 HUNG = 2.0
 """Seconds after which it is not one lost packet: TCP tries for the third time after three."""
@@ -43,7 +43,7 @@ _LOG = logging.getLogger("netjumper")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParkingLimits:
+class PoolLimits:
     """How many connections are parked, and for how long at first."""
 
     least: int = 1
@@ -54,14 +54,14 @@ class ParkingLimits:
     original closes after 10."""
 
 
-class _Place(NamedTuple):
+class _Entry(NamedTuple):
     """Where a connection waits."""
 
     since: float
     timer: asyncio.TimerHandle
 
 
-class Parking:
+class ConnectionPool:
     """The connections that are parked at a jump host.
 
     Args:
@@ -69,18 +69,18 @@ class Parking:
         limits: how many, and for how long.
     """
 
-    def __init__(self, host: JumpHost, limits: ParkingLimits) -> None:
+    def __init__(self, host: JumpHost, limits: PoolLimits) -> None:
         self.host = host
         self._loop = host.loop
         self._limits = limits
-        self._demand = Demand()
-        self._network = Network()
-        self._patience = Patience(limits.seconds)
-        self.path = Path()
+        self._demand = PeakDemand()
+        self._route = RouteMonitor()
+        self._idle_limit = IdleLimit(limits.seconds)
+        self.path = PathStats()
         self._dialled: dict[JumpConnection, float] = {}
         self._last_let_in = -inf
-        self._waiting: dict[JumpConnection, _Place] = {}
-        self._scout: JumpConnection | None = None
+        self._waiting: dict[JumpConnection, _Entry] = {}
+        self._longevity_probe: JumpConnection | None = None
         """One that waits longer than the others, to see how long the jump server holds it."""
         self._refill: asyncio.Handle | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -99,18 +99,18 @@ class Parking:
         return self._pause > 0
 
     @property
-    def is_stuck(self) -> bool:
+    def is_stalled(self) -> bool:
         """Whether connections are not let in any more, though nothing says so."""
-        patience = max(STUCK, STUCK_DIALS * self.path.refill_time)
+        patience = max(STALLED_AFTER_S, STALLED_AFTER_DIALS * self.path.refill_time)
         oldest = next(iter(self._dialled.values()), None)
         return oldest is not None and self._loop.time() - oldest > patience
 
-    def look_for_hung(self) -> None:
+    def check_stalled(self) -> None:
         """Take the jump host for down where it has let nobody in for a while, and says nothing."""
         oldest = next(iter(self._dialled.values()), inf)
         waits = self._loop.time() - max(oldest, self._last_let_in)
-        if waits > HUNG and self.is_stuck and not self.is_down:
-            self.fell_silent()
+        if waits > HUNG and self.is_stalled and not self.is_down:
+            self.mark_unresponsive()
 
     @property
     def first_byte(self) -> float | None:
@@ -118,10 +118,10 @@ class Parking:
         return self.path.first_byte
 
     @property
-    def wanted(self) -> int:
+    def target_size(self) -> int:
         """How many should be parked now."""
-        busiest = self._demand.busiest(self._loop.time())
-        enough = busiest + -(-busiest // BURST)
+        peak = self._demand.peak(self._loop.time())
+        enough = peak + -(-peak // BURST)
         return min(max(enough, self._limits.least), self._limits.most)
 
     def __enter__(self) -> Self:
@@ -135,14 +135,14 @@ class Parking:
         for handle in (self._refill, self._retry):
             if handle is not None:
                 handle.cancel()
-        self._empty()
+        self._clear()
 
-    def note_request(self) -> None:
+    def record_request(self) -> None:
         """Count a request: how many connections are parked follows them."""
         self._demand.note(self._loop.time(), self.path.refill_time)
         self._refill_soon()
 
-    def take(self) -> tuple[JumpConnection, float] | None:
+    def acquire(self) -> tuple[JumpConnection, float] | None:
         """Return a parked connection that looks alive, and the seconds that it was parked."""
         now = self._loop.time()
         if self._waiting:
@@ -156,7 +156,7 @@ class Parking:
             connection.cancel()
         return None
 
-    def answered(self) -> None:
+    def mark_up(self) -> None:
         """The jump host has let a connection in."""
         if self._pause:
             self._pause = 0.0
@@ -166,7 +166,7 @@ class Parking:
                 self._retry = None
             self._refill_soon()
 
-    def fell_silent(self) -> NetjumperError:
+    def mark_unresponsive(self) -> NetjumperError:
         """The jump host took connections, and let none of them in: that is what is returned."""
         error = JumpHostTimeout("it did not answer in time").at(self.host.address)
         self.failed(error)
@@ -179,7 +179,7 @@ class Parking:
         if isinstance(error.__cause__, OutOfResources):
             # It says nothing about the jump host, and who asks needs descriptors more than we.
             _LOG.warning("%s; nothing is parked for %g s", error, LONGEST_PAUSE)
-            self._empty()
+            self._clear()
             self._retry = self._loop.call_later(LONGEST_PAUSE, self._try_again)
             return
         if not self._pause:
@@ -191,7 +191,7 @@ class Parking:
         pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - not to be in step
         self._retry = self._loop.call_later(pause, self._try_again)
 
-    def mistrust(self, seconds: float) -> None:
+    def discard_older_than(self, seconds: float) -> None:
         """Give up what was parked for so long: one of that age led nowhere, and nothing told.
 
         At an age at which connections are safe it was a lost packet.
@@ -199,29 +199,29 @@ class Parking:
         if seconds <= self._limits.seconds:
             return
         now = self._loop.time()
-        self._patience.silently_lost(seconds, now)
+        self._idle_limit.blackholed(seconds, now)
         for connection, place in list(self._waiting.items()):
             if now - place.since >= seconds:
-                self._give_up(connection)
+                self._discard(connection)
         self._refill_soon()
 
     def _look_at_the_network(self, connection: JumpConnection, now: float) -> None:
         """Give all up if the way to where this one leads is another than it was."""
         peer = connection.peer
-        if peer is not None and self._network.has_changed(peer, now):
+        if peer is not None and self._route.has_changed(peer, now):
             _LOG.info("the network has changed: parked connections are made anew")
-            self._empty()
+            self._clear()
 
-    def _empty(self) -> None:
+    def _clear(self) -> None:
         for connection in list(self._waiting):
-            self._give_up(connection)
+            self._discard(connection)
         for connection in self._dialled:
             connection.cancel()
         self._dialled.clear()
-        if self._scout is not None:
-            self._end_scouting(self._scout)
+        if self._longevity_probe is not None:
+            self._end_probe(self._longevity_probe)
 
-    def _give_up(self, connection: JumpConnection) -> None:
+    def _discard(self, connection: JumpConnection) -> None:
         self._waiting.pop(connection).timer.cancel()
         connection.cancel()
 
@@ -237,7 +237,7 @@ class Parking:
     def _dial_what_is_missing(self) -> None:
         self._refill = None
         # Where none is wanted, one all the same finds out whether the jump host is back.
-        wanted = max(self.wanted, int(self.is_down))
+        wanted = max(self.target_size, int(self.is_down))
         missing = wanted - len(self._waiting) - len(self._dialled)
         at_once = 1 if self.is_down else DIALS_AT_ONCE
         for _ in range(min(missing, at_once - len(self._dialled))):
@@ -249,60 +249,60 @@ class Parking:
     def _parked(self, connection: JumpConnection) -> None:
         now = self._last_let_in = self._loop.time()
         self.path.refill_time = now - self._dialled.pop(connection)
-        self.answered()
+        self.mark_up()
         self._look_at_the_network(connection, now)
         if info := connection.info:
-            self.path.note_connection(info.rtt, info.sent, info.retransmitted)
-        seconds = self._patience.seconds * random.uniform(0.8, 1.0)  # noqa: S311 - as above
+            self.path.record_connection(info.rtt, info.sent, info.retransmitted)
+        seconds = self._idle_limit.seconds * random.uniform(0.8, 1.0)  # noqa: S311 - as above
         timer = self._loop.call_later(seconds, self._expire, connection)
-        self._waiting[connection] = _Place(now, timer)
+        self._waiting[connection] = _Entry(now, timer)
         self._refill_soon()
 
     def _expire(self, connection: JumpConnection) -> None:
         place = self._waiting.pop(connection)
-        if self._scout is None and self._patience.may_scout(self._loop.time()):
-            self._scout = connection
-            self._scout_on(connection, place.since)
+        if self._longevity_probe is None and self._idle_limit.may_probe(self._loop.time()):
+            self._longevity_probe = connection
+            self._extend_probe(connection, place.since)
         else:
             connection.cancel()
         self._refill_soon()
 
-    def _scout_on(self, connection: JumpConnection, since: float) -> None:
+    def _extend_probe(self, connection: JumpConnection, since: float) -> None:
         """Leave the scout where it is until it has waited for twice as long as the others do."""
         now = self._loop.time()
-        again = since + 2 * self._patience.seconds - now
-        self._loop.call_later(again, self._scouted, connection, since)
+        again = since + 2 * self._idle_limit.seconds - now
+        self._loop.call_later(again, self._probe_due, connection, since)
 
-    def _scouted(self, connection: JumpConnection, since: float) -> None:
-        if connection is not self._scout:
+    def _probe_due(self, connection: JumpConnection, since: float) -> None:
+        if connection is not self._longevity_probe:
             return
         now = self._loop.time()
         if _is_proved_alive(connection):
-            self._patience.held(now - since)
+            self._idle_limit.survived(now - since)
         else:
-            self._patience.silently_lost(now - since, now)
-        if self._patience.may_scout(now):
-            self._scout_on(connection, since)
+            self._idle_limit.blackholed(now - since, now)
+        if self._idle_limit.may_probe(now):
+            self._extend_probe(connection, since)
         else:
-            self._end_scouting(connection)
+            self._end_probe(connection)
 
-    def _end_scouting(self, connection: JumpConnection) -> None:
-        self._scout = None
+    def _end_probe(self, connection: JumpConnection) -> None:
+        self._longevity_probe = None
         connection.cancel()
 
     def _lost(self, connection: JumpConnection, error: NetjumperError) -> None:
         """A connection could not be parked, or was lost while it was."""
         now = self._loop.time()
-        if connection is self._scout:
-            self._scout = None
-            self._patience.scout_lost(now)
+        if connection is self._longevity_probe:
+            self._longevity_probe = None
+            self._idle_limit.probe_failed(now)
             return
         place = self._waiting.pop(connection, None)
         self._dialled.pop(connection, None)
         if place is not None:
             place.timer.cancel()
             if now - place.since >= SHORTEST:  # otherwise it was not let in to stay
-                self._patience.lost(now - place.since, now)
+                self._idle_limit.lost(now - place.since, now)
                 self._refill_soon()
                 return
         self.failed(error)
@@ -310,7 +310,7 @@ class Parking:
 
 def _looks_alive(connection: JumpConnection) -> bool:
     info = connection.info
-    return connection.is_silent and (info is None or not info.probes)
+    return connection.has_no_input and (info is None or not info.probes)
 
 
 def _is_proved_alive(connection: JumpConnection) -> bool:

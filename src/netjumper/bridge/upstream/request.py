@@ -6,9 +6,9 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.replay_safety import may_be_repeated
+from netjumper.bridge.replay_safety import is_replay_safe
 from netjumper.bridge.upstream.early_data import KnownTargets
-from netjumper.bridge.upstream.pool import Parking
+from netjumper.bridge.upstream.pool import ConnectionPool
 from netjumper.client.jump_host import EARLY_LIMIT, JumpConnection
 from netjumper.errors import (
     JumpHostProtocolError,
@@ -33,14 +33,14 @@ class RequestShared(Protocol):
     known: KnownTargets
     unanswered: Deadlines["Request"]
 
-    def may_try_twice(self) -> bool:
+    def may_hedge(self) -> bool:
         """Whether a request may be asked twice; counts it then."""
 
 
 class _Attempt(NamedTuple):
     """A connection that was asked for the tunnel."""
 
-    way: Parking
+    jump_host: ConnectionPool
     since: float
     parked: float | None
     """For how many seconds it was; None where it was dialled for this request."""
@@ -62,27 +62,27 @@ class Request:
         "_early",
         "_errors",
         "_failed",
+        "_jump_host",
         "_lost",
         "_opened",
         "_others",
         "_target",
         "_timer",
         "_upstream",
-        "_way",
-        "expected",
+        "optimistic",
     )
 
     def __init__(
         self,
         upstream: RequestShared,
-        ways: Sequence[Parking],
+        candidates: Sequence[ConnectionPool],
         target: Address,
         opened: Opened,
         failed: Failed,
     ) -> None:
         self._upstream = upstream
-        self._way, *self._others = ways
-        self._errors: dict[Parking, NetjumperError] = {}
+        self._jump_host, *self._others = candidates
+        self._errors: dict[ConnectionPool, NetjumperError] = {}
         self._target = target
         self._opened = opened
         self._failed = failed
@@ -91,13 +91,13 @@ class Request:
         self._attempts: dict[JumpConnection, _Attempt] = {}
         self._timer: asyncio.TimerHandle | None = None
         knows = upstream.known.expects(target, upstream.loop.time())
-        self.expected = knows and not self._way.is_down
+        self.optimistic = knows and not self._jump_host.is_down
         """Whether it is as good as certain: who waits for it may be told that it stands."""
         self._begin()
         self._watch()
 
     @property
-    def early_room(self) -> int:
+    def early_data_budget(self) -> int:
         """How many bytes can be sent to the target before it is known to be reached."""
         # What two connections were asked must stay what may be repeated.
         return EARLY_LIMIT - len(self._early) if len(self._attempts) == 1 else 0
@@ -119,15 +119,15 @@ class Request:
 
     def _begin(self, *, parked: bool = True) -> None:
         """Ask a connection, a parked one where there is one and it may be."""
-        upstream, way = self._upstream, self._way
-        taken = way.take() if parked else None
-        connection, age = taken or (JumpConnection(way.host), None)
-        self._attempts[connection] = _Attempt(way, upstream.loop.time(), age)
+        upstream, jump_host = self._upstream, self._jump_host
+        taken = jump_host.acquire() if parked else None
+        connection, age = taken or (JumpConnection(jump_host.host), None)
+        self._attempts[connection] = _Attempt(jump_host, upstream.loop.time(), age)
         connection.request(
             self._target,
             partial(self._stands, connection),
             partial(self._attempt_failed, connection),
-            early_is_near=self.expected and not self._early and way.path.late > 0,
+            early_is_near=self.optimistic and not self._early and jump_host.path.hedge_delay > 0,
         )
         if self._early:
             connection.send_early(self._early)
@@ -139,51 +139,53 @@ class Request:
         upstream = self._upstream
         upstream.unanswered.add(self)
         (attempt,) = self._attempts.values()
-        path = attempt.way.path
-        late = path.late if attempt.parked is not None else path.late_if_dialled
+        path = attempt.jump_host.path
+        late = path.hedge_delay if attempt.parked is not None else path.cold_hedge_delay
         if late:
             self._timer = upstream.loop.call_later(late, self._is_late)
 
     def _is_late(self) -> None:
         """A packet was lost: its sender's next try would take longer than asking somebody else."""
         self._timer = None
-        if may_be_repeated(self._early) and self._upstream.may_try_twice():
+        if is_replay_safe(self._early) and self._upstream.may_hedge():
             self._begin()
 
     def is_lost(self) -> None:
         """No answer came for a long time."""
         upstream = self._upstream
         first = next(iter(self._attempts.values()))
-        longer = upstream.loop.time() - first.since < 2 * first.way.path.late_if_dialled
-        if longer or (any(map(_was_heard, self._attempts)) and not first.way.is_stuck):
+        longer = upstream.loop.time() - first.since < 2 * first.jump_host.path.cold_hedge_delay
+        if longer or (
+            any(map(_was_acknowledged, self._attempts)) and not first.jump_host.is_stalled
+        ):
             upstream.unanswered.add(self)  # a longer path than most, or the target takes its time
-        elif may_be_repeated(self._early):
-            self._ask_elsewhere()
+        elif is_replay_safe(self._early):
+            self._fail_over()
         elif self._others and not any(it.has_asked for it in self._attempts):
-            self._leave_unasked()
-            self._ask_elsewhere()
+            self._cancel_unsent()
+            self._fail_over()
 
-    def _leave_unasked(self) -> None:
+    def _cancel_unsent(self) -> None:
         """Give up those that nothing has left on yet: it may not leave twice."""
         for connection, attempt in self._attempts.items():
             connection.cancel()
-            self._errors.setdefault(attempt.way, attempt.way.fell_silent())
+            self._errors.setdefault(attempt.jump_host, attempt.jump_host.mark_unresponsive())
         self._attempts.clear()
 
-    def _ask_elsewhere(self) -> None:
+    def _fail_over(self) -> None:
         """Those that were asked lead nowhere, most likely."""
         all_parked = all(attempt.parked is not None for attempt in self._attempts.values())
-        if self._next_way():
+        if self._next_jump_host():
             self._begin()
             self._upstream.unanswered.add(self)
         elif all_parked:
             self._begin(parked=False)
 
-    def _next_way(self) -> bool:
+    def _next_jump_host(self) -> bool:
         """Go on to the next jump host; False where there is none."""
         if not self._others:
             return False
-        self._way = self._others.pop(0)
+        self._jump_host = self._others.pop(0)
         return True
 
     def _stands(self, connection: JumpConnection, endpoint: Endpoint) -> None:
@@ -191,24 +193,24 @@ class Request:
         now = upstream.loop.time()
         attempt = self._attempts.pop(connection)
         if attempt.parked is None:
-            attempt.way.answered()
+            attempt.jump_host.mark_up()
         else:
-            attempt.way.path.note_answer(now - attempt.since)
-        upstream.known.worked(self._target, now)
-        self._learn_from_the_silent(attempt)
+            attempt.jump_host.path.record_answer(now - attempt.since)
+        upstream.known.record_success(self._target, now)
+        self._update_unanswered(attempt)
         self.cancel()
         self._opened(endpoint)
 
-    def _learn_from_the_silent(self, answered: _Attempt) -> None:
+    def _update_unanswered(self, answered: _Attempt) -> None:
         """Of those that were asked too, see which hang, or have not even acknowledged it."""
         for connection, attempt in self._attempts.items():
-            hangs = not connection.was_let_in or attempt.way.is_stuck
-            if attempt.way is not answered.way and hangs:
-                attempt.way.fell_silent()
+            hangs = not connection.was_let_in or attempt.jump_host.is_stalled
+            if attempt.jump_host is not answered.jump_host and hangs:
+                attempt.jump_host.mark_unresponsive()
             elif attempt.parked is not None and attempt.since <= answered.since:
                 info = connection.info
                 if info is not None and info.unacknowledged:
-                    attempt.way.mistrust(attempt.parked)
+                    attempt.jump_host.discard_older_than(attempt.parked)
 
     def _attempt_failed(self, connection: JumpConnection, error: NetjumperError) -> None:
         attempt = self._attempts.pop(connection)
@@ -216,22 +218,22 @@ class Request:
             self._fail(error)
             return
         if not connection.was_let_in:
-            attempt.way.failed(error)
+            attempt.jump_host.failed(error)
         if attempt.parked is None:  # of one that was lost while it waited there is nothing to tell
-            self._errors.setdefault(attempt.way, error)
-        if self._attempts and not self._time_is_over(attempt, error):
+            self._errors.setdefault(attempt.jump_host, error)
+        if self._attempts and not self._out_of_time(attempt, error):
             return
         # Who was not reached, or did not let us in, has passed nothing on.
         not_passed_on = isinstance(error, (JumpHostUnreachable, WrongSecret))
         never_left = not self._attempts and (not_passed_on or not connection.has_asked)
-        if (never_left or may_be_repeated(self._early)) and self._go_on(attempt, error):
+        if (never_left or is_replay_safe(self._early)) and self._go_on(attempt, error):
             return
-        self._fail(_told_of_all([*self._errors.values()]) or error)
+        self._fail(_combined_error([*self._errors.values()]) or error)
 
-    def _time_is_over(self, attempt: _Attempt, error: NetjumperError) -> bool:
+    def _out_of_time(self, attempt: _Attempt, error: NetjumperError) -> bool:
         """Whether the jump host had all the time that it may take; who was asked later has not."""
-        ways = {it.way for it in self._attempts.values()}
-        return isinstance(error, JumpHostTimeout) and ways == {attempt.way}
+        candidates = {it.jump_host for it in self._attempts.values()}
+        return isinstance(error, JumpHostTimeout) and candidates == {attempt.jump_host}
 
     def _go_on(self, attempt: _Attempt, error: NetjumperError) -> bool:
         """Begin again after a failure of a jump host's; False where there is no more to try."""
@@ -239,7 +241,7 @@ class Request:
         if attempt.parked is not None and isinstance(error, JumpHostProtocolError):
             self._lost += 1
             self._begin(parked=self._lost < REPLACED_BY_PARKED)
-        elif self._next_way():
+        elif self._next_jump_host():
             self._begin()
         else:
             return False
@@ -247,17 +249,17 @@ class Request:
 
     def _fail(self, error: NetjumperError) -> None:
         self.cancel()
-        self._upstream.known.failed(self._target)
+        self._upstream.known.record_failure(self._target)
         self._failed(error)
 
 
-def _was_heard(connection: JumpConnection) -> bool:
+def _was_acknowledged(connection: JumpConnection) -> bool:
     """Whether the jump server has what it was asked: then it is the target that takes its time."""
     info = connection.info
     return connection.was_let_in and info is not None and not info.unacknowledged
 
 
-def _told_of_all(errors: Sequence[NetjumperError]) -> NetjumperError | None:
+def _combined_error(errors: Sequence[NetjumperError]) -> NetjumperError | None:
     """Return the first of what the jump hosts met, saying that the others were of no use either."""
     if not errors:
         return None

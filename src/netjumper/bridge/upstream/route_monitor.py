@@ -1,6 +1,6 @@
 """This machine in the network: what leads out of it, and which addresses are its own.
 
-`Network` notices that the way out is another than before.
+`RouteMonitor` notices that the way out is another than before.
 
 Connections made before that are likely to lead nowhere, and nothing tells: what is sent on them
 is lost. A look costs a system call or two, so it is taken when somebody asks, once a second.
@@ -16,16 +16,16 @@ SLEPT = 1.0
 """Seconds asleep from which on the network counts as another."""
 
 
-class Network:
+class RouteMonitor:
     """The way that leads to one jump host."""
 
-    __slots__ = ("_asleep", "_next_look", "_sources")
+    __slots__ = ("_next_look", "_sources", "_suspend_time")
 
     def __init__(self) -> None:
         self._next_look = 0.0
         self._sources: dict[tuple[Any, ...], str] = {}
         """By the address at the other end: a jump host may have several."""
-        self._asleep = _asleep()
+        self._suspend_time = _suspend_time()
 
     def has_changed(self, peer: tuple[Any, ...], now: float) -> bool:
         """Whether it has, since it was last asked.
@@ -37,10 +37,10 @@ class Network:
         if now < self._next_look:
             return False
         self._next_look = now + LOOK_EVERY
-        before, slept = self._sources.get(peer, ""), self._asleep
+        before, slept = self._sources.get(peer, ""), self._suspend_time
         source = self._sources[peer] = source_towards(peer) or before
-        self._asleep = _asleep()
-        return before not in ("", source) or self._asleep > slept + SLEPT
+        self._suspend_time = _suspend_time()
+        return before not in ("", source) or self._suspend_time > slept + SLEPT
 
 
 def source_towards(peer: tuple[Any, ...]) -> str:
@@ -54,7 +54,7 @@ def source_towards(peer: tuple[Any, ...]) -> str:
         return ""
 
 
-def _asleep() -> float:
+def _suspend_time() -> float:
     """Return how long the machine has slept since it was started, in seconds."""
     if not hasattr(time, "CLOCK_BOOTTIME"):
         return 0.0

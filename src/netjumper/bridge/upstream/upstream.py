@@ -8,19 +8,19 @@ jump host turns out to be down the request goes on to the next.
 from collections.abc import Sequence
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.upstream.balancing import First, Policy
+from netjumper.bridge.upstream.balancing import Balancing, Failover
 from netjumper.bridge.upstream.early_data import EarlyData, KnownTargets
-from netjumper.bridge.upstream.pool import Parking
+from netjumper.bridge.upstream.pool import ConnectionPool
 from netjumper.bridge.upstream.request import Request
 from netjumper.net.connector import Connector, Failed, Opened
 from netjumper.net.deadlines import Deadlines
 from netjumper.protocol.wire import destination_frame
 
-SHARE = 0.1
+HEDGE_RATIO = 0.1
 """Of the requests at most so many are asked twice because the first answer is late."""
-SAVED_UP = 10.0
+HEDGE_BURST = 10.0
 """So many such requests can be behind each other."""
-LOST = 1.0
+UNANSWERED_S = 1.0
 """Seconds without an answer; then the connection leads nowhere, most likely."""
 
 
@@ -35,16 +35,16 @@ class Upstream(Connector):
 
     def __init__(
         self,
-        parkings: Sequence[Parking],
-        policy: Policy | None = None,
+        pools: Sequence[ConnectionPool],
+        policy: Balancing | None = None,
         early: EarlyData = EarlyData.KNOWN,
     ) -> None:
-        self._parkings = parkings
-        self._policy = policy or First()
-        self.loop = parkings[0].host.loop
+        self._pools = pools
+        self._policy = policy or Failover()
+        self.loop = pools[0].host.loop
         self.known = KnownTargets(early)
-        self.unanswered: Deadlines[Request] = Deadlines(self.loop, LOST, Request.is_lost)
-        self._second_tries = SAVED_UP
+        self.unanswered: Deadlines[Request] = Deadlines(self.loop, UNANSWERED_S, Request.is_lost)
+        self._hedge_tokens = HEDGE_BURST
 
     def connect(self, target: Address, opened: Opened, failed: Failed) -> "Request":
         """Begin a tunnel.
@@ -53,16 +53,16 @@ class Upstream(Connector):
             AddressError: the target is too long for the protocol.
         """
         destination_frame(target)  # raises before a connection is taken
-        self._second_tries = min(self._second_tries + SHARE, SAVED_UP)
-        for parking in self._parkings:
-            parking.look_for_hung()
-        ways = self._policy.order(self._parkings)
-        ways[0].note_request()
-        return Request(self, ways, target, opened, failed)
+        self._hedge_tokens = min(self._hedge_tokens + HEDGE_RATIO, HEDGE_BURST)
+        for pool in self._pools:
+            pool.check_stalled()
+        candidates = self._policy.order(self._pools)
+        candidates[0].record_request()
+        return Request(self, candidates, target, opened, failed)
 
-    def may_try_twice(self) -> bool:
+    def may_hedge(self) -> bool:
         """Whether a request may be asked twice; counts it then."""
-        if self._second_tries < 1:
+        if self._hedge_tokens < 1:
             return False
-        self._second_tries -= 1
+        self._hedge_tokens -= 1
         return True
