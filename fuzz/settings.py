@@ -10,9 +10,8 @@ from fuzz.properties import hold_hidden, outcome_of
 from netjumper.addressing.jump_url import JumpUrl
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
-from netjumper.errors import NetjumperError
+from netjumper.errors import NetjumperError, SettingsError
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Loaded
 from netjumper.settings.server import ServerSettings
 from netjumper.text import printable

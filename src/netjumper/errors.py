@@ -19,6 +19,15 @@ class NetjumperError(Exception):
     """The root of every error netjumper raises on purpose."""
 
 
+class SettingsError(NetjumperError, ValueError):
+    """A command line, variable or file cannot be used; each argument is one line that says why."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The problems, one readable line each."""
+        return tuple(str(line) for line in self.args)
+
+
 class AddressError(NetjumperError, ValueError):
     """A host, a port or a listening address that cannot be one."""
 

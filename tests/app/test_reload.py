@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from netjumper.app.jump_server import JumpServer, prepare
-from netjumper.settings.common import SettingsError
+from netjumper.errors import SettingsError
 from netjumper.settings.loader import Source, load
 from netjumper.settings.server import ServerSettings
 from tests.support.programs import PATIENCE, Program, running, web_server

@@ -12,8 +12,7 @@ import pytest
 from netjumper.cli.output import can_say, say
 from netjumper.daemon import process
 from netjumper.daemon.descriptors import descriptor_limit, raise_descriptor_limit
-from netjumper.errors import NetjumperError
-from netjumper.settings.common import SettingsError
+from netjumper.errors import NetjumperError, SettingsError
 
 
 def raising(error):

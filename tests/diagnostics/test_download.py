@@ -7,7 +7,7 @@ import pytest
 
 from netjumper.diagnostics import steps
 from netjumper.diagnostics.steps import DiagnosisTarget
-from netjumper.settings.common import SettingsError
+from netjumper.errors import SettingsError
 from tests.support.doctor import examined
 from tests.support.peers import receive, reset_after, serving
 from tests.support.programs import web_server

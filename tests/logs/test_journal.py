@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from netjumper.daemon import process
+from netjumper.errors import SettingsError
 from netjumper.logs.formatters import is_journal
 from netjumper.logs.handler import set_up
-from netjumper.settings.common import SettingsError
 
 
 @pytest.fixture

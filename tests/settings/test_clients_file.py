@@ -7,9 +7,8 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.app.clients import clients_of
-from netjumper.errors import TargetDenied
+from netjumper.errors import SettingsError, TargetDenied
 from netjumper.settings.clients_file import read_clients
-from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Source, load
 from netjumper.settings.server import ServerSettings
 

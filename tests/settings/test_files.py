@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from netjumper.errors import SettingsError
 from netjumper.fileio import MAX_SIZE
 from netjumper.settings import files
-from netjumper.settings.common import SettingsError
 from netjumper.settings.files import read_private, read_secret, read_users
 
 

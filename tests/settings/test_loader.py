@@ -8,8 +8,8 @@ import pytest
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli import bridge, server
 from netjumper.cli.arguments import source_of_flags
+from netjumper.errors import SettingsError
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Source, load
 from netjumper.settings.server import ServerSettings
 

@@ -1,9 +1,9 @@
 """The clients of the settings: who knows `secret`, and those of `clients_file`."""
 
+from netjumper.errors import SettingsError
 from netjumper.server.clients import Client
 from netjumper.server.guard import Guard
 from netjumper.settings.clients_file import ClientTable, read_clients
-from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Loaded
 from netjumper.settings.server import ServerSettings
 

@@ -4,10 +4,10 @@ import os
 import socket
 
 from netjumper.daemon.socket_activation import InheritError, inherited_sockets
+from netjumper.errors import SettingsError
 from netjumper.net.listening_sockets import bound_address
 from netjumper.server.jump_server import SERVER_DOORS
 from netjumper.settings.bridge import OPEN_DOOR, BridgeSettings
-from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Loaded, SettingsT
 from netjumper.settings.server import ServerSettings
 from netjumper.text import quoted

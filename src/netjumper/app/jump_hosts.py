@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from netjumper.addressing.address import Address
 from netjumper.client.encryption import client_for
+from netjumper.errors import SettingsError
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.common import SettingsError
 from netjumper.settings.files import refuse_shared_key
 from netjumper.settings.loader import Loaded
 from netjumper.tls.certificates import AuthorityError, CertificateError, EncryptionError

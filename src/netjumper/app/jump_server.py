@@ -12,13 +12,13 @@ from typing import TypeVar
 from netjumper.app.clients import BYTES_IN_MEGABIT, clients_of
 from netjumper.app.socket_options import server_options
 from netjumper.daemon.descriptors import most_descriptors
+from netjumper.errors import SettingsError
 from netjumper.net.listening_sockets import ListenTarget
 from netjumper.server.clients import Client, Clients
 from netjumper.server.jump_server import CLEAR_DOOR, TLS_DOOR, jump_server
 from netjumper.sessions.admission import AdmissionLimits
 from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
-from netjumper.settings.common import SettingsError
 from netjumper.settings.files import refuse_shared_key
 from netjumper.settings.loader import Loaded
 from netjumper.settings.server import RELOADABLE, ServerSettings

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from netjumper.errors import SettingsError
 from netjumper.net.option_checks import OptionUnavailable, check_dialling, check_listening
 from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Loaded, SettingsT
 from netjumper.settings.server import ServerSettings
 from netjumper.settings.sockets import SocketSettings

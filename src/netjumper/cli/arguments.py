@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from netjumper import __version__
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli.help_formatter import HelpFormatter
-from netjumper.settings.common import SettingsError
+from netjumper.errors import SettingsError
 from netjumper.settings.loader import AnySettings, Source
 from netjumper.settings.messages import expectation
 from netjumper.text import quoted

@@ -16,8 +16,8 @@ from netjumper.cli.output import say
 from netjumper.daemon import process
 from netjumper.diagnostics.probe import Probe
 from netjumper.diagnostics.steps import Diagnosis, DiagnosisTarget, Step
+from netjumper.errors import SettingsError
 from netjumper.settings.bridge import BridgeSettings, Unopened
-from netjumper.settings.common import SettingsError
 from netjumper.text import printable
 
 DEFAULT_TARGET = "example.org:443"

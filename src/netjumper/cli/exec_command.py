@@ -18,10 +18,9 @@ from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.child_process import _Program
 from netjumper.cli.proxy_variables import PROXY_VARIABLES, first_of, variables
 from netjumper.daemon import process, sd_notify, serve, socket_activation
-from netjumper.errors import AddressError
+from netjumper.errors import AddressError, SettingsError
 from netjumper.logs.handler import never_waiting
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
-from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Loaded
 
 PRIVATE = frozenset({"NETJUMPER_SECRET", "NETJUMPER_AUTH"})

@@ -27,9 +27,8 @@ from netjumper.diagnostics.listener_check import (
     running_service,
 )
 from netjumper.diagnostics.probe import Probe
-from netjumper.errors import JumpHostError
+from netjumper.errors import JumpHostError, SettingsError
 from netjumper.settings.bridge import BridgeSettings, RunningBridge, Unopened
-from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Source, load
 
 _EXAMPLES = """\

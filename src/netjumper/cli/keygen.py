@@ -9,7 +9,7 @@ from pathlib import Path
 from netjumper.cli.arguments import Parser
 from netjumper.cli.output import say
 from netjumper.daemon import process
-from netjumper.settings.common import SettingsError
+from netjumper.errors import SettingsError
 from netjumper.tls.context import pin_of
 
 SECRET_BYTES = 32

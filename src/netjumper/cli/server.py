@@ -19,9 +19,9 @@ from netjumper.cli.usage_hints import server_lines
 from netjumper.daemon import process, serve
 from netjumper.daemon.sighup import unblock_sighup
 from netjumper.daemon.worker_sockets import Listeners
+from netjumper.errors import SettingsError
 from netjumper.logs.terminal import Start
 from netjumper.server.jump_server import SERVER_DOORS
-from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Source, load
 from netjumper.settings.messages import IN_ARGV
 from netjumper.settings.server import ServerSettings

@@ -9,9 +9,9 @@ from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.output import say
 from netjumper.daemon import process
 from netjumper.diagnostics.listener_check import SERVER, Unhealthy, check_listener, received
+from netjumper.errors import SettingsError
 from netjumper.logs.terminal import DOORS
 from netjumper.protocol.wire import CHALLENGE_SIZE
-from netjumper.settings.common import SettingsError
 from netjumper.settings.loader import Source, load
 from netjumper.settings.server import RunningServer, ServerSettings
 

@@ -10,9 +10,8 @@ from netjumper.addressing.jump_url import DEFAULT_PORT, JumpUrl, address_with_po
 from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.output import can_say, say
 from netjumper.daemon import process
-from netjumper.errors import AddressError
+from netjumper.errors import AddressError, SettingsError
 from netjumper.settings.clients_file import read_clients
-from netjumper.settings.common import SettingsError
 from netjumper.settings.files import read_public
 from netjumper.settings.loader import Loaded, load
 from netjumper.settings.server import RunningServer, ServerSettings

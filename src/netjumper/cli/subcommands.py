@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from netjumper.cli.arguments import Parser
-from netjumper.settings.common import SettingsError
+from netjumper.errors import SettingsError
 from netjumper.text import quoted
 
 

@@ -9,10 +9,9 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from netjumper.errors import NetjumperError
+from netjumper.errors import NetjumperError, SettingsError
 from netjumper.logs.formatters import PRIORITY, is_journal
 from netjumper.logs.handler import PATIENCE, has_room
-from netjumper.settings.common import SettingsError
 from netjumper.text import printable
 
 INTERRUPTED = 130

@@ -11,8 +11,7 @@ from netjumper.daemon import process
 from netjumper.diagnostics.advice import advice
 from netjumper.diagnostics.download import ENOUGH, LONGEST, download
 from netjumper.diagnostics.probe import Probe
-from netjumper.errors import AddressError, NetjumperError
-from netjumper.settings.common import SettingsError
+from netjumper.errors import AddressError, NetjumperError, SettingsError
 from netjumper.text import human_size, quoted
 
 EXIT_CODES = {"name": 3, "connect": 4, "challenge": 5, "secret": 6, "target": 7, "tls": 8}

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr, Validatio
 from pydantic_core import ErrorDetails
 
 from netjumper.addressing.jump_url import CLIENT_NAME, CLIENT_NAME_IS
-from netjumper.settings.common import SettingsError
+from netjumper.errors import SettingsError
 from netjumper.settings.files import read_toml, refuse_if_shared
 from netjumper.settings.messages import did_you_mean, expectation, what_is_wrong
 from netjumper.settings.types import Bandwidth, Count, Expected, Rules

@@ -15,21 +15,11 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.errors import NetjumperError
 from netjumper.settings.sockets import SocketSettings
 from netjumper.settings.types import FilePath, LogFormat, LogLevel, Secret, TimeoutOrZero, Workers
 
 PROBLEM = "netjumper"
 """The pydantic error type of a rule that spans keys; its context has `key` and `problem`."""
-
-
-class SettingsError(NetjumperError, ValueError):
-    """Settings that cannot be used; each argument is one line that says why."""
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """The problems, one readable line each."""
-        return tuple(str(line) for line in self.args)
 
 
 class CommonSettings(SocketSettings):

@@ -10,8 +10,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from netjumper.errors import SettingsError
 from netjumper.fileio import read_file
-from netjumper.settings.common import SettingsError
 from netjumper.text import quoted
 
 HANDED_OVER = (Path("/run/secrets"), Path("/var/run/secrets"))

@@ -17,8 +17,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource
 
+from netjumper.errors import SettingsError
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.common import PROBLEM, SettingsError
+from netjumper.settings.common import PROBLEM
 from netjumper.settings.files import read_secret, read_toml, refuse_if_shared
 from netjumper.settings.messages import did_you_mean, expectation, what_is_wrong
 from netjumper.settings.server import ServerSettings
