@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from netjumper.bridge.upstream.early_data import EarlyData
+from netjumper.addressing.choices import EarlyData
 from netjumper.client.jump_host import EARLY_LIMIT
 from netjumper.sessions.service import Service
 from tests.support.peers import (

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.upstream.balancing import JumpPolicy, balancing_for
-from netjumper.bridge.upstream.early_data import EarlyData
+from netjumper.addressing.choices import EarlyData, JumpPolicy
+from netjumper.bridge.upstream.balancing import balancing_for
 from netjumper.bridge.upstream.pool import ConnectionPool, PoolLimits
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client.jump_host import JumpHost

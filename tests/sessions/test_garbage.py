@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from netjumper.addressing.address import Address
+from netjumper.addressing.choices import EarlyData, JumpPolicy
 from netjumper.bridge.bridge import bridge
-from netjumper.bridge.upstream.balancing import JumpPolicy, balancing_for
-from netjumper.bridge.upstream.early_data import EarlyData
+from netjumper.bridge.upstream.balancing import balancing_for
 from netjumper.bridge.upstream.pool import ConnectionPool, PoolLimits
 from netjumper.bridge.upstream.request import Request
 from netjumper.bridge.upstream.upstream import Upstream

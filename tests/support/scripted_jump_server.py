@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from netjumper.addressing.address import Address
+from netjumper.addressing.choices import EarlyData
 from netjumper.bridge.bridge import bridge
 from netjumper.bridge.upstream.balancing import Balancing
-from netjumper.bridge.upstream.early_data import EarlyData
 from netjumper.bridge.upstream.pool import ConnectionPool, PoolLimits
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client.jump_host import JumpHost

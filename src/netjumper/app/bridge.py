@@ -8,14 +8,14 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from netjumper.addressing.address import Address
+from netjumper.addressing.choices import EarlyData, JumpPolicy
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
 from netjumper.app.jump_hosts import KnownHost
 from netjumper.app.socket_options import bridge_options, embedded_options
 from netjumper.bridge.bridge import bridge
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.upstream.balancing import Balancing, JumpPolicy, balancing_for
-from netjumper.bridge.upstream.early_data import EarlyData
+from netjumper.bridge.upstream.balancing import Balancing, balancing_for
 from netjumper.bridge.upstream.pool import ConnectionPool, PoolLimits
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client.jump_host import JumpHost

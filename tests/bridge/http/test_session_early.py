@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from netjumper.addressing.choices import EarlyData
 from netjumper.bridge.http.session import Forwarder
-from netjumper.bridge.upstream.early_data import EarlyData
 from netjumper.client.jump_host import EARLY_LIMIT
 from netjumper.sessions.service import Service
 from tests.support.peers import (

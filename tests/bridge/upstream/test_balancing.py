@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from netjumper.addressing.choices import JumpPolicy
 from netjumper.bridge.upstream.balancing import (
     Failover,
-    JumpPolicy,
     LowestLatency,
     WeightedRoundRobin,
     balancing_for,

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netjumper.addressing.address import Address
+from netjumper.addressing.choices import EarlyData
 from netjumper.bridge.replay_safety import is_replay_safe
-from netjumper.bridge.upstream.early_data import KNOWN_FOR, MOST_KNOWN, EarlyData, KnownTargets
+from netjumper.bridge.upstream.early_data import KNOWN_FOR, MOST_KNOWN, KnownTargets
 
 TARGET = Address("target.example", 443)
 REQUEST = b"GET / HTTP/1.1\r\nHost: target.example\r\n\r\n"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from netjumper.addressing.address import Address
+from netjumper.addressing.choices import EarlyData
 from netjumper.bridge.upstream import pool, upstream
-from netjumper.bridge.upstream.early_data import EarlyData
 from netjumper.bridge.upstream.pool import ConnectionPool
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client import jump_host

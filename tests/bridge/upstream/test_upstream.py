@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
+from netjumper.addressing.choices import EarlyData
 from netjumper.bridge.upstream import path_stats as path_module
 from netjumper.bridge.upstream import upstream as upstream_module
-from netjumper.bridge.upstream.early_data import EarlyData
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client.jump_host import EARLY_LIMIT
 from netjumper.errors import (

@@ -6,8 +6,9 @@ down last: when everything is down one of them may just have come back.
 
 import logging
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Protocol, TypeVar
+
+from netjumper.addressing.choices import JumpPolicy
 
 SWITCH_THRESHOLD = 0.8
 """Of the time that the jump host in use takes: another must be so fast to take its place. What is
@@ -29,14 +30,6 @@ class Candidate(Protocol):
 
 
 CandidateT = TypeVar("CandidateT", bound=Candidate)
-
-
-class JumpPolicy(StrEnum):
-    """How jump hosts share the requests."""
-
-    FIRST = "first"
-    FASTEST = "fastest"
-    SPREAD = "spread"
 
 
 class Balancing(Protocol):

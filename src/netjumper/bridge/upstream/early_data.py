@@ -5,22 +5,12 @@ with the destination, and the answer is back after one round trip instead of two
 where that is as good as certain: the target was reached a short while ago.
 """
 
-from enum import StrEnum
-
 from netjumper.addressing.address import Address
+from netjumper.addressing.choices import EarlyData
 
 KNOWN_FOR = 300.0
 """Seconds that a target which was reached is expected to be reached again."""
 MOST_KNOWN = 4096
-
-
-class EarlyData(StrEnum):
-    """Which targets programs are told to have reached before that is known."""
-
-    NEVER = "never"
-    KNOWN = "known"
-    """Those that were reached a short while ago."""
-    ALWAYS = "always"
 
 
 class KnownTargets:

@@ -8,8 +8,9 @@ jump host turns out to be down the request goes on to the next.
 from collections.abc import Sequence
 
 from netjumper.addressing.address import Address
+from netjumper.addressing.choices import EarlyData
 from netjumper.bridge.upstream.balancing import Balancing, Failover
-from netjumper.bridge.upstream.early_data import EarlyData, KnownTargets
+from netjumper.bridge.upstream.early_data import KnownTargets
 from netjumper.bridge.upstream.pool import ConnectionPool
 from netjumper.bridge.upstream.request import Request
 from netjumper.net.connector import Connector, Failed, Opened
