@@ -31,6 +31,7 @@ from netjumper.errors import (
     NetworkUnreachable,
     OutOfResources,
     ProtocolError,
+    SettingsError,
     TargetBroke,
     TargetDenied,
     TargetError,
@@ -47,6 +48,7 @@ from tests.support.byte_splits import run
 
 ALSO: dict[type[NetjumperError], tuple[type[Exception], ...]] = {
     AddressError: (ValueError,),
+    SettingsError: (ValueError,),
     ProtocolError: (ConnectionError,),
     EndOfStream: (ProtocolError,),
     TargetBroke: (ProtocolError,),
