@@ -84,7 +84,7 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
     for key, text in texts.items():
         monkeypatch.setenv(f"NETJUMPER_{key.upper()}", text)
     settings = load(BridgeSettings, Source()).settings
-    assert settings.doors == {
+    assert settings.listeners == {
         "socks": (ListenAddress("127.0.0.1", 1), ListenAddress("127.0.0.1", 2)),
         "http": (ListenAddress("127.0.0.1", 3), ListenAddress("::1", 4)),
         "mixed": (ListenAddress.parse("unix:/run/a"), ListenAddress.parse("unix:/run/b")),

@@ -146,7 +146,7 @@ def test_a_weight_is_a_number(weight):
 def test_the_bridge_listens_for_socks_and_http_on_loopback_by_default():
     settings = BridgeSettings(**NEEDED[BridgeSettings])
     assert settings.jump == (JumpUrl(Address("home.example.net", 9527)),)
-    assert settings.doors == {
+    assert settings.listeners == {
         "socks": (ListenAddress("127.0.0.1", 1080),),
         "http": (ListenAddress("127.0.0.1", 8118),),
         "mixed": (),
@@ -156,7 +156,7 @@ def test_the_bridge_listens_for_socks_and_http_on_loopback_by_default():
 @pytest.mark.parametrize("key", ["socks", "http", "mixed"])
 def test_one_listener_given_leaves_the_others_empty(key):
     settings = BridgeSettings(**NEEDED[BridgeSettings], **{key: ["127.0.0.1:5000"]})
-    given = {name: addresses for name, addresses in settings.doors.items() if addresses}
+    given = {name: addresses for name, addresses in settings.listeners.items() if addresses}
     assert given == {key: (ListenAddress("127.0.0.1", 5000),)}
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from netjumper.addressing.address import Address
 from netjumper.addressing.choices import EarlyData, JumpPolicy
 from netjumper.addressing.listen_address import ListenAddress
+from netjumper.addressing.listeners import CLEAR, HTTP, MIXED, SOCKS
 from netjumper.addressing.target_rules import Rule
 from netjumper.app.jump_hosts import KnownHost
 from netjumper.app.socket_options import bridge_options, embedded_options
@@ -101,7 +102,7 @@ async def bridge_of(
         sockets: those to listen on instead of the addresses of the settings, where there are any.
     """
     limits = TunnelLimits(handshake=settings.handshake_timeout, idle=settings.idle_timeout or None)
-    doors: Mapping[str, Sequence[ListenTarget]] = sockets or settings.doors
+    targets: Mapping[str, Sequence[ListenTarget]] = sockets or settings.listeners
     opened: list[Service] = []
 
     def listens_at(ip: str, port: int) -> bool:
@@ -112,9 +113,9 @@ async def bridge_of(
             upstream = Upstream(pools, _policy(settings), EarlyData(settings.early_data))
             service = bridge(
                 upstream=upstream,
-                socks=doors.get("socks", ()),
-                http=doors.get("http", ()),
-                mixed=doors.get("mixed", ()),
+                socks=targets.get(SOCKS.name, ()),
+                http=targets.get(HTTP.name, ()),
+                mixed=targets.get(MIXED.name, ()),
                 credentials=None if users is None else Credentials(users),
                 limits=limits,
                 listening=bridge_options(settings).listening,
@@ -182,7 +183,7 @@ async def _reached(
     server.open()
     try:
         yield (
-            [KnownHost(Address.parse(server.address_of("netjumper")), secret)],
+            [KnownHost(Address.parse(server.address_of(CLEAR.name)), secret)],
             "through a jump server in this process (embedded)",
         )
     finally:

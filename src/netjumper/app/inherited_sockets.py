@@ -3,20 +3,22 @@
 import os
 import socket
 
+from netjumper.addressing.listeners import BRIDGE_LISTENERS, CLEAR, SERVER_LISTENERS
 from netjumper.daemon.socket_activation import InheritError, inherited_sockets
 from netjumper.errors import SettingsError
 from netjumper.net.listening_sockets import bound_address
-from netjumper.server.jump_server import SERVER_DOORS
-from netjumper.settings.bridge import OPEN_DOOR, BridgeSettings
+from netjumper.settings.bridge import UNPROTECTED_LISTENER, BridgeSettings
 from netjumper.settings.loader import Loaded, SettingsT
 from netjumper.settings.server import ServerSettings
 from netjumper.text import quoted
 
-Doors = dict[str, list[socket.socket]]
-"""Inherited sockets by the name of the door that each becomes."""
+InheritedSockets = dict[str, list[socket.socket]]
+"""Inherited sockets by the name of the listener that each becomes."""
 
 
-def server_sockets(loaded: Loaded[ServerSettings]) -> tuple[Loaded[ServerSettings], Doors]:
+def server_sockets(
+    loaded: Loaded[ServerSettings],
+) -> tuple[Loaded[ServerSettings], InheritedSockets]:
     """Return the sockets that the jump server inherits; one with the name `tls` is for TLS.
 
     Returns:
@@ -25,15 +27,16 @@ def server_sockets(loaded: Loaded[ServerSettings]) -> tuple[Loaded[ServerSetting
     Raises:
         SettingsError: one of them is of no use.
     """
-    doors: Doors = {}
+    sockets: InheritedSockets = {}
+    names = [it.name for it in SERVER_LISTENERS]
     for name, sock in _inherited():
-        doors.setdefault(name if name in SERVER_DOORS else SERVER_DOORS[0], []).append(sock)
-    return (_unused(loaded, "listen", "listen_tls") if doors else loaded), doors
+        sockets.setdefault(name if name in names else CLEAR.name, []).append(sock)
+    return (_unused(loaded) if sockets else loaded), sockets
 
 
 def bridge_sockets(
     loaded: Loaded[BridgeSettings], *, password: bool
-) -> tuple[Loaded[BridgeSettings], Doors]:
+) -> tuple[Loaded[BridgeSettings], InheritedSockets]:
     """Return the sockets that the bridge inherits, by the name of the door that each becomes.
 
     Args:
@@ -46,8 +49,8 @@ def bridge_sockets(
     Raises:
         SettingsError: one of them is of no use, has no door's name, or lets everybody in.
     """
-    doors: Doors = {}
-    names = tuple(loaded.settings.doors)
+    sockets: InheritedSockets = {}
+    names = [it.name for it in BRIDGE_LISTENERS]
     for name, sock in _inherited():
         if name not in names:
             raise SettingsError(
@@ -56,9 +59,11 @@ def bridge_sockets(
             )
         address = bound_address(sock)
         if not password and not address.is_local:
-            raise SettingsError(f"the inherited socket {name}: {OPEN_DOOR.format(address)}")
-        doors.setdefault(name, []).append(sock)
-    return (_unused(loaded, *names) if doors else loaded), doors
+            raise SettingsError(
+                f"the inherited socket {name}: {UNPROTECTED_LISTENER.format(address)}"
+            )
+        sockets.setdefault(name, []).append(sock)
+    return (_unused(loaded) if sockets else loaded), sockets
 
 
 def _inherited() -> list[tuple[str, socket.socket]]:
@@ -68,8 +73,8 @@ def _inherited() -> list[tuple[str, socket.socket]]:
         raise SettingsError(str(error)) from None
 
 
-def _unused(loaded: Loaded[SettingsT], *keys: str) -> Loaded[SettingsT]:
-    for key in keys:
+def _unused(loaded: Loaded[SettingsT]) -> Loaded[SettingsT]:
+    for key in (it.key for it in loaded.settings.listener_kinds):
         if key in loaded.origins:
             loaded = loaded.with_warning(
                 f"{loaded.origins[key]}: not used, as the service manager opens the sockets"

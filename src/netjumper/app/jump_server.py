@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from math import inf
 from typing import TypeVar
 
+from netjumper.addressing.listeners import CLEAR, TLS
 from netjumper.app.clients import BYTES_IN_MEGABIT, clients_of
 from netjumper.app.socket_options import server_options
 from netjumper.daemon.descriptors import most_descriptors
 from netjumper.errors import SettingsError
 from netjumper.net.listening_sockets import ListenTarget
 from netjumper.server.clients import Client, Clients
-from netjumper.server.jump_server import CLEAR_DOOR, TLS_DOOR, jump_server
+from netjumper.server.jump_server import jump_server
 from netjumper.sessions.admission import AdmissionLimits
 from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
@@ -33,8 +34,8 @@ from netjumper.tls.context import (
 AnyT = TypeVar("AnyT")
 
 
-Places = Mapping[str, Sequence[ListenTarget]]
-"""Where to listen, by the name of the door."""
+ListenTargets = Mapping[str, Sequence[ListenTarget]]
+"""Where to listen, by the name of the listener."""
 _LOG = logging.getLogger("netjumper")
 
 
@@ -55,27 +56,27 @@ class Prepared:
 Prepare = Callable[[], Prepared]
 
 
-def prepare(loaded: Loaded[ServerSettings], doors: Places) -> Prepared:
+def prepare(loaded: Loaded[ServerSettings], targets: ListenTargets) -> Prepared:
     """Read the files that settings name; keys are made of secrets, which may take seconds.
 
     Args:
         loaded: the settings.
-        doors: where it listens, which may not be where the settings say, or is to after a restart.
+        targets: where it listens, which may differ from the addresses of the settings.
 
     Raises:
         SettingsError: one of them cannot be used.
     """
     clients = clients_of(loaded)
-    return Prepared(loaded, clients, _encryption(loaded, clients, doors))
+    return Prepared(loaded, clients, _encryption(loaded, clients, targets))
 
 
 def _encryption(
-    loaded: Loaded[ServerSettings], clients: Sequence[Client], doors: Places
+    loaded: Loaded[ServerSettings], clients: Sequence[Client], targets: ListenTargets
 ) -> Encryption | None:
     settings = loaded.settings
     certificate = settings.certificate_file
     where = loaded.origin("listen_tls" if certificate is None else "certificate_file")
-    if not doors.get(TLS_DOOR):
+    if not targets.get(TLS.name):
         if certificate is not None:
             raise SettingsError(f"{where}: nothing listens with TLS; give listen_tls too")
         return None
@@ -95,10 +96,10 @@ class JumpServer:
 
     Args:
         prepared: the settings that it begins with.
-        doors: where it listens.
+        targets: where it listens.
     """
 
-    def __init__(self, prepared: Prepared, doors: Places) -> None:
+    def __init__(self, prepared: Prepared, targets: ListenTargets) -> None:
         settings = prepared.settings
         options = server_options(settings)
         encryption = prepared.encryption
@@ -108,8 +109,8 @@ class JumpServer:
         self._to_renew: Prepare | None = None
         self._renewing: asyncio.Task[None] | None = None
         self.service: Service = jump_server(
-            listen=doors.get(CLEAR_DOOR, ()),
-            listen_tls=doors.get(TLS_DOOR, ()),
+            listen=targets.get(CLEAR.name, ()),
+            listen_tls=targets.get(TLS.name, ()),
             encryption=self._encryption,
             clients=self._clients,
             dial_timeout=settings.dial_timeout,

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
+from netjumper.addressing.listeners import HTTP, MIXED, SOCKS
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http.handshake import Authorized, HttpHandshake
 from netjumper.bridge.http.session import KEEP_ALIVE, Forwarder
@@ -45,7 +46,7 @@ def bridge(
         listening: the options of the sockets that programs connect to.
     """
     loop = asyncio.get_running_loop()
-    places = {"socks": socks, "http": http, "mixed": mixed}
+    places = {SOCKS.name: socks, HTTP.name: http, MIXED.name: mixed}
     doors = [
         Door(name, place, choose)
         for name, choose in _handshakes(credentials).items()
@@ -75,7 +76,7 @@ def _handshakes(credentials: Credentials | None) -> dict[str, ChooseHandshake]:
     def either(first: bytes) -> AnyHandshake:
         return socks(first) if first[0] in (SOCKS4, SOCKS5) else http(first)
 
-    return {"socks": socks, "http": http, "mixed": either}
+    return {SOCKS.name: socks, HTTP.name: http, MIXED.name: either}
 
 
 def _forwarders(loop: asyncio.AbstractEventLoop, upstream: Connector) -> ServeOther:

@@ -7,7 +7,7 @@ from functools import partial
 
 from netjumper import __version__
 from netjumper.app.bridge import bridge_of, load_bridge, route_of, users_of
-from netjumper.app.inherited_sockets import Doors, bridge_sockets
+from netjumper.app.inherited_sockets import InheritedSockets, bridge_sockets
 from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
 from netjumper.cli import doctor, env, exec_command, healthcheck
@@ -135,7 +135,7 @@ async def _serve(
     loaded: Loaded[BridgeSettings],
     hosts: Sequence[KnownHost],
     users: Mapping[str, str] | None,
-    sockets: Doors,
+    sockets: InheritedSockets,
 ) -> None:
     async with bridge_of(loaded.settings, hosts, users, sockets) as (service, told):
         await serve.serve(
@@ -149,7 +149,7 @@ def _supervise(
     loaded: Loaded[BridgeSettings],
     hosts: Sequence[KnownHost],
     users: Mapping[str, str] | None,
-    sockets: Doors,
+    sockets: InheritedSockets,
 ) -> None:
     settings = loaded.settings
 
@@ -163,7 +163,7 @@ def _supervise(
     serve.supervise(
         "netjumper-bridge",
         loaded,
-        [(name, it) for name, places in (sockets or settings.doors).items() for it in places],
+        [(name, it) for name, places in (sockets or settings.listeners).items() for it in places],
         bridge_options(settings).listening,
         partial(_start, route=told, password=users is not None),
         work,

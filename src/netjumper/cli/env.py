@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 
 from netjumper.addressing.listen_address import reachable_from_here
+from netjumper.addressing.listeners import HTTP, MIXED, SOCKS, ListenerKind
 from netjumper.app.bridge import users_of
 from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.output import say
@@ -50,8 +51,8 @@ def of_settings(settings: BridgeSettings, users: Mapping[str, str] | None) -> di
     Raises:
         NoAddress: all its addresses are unix sockets, or ports of the system's choice.
     """
-    http = _first(settings, "http", "mixed")
-    socks = _first(settings, "socks", "mixed")
+    http = _first(settings, HTTP, MIXED)
+    socks = _first(settings, SOCKS, MIXED)
     if not http and not socks:
         raise NoAddress(
             "no variable can name where the bridge listens (a unix socket, or port 0); "
@@ -60,9 +61,9 @@ def of_settings(settings: BridgeSettings, users: Mapping[str, str] | None) -> di
     return variables(http, socks, first_of(users))
 
 
-def _first(settings: BridgeSettings, *doors: str) -> str:
-    for door in doors:
-        for address in settings.doors[door]:
+def _first(settings: BridgeSettings, *kinds: ListenerKind) -> str:
+    for kind in kinds:
+        for address in settings.listeners[kind.name]:
             if address.port:
                 return reachable_from_here(str(address))
     return ""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from netjumper.addressing.address import Address
+from netjumper.addressing.listeners import BRIDGE_LISTENERS, MIXED
 from netjumper.app.bridge import bridge_of, load_bridge, users_of
 from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
@@ -27,7 +28,8 @@ PRIVATE = frozenset({"NETJUMPER_SECRET", "NETJUMPER_AUTH"})
 """What the bridge needs to know, and the program does not."""
 MEANT_FOR_US = frozenset((*socket_activation.VARIABLES, *sd_notify.VARIABLES))
 """What a service manager said to this process, not to the program."""
-OWN_DOOR = "127.0.0.1:0"
+EPHEMERAL_LISTENER = "127.0.0.1:0"
+"""Where the bridge of `exec` listens: on a port that the system chooses."""
 HTTP, SOCKS = "http", "socks5h"
 
 _EXAMPLES = """\
@@ -106,8 +108,8 @@ def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     flags = source_of_flags(arguments, BridgeSettings)
-    for door in ("socks", "http", "mixed"):
-        flags.give(door, [OWN_DOOR] if door == "mixed" else [], "exec")
+    for kind in BRIDGE_LISTENERS:
+        flags.give(kind.key, [EPHEMERAL_LISTENER] if kind is MIXED else [], "exec")
     flags.give("workers", 1, "exec")
     config = getattr(arguments, "config", None)
     if hasattr(arguments, "via"):
@@ -174,8 +176,8 @@ async def _with_bridge(
         with never_waiting():
             service.open()
             try:
-                door = service.address_of("mixed")
-                env = _environment(variables(door, door, first_of(users)))
+                address = service.address_of(MIXED.name)
+                env = _environment(variables(address, address, first_of(users)))
                 return await program.run(command, env)
             finally:
                 # What the program has sent may still be on its way.

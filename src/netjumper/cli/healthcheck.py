@@ -5,11 +5,8 @@ selection (RFC 1928 section 3), and `OPTIONS *`, HTTP's ping (RFC 9110 section 9
 """
 
 import argparse
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from http import HTTPStatus
-from http.client import HTTPException, HTTPResponse
 
 from netjumper.app.bridge import load_bridge
 from netjumper.app.probes import probes_of
@@ -20,10 +17,8 @@ from netjumper.daemon import process
 from netjumper.diagnostics.listener_check import (
     BRIDGE,
     SERVER,
-    Speak,
     Unhealthy,
-    check_listener,
-    received,
+    check_listeners,
     running_service,
 )
 from netjumper.diagnostics.probe import Probe
@@ -43,11 +38,6 @@ examples:
       the addresses that its own command line, the environment and the settings file give
 
 """
-_SOCKS_GREETING = b"\5\2\0\2"
-_SOCKS_METHODS = frozenset({b"\5\0", b"\5\2", b"\5\xff"})
-_HTTP_GREETING = b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"
-_ENOUGH = 4096
-"""Bytes of an answer's body in which a bridge has said that it is one."""
 
 
 def build_parser() -> Parser:
@@ -112,7 +102,7 @@ def _run(words: Sequence[str]) -> int:
         theirs, _ = build_parser().parse_known_args(line)
         flags, config = _beneath(theirs, flags), config or getattr(theirs, "config", None)
     settings = load(RunningBridge, flags, config).settings
-    answered = list(_answers(settings))
+    answered = check_listeners(BRIDGE, settings.listeners, settings.dial_timeout)
     if hasattr(arguments, "deep"):
         answered.append(_asked_jump_hosts(flags, config))
     say(f"healthy: {', '.join(answered)}")
@@ -125,33 +115,6 @@ def _beneath(theirs: argparse.Namespace, own: Source) -> Source:
     layer.values.update(own.values)
     layer.origins.update(own.origins)
     return layer
-
-
-def _answers(settings: BridgeSettings) -> Iterator[str]:
-    for door, addresses in settings.doors.items():
-        for address in addresses:
-            for protocol, exchange in _PROTOCOLS.items():
-                if door in (protocol.lower(), "mixed"):
-                    yield check_listener(BRIDGE, protocol, address, exchange, settings.dial_timeout)
-
-
-def _speak_socks(sock: socket.socket) -> bool:
-    sock.sendall(_SOCKS_GREETING)
-    return received(sock, 2) in _SOCKS_METHODS
-
-
-def _speak_http(sock: socket.socket) -> bool:
-    """Any web server answers, some with 200 too: what counts is that a bridge says what it is."""
-    sock.sendall(_HTTP_GREETING)
-    with closing(HTTPResponse(sock, method="OPTIONS")) as answer:
-        try:
-            answer.begin()
-            return answer.status == HTTPStatus.OK and BRIDGE.encode() in answer.read(_ENOUGH)
-        except HTTPException:
-            return False
-
-
-_PROTOCOLS: dict[str, Speak] = {"SOCKS": _speak_socks, "HTTP": _speak_http}
 
 
 def _asked_jump_hosts(flags: Source, config: str | None) -> str:

@@ -7,8 +7,16 @@ from collections.abc import Sequence
 from functools import partial
 
 from netjumper import __version__
+from netjumper.addressing.listeners import SERVER_LISTENERS
 from netjumper.app.inherited_sockets import server_sockets
-from netjumper.app.jump_server import JumpServer, Places, Prepare, Prepared, prepare, try_reload
+from netjumper.app.jump_server import (
+    JumpServer,
+    ListenTargets,
+    Prepare,
+    Prepared,
+    prepare,
+    try_reload,
+)
 from netjumper.app.socket_options import check_options, server_options
 from netjumper.cli import keygen, server_healthcheck, share
 from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
@@ -21,7 +29,6 @@ from netjumper.daemon.sighup import unblock_sighup
 from netjumper.daemon.worker_sockets import Listeners
 from netjumper.errors import SettingsError
 from netjumper.logs.terminal import Start
-from netjumper.server.jump_server import SERVER_DOORS
 from netjumper.settings.loader import Source, load
 from netjumper.settings.messages import IN_ARGV
 from netjumper.settings.server import ServerSettings
@@ -103,20 +110,21 @@ def _command(words: Sequence[str]) -> int:
         )
     check_options(loaded, server_options)
     loaded, sockets = server_sockets(loaded)
-    doors: Places = sockets or loaded.settings.doors
-    prepared = prepare(loaded, doors)
+    targets: ListenTargets = sockets or loaded.settings.listeners
+    prepared = prepare(loaded, targets)
 
     def prepare_anew() -> Prepared:
         anew = load(ServerSettings, flags, config)
-        given = {} if sockets else anew.settings.doors
-        return prepare(anew, {it: doors.get(it) or given.get(it, ()) for it in SERVER_DOORS})
+        names = [it.name for it in SERVER_LISTENERS]
+        given = {} if sockets else anew.settings.listeners
+        return prepare(anew, {it: targets.get(it) or given.get(it, ()) for it in names})
 
     if hasattr(arguments, "check"):
         tell_valid(loaded)
     elif loaded.settings.workers == 1:
-        process.run_loop(_serve(prepared, prepare_anew, doors))
+        process.run_loop(_serve(prepared, prepare_anew, targets))
     else:
-        _supervise(prepared, prepare_anew, doors)
+        _supervise(prepared, prepare_anew, targets)
     return process.OK
 
 
@@ -165,8 +173,8 @@ def _flags(arguments: argparse.Namespace) -> Source:
     return layer
 
 
-async def _serve(prepared: Prepared, prepare_anew: Prepare, doors: Places) -> None:
-    server = JumpServer(prepared, doors)
+async def _serve(prepared: Prepared, prepare_anew: Prepare, targets: ListenTargets) -> None:
+    server = JumpServer(prepared, targets)
     reload = partial(server.reload, prepare_anew)
     await serve.serve(server.service, prepared.loaded, _start, reload)
 
@@ -195,13 +203,13 @@ class _Supervised:
         await serve.work(server.service, self._prepared.settings.grace_period, link, reload)
 
 
-def _supervise(prepared: Prepared, prepare_anew: Prepare, doors: Places) -> None:
+def _supervise(prepared: Prepared, prepare_anew: Prepare, targets: ListenTargets) -> None:
     settings = prepared.settings
     supervised = _Supervised(prepared, prepare_anew)
     serve.supervise(
         "netjumper",
         prepared.loaded,
-        [(name, place) for name, places in doors.items() for place in places],
+        [(name, place) for name, places in targets.items() for place in places],
         server_options(settings).listening,
         partial(_start, route=f"{settings.workers} workers; limits are each one's own"),
         supervised.work,

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 
 from netjumper.addressing.listen_address import reachable_from_here
+from netjumper.addressing.listeners import LISTENERS, TLS, Greeting
 
 
 def bridge_lines(listening: Iterable[tuple[str, str]], *, password: bool) -> list[str]:
     """Return what a user types to send a program through the bridge.
 
     Args:
-        listening: the listening sockets as (name of the door, address).
+        listening: the listening sockets as (name of the listener, address).
         password: programs must give one.
     """
     lines = []
@@ -18,10 +19,10 @@ def bridge_lines(listening: Iterable[tuple[str, str]], *, password: bool) -> lis
         if address.startswith("unix:"):  # neither curl nor the variable can name one
             continue
         here = reachable_from_here(address)
-        if name in ("socks", "mixed"):
+        if Greeting.SOCKS5 in LISTENERS[name].greetings:
             user = "--proxy-user USER:PASSWORD " if password else ""
             lines.append(f"curl {user}--socks5-hostname {here} https://example.org/")
-        if name in ("http", "mixed"):
+        if Greeting.HTTP_OPTIONS in LISTENERS[name].greetings:
             # Some programs read one spelling only, and go directly where they find none.
             url = f"http://{login}{here}"
             lines.append(f"export http_proxy={url} https_proxy={url} HTTPS_PROXY={url}")
@@ -37,6 +38,6 @@ def server_lines(listening: Iterable[tuple[str, str]]) -> list[str]:
             continue
         if host in ("[::]", "0.0.0.0"):  # noqa: S104 - compared, not bound
             host = "ADDRESS-OF-THIS-MACHINE"
-        scheme = "netjumper+tls://" if name == "tls" else ""
+        scheme = "netjumper+tls://" if name == TLS.name else ""
         lines.append(f"netjumper-bridge --jump {scheme}{host}:{port} --secret-file FILE")
     return lines

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
+from netjumper.addressing.listeners import LISTENERS
 from netjumper.daemon.descriptors import few_descriptors, raise_descriptor_limit
 from netjumper.daemon.sd_notify import Notifier
 from netjumper.daemon.sighup import handle_sighup, nothing_to_reload
@@ -14,7 +15,7 @@ from netjumper.daemon.stop_requests import ParentLink, StopRequests
 from netjumper.daemon.supervisor import Parent, Work
 from netjumper.daemon.worker_sockets import WorkerSockets
 from netjumper.logs.handler import never_waiting, set_up
-from netjumper.logs.terminal import DOORS, RichFormatter, Start
+from netjumper.logs.terminal import RichFormatter, Start
 from netjumper.net.listening_sockets import ListenError, ListenTarget
 from netjumper.net.socket_options import SocketOptions
 from netjumper.sessions.service import Service
@@ -146,7 +147,7 @@ def _blaming(loaded: AnyLoaded) -> Iterator[None]:
     try:
         yield
     except ListenError as error:
-        key = {"netjumper": "listen", "tls": "listen_tls"}.get(error.door, error.door)
+        key = LISTENERS[error.door].key
         raise ListenError(f"{loaded.origin(key)}: {error}") from None
 
 
@@ -222,7 +223,7 @@ class _Status:
 
 
 def _where(listening: Listening) -> str:
-    places = (f"{DOORS[name]} on {printable(address)}" for name, address in listening)
+    places = (f"{LISTENERS[name].label} on {printable(address)}" for name, address in listening)
     return f"listening for {', '.join(places)}"
 
 

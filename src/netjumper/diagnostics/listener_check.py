@@ -2,10 +2,12 @@
 
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from netjumper.addressing.listen_address import ListenAddress, reachable_from_here
+from netjumper.addressing.listeners import LISTENERS
+from netjumper.diagnostics.greetings import EXCHANGES, Exchange
 from netjumper.errors import NetjumperError
 
 BRIDGE, SERVER = "netjumper-bridge", "netjumper"
@@ -14,36 +16,45 @@ PROC = Path("/proc")
 
 _INTERPRETER = re.compile(r"(python|pypy)[0-9.]*")
 
-Speak = Callable[[socket.socket], bool]
-"""Says something on a connection, and returns whether the answer is as it should be."""
-
 
 class Unhealthy(NetjumperError):
     """What runs here does not answer as it should."""
 
 
-def check_listener(
+def check_listeners(
     program: str,
-    protocol: str,
-    address: ListenAddress,
-    exchange: Speak,
+    listeners: Mapping[str, Sequence[ListenAddress]],
     timeout: float,
     resets: str = "",
-) -> str:
-    """Speak with a listener, and return what answered.
+) -> list[str]:
+    """Send each listener its greetings, and return a text for each answer.
 
     Args:
-        program: what is to answer there, for people.
-        protocol: the name of its protocol, for people.
-        address: where it listens.
-        speak: what to say.
-        timeout: seconds to wait for anything.
-        resets: is told of one that resets the connection, if that is as it should be; empty where
+        program: the command that should answer, for messages.
+        listeners: the addresses by the name of their kind (`netjumper.addressing.listeners`).
+        timeout: seconds to wait for a connection, and for each part of an answer.
+        resets: what to say of a listener that resets the connection, if that is healthy; empty if
             it is not.
 
     Raises:
-        Unhealthy: it does not answer, or something else than `program` does.
+        Unhealthy: one does not answer, or another program does.
     """
+    return [
+        _check_listener(program, it.value, address, EXCHANGES[it], timeout, resets)
+        for name, addresses in listeners.items()
+        for address in addresses
+        for it in LISTENERS[name].greetings
+    ]
+
+
+def _check_listener(
+    program: str,
+    protocol: str,
+    address: ListenAddress,
+    exchange: Exchange,
+    timeout: float,
+    resets: str,
+) -> str:
     told = f"{protocol} on {address}"
     try:
         with _connected(address, timeout) as sock:
@@ -72,14 +83,6 @@ def _connected(address: ListenAddress, timeout: float) -> socket.socket:
         raise Unhealthy(f"{address}: give the port; 0 was the system's choice")
     host, _, port = reachable_from_here(str(address)).rpartition(":")
     return socket.create_connection((host.strip("[]"), int(port)), timeout)
-
-
-def received(sock: socket.socket, count: int) -> bytes:
-    """Return `count` bytes, fewer where the stream ends before."""
-    data = b""
-    while len(data) < count and (more := sock.recv(count - len(data))):
-        data += more
-    return data
 
 
 def running_service() -> tuple[str, list[str]]:

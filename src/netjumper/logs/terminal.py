@@ -16,16 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from netjumper.access_log import AccessRecord
+from netjumper.addressing.listeners import LISTENERS
 from netjumper.text import human_size, printable
-
-DOORS = {
-    "socks": "SOCKS",
-    "http": "HTTP",
-    "mixed": "SOCKS and HTTP",
-    "netjumper": "netjumper",
-    "tls": "netjumper with TLS",
-}
-"""What comes in at a door of that name."""
 
 _LEVEL_STYLES = {
     logging.DEBUG: "dim",
@@ -105,14 +97,17 @@ class Start:
 
     def lines(self) -> list[str]:
         """Return it as lines of a log."""
-        told = [f"listening for {DOORS[name]} on {address}" for name, address in self.listening]
+        told = [
+            f"listening for {LISTENERS[name].label} on {address}"
+            for name, address in self.listening
+        ]
         return [*told, *([self.route] if self.route else []), *(f"try: {it}" for it in self.paste)]
 
     def panel(self, formatter: RichFormatter) -> str:
         """Return it for a terminal. What is to be pasted stands outside of the frame."""
         grid = Table.grid(padding=(0, 2))
         for name, address in self.listening:
-            grid.add_row(Text(DOORS[name]), Text(printable(address), "bold cyan"))
+            grid.add_row(Text(LISTENERS[name].label), Text(printable(address), "bold cyan"))
         inside = Table.grid()
         inside.add_row(grid)
         if self.route:

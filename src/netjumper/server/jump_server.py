@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from netjumper.access_log import ACCESS_LOG
+from netjumper.addressing.listeners import CLEAR, TLS
 from netjumper.net.connector import IsOwnListener, TargetFilter
 from netjumper.net.dialer import Dialer
 from netjumper.net.listening_sockets import ListenTarget
@@ -17,9 +18,6 @@ from netjumper.sessions.admission import Admission, AdmissionLimits
 from netjumper.sessions.manager import SessionManager, TunnelLimits
 from netjumper.sessions.service import Door, Service
 from netjumper.tls.context import Encryption, ReloadableTls
-
-SERVER_DOORS = CLEAR_DOOR, TLS_DOOR = "netjumper", "tls"
-"""The names of a jump server's doors."""
 
 
 def jump_server(
@@ -79,10 +77,10 @@ def jump_server(
     def handshake(_: bytes) -> ServerHandshake:
         return ServerHandshake(clients.verify)
 
-    doors = [Door(CLEAR_DOOR, place, handshake, speaks_first=True) for place in listen]
+    doors = [Door(CLEAR.name, place, handshake, speaks_first=True) for place in listen]
     if encryption is not None:
         doors += [
-            Door(TLS_DOOR, place, handshake, speaks_first=True, endpoint=encryption.endpoint)
+            Door(TLS.name, place, handshake, speaks_first=True, endpoint=encryption.endpoint)
             for place in listen_tls
         ]
     tunnels = SessionManager(

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
+from netjumper.addressing.listeners import BRIDGE_LISTENERS, HTTP, SOCKS, ListenerKind
 from netjumper.settings.common import CommonSettings
 from netjumper.settings.types import (
     Auth,
@@ -20,13 +21,13 @@ from netjumper.settings.types import (
     Timeout,
 )
 
-DEFAULT_DOORS = {
-    "socks": (ListenAddress("127.0.0.1", 1080),),
-    "http": (ListenAddress("127.0.0.1", 8118),),
+DEFAULT_LISTENERS = {
+    SOCKS.key: (ListenAddress("127.0.0.1", 1080),),
+    HTTP.key: (ListenAddress("127.0.0.1", 8118),),
 }
 """Where the bridge listens when no listener at all is given."""
 
-OPEN_DOOR = (
+UNPROTECTED_LISTENER = (
     "other machines can use {}; listen on 127.0.0.1, or ask for a password "
     "(--auth-file FILE, NETJUMPER_AUTH)"
 )
@@ -37,6 +38,7 @@ class BridgeSettings(CommonSettings):
     """The settings of `netjumper-bridge`."""
 
     table: ClassVar[str] = "bridge"
+    listener_kinds: ClassVar[tuple[ListenerKind, ...]] = BRIDGE_LISTENERS
     exclusive: ClassVar[tuple[tuple[str, str], ...]] = (
         ("secret", "secret_file"),
         ("auth", "auth_file"),
@@ -108,22 +110,12 @@ class BridgeSettings(CommonSettings):
         description="time allowed from connecting to the jump server until the target is reached",
     )
 
-    @property
-    def listening(self) -> dict[str, tuple[ListenAddress, ...]]:
-        """The listening addresses by the key that they are given in."""
-        return self.doors
-
-    @property
-    def doors(self) -> dict[str, tuple[ListenAddress, ...]]:
-        """The listening addresses by the key they are given in."""
-        return {"socks": self.socks, "http": self.http, "mixed": self.mixed}
-
     @model_validator(mode="before")
     @classmethod
-    def _default_doors(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if values.keys() & {"socks", "http", "mixed"}:
+    def _default_listeners(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.keys() & {it.key for it in BRIDGE_LISTENERS}:
             return values
-        return {**values, **DEFAULT_DOORS}
+        return {**values, **DEFAULT_LISTENERS}
 
     def _problems(self) -> Iterator[tuple[str, str]]:
         if not self.embedded and not self.jump:
@@ -136,10 +128,10 @@ class BridgeSettings(CommonSettings):
             yield "min_parked", f"{self.min_parked} is more than max_parked, {self.max_parked}"
         if self.embedded and self.workers > 1:
             yield "workers", "with embedded there is one process; leave one of the two out"
-        if not any(self.doors.values()):
+        if not any(self.listeners.values()):
             yield "socks", "there is nothing to listen on; give socks, http or mixed"
         if self.auth is None and self.auth_file is None:
-            yield from self._open_doors()
+            yield from self._unprotected_listeners()
 
     def _jump_problems(self) -> Iterator[tuple[str, str]]:
         seen: set[Address] = set()
@@ -150,11 +142,11 @@ class BridgeSettings(CommonSettings):
             if choice.weight != 1 and self.jump_policy != "spread":
                 yield "jump", f"{choice.address} has a weight; that is for jump_policy spread"
 
-    def _open_doors(self) -> Iterator[tuple[str, str]]:
-        for key, addresses in self.doors.items():
-            for address in addresses:
+    def _unprotected_listeners(self) -> Iterator[tuple[str, str]]:
+        for kind in BRIDGE_LISTENERS:
+            for address in self.listeners[kind.name]:
                 if not address.is_local:
-                    yield key, OPEN_DOOR.format(address)
+                    yield kind.key, UNPROTECTED_LISTENER.format(address)
 
     @property
     def _needs_secret(self) -> bool:
@@ -166,7 +158,7 @@ class Unopened(BridgeSettings):
 
     no_jump: ClassVar[str] = "there is no jump server; give --jump HOST:PORT"
 
-    def _open_doors(self) -> Iterator[tuple[str, str]]:
+    def _unprotected_listeners(self) -> Iterator[tuple[str, str]]:
         return iter(())
 
 

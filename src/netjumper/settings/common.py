@@ -7,7 +7,7 @@ pydantic's error texts.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from netjumper.addressing.listen_address import ListenAddress
+from netjumper.addressing.listeners import ListenerKind
 from netjumper.settings.sockets import SocketSettings
 from netjumper.settings.types import FilePath, LogFormat, LogLevel, Secret, TimeoutOrZero, Workers
 
@@ -35,6 +36,8 @@ class CommonSettings(SocketSettings):
     )
     table: ClassVar[str]
     """The table of the settings file that has these keys."""
+    listener_kinds: ClassVar[tuple[ListenerKind, ...]]
+    """The kinds of listeners that the command has."""
     exclusive: ClassVar[tuple[tuple[str, str], ...]] = (("secret", "secret_file"),)
     """Pairs of keys of which one can be given; the one from the higher source wins."""
     private: ClassVar[frozenset[str]] = frozenset({"secret", "auth"})
@@ -98,14 +101,14 @@ class CommonSettings(SocketSettings):
                 yield "secret", "it is empty; `netjumper keygen` makes one"
 
     @property
-    def listening(self) -> Mapping[str, Sequence[ListenAddress]]:
-        """The listening addresses by the key that they are given in."""
-        return {}
+    def listeners(self) -> Mapping[str, tuple[ListenAddress, ...]]:
+        """The listening addresses by the name of their kind."""
+        return {it.name: getattr(self, it.key) for it in self.listener_kinds}
 
     def _shared_places(self) -> Iterator[tuple[str, str]]:
         taken: dict[ListenAddress, str] = {}
-        for key, addresses in self.listening.items():
-            for address in addresses:
+        for key in (it.key for it in self.listener_kinds):
+            for address in getattr(self, key):
                 if address in taken and (address.port or address.path):
                     other = taken[address]
                     both = "" if other == key else f", here and in {other}"

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from netjumper.addressing.listen_address import ListenAddress
+from netjumper.addressing.listeners import CLEAR, SERVER_LISTENERS, TLS, ListenerKind
 from netjumper.settings.common import CommonSettings
 from netjumper.settings.types import (
     Bandwidth,
@@ -33,6 +34,7 @@ class ServerSettings(CommonSettings):
     """The settings of `netjumper`, the jump server."""
 
     table: ClassVar[str] = "server"
+    listener_kinds: ClassVar[tuple[ListenerKind, ...]] = SERVER_LISTENERS
 
     listen: Listen = Field(
         (ALL_ADDRESSES,),
@@ -128,20 +130,10 @@ class ServerSettings(CommonSettings):
                 ),
             )
 
-    @property
-    def listening(self) -> dict[str, tuple[ListenAddress, ...]]:
-        """The listening addresses by the key that they are given in."""
-        return {"listen": self.listen, "listen_tls": self.listen_tls}
-
-    @property
-    def doors(self) -> dict[str, tuple[ListenAddress, ...]]:
-        """The listening addresses by the name of their door."""
-        return {"netjumper": self.listen, "tls": self.listen_tls}
-
     @model_validator(mode="before")
     @classmethod
     def _default_listen(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {"listen": (), **values} if "listen_tls" in values else values
+        return {CLEAR.key: (), **values} if TLS.key in values else values
 
 
 class RunningServer(ServerSettings):
