@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from bench.samples import WeightedRoundRobin
+from bench.samples import Spread
 from bench.summary import number
 
 _WIDTH = 860
@@ -42,7 +42,7 @@ class Bar:
 
     label: str
     note: str
-    spread: WeightedRoundRobin
+    spread: Spread
     ours: bool = False
 
 

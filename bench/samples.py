@@ -26,7 +26,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class WeightedRoundRobin:
+class Spread:
     """What several rounds found."""
 
     median: float
@@ -34,7 +34,7 @@ class WeightedRoundRobin:
     most: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "WeightedRoundRobin":
+    def of(cls, values: Sequence[float]) -> "Spread":
         """Return that of at least one value."""
         return cls(statistics.median(values), min(values), max(values))
 
@@ -75,10 +75,10 @@ class Run:
             if (figure.peer, figure.metric) == (peer, metric)
         }
 
-    def spread(self, peer: str, metric: str) -> WeightedRoundRobin | None:
+    def spread(self, peer: str, metric: str) -> Spread | None:
         """Return what the rounds found, or None where nothing was measured."""
         values = self.values(peer, metric)
-        return WeightedRoundRobin.of(list(values.values())) if values else None
+        return Spread.of(list(values.values())) if values else None
 
     def ratio(self, peer: str, other: str, metric: str) -> float | None:
         """Return how many times the other's value a peer's is: the median over the rounds.

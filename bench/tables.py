@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.samples import Run, WeightedRoundRobin
+from bench.samples import Run, Spread
 from bench.summary import number
 
 
@@ -73,7 +73,7 @@ class Section:
         return "\n".join(lines) + "\n"
 
 
-def told(spread: WeightedRoundRobin | None) -> str:
+def told(spread: Spread | None) -> str:
     """Return a median, with least and most where these are others."""
     if spread is None:
         return "-"

@@ -12,7 +12,7 @@ from bench.goals import GOALS, goals_table
 from bench.harness import FILES, RESULTS
 from bench.loopback import FULL_PLAN
 from bench.report import charts, load, main, page, write
-from bench.samples import Run, WeightedRoundRobin
+from bench.samples import Run, Spread
 from bench.tables import LOOPBACK, WAN
 from bench.wan import PEERS
 
@@ -127,10 +127,7 @@ def test_goals_are_of_rows_and_figures_that_there_are() -> None:
 
 
 def test_a_chart_has_the_best_on_top() -> None:
-    bars = [
-        Bar(name, "1 hop", WeightedRoundRobin(value, value, value))
-        for name, value in (("a", 1), ("b", 9))
-    ]
+    bars = [Bar(name, "1 hop", Spread(value, value, value)) for name, value in (("a", 1), ("b", 9))]
     for less_is_better, names in ((True, ["a", "b"]), (False, ["b", "a"])):
         text = bar_chart("t", "ms", bars, less_is_better=less_is_better)
         assert re.findall(">([ab])<", text) == names
@@ -138,8 +135,8 @@ def test_a_chart_has_the_best_on_top() -> None:
 
 def test_bars_are_as_long_as_their_values_and_lines_as_the_spread() -> None:
     bars = [
-        Bar("a", "1 hop", WeightedRoundRobin(4, 2, 8), ours=True),
-        Bar("b", "1 hop", WeightedRoundRobin(2, 2, 2)),
+        Bar("a", "1 hop", Spread(4, 2, 8), ours=True),
+        Bar("b", "1 hop", Spread(2, 2, 2)),
     ]
     root = ET.fromstring(bar_chart("t", "ms", bars, less_is_better=False))  # noqa: S314 - our own
     lengths = {
@@ -153,7 +150,7 @@ def test_bars_are_as_long_as_their_values_and_lines_as_the_spread() -> None:
 
 
 def test_a_name_with_signs_of_xml_is_shown_as_it_is() -> None:
-    bars = [Bar('a < b & "c"', "1 hop", WeightedRoundRobin(1, 1, 1))]
+    bars = [Bar('a < b & "c"', "1 hop", Spread(1, 1, 1))]
     root = ET.fromstring(bar_chart('x & "y"', "ms", bars, less_is_better=False))  # noqa: S314 - our own
     assert 'a < b & "c"' in {it.text for it in root.iter(f"{SVG}text")}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.samples import Run, WeightedRoundRobin
+from bench.samples import Run, Spread
 from bench.summary import number, summary
 
 
@@ -11,7 +11,7 @@ def a_run() -> Run:
 
 
 def test_a_spread_has_the_median_the_least_and_the_most() -> None:
-    assert WeightedRoundRobin.of([5.0, 1.0, 3.0]) == WeightedRoundRobin(3.0, 1.0, 5.0)
+    assert Spread.of([5.0, 1.0, 3.0]) == Spread(3.0, 1.0, 5.0)
 
 
 def test_a_ratio_compares_each_round_with_itself() -> None:
