@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 
 ACCESS_LOG = logging.getLogger("netjumper.access")
-ALWAYS_TOLD = {"always_told": True}
+NEVER_SUPPRESSED = {"never_suppressed": True}
 """Given as `extra` with a record: it is never left out, however many there are."""
 
 

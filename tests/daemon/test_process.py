@@ -64,7 +64,7 @@ def test_a_platform_without_limits_is_left_alone(monkeypatch):
 
 
 def test_a_complaint_that_nobody_reads_is_given_up(pipe, monkeypatch):
-    monkeypatch.setattr(process, "PATIENCE", 0.05)
+    monkeypatch.setattr(process, "FLUSH_TIMEOUT_S", 0.05)
     pipe.fill()
     with os.fdopen(os.dup(pipe.writer), "w") as stream:
         monkeypatch.setattr(sys, "stderr", stream)

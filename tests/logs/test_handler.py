@@ -10,7 +10,7 @@ import pytest
 
 from netjumper.access_log import AccessRecord
 from netjumper.logs.formatters import JsonFormatter, PlainFormatter, UtcClock
-from netjumper.logs.handler import QuietHandler, set_up
+from netjumper.logs.handler import NonBlockingHandler, set_up_logging
 from netjumper.logs.terminal import RichFormatter
 
 END = AccessRecord("127.0.0.1:5000", "alice", "example.org:443", 10, 20, 1.5, "closed", False)
@@ -135,7 +135,7 @@ class Terminal(io.StringIO):
 def test_the_format_is_the_one_asked_for_or_fits_the_stream(
     style, stream, formatter, untouched_logging
 ):
-    rich = set_up("info", style, stream)
+    rich = set_up_logging("info", style, stream)
     (handler,) = logging.getLogger().handlers
     assert type(handler.formatter) is formatter
     assert rich is (handler.formatter if formatter is RichFormatter else None)
@@ -143,7 +143,7 @@ def test_the_format_is_the_one_asked_for_or_fits_the_stream(
 
 def test_what_is_below_the_level_is_not_logged(untouched_logging):
     stream = io.StringIO()
-    set_up("warning", "plain", stream)
+    set_up_logging("warning", "plain", stream)
     logging.getLogger("netjumper").info("quiet")
     logging.getLogger("netjumper.access").warning("loud")
     assert stream.getvalue().endswith("WARNING loud\n")
@@ -156,7 +156,7 @@ class Gone(io.StringIO):
 
 
 def test_a_stream_that_is_gone_is_passed_over(capsys):
-    handler = QuietHandler(Gone())
+    handler = NonBlockingHandler(Gone())
     handler.handle(record("text"))
     assert capsys.readouterr().err == ""
 
@@ -164,6 +164,6 @@ def test_a_stream_that_is_gone_is_passed_over(capsys):
 def test_a_bug_in_a_message_is_told(capsys):
     made = record("%d")
     made.args = ("no number",)
-    handler = QuietHandler(io.StringIO())
+    handler = NonBlockingHandler(io.StringIO())
     handler.handle(made)
     assert "Logging error" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 from netjumper.daemon import process
 from netjumper.errors import SettingsError
 from netjumper.logs.formatters import is_journal
-from netjumper.logs.handler import set_up
+from netjumper.logs.handler import set_up_logging
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def lines(file):
 
 
 def test_a_line_has_its_priority_and_no_time(journal, untouched_logging):
-    set_up("debug", "auto", journal)
+    set_up_logging("debug", "auto", journal)
     log = logging.getLogger("netjumper")
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
         log.log(level, "te\nxt")
@@ -39,7 +39,7 @@ def test_a_line_has_its_priority_and_no_time(journal, untouched_logging):
 
 
 def test_each_line_of_an_exception_has_the_priority(journal, untouched_logging):
-    set_up("info", "auto", journal)
+    set_up_logging("info", "auto", journal)
     try:
         raise ValueError("<0>forged")
     except ValueError:
@@ -51,7 +51,7 @@ def test_each_line_of_an_exception_has_the_priority(journal, untouched_logging):
 
 
 def test_a_format_that_was_asked_for_is_kept(journal, untouched_logging):
-    set_up("info", "json", journal)
+    set_up_logging("info", "json", journal)
     logging.getLogger("netjumper").info("text")
     (line,) = lines(journal)
     assert json.loads(line)["message"] == "text"

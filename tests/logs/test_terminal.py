@@ -9,7 +9,7 @@ import pytest
 
 from netjumper.access_log import AccessRecord
 from netjumper.cli.usage_hints import bridge_lines, server_lines
-from netjumper.logs.terminal import RichFormatter, Start
+from netjumper.logs.terminal import RichFormatter, StartSummary
 from netjumper.text import human_size, printable
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -170,7 +170,7 @@ def test_the_server_names_the_line_to_type_on_the_rented_server():
     ]
 
 
-START = Start(
+START = StartSummary(
     title="netjumper-bridge 1.2.3",
     listening=LISTENING,
     route="through jump host home.example.net:9527",

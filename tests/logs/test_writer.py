@@ -13,8 +13,8 @@ import pytest
 
 from netjumper.logs import handler
 from netjumper.logs import writer as writer_module
-from netjumper.logs.handler import QuietHandler, never_waiting, set_up
-from netjumper.logs.writer import ATOMIC, ROOM, LogWriter, write_all
+from netjumper.logs.handler import NonBlockingHandler, nonblocking_logging, set_up_logging
+from netjumper.logs.writer import ATOMIC_WRITE_SIZE, MAX_QUEUED_BYTES, LogWriter, write_all
 from tests.support.programs import PATIENCE
 
 LINE = b"x" * 99 + b"\n"
@@ -24,7 +24,7 @@ LINE = b"x" * 99 + b"\n"
 def log(pipe, untouched_logging):
     """Return a logger whose handler writes into the pipe."""
     with os.fdopen(os.dup(pipe.writer), "w") as stream:
-        set_up("info", "plain", stream)
+        set_up_logging("info", "plain", stream)
         yield logging.getLogger("netjumper")
 
 
@@ -42,7 +42,7 @@ def test_lines_keep_their_order_and_none_is_lost_at_the_end(pipe):
 
 
 def test_lines_that_come_soon_after_another_are_written_together(pipe, monkeypatch):
-    monkeypatch.setattr(writer_module, "TOGETHER", 3600.0)
+    monkeypatch.setattr(writer_module, "BATCH_TIME_S", 3600.0)
     writer = LogWriter(pipe.writer, lost)
     writer.write(b"first\n")
     assert os.read(pipe.reader, 100) == b"first\n"
@@ -83,13 +83,13 @@ def test_lines_of_several_processes_are_not_torn(pipe):
     lines = b"".join(writes).split(b"\n")
     assert lines.pop() == b""
     assert all(len(set(line)) == 1 for line in lines)
-    assert ATOMIC <= select.PIPE_BUF
+    assert ATOMIC_WRITE_SIZE <= select.PIPE_BUF
 
 
 def test_with_a_full_pipe_nobody_waits_and_what_was_lost_is_told_in_its_place(pipe):
     pipe.fill()
     writer = LogWriter(pipe.writer, lost)
-    fits = ROOM // len(LINE)
+    fits = MAX_QUEUED_BYTES // len(LINE)
     began = time.monotonic()
     for _ in range(fits + 999):
         writer.write(LINE)
@@ -148,7 +148,7 @@ def test_a_pipe_that_somebody_made_non_blocking_is_waited_for(pipe, monkeypatch)
 
 
 def test_what_a_service_logs_is_written_by_a_thread_until_its_end(pipe, log):
-    with never_waiting():
+    with nonblocking_logging():
         log.info("one")
         log.info("two %s", "\u2028")
     assert not [it for it in threading.enumerate() if it.name == "log"]
@@ -158,16 +158,16 @@ def test_what_a_service_logs_is_written_by_a_thread_until_its_end(pipe, log):
 
 
 def test_what_was_left_out_of_a_flood_is_told_at_the_end(pipe, log):
-    with never_waiting():
+    with nonblocking_logging():
         for _ in range(30):
             log.warning("again")
     assert b"left out 10 lines like: again\n" in pipe.read_until(b"left out 10 lines like: again\n")
 
 
 def test_a_service_with_a_full_pipe_ends_in_time(pipe, log, monkeypatch):
-    monkeypatch.setattr(handler, "PATIENCE", 0.1)
+    monkeypatch.setattr(handler, "FLUSH_TIMEOUT_S", 0.1)
     pipe.fill()
-    with never_waiting():
+    with nonblocking_logging():
         log.info("one")
     log.info("two")  # there is no room for it, and nobody waits either
     pipe.read_until(b"one\n")
@@ -179,7 +179,7 @@ def test_a_service_with_a_full_pipe_ends_in_time(pipe, log, monkeypatch):
 def test_who_must_not_have_a_thread_does_not_wait_either(pipe, log):
     pipe.fill()
     before = set(threading.enumerate())
-    with never_waiting(thread=False):
+    with nonblocking_logging(thread=False):
         assert set(threading.enumerate()) <= before
         for _ in range(3):
             log.info("lost")
@@ -193,15 +193,15 @@ def test_who_must_not_have_a_thread_does_not_wait_either(pipe, log):
 def test_a_bug_in_a_message_is_told_as_always(pipe, capsys):
     wrong = logging.LogRecord("netjumper", logging.INFO, __file__, 1, "%d", ("no number",), None)
     with os.fdopen(os.dup(pipe.writer), "w") as stream:
-        handler = QuietHandler(stream)
-        with handler.in_a_thread():
+        handler = NonBlockingHandler(stream)
+        with handler.writer_thread():
             handler.handle(wrong)
     assert "Logging error" in capsys.readouterr().err
 
 
 def test_a_stream_that_is_no_file_is_written_to_as_it_is(untouched_logging):
     stream = io.StringIO()
-    set_up("info", "plain", stream)
-    with never_waiting():
+    set_up_logging("info", "plain", stream)
+    with nonblocking_logging():
         logging.getLogger("netjumper").info("text")
         assert stream.getvalue().endswith("text\n")

@@ -19,7 +19,7 @@ from netjumper.cli.usage_hints import bridge_lines
 from netjumper.daemon import process, serve
 from netjumper.daemon.sighup import unblock_sighup
 from netjumper.daemon.worker_sockets import Listeners
-from netjumper.logs.terminal import Start
+from netjumper.logs.terminal import StartSummary
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.loader import Loaded
 
@@ -181,8 +181,8 @@ async def _work(
         await serve.work(service, settings.grace_period, link)
 
 
-def _start(listening: serve.Listening, route: str, *, password: bool) -> Start:
-    return Start(
+def _start(listening: serve.Listening, route: str, *, password: bool) -> StartSummary:
+    return StartSummary(
         title=f"netjumper-bridge {__version__}",
         listening=listening,
         route=route,

@@ -20,7 +20,7 @@ from netjumper.cli.child_process import _Program
 from netjumper.cli.proxy_variables import PROXY_VARIABLES, first_of, variables
 from netjumper.daemon import process, sd_notify, serve, socket_activation
 from netjumper.errors import AddressError, SettingsError
-from netjumper.logs.handler import never_waiting
+from netjumper.logs.handler import nonblocking_logging
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
 from netjumper.settings.loader import Loaded
 
@@ -173,7 +173,7 @@ async def _with_bridge(
     serve.begin(loaded)
     program = _Program(asyncio.get_running_loop())
     async with bridge_of(loaded.settings, hosts, users) as (service, _):
-        with never_waiting():
+        with nonblocking_logging():
             service.open()
             try:
                 address = service.address_of(MIXED.name)

@@ -28,7 +28,7 @@ from netjumper.daemon import process, serve
 from netjumper.daemon.sighup import unblock_sighup
 from netjumper.daemon.worker_sockets import Listeners
 from netjumper.errors import SettingsError
-from netjumper.logs.terminal import Start
+from netjumper.logs.terminal import StartSummary
 from netjumper.settings.loader import Source, load
 from netjumper.settings.messages import IN_ARGV
 from netjumper.settings.server import ServerSettings
@@ -217,8 +217,8 @@ def _supervise(prepared: Prepared, prepare_anew: Prepare, targets: ListenTargets
     )
 
 
-def _start(listening: serve.Listening, route: str = "") -> Start:
-    return Start(
+def _start(listening: serve.Listening, route: str = "") -> StartSummary:
+    return StartSummary(
         title=f"netjumper {__version__}",
         listening=listening,
         route=route,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from netjumper.errors import NetjumperError, SettingsError
-from netjumper.logs.formatters import PRIORITY, is_journal
-from netjumper.logs.handler import PATIENCE, has_room
+from netjumper.logs.formatters import JOURNAL_PRIORITY, is_journal
+from netjumper.logs.handler import FLUSH_TIMEOUT_S, is_writable
 from netjumper.text import printable
 
 INTERRUPTED = 130
@@ -92,10 +92,10 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def _complain(name: str, *lines: str) -> None:
-    if not has_room(sys.stderr, PATIENCE):  # or this process would never end
+    if not is_writable(sys.stderr, FLUSH_TIMEOUT_S):  # or this process would never end
         return
     with contextlib.suppress(OSError):
-        priority = PRIORITY[logging.ERROR] if is_journal(sys.stderr) else ""
+        priority = JOURNAL_PRIORITY[logging.ERROR] if is_journal(sys.stderr) else ""
         for line in lines:
             sys.stderr.write(f"{priority}{name}: {printable(line)}\n")
         sys.stderr.flush()

@@ -14,8 +14,8 @@ from netjumper.daemon.sighup import handle_sighup, nothing_to_reload
 from netjumper.daemon.stop_requests import ParentLink, StopRequests
 from netjumper.daemon.supervisor import Parent, Work
 from netjumper.daemon.worker_sockets import WorkerSockets
-from netjumper.logs.handler import never_waiting, set_up
-from netjumper.logs.terminal import RichFormatter, Start
+from netjumper.logs.handler import nonblocking_logging, set_up_logging
+from netjumper.logs.terminal import RichFormatter, StartSummary
 from netjumper.net.listening_sockets import ListenError, ListenTarget
 from netjumper.net.socket_options import SocketOptions
 from netjumper.sessions.service import Service
@@ -36,7 +36,7 @@ _LOG = logging.getLogger("netjumper")
 async def serve(
     service: Service,
     loaded: AnyLoaded,
-    start: Callable[[Listening], Start],
+    start: Callable[[Listening], StartSummary],
     reload: Callable[[], object] = nothing_to_reload,
 ) -> None:
     """Serve until a signal comes, then drain; a second signal cuts off what is left.
@@ -53,7 +53,7 @@ async def serve(
     stop = StopRequests(asyncio.get_running_loop())
     stop.by_signals()
     rich = _begin_to_serve(loaded)
-    with handle_sighup(reload, stop.first.set), never_waiting():
+    with handle_sighup(reload, stop.first.set), nonblocking_logging():
         with _blaming(loaded):
             service.open()
         if service.inherits:
@@ -84,7 +84,7 @@ async def work(
         renew: takes the settings anew, when the parent says so.
     """
     told = ParentLink(asyncio.get_running_loop(), link, reload)
-    with never_waiting():
+    with nonblocking_logging():
         service.open()
         told.serves()
         await told.first.wait()
@@ -96,7 +96,7 @@ def supervise(
     loaded: AnyLoaded,
     doors: Sequence[tuple[str, ListenTarget]],
     options: SocketOptions,
-    start: Callable[[Listening], Start],
+    start: Callable[[Listening], StartSummary],
     worker: Work,
     reload: Callable[[], bool] = nothing_to_reload,
 ) -> None:
@@ -135,7 +135,7 @@ def supervise(
         notifier.ready()
 
     try:
-        with never_waiting(thread=False):  # which could not be taken along into a worker
+        with nonblocking_logging(thread=False):  # which could not be taken along into a worker
             parent.run(serving, notifier.stopping)
     finally:
         notifier.close()
@@ -153,7 +153,7 @@ def _blaming(loaded: AnyLoaded) -> Iterator[None]:
 
 def begin(loaded: AnyLoaded) -> RichFormatter | None:
     """Set the logging up and tell what is doubtful about the settings."""
-    rich = set_up(loaded.settings.log_level, loaded.settings.log_format)
+    rich = set_up_logging(loaded.settings.log_level, loaded.settings.log_format)
     for warning in loaded.warnings:
         _LOG.warning("%s", warning)
     return rich
@@ -227,7 +227,7 @@ def _where(listening: Listening) -> str:
     return f"listening for {', '.join(places)}"
 
 
-def _announce(start: Start, rich: RichFormatter | None) -> None:
+def _announce(start: StartSummary, rich: RichFormatter | None) -> None:
     if rich is None:
         for line in start.lines():
             _LOG.info("%s", line)

@@ -16,12 +16,12 @@ from typing import TextIO
 from netjumper.access_log import AccessRecord
 from netjumper.text import printable
 
-_END_FIELDS = tuple(field.name for field in fields(AccessRecord))
-_END_VALUES = attrgetter(*_END_FIELDS)
+_ACCESS_FIELDS = tuple(field.name for field in fields(AccessRecord))
+_ACCESS_VALUES = attrgetter(*_ACCESS_FIELDS)
 _ENCODE = json.JSONEncoder(separators=(",", ":"), default=str).encode
-CONTINUED = "  | "
+CONTINUATION = "  | "
 """Stands before each further line of an entry, which no entry begins with."""
-PRIORITY = {
+JOURNAL_PRIORITY = {
     logging.DEBUG: "<7>",
     logging.INFO: "<6>",
     logging.WARNING: "<4>",
@@ -61,7 +61,7 @@ class PlainFormatter(logging.Formatter):
         line = f"{self._clock(record.created)} {record.levelname} {printable(record.getMessage())}"
         if record.exc_info:
             more = self.formatException(record.exc_info).splitlines()
-            line = "\n".join([line, *(CONTINUED + printable(text) for text in more)])
+            line = "\n".join([line, *(CONTINUATION + printable(text) for text in more)])
         return line
 
 
@@ -81,7 +81,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         if isinstance(record.msg, AccessRecord):
-            entry.update(zip(_END_FIELDS, _END_VALUES(record.msg), strict=True))
+            entry.update(zip(_ACCESS_FIELDS, _ACCESS_VALUES(record.msg), strict=True))
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return _ENCODE(entry)
@@ -92,11 +92,13 @@ class JournalFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the entry as one line, and a line more for each of an exception's."""
-        priority = PRIORITY.get(record.levelno, PRIORITY[logging.INFO])
+        priority = JOURNAL_PRIORITY.get(record.levelno, JOURNAL_PRIORITY[logging.INFO])
         line = f"{priority}{printable(record.getMessage())}"
         if record.exc_info:
             more = self.formatException(record.exc_info).splitlines()
-            line = "\n".join([line, *(f"{priority}{CONTINUED}{printable(text)}" for text in more)])
+            line = "\n".join(
+                [line, *(f"{priority}{CONTINUATION}{printable(text)}" for text in more)]
+            )
         return line
 
 

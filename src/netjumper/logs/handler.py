@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from netjumper.logs.formatters import FORMATTERS, is_journal
-from netjumper.logs.rate_limit import FloodFilter
+from netjumper.logs.rate_limit import RateLimitFilter
 from netjumper.logs.terminal import RichFormatter
 from netjumper.logs.writer import LogWriter
 from netjumper.text import lines_of
 
-PATIENCE = 1.0
+FLUSH_TIMEOUT_S = 1.0
 """Seconds that the reader of the log has at the end for what it has not read yet."""
 
 
-class QuietHandler(logging.StreamHandler[TextIO]):
+class NonBlockingHandler(logging.StreamHandler[TextIO]):
     """Writes on; a reader that has gone away is no reason to say more.
 
     Args:
@@ -26,11 +26,11 @@ class QuietHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self.flood = FloodFilter(self.emit_all_the_same)
-        self.addFilter(self.flood)
+        self.rate_limit = RateLimitFilter(self.emit_unfiltered)
+        self.addFilter(self.rate_limit)
         self._writer: LogWriter | None = None
-        self._waits = True
-        self._lost = 0
+        self._blocks = True
+        self._dropped = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or have it written."""
@@ -39,15 +39,15 @@ class QuietHandler(logging.StreamHandler[TextIO]):
                 self._writer.write(self._line(record))
             except Exception:  # noqa: BLE001 - logging's own way
                 self.handleError(record)
-        elif self._waits or has_room(self.stream):
-            lost, self._lost = self._lost, 0
+        elif self._blocks or is_writable(self.stream):
+            lost, self._dropped = self._dropped, 0
             if lost:
-                super().emit(_loss(lost))
+                super().emit(_loss_record(lost))
             super().emit(record)
         else:
-            self._lost += 1
+            self._dropped += 1
 
-    def emit_all_the_same(self, record: logging.LogRecord) -> None:
+    def emit_unfiltered(self, record: logging.LogRecord) -> None:
         """Write a record that no filter is asked about."""
         self.acquire()
         try:
@@ -55,34 +55,34 @@ class QuietHandler(logging.StreamHandler[TextIO]):
         finally:
             self.release()
 
-    def never_wait(self) -> None:
+    def drop_when_full(self) -> None:
         """Leave out what would have to wait for the reader."""
-        self._waits = False
+        self._blocks = False
 
     @contextlib.contextmanager
-    def in_a_thread(self) -> Iterator[None]:
+    def writer_thread(self) -> Iterator[None]:
         """Have a thread write meanwhile, which is all that then waits for the reader."""
-        self.never_wait()
+        self.drop_when_full()
         try:
             fd = self.stream.fileno()
         except (OSError, ValueError):  # no file: it never makes anybody wait
             yield
             return
-        self._writer = LogWriter(fd, self._told_lost)
+        self._writer = LogWriter(fd, self._loss_line)
         try:
             yield
         finally:
-            self.flood.tell_left_out()
+            self.rate_limit.report_suppressed()
             writer, self._writer = self._writer, None
-            writer.close(PATIENCE)
+            writer.close(FLUSH_TIMEOUT_S)
 
     def _line(self, record: logging.LogRecord) -> bytes:
         text = self.format(record) + self.terminator
         return text.encode(self.stream.encoding, self.stream.errors or "strict")
 
-    def _told_lost(self, count: int) -> bytes:
+    def _loss_line(self, count: int) -> bytes:
         with self.lock or contextlib.nullcontext():
-            return self._line(_loss(count))
+            return self._line(_loss_record(count))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Pass over a stream that is gone; a formatter's bug is told as always."""
@@ -90,7 +90,7 @@ class QuietHandler(logging.StreamHandler[TextIO]):
             super().handleError(record)
 
 
-def has_room(stream: TextIO, patience: float = 0.0) -> bool:
+def is_writable(stream: TextIO, patience: float = 0.0) -> bool:
     """Whether a line can be written without waiting for whoever reads, in so many seconds."""
     try:
         return bool(select.select([], [stream.fileno()], [], patience)[1])
@@ -98,13 +98,13 @@ def has_room(stream: TextIO, patience: float = 0.0) -> bool:
         return True
 
 
-def _loss(count: int) -> logging.LogRecord:
+def _loss_record(count: int) -> logging.LogRecord:
     text, number = "the log was not read in time: %s lost here", lines_of(count)
     return logging.LogRecord("netjumper", logging.WARNING, __file__, 0, text, (number,), None)
 
 
 @contextlib.contextmanager
-def never_waiting(*, thread: bool = True) -> Iterator[None]:
+def nonblocking_logging(*, thread: bool = True) -> Iterator[None]:
     """Have nobody wait for the reader of the log meanwhile.
 
     Args:
@@ -112,14 +112,14 @@ def never_waiting(*, thread: bool = True) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         for handler in logging.getLogger().handlers:
-            if isinstance(handler, QuietHandler):
-                handler.never_wait()
+            if isinstance(handler, NonBlockingHandler):
+                handler.drop_when_full()
                 if thread:
-                    stack.enter_context(handler.in_a_thread())
+                    stack.enter_context(handler.writer_thread())
         yield
 
 
-def set_up(level: str, style: str, stream: TextIO | None = None) -> RichFormatter | None:
+def set_up_logging(level: str, style: str, stream: TextIO | None = None) -> RichFormatter | None:
     """Have everything logged from here on.
 
     Args:
@@ -135,7 +135,7 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> RichFormatte
     if style == "auto":
         style = "rich" if stream.isatty() else "journal" if is_journal(stream) else "plain"
     rich = RichFormatter(stream) if style == "rich" else None
-    handler = QuietHandler(stream)
+    handler = NonBlockingHandler(stream)
     handler.setFormatter(rich or FORMATTERS[style]())
     # What no formatter shows need not be found out for every record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from netjumper.access_log import AccessRecord
 from netjumper.text import lines_of
 
-BURST = 20
+LOG_BURST = 20
 """Lines of a kind that are logged, however close together."""
-RATE = 5.0
+LOG_LINES_PER_S = 5.0
 """Lines of a kind that are logged in each second after that."""
-PERIOD = 1.0
+REPORT_INTERVAL_S = 1.0
 """Seconds after which it is told how many were left out."""
 
-Later = Callable[[float, Callable[[], None]], asyncio.TimerHandle | None]
+CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle | None]
 """Given seconds and a callback: calls it then, if it can."""
 
 
-def _in_the_loop(delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle | None:
+def _on_running_loop(delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle | None:
     try:
         return asyncio.get_running_loop().call_later(delay, callback)
     except RuntimeError:  # none runs: the next record will do
@@ -32,16 +32,16 @@ def _in_the_loop(delay: float, callback: Callable[[], None]) -> asyncio.TimerHan
 
 
 @dataclass(slots=True)
-class _Kind:
+class _Bucket:
     """Lines of one kind: how many more may be logged now, and what was left out."""
 
-    room: float
+    tokens: float
     since: float
-    left_out: int = 0
+    suppressed: int = 0
     last: logging.LogRecord | None = None
 
 
-class FloodFilter(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Passes what there is room for, and tells once a second how much was left out.
 
     Args:
@@ -54,56 +54,56 @@ class FloodFilter(logging.Filter):
         self,
         tell: Callable[[logging.LogRecord], None],
         clock: Callable[[], float] = time.monotonic,
-        later: Later = _in_the_loop,
+        later: CallLater = _on_running_loop,
     ) -> None:
         super().__init__()
-        self._tell = tell
+        self._emit = tell
         self._clock = clock
         self._later = later
-        self._kinds: dict[str, _Kind] = {}
+        self._buckets: dict[str, _Bucket] = {}
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is to be logged."""
         if self._due is not None and self._clock() >= self._due:
-            self.tell_left_out()
-        kind = _kind_of(record)
-        return kind is None or self._has_room(kind, record)
+            self.report_suppressed()
+        kind = _bucket_name(record)
+        return kind is None or self._take_token(kind, record)
 
-    def tell_left_out(self) -> None:
+    def report_suppressed(self) -> None:
         """Log a line for each kind of which something was left out since the last time."""
         self._due = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for kind in self._kinds.values():
+        for kind in self._buckets.values():
             if kind.last is not None:
-                self._tell(_summary(kind.last, kind.left_out))
-                kind.left_out, kind.last = 0, None
+                self._emit(_summary(kind.last, kind.suppressed))
+                kind.suppressed, kind.last = 0, None
 
-    def _has_room(self, name: str, record: logging.LogRecord) -> bool:
+    def _take_token(self, name: str, record: logging.LogRecord) -> bool:
         now = self._clock()
-        kind = self._kinds.setdefault(name, _Kind(BURST, now))
-        kind.room = min(kind.room + RATE * (now - kind.since), BURST)
+        kind = self._buckets.setdefault(name, _Bucket(LOG_BURST, now))
+        kind.tokens = min(kind.tokens + LOG_LINES_PER_S * (now - kind.since), LOG_BURST)
         kind.since = now
-        if kind.room >= 1:
-            kind.room -= 1
+        if kind.tokens >= 1:
+            kind.tokens -= 1
             return True
-        kind.left_out += 1
+        kind.suppressed += 1
         kind.last = record
         if self._due is None:
-            self._due = now + PERIOD
-            self._timer = self._later(PERIOD, self.tell_left_out)
+            self._due = now + REPORT_INTERVAL_S
+            self._timer = self._later(REPORT_INTERVAL_S, self.report_suppressed)
         return False
 
 
-def _kind_of(record: logging.LogRecord) -> str | None:
+def _bucket_name(record: logging.LogRecord) -> str | None:
     """Return what a record is counted with, None where it is not; there are few kinds, ever."""
     message = record.msg
     if isinstance(message, AccessRecord):
         return None if message.target else message.ending.partition(":")[0]
-    if record.levelno == logging.INFO or hasattr(record, "always_told"):
+    if record.levelno == logging.INFO or hasattr(record, "never_suppressed"):
         return None
     return f"{record.pathname}:{record.lineno}"
 

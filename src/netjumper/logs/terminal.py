@@ -41,7 +41,7 @@ class RichFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, or the panel at the start, escape sequences included."""
-        if isinstance(record.msg, Start):
+        if isinstance(record.msg, StartSummary):
             return record.msg.panel(self)
         line = Text.assemble((time.strftime("%H:%M:%S ", time.localtime(record.created)), "dim"))
         if isinstance(record.msg, AccessRecord):
@@ -80,7 +80,7 @@ def _access_line(end: AccessRecord) -> Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StartSummary:
     """What there is to tell when a command has begun to listen.
 
     Attributes:

@@ -11,12 +11,12 @@ import select
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-ROOM = 1024 * 1024
+MAX_QUEUED_BYTES = 1024 * 1024
 """Bytes that wait at most; what comes then is lost."""
-TOGETHER = 0.02
+BATCH_TIME_S = 0.02
 """Seconds after a write in which lines are collected for the next: under load each time that the
 thread wakes it takes the interpreter away from the event loop, which costs more than the line."""
-ATOMIC = 4096
+ATOMIC_WRITE_SIZE = 4096
 """Bytes that a pipe takes in one piece (pipe(7), PIPE_BUF), whoever else writes to it."""
 
 
@@ -30,11 +30,11 @@ class LogWriter:
 
     def __init__(self, fd: int, lost: Callable[[int], bytes]) -> None:
         self._fd = fd
-        self._tell_lost = lost
+        self._loss_line = lost
         self._changed = threading.Condition(threading.Lock())
         self._lines: list[bytes] = []
         self._size = 0
-        self._lost = 0
+        self._dropped = 0
         self._closing = False
         self._idle = False
         """The thread waits for a line, and is to be told of it."""
@@ -45,8 +45,8 @@ class LogWriter:
         """Have a line written, or count it as lost where too much waits already."""
         with self._changed:
             # Until it is told what was lost, more is lost: it is told once, and in its place.
-            if self._lost or self._size + len(line) > ROOM:
-                self._lost += 1
+            if self._dropped or self._size + len(line) > MAX_QUEUED_BYTES:
+                self._dropped += 1
                 return
             self._size += len(line)
             self._lines.append(line)
@@ -69,22 +69,22 @@ class LogWriter:
             size = sum(map(len, lines))
             with self._changed:
                 self._size -= size
-                self._changed.wait_for(lambda: self._closing, TOGETHER)
+                self._changed.wait_for(lambda: self._closing, BATCH_TIME_S)
 
     def _next(self) -> list[bytes]:
         """Return what is to be written, as soon as there is anything; nothing is the end."""
         with self._changed:
-            while not (self._lines or self._lost or self._closing):
+            while not (self._lines or self._dropped or self._closing):
                 self._idle = True
                 self._changed.wait()
             self._idle = False
             if self._lines:
                 lines, self._lines = self._lines, []
                 return lines
-            lost, self._lost = self._lost, 0
+            lost, self._dropped = self._dropped, 0
             if not lost:
                 return []
-        line = self._tell_lost(lost)
+        line = self._loss_line(lost)
         with self._changed:
             self._size += len(line)
         return [line]
@@ -107,7 +107,7 @@ def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Yield whole lines together, as many as nobody else's can come between."""
     chunk = b""
     for line in lines:
-        if chunk and len(chunk) + len(line) > ATOMIC:
+        if chunk and len(chunk) + len(line) > ATOMIC_WRITE_SIZE:
             yield chunk
             chunk = b""
         chunk += line

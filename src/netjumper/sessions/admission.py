@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from netjumper import dial_errors
-from netjumper.access_log import ALWAYS_TOLD
+from netjumper.access_log import NEVER_SUPPRESSED
 from netjumper.addressing.address import Address
 from netjumper.addressing.source_network import ip_of, source_of
 from netjumper.net.connector import Connector
@@ -165,7 +165,8 @@ class Admission(Generic[PendingT]):
             wrong = self._bans.most
             _LOG.warning(
                 "shut out %s for %g s after %d wrong answer%s, the last from %s",
-                source, seconds, wrong, "s" if wrong > 1 else "", ip_of(peer), extra=ALWAYS_TOLD,
+                source, seconds, wrong, "s" if wrong > 1 else "", ip_of(peer),
+                extra=NEVER_SUPPRESSED,
             )  # fmt: skip
             for other in [it for it, its in self._pending.items() if its == source]:
                 if other is not connection:
