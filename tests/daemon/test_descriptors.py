@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import netjumper
-from netjumper.daemon.descriptors import few_descriptors, most_descriptors
+from netjumper.daemon.descriptors import descriptor_warning, max_descriptors
 from tests.support.programs import PATIENCE, SECRET, installed, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
@@ -168,7 +168,7 @@ def test_a_usual_limit_is_not_told():
 
 def test_a_platform_without_limits_has_nothing_to_tell(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
-    assert few_descriptors(2) == ""
+    assert descriptor_warning(2) == ""
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_platform_without_limits_has_nothing_to_tell(monkeypatch):
 )
 def test_how_many_there_can_be_is_what_the_limit_can_be_raised_to(monkeypatch, limits, most):
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
-    assert most_descriptors() == most
+    assert max_descriptors() == most
 
 
 def test_who_says_nothing_takes_no_more_than_a_part_of_few_descriptors():

@@ -12,7 +12,7 @@ from typing import TypeVar
 from netjumper.addressing.listeners import CLEAR, TLS
 from netjumper.app.clients import BYTES_IN_MEGABIT, clients_of
 from netjumper.app.socket_options import server_options
-from netjumper.daemon.descriptors import most_descriptors
+from netjumper.daemon.descriptors import max_descriptors
 from netjumper.errors import SettingsError
 from netjumper.net.listening_sockets import ListenTarget
 from netjumper.server.clients import Client, Clients
@@ -170,7 +170,7 @@ def _limits(settings: ServerSettings) -> AdmissionLimits:
 
 def _most_unauthenticated(settings: ServerSettings) -> int | None:
     """Return the setting, or a quarter of the descriptors: the rest is for who comes in."""
-    few = most_descriptors()
+    few = max_descriptors()
     limits = (settings.max_unauthenticated or inf, inf if few is None else few // 4)
     return None if min(limits) == inf else int(min(limits))
 

@@ -4,7 +4,7 @@ import contextlib
 import importlib
 from collections.abc import Iterator
 
-FEW_DESCRIPTORS = 4096
+LOW_DESCRIPTOR_LIMIT = 4096
 """Linux gives as many where nobody has set another limit."""
 
 
@@ -24,7 +24,7 @@ def raise_descriptor_limit() -> int | None:
     return int(soft)
 
 
-def most_descriptors() -> int | None:
+def max_descriptors() -> int | None:
     """Return how many can be open once the limit is raised; None where there is no such limit."""
     try:
         resource = importlib.import_module("resource")
@@ -35,14 +35,14 @@ def most_descriptors() -> int | None:
     return None if limit == resource.RLIM_INFINITY else int(limit)
 
 
-def few_descriptors(each: int) -> str:
+def descriptor_warning(each: int) -> str:
     """Return a warning where only few descriptors can be open at a time, else nothing.
 
     Args:
         each: how many a tunnel takes.
     """
-    limit = most_descriptors()
-    if limit is None or limit >= FEW_DESCRIPTORS:
+    limit = max_descriptors()
+    if limit is None or limit >= LOW_DESCRIPTOR_LIMIT:
         return ""
     return (
         f"only {limit:,} descriptors can be open at a time, enough for {limit // each:,} tunnels "

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 
 from netjumper.addressing.listeners import LISTENERS
-from netjumper.daemon.descriptors import few_descriptors, raise_descriptor_limit
+from netjumper.daemon.descriptors import descriptor_warning, raise_descriptor_limit
 from netjumper.daemon.sd_notify import Notifier
 from netjumper.daemon.sighup import handle_sighup, nothing_to_reload
 from netjumper.daemon.stop_requests import ParentLink, StopRequests
@@ -164,7 +164,7 @@ def _begin_to_serve(loaded: AnyLoaded) -> RichFormatter | None:
     rich = begin(loaded)
     settings = loaded.settings
     embedded = isinstance(settings, BridgeSettings) and settings.embedded
-    if few := few_descriptors(EACH * 2 if embedded else EACH):
+    if few := descriptor_warning(EACH * 2 if embedded else EACH):
         _LOG.warning("%s", few)
     return rich
 
