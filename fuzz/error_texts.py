@@ -10,7 +10,7 @@ from fuzz.strict import Reader
 from netjumper import dial_errors
 from netjumper.access_log import AccessRecord, told
 from netjumper.addressing.address import Address
-from netjumper.bridge.http.server_connection import HttpServer
+from netjumper.bridge.http.server_connection import HttpServerConnection
 from netjumper.errors import NetjumperError, TargetError
 from netjumper.logs.formatters import JournalFormatter, JsonFormatter, PlainFormatter
 from netjumper.logs.terminal import RichFormatter
@@ -53,7 +53,7 @@ def _hold_logged(text: str) -> None:
 
 def _hold_answered(error: NetjumperError) -> None:
     """An HTTP client is told in one answer."""
-    server = HttpServer()
+    server = HttpServerConnection()
     server.receive_data(ASKED)
     assert isinstance(server.next_event(), h11.Request)
     server.fail(error, "www.example.org:443")

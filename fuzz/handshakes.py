@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fuzz.properties import LONGEST_LINE, answers_without_fault, without_fault
-from netjumper.bridge.http.handshake import Authorized, HttpHandshake
+from netjumper.bridge.http.handshake import AuthorizedRequest, HttpHandshake
 from netjumper.errors import NetjumperError
 from netjumper.protocol.handshake import Handshake
 from netjumper.text import printable
@@ -127,7 +127,7 @@ def _failed(sent: bytes, error: NetjumperError) -> Run:
 
 def _comparable(result: object) -> tuple[object, bytes]:
     """Return a result as what can be compared, and what came behind it within it."""
-    if not isinstance(result, Authorized):
+    if not isinstance(result, AuthorizedRequest):
         return result, b""
     request = result.request
     fields = list(request.headers.raw_items())

@@ -10,9 +10,9 @@ import h11
 from fuzz.handshakes import in_one_piece, one_by_one
 from fuzz.properties import LONGEST_LINE, without_fault
 from fuzz.strict import Message, Reader
-from netjumper.bridge.http.exchange import Ending, Exchange
+from netjumper.bridge.http.exchange import ConnectionEnd, Exchange
 from netjumper.bridge.http.forwarding import Forwarding
-from netjumper.bridge.http.handshake import Authorized, HttpHandshake
+from netjumper.bridge.http.handshake import AuthorizedRequest, HttpHandshake
 
 REQUESTS: Sequence[tuple[bytes, bytes, bytes]] = (
     (b"GET", b"1.1", b""),
@@ -45,7 +45,7 @@ class Answered:
         line = self.method + b" http://www.example.org/ HTTP/" + version
         handshake = HttpHandshake()
         handshake.receive_data(line + b"\r\nHost: www.example.org\r\n" + fields + b"\r\n")
-        assert isinstance(handshake.result, Authorized)
+        assert isinstance(handshake.result, AuthorizedRequest)
         self.done: list[Exchange] = []
         self.heard = bytearray()
         self._forwarding = Forwarding(
@@ -56,23 +56,23 @@ class Answered:
         self._switched = b""
 
     @property
-    def ending(self) -> Ending | None:
+    def ending(self) -> ConnectionEnd | None:
         """What becomes of the client's connection."""
-        return self._forwarding.ending
+        return self._forwarding.connection_end
 
     def feed(self, pieces: Iterable[bytes]) -> "Answered":
         """Have the target send."""
         for piece in pieces:
-            if self.ending is Ending.SWITCHED:
+            if self.ending is ConnectionEnd.SWITCHED:
                 self._switched += piece
-            elif self.ending is None and not self._forwarding.unwanted:
+            elif self.ending is None and not self._forwarding.must_close_target:
                 self._take(piece)
         return self
 
     def _take(self, piece: bytes) -> None:
         self._forwarding.receive_from_target(piece)
         self.heard += self._forwarding.data_to_client()
-        if self.ending is Ending.SWITCHED:
+        if self.ending is ConnectionEnd.SWITCHED:
             self._switched += self._forwarding.rest()[1]
 
     @property
@@ -103,7 +103,7 @@ class Answered:
             assert message.line[0] != b"407"
         for exchange in self.done:
             assert len(exchange.ending) <= LONGEST_LINE
-            if self.ending is not Ending.RESET and self.ending is not Ending.SWITCHED:
+            if self.ending is not ConnectionEnd.RESET and self.ending is not ConnectionEnd.SWITCHED:
                 assert is_whole
                 assert finals
                 assert not exchange.status or int(finals[0].line[0]) == exchange.status
@@ -120,7 +120,7 @@ def _hold_however_cut(
 def _hold_the_same_body(request: tuple[bytes, bytes, bytes], stream: bytes, it: Answered) -> None:
     """Where an answer came to its end, it is the one that h11 reads."""
     exchange = it.done[0] if it.done else None
-    if exchange is None or exchange.error is not None or it.ending is Ending.SWITCHED:
+    if exchange is None or exchange.error is not None or it.ending is ConnectionEnd.SWITCHED:
         return
     method, _, fields = request
     upgrade = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]

@@ -14,9 +14,9 @@ from fuzz.properties import LONGEST_LINE, answers_without_fault, without_fault
 from fuzz.socks import CREDENTIALS
 from fuzz.strict import Incomplete, Message, Reader
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.http.exchange import Ending, Exchange
+from netjumper.bridge.http.exchange import ConnectionEnd, Exchange
 from netjumper.bridge.http.forwarding import Forwarding
-from netjumper.bridge.http.handshake import Authorized, HttpHandshake
+from netjumper.bridge.http.handshake import AuthorizedRequest, HttpHandshake
 from netjumper.bridge.http.headers import host_field
 from netjumper.errors import NetjumperError
 
@@ -154,7 +154,7 @@ class Talk:
             self.end = (type(error), without_fault(str(error)))
         self.heard += handshake.data_to_send()
         self.before = len(self.heard)
-        if isinstance(handshake.result, Authorized):
+        if isinstance(handshake.result, AuthorizedRequest):
             self._forwarding = Forwarding(
                 handshake.result, name=NAME, clock=lambda: 0.0, done=self.done.append
             )
@@ -166,25 +166,25 @@ class Talk:
         forwarding = self._forwarding
         while forwarding is not None and not self.is_over:
             self.heard += forwarding.data_to_client()
-            if forwarding.unwanted:
-                forwarding.unwanted = False
+            if forwarding.must_close_target:
+                forwarding.must_close_target = False
                 self._target = None
-            if forwarding.wanted is not None:
-                self._target = Target(host_field(forwarding.wanted))
+            if forwarding.target_to_open is not None:
+                self._target = Target(host_field(forwarding.target_to_open))
                 self.targets.append(self._target)
                 forwarding.target_opened()
             answer = self._target.hear(forwarding.data_to_target()) if self._target else b""
-            if forwarding.ending is not None:
-                self._finish(forwarding, forwarding.ending)
+            if forwarding.connection_end is not None:
+                self._finish(forwarding, forwarding.connection_end)
             elif answer:
                 forwarding.receive_from_target(answer)
-            elif not forwarding.unwanted and forwarding.wanted is None:
+            elif not forwarding.must_close_target and forwarding.target_to_open is None:
                 break
 
-    def _finish(self, forwarding: Forwarding, ending: Ending) -> None:
+    def _finish(self, forwarding: Forwarding, ending: ConnectionEnd) -> None:
         self.heard += forwarding.data_to_client()
         self.end = ending
-        if ending is Ending.TUNNEL:
+        if ending is ConnectionEnd.TUNNEL:
             self.end = (ending, forwarding.tunnel().result)
 
     def hold_answers(self) -> None:
@@ -193,7 +193,7 @@ class Talk:
         for exchange in self.done:
             assert len(exchange.ending) <= LONGEST_LINE
             assert not self._guarded or exchange.client == "alice" or not exchange.target
-            if exchange.error is not None and self.end is Ending.RESET:
+            if exchange.error is not None and self.end is ConnectionEnd.RESET:
                 return
             message, is_whole = reader.answer(exchange.request.method if exchange.request else b"")
             assert is_whole or exchange.request is None  # to a HEAD that was refused as it came

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from netjumper.addressing.listeners import HTTP, MIXED, SOCKS
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.http.handshake import Authorized, HttpHandshake
-from netjumper.bridge.http.session import KEEP_ALIVE, Forwarder
+from netjumper.bridge.http.handshake import AuthorizedRequest, HttpHandshake
+from netjumper.bridge.http.session import KEEP_ALIVE, ForwardingSession
 from netjumper.bridge.protocol_detection import SOCKS4, SOCKS5
 from netjumper.bridge.socks import SocksHandshake
 from netjumper.net.connector import Connector
@@ -83,11 +83,11 @@ def _forwarders(loop: asyncio.AbstractEventLoop, upstream: Connector) -> ServeOt
     """Return what serves the requests that are no CONNECT."""
     # No other bridge may have the same name in Via, or chains of bridges would look like loops.
     name = f"netjumper-bridge-{secrets.token_hex(4)}".encode()
-    idle: Deadlines[Forwarder] = Deadlines(loop, KEEP_ALIVE, Forwarder.expire)
+    idle: Deadlines[ForwardingSession] = Deadlines(loop, KEEP_ALIVE, ForwardingSession.expire)
 
     def forward(tunnels: SessionManager, request: object, client: Handoff) -> Session:
-        if not isinstance(request, Authorized):
+        if not isinstance(request, AuthorizedRequest):
             raise TypeError(f"{type(request).__name__} is no request of ours")
-        return Forwarder(tunnels, upstream, request, client, name, idle)
+        return ForwardingSession(tunnels, upstream, request, client, name, idle)
 
     return forward

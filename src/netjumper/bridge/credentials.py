@@ -33,7 +33,7 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _basic(field: bytes) -> tuple[bytes, bytes]:
+def parse_basic_auth(field: bytes) -> tuple[bytes, bytes]:
     """Return user and password out of a `Basic` field (RFC 7617), empty when it is none."""
     scheme, _, token = field.partition(b" ")
     if scheme.lower() != b"basic":

@@ -9,8 +9,8 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http.exchange import Exchange
-from netjumper.bridge.http.forwarding import Ending, Forwarding
-from netjumper.bridge.http.handshake import Authorized, HttpHandshake
+from netjumper.bridge.http.forwarding import ConnectionEnd, Forwarding
+from netjumper.bridge.http.handshake import AuthorizedRequest, HttpHandshake
 from netjumper.errors import TargetBroke, TargetRefused, TargetTimeout
 from netjumper.protocol.handshake import TunnelRequest
 from tests.support.byte_splits import every_way, one_by_one
@@ -28,7 +28,7 @@ class Talk:
         handshake = HttpHandshake(credentials)
         handshake.receive_data(first)
         request = handshake.result
-        assert isinstance(request, Authorized)
+        assert isinstance(request, AuthorizedRequest)
         self.done: list[Exchange] = []
         self.it = Forwarding(request, name=NAME, clock=lambda: 0.0, done=self.done.append)
 
@@ -41,7 +41,7 @@ class Talk:
         return self
 
     def open(self) -> "Talk":
-        assert self.it.wanted is not None
+        assert self.it.target_to_open is not None
         self.it.target_opened()
         return self
 
@@ -71,7 +71,7 @@ def asked(request: bytes) -> bytes:
 
 def test_a_request_goes_to_the_target_in_origin_form_with_the_targets_host() -> None:
     talk = Talk(get(b"/path?q=1", b"X-First: 1", b"x-SECOND: 2"))
-    assert talk.it.wanted == Address("a.example", 80)
+    assert talk.it.target_to_open == Address("a.example", 80)
     assert talk.open().to_target == (
         b"GET /path?q=1 HTTP/1.1\r\nHost: a.example\r\nX-First: 1\r\nx-SECOND: 2\r\n"
         + VIA
@@ -93,7 +93,7 @@ def test_a_request_goes_to_the_target_in_origin_form_with_the_targets_host() -> 
 )
 def test_urls(url: bytes, target: tuple[str, int], line: bytes, host: bytes) -> None:
     talk = Talk(b"GET " + url + b" HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert talk.it.wanted == Address(*target)
+    assert talk.it.target_to_open == Address(*target)
     assert talk.open().to_target.startswith(line + b"HTTP/1.1\r\nHost: " + host + b"\r\n")
 
 
@@ -171,7 +171,7 @@ def test_an_http_1_0_client_is_told_nothing_it_does_not_know() -> None:
     assert said.startswith(b"HTTP/1.1 200 ")
     assert b"chunked" not in said
     assert said.endswith(b"\r\n\r\nok")
-    assert talk.it.ending is Ending.CLOSE
+    assert talk.it.connection_end is ConnectionEnd.CLOSE
 
 
 @pytest.mark.parametrize(("method", "left"), [(b"OPTIONS", b"4"), (b"TRACE", b"4"), (b"GET", b"5")])
@@ -208,8 +208,8 @@ def test_what_is_not_forwarded_is_answered_and_nothing_is_dialled(
     assert said.startswith(b"HTTP/1.1 %d " % status)
     assert words in said
     assert b"pw" not in said
-    assert talk.it.wanted is None
-    assert talk.it.ending is Ending.CLOSE
+    assert talk.it.target_to_open is None
+    assert talk.it.connection_end is ConnectionEnd.CLOSE
     (refused,) = talk.done
     assert refused.target is None
     assert re.fullmatch(rf"[A-Z]+ {status}: Refused: .{{10,70}}", refused.ending)
@@ -240,7 +240,7 @@ def test_an_options_that_may_go_no_further_is_answered_here() -> None:
 def test_a_later_request_that_is_no_http_ends_the_connection() -> None:
     talk = Talk(get()).open().target(OK)
     assert talk.client(b"\x17\x03\x01\r\n\r\n").to_client.startswith(OK_BACK + b"HTTP/1.1 400 ")
-    assert talk.it.ending is Ending.CLOSE
+    assert talk.it.connection_end is ConnectionEnd.CLOSE
     assert talk.done[1].ending == "ProtocolError: not a valid HTTP request: illegal request line"
 
 
@@ -265,7 +265,7 @@ def connect(to: bytes = b"b.example:1", *fields: bytes) -> bytes:
 def test_a_connect_behind_other_requests_becomes_a_tunnel() -> None:
     talk = Talk(get()).open().target(OK).client(connect() + b"early").client(b"bird")
     assert talk.to_client == OK_BACK
-    assert talk.it.ending is Ending.TUNNEL
+    assert talk.it.connection_end is ConnectionEnd.TUNNEL
     handshake = talk.it.tunnel()
     assert handshake.result == TunnelRequest(Address("b.example", 1))
     assert handshake.data_to_send() == b""
@@ -293,7 +293,7 @@ def test_a_connect_behind_other_requests_needs_credentials_too() -> None:
 def test_a_connect_that_will_not_do_is_refused(wrong: bytes, words: str) -> None:
     talk = Talk(get()).open().target(OK).client(wrong)
     assert b"HTTP/1.1 400 " in talk.to_client
-    assert talk.it.ending is Ending.CLOSE
+    assert talk.it.connection_end is ConnectionEnd.CLOSE
     assert talk.done[1].ending.startswith("CONNECT 400: Refused: ")
     assert words in talk.done[1].ending
 
@@ -340,20 +340,20 @@ def test_the_answer_under_way_is_the_last_when_the_service_ends() -> None:
     talk.it.begin_shutdown()
     talk.target(OK).client(get(b"/more"))
     assert talk.to_client == OK_BACK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    assert talk.it.ending is Ending.CLOSE
+    assert talk.it.connection_end is ConnectionEnd.CLOSE
 
 
 def test_the_head_that_is_out_already_cannot_say_that_it_is_the_last() -> None:
     talk = Talk(get()).open().target(OK[:-1])
     talk.it.begin_shutdown()
     assert talk.target(OK[-1:]).to_client == OK_BACK
-    assert talk.it.ending is Ending.CLOSE
+    assert talk.it.connection_end is ConnectionEnd.CLOSE
 
 
 def test_who_is_between_two_requests_when_the_service_ends_begins_no_other() -> None:
     talk = Talk(get()).open().target(OK)
     talk.it.begin_shutdown()
-    assert talk.client(get(b"/more")).it.ending is Ending.CLOSE
+    assert talk.client(get(b"/more")).it.connection_end is ConnectionEnd.CLOSE
     assert len(talk.done) == 1
 
 
@@ -367,7 +367,7 @@ def test_what_does_not_answer_in_time_is_a_504() -> None:
     talk = Talk(get()).open()
     assert talk.it.expire()
     assert talk.to_client.startswith(b"HTTP/1.1 504 ")
-    assert talk.it.unwanted
+    assert talk.it.must_close_target
     assert talk.done[0].ending == "GET: AnswerTimeout: it did not answer before the idle timeout"
 
 
@@ -407,8 +407,8 @@ def test_an_answers_length_is_nothing_beside_its_chunks() -> None:
 def test_an_answer_may_come_before_the_requests_body_is_done() -> None:
     talk = Talk(get(b"/", b"Content-Length: 10", method=b"PUT") + b"01234").open().target(OK)
     assert talk.to_client == OK_BACK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    assert talk.it.ending is Ending.CLOSE  # the rest of the body would look like a request
-    assert talk.it.unwanted
+    assert talk.it.connection_end is ConnectionEnd.CLOSE  # the rest would look like a request
+    assert talk.it.must_close_target
 
 
 @pytest.mark.parametrize(
@@ -421,7 +421,7 @@ def test_an_answer_may_come_before_the_requests_body_is_done() -> None:
 )
 def test_a_cut_answer_is_never_passed_off_as_complete(answer: bytes) -> None:
     talk = Talk(get()).open().target(answer).target(b"")
-    assert talk.it.ending is Ending.RESET
+    assert talk.it.connection_end is ConnectionEnd.RESET
     assert isinstance(talk.done[0].error, TargetBroke)
 
 
@@ -444,16 +444,16 @@ def test_an_answer_cut_in_its_head_is_a_502(answer: bytes) -> None:
     talk = Talk(get()).open()
     if answer:
         talk.target(answer)
-    if talk.it.ending is None:
+    if talk.it.connection_end is None:
         talk.target(b"")
     assert talk.to_client.startswith(b"HTTP/1.1 502 ")
-    assert talk.it.ending is Ending.CLOSE
+    assert talk.it.connection_end is ConnectionEnd.CLOSE
 
 
 def test_a_reset_in_an_answer_without_a_length_is_a_reset() -> None:
     talk = Talk(get()).open().target(b"HTTP/1.0 200 OK\r\n\r\nsome of it")
     talk.it.target_lost()
-    assert talk.it.ending is Ending.RESET
+    assert talk.it.connection_end is ConnectionEnd.RESET
 
 
 @pytest.mark.parametrize(
@@ -477,15 +477,15 @@ def test_the_next_request_to_the_same_target_takes_the_same_connection() -> None
     assert talk.to_client == OK_BACK
     assert b"GET /1" in talk.to_target
     assert b"GET /2" in talk.client(get(b"/2")).to_target
-    assert not talk.it.unwanted
+    assert not talk.it.must_close_target
     assert talk.target(OK).to_client == OK_BACK
     assert [exchange.reused for exchange in talk.done] == [False, True]
 
 
 def test_a_connection_is_never_used_for_another_target() -> None:
     talk = Talk(get(b"/1")).open().target(OK).client(get(b"/2", host=b"b.example"))
-    assert talk.it.unwanted
-    assert talk.it.wanted == Address("b.example", 80)
+    assert talk.it.must_close_target
+    assert talk.it.target_to_open == Address("b.example", 80)
     talk.open()
     assert b"Host: b.example" in talk.to_target
 
@@ -528,20 +528,20 @@ def test_all_of_it_one_byte_at_a_time() -> None:
 
 def test_a_target_that_closes_between_requests_is_dialled_anew() -> None:
     talk = Talk(get(b"/1")).open().target(OK).target(b"")
-    assert talk.it.unwanted
+    assert talk.it.must_close_target
     talk.client(get(b"/2"))
-    assert talk.it.wanted == Address("a.example", 80)
+    assert talk.it.target_to_open == Address("a.example", 80)
 
 
 def test_a_safe_request_that_met_a_dying_connection_is_sent_again() -> None:
     talk = Talk(get(b"/1")).open().target(OK).client(get(b"/2"))
     talk.to_target  # noqa: B018 - it has left
     talk.it.target_lost()
-    assert talk.it.wanted == Address("a.example", 80)
+    assert talk.it.target_to_open == Address("a.example", 80)
     assert b"GET /2" in talk.open().to_target
     assert talk.target(OK).to_client == OK_BACK * 2
     talk.client(get(b"/3"))
-    assert talk.it.wanted is None, "the new connection is kept like any other"
+    assert talk.it.target_to_open is None, "the new connection is kept like any other"
 
 
 @pytest.mark.parametrize(
@@ -550,7 +550,7 @@ def test_a_safe_request_that_met_a_dying_connection_is_sent_again() -> None:
 def test_what_could_do_harm_twice_is_not_sent_again(second: bytes) -> None:
     talk = Talk(get(b"/1")).open().target(OK).client(second)
     talk.it.target_lost()
-    assert talk.it.wanted is None
+    assert talk.it.target_to_open is None
     assert b"HTTP/1.1 502 " in talk.to_client
 
 
@@ -565,7 +565,7 @@ def test_a_request_is_sent_again_once_at_most() -> None:
 def test_a_client_that_ends_after_its_request_gets_its_answer() -> None:
     talk = Talk(get()).open().client(b"").target(OK)
     assert talk.to_client == OK_BACK
-    assert talk.it.ending is Ending.CLOSE
+    assert talk.it.connection_end is ConnectionEnd.CLOSE
 
 
 def test_a_raw_url_that_waits_with_the_end_behind_it_is_encoded_too() -> None:
@@ -573,13 +573,13 @@ def test_a_raw_url_that_waits_with_the_end_behind_it_is_encoded_too() -> None:
     assert b"GET / HTTP/1.1\r\n" in talk.to_target
     assert b"GET /%C3%BC HTTP/1.1\r\n" in talk.target(OK).to_target
     assert talk.target(OK).to_client == OK_BACK * 2
-    assert talk.it.ending is Ending.CLOSE
+    assert talk.it.connection_end is ConnectionEnd.CLOSE
 
 
 def test_a_client_that_ends_in_its_body_gets_none() -> None:
     talk = Talk(get(b"/", b"Content-Length: 5", method=b"PUT") + b"01").open().client(b"")
-    assert talk.it.ending is Ending.CLOSE
-    assert talk.it.unwanted
+    assert talk.it.connection_end is ConnectionEnd.CLOSE
+    assert talk.it.must_close_target
     assert talk.done[0].error is not None
 
 
@@ -603,7 +603,7 @@ def test_a_target_that_is_lost_between_requests_is_no_ones_failure() -> None:
 def test_what_a_target_says_unasked_ends_its_connection() -> None:
     talk = Talk(get()).open().target(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     assert talk.to_client == OK_BACK
-    assert talk.it.unwanted
+    assert talk.it.must_close_target
     assert talk.it.idle
 
 
@@ -612,9 +612,9 @@ def test_guesses_at_a_later_request_have_an_end() -> None:
     wrong = get(b"/", b"Proxy-Authorization: Basic YW5uOng=")
     talk = Talk(get(b"/", right), Credentials({"ann": "pw"})).open().target(OK)
     for _ in range(3):
-        assert talk.it.ending is None
+        assert talk.it.connection_end is None
         talk.client(wrong)
-    assert talk.it.ending is Ending.CLOSE
+    assert talk.it.connection_end is ConnectionEnd.CLOSE
     assert talk.to_client.count(b"HTTP/1.1 407 ") == 3
     assert talk.done[1].ending == "GET 407: AuthenticationError: wrong proxy credentials"
 
@@ -629,7 +629,7 @@ def test_a_body_that_turns_bad_while_it_is_answered_ends_both_sides() -> None:
     chunked = get(b"/", b"Transfer-Encoding: chunked", method=b"POST") + b"1\r\na\r\n"
     talk = Talk(chunked).open().target(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun")
     talk.client(b"no chunk\r\n")
-    assert talk.it.ending is Ending.RESET
+    assert talk.it.connection_end is ConnectionEnd.RESET
     assert b"HTTP/1.1 400" not in talk.to_client
 
 
@@ -648,7 +648,7 @@ def test_an_upgrade_goes_on_and_is_made_only_after_a_101() -> None:
     back = talk.to_client
     assert back.startswith(b"HTTP/1.1 101 ")
     assert b"Upgrade: websocket" in back
-    assert talk.it.ending is Ending.SWITCHED
+    assert talk.it.connection_end is ConnectionEnd.SWITCHED
     assert talk.it.rest() == (b"early", b"first frame")
 
 
@@ -671,7 +671,7 @@ def test_garbage_from_a_target_never_raises() -> None:
     def garbage(pieces: list[bytes], head_first: bool) -> None:
         talk = Talk(get()).open()
         for piece in [OK[:30]] * head_first + pieces:
-            if talk.it.ending is not None:
+            if talk.it.connection_end is not None:
                 break
             if piece:
                 talk.target(piece)

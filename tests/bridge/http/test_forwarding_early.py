@@ -6,8 +6,8 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.http.exchange import Exchange
-from netjumper.bridge.http.forwarding import Ending, Forwarding
-from netjumper.bridge.http.handshake import Authorized, HttpHandshake
+from netjumper.bridge.http.forwarding import ConnectionEnd, Forwarding
+from netjumper.bridge.http.handshake import AuthorizedRequest, HttpHandshake
 from netjumper.errors import TargetRefused
 
 POST = b"POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\n"
@@ -19,19 +19,19 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 def forwarding(first: bytes) -> tuple[Forwarding, list[Exchange]]:
     handshake = HttpHandshake()
     handshake.receive_data(first)
-    assert isinstance(handshake.result, Authorized)
+    assert isinstance(handshake.result, AuthorizedRequest)
     done: list[Exchange] = []
     return Forwarding(handshake.result, name=b"b", clock=lambda: 0.0, done=done.append), done
 
 
 def test_head_and_body_are_there_before_the_target_is_reached() -> None:
     it, _ = forwarding(POST + b"Content-Length: 5\r\n\r\nhe")
-    assert it.wanted == Address("a.example", 80)
+    assert it.target_to_open == Address("a.example", 80)
     assert it.data_to_target().endswith(b"\r\n\r\nhe")
     it.receive_from_client(b"llo")
     assert it.data_to_target() == b"llo"
     it.target_opened()
-    assert it.wanted is None
+    assert it.target_to_open is None
     assert it.data_to_target() == b""
     it.receive_from_target(OK)
     assert it.data_to_client().endswith(b"\r\n\r\nok")
@@ -43,7 +43,7 @@ def test_the_next_request_goes_over_the_same_connection() -> None:
     it.data_to_target()
     it.receive_from_target(OK)
     it.receive_from_client(GET)
-    assert it.wanted is None
+    assert it.target_to_open is None
     assert it.data_to_target().startswith(b"GET / HTTP/1.1\r\n")
     it.receive_from_target(OK)
     assert [exchange.status for exchange in done] == [200, 200]
@@ -54,8 +54,8 @@ def test_a_target_that_is_not_reached_after_all_is_a_502() -> None:
     it.target_failed(TargetRefused("connection refused"))
     assert it.data_to_client().startswith(b"HTTP/1.1 502 ")
     assert it.data_to_target() == b""
-    assert it.wanted is None
-    assert it.ending is Ending.CLOSE
+    assert it.target_to_open is None
+    assert it.connection_end is ConnectionEnd.CLOSE
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_target_whose_request_is_over_before_it_is_reached_is_wanted_no_more(
 ) -> None:
     it, done = forwarding(CHUNKED)
     end(it)
-    assert it.unwanted
-    assert it.wanted is None
+    assert it.must_close_target
+    assert it.target_to_open is None
     assert it.data_to_target() == b""
     assert len(done) == 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.http.handshake import Authorized, HttpHandshake
+from netjumper.bridge.http.handshake import AuthorizedRequest, HttpHandshake
 from netjumper.bridge.http.messages import MAX_HEAD
 from netjumper.bridge.replies import BRIDGE, JUMP_SERVER
 from netjumper.errors import (
@@ -421,7 +421,7 @@ def test_another_method_is_handed_on_as_it_was_read(method: str) -> None:
     head = f"{method} http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n".encode()
     for pieces in every_way(head):
         ended = run(HttpHandshake(), pieces)
-        assert isinstance(ended.result, Authorized)
+        assert isinstance(ended.result, AuthorizedRequest)
         assert ended.result.request.method == method.encode()
         assert ended.sent == b""
 
@@ -430,7 +430,7 @@ def test_what_no_url_has_is_encoded_as_most_clients_do_themselves() -> None:
     head = "GET http://a/ü?q=ß HTTP/1.1\r\nHost: a\r\nX: ü\r\n\r\n".encode()
     for pieces in every_way(head):
         ended = run(HttpHandshake(), pieces)
-        assert isinstance(ended.result, Authorized)
+        assert isinstance(ended.result, AuthorizedRequest)
         assert ended.result.request.target == b"http://a/%C3%BC?q=%C3%9F"
         assert (b"x", "ü".encode()) in list(ended.result.request.headers)
 
@@ -471,7 +471,7 @@ def test_another_method_has_to_be_let_in_too() -> None:
     right = head + RIGHT.encode() + b"\r\n\r\n"
     ended = run(guarded(), [head + b"\r\n", right])
     assert [asked.status for asked in answers(ended.sent)] == [407]
-    assert isinstance(ended.result, Authorized)
+    assert isinstance(ended.result, AuthorizedRequest)
     assert ended.result.client == "alice"
 
 

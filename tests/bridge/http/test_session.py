@@ -423,7 +423,7 @@ async def large_answer(sock: socket.socket) -> None:
 @contextlib.asynccontextmanager
 async def an_answer_that_has_not_left(
     service: Service,
-) -> AsyncIterator[tuple[Peer, session.Forwarder, socket.socket]]:
+) -> AsyncIterator[tuple[Peer, session.ForwardingSession, socket.socket]]:
     """The target that gave a large answer, the session that holds it, and its client."""
     small_buffers(service)
     async with serving(large_answer) as target:
@@ -465,7 +465,7 @@ async def test_an_answer_that_stops_half_way_is_a_reset_after_the_idle_timeout(c
 async def test_closing_takes_no_request_behind_an_answer_that_has_not_left(service):
     async with an_answer_that_has_not_left(service) as (target, session, sock):
         closing = asyncio.create_task(service.close(grace=30.0))
-        await eventually(lambda: session._forwarding.ending is not None)
+        await eventually(lambda: session._forwarding.connection_end is not None)
         await send(sock, request(target.address))
         assert (await receive_to_end(sock)).count(b"HTTP/1.1 200 ") == 0
         assert await closing == 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from netjumper.addressing.choices import EarlyData
-from netjumper.bridge.http.session import Forwarder
+from netjumper.bridge.http.session import ForwardingSession
 from netjumper.client.jump_host import EARLY_LIMIT
 from netjumper.sessions.service import Service
 from tests.support.peers import (
@@ -221,16 +221,16 @@ async def test_a_bad_body_while_its_target_is_reached_is_refused_and_nobody_is_d
 async def test_where_there_is_no_room_nothing_is_sent_early(monkeypatch):
     """A dialer has none, and says so of itself by an error."""
     settled: list[int] = []
-    settle = Forwarder._settle
+    settle = ForwardingSession._settle
 
-    def noted(forwarder: Forwarder) -> None:
+    def noted(forwarder: ForwardingSession) -> None:
         settle(forwarder)
         settled.append(forwarder._target.waiting)
 
     def none(*_: Any) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr(Forwarder, "_settle", noted)
+    monkeypatch.setattr(ForwardingSession, "_settle", noted)
     monkeypatch.setattr("netjumper.client.jump_host.JumpConnection.early_data_budget", 0)
     monkeypatch.setattr("netjumper.client.jump_host.JumpConnection.send_early", none)
 

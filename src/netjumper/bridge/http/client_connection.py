@@ -7,7 +7,7 @@ from netjumper.bridge.http.messages import MAX_HEAD, Event
 from netjumper.errors import AnswerCut, TargetBroke
 
 
-class HttpClient:
+class HttpClientConnection:
     """A connection to a target, request after request.
 
     Args:

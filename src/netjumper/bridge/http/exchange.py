@@ -11,7 +11,7 @@ from netjumper.bridge.http.messages import has_body
 from netjumper.bridge.replay_safety import SAFE_METHODS
 
 
-class Ending(Enum):
+class ConnectionEnd(Enum):
     """What becomes of the client's connection once everything for it is sent."""
 
     CLOSE = "closed"

@@ -4,10 +4,10 @@ Between two h11 connections, the client's and one to the target that its current
 every message is rebuilt from what was parsed; no byte of a head is copied. Bodies go through
 piece by piece.
 
-The driver passes what comes in to `receive_from_client` and `receive_from_target`, sends what
-`data_to_client` and `data_to_target` return, and acts on `unwanted` (close the target's
-connection), `wanted` (connect there, then call `target_opened` or `target_failed`; what there is
-for the target may leave before that) and `ending`.
+The driver passes received bytes to `receive_from_client` and `receive_from_target`, and sends what
+`data_to_client` and `data_to_target` return. It acts on three attributes: `must_close_target`,
+`target_to_open` (connect there, then call `target_opened` or `target_failed`; the bytes for the
+target may be sent before that), and `connection_end`.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from collections.abc import Callable
 import h11
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.http.client_connection import HttpClient
-from netjumper.bridge.http.exchange import Ending, Exchange
-from netjumper.bridge.http.handshake import Authorized, HttpHandshake
+from netjumper.bridge.http.client_connection import HttpClientConnection
+from netjumper.bridge.http.exchange import ConnectionEnd, Exchange
+from netjumper.bridge.http.handshake import AuthorizedRequest, HttpHandshake
 from netjumper.bridge.http.headers import forwarded_answer, forwarded_request, forwarded_trailers
 from netjumper.bridge.http.routing import route
 from netjumper.errors import (
@@ -42,7 +42,7 @@ class Forwarding:
 
     def __init__(
         self,
-        first: Authorized,
+        first: AuthorizedRequest,
         *,
         name: bytes,
         clock: Callable[[], float],
@@ -53,12 +53,12 @@ class Forwarding:
         self._clock = clock
         self._done = done
         self._exchange: Exchange | None = None
-        self._target: HttpClient | None = None
-        self._connect: Authorized | None = None
-        self.wanted: Address | None = None
-        self.unwanted = False
+        self._target: HttpClientConnection | None = None
+        self._connect: AuthorizedRequest | None = None
+        self.target_to_open: Address | None = None
+        self.must_close_target = False
         self._winding_down = False
-        self.ending: Ending | None = None
+        self.connection_end: ConnectionEnd | None = None
         self._begin(first.request)
         self._advance()
 
@@ -67,7 +67,7 @@ class Forwarding:
     @property
     def idle(self) -> bool:
         """Whether it waits for the client's next request."""
-        return self._exchange is None and self.ending is None
+        return self._exchange is None and self.connection_end is None
 
     def receive_from_client(self, data: bytes) -> None:
         """Take bytes from the client; `b""` is the end of its stream."""
@@ -83,13 +83,13 @@ class Forwarding:
             self._advance()
 
     def target_opened(self) -> None:
-        """The connection to `wanted` stands."""
-        self.wanted = None
+        """The connection to `target_to_open` stands."""
+        self.target_to_open = None
         self._advance()
 
     def target_failed(self, error: NetjumperError) -> None:
-        """There is no connection to `wanted`."""
-        self.wanted = self._target = None
+        """There is no connection to `target_to_open`."""
+        self.target_to_open = self._target = None
         if self._exchange is not None:
             self._fail(self._exchange, error)
 
@@ -103,7 +103,7 @@ class Forwarding:
         """Begin no further request."""
         self._winding_down = True
         if self.idle:
-            self.ending = Ending.CLOSE
+            self.connection_end = ConnectionEnd.CLOSE
 
     def expire(self) -> bool:
         """Nothing has moved for a long time; return whether the client can still be told."""
@@ -144,7 +144,9 @@ class Forwarding:
     # From event to event.
 
     def _advance(self) -> None:
-        while self.ending is None and (self._take_from_client() or self._take_from_target()):
+        while self.connection_end is None and (
+            self._take_from_client() or self._take_from_target()
+        ):
             pass
 
     def _take_from_client(self) -> bool:
@@ -157,13 +159,15 @@ class Forwarding:
         except ProtocolError as error:
             self._drop_target()
             self._exchange = exchange or Exchange(None, "", None, self._clock())
-            self._over(error, Ending.CLOSE if self._server.answered_all else Ending.RESET)
+            self._over(
+                error, ConnectionEnd.CLOSE if self._server.answered_all else ConnectionEnd.RESET
+            )
             return False
         if isinstance(event, h11.Request):
             self._begin(event)
         elif isinstance(event, h11.ConnectionClosed):
             self._drop_target()
-            self.ending = Ending.CLOSE
+            self.connection_end = ConnectionEnd.CLOSE
         elif exchange is None or target is None:
             return False
         elif isinstance(event, h11.Data):
@@ -184,13 +188,13 @@ class Forwarding:
         way = route(self._server, request, client, self._name)
         if isinstance(way, Address):
             self._forward(exchange, way)
-        elif isinstance(way, Authorized):
+        elif isinstance(way, AuthorizedRequest):
             self._exchange = None  # the tunnel will tell of it
             self._connect = way
-            self.ending = Ending.TUNNEL
+            self.connection_end = ConnectionEnd.TUNNEL
         else:
             exchange.status = way.status
-            self._over(way.error, Ending.CLOSE if way.last else None)
+            self._over(way.error, ConnectionEnd.CLOSE if way.last else None)
 
     def _forward(self, exchange: Exchange, address: Address) -> None:
         exchange.target = address
@@ -203,11 +207,11 @@ class Forwarding:
 
     def _want(self, exchange: Exchange, address: Address) -> None:
         """Have a connection made; what is to be sent there need not wait for it."""
-        self.wanted = address
-        self._target = HttpClient(address)
+        self.target_to_open = address
+        self._target = HttpClientConnection(address)
         self._send_head(exchange, self._target)
 
-    def _send_head(self, exchange: Exchange, target: HttpClient) -> None:
+    def _send_head(self, exchange: Exchange, target: HttpClientConnection) -> None:
         assert exchange.request is not None  # noqa: S101 - nothing else is sent anywhere
         target.send(forwarded_request(exchange.request, target.address, self._name))
         if exchange.all_sent:  # it has been sent before, and had no body
@@ -248,7 +252,7 @@ class Forwarding:
     def _pass_information(self, event: h11.InformationalResponse) -> None:
         if event.status_code == 101:
             self._server.send(forwarded_answer(event, self._name))
-            self._over(ending=Ending.SWITCHED)
+            self._over(ending=ConnectionEnd.SWITCHED)
         elif self._server.speaks_1_1:
             self._server.send(forwarded_answer(event, self._name))
 
@@ -258,7 +262,7 @@ class Forwarding:
             self._drop_target()
         if self._winding_down or not exchange.all_sent or not self._server.start_next_cycle():
             self._drop_target()
-            self.ending = Ending.CLOSE
+            self.connection_end = ConnectionEnd.CLOSE
 
     # What goes wrong.
 
@@ -270,7 +274,7 @@ class Forwarding:
         if exchange is None:
             return
         if exchange.status:
-            self._over(error, Ending.RESET)
+            self._over(error, ConnectionEnd.RESET)
         elif exchange.reused and silent and exchange.is_replay_safe and exchange.target:
             exchange.reused = False
             self._want(exchange, exchange.target)
@@ -280,16 +284,16 @@ class Forwarding:
     def _fail(self, exchange: Exchange, error: Exception) -> None:
         """Answer that the target is not to be had."""
         self._server.fail(error, str(exchange.target))
-        self._over(error, Ending.CLOSE)
+        self._over(error, ConnectionEnd.CLOSE)
 
-    def _over(self, error: Exception | None = None, ending: Ending | None = None) -> None:
-        """The exchange is over, and with it the connection where `ending` says how."""
+    def _over(self, error: Exception | None = None, ending: ConnectionEnd | None = None) -> None:
+        """The exchange is over, and with it the connection where `connection_end` says how."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.error = error
             self._done(exchange)
-        self.ending = ending or self.ending
+        self.connection_end = ending or self.connection_end
 
     def _drop_target(self) -> None:
-        self.unwanted = self.unwanted or self._target is not None
-        self._target = self.wanted = None
+        self.must_close_target = self.must_close_target or self._target is not None
+        self._target = self.target_to_open = None

@@ -12,25 +12,25 @@ import h11
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http.messages import has_body
-from netjumper.bridge.http.server_connection import HttpServer
+from netjumper.bridge.http.server_connection import HttpServerConnection
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError
 from netjumper.protocol.handshake import EndOfStream, ListeningHandshake, TunnelRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Authorized:
+class AuthorizedRequest:
     """A request whose client may ask for it, and the connection on which its body follows."""
 
-    server: HttpServer
+    server: HttpServerConnection
     request: h11.Request
     client: str
     """The user's proven name; empty where nobody asked for one."""
 
 
-class HttpHandshake(ListeningHandshake[TunnelRequest | Authorized]):
+class HttpHandshake(ListeningHandshake[TunnelRequest | AuthorizedRequest]):
     """Reads requests until there is one that may be served.
 
-    Its result is `Authorized` where that is no CONNECT.
+    Its result is `AuthorizedRequest` where that is no CONNECT.
 
     Args:
         credentials: who may come in (`Proxy-Authorization: Basic`); None lets everybody.
@@ -40,9 +40,9 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | Authorized]):
     __slots__ = ("_connect", "_server", "_target")
 
     def __init__(
-        self, credentials: Credentials | None = None, *, connect: Authorized | None = None
+        self, credentials: Credentials | None = None, *, connect: AuthorizedRequest | None = None
     ) -> None:
-        self._server = connect.server if connect else HttpServer(credentials)
+        self._server = connect.server if connect else HttpServerConnection(credentials)
         self._connect = connect
         self._target = ""
         super().__init__()
@@ -59,7 +59,7 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | Authorized]):
         self._server.fail(error, self._target)
         self._write(self._server.data_to_send())
 
-    def _steps(self) -> Generator[None, None, TunnelRequest | Authorized]:
+    def _steps(self) -> Generator[None, None, TunnelRequest | AuthorizedRequest]:
         try:
             asked = self._connect or (yield from self._read_authorized())
             if asked.request.method != b"CONNECT":
@@ -68,13 +68,13 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | Authorized]):
         finally:
             self._write(self._server.data_to_send())
 
-    def _read_authorized(self) -> Generator[None, None, Authorized]:
+    def _read_authorized(self) -> Generator[None, None, AuthorizedRequest]:
         while True:
             request = yield from self._read_request()
             if _is_ping(request):
                 yield from self._answer_ping()
             elif (client := self._server.user(request)) is not None:
-                return Authorized(self._server, request, client)
+                return AuthorizedRequest(self._server, request, client)
             else:
                 self._server.ask_for_credentials(request)
 
@@ -102,7 +102,7 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | Authorized]):
             raise AuthenticationError(server.turned_away)
         raise EndOfStream("the client closed the connection without a request")
 
-    def _tunnel(self, asked: Authorized) -> TunnelRequest:
+    def _tunnel(self, asked: AuthorizedRequest) -> TunnelRequest:
         server = self._server
         try:
             target = connect_target(asked.request)

@@ -29,7 +29,7 @@ def has_body(request: h11.Request) -> bool:
     )
 
 
-def _sf_text(text: str) -> str:
+def structured_string(text: str) -> str:
     """Return what may stand in a structured field's string (RFC 8941 section 3.3.3)."""
     printable = "".join(c if " " <= c <= "~" else "?" for c in text)
     return printable.replace("\\", "\\\\").replace('"', '\\"')

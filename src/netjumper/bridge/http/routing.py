@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import h11
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.http.handshake import Authorized, connect_target
+from netjumper.bridge.http.handshake import AuthorizedRequest, connect_target
 from netjumper.bridge.http.messages import members, values
-from netjumper.bridge.http.server_connection import TEXT, HttpServer
+from netjumper.bridge.http.server_connection import TEXT, HttpServerConnection
 from netjumper.errors import AddressError, AuthenticationError, NetjumperError, ProtocolError
 
 HOW_TO_USE = (
@@ -48,14 +48,14 @@ class Refused(ProtocolError):
         self.error = error
         self.explain = explain
 
-    def answer(self, server: HttpServer) -> None:
+    def answer(self, server: HttpServerConnection) -> None:
         """Tell the client."""
         more = f". {HOW_TO_USE}" if self.explain else ""
         server.refuse(self.status, f"{self}{more}", self.error)
 
 
 @dataclass(frozen=True, slots=True)
-class OwnAnswer:
+class LocalAnswer:
     """What is said, with status 200, to a request that goes no further than here."""
 
     media_type: bytes
@@ -63,7 +63,7 @@ class OwnAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnsweredLocally:
     """A request that goes no further: its answer has been given to the client's connection.
 
     Attributes:
@@ -78,12 +78,12 @@ class Answered:
 
 
 def route(
-    server: HttpServer, request: h11.Request, client: str | None, name: bytes
-) -> Address | Authorized | Answered:
+    server: HttpServerConnection, request: h11.Request, client: str | None, name: bytes
+) -> Address | AuthorizedRequest | AnsweredLocally:
     """Return where a request is to be forwarded to.
 
-    It is a CONNECT with its client where that asks for a tunnel, and `Answered` where it is none
-    to be passed on.
+    It is a CONNECT with its client if the client asks for a tunnel, and `AnsweredLocally` if the
+    request is not forwarded.
 
     Args:
         server: the client's connection, on which the request came.
@@ -99,36 +99,38 @@ def route(
         where = _where_to(request, name)
     except Refused as refused:
         refused.answer(server)
-        return Answered(refused.status, refused)
+        return AnsweredLocally(refused.status, refused)
     if isinstance(where, Address):
         return where
     server.send_content(200, where.media_type, where.content, [(b"Connection", b"close")])
-    return Answered(200)
+    return AnsweredLocally(200)
 
 
-def _ask_for_credentials(server: HttpServer, request: h11.Request) -> Answered:
+def _ask_for_credentials(server: HttpServerConnection, request: h11.Request) -> AnsweredLocally:
     last = False
     try:
         server.ask_for_credentials(request)
     except AuthenticationError:
         last = True
-    return Answered(407, AuthenticationError(server.turned_away), last)
+    return AnsweredLocally(407, AuthenticationError(server.turned_away), last)
 
 
-def _checked_connect(server: HttpServer, request: h11.Request, client: str) -> Authorized:
+def _checked_connect(
+    server: HttpServerConnection, request: h11.Request, client: str
+) -> AuthorizedRequest:
     try:
         connect_target(request)
     except NetjumperError as error:
         raise Refused(400, str(error)) from None
-    return Authorized(server, request, client)
+    return AuthorizedRequest(server, request, client)
 
 
-def _where_to(request: h11.Request, name: bytes) -> Address | OwnAnswer:
+def _where_to(request: h11.Request, name: bytes) -> Address | LocalAnswer:
     # Before its form is looked at: what comes round is in that for any server.
     if any(name in via.split() for via in members(request, b"via")):
         raise Refused(502, "The request came round to this proxy again", "proxy_loop_detected")
     if request.method == b"OPTIONS" and request.target == b"*":
-        return OwnAnswer(TEXT, HOW_TO_USE.encode())
+        return LocalAnswer(TEXT, HOW_TO_USE.encode())
     authority = _authority(request)
     if request.method in (b"OPTIONS", b"TRACE") and _no_more_hops(request):
         return _in_the_targets_place(request)
@@ -156,13 +158,13 @@ def _no_more_hops(request: h11.Request) -> bool:
     return any(value and not value.strip(b"0") for value in values(request, b"max-forwards"))
 
 
-def _in_the_targets_place(request: h11.Request) -> OwnAnswer:
+def _in_the_targets_place(request: h11.Request) -> LocalAnswer:
     if request.method == b"OPTIONS":
-        return OwnAnswer(TEXT, HOW_TO_USE.encode())
+        return LocalAnswer(TEXT, HOW_TO_USE.encode())
     lines = [request.method + b" " + request.target + b" HTTP/" + request.http_version]
     lines += [
         name + b": " + value
         for name, value in request.headers.raw_items()
         if name.lower() not in SENSITIVE
     ]
-    return OwnAnswer(b"message/http", b"\r\n".join([*lines, b"", b""]))
+    return LocalAnswer(b"message/http", b"\r\n".join([*lines, b"", b""]))

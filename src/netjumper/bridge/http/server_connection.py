@@ -5,8 +5,15 @@ from http import HTTPStatus
 
 import h11
 
-from netjumper.bridge.credentials import Credentials, _basic
-from netjumper.bridge.http.messages import MAX_HEAD, Event, Fields, _sf_text, has_body, values
+from netjumper.bridge.credentials import Credentials, parse_basic_auth
+from netjumper.bridge.http.messages import (
+    MAX_HEAD,
+    Event,
+    Fields,
+    has_body,
+    structured_string,
+    values,
+)
 from netjumper.bridge.protocol_detection import spoken_to_http
 from netjumper.bridge.replies import BRIDGE, reply_for
 from netjumper.errors import AuthenticationError, ProtocolError
@@ -24,7 +31,7 @@ _HEAD_END = re.compile(rb"\n\r?\n")
 _EMPTY_LINES, _LAST_LINES = re.compile(rb"(?:\r?\n)+"), re.compile(rb"(?:\r?\n|\r\Z)+")
 
 
-class HttpServer:
+class HttpServerConnection:
     """One client connection, request after request; sans-IO.
 
     Args:
@@ -129,7 +136,7 @@ class HttpServer:
         if self._credentials is None:
             return ""  # a name that nobody checked is nobody's
         given = values(request, b"proxy-authorization")
-        user, password = _basic(given[0]) if len(given) == 1 else (b"", b"")
+        user, password = parse_basic_auth(given[0]) if len(given) == 1 else (b"", b"")
         if self._credentials.check(user, password):
             self.turned_away = ""
             return user.decode("utf-8", "replace")
@@ -163,7 +170,7 @@ class HttpServer:
             target: where it should have led, where that is known.
         """
         reply = reply_for(error)
-        hop = f'{reply.hop}; error={reply.proxy_error}; details="{_sf_text(str(error))}"'
+        hop = f'{reply.hop}; error={reply.proxy_error}; details="{structured_string(str(error))}"'
         if reply.hop != BRIDGE:
             hop += f", {BRIDGE}"
         self.answer(

@@ -2,11 +2,11 @@
 
 from time import monotonic
 
-from netjumper.bridge.http.exchange import Ending, Exchange
+from netjumper.bridge.http.exchange import ConnectionEnd, Exchange
 from netjumper.bridge.http.forwarding import Forwarding
-from netjumper.bridge.http.handshake import Authorized
-from netjumper.bridge.http.target_connection import TargetSide
-from netjumper.bridge.http.write_buffer import Outbox
+from netjumper.bridge.http.handshake import AuthorizedRequest
+from netjumper.bridge.http.target_connection import TargetConnection
+from netjumper.bridge.http.write_buffer import WriteBuffer
 from netjumper.errors import NetjumperError
 from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines
@@ -21,7 +21,7 @@ KEEP_ALIVE = 75.0
 """Seconds that a client's connection may be idle between two requests."""
 
 
-class Forwarder(Session):
+class ForwardingSession(Session):
     """A session that is a client's plain-HTTP requests.
 
     Args:
@@ -37,17 +37,17 @@ class Forwarder(Session):
         self,
         tunnels: SessionManager,
         upstream: Connector,
-        request: Authorized,
+        request: AuthorizedRequest,
         client: Handoff,
         name: bytes,
-        idle: "Deadlines[Forwarder]",
+        idle: "Deadlines[ForwardingSession]",
     ) -> None:
         super().__init__(tunnels, client)
         self._tunnels = tunnels
         self._idle = idle
         client.endpoint.reset_on_exit()
-        self._to_client = Outbox(client.endpoint, self._settle)
-        self._target = TargetSide(upstream, self._opened, self._failed, self._settle)
+        self._to_client = WriteBuffer(client.endpoint, self._settle)
+        self._target = TargetConnection(upstream, self._opened, self._failed, self._settle)
         self._last: Exchange | None = None
         self._over = False
         self._left = 0
@@ -121,15 +121,15 @@ class Forwarder(Session):
         if self._to_client.lost:
             self._abort("the client is gone")
             return
-        if forwarding.unwanted:
-            forwarding.unwanted = False
+        if forwarding.must_close_target:
+            forwarding.must_close_target = False
             self._target.drop()
-        to_open = None if self._target.is_opening else forwarding.wanted
+        to_open = None if self._target.is_opening else forwarding.target_to_open
         if to_open is not None and not self._target.open(to_open):
             return
         self._target.send(forwarding.data_to_target())
-        if forwarding.ending is not None:
-            self._finish(forwarding.ending)
+        if forwarding.connection_end is not None:
+            self._finish(forwarding.connection_end)
             return
         self._read_where_there_is_room()
         self._watch_idleness()
@@ -197,9 +197,9 @@ class Forwarder(Session):
             self._forwarding.receive_from_target(data)
         self._settle()
 
-    def _finish(self, ending: Ending) -> None:
+    def _finish(self, end: ConnectionEnd) -> None:
         """End as the state machine says, once the client has everything."""
-        if ending is Ending.SWITCHED:
+        if end is ConnectionEnd.SWITCHED:
             self._switch()
             return
         if self._to_client:
@@ -208,10 +208,10 @@ class Forwarder(Session):
         self._over = True
         self._watch_no_more()
         self._target.drop()
-        if ending is Ending.RESET:
+        if end is ConnectionEnd.RESET:
             self._client.abort()
             self._forget()
-        elif ending is Ending.TUNNEL:
+        elif end is ConnectionEnd.TUNNEL:
             self._tunnels.resume(self._forwarding.tunnel(), self._hand_off())
         else:
             self._linger()

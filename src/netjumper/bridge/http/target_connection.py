@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.http.write_buffer import Outbox
+from netjumper.bridge.http.write_buffer import WriteBuffer
 from netjumper.errors import NetjumperError
 from netjumper.net.connector import Connector, Failed, PendingConnection
 from netjumper.net.endpoint import Endpoint
 
 
-class TargetSide:
+class TargetConnection:
     """The connection to one target after the other, each from its beginning on.
 
     Args:
@@ -44,7 +44,7 @@ class TargetSide:
         self._opening: PendingConnection | None = None
         self._held = bytearray()
         """What is for a target that is not reached yet."""
-        self._outbox: Outbox | None = None
+        self._outbox: WriteBuffer | None = None
         self.end: Endpoint | None = None
         """The connection, where it stands."""
 
@@ -95,7 +95,7 @@ class TargetSide:
     def _reached(self, end: Endpoint) -> None:
         self._opening = None
         self.end = end
-        self._outbox = Outbox(end, self._moved)
+        self._outbox = WriteBuffer(end, self._moved)
         self._outbox.send(bytes(self._held))
         self._held.clear()
         self._opened()

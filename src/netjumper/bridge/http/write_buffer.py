@@ -8,7 +8,7 @@ AT_ONCE = 256 * 1024
 """Bytes offered to the kernel in one call, so that much that waits does not hold the loop up."""
 
 
-class Outbox:
+class WriteBuffer:
     """Sends what it is given, in order, as there is room.
 
     Args:
