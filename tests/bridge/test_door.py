@@ -12,7 +12,7 @@ import ssl
 import pytest
 
 from netjumper.bridge.credentials import Credentials
-from tests.support.direct_bridge import Nowhere, direct_bridge
+from tests.support.direct_bridge import RefusingConnector, direct_bridge
 from tests.support.peers import (
     connected,
     echo,
@@ -84,7 +84,7 @@ KEPT_OUT = {
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize(("door", "said"), KEPT_OUT.values(), ids=KEPT_OUT)
 async def test_who_does_not_give_the_right_password_gets_nothing_dialled(door, said, mixed, caplog):
-    way = Nowhere()
+    way = RefusingConnector()
     with caplog.at_level(logging.DEBUG):
         async with direct_bridge(way, credentials=USERS) as service:
             with await connected(service.address_of("mixed" if mixed else door)) as sock:
@@ -103,7 +103,7 @@ async def test_who_does_not_give_the_right_password_gets_nothing_dialled(door, s
     [("socks", login(*RIGHT)), ("http", connect(basic(*RIGHT))), ("http", get(basic(*RIGHT)))],
 )
 async def test_who_gives_it_is_led_on_and_the_log_has_the_name_alone(door, said, caplog):
-    way = Nowhere()
+    way = RefusingConnector()
     with caplog.at_level(logging.DEBUG):
         async with direct_bridge(way, credentials=USERS) as service:
             with await connected(service.address_of(door)) as sock:
@@ -145,7 +145,7 @@ ASTRAY = [
 async def test_what_is_spoken_to_the_wrong_port_is_told_in_one_line_and_leads_nowhere(
     door, said, told, caplog
 ):
-    way = Nowhere()
+    way = RefusingConnector()
     async with direct_bridge(way) as service:
         with await connected(service.address_of(door)) as sock:
             await send(sock, said)
@@ -159,7 +159,7 @@ async def test_what_is_spoken_to_the_wrong_port_is_told_in_one_line_and_leads_no
 
 @pytest.mark.parametrize("said", [b"\x16", b"G", b"P"])
 async def test_one_byte_is_enough_to_know_what_a_socks_port_is_not_for(said):
-    async with direct_bridge(Nowhere()) as service:
+    async with direct_bridge(RefusingConnector()) as service:
         with await connected(service.address_of("socks")) as sock:
             await send(sock, said)
             assert await receive(sock) == b""

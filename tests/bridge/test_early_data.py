@@ -25,15 +25,15 @@ from tests.support.scripted_jump_server import (
     GET,
     SSH,
     TARGET,
-    Steered,
+    ControlledPeer,
     bridge_over,
-    die,
+    end_without_outcome,
     in_turn,
     jump_server,
-    learned,
+    mark_known,
     refuse,
     silent,
-    stand,
+    succeed,
 )
 from tests.support.services import destination
 
@@ -91,7 +91,7 @@ async def test_a_program_is_told_before_the_jump_server_has_said_anything(door, 
     caplog.set_level(logging.INFO)
     slow = Slow()
     async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, upstream):
-        learned(upstream)
+        mark_known(upstream)
         with await told(service, door) as sock:
             await send(sock, GET)
             await eventually(lambda: bool(slow.segments))
@@ -107,7 +107,7 @@ async def test_a_program_is_told_before_the_jump_server_has_said_anything(door, 
 async def test_what_comes_with_the_request_leaves_with_the_destination():
     slow = Slow()
     async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, upstream):
-        learned(upstream)
+        mark_known(upstream)
         with await connected(service.address_of("socks")) as sock:
             await send(sock, SOCKS5 + GET)
             await eventually(lambda: bool(slow.segments))
@@ -149,7 +149,7 @@ async def test_where_it_is_never_wanted_every_outcome_is_waited_for():
     slow = Slow()
     async with jump_server(slow.serve) as jump:
         async with bridge_over(jump.address, EarlyData.NEVER) as (service, upstream):
-            learned(upstream)
+            mark_known(upstream)
             with await asking(service) as sock:
                 await eventually(lambda: bool(slow.segments))
                 assert await receive_exactly(sock, 2) == b"\5\0"
@@ -167,12 +167,12 @@ async def test_where_it_is_always_wanted_no_outcome_is_waited_for():
     ("fate", "why"),
     [
         pytest.param(refuse, "TargetRefused: connect: connection refused", id="refused"),
-        pytest.param(die, "JumpHostProtocolError: jump host", id="lost"),
+        pytest.param(end_without_outcome, "JumpHostProtocolError: jump host", id="lost"),
     ],
 )
 @pytest.mark.parametrize("early", [b"", SSH], ids=["nothing sent", "sent"])
 async def test_an_early_success_that_turns_out_false_is_a_reset(door, fate, why, early, caplog):
-    steered = Steered()
+    steered = ControlledPeer()
 
     async def fail(sock: socket.socket) -> None:
         await steered.answer.wait()
@@ -181,7 +181,7 @@ async def test_an_early_success_that_turns_out_false_is_a_reset(door, fate, why,
 
     async with jump_server(in_turn(fail)) as jump:
         async with bridge_over(jump.address) as (service, upstream):
-            learned(upstream)
+            mark_known(upstream)
             with await told(service, door) as sock:
                 await send(sock, early)
                 steered.answer.set()
@@ -196,7 +196,7 @@ async def test_more_than_there_is_room_for_waits_and_none_of_it_is_lost():
     slow = Slow()
     data = bytes(range(256)) * 400
     async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, upstream):
-        learned(upstream)
+        mark_known(upstream)
         with await told(service) as sock:
             sending = asyncio.create_task(send(sock, data))
             (tunnel,) = service.tunnels._alive
@@ -210,7 +210,7 @@ async def test_more_than_there_is_room_for_waits_and_none_of_it_is_lost():
 
 
 async def test_a_program_that_ends_its_side_early_has_all_of_it_delivered_and_its_answer():
-    steered = Steered()
+    steered = ControlledPeer()
 
     async def count(sock: socket.socket) -> None:
         await steered.answer.wait()
@@ -220,7 +220,7 @@ async def test_a_program_that_ends_its_side_early_has_all_of_it_delivered_and_it
 
     async with jump_server(in_turn(count)) as jump:
         async with bridge_over(jump.address) as (service, upstream):
-            learned(upstream)
+            mark_known(upstream)
             with await told(service) as sock:
                 await send(sock, b"hello")
                 sock.shutdown(socket.SHUT_WR)
@@ -231,10 +231,10 @@ async def test_a_program_that_ends_its_side_early_has_all_of_it_delivered_and_it
 
 
 async def test_a_program_that_resets_early_takes_its_tunnel_with_it(caplog):
-    steered = Steered()
-    async with jump_server(in_turn(steered.never)) as jump:
+    steered = ControlledPeer()
+    async with jump_server(in_turn(steered.never_answer)) as jump:
         async with bridge_over(jump.address) as (service, upstream):
-            learned(upstream)
+            mark_known(upstream)
             sock = await told(service)
             await send(sock, GET)
             await steered.asked.wait()
@@ -248,15 +248,15 @@ async def test_a_program_that_resets_early_takes_its_tunnel_with_it(caplog):
 async def test_first_bytes_that_may_be_repeated_save_a_program_from_a_lost_connection():
     async def with_get(sock: socket.socket) -> None:
         assert await receive_exactly(sock, len(GET)) == GET
-        await stand(sock)
+        await succeed(sock)
 
     async def fail(sock: socket.socket) -> None:
         await receive_exactly(sock, len(GET))
-        await die(sock)
+        await end_without_outcome(sock)
 
     async with jump_server(in_turn(fail, with_get)) as jump:
         async with bridge_over(jump.address, parked=2) as (service, upstream):
-            learned(upstream)
+            mark_known(upstream)
             with await told(service) as sock:
                 await send(sock, GET)
                 await send(sock, b"more")

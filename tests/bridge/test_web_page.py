@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from netjumper.bridge.credentials import Credentials
-from tests.support.direct_bridge import Nowhere, direct_bridge
+from tests.support.direct_bridge import RefusingConnector, direct_bridge
 from tests.support.peers import connected, eventually, receive_to_end, send
 
 ORIGIN = "Origin: http://page.example"
@@ -67,7 +67,7 @@ async def said_to(door: str, sent: bytes) -> bytes:
 async def test_what_a_page_can_send_to_an_http_port_leads_nowhere_and_may_be_read_by_no_page(
     sent, users
 ):
-    way = Nowhere()
+    way = RefusingConnector()
     async with direct_bridge(way, credentials=users) as service:
         for door in ("http", "mixed"):
             said = await said_to(service.address_of(door), sent)
@@ -79,7 +79,7 @@ async def test_what_a_page_can_send_to_an_http_port_leads_nowhere_and_may_be_rea
 
 async def test_no_host_is_better_than_another():
     """A page whose own name leads here (DNS rebinding) reads what is not worth reading."""
-    async with direct_bridge(Nowhere()) as service:
+    async with direct_bridge(RefusingConnector()) as service:
         door = service.address_of("http")
         said = {await said_to(door, request("GET / HTTP/1.1", host=host)) for host in HOSTS}
     assert len(said) == 1
@@ -87,7 +87,7 @@ async def test_no_host_is_better_than_another():
 
 @pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
 async def test_a_socks_port_does_not_answer_a_page(sent):
-    way = Nowhere()
+    way = RefusingConnector()
     async with direct_bridge(way) as service:
         assert await said_to(service.address_of("socks"), sent) == b""
         await eventually(lambda: len(service.tunnels) == 0)
@@ -95,7 +95,7 @@ async def test_a_socks_port_does_not_answer_a_page(sent):
 
 
 async def test_a_body_is_no_request_where_a_page_is_asked_for_a_password_either():
-    way = Nowhere()
+    way = RefusingConnector()
     async with direct_bridge(way, credentials=Credentials({"a": "b"})) as service:
         right = HIDDEN.replace("\r\n\r\n", "\r\nProxy-Authorization: Basic YTpi\r\n\r\n")
         said = await said_to(service.address_of("http"), request("POST / HTTP/1.1", body=right))
@@ -104,7 +104,7 @@ async def test_a_body_is_no_request_where_a_page_is_asked_for_a_password_either(
 
 
 async def test_the_ping_that_no_page_can_send_says_nothing_to_pages():
-    async with direct_bridge(Nowhere()) as service:
+    async with direct_bridge(RefusingConnector()) as service:
         said = await said_to(service.address_of("http"), request("OPTIONS * HTTP/1.1", *PREFLIGHT))
     assert said.startswith(b"HTTP/1.1 200 ")
     assert b"access-control-" not in said.lower()

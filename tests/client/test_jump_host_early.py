@@ -22,7 +22,13 @@ from tests.support.peers import (
     send,
     serving,
 )
-from tests.support.scripted_jump_server import TARGET, die, jump_server, silent, stand
+from tests.support.scripted_jump_server import (
+    TARGET,
+    end_without_outcome,
+    jump_server,
+    silent,
+    succeed,
+)
 from tests.support.services import SECRET, destination, resolver
 
 ANSWER = b"\x14" + answer_to(CHALLENGE[1:], SECRET)
@@ -63,7 +69,7 @@ class Segments(list[bytes]):
     async def note(self, sock: socket.socket) -> None:
         if segment := await receive(sock):
             self.append(segment)
-            await stand(sock)
+            await succeed(sock)
 
 
 async def test_on_a_new_connection_it_leaves_with_answer_and_destination():
@@ -73,7 +79,7 @@ async def test_on_a_new_connection_it_leaves_with_answer_and_destination():
         await send(sock, CHALLENGE)
         segments.append(await receive(sock))
         await scripted(b"\0")(sock)
-        await stand(sock)
+        await succeed(sock)
 
     async with serving(cold) as jump:
         connection = JumpConnection(host_at(jump.address))
@@ -145,7 +151,7 @@ async def test_what_comes_in_the_same_turn_of_the_loop_as_the_outcome_is_not_los
 
 async def stand_and_echo_at_once(sock: socket.socket) -> None:
     await receive_exactly(sock, len(destination(TARGET)))
-    await stand(sock)
+    await succeed(sock)
 
 
 async def test_there_is_room_for_a_first_flight(monkeypatch):
@@ -153,7 +159,7 @@ async def test_there_is_room_for_a_first_flight(monkeypatch):
 
     async def take_all(sock: socket.socket) -> None:
         segments.append(await receive_exactly(sock, len(destination(TARGET)) + EARLY_LIMIT))
-        await stand(sock)
+        await succeed(sock)
 
     async with jump_server(take_all) as jump:
         connection = await parked_at(host_at(jump.address))
@@ -243,7 +249,7 @@ async def test_one_that_ends_while_its_destination_is_held_back_is_told_as_lost(
 
     async def end(sock: socket.socket) -> None:
         await ending.wait()
-        await die(sock)
+        await end_without_outcome(sock)
 
     async with jump_server(end) as jump:
         host = host_at(jump.address)

@@ -127,7 +127,7 @@ async def test_connections_are_parked_and_early_data_leaves_with_the_destination
     async with serving(echo) as target, encrypted(sides) as jump:
         dialer = Dialer(loop, timeout=5.0, endpoint=sides[0].endpoint)
         with ConnectionPool(
-            JumpHost(loop, jump, SECRET, dialer), PoolLimits(least=2, most=4)
+            JumpHost(loop, jump, SECRET, dialer), PoolLimits(min_size=2, max_size=4)
         ) as it:
             policy = balancing_for(JumpPolicy.FIRST, [1])
             upstream = Upstream([it], policy, EarlyData("always"))

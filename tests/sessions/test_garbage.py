@@ -54,10 +54,8 @@ async def chain(folder: Path) -> AsyncIterator[Service]:
     async with encrypted(sides) as jump:
         dialer = Dialer(loop, timeout=5.0, endpoint=sides[0].endpoint)
         host = JumpHost(loop, jump, SECRET, dialer)
-        with ConnectionPool(host, PoolLimits(least=PARKED, most=PARKED)) as parking:
-            upstream = Upstream(
-                [parking], balancing_for(JumpPolicy.FIRST, [1]), EarlyData("always")
-            )
+        with ConnectionPool(host, PoolLimits(min_size=PARKED, max_size=PARKED)) as pool:
+            upstream = Upstream([pool], balancing_for(JumpPolicy.FIRST, [1]), EarlyData("always"))
             async with bridge(upstream=upstream, http=[LOOPBACK]) as service:
                 yield service
 

@@ -14,7 +14,7 @@ from netjumper.sessions.service import Service
 from tests.support.services import LOOPBACK, started
 
 
-class Nowhere:
+class RefusingConnector:
     """Leads nowhere, and keeps where it should have led."""
 
     def __init__(self) -> None:

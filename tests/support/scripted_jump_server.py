@@ -41,8 +41,8 @@ SSH = b"SSH-2.0-OpenSSH_9.2\r\n"
 DESTINATION = destination_size(TARGET)
 
 
-def parking_at(address: Address, **limits: Any) -> ConnectionPool:
-    """Return a parking at a jump host, not yet begun."""
+def pool_at(address: Address, **limits: Any) -> ConnectionPool:
+    """Return a pool at a jump host, not yet started."""
     loop = asyncio.get_running_loop()
     dialer = Dialer(loop, timeout=1.0, resolver=resolver())
     return ConnectionPool(JumpHost(loop, address, SECRET, dialer, 5.0), PoolLimits(**limits))
@@ -60,7 +60,7 @@ async def jump_server(parked: Callable[[socket.socket], Any]) -> AsyncIterator[P
         yield peer
 
 
-async def lead(sock: socket.socket) -> None:
+async def serve_target(sock: socket.socket) -> None:
     """Say that the target is reached, and echo."""
     await scripted(DESTINATION, b"\0", Step.ECHO)(sock)
 
@@ -79,24 +79,26 @@ def in_turn(*behaviours: Callable[[socket.socket], Any]) -> Callable[[socket.soc
     return parked
 
 
-stand = scripted(b"\0", Step.ECHO)
+succeed = scripted(b"\0", Step.ECHO)
 """Say that the target is reached, and echo."""
 refuse = scripted(b"\7\x1bconnect: connection refused")
-die = scripted()
+end_without_outcome = scripted()
 """Close without an outcome."""
 silent = scripted(Step.SILENCE)
 
 
-class Asked:
+class RequestedTunnel:
     """A tunnel that was asked for, and what comes of it."""
 
     def __init__(self, upstream: Upstream, target: Address = TARGET) -> None:
-        self.stands: asyncio.Future[Endpoint] = upstream.loop.create_future()
-        self.request = upstream.connect(target, self.stands.set_result, self.stands.set_exception)
-        assert not self.stands.done(), "called before connect() returned"
+        self.established: asyncio.Future[Endpoint] = upstream.loop.create_future()
+        self.request = upstream.connect(
+            target, self.established.set_result, self.established.set_exception
+        )
+        assert not self.established.done(), "called before connect() returned"
 
     async def socket(self) -> socket.socket:
-        return (await self.stands).detach()
+        return (await self.established).detach()
 
     async def close(self) -> None:
         """Wait until it stands, and end it."""
@@ -104,7 +106,7 @@ class Asked:
 
     async def error(self) -> NetjumperError:
         with pytest.raises(NetjumperError) as caught:
-            await self.stands
+            await self.established
         return caught.value
 
 
@@ -113,14 +115,14 @@ async def upstream_at(
     address: Address, early: EarlyData = EarlyData.KNOWN, *, parked: int = 1
 ) -> AsyncIterator[Upstream]:
     """A way out with so many connections parked, and that has let go of all at the end."""
-    with parking_at(address, least=parked, most=parked) as parking:
-        upstream = Upstream([parking], early=early)
-        await eventually(lambda: len(parking) == parked)
+    with pool_at(address, min_size=parked, max_size=parked) as pool:
+        upstream = Upstream([pool], early=early)
+        await eventually(lambda: len(pool) == parked)
         yield upstream
         # A connection that is just being accepted would be nobody's when the jump server ends.
-        await eventually(lambda: parking._refill is None and not parking._dialled)
+        await eventually(lambda: pool._refill is None and not pool._dialling)
         assert len(upstream.unanswered) == 0
-        assert len(parking.host.corked) == 0
+        assert len(pool.host.corked) == 0
 
 
 @contextmanager
@@ -135,7 +137,7 @@ def upstream_through(
     """A way out through several jump hosts, with so many connections parked at each."""
     loop = asyncio.get_running_loop()
     dialer = Dialer(loop, timeout=1.0, resolver=resolver())
-    limits = PoolLimits(least=parked, most=parked)
+    limits = PoolLimits(min_size=parked, max_size=parked)
     with ExitStack() as stack:
         pools = [
             stack.enter_context(
@@ -146,32 +148,32 @@ def upstream_through(
         yield Upstream(pools, policy, early), pools
 
 
-class Steered:
+class ControlledPeer:
     """What is done with one connection that is asked for a target, as a test says."""
 
     def __init__(self) -> None:
         self.asked, self.answer, self.closed = (asyncio.Event() for _ in range(3))
         self.early = b""
 
-    async def when_told(self, sock: socket.socket) -> None:
+    async def answer_on_cue(self, sock: socket.socket) -> None:
         """Answer when told to, or notice that nobody waits for it any more."""
         self.asked.set()
-        closing = asyncio.create_task(self._note_the_end(sock))
+        closing = asyncio.create_task(self._record_close(sock))
         await self.answer.wait()
         closing.cancel()
-        await stand(sock)
+        await succeed(sock)
 
-    async def never(self, sock: socket.socket) -> None:
+    async def never_answer(self, sock: socket.socket) -> None:
         """Wait until nobody waits for an answer."""
         self.asked.set()
-        await self._note_the_end(sock)
+        await self._record_close(sock)
 
-    async def with_early(self, sock: socket.socket) -> None:
+    async def receive_early_data(self, sock: socket.socket) -> None:
         """Receive `GET` behind the destination before the answer."""
         self.early = await receive_exactly(sock, len(GET))
-        await stand(sock)
+        await succeed(sock)
 
-    async def _note_the_end(self, sock: socket.socket) -> None:
+    async def _record_close(self, sock: socket.socket) -> None:
         with contextlib.suppress(ConnectionResetError):  # where early data came
             await silent(sock)
         self.closed.set()
@@ -179,17 +181,17 @@ class Steered:
 
 def pool_of(upstream: Upstream) -> ConnectionPool:
     """Return where its connections are parked."""
-    (parking,) = upstream._pools
-    return parking
+    (pool,) = upstream._pools
+    return pool
 
 
-USUALLY = 0.03
+USUAL_LATENCY_S = 0.03
 """Seconds that answers are said to take; one is late soon after."""
 
 
-def hurried(upstream: Upstream) -> Upstream:
+def with_known_latency(upstream: Upstream) -> Upstream:
     """Have it know how long answers usually take."""
-    pool_of(upstream).path._latency.p95 = USUALLY
+    pool_of(upstream).path._latency.p95 = USUAL_LATENCY_S
     return upstream
 
 
@@ -205,6 +207,6 @@ async def bridge_over(
             yield service, upstream
 
 
-def learned(upstream: Upstream, target: Address = TARGET) -> None:
+def mark_known(upstream: Upstream, target: Address = TARGET) -> None:
     """Have it know the target."""
     upstream.known.record_success(target, upstream.loop.time())

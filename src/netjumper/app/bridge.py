@@ -136,7 +136,7 @@ def _pools(settings: BridgeSettings, hosts: Sequence[KnownHost]) -> Iterator[lis
     """Give what keeps connections to each jump host."""
     loop = asyncio.get_running_loop()
     options = embedded_options(settings) if settings.embedded else bridge_options(settings).dialling
-    limits = PoolLimits(least=settings.min_parked, most=settings.max_parked)
+    limits = PoolLimits(min_size=settings.min_parked, max_size=settings.max_parked)
     with contextlib.ExitStack() as stack:
         yield [
             stack.enter_context(ConnectionPool(_jump_host(loop, it, settings, options), limits))

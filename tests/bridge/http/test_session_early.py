@@ -24,9 +24,9 @@ from tests.support.peers import (
 )
 from tests.support.scripted_jump_server import (
     TARGET,
-    Steered,
+    ControlledPeer,
     bridge_over,
-    die,
+    end_without_outcome,
     in_turn,
     jump_server,
     refuse,
@@ -94,7 +94,7 @@ async def test_a_request_leaves_with_its_destination_in_one_segment_in_every_mod
 
 async def test_of_a_large_body_as_much_as_there_is_room_for_leaves_early():
     body = bytes(range(256)) * 400
-    steered = Steered()
+    steered = ControlledPeer()
     early = b""
     whole = b""
 
@@ -126,7 +126,7 @@ async def test_of_a_large_body_as_much_as_there_is_room_for_leaves_early():
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
     ("fate", "words"),
-    [(refuse, b"connection refused"), (die, b"jump host 127.0.0.1:")],
+    [(refuse, b"connection refused"), (end_without_outcome, b"jump host 127.0.0.1:")],
     ids=["refused", "lost"],
 )
 async def test_a_request_that_left_early_and_failed_is_a_502(method, fate, words):
@@ -155,7 +155,7 @@ async def test_only_what_is_safe_is_sent_again_on_another_connection(method, sta
         await send(sock, b"\0" + OK)
         await receive(sock)
 
-    behaviours = in_turn(noted(die), noted(answer))
+    behaviours = in_turn(noted(end_without_outcome), noted(answer))
     async with jump_server(behaviours) as jump, bridge_over(jump.address, parked=2) as (service, _):
         with await asking(service, request(method)) as sock:
             assert (await receive(sock)).startswith(status)
@@ -181,8 +181,8 @@ async def test_the_next_requests_take_the_same_connection():
 
 
 async def test_a_client_that_resets_while_its_target_is_reached_takes_the_connection_with_it():
-    steered = Steered()
-    async with jump_server(in_turn(steered.never)) as jump:
+    steered = ControlledPeer()
+    async with jump_server(in_turn(steered.never_answer)) as jump:
         async with bridge_over(jump.address) as (service, _):
             sock = await asking(service, request())
             await steered.asked.wait()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from netjumper.addressing.address import Address
 from netjumper.addressing.choices import EarlyData
 from netjumper.bridge.replay_safety import is_replay_safe
-from netjumper.bridge.upstream.early_data import KNOWN_FOR, MOST_KNOWN, KnownTargets
+from netjumper.bridge.upstream.early_data import KNOWN_TARGET_S, MAX_KNOWN_TARGETS, KnownTargets
 
 TARGET = Address("target.example", 443)
 REQUEST = b"GET / HTTP/1.1\r\nHost: target.example\r\n\r\n"
@@ -134,10 +134,10 @@ def test_all_targets_or_none_are_expected_where_it_is_said_so() -> None:
 def test_a_target_is_forgotten_after_its_time_which_begins_anew_each_time() -> None:
     known = KnownTargets(EarlyData.KNOWN)
     known.record_success(TARGET, 100.0)
-    assert known.expects(TARGET, 99.9 + KNOWN_FOR)
-    assert not known.expects(TARGET, 100.0 + KNOWN_FOR)
+    assert known.expects(TARGET, 99.9 + KNOWN_TARGET_S)
+    assert not known.expects(TARGET, 100.0 + KNOWN_TARGET_S)
     known.record_success(TARGET, 200.0)
-    assert known.expects(TARGET, 199.9 + KNOWN_FOR)
+    assert known.expects(TARGET, 199.9 + KNOWN_TARGET_S)
 
 
 def test_a_target_that_failed_is_forgotten() -> None:
@@ -150,10 +150,10 @@ def test_a_target_that_failed_is_forgotten() -> None:
 
 def test_no_more_than_so_many_are_remembered_and_the_oldest_go() -> None:
     known = KnownTargets(EarlyData.KNOWN)
-    targets = [Address("target.example", port) for port in range(1, MOST_KNOWN + 2)]
+    targets = [Address("target.example", port) for port in range(1, MAX_KNOWN_TARGETS + 2)]
     for target in [*targets[:-1], targets[0], targets[-1]]:
         known.record_success(target, 1.0)
-    assert len(known._until) == MOST_KNOWN
+    assert len(known._until) == MAX_KNOWN_TARGETS
     assert known.expects(targets[0], 1.0)  # it worked again
     assert not known.expects(targets[1], 1.0)
     assert known.expects(targets[-1], 1.0)

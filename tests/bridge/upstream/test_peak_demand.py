@@ -1,11 +1,11 @@
 """How many connections the busiest moment of the last minute would have needed."""
 
-from netjumper.bridge.upstream.peak_demand import REMEMBERED, PeakDemand
+from netjumper.bridge.upstream.peak_demand import PEAK_MEMORY_S, PeakDemand
 
 
 def arrivals(demand: PeakDemand, *times: float, window: float = 1.0) -> None:
     for time in times:
-        demand.note(time, window)
+        demand.record(time, window)
 
 
 def test_nothing_was_asked_for() -> None:
@@ -27,21 +27,21 @@ def test_the_window_under_way_counts_too() -> None:
 def test_a_busy_moment_is_forgotten_after_a_while() -> None:
     demand = PeakDemand()
     arrivals(demand, 0.0, 0.1, 0.2, 30.0, 30.1, 50.0)
-    assert demand.peak(REMEMBERED) == 3
-    assert demand.peak(REMEMBERED + 2.0) == 2
-    assert demand.peak(REMEMBERED + 32.0) == 1
-    assert demand.peak(2 * REMEMBERED + 32.0) == 0
+    assert demand.peak(PEAK_MEMORY_S) == 3
+    assert demand.peak(PEAK_MEMORY_S + 2.0) == 2
+    assert demand.peak(PEAK_MEMORY_S + 32.0) == 1
+    assert demand.peak(2 * PEAK_MEMORY_S + 32.0) == 0
 
 
 def test_the_last_window_is_forgotten_too() -> None:
     demand = PeakDemand()
     arrivals(demand, 0.0, 0.1)
-    assert demand.peak(REMEMBERED + 1.0) == 0
+    assert demand.peak(PEAK_MEMORY_S + 1.0) == 0
 
 
 def test_little_is_kept_of_much() -> None:
     demand = PeakDemand()
     for number in range(100_000):
-        demand.note(number / 1000, 0.1)
-    assert len(demand._fullest) < 9
+        demand.record(number / 1000, 0.1)
+    assert len(demand._peaks) < 9
     assert 99 <= demand.peak(100.0) <= 101

@@ -9,7 +9,7 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
-from netjumper.bridge.upstream import pool as parking_module
+from netjumper.bridge.upstream import pool as pool_module
 from netjumper.bridge.upstream.pool import ConnectionPool
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.errors import AddressError, JumpHostUnreachable, NetjumperError, TargetRefused
@@ -26,29 +26,29 @@ from tests.support.peers import (
     scripted,
     serving,
 )
-from tests.support.scripted_jump_server import TARGET, jump_server, lead, parking_at
+from tests.support.scripted_jump_server import TARGET, jump_server, pool_at, serve_target
 from tests.support.services import jump_server_running
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 async def tunnel(pool: ConnectionPool, target: Address = TARGET) -> socket.socket:
-    stands: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
-    Upstream([pool]).connect(target, stands.set_result, stands.set_exception)
-    assert not stands.done(), "called before connect() returned"
-    return (await stands).detach()
+    established: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
+    Upstream([pool]).connect(target, established.set_result, established.set_exception)
+    assert not established.done(), "called before connect() returned"
+    return (await established).detach()
 
 
 async def test_as_many_as_wanted_wait_for_a_destination():
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=9) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=3, max_size=9) as pool:
             await eventually(lambda: len(pool) == 3)
             assert jump.accepted == 3
 
 
 async def test_a_tunnel_takes_a_parked_connection_and_another_takes_its_place():
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
             with await tunnel(pool) as sock:
                 sock.setblocking(False)
@@ -60,7 +60,7 @@ async def test_a_tunnel_takes_a_parked_connection_and_another_takes_its_place():
 
 async def test_a_tunnel_through_a_real_jump_server():
     async with serving(echo) as target, jump_server_running() as (_, address):
-        with parking_at(address, least=1, most=1) as pool:
+        with pool_at(address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
             (await tunnel(pool, target.address)).close()
             with pytest.raises(TargetRefused):
@@ -71,9 +71,9 @@ async def test_without_a_descriptor_left_nothing_is_parked_for_a_while(monkeypat
     def no_descriptor(*_: object) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(parking_module, "LONGEST_PAUSE", 0.1)
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=3) as pool:
+    monkeypatch.setattr(pool_module, "MAX_RETRY_S", 0.1)
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=3, max_size=3) as pool:
             await eventually(lambda: len(pool) == 3)
             with monkeypatch.context() as short:
                 short.setattr(SocketOptions, "dial", no_descriptor)
@@ -89,16 +89,16 @@ async def test_without_a_descriptor_left_nothing_is_parked_for_a_while(monkeypat
 
 
 async def test_with_nothing_parked_a_connection_is_made_for_the_request():
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=0, most=0) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=0, max_size=0) as pool:
             (await tunnel(pool)).close()
             assert len(pool) == 0
             assert jump.accepted == 1
 
 
 async def test_more_are_parked_where_more_is_asked_for_and_never_over_the_limit():
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=5) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=1, max_size=5) as pool:
             tunnels = await asyncio.gather(*(tunnel(pool) for _ in range(4)))
             assert pool.target_size == 5
             await eventually(lambda: len(pool) == 5)
@@ -115,14 +115,14 @@ async def test_one_that_the_jump_server_has_ended_is_not_handed_out():
 
     async def end_the_first(sock: socket.socket) -> None:
         if first:
-            await lead(sock)
+            await serve_target(sock)
             return
         first.append(sock)
         await seen_off.wait()
         assert await receive(sock) == b"", "a destination came"
 
     async with jump_server(end_the_first) as jump:
-        with parking_at(jump.address, least=1, most=1) as pool:
+        with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1 and bool(first))
             # In the same turn of the loop: only a look at the connection tells.
             first[0].shutdown(socket.SHUT_WR)
@@ -131,11 +131,11 @@ async def test_one_that_the_jump_server_has_ended_is_not_handed_out():
 
 
 async def test_one_that_waits_has_no_deadline_but_its_own():
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
             assert len(pool.host.deadlines) == 0
-            (place,) = pool._waiting.values()
+            (place,) = pool._parked_connections.values()
         assert place.timer.cancelled()
 
 
@@ -149,23 +149,23 @@ async def test_one_that_is_lost_while_it_is_asked_is_replaced_by_another():
             await receive(sock)
             reset(sock)
         else:
-            await lead(sock)
+            await serve_target(sock)
 
     async with jump_server(first_one_dies) as jump:
-        with parking_at(jump.address, least=1, most=1) as pool:
+        with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
             (await tunnel(pool)).close()
             assert jump.accepted >= 2
 
 
 async def test_a_parked_connection_is_given_up_after_its_time():
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=0.05):
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=0.05):
             await eventually(lambda: jump.accepted >= 3)
 
 
 async def test_one_that_the_jump_server_ends_is_replaced_which_is_no_failure(monkeypatch, caplog):
-    monkeypatch.setattr(parking_module, "SHORTEST", 0.01)
+    monkeypatch.setattr(pool_module, "MIN_IDLE_S", 0.01)
     ended = asyncio.Semaphore(0)
 
     async def impatient(sock: socket.socket) -> None:
@@ -173,10 +173,12 @@ async def test_one_that_the_jump_server_ends_is_replaced_which_is_no_failure(mon
 
     def kept_for_a_while() -> bool:
         now = asyncio.get_running_loop().time()
-        return any(now - it.since >= parking_module.SHORTEST for it in pool._waiting.values())
+        return any(
+            now - it.since >= pool_module.MIN_IDLE_S for it in pool._parked_connections.values()
+        )
 
     async with jump_server(impatient) as jump:
-        with parking_at(jump.address, least=1, most=1) as pool:
+        with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(kept_for_a_while)
             ended.release()
             await eventually(lambda: jump.accepted == 2 and len(pool) == 1)
@@ -185,11 +187,11 @@ async def test_one_that_the_jump_server_ends_is_replaced_which_is_no_failure(mon
 
 
 async def test_a_jump_host_that_cannot_be_reached_is_told_once_and_tried_again(monkeypatch, caplog):
-    monkeypatch.setattr(parking_module, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(pool_module, "FIRST_RETRY_S", 0.001)
     caplog.set_level(logging.INFO)
     address = closed_port()
-    with parking_at(address, least=2, most=2) as pool:
-        await eventually(lambda: pool._pause > 0.004)
+    with pool_at(address, min_size=2, max_size=2) as pool:
+        await eventually(lambda: pool._retry_pause > 0.004)
         assert [record.getMessage() for record in caplog.records] == [
             f"jump host {address}: connection refused; it is tried again from time to time"
         ]
@@ -205,24 +207,24 @@ async def test_a_jump_host_that_cannot_be_reached_is_told_once_and_tried_again(m
 
 
 async def test_the_pauses_have_an_end(monkeypatch):
-    monkeypatch.setattr(parking_module, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(parking_module, "LONGEST_PAUSE", 0.002)
-    with parking_at(closed_port(), least=1, most=1) as pool:
-        await eventually(lambda: pool._pause == 0.002)
+    monkeypatch.setattr(pool_module, "FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr(pool_module, "MAX_RETRY_S", 0.002)
+    with pool_at(closed_port(), min_size=1, max_size=1) as pool:
+        await eventually(lambda: pool._retry_pause == 0.002)
 
 
 async def test_dials_are_bounded(monkeypatch):
-    monkeypatch.setattr(parking_module, "DIALS_AT_ONCE", 2)
+    monkeypatch.setattr(pool_module, "MAX_DIALS", 2)
 
     async with serving(scripted(Step.SILENCE)) as jump:
-        with parking_at(jump.address, least=9, most=9) as pool:
+        with pool_at(jump.address, min_size=9, max_size=9) as pool:
             await eventually(lambda: jump.accepted == 2)
-            assert len(pool._dialled) == 2
+            assert len(pool._dialling) == 2
 
 
 async def test_a_target_too_long_for_the_wire_takes_no_connection():
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
             too_long = Address(".".join([63 * "x"] * 3 + [61 * "x"]), 65535)
             with pytest.raises(AddressError):
@@ -233,7 +235,7 @@ async def test_a_target_too_long_for_the_wire_takes_no_connection():
 async def test_a_request_that_is_given_up_calls_nothing():
     called: list[NetjumperError | Endpoint] = []
     async with jump_server(lambda sock: receive(sock)) as jump:
-        with parking_at(jump.address, least=1, most=1) as pool:
+        with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
             Upstream([pool]).connect(TARGET, called.append, called.append).cancel()
             await eventually(lambda: jump.accepted == 2)

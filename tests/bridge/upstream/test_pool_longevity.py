@@ -5,12 +5,12 @@ import socket
 
 import pytest
 
-from netjumper.bridge.upstream import idle_limit as patience_module
-from netjumper.bridge.upstream import pool as parking_module
+from netjumper.bridge.upstream import idle_limit as idle_limit_module
+from netjumper.bridge.upstream import pool as pool_module
 from netjumper.client.jump_host import JumpConnection
 from netjumper.net.tcp_info import TcpInfo
 from tests.support.peers import eventually
-from tests.support.scripted_jump_server import jump_server, lead, parking_at, silent
+from tests.support.scripted_jump_server import jump_server, pool_at, serve_target, silent
 
 FIRST = 0.2
 """Seconds that connections are parked at first."""
@@ -25,11 +25,11 @@ def told(probes: int) -> TcpInfo:
 
 async def test_a_scout_that_lives_makes_the_time_longer_and_goes_on(monkeypatch):
     monkeypatch.setattr(JumpConnection, "info", told(probes=0))
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
             await eventually(lambda: pool._longevity_probe is not None)
             scout = pool._longevity_probe
-            assert scout not in pool._waiting
+            assert scout not in pool._parked_connections
             assert pool._idle_limit.seconds == FIRST
             await eventually(lambda: pool._idle_limit.seconds >= 2 * FIRST)
             await eventually(lambda: pool._idle_limit.seconds >= 4 * FIRST)
@@ -39,23 +39,23 @@ async def test_a_scout_that_lives_makes_the_time_longer_and_goes_on(monkeypatch)
 
 async def test_a_scout_that_has_waited_for_the_longest_time_is_given_up(monkeypatch):
     monkeypatch.setattr(JumpConnection, "info", told(probes=0))
-    monkeypatch.setattr(patience_module, "LONGEST", 2 * FIRST)
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as pool:
+    monkeypatch.setattr(idle_limit_module, "MAX_IDLE_S", 2 * FIRST)
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
             await eventually(lambda: pool._longevity_probe is not None)
             scout = pool._longevity_probe
             await eventually(lambda: pool._longevity_probe is None)
             assert pool._idle_limit.seconds == 2 * FIRST
             assert scout.peer is None
-            before = set(pool._waiting)
-            await eventually(lambda: not before & set(pool._waiting))
+            before = set(pool._parked_connections)
+            await eventually(lambda: not before & set(pool._parked_connections))
             assert pool._longevity_probe is None, "there is nothing to find out any more"
 
 
 @pytest.mark.parametrize("info", [told(probes=1), None], ids=["no answer", "nothing is told"])
 async def test_a_scout_that_is_not_proved_alive_changes_nothing(monkeypatch, info):
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
             await eventually(lambda: pool._longevity_probe is not None)
             scout = pool._longevity_probe
             monkeypatch.setattr(JumpConnection, "info", info)
@@ -77,7 +77,7 @@ async def test_a_scout_that_the_jump_server_ends_is_no_failure_and_changes_nothi
             await silent(sock)
 
     async with jump_server(parked) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as pool:
+        with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
             await eventually(lambda: pool._longevity_probe is not None)
             oldest_ends.set()
             await eventually(lambda: pool._longevity_probe is None)
@@ -90,19 +90,19 @@ async def test_a_scout_that_the_jump_server_ends_is_no_failure_and_changes_nothi
 
 async def test_there_is_one_scout_at_a_time_and_the_others_are_closed(monkeypatch):
     monkeypatch.setattr(JumpConnection, "info", told(probes=0))
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=3, seconds=FIRST) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=3, max_size=3, idle_limit_s=FIRST) as pool:
             await eventually(lambda: len(pool) == 3)
-            first = set(pool._waiting)
-            await eventually(lambda: not first & set(pool._waiting))
+            first = set(pool._parked_connections)
+            await eventually(lambda: not first & set(pool._parked_connections))
             assert sum(connection.peer is not None for connection in first) == 1
             assert pool._longevity_probe in first
             await eventually(lambda: len(pool) == 3)
 
 
 async def test_a_scout_that_another_network_has_ended_is_looked_at_no_more():
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=FIRST) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
             await eventually(lambda: pool._longevity_probe is not None)
             ended = pool._longevity_probe
             pool._clear()
@@ -115,23 +115,23 @@ async def test_a_scout_that_another_network_has_ended_is_looked_at_no_more():
 
 
 async def test_losses_at_a_like_age_make_the_time_shorter(monkeypatch):
-    monkeypatch.setattr(parking_module, "SHORTEST", 0.01)
-    monkeypatch.setattr(patience_module, "SHORTEST", 0.01)
-    monkeypatch.setattr(patience_module, "NOT_TOGETHER", 0.0)
-    monkeypatch.setattr(patience_module, "ALIKE", 1.0)
+    monkeypatch.setattr(pool_module, "MIN_IDLE_S", 0.01)
+    monkeypatch.setattr(idle_limit_module, "MIN_IDLE_S", 0.01)
+    monkeypatch.setattr(idle_limit_module, "MIN_LOSS_SPACING_S", 0.0)
+    monkeypatch.setattr(idle_limit_module, "SAME_AGE_TOLERANCE", 1.0)
     ending = asyncio.Semaphore(0)
 
     async def impatient(sock: socket.socket) -> None:
         await ending.acquire()
 
     async with jump_server(impatient) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=8.0) as pool:
+        with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=8.0) as pool:
             for _ in range(4):
                 await eventually(lambda: len(pool) == 1)
-                ((connection, (since, _)),) = pool._waiting.items()
+                ((connection, (since, _)),) = pool._parked_connections.items()
                 await eventually(lambda since=since: pool._loop.time() - since >= 0.03)
                 ending.release()
-                await eventually(lambda ended=connection: ended not in pool._waiting)
+                await eventually(lambda ended=connection: ended not in pool._parked_connections)
             assert pool._idle_limit.seconds < 1.0
             assert not pool.is_down
             await eventually(lambda: len(pool) == 1)

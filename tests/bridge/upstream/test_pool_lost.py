@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from netjumper.bridge.upstream import pool as parking_module
+from netjumper.bridge.upstream import pool as pool_module
 from netjumper.bridge.upstream import route_monitor
 from netjumper.client.jump_host import JumpConnection
 from netjumper.errors import JumpHostUnreachable
 from netjumper.net.tcp_info import TcpInfo
 from tests.support.peers import ANSWER, CHALLENGE, Step, eventually, scripted, serving
-from tests.support.scripted_jump_server import jump_server, lead, parking_at
+from tests.support.scripted_jump_server import jump_server, pool_at, serve_target
 
 UNANSWERED = TcpInfo(probes=1, unacknowledged=0, rtt=0.2, retransmitted=0, sent=9)
 LIVELY = UNANSWERED._replace(probes=0)
@@ -26,8 +26,8 @@ def the_kernel_tells(monkeypatch: pytest.MonkeyPatch, info: TcpInfo | None) -> N
     monkeypatch.setattr(JumpConnection, "info", info)
 
 
-def connections(pool: parking_module.ConnectionPool) -> set[Any]:
-    return set(pool._waiting)
+def connections(pool: pool_module.ConnectionPool) -> set[Any]:
+    return set(pool._parked_connections)
 
 
 # --- at hand-out --------------------------------------------------------------------------
@@ -36,8 +36,8 @@ def connections(pool: parking_module.ConnectionPool) -> set[Any]:
 @pytest.mark.parametrize("info", [LIVELY, None], ids=["answers", "nothing is told"])
 async def test_one_that_looks_alive_is_handed_out_with_its_age(monkeypatch, info):
     the_kernel_tells(monkeypatch, info)
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
             (expected,) = connections(pool)
             connection, age = pool.acquire()
@@ -48,10 +48,10 @@ async def test_one_that_looks_alive_is_handed_out_with_its_age(monkeypatch, info
 
 
 async def test_the_newest_is_handed_out():
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=3) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=3, max_size=3) as pool:
             await eventually(lambda: len(pool) == 3)
-            *_, newest = pool._waiting
+            *_, newest = pool._parked_connections
             connection, _ = pool.acquire()
             assert connection is newest
             connection.cancel()
@@ -61,8 +61,8 @@ async def test_the_newest_is_handed_out():
 async def test_those_that_answer_no_keepalive_are_closed_and_replaced_when_one_is_asked_for(
     monkeypatch,
 ):
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=3) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=3, max_size=3) as pool:
             await eventually(lambda: len(pool) == 3)
             dead = connections(pool)
             the_kernel_tells(monkeypatch, UNANSWERED)
@@ -80,8 +80,8 @@ async def test_those_that_answer_no_keepalive_are_closed_and_replaced_when_one_i
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Where the machine is, as far as the parking can see."""
     place = {"source": "192.0.2.1", "asleep": 0.0}
-    monkeypatch.setattr(route_monitor, "LOOK_EVERY", 0.0)
-    monkeypatch.setattr(route_monitor, "source_towards", lambda _: place["source"])
+    monkeypatch.setattr(route_monitor, "CHECK_INTERVAL_S", 0.0)
+    monkeypatch.setattr(route_monitor, "source_address", lambda _: place["source"])
     monkeypatch.setattr(route_monitor, "_suspend_time", lambda: place["asleep"])
     return place
 
@@ -89,8 +89,8 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 @pytest.mark.parametrize("change", [{"source": "192.0.2.99"}, {"asleep": 60.0}], ids=str)
 async def test_in_another_network_all_are_made_anew_and_it_is_told(elsewhere, change, caplog):
     caplog.set_level(logging.INFO)
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=3) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=3, max_size=3) as pool:
             await eventually(lambda: len(pool) == 3)
             before = connections(pool)
             scout = pool._longevity_probe = JumpConnection(pool.host)
@@ -116,21 +116,21 @@ async def test_in_another_network_those_that_are_being_dialled_are_made_anew_too
         await (behaviours.pop() if behaviours else others)(sock)
 
     async with serving(behave) as jump:
-        with parking_at(jump.address, least=1, most=2) as pool:
+        with pool_at(jump.address, min_size=1, max_size=2) as pool:
             await eventually(lambda: len(pool) == 1)
-            pool._look_at_the_network(next(iter(pool._waiting)), 0.0)
+            pool._check_route(next(iter(pool._parked_connections)), 0.0)
             pool.record_request()
-            await eventually(lambda: len(pool._dialled) == 1)
-            before = set(pool._dialled)
+            await eventually(lambda: len(pool._dialling) == 1)
+            before = set(pool._dialling)
             elsewhere["source"] = "192.0.2.99"
             assert pool.acquire() is None
-            assert not before & set(pool._dialled)
-            await eventually(lambda: bool(pool._dialled))
+            assert not before & set(pool._dialling)
+            await eventually(lambda: bool(pool._dialling))
 
 
 async def test_a_change_of_the_network_is_seen_when_another_connection_is_parked_too(elsewhere):
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=2, most=2, seconds=60.0) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=2, max_size=2, idle_limit_s=60.0) as pool:
             await eventually(lambda: len(pool) == 2)
             before = connections(pool)
             elsewhere["source"] = "192.0.2.99"
@@ -142,15 +142,15 @@ async def test_a_change_of_the_network_is_seen_when_another_connection_is_parked
 
 
 async def test_where_one_of_an_age_led_nowhere_those_of_that_age_are_given_up(monkeypatch):
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=3, most=3, seconds=8.0) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=3, max_size=3, idle_limit_s=8.0) as pool:
             await eventually(lambda: len(pool) == 3)
-            old, young, youngest = pool._waiting
-            pool._idle_limit.survived(100.0)
+            old, young, youngest = pool._parked_connections
+            pool._idle_limit.record_survival(100.0)
             now = pool._loop.time()
             for connection, age in ((old, 20.0), (young, 9.0), (youngest, 1.0)):
-                place = pool._waiting[connection]
-                pool._waiting[connection] = place._replace(since=now - age)
+                place = pool._parked_connections[connection]
+                pool._parked_connections[connection] = place._replace(since=now - age)
             pool.discard_older_than(10.0)
             assert connections(pool) == {young, youngest}
             assert old.peer is None
@@ -160,38 +160,38 @@ async def test_where_one_of_an_age_led_nowhere_those_of_that_age_are_given_up(mo
 
 
 async def test_one_lost_at_an_age_at_which_connections_are_safe_proves_nothing():
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=1, most=1, seconds=8.0) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=8.0) as pool:
             await eventually(lambda: len(pool) == 1)
-            pool._idle_limit.survived(100.0)
+            pool._idle_limit.record_survival(100.0)
             pool.discard_older_than(8.0)
             assert pool._idle_limit.seconds == 100.0
             assert len(pool) == 1
 
 
 async def test_what_fails_while_a_retry_is_waited_for_makes_no_longer_pause():
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=0, most=0) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=0, max_size=0) as pool:
             for _ in range(3):
-                pool.failed(JumpHostUnreachable("connection refused"))
-            assert pool._pause == parking_module.FIRST_PAUSE
+                pool.record_failure(JumpHostUnreachable("connection refused"))
+            assert pool._retry_pause == pool_module.FIRST_RETRY_S
             pool.mark_up()
             assert not pool.is_down
             pool.mark_up()
 
 
 async def test_a_jump_host_that_is_down_is_dialled_by_one_connection_at_a_time(monkeypatch):
-    monkeypatch.setattr(parking_module, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(pool_module, "FIRST_RETRY_S", 0.001)
     async with serving(scripted(Step.SILENCE)) as jump:
-        with parking_at(jump.address, least=5, most=5) as pool:
-            pool.failed(JumpHostUnreachable("connection refused"))
+        with pool_at(jump.address, min_size=5, max_size=5) as pool:
+            pool.record_failure(JumpHostUnreachable("connection refused"))
             await eventually(lambda: pool._retry is None and jump.accepted == 1)
-            assert len(pool._dialled) == 1
+            assert len(pool._dialling) == 1
 
 
 async def test_who_has_a_wrong_secret_asks_again_when_it_is_asked_and_hardly_ever_by_itself(caplog):
     async with serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as jump:
-        with parking_at(jump.address, least=1, most=9) as pool:
+        with pool_at(jump.address, min_size=1, max_size=9) as pool:
             await eventually(lambda: pool.is_down)
             assert jump.accepted == 1
             assert caplog.messages == [
@@ -205,19 +205,19 @@ async def test_who_has_a_wrong_secret_asks_again_when_it_is_asked_and_hardly_eve
 
 
 async def test_after_the_end_no_failure_is_told(caplog):
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=0, most=0) as pool:
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=0, max_size=0) as pool:
             pass
-        pool.failed(JumpHostUnreachable("connection refused"))
+        pool.record_failure(JumpHostUnreachable("connection refused"))
         assert not pool.is_down
     assert caplog.records == []
 
 
 async def test_where_none_is_wanted_it_is_found_out_all_the_same_that_it_is_back(monkeypatch):
-    monkeypatch.setattr(parking_module, "FIRST_PAUSE", 0.01)
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=0, most=0) as pool:
-            pool.failed(JumpHostUnreachable("connection refused"))
+    monkeypatch.setattr(pool_module, "FIRST_RETRY_S", 0.01)
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=0, max_size=0) as pool:
+            pool.record_failure(JumpHostUnreachable("connection refused"))
             assert pool.is_down
             await eventually(lambda: not pool.is_down)
             assert pool.target_size == 0

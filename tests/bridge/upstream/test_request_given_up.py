@@ -14,9 +14,9 @@ from tests.support.peers import ANSWER, CHALLENGE, scripted, serving, unanswerin
 from tests.support.scripted_jump_server import (
     DESTINATION,
     TARGET,
-    Asked,
+    RequestedTunnel,
     jump_server,
-    parking_at,
+    pool_at,
     pool_of,
     silent,
     upstream_at,
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 async def test_a_request_that_is_given_up_while_it_dials_leaves_nothing():
     called: list[Endpoint | NetjumperError] = []
-    with unanswering() as address, parking_at(address, least=0, most=0) as pool:
+    with unanswering() as address, pool_at(address, min_size=0, max_size=0) as pool:
         upstream = Upstream([pool])
         request = upstream.connect(TARGET, called.append, called.append)
         request.cancel()
@@ -45,14 +45,14 @@ async def test_a_request_that_is_given_up_in_the_handshake_leaves_nothing(script
         await silent(sock)
 
     async with serving(wait) as jump:
-        with parking_at(jump.address, least=0, most=0) as pool:
+        with pool_at(jump.address, min_size=0, max_size=0) as pool:
             upstream = Upstream([pool])
-            asked = Asked(upstream)
+            asked = RequestedTunnel(upstream)
             await reached.wait()
             asked.request.cancel()
             asked.request.cancel()
             assert len(upstream.unanswered) == len(pool.host.deadlines) == 0
-            assert not asked.stands.done()
+            assert not asked.established.done()
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["held back", "sent"])
@@ -68,8 +68,8 @@ async def test_a_request_that_is_given_up_on_a_parked_connection_closes_it(known
             if known:
                 upstream.known.record_success(TARGET, upstream.loop.time())
             pool_of(upstream).path.refill_time = 1.0
-            asked = Asked(upstream)
+            asked = RequestedTunnel(upstream)
             assert len(pool_of(upstream).host.corked) == known
             asked.request.cancel()
             await closed.wait()
-            assert not asked.stands.done()
+            assert not asked.established.done()

@@ -9,16 +9,16 @@ from netjumper.net.tcp_info import TcpInfo
 from tests.support.peers import closed_port, eventually
 from tests.support.scripted_jump_server import (
     SSH,
-    Asked,
-    Steered,
-    die,
-    hurried,
+    ControlledPeer,
+    RequestedTunnel,
+    end_without_outcome,
     in_turn,
     jump_server,
     pool_of,
     silent,
-    stand,
+    succeed,
     upstream_at,
+    with_known_latency,
 )
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -40,13 +40,13 @@ def soon_lost(monkeypatch: pytest.MonkeyPatch) -> None:
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many were asked, after each look at a request that has no answer."""
     counts: list[int] = []
-    is_lost = Request.is_lost
+    is_lost = Request.check_unanswered
 
     def noted(request: Request) -> None:
         is_lost(request)
         counts.append(len(request._attempts))
 
-    monkeypatch.setattr(Request, "is_lost", noted)
+    monkeypatch.setattr(Request, "check_unanswered", noted)
     return counts
 
 
@@ -58,11 +58,11 @@ def unheard(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("soon_lost", "unheard")
 async def test_where_a_parked_connection_leads_nowhere_one_is_dialled():
-    peers = Steered()
-    async with jump_server(in_turn(peers.never, stand)) as jump:
+    peers = ControlledPeer()
+    async with jump_server(in_turn(peers.never_answer, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             upstream._hedge_tokens = -10.0
-            asked = Asked(upstream)
+            asked = RequestedTunnel(upstream)
             await eventually(lambda: len(asked.request._attempts) == 2)
             assert [it.parked is None for it in asked.request._attempts.values()] == [False, True]
             await asked.close()
@@ -73,11 +73,11 @@ async def test_a_jump_server_that_has_the_request_is_waited_for(monkeypatch, loo
     monkeypatch.setattr(
         upstream_module, "UNANSWERED_S", 0.2
     )  # a kernel takes its time to acknowledge
-    peers = Steered()
-    async with jump_server(in_turn(peers.when_told)) as jump:
+    peers = ControlledPeer()
+    async with jump_server(in_turn(peers.answer_on_cue)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             upstream._hedge_tokens = -10.0
-            asked = Asked(upstream)
+            asked = RequestedTunnel(upstream)
             await eventually(lambda: len(looks) == 2)
             assert looks == [1, 1]
             peers.answer.set()
@@ -89,11 +89,11 @@ async def test_a_jump_server_that_has_the_request_is_waited_for(monkeypatch, loo
 async def test_one_that_was_dialled_or_whose_bytes_may_not_be_repeated_is_waited_for(
     looks, early, parked
 ):
-    peers = Steered()
-    async with jump_server(in_turn(peers.when_told, silent)) as jump:
+    peers = ControlledPeer()
+    async with jump_server(in_turn(peers.answer_on_cue, silent)) as jump:
         async with upstream_at(jump.address, parked=parked) as upstream:
             pool_of(upstream).path.refill_time = 0.01
-            asked = Asked(upstream)
+            asked = RequestedTunnel(upstream)
             asked.request.send_early(early)
             await eventually(lambda: bool(looks))
             assert looks[0] == 1
@@ -103,13 +103,13 @@ async def test_one_that_was_dialled_or_whose_bytes_may_not_be_repeated_is_waited
 
 @pytest.mark.usefixtures("soon_lost", "unheard")
 async def test_on_a_longer_path_more_time_is_given(looks):
-    peers = Steered()
-    async with jump_server(in_turn(peers.never, stand)) as jump:
+    peers = ControlledPeer()
+    async with jump_server(in_turn(peers.never_answer, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             upstream._hedge_tokens = -10.0
             path = pool_of(upstream).path
             path._latency.p95 = 10.0
-            asked = Asked(upstream)
+            asked = RequestedTunnel(upstream)
             await eventually(lambda: len(looks) == 2)
             assert looks == [1, 1]
             path._latency.p95 = 0.001
@@ -132,10 +132,10 @@ async def test_one_that_has_not_even_acknowledged_is_mistrusted(monkeypatch, tol
     monkeypatch.setattr(
         upstream_module.ConnectionPool, "discard_older_than", lambda _, age: ages.append(age)
     )
-    second = Steered()
-    async with jump_server(in_turn(silent, second.when_told)) as jump:
+    second = ControlledPeer()
+    async with jump_server(in_turn(silent, second.answer_on_cue)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = Asked(hurried(upstream))
+            asked = RequestedTunnel(with_known_latency(upstream))
             await eventually(lambda: len(asked.request._attempts) == 2)
             monkeypatch.setattr(JumpConnection, "info", told)
             second.answer.set()
@@ -145,13 +145,13 @@ async def test_one_that_has_not_even_acknowledged_is_mistrusted(monkeypatch, tol
 
 async def test_one_that_was_asked_later_is_not_mistrusted(monkeypatch):
     ages: list[float] = []
-    first = Steered()
+    first = ControlledPeer()
     monkeypatch.setattr(
         upstream_module.ConnectionPool, "discard_older_than", lambda _, age: ages.append(age)
     )
-    async with jump_server(in_turn(first.when_told, silent)) as jump:
+    async with jump_server(in_turn(first.answer_on_cue, silent)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = Asked(hurried(upstream))
+            asked = RequestedTunnel(with_known_latency(upstream))
             await eventually(lambda: len(asked.request._attempts) == 2)
             monkeypatch.setattr(JumpConnection, "info", info(unacknowledged=2))
             first.answer.set()
@@ -160,8 +160,8 @@ async def test_one_that_was_asked_later_is_not_mistrusted(monkeypatch):
 
 
 async def test_what_the_dialled_one_met_is_told_where_a_parked_one_was_lost_before():
-    async with jump_server(in_turn(die)) as jump:
+    async with jump_server(in_turn(end_without_outcome)) as jump:
         async with upstream_at(jump.address, parked=1) as upstream:
             nobody = pool_of(upstream).host.address = closed_port()
-            error = await Asked(upstream).error()
+            error = await RequestedTunnel(upstream).error()
             assert str(error) == f"jump host {nobody}: connection refused"

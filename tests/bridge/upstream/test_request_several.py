@@ -31,9 +31,9 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 async def tunnel(upstream: Upstream, target: Address) -> socket.socket:
-    stands: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
-    upstream.connect(target, stands.set_result, stands.set_exception)
-    return (await stands).detach()
+    established: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
+    upstream.connect(target, established.set_result, established.set_exception)
+    return (await established).detach()
 
 
 async def test_a_request_goes_on_to_the_next_jump_host_where_the_first_is_down(caplog):
@@ -83,17 +83,17 @@ async def test_what_the_first_one_said_is_told_where_all_are_down():
 async def test_one_jump_host_that_was_dialled_twice_is_told_of_as_one():
     nobody = closed_port()
     with upstream_through(nobody, parked=0) as (upstream, _):
-        stands: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
+        established: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
         target = Address("target.example", 1)
-        upstream.connect(target, stands.set_result, stands.set_exception)._is_late()
+        upstream.connect(target, established.set_result, established.set_exception)._hedge()
         with pytest.raises(JumpHostUnreachable) as caught:
-            await stands
+            await established
         assert str(caught.value) == f"jump host {nobody}: connection refused"
 
 
 async def test_the_first_is_used_again_when_it_is_back(caplog, monkeypatch):
     caplog.set_level(logging.INFO, "netjumper")
-    monkeypatch.setattr("netjumper.bridge.upstream.pool.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("netjumper.bridge.upstream.pool.FIRST_RETRY_S", 0.01)
     address = closed_port()
     async with serving(echo) as target, jump_server_running() as (_, other):
         with upstream_through(address, other) as (upstream, pools):
@@ -109,7 +109,7 @@ async def test_the_first_is_used_again_when_it_is_back(caplog, monkeypatch):
 
 async def test_a_jump_host_that_falls_silent_is_down_when_another_has_answered(monkeypatch, caplog):
     monkeypatch.setattr("netjumper.bridge.upstream.upstream.UNANSWERED_S", 0.01)
-    monkeypatch.setattr("netjumper.bridge.upstream.path_stats.FIRST_GUESS", 0.001)
+    monkeypatch.setattr("netjumper.bridge.upstream.path_stats.INITIAL_REFILL_S", 0.001)
     async with (
         serving(echo) as target,
         serving(scripted(Step.SILENCE)) as silent,
@@ -154,7 +154,7 @@ async def test_a_jump_host_that_hangs_while_its_kernel_lives_is_not_waited_for(m
 
 
 async def test_tunnels_that_are_up_stay_where_they_are(monkeypatch):
-    monkeypatch.setattr("netjumper.bridge.upstream.pool.FIRST_PAUSE", 60.0)
+    monkeypatch.setattr("netjumper.bridge.upstream.pool.FIRST_RETRY_S", 60.0)
     async with serving(echo) as target, jump_server_running() as (_, other):
         async with jump_server_running() as (first, address):
             with upstream_through(address, other, parked=0) as (upstream, pools):

@@ -29,7 +29,7 @@ from tests.support.peers import (
     send,
     serving,
 )
-from tests.support.scripted_jump_server import GET, SSH, Asked, upstream_through
+from tests.support.scripted_jump_server import GET, SSH, RequestedTunnel, upstream_through
 from tests.support.services import jump_server_running
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -54,12 +54,12 @@ async def two_hosts(first: Any) -> AsyncIterator[tuple[Upstream, Any, Any]]:
 @pytest.fixture
 def _hurry(monkeypatch):
     monkeypatch.setattr(upstream, "UNANSWERED_S", 0.05)
-    monkeypatch.setattr("netjumper.bridge.upstream.path_stats.FIRST_GUESS", 0.001)
+    monkeypatch.setattr("netjumper.bridge.upstream.path_stats.INITIAL_REFILL_S", 0.001)
 
 
 async def test_what_may_not_be_repeated_goes_on_from_one_that_ends_without_a_challenge():
     async with two_hosts(scripted()) as (it, rogue, target):
-        asked = Asked(it, target.address)
+        asked = RequestedTunnel(it, target.address)
         asked.request.send_early(SSH)
         with await asked.socket() as sock:
             assert await receive_exactly(sock, len(SSH)) == SSH
@@ -75,14 +75,14 @@ async def test_it_goes_on_from_one_that_is_silent(caplog):
         heard += await receive(sock)
 
     async with two_hosts(silent) as (it, rogue, target):
-        asked = Asked(it, target.address)
+        asked = RequestedTunnel(it, target.address)
         asked.request.send_early(SSH)
         with await asked.socket() as sock:
             assert await receive_exactly(sock, len(SSH)) == SSH
         assert heard == b""
         told = f"jump host {rogue.address}: it did not answer in time; it is tried again from time"
         assert sum(told in line for line in caplog.messages) == 1
-        with await Asked(it, target.address).socket():
+        with await RequestedTunnel(it, target.address).socket():
             assert await rogue.came() <= 2  # the request's, and one that looks whether it is back
 
 
@@ -90,7 +90,7 @@ async def test_it_goes_on_from_one_that_is_silent(caplog):
 async def test_where_no_other_can_be_used_either_that_is_said():
     async with serving(receive) as rogue:
         with through(rogue.address, closed_port()) as (it, _):
-            asked = Asked(it, closed_port())
+            asked = RequestedTunnel(it, closed_port())
             asked.request.send_early(SSH)
             told = str(await asked.error())
     silent = f"jump host {rogue.address}: it did not answer in time"
@@ -111,7 +111,7 @@ async def test_a_challenge_that_comes_too_late_is_not_answered():
         over.set()
 
     async with two_hosts(hedge_delay) as (it, _, target):
-        asked = Asked(it, target.address)
+        asked = RequestedTunnel(it, target.address)
         asked.request.send_early(SSH)
         with await asked.socket() as sock:
             go_on.set()
@@ -123,7 +123,7 @@ async def test_a_challenge_that_comes_too_late_is_not_answered():
 @pytest.mark.usefixtures("_hurry")
 async def test_what_was_sent_to_one_that_then_ends_is_not_sent_to_another():
     async with two_hosts(scripted(CHALLENGE, ANSWER)) as (it, _, target):
-        asked = Asked(it, target.address)
+        asked = RequestedTunnel(it, target.address)
         asked.request.send_early(SSH)
         assert isinstance(await asked.error(), JumpHostProtocolError)
         assert await target.came() == 0
@@ -134,7 +134,7 @@ async def test_what_was_sent_to_one_that_is_then_silent_is_not_sent_to_another()
     async with serving(echo) as target, jump_server_running() as (_, jump):
         async with serving(scripted(CHALLENGE, ANSWER, Step.SILENCE)) as rogue:
             with through(rogue.address, jump, jump_timeout=0.3) as (it, _):
-                asked = Asked(it, target.address)
+                asked = RequestedTunnel(it, target.address)
                 asked.request.send_early(SSH)
                 assert isinstance(await asked.error(), JumpHostTimeout)
                 assert await target.came() == 0
@@ -153,7 +153,7 @@ async def test_the_time_for_a_jump_host_is_not_begun_anew_by_a_second_connection
     async with serving(scripted(Step.SILENCE)) as rogue:
         with through(rogue.address, jump_timeout=0.3) as (it, pools):
             pools[0].path.refill_time = 0.02
-            asked = Asked(it)
+            asked = RequestedTunnel(it)
             asked.request.send_early(GET)
             await eventually(lambda: len(asked.request._attempts) == 2)
             assert isinstance(await asked.error(), JumpHostTimeout)
@@ -165,7 +165,7 @@ async def test_the_time_for_a_jump_host_is_not_begun_anew_by_a_second_connection
 
 @pytest.fixture
 def _impatient(monkeypatch):
-    monkeypatch.setattr(pool, "HUNG", 0.1)
+    monkeypatch.setattr(pool, "UNRESPONSIVE_AFTER_S", 0.1)
     monkeypatch.setattr(pool, "STALLED_AFTER_S", 0.1)
 
 
@@ -203,7 +203,7 @@ async def test_one_of_whose_connections_one_is_stuck_is_not(caplog):
     async with serving(in_order(scripted(Step.SILENCE), let_in)) as rogue:
         with through(rogue.address, parked=2) as (_, (well,)):
             await eventually(lambda: len(well) == 1 and well.is_stalled)
-            well._last_let_in = well._loop.time()
+            well._last_authenticated = well._loop.time()
             well.check_stalled()
             assert not well.is_down
     assert not [line for line in caplog.messages if "did not answer" in line]
@@ -215,9 +215,9 @@ async def test_a_request_does_not_meet_one_that_hangs():
         async with serving(in_order(let_in, scripted(Step.SILENCE))) as rogue:
             with through(rogue.address, jump, parked=2) as (it, (hung, _)):
                 loop = asyncio.get_running_loop()
-                over = loop.time() + 2 * pool.HUNG
+                over = loop.time() + 2 * pool.UNRESPONSIVE_AFTER_S
                 await eventually(lambda: len(hung) == 1 and loop.time() > over)
-                asked = Asked(it, target.address)
+                asked = RequestedTunnel(it, target.address)
                 asked.request.send_early(SSH)
                 with await asked.socket() as sock:
                     assert await receive_exactly(sock, len(SSH)) == SSH

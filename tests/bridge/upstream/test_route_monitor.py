@@ -6,8 +6,13 @@ import time
 
 import pytest
 
-from netjumper.bridge.upstream import route_monitor as network_module
-from netjumper.bridge.upstream.route_monitor import LOOK_EVERY, SLEPT, RouteMonitor, source_towards
+from netjumper.bridge.upstream import route_monitor as route_monitor_module
+from netjumper.bridge.upstream.route_monitor import (
+    CHECK_INTERVAL_S,
+    MIN_SUSPEND_S,
+    RouteMonitor,
+    source_address,
+)
 from netjumper.net.listener import is_of_this_machine
 
 NOT_THIS_MACHINES = "198.51.100.1"
@@ -37,7 +42,7 @@ class Machine:
         self.asleep = 100.0
         self.looks = 0
 
-    def source_towards(self, peer: tuple[str | int, ...]) -> str:
+    def source_address(self, peer: tuple[str | int, ...]) -> str:
         assert peer in (PEER, PEER6)
         self.looks += 1
         return self.source if peer == PEER else self.source6
@@ -46,15 +51,15 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr(network_module, "source_towards", machine.source_towards)
-    monkeypatch.setattr(network_module, "_suspend_time", lambda: machine.asleep)
+    monkeypatch.setattr(route_monitor_module, "source_address", machine.source_address)
+    monkeypatch.setattr(route_monitor_module, "_suspend_time", lambda: machine.asleep)
     return machine
 
 
 def test_the_first_look_has_nothing_to_compare_with(machine):
     network = RouteMonitor()
     assert not network.has_changed(PEER, 1.0)
-    assert not network.has_changed(PEER, 1.0 + LOOK_EVERY)
+    assert not network.has_changed(PEER, 1.0 + CHECK_INTERVAL_S)
 
 
 def test_another_address_of_ours_is_another_network_and_is_told_once(machine):
@@ -89,10 +94,10 @@ def test_no_way_at_all_is_no_other_network_until_there_is_another(machine):
 
 def test_to_have_slept_counts_as_another_network_from_the_beginning_on(machine):
     network = RouteMonitor()
-    machine.asleep += SLEPT + 0.1
+    machine.asleep += MIN_SUSPEND_S + 0.1
     assert network.has_changed(PEER, 1.0)
     assert not network.has_changed(PEER, 3.0)
-    machine.asleep += SLEPT / 2  # two clocks that drift
+    machine.asleep += MIN_SUSPEND_S / 2  # two clocks that drift
     assert not network.has_changed(PEER, 5.0)
 
 
@@ -100,9 +105,9 @@ def test_there_is_a_look_once_a_second_only(machine):
     network = RouteMonitor()
     network.has_changed(PEER, 1.0)
     machine.source = "192.0.2.2"
-    assert not network.has_changed(PEER, 1.0 + LOOK_EVERY / 2)
+    assert not network.has_changed(PEER, 1.0 + CHECK_INTERVAL_S / 2)
     assert machine.looks == 1
-    assert network.has_changed(PEER, 1.0 + LOOK_EVERY)
+    assert network.has_changed(PEER, 1.0 + CHECK_INTERVAL_S)
 
 
 @pytest.mark.parametrize(
@@ -114,15 +119,15 @@ def test_there_is_a_look_once_a_second_only(machine):
     ],
 )
 def test_a_real_look(peer, source):
-    assert source_towards(peer) == source
+    assert source_address(peer) == source
 
 
 def test_a_machine_that_is_awake_has_not_slept_meanwhile():
-    asleep = network_module._suspend_time()
+    asleep = route_monitor_module._suspend_time()
     assert asleep >= -0.001
-    assert abs(network_module._suspend_time() - asleep) < 0.5
+    assert abs(route_monitor_module._suspend_time() - asleep) < 0.5
 
 
 def test_where_nothing_tells_of_sleep_there_was_none(monkeypatch):
     monkeypatch.delattr(time, "CLOCK_BOOTTIME")
-    assert network_module._suspend_time() == 0.0
+    assert route_monitor_module._suspend_time() == 0.0

@@ -33,16 +33,16 @@ from tests.support.scripted_jump_server import (
     GET,
     SSH,
     TARGET,
-    Asked,
-    die,
+    RequestedTunnel,
+    end_without_outcome,
     in_turn,
     jump_server,
-    lead,
-    parking_at,
+    pool_at,
     pool_of,
     refuse,
+    serve_target,
     silent,
-    stand,
+    succeed,
     upstream_at,
 )
 from tests.support.services import destination
@@ -53,7 +53,7 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each look for a parked connection found one, where none is for a late answer."""
-    monkeypatch.setattr(path_module, "NOT_WORTH_IT", math.inf)
+    monkeypatch.setattr(path_module, "MIN_HEDGED_LATENCY_S", math.inf)
     looks: list[bool] = []
     take = upstream_module.ConnectionPool.acquire
 
@@ -69,19 +69,23 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 # --- connections that are lost ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lose", [die, scripted(Step.RESET)], ids=["ended", "reset"])
+@pytest.mark.parametrize(
+    "lose", [end_without_outcome, scripted(Step.RESET)], ids=["ended", "reset"]
+)
 async def test_a_lost_one_is_replaced_by_a_parked_one_and_then_by_a_dialled_one(taken, lose):
-    async with jump_server(in_turn(lose, lose, stand)) as jump:
+    async with jump_server(in_turn(lose, lose, succeed)) as jump:
         async with upstream_at(jump.address, parked=3) as upstream:
-            await Asked(upstream).close()
+            await RequestedTunnel(upstream).close()
             assert taken == [True, True]
             assert upstream.known.expects(TARGET, upstream.loop.time())
 
 
 async def test_one_that_was_dialled_for_the_request_is_not_replaced(taken):
-    async with jump_server(in_turn(die, die, die, stand)) as jump:
+    async with jump_server(
+        in_turn(end_without_outcome, end_without_outcome, end_without_outcome, succeed)
+    ) as jump:
         async with upstream_at(jump.address, parked=3) as upstream:
-            error = await Asked(upstream).error()
+            error = await RequestedTunnel(upstream).error()
             assert type(error) is JumpHostProtocolError
             assert taken == [True, True]
 
@@ -92,20 +96,20 @@ async def test_first_bytes_that_may_be_repeated_go_with_the_replacement(early):
 
     async def note(sock: socket.socket) -> None:
         seen.append(await receive_exactly(sock, len(early)))
-        await (stand if len(seen) == 2 else die)(sock)
+        await (succeed if len(seen) == 2 else end_without_outcome)(sock)
 
     async with jump_server(in_turn(note)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = Asked(upstream)
+            asked = RequestedTunnel(upstream)
             asked.request.send_early(early)
             await asked.close()
     assert seen == [early, early]
 
 
 async def test_first_bytes_that_may_not_be_repeated_end_the_request_with_their_connection(taken):
-    async with jump_server(in_turn(die, stand)) as jump:
+    async with jump_server(in_turn(end_without_outcome, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = Asked(upstream)
+            asked = RequestedTunnel(upstream)
             asked.request.send_early(SSH)
             assert type(await asked.error()) is JumpHostProtocolError
             assert taken == [True]
@@ -114,14 +118,14 @@ async def test_first_bytes_that_may_not_be_repeated_end_the_request_with_their_c
 async def test_first_bytes_that_never_left_do_not_end_the_request_with_its_jump_host():
     async with (
         serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as strange,
-        jump_server(in_turn(stand)) as jump,
+        jump_server(in_turn(succeed)) as jump,
     ):
         with (
-            parking_at(closed_port(), least=0, most=0) as first,
-            parking_at(strange.address, least=0, most=0) as second,
-            parking_at(jump.address, least=0, most=0) as third,
+            pool_at(closed_port(), min_size=0, max_size=0) as first,
+            pool_at(strange.address, min_size=0, max_size=0) as second,
+            pool_at(jump.address, min_size=0, max_size=0) as third,
         ):
-            asked = Asked(Upstream([first, second, third]))
+            asked = RequestedTunnel(Upstream([first, second, third]))
             asked.request.send_early(SSH)
             with await asked.socket() as sock:
                 assert await receive_exactly(sock, len(SSH)) == SSH
@@ -130,7 +134,7 @@ async def test_first_bytes_that_never_left_do_not_end_the_request_with_its_jump_
 async def test_first_bytes_have_room_as_long_as_there_is_one_connection():
     async with jump_server(in_turn(silent)) as jump:
         async with upstream_at(jump.address) as upstream:
-            asked = Asked(upstream)
+            asked = RequestedTunnel(upstream)
             room = asked.request.early_data_budget
             assert room == EARLY_LIMIT
             asked.request.send_early(GET)
@@ -140,13 +144,13 @@ async def test_first_bytes_have_room_as_long_as_there_is_one_connection():
 
 
 async def test_a_targets_failure_is_final_and_the_target_is_not_expected_the_next_time(taken):
-    async with jump_server(in_turn(stand, refuse)) as jump:
+    async with jump_server(in_turn(succeed, refuse)) as jump:
         async with upstream_at(jump.address) as upstream:
-            first = Asked(upstream)
+            first = RequestedTunnel(upstream)
             assert not first.request.optimistic
             await first.close()
             await eventually(lambda: len(pool_of(upstream)) == 1)
-            asked = Asked(upstream)
+            asked = RequestedTunnel(upstream)
             assert asked.request.optimistic
             assert type(await asked.error()) is TargetRefused
             assert taken == [True, True]
@@ -156,10 +160,10 @@ async def test_a_targets_failure_is_final_and_the_target_is_not_expected_the_nex
 
 @pytest.mark.parametrize(("early", "expected"), [("always", True), ("never", False)])
 async def test_what_is_expected_is_as_it_is_set(early, expected):
-    async with jump_server(lead) as jump:
+    async with jump_server(serve_target) as jump:
         async with upstream_at(jump.address, EarlyData(early)) as upstream:
             for _ in range(2):
-                asked = Asked(upstream)
+                asked = RequestedTunnel(upstream)
                 assert asked.request.optimistic is expected
                 await asked.close()
 
@@ -179,7 +183,7 @@ async def test_on_a_long_path_a_destination_waits_for_the_first_bytes_of_who_is_
 
     async def note(sock: socket.socket) -> None:
         segments.append(await receive(sock))
-        await stand(sock)
+        await succeed(sock)
 
     monkeypatch.setattr("netjumper.client.jump_host.CORK_TIME", 30.0)
     async with jump_server(note) as jump:
@@ -187,7 +191,7 @@ async def test_on_a_long_path_a_destination_waits_for_the_first_bytes_of_who_is_
             pool_of(upstream).path.refill_time = parking_takes
             if known:
                 upstream.known.record_success(TARGET, upstream.loop.time())
-            asked = Asked(upstream)
+            asked = RequestedTunnel(upstream)
             if not together:
                 await eventually(lambda: bool(segments))
             for _ in range(3):
@@ -201,56 +205,56 @@ async def test_on_a_long_path_a_destination_waits_for_the_first_bytes_of_who_is_
 
 
 async def test_a_jump_host_that_cannot_be_dialled_is_down():
-    with parking_at(closed_port(), least=0, most=0) as pool:
+    with pool_at(closed_port(), min_size=0, max_size=0) as pool:
         assert not pool.is_down
-        assert type(await Asked(Upstream([pool])).error()) is JumpHostUnreachable
+        assert type(await RequestedTunnel(Upstream([pool])).error()) is JumpHostUnreachable
         assert pool.is_down
 
 
 async def test_a_jump_host_that_does_not_let_us_in_is_down():
     async with serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as jump:
-        with parking_at(jump.address, least=0, most=0) as pool:
-            assert type(await Asked(Upstream([pool])).error()) is WrongSecret
+        with pool_at(jump.address, min_size=0, max_size=0) as pool:
+            assert type(await RequestedTunnel(Upstream([pool])).error()) is WrongSecret
             assert pool.is_down
 
 
 async def test_a_jump_host_is_not_down_because_a_tunnel_failed_after_it_had_let_us_in(caplog):
-    async with jump_server(in_turn(die)) as jump:
-        with parking_at(jump.address, least=0, most=0) as pool:
-            assert type(await Asked(Upstream([pool])).error()) is JumpHostProtocolError
+    async with jump_server(in_turn(end_without_outcome)) as jump:
+        with pool_at(jump.address, min_size=0, max_size=0) as pool:
+            assert type(await RequestedTunnel(Upstream([pool])).error()) is JumpHostProtocolError
             assert not pool.is_down
     assert caplog.records == []
 
 
 async def test_a_jump_host_that_lets_a_request_in_answers_again(caplog):
     caplog.set_level(logging.INFO)
-    async with jump_server(lead) as jump:
-        with parking_at(jump.address, least=0, most=0) as pool:
-            pool.failed(JumpHostUnreachable("connection refused"))
-            await Asked(Upstream([pool])).close()
+    async with jump_server(serve_target) as jump:
+        with pool_at(jump.address, min_size=0, max_size=0) as pool:
+            pool.record_failure(JumpHostUnreachable("connection refused"))
+            await RequestedTunnel(Upstream([pool])).close()
             assert not pool.is_down
     assert caplog.records[-1].getMessage() == f"jump host {jump} answers again"
 
 
 @pytest.mark.parametrize("early", [EarlyData.KNOWN, EarlyData.ALWAYS])
 async def test_nothing_is_expected_where_the_only_jump_host_is_down(early):
-    with parking_at(closed_port(), least=0, most=0) as pool:
+    with pool_at(closed_port(), min_size=0, max_size=0) as pool:
         upstream = Upstream([pool], early=early)
         upstream.known.record_success(TARGET, upstream.loop.time())
-        first = Asked(upstream)
+        first = RequestedTunnel(upstream)
         assert first.request.optimistic
         await first.error()
         upstream.known.record_success(TARGET, upstream.loop.time())
-        second = Asked(upstream)
+        second = RequestedTunnel(upstream)
         assert not second.request.optimistic
         await second.error()
 
 
 async def test_one_that_was_parked_before_says_nothing_of_who_is_let_in_now(caplog):
     caplog.set_level(logging.INFO)
-    async with jump_server(lead) as jump:
+    async with jump_server(serve_target) as jump:
         async with upstream_at(jump.address) as upstream:
-            pool_of(upstream).failed(JumpHostUnreachable("connection refused"))
-            await Asked(upstream).close()
+            pool_of(upstream).record_failure(JumpHostUnreachable("connection refused"))
+            await RequestedTunnel(upstream).close()
             assert pool_of(upstream).is_down
     assert len(caplog.records) == 1

@@ -8,9 +8,9 @@ where that is as good as certain: the target was reached a short while ago.
 from netjumper.addressing.address import Address
 from netjumper.addressing.choices import EarlyData
 
-KNOWN_FOR = 300.0
+KNOWN_TARGET_S = 300.0
 """Seconds that a target which was reached is expected to be reached again."""
-MOST_KNOWN = 4096
+MAX_KNOWN_TARGETS = 4096
 
 
 class KnownTargets:
@@ -35,8 +35,8 @@ class KnownTargets:
     def record_success(self, target: Address, now: float) -> None:
         """Note that a target was reached."""
         self._until.pop(target, None)
-        self._until[target] = now + KNOWN_FOR
-        if len(self._until) > MOST_KNOWN:
+        self._until[target] = now + KNOWN_TARGET_S
+        if len(self._until) > MAX_KNOWN_TARGETS:
             del self._until[next(iter(self._until))]
 
     def record_failure(self, target: Address) -> None:

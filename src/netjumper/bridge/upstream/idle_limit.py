@@ -1,13 +1,13 @@
 """How long a jump server holds parked connections: learned from those that it ended."""
 
-SHORTEST, LONGEST = 1.0, 240.0
+MIN_IDLE_S, MAX_IDLE_S = 1.0, 240.0
 """Seconds that a connection is parked at least, and at most."""
-SAFELY = 0.8
+SAFETY_FACTOR = 0.8
 """Of the time after which connections were lost, so much is used from then on."""
-ALIKE = 0.25
+SAME_AGE_TOLERANCE = 0.25
 """Two connections that were lost at ages that differ by less than this share of them were lost to
 the jump server's patience; those that a restart ends are of any age."""
-NOT_TOGETHER = 1.0
+MIN_LOSS_SPACING_S = 1.0
 """Seconds between two losses that are not one and the same event."""
 PROBE_INTERVAL_S = 600.0
 """Seconds until it is tried again whether the jump server holds them for longer."""
@@ -31,23 +31,23 @@ class IdleLimit:
 
     def may_probe(self, now: float) -> bool:
         """Whether it is worth knowing if connections are held for longer."""
-        return now >= self._next_probe and self.seconds < LONGEST
+        return now >= self._next_probe and self.seconds < MAX_IDLE_S
 
-    def survived(self, age: float) -> None:
+    def record_survival(self, age: float) -> None:
         """A connection was still alive at this age."""
-        self.seconds = min(max(self.seconds, age), LONGEST)
+        self.seconds = min(max(self.seconds, age), MAX_IDLE_S)
 
-    def lost(self, age: float, now: float) -> None:
+    def record_loss(self, age: float, now: float) -> None:
         """The jump server has ended a connection of this age."""
         (last_age, when), self._last_lost = self._last_lost, (age, now)
-        if now - when >= NOT_TOGETHER and abs(age - last_age) <= ALIKE * age:
-            self.seconds = min(self.seconds, max(SHORTEST, SAFELY * age))
+        if now - when >= MIN_LOSS_SPACING_S and abs(age - last_age) <= SAME_AGE_TOLERANCE * age:
+            self.seconds = min(self.seconds, max(MIN_IDLE_S, SAFETY_FACTOR * age))
 
-    def probe_failed(self, now: float) -> None:
+    def record_probe_failure(self, now: float) -> None:
         """One that waited for longer than the others was ended, or leads nowhere."""
         self._next_probe = now + PROBE_INTERVAL_S
 
-    def blackholed(self, age: float, now: float) -> None:
+    def record_blackhole(self, age: float, now: float) -> None:
         """A connection of this age led nowhere, and nothing told: something on the path forgets."""
-        self.probe_failed(now)
-        self.seconds = min(self.seconds, max(self._at_first, SAFELY * age))
+        self.record_probe_failure(now)
+        self.seconds = min(self.seconds, max(self._at_first, SAFETY_FACTOR * age))

@@ -2,18 +2,18 @@
 
 from collections import deque
 
-REMEMBERED = 128
-ENOUGH = 16
+MAX_SAMPLES = 128
+UPDATE_EVERY = 16
 """Answers from which on there is something to say; and between two looks at all of them."""
-LATE = 1.25
+HEDGE_FACTOR = 1.25
 """Of the usual time for an answer; then a packet was lost, most likely."""
-NOT_WORTH_IT = 0.02
+MIN_HEDGED_LATENCY_S = 0.02
 """Seconds; where answers come sooner than this nobody is asked twice."""
-FIRST_GUESS = 0.6
+INITIAL_REFILL_S = 0.6
 """Seconds that parking a connection is thought to take, until one was parked."""
-NEWS = 0.125
+SMOOTHING = 0.125
 """Weight of what was measured last, as in TCP's own smoothing (RFC 6298 section 2.3)."""
-SHORTEST_TIMEOUT = 0.2
+MIN_RETRANSMIT_S = 0.2
 """Seconds that Linux adds to the round trip before it sends a packet again."""
 
 
@@ -26,12 +26,12 @@ class PathStats:
         self._latency = Latency()
         self._round_trip: float | None = None
         self._losses = 0.0
-        self.refill_time = FIRST_GUESS
+        self.refill_time = INITIAL_REFILL_S
         """That parking a connection takes."""
 
     def record_answer(self, seconds: float) -> None:
         """Count an outcome that came on a parked connection."""
-        self._latency.note(seconds)
+        self._latency.record(seconds)
 
     def record_connection(self, round_trip: float, sent: int, retransmitted: int) -> None:
         """Count a new connection, by what the kernel has seen on it.
@@ -43,42 +43,42 @@ class PathStats:
         """
         if self._round_trip is None:
             self._round_trip = round_trip
-        self._round_trip += NEWS * (round_trip - self._round_trip)
-        self._losses += NEWS * (retransmitted / sent - self._losses)
+        self._round_trip += SMOOTHING * (round_trip - self._round_trip)
+        self._losses += SMOOTHING * (retransmitted / sent - self._losses)
 
     @property
     def hedge_delay(self) -> float:
         """After this an answer is late; 0 where that is not worth knowing."""
         p95 = self._latency.p95 or self.refill_time
-        return LATE * p95 if p95 >= NOT_WORTH_IT else 0.0
+        return HEDGE_FACTOR * p95 if p95 >= MIN_HEDGED_LATENCY_S else 0.0
 
     @property
     def cold_hedge_delay(self) -> float:
         """The same for an answer on a connection that is only being made."""
-        return self.hedge_delay and self.hedge_delay + LATE * self.refill_time
+        return self.hedge_delay and self.hedge_delay + HEDGE_FACTOR * self.refill_time
 
     @property
     def first_byte(self) -> float | None:
         """What a first byte takes there and back on average; None while that is not known."""
         round_trip = self._round_trip
-        return round_trip and round_trip + self._losses * (round_trip + SHORTEST_TIMEOUT)
+        return round_trip and round_trip + self._losses * (round_trip + MIN_RETRANSMIT_S)
 
 
 class Latency:
     """Of the last answers; it has no clock of its own."""
 
-    __slots__ = ("_last", "_news", "p95")
+    __slots__ = ("_new_samples", "_samples", "p95")
 
     def __init__(self) -> None:
-        self._last: deque[float] = deque(maxlen=REMEMBERED)
-        self._news = 0
+        self._samples: deque[float] = deque(maxlen=MAX_SAMPLES)
+        self._new_samples = 0
         self.p95: float | None = None
         """Seconds within which 95 of 100 answers came; None until enough have."""
 
-    def note(self, seconds: float) -> None:
+    def record(self, seconds: float) -> None:
         """Count an answer."""
-        self._last.append(seconds)
-        self._news += 1
-        if self._news >= ENOUGH:
-            self._news = 0
-            self.p95 = sorted(self._last)[len(self._last) * 95 // 100]
+        self._samples.append(seconds)
+        self._new_samples += 1
+        if self._new_samples >= UPDATE_EVERY:
+            self._new_samples = 0
+            self.p95 = sorted(self._samples)[len(self._samples) * 95 // 100]

@@ -13,7 +13,7 @@ from functools import partial
 from math import inf
 from typing import NamedTuple, Self
 
-from netjumper.bridge.upstream.idle_limit import SHORTEST, IdleLimit
+from netjumper.bridge.upstream.idle_limit import MIN_IDLE_S, IdleLimit
 from netjumper.bridge.upstream.path_stats import PathStats
 from netjumper.bridge.upstream.peak_demand import PeakDemand
 from netjumper.bridge.upstream.route_monitor import RouteMonitor
@@ -25,17 +25,17 @@ from netjumper.errors import (
     WrongSecret,
 )
 
-DIALS_AT_ONCE = 64
+MAX_DIALS = 64
 """More would be a storm, for the jump server and for the path."""
-BURST = 4
+HEADROOM_DIVISOR = 4
 """One more than the busiest moment had, for each so many that it had."""
 STALLED_AFTER_S, STALLED_AFTER_DIALS = 0.5, 4
 """Seconds, and times that it usually takes, after which a connection should have been let in."""
-HUNG = 2.0
+UNRESPONSIVE_AFTER_S = 2.0
 """Seconds after which it is not one lost packet: TCP tries for the third time after three."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+FIRST_RETRY_S, MAX_RETRY_S = 0.5, 30.0
 """Seconds without a dial after one has failed; they double with each that follows."""
-REFUSED_PAUSE = 1200.0
+WRONG_SECRET_RETRY_S = 1200.0
 """Seconds without one that nobody asked for after it was the secret: a jump server shuts out who
 gives ten wrong answers within an hour, and with it all who come from the same address."""
 
@@ -46,10 +46,10 @@ _LOG = logging.getLogger("netjumper")
 class PoolLimits:
     """How many connections are parked, and for how long at first."""
 
-    least: int = 1
+    min_size: int = 1
     """Kept even when nothing is asked for."""
-    most: int = 128
-    seconds: float = 8.0
+    max_size: int = 128
+    idle_limit_s: float = 8.0
     """For one connection, until the jump server has shown that it holds them longer; the
     original closes after 10."""
 
@@ -75,41 +75,41 @@ class ConnectionPool:
         self._limits = limits
         self._demand = PeakDemand()
         self._route = RouteMonitor()
-        self._idle_limit = IdleLimit(limits.seconds)
+        self._idle_limit = IdleLimit(limits.idle_limit_s)
         self.path = PathStats()
-        self._dialled: dict[JumpConnection, float] = {}
-        self._last_let_in = -inf
-        self._waiting: dict[JumpConnection, _Entry] = {}
+        self._dialling: dict[JumpConnection, float] = {}
+        self._last_authenticated = -inf
+        self._parked_connections: dict[JumpConnection, _Entry] = {}
         self._longevity_probe: JumpConnection | None = None
         """One that waits longer than the others, to see how long the jump server holds it."""
         self._refill: asyncio.Handle | None = None
         self._retry: asyncio.TimerHandle | None = None
-        self._pause = 0.0
+        self._retry_pause = 0.0
         self._closed = False
 
     def __repr__(self) -> str:
         return f"jump host {self.host.address}"
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._parked_connections)
 
     @property
     def is_down(self) -> bool:
         """Whether the jump host was not reached, or did not let us in, when last tried."""
-        return self._pause > 0
+        return self._retry_pause > 0
 
     @property
     def is_stalled(self) -> bool:
         """Whether connections are not let in any more, though nothing says so."""
         patience = max(STALLED_AFTER_S, STALLED_AFTER_DIALS * self.path.refill_time)
-        oldest = next(iter(self._dialled.values()), None)
+        oldest = next(iter(self._dialling.values()), None)
         return oldest is not None and self._loop.time() - oldest > patience
 
     def check_stalled(self) -> None:
         """Take the jump host for down where it has let nobody in for a while, and says nothing."""
-        oldest = next(iter(self._dialled.values()), inf)
-        waits = self._loop.time() - max(oldest, self._last_let_in)
-        if waits > HUNG and self.is_stalled and not self.is_down:
+        oldest = next(iter(self._dialling.values()), inf)
+        waits = self._loop.time() - max(oldest, self._last_authenticated)
+        if waits > UNRESPONSIVE_AFTER_S and self.is_stalled and not self.is_down:
             self.mark_unresponsive()
 
     @property
@@ -121,8 +121,8 @@ class ConnectionPool:
     def target_size(self) -> int:
         """How many should be parked now."""
         peak = self._demand.peak(self._loop.time())
-        enough = peak + -(-peak // BURST)
-        return min(max(enough, self._limits.least), self._limits.most)
+        enough = peak + -(-peak // HEADROOM_DIVISOR)
+        return min(max(enough, self._limits.min_size), self._limits.max_size)
 
     def __enter__(self) -> Self:
         """Begin to park."""
@@ -139,17 +139,19 @@ class ConnectionPool:
 
     def record_request(self) -> None:
         """Count a request: how many connections are parked follows them."""
-        self._demand.note(self._loop.time(), self.path.refill_time)
+        self._demand.record(self._loop.time(), self.path.refill_time)
         self._refill_soon()
 
     def acquire(self) -> tuple[JumpConnection, float] | None:
         """Return a parked connection that looks alive, and the seconds that it was parked."""
         now = self._loop.time()
-        if self._waiting:
-            self._look_at_the_network(next(iter(self._waiting)), now)
+        if self._parked_connections:
+            self._check_route(next(iter(self._parked_connections)), now)
         self._refill_soon()
-        while self._waiting:
-            connection, place = self._waiting.popitem()  # the newest is the likeliest to live
+        while self._parked_connections:
+            connection, place = (
+                self._parked_connections.popitem()
+            )  # the newest is the likeliest to live
             place.timer.cancel()
             if _looks_alive(connection):
                 return connection, now - place.since
@@ -158,8 +160,8 @@ class ConnectionPool:
 
     def mark_up(self) -> None:
         """The jump host has let a connection in."""
-        if self._pause:
-            self._pause = 0.0
+        if self._retry_pause:
+            self._retry_pause = 0.0
             _LOG.info("%s answers again", self)
             if self._retry is not None:
                 self._retry.cancel()
@@ -169,43 +171,43 @@ class ConnectionPool:
     def mark_unresponsive(self) -> NetjumperError:
         """The jump host took connections, and let none of them in: that is what is returned."""
         error = JumpHostTimeout("it did not answer in time").at(self.host.address)
-        self.failed(error)
+        self.record_failure(error)
         return error
 
-    def failed(self, error: NetjumperError) -> None:
+    def record_failure(self, error: NetjumperError) -> None:
         """The jump host could not be reached, or did not let a connection in."""
         if self._closed or self._retry is not None:
             return
         if isinstance(error.__cause__, OutOfResources):
             # It says nothing about the jump host, and who asks needs descriptors more than we.
-            _LOG.warning("%s; nothing is parked for %g s", error, LONGEST_PAUSE)
+            _LOG.warning("%s; nothing is parked for %g s", error, MAX_RETRY_S)
             self._clear()
-            self._retry = self._loop.call_later(LONGEST_PAUSE, self._try_again)
+            self._retry = self._loop.call_later(MAX_RETRY_S, self._retry_now)
             return
-        if not self._pause:
+        if not self._retry_pause:
             _LOG.warning("%s; it is tried again from time to time", error)
         if isinstance(error, WrongSecret):
-            self._pause = REFUSED_PAUSE
+            self._retry_pause = WRONG_SECRET_RETRY_S
         else:
-            self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
-        pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - not to be in step
-        self._retry = self._loop.call_later(pause, self._try_again)
+            self._retry_pause = min(max(2 * self._retry_pause, FIRST_RETRY_S), MAX_RETRY_S)
+        pause = self._retry_pause * random.uniform(0.5, 1.0)  # noqa: S311 - not to be in step
+        self._retry = self._loop.call_later(pause, self._retry_now)
 
     def discard_older_than(self, seconds: float) -> None:
         """Give up what was parked for so long: one of that age led nowhere, and nothing told.
 
         At an age at which connections are safe it was a lost packet.
         """
-        if seconds <= self._limits.seconds:
+        if seconds <= self._limits.idle_limit_s:
             return
         now = self._loop.time()
-        self._idle_limit.blackholed(seconds, now)
-        for connection, place in list(self._waiting.items()):
+        self._idle_limit.record_blackhole(seconds, now)
+        for connection, place in list(self._parked_connections.items()):
             if now - place.since >= seconds:
                 self._discard(connection)
         self._refill_soon()
 
-    def _look_at_the_network(self, connection: JumpConnection, now: float) -> None:
+    def _check_route(self, connection: JumpConnection, now: float) -> None:
         """Give all up if the way to where this one leads is another than it was."""
         peer = connection.peer
         if peer is not None and self._route.has_changed(peer, now):
@@ -213,53 +215,53 @@ class ConnectionPool:
             self._clear()
 
     def _clear(self) -> None:
-        for connection in list(self._waiting):
+        for connection in list(self._parked_connections):
             self._discard(connection)
-        for connection in self._dialled:
+        for connection in self._dialling:
             connection.cancel()
-        self._dialled.clear()
+        self._dialling.clear()
         if self._longevity_probe is not None:
             self._end_probe(self._longevity_probe)
 
     def _discard(self, connection: JumpConnection) -> None:
-        self._waiting.pop(connection).timer.cancel()
+        self._parked_connections.pop(connection).timer.cancel()
         connection.cancel()
 
     def _refill_soon(self) -> None:
         """Have what is missing dialled, behind whatever this turn of the loop has to do."""
         if self._refill is None and self._retry is None and not self._closed:
-            self._refill = self._loop.call_soon(self._dial_what_is_missing)
+            self._refill = self._loop.call_soon(self._dial_missing)
 
-    def _try_again(self) -> None:
+    def _retry_now(self) -> None:
         self._retry = None
-        self._dial_what_is_missing()
+        self._dial_missing()
 
-    def _dial_what_is_missing(self) -> None:
+    def _dial_missing(self) -> None:
         self._refill = None
         # Where none is wanted, one all the same finds out whether the jump host is back.
         wanted = max(self.target_size, int(self.is_down))
-        missing = wanted - len(self._waiting) - len(self._dialled)
-        at_once = 1 if self.is_down else DIALS_AT_ONCE
-        for _ in range(min(missing, at_once - len(self._dialled))):
+        missing = wanted - len(self._parked_connections) - len(self._dialling)
+        at_once = 1 if self.is_down else MAX_DIALS
+        for _ in range(min(missing, at_once - len(self._dialling))):
             connection = JumpConnection(self.host)
-            self._dialled[connection] = self._loop.time()
+            self._dialling[connection] = self._loop.time()
             connection.park(partial(self._parked, connection), partial(self._lost, connection))
             connection.dial()
 
     def _parked(self, connection: JumpConnection) -> None:
-        now = self._last_let_in = self._loop.time()
-        self.path.refill_time = now - self._dialled.pop(connection)
+        now = self._last_authenticated = self._loop.time()
+        self.path.refill_time = now - self._dialling.pop(connection)
         self.mark_up()
-        self._look_at_the_network(connection, now)
+        self._check_route(connection, now)
         if info := connection.info:
             self.path.record_connection(info.rtt, info.sent, info.retransmitted)
         seconds = self._idle_limit.seconds * random.uniform(0.8, 1.0)  # noqa: S311 - as above
         timer = self._loop.call_later(seconds, self._expire, connection)
-        self._waiting[connection] = _Entry(now, timer)
+        self._parked_connections[connection] = _Entry(now, timer)
         self._refill_soon()
 
     def _expire(self, connection: JumpConnection) -> None:
-        place = self._waiting.pop(connection)
+        place = self._parked_connections.pop(connection)
         if self._longevity_probe is None and self._idle_limit.may_probe(self._loop.time()):
             self._longevity_probe = connection
             self._extend_probe(connection, place.since)
@@ -277,10 +279,10 @@ class ConnectionPool:
         if connection is not self._longevity_probe:
             return
         now = self._loop.time()
-        if _is_proved_alive(connection):
-            self._idle_limit.survived(now - since)
+        if _is_proven_alive(connection):
+            self._idle_limit.record_survival(now - since)
         else:
-            self._idle_limit.blackholed(now - since, now)
+            self._idle_limit.record_blackhole(now - since, now)
         if self._idle_limit.may_probe(now):
             self._extend_probe(connection, since)
         else:
@@ -295,17 +297,17 @@ class ConnectionPool:
         now = self._loop.time()
         if connection is self._longevity_probe:
             self._longevity_probe = None
-            self._idle_limit.probe_failed(now)
+            self._idle_limit.record_probe_failure(now)
             return
-        place = self._waiting.pop(connection, None)
-        self._dialled.pop(connection, None)
+        place = self._parked_connections.pop(connection, None)
+        self._dialling.pop(connection, None)
         if place is not None:
             place.timer.cancel()
-            if now - place.since >= SHORTEST:  # otherwise it was not let in to stay
-                self._idle_limit.lost(now - place.since, now)
+            if now - place.since >= MIN_IDLE_S:  # otherwise it was not let in to stay
+                self._idle_limit.record_loss(now - place.since, now)
                 self._refill_soon()
                 return
-        self.failed(error)
+        self.record_failure(error)
 
 
 def _looks_alive(connection: JumpConnection) -> bool:
@@ -313,6 +315,6 @@ def _looks_alive(connection: JumpConnection) -> bool:
     return connection.has_no_input and (info is None or not info.probes)
 
 
-def _is_proved_alive(connection: JumpConnection) -> bool:
+def _is_proven_alive(connection: JumpConnection) -> bool:
     """Where the kernel tells nothing, a connection that leads nowhere looks like any other."""
     return connection.info is not None and _looks_alive(connection)

@@ -22,7 +22,7 @@ from netjumper.net.connector import Failed, Opened
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 
-REPLACED_BY_PARKED = 2
+MAX_LOST_PARKED = 2
 """The first of so many lost connections is replaced by a parked one; then one is dialled."""
 
 
@@ -59,11 +59,11 @@ class Request:
 
     __slots__ = (
         "_attempts",
-        "_early",
+        "_early_data",
         "_errors",
         "_failed",
         "_jump_host",
-        "_lost",
+        "_lost_parked",
         "_opened",
         "_others",
         "_target",
@@ -86,25 +86,25 @@ class Request:
         self._target = target
         self._opened = opened
         self._failed = failed
-        self._early = b""
-        self._lost = 0
+        self._early_data = b""
+        self._lost_parked = 0
         self._attempts: dict[JumpConnection, _Attempt] = {}
         self._timer: asyncio.TimerHandle | None = None
         knows = upstream.known.expects(target, upstream.loop.time())
         self.optimistic = knows and not self._jump_host.is_down
         """Whether it is as good as certain: who waits for it may be told that it stands."""
-        self._begin()
-        self._watch()
+        self._attempt()
+        self._start_timers()
 
     @property
     def early_data_budget(self) -> int:
         """How many bytes can be sent to the target before it is known to be reached."""
         # What two connections were asked must stay what may be repeated.
-        return EARLY_LIMIT - len(self._early) if len(self._attempts) == 1 else 0
+        return EARLY_LIMIT - len(self._early_data) if len(self._attempts) == 1 else 0
 
     def send_early(self, data: bytes) -> None:
         """Send such bytes; no more than there is room for."""
-        self._early += data
+        self._early_data += data
         for connection in self._attempts:
             connection.send_early(data)
 
@@ -117,7 +117,7 @@ class Request:
             connection.cancel()
         self._attempts.clear()
 
-    def _begin(self, *, parked: bool = True) -> None:
+    def _attempt(self, *, parked: bool = True) -> None:
         """Ask a connection, a parked one where there is one and it may be."""
         upstream, jump_host = self._upstream, self._jump_host
         taken = jump_host.acquire() if parked else None
@@ -125,16 +125,18 @@ class Request:
         self._attempts[connection] = _Attempt(jump_host, upstream.loop.time(), age)
         connection.request(
             self._target,
-            partial(self._stands, connection),
+            partial(self._established, connection),
             partial(self._attempt_failed, connection),
-            early_is_near=self.optimistic and not self._early and jump_host.path.hedge_delay > 0,
+            early_is_near=self.optimistic
+            and not self._early_data
+            and jump_host.path.hedge_delay > 0,
         )
-        if self._early:
-            connection.send_early(self._early)
+        if self._early_data:
+            connection.send_early(self._early_data)
         if age is None:
             connection.dial()
 
-    def _watch(self) -> None:
+    def _start_timers(self) -> None:
         """See after an answer that does not come."""
         upstream = self._upstream
         upstream.unanswered.add(self)
@@ -142,15 +144,15 @@ class Request:
         path = attempt.jump_host.path
         late = path.hedge_delay if attempt.parked is not None else path.cold_hedge_delay
         if late:
-            self._timer = upstream.loop.call_later(late, self._is_late)
+            self._timer = upstream.loop.call_later(late, self._hedge)
 
-    def _is_late(self) -> None:
+    def _hedge(self) -> None:
         """A packet was lost: its sender's next try would take longer than asking somebody else."""
         self._timer = None
-        if is_replay_safe(self._early) and self._upstream.may_hedge():
-            self._begin()
+        if is_replay_safe(self._early_data) and self._upstream.may_hedge():
+            self._attempt()
 
-    def is_lost(self) -> None:
+    def check_unanswered(self) -> None:
         """No answer came for a long time."""
         upstream = self._upstream
         first = next(iter(self._attempts.values()))
@@ -159,7 +161,7 @@ class Request:
             any(map(_was_acknowledged, self._attempts)) and not first.jump_host.is_stalled
         ):
             upstream.unanswered.add(self)  # a longer path than most, or the target takes its time
-        elif is_replay_safe(self._early):
+        elif is_replay_safe(self._early_data):
             self._fail_over()
         elif self._others and not any(it.has_asked for it in self._attempts):
             self._cancel_unsent()
@@ -175,20 +177,20 @@ class Request:
     def _fail_over(self) -> None:
         """Those that were asked lead nowhere, most likely."""
         all_parked = all(attempt.parked is not None for attempt in self._attempts.values())
-        if self._next_jump_host():
-            self._begin()
+        if self._use_next_jump_host():
+            self._attempt()
             self._upstream.unanswered.add(self)
         elif all_parked:
-            self._begin(parked=False)
+            self._attempt(parked=False)
 
-    def _next_jump_host(self) -> bool:
+    def _use_next_jump_host(self) -> bool:
         """Go on to the next jump host; False where there is none."""
         if not self._others:
             return False
         self._jump_host = self._others.pop(0)
         return True
 
-    def _stands(self, connection: JumpConnection, endpoint: Endpoint) -> None:
+    def _established(self, connection: JumpConnection, endpoint: Endpoint) -> None:
         upstream = self._upstream
         now = upstream.loop.time()
         attempt = self._attempts.pop(connection)
@@ -218,7 +220,7 @@ class Request:
             self._fail(error)
             return
         if not connection.was_let_in:
-            attempt.jump_host.failed(error)
+            attempt.jump_host.record_failure(error)
         if attempt.parked is None:  # of one that was lost while it waited there is nothing to tell
             self._errors.setdefault(attempt.jump_host, error)
         if self._attempts and not self._out_of_time(attempt, error):
@@ -226,7 +228,7 @@ class Request:
         # Who was not reached, or did not let us in, has passed nothing on.
         not_passed_on = isinstance(error, (JumpHostUnreachable, WrongSecret))
         never_left = not self._attempts and (not_passed_on or not connection.has_asked)
-        if (never_left or is_replay_safe(self._early)) and self._go_on(attempt, error):
+        if (never_left or is_replay_safe(self._early_data)) and self._try_again(attempt, error):
             return
         self._fail(_combined_error([*self._errors.values()]) or error)
 
@@ -235,14 +237,14 @@ class Request:
         candidates = {it.jump_host for it in self._attempts.values()}
         return isinstance(error, JumpHostTimeout) and candidates == {attempt.jump_host}
 
-    def _go_on(self, attempt: _Attempt, error: NetjumperError) -> bool:
+    def _try_again(self, attempt: _Attempt, error: NetjumperError) -> bool:
         """Begin again after a failure of a jump host's; False where there is no more to try."""
         # A jump server says nothing bad about itself in words: it was lost while it waited.
         if attempt.parked is not None and isinstance(error, JumpHostProtocolError):
-            self._lost += 1
-            self._begin(parked=self._lost < REPLACED_BY_PARKED)
-        elif self._next_jump_host():
-            self._begin()
+            self._lost_parked += 1
+            self._attempt(parked=self._lost_parked < MAX_LOST_PARKED)
+        elif self._use_next_jump_host():
+            self._attempt()
         else:
             return False
         return True

@@ -10,19 +10,19 @@ import socket
 import time
 from typing import Any
 
-LOOK_EVERY = 1.0
+CHECK_INTERVAL_S = 1.0
 """Seconds."""
-SLEPT = 1.0
+MIN_SUSPEND_S = 1.0
 """Seconds asleep from which on the network counts as another."""
 
 
 class RouteMonitor:
     """The way that leads to one jump host."""
 
-    __slots__ = ("_next_look", "_sources", "_suspend_time")
+    __slots__ = ("_next_check", "_sources", "_suspend_time")
 
     def __init__(self) -> None:
-        self._next_look = 0.0
+        self._next_check = 0.0
         self._sources: dict[tuple[Any, ...], str] = {}
         """By the address at the other end: a jump host may have several."""
         self._suspend_time = _suspend_time()
@@ -34,16 +34,16 @@ class RouteMonitor:
             peer: the address at the other end, as a socket gives it.
             now: seconds, of a clock that never goes back.
         """
-        if now < self._next_look:
+        if now < self._next_check:
             return False
-        self._next_look = now + LOOK_EVERY
+        self._next_check = now + CHECK_INTERVAL_S
         before, slept = self._sources.get(peer, ""), self._suspend_time
-        source = self._sources[peer] = source_towards(peer) or before
+        source = self._sources[peer] = source_address(peer) or before
         self._suspend_time = _suspend_time()
-        return before not in ("", source) or self._suspend_time > slept + SLEPT
+        return before not in ("", source) or self._suspend_time > slept + MIN_SUSPEND_S
 
 
-def source_towards(peer: tuple[Any, ...]) -> str:
+def source_address(peer: tuple[Any, ...]) -> str:
     """Return the address that packets to `peer` leave with; empty where there is no way."""
     family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
     try:

@@ -41,10 +41,12 @@ class Upstream(Connector):
         early: EarlyData = EarlyData.KNOWN,
     ) -> None:
         self._pools = pools
-        self._policy = policy or Failover()
+        self._balancing = policy or Failover()
         self.loop = pools[0].host.loop
         self.known = KnownTargets(early)
-        self.unanswered: Deadlines[Request] = Deadlines(self.loop, UNANSWERED_S, Request.is_lost)
+        self.unanswered: Deadlines[Request] = Deadlines(
+            self.loop, UNANSWERED_S, Request.check_unanswered
+        )
         self._hedge_tokens = HEDGE_BURST
 
     def connect(self, target: Address, opened: Opened, failed: Failed) -> "Request":
@@ -57,7 +59,7 @@ class Upstream(Connector):
         self._hedge_tokens = min(self._hedge_tokens + HEDGE_RATIO, HEDGE_BURST)
         for pool in self._pools:
             pool.check_stalled()
-        candidates = self._policy.order(self._pools)
+        candidates = self._balancing.order(self._pools)
         candidates[0].record_request()
         return Request(self, candidates, target, opened, failed)
 
