@@ -243,7 +243,11 @@ parent = Parent("name", 1, WorkerSockets([], [], SocketOptions()), work, grace=0
 sys.exit(process.run("name", lambda: parent.run(lambda: print("all serve"), lambda: print("stop"))))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE * 2
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONUNBUFFERED": ""},  # output is buffered, as it usually is
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
     )
     return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
 

@@ -221,6 +221,7 @@ class Parent:
         except OSError as error:
             self._not_started(number, error)
             return
+        _flush_output()
         # No signal may reach the new process as if it were this one.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (*_STOPPING, signal.SIGHUP))
         try:
@@ -267,6 +268,13 @@ class Parent:
 
 class _Stopped(BaseException):
     """The end was asked for; no `except Exception` on the way is to keep that back."""
+
+
+def _flush_output() -> None:
+    """Write out what is buffered: a fork copies the buffers, and each copy would be written."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # the end of the process reports it
+            stream.flush()
 
 
 def _how(status: int) -> str:
