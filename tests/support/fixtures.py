@@ -5,12 +5,17 @@ import logging
 import os
 import select
 import socket
+import ssl
 import time
+from typing import Any
 
 import pytest
 
 from netjumper.settings import loader
 from tests.support.programs import PATIENCE
+
+IGNORES_TRUNCATION = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+"""The option that Python 3.11.0 to 3.11.3 set by default; 0 before OpenSSL 3."""
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +105,21 @@ def listener():
     """Return a socket that listens on loopback."""
     with socket.create_server(("127.0.0.1", 0)) as made:
         yield made
+
+
+@pytest.fixture(params=["this Python", "Python 3.11.2"])
+def ssl_defaults(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make contexts with the options that they have by default here, or in Python 3.11.2."""
+    if request.param == "this Python":
+        return
+    if not IGNORES_TRUNCATION:
+        pytest.skip("OpenSSL is older than the option")
+    make = ssl.SSLContext.__new__
+
+    def lenient(*args: Any, **kwargs: Any) -> ssl.SSLContext:
+        made = make(*args, **kwargs)
+        made.options |= IGNORES_TRUNCATION
+        return made
+
+    monkeypatch.setattr(ssl.SSLContext, "__new__", staticmethod(lenient))
+    assert ssl.create_default_context().options & IGNORES_TRUNCATION

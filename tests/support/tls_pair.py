@@ -13,10 +13,14 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from netjumper.addressing.address import Address
-from netjumper.tls.context import Encryption, client_with_authority, server_with_certificate
+from netjumper.tls.context import (
+    Encryption,
+    client_with_authority,
+    server_with_certificate,
+    tls_13_context,
+)
 from netjumper.tls.endpoint import TlsEndpoint
 from tests.support.peers import no_descriptor_is_left, tcp_pair
-from tests.support.servers import serving_context
 from tests.support.services import LOOPBACK, jump_server_running
 
 HOST = "jump.example"
@@ -30,12 +34,10 @@ def authority() -> trustme.CA:
 @functools.cache
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return that of a client, and that of a server which it trusts."""
-    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting = tls_13_context(ssl.PROTOCOL_TLS_CLIENT)
     authority().configure_trust(trusting)
-    serving = serving_context(authority(), HOST)
-    for context in (trusting, serving):
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-    serving.num_tickets = 0
+    serving = tls_13_context(ssl.PROTOCOL_TLS_SERVER)
+    authority().issue_cert(HOST).configure_cert(serving)
     return trusting, serving
 
 

@@ -12,7 +12,7 @@ from netjumper.tls.context import (
     client_with_pins,
     client_with_secret,
 )
-from netjumper.tls.errors import failure_of, is_key_refused, is_no_tls, refusal_of
+from netjumper.tls.errors import failure_of, is_cut, is_key_refused, is_no_tls, refusal_of
 
 
 def client_for(
@@ -57,7 +57,7 @@ def trust_error(error: ssl.SSLError) -> JumpHostUntrusted | WrongSecret:
 
 
 def _why_not_trusted(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLEOFError):
+    if is_cut(error):
         return "it ended TLS in the middle"
     if is_no_tls(error):
         return "it does not speak TLS there"

@@ -10,6 +10,7 @@ from http.client import HTTPException, HTTPResponse
 
 from netjumper.addressing.listeners import Greeting
 from netjumper.protocol.wire import CHALLENGE_SIZE
+from netjumper.tls.context import default_context
 
 BRIDGE_NAME = b"netjumper-bridge"
 """What a bridge's answer to `OPTIONS *` has in its body."""
@@ -44,7 +45,7 @@ def _challenge(sock: socket.socket) -> bool:
 def _tls_hello(sock: socket.socket) -> bool:
     """A jump server answers a ClientHello, at least with an alert; no secret is needed for that."""
     outgoing = ssl.MemoryBIO()
-    context = ssl.create_default_context()
+    context = default_context()
     # The server refuses this version before any authentication, so this counts as no failure of it.
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     tls = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="-")

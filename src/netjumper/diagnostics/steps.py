@@ -1,6 +1,5 @@
 """The steps to a target, tried one after the other up to the first that fails."""
 
-import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from netjumper.diagnostics.download import ENOUGH, LONGEST, download
 from netjumper.diagnostics.probe import Probe
 from netjumper.errors import AddressError, NetjumperError, SettingsError
 from netjumper.text import human_size, quoted
+from netjumper.tls.context import default_context
 
 EXIT_CODES = {"name": 3, "connect": 4, "challenge": 5, "secret": 6, "target": 7, "tls": 8}
 """The exit code when that step is the first that fails; a throughput that cannot be measured is
@@ -161,7 +161,7 @@ class Diagnosis:
                 probe.tunnel,
                 goal.target,
                 goal.path,
-                tls=ssl.create_default_context() if goal.tls else None,
+                tls=default_context() if goal.tls else None,
                 timeout=self._timeout,
             )
         except OSError as error:

@@ -92,7 +92,7 @@ def client_with_secret(secret: bytes, client: str = "") -> Encryption:
         EncryptionError: this Python is too old.
     """
     _require_psk()
-    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context = tls_13_context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     # The server must prove the secret. One that does not, and shows a certificate instead, would do
     # with CERT_NONE; so that has to be checked, against nobody who could have issued it.
@@ -113,7 +113,7 @@ def server_with_secrets(secrets: Iterable[tuple[str, bytes]]) -> Encryption:
     """
     _require_psk()
     keys = {identity_of(client, it): psk_of(it, client) for client, it in secrets}
-    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    context = tls_13_context(ssl.PROTOCOL_TLS_SERVER)
     _trust_by_psk(context, keys)
     return Encryption(context, server_side=True)
 
@@ -128,7 +128,7 @@ def client_with_pins(pins: Iterable[bytes], certificate: Path | None = None) -> 
     Raises:
         EncryptionError: a file cannot be used.
     """
-    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context = tls_13_context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # `Encryption` compares it before anything is said
     load_certificate(context, certificate)
@@ -148,7 +148,7 @@ def client_with_authority(
     Raises:
         EncryptionError: a file cannot be used.
     """
-    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context = tls_13_context(ssl.PROTOCOL_TLS_CLIENT)
     if authority is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
@@ -168,7 +168,7 @@ def server_with_certificate(certificate: Path, clients: Path | None = None) -> E
     Raises:
         EncryptionError: a file cannot be used.
     """
-    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    context = tls_13_context(ssl.PROTOCOL_TLS_SERVER)
     load_certificate(context, certificate)
     if clients is not None:
         load_authority(context, clients)
@@ -176,11 +176,35 @@ def server_with_certificate(certificate: Path, clients: Path | None = None) -> E
     return Encryption(context, server_side=True)
 
 
-def _context(protocol: int) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
+def default_context() -> ssl.SSLContext:
+    """Return a context for a client of any server on the internet, as Python recommends it.
+
+    The system's authorities are trusted; an end without `close_notify` is an error, as it is for
+    `tls_13_context`.
+    """
+    return _detect_truncation(ssl.create_default_context())
+
+
+def tls_13_context(protocol: int) -> ssl.SSLContext:
+    """Return a context for TLS 1.3 and nothing older, which trusts and proves nothing yet.
+
+    Args:
+        protocol: `ssl.PROTOCOL_TLS_CLIENT` or `ssl.PROTOCOL_TLS_SERVER`.
+    """
+    context = _detect_truncation(ssl.SSLContext(protocol))
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
     if protocol == ssl.PROTOCOL_TLS_SERVER:
         context.num_tickets = 0  # nothing is resumed: a surprise on a parked connection
+    return context
+
+
+def _detect_truncation(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Make an end of stream without `close_notify` an error (RFC 8446 section 6.1).
+
+    Python 3.11.0 to 3.11.3 set the option by default (gh-95494), and Debian 12 has such a Python:
+    a FIN from anywhere on the path would look like a complete transfer.
+    """
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # absent before OpenSSL 3
     return context
 
 

@@ -33,9 +33,15 @@ def is_not_its_key(error: Exception) -> bool:
     return _reason(error) in _NOT_ITS_KEY
 
 
+def is_cut(error: BaseException | None) -> bool:
+    """Whether the stream ended without `close_notify` (RFC 8446 section 6.1)."""
+    # Python before 3.11.4 raises a plain SSLError (gh-95494).
+    return isinstance(error, ssl.SSLEOFError) or _reason(error) == "UNEXPECTED_EOF_WHILE_READING"
+
+
 def is_no_tls(error: OSError) -> bool:
     """Whether the peer speaks no TLS, or none that is recent enough, or has left."""
-    return isinstance(error, ssl.SSLEOFError) or _reason(error) in _NO_TLS
+    return is_cut(error) or _reason(error) in _NO_TLS
 
 
 def is_wrong_key(error: OSError) -> bool:

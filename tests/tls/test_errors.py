@@ -1,0 +1,32 @@
+"""What a failure of TLS means, whatever Python's patch release and OpenSSL call it."""
+
+import ssl
+
+import pytest
+
+from netjumper.tls.errors import is_cut, is_no_tls
+from tests.support.tls_pair import contexts
+
+
+def failure(received: bytes, *, ends: bool = False) -> ssl.SSLError:
+    """Return what a server's handshake fails with."""
+    incoming = ssl.MemoryBIO()
+    server = contexts()[1].wrap_bio(incoming, ssl.MemoryBIO(), server_side=True)
+    incoming.write(received)
+    if ends:
+        incoming.write_eof()
+    with pytest.raises(ssl.SSLError) as caught:
+        server.do_handshake()
+    return caught.value
+
+
+def test_an_end_in_the_middle_of_the_handshake_is_a_cut() -> None:
+    assert is_cut(failure(b"", ends=True))
+    assert is_cut(failure(b"\x16\x03\x01", ends=True))
+
+
+@pytest.mark.parametrize("text", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff", b"x" * 32])
+def test_what_is_no_tls_is_found_out(text: bytes) -> None:
+    error = failure(text)
+    assert is_no_tls(error)
+    assert not is_cut(error)
