@@ -30,3 +30,15 @@ def test_what_is_no_tls_is_found_out(text: bytes) -> None:
     error = failure(text)
     assert is_no_tls(error)
     assert not is_cut(error)
+
+
+def test_it_is_found_out_by_a_python_that_does_not_know_the_reasons_name() -> None:
+    known = failure(b"GET / HTTP/1.1\r\n\r\n")
+    named = "[SSL: HTTP_REQUEST] http request"
+    assert named in str(known.strerror)
+    unnamed = str(known.strerror).replace(named, "[SSL] http request")
+    assert is_no_tls(ssl.SSLError(1, unnamed))
+    assert is_no_tls(ssl.SSLError(1, "[SSL] record layer failure (_ssl.c:1032)"))
+    assert not is_no_tls(ssl.SSLError(1, "[SSL] bad signature (_ssl.c:1032)"))
+    assert not is_no_tls(ssl.SSLError(1, "another text"))
+    assert not is_no_tls(OSError(1, "[SSL] record layer failure (_ssl.c:1032)"))

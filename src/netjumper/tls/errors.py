@@ -1,5 +1,6 @@
 """What a failure of TLS means: OpenSSL tells it by the names of its reasons only."""
 
+import re
 import ssl
 
 _NO_TLS = {
@@ -15,6 +16,8 @@ _CLEAR_TEXT = {
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "it has no certificate",
 }
 """What some of its reasons mean here."""
+_UNNAMED = re.compile(r"\[SSL\] (.+) \(_ssl\.c:\d+\)")
+"""What Python says of a reason that it has no name for."""
 _NOT_ITS_KEY = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
 """What OpenSSL says of two that do not fit; the last where they are of different kinds."""
 _OF_OURS = {
@@ -68,4 +71,12 @@ def failure_of(error: ssl.SSLError) -> str:
 
 
 def _reason(error: BaseException | None) -> str:
-    return getattr(error, "reason", None) or ""  # only OpenSSL gives it one
+    """Return OpenSSL's name of the reason, empty for an error that is not OpenSSL's."""
+    if not isinstance(error, ssl.SSLError):
+        return ""
+    if reason := getattr(error, "reason", None):
+        return str(reason)
+    # Python knows the names of the reasons that were there when it was written. Of a later one it
+    # gives the text alone, which since OpenSSL 3 is the name in small letters.
+    unnamed = _UNNAMED.fullmatch(error.strerror or "")
+    return unnamed[1].upper().replace(" ", "_") if unnamed else ""
