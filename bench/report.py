@@ -39,14 +39,14 @@ _HEAD = """\
 
 <!-- Made by `make bench-report`; do not edit. -->
 
-netjumper beside what people would use instead, as measured by `bench/`: all rows of a table in one
-run, in rounds, each in another order. A figure is the median of the rounds, with the least and the
-most in brackets, and as a thin line in the charts. Compare figures of one table with each other: on
-another machine all of them are others.
+netjumper beside its alternatives, as measured by `bench/`: all rows of a table in one run, in
+rounds, each in another order. A figure is the median of the rounds, with the minimum and the
+maximum in brackets, and as a thin line in the charts. Compare figures within one table: on another
+machine all of them differ. How to run it is in [CONTRIBUTING](../CONTRIBUTING.md#benchmarks).
 
 ## Goals
 
-R is a round trip. Ratios are those within a round, and of them the median.
+R is a round trip. Ratios are computed within a round; the table has their median.
 
 """
 

@@ -1,9 +1,9 @@
-"""The README's Python examples, run as they are printed.
+"""The Python examples of README.md and docs/library.md, run word for word.
 
-Each is run by a Python of its own, as by somebody who copies it: behind the lines that make the
-`jumper`. Only the jump host's address is another one. `www.example.org` leads to servers on
-loopback, since the jump server looks it up so, and OpenSSL and requests are told by the environment
-whom to trust.
+Each is run by a Python of its own, as a reader who copies it would run it: after the lines that
+make the `jumper`. Only the jump host's address is replaced. The jump server resolves
+`www.example.org` to servers on loopback, and the environment tells OpenSSL and requests which
+authority to trust.
 """
 
 import re
@@ -18,8 +18,15 @@ from tests.support.programs import run, web_server
 from tests.support.remote_network import FarEnd, far_end
 from tests.support.servers import serving_context
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-CODE = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parents[2]
+
+
+def examples(page: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+README, CODE = examples("README.md"), examples("docs/library.md")
 JUMPER = CODE[0][: CODE[0].index("\n\nwith ")] + "\n\n"
 WAYS = [
     "jumper.connect",
@@ -30,7 +37,7 @@ WAYS = [
     "JumperConnector",
     "JumperPoolManager",
 ]
-"""Into the library; each has an example, in this order."""
+"""Into the library; docs/library.md has an example for each, in this order."""
 HOST, JUMP, JUMP_SECRET = "www.example.org", "home.example.net:9527", "the secret"
 
 
@@ -70,6 +77,10 @@ def over_http(code: str) -> str:
 def test_there_is_an_example_for_each_way_into_the_library() -> None:
     assert len(CODE) == len(WAYS)
     assert all(f"{way}(" in code for way, code in zip(WAYS, CODE, strict=True))
+
+
+def test_the_readmes_example_is_the_first_of_the_librarys_page() -> None:
+    assert CODE[:1] == README
 
 
 @pytest.mark.parametrize("way", WAYS)
