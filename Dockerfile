@@ -2,9 +2,9 @@
 #   docker run IMAGE --jump home.example.net:9527 ...
 #   docker run IMAGE netjumper --secret-file /run/secrets/netjumper
 # It holds no secret and no settings; give it --read-only, --cap-drop=ALL and
-# --security-opt=no-new-privileges. docs: README.md, "In a container".
+# --security-opt=no-new-privileges. See docs/containers.md.
 #
-# Packages are installed by the hashes of requirements/. The base is a tag, so that building it anew
+# Packages are installed by the hashes of requirements/. The base is a tag, so that building again
 # brings the base's security fixes; BASE=docker.io/library/python@sha256:... pins it.
 ARG BASE=docker.io/library/python:3.13-slim
 
