@@ -64,7 +64,7 @@ LAYERS: list[list[str]] = [
     ["netjumper.sessions.admission", "netjumper.server.clients"],
     [
         "netjumper.sessions.parked_sessions",
-        "netjumper.sessions.handshake_session",
+        "netjumper.sessions.handshake_phase",
         "netjumper.sessions.session",
         "netjumper.sessions.tunnel",
         "netjumper.sessions",

@@ -400,7 +400,9 @@ async def test_a_jump_host_that_falls_silent(script: tuple[Script, ...]):
 @pytest.mark.parametrize("sent", [b"\5", b"\5\1\0", b"CONNECT x", b"\4\1\0\x50\0\0\0\1me\0ta"])
 async def test_a_program_that_vanishes_in_its_request_leaves_nothing(service, sent, vanish):
     sock = await asked(service, "mixed", sent)
-    await eventually(lambda: [t._handshake is None for t in service.tunnels._alive] == [False])
+    await eventually(
+        lambda: [t._phase._handshake is None for t in service.tunnels._alive] == [False]
+    )
     vanish(sock)
     await eventually(lambda: len(service.tunnels) == 0)
 

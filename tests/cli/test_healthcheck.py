@@ -240,7 +240,7 @@ async def test_a_jump_server_that_has_shut_this_machine_out_is_healthy(door, cap
     places = {"listen": [], "listen_tls": [], "encryption": sides_of(tmp_path)[1]}
     places[door] = [ListenAddress("127.0.0.1", 0)]
     async with jump_server_running(**places, admission=limits) as (service, address):
-        service.tunnels.admission.auth_failed(f"{address.host}:1")
+        service.tunnels.context.admission.auth_failed(f"{address.host}:1")
         flag = f"--{door.replace('_', '-')}"
         code, told = await checked(capsys, flag, str(address), command=server)
         assert code == 0

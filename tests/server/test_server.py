@@ -78,7 +78,7 @@ async def test_a_client_with_the_secret_is_led_to_its_target(server):
             await send(sock, b"hello")
             assert await receive_exactly(sock, 5) == b"hello"
             assert len(service.tunnels) == 1
-            assert len(service.tunnels.handshaking) == 0
+            assert len(service.tunnels.context.handshakes.deadlines) == 0
             sock.shutdown(socket.SHUT_WR)
             assert await receive(sock) == b""
         await eventually(lambda: len(service.tunnels) == 0)
@@ -285,10 +285,10 @@ async def test_a_parked_client_has_more_time_than_a_handshake():
             await send(parked, await answer(parked))
             assert await receive_exactly(parked, 1) == b"\0"
             assert await receive_to_end(idle) != b""  # a handshake's time is over
-            assert len(service.tunnels.parked) == 1
+            assert len(service.tunnels.context.handshakes.parked) == 1
             await send(parked, destination(target.address))
             assert await receive_exactly(parked, 1) == b"\0"
-            assert len(service.tunnels.parked) == 0
+            assert len(service.tunnels.context.handshakes.parked) == 0
 
 
 async def test_a_parked_client_that_begins_to_ask_has_a_handshakes_time_for_it():
@@ -299,7 +299,7 @@ async def test_a_parked_client_that_begins_to_ask_has_a_handshakes_time_for_it()
             assert await receive_exactly(sock, 1) == b"\0"
             await send(sock, b"\x20")
             assert await receive_to_end(sock) == b""
-            assert len(service.tunnels.parked) == 0
+            assert len(service.tunnels.context.handshakes.parked) == 0
 
 
 async def test_a_client_may_have_only_so_many_parked_and_the_rest_have_a_handshakes_time():
@@ -310,13 +310,13 @@ async def test_a_client_may_have_only_so_many_parked_and_the_rest_have_a_handsha
             assert await receive_exactly(first, 1) == b"\0"
             await send(second, await answer(second))
             assert await receive_to_end(second) == b"\0"
-            assert len(service.tunnels.parked) == 1
+            assert len(service.tunnels.context.handshakes.parked) == 1
             first.close()
-            await eventually(lambda: len(service.tunnels.parked) == 0)
+            await eventually(lambda: len(service.tunnels.context.handshakes.parked) == 0)
         with await connected(address) as third:
             await send(third, await answer(third))
             assert await receive_exactly(third, 1) == b"\0"
-            await eventually(lambda: len(service.tunnels.parked) == 1)
+            await eventually(lambda: len(service.tunnels.context.handshakes.parked) == 1)
 
 
 async def test_the_outcome_leaves_with_the_targets_first_bytes_where_early_data_came(monkeypatch):
@@ -371,7 +371,7 @@ async def test_a_tunnels_time_does_not_count_what_its_connection_was_parked(
     caplog.set_level(logging.INFO)
     service, address = server
     now = 1000.0
-    for module in ("sessions.handshake_session", "sessions.session"):
+    for module in ("sessions.handshake_phase", "sessions.session"):
         monkeypatch.setattr(f"netjumper.{module}.monotonic", lambda: now)
     async with serving(echo) as target:
         with await connected(address) as sock:
@@ -704,7 +704,7 @@ async def test_closing_logs_a_refused_client_only_once(server, caplog):
     with await connected(address) as sock:
         await send(sock, await answer(sock, b"wrong"))
         assert await receive_to_end(sock) == CHECK_SECRET
-        assert len(service.tunnels.lingering) == 1
+        assert len(service.tunnels.context.lingering) == 1
         assert await service.close(grace=30.0) == 0
     assert len(caplog.records) == 1
 

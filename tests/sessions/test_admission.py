@@ -17,21 +17,21 @@ CONNECTOR: Any = object()
 class Connection:
     """One that waits."""
 
-    def __init__(self, admission: Admission["Connection"]) -> None:
+    def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self.closed = False
 
-    def drop(self) -> None:
+    def reset(self) -> None:
         self.closed = True
         self._admission.remove_pending(self)
 
 
-def admission(clock: Clock | None = None, **limits: Any) -> Admission[Connection]:
+def admission(clock: Clock | None = None, **limits: Any) -> Admission:
     accounts = {"alice": Account(CONNECTOR, 2), "": Account(CONNECTOR)}
     return Admission(clock or Clock(), accounts.__getitem__, AdmissionLimits(**limits))
 
 
-def waiting(it: Admission[Connection], *peers: str) -> list[Connection]:
+def waiting(it: Admission, *peers: str) -> list[Connection]:
     connections = [Connection(it) for _ in peers]
     for connection, peer in zip(connections, peers, strict=True):
         it.add_pending(connection, peer)
@@ -163,7 +163,7 @@ def test_where_nobody_is_shut_out_nobody_is_slowed() -> None:
     assert it.is_allowed("192.0.2.1:1")
 
 
-def opened(it: Admission[Connection], client: str = "", peer: str = "192.0.2.1:1") -> Account:
+def opened(it: Admission, client: str = "", peer: str = "192.0.2.1:1") -> Account:
     return it.open(client, peer, TARGET)
 
 
@@ -227,7 +227,7 @@ def test_other_limits_hold_from_when_they_are_set_on() -> None:
 def test_tunnels_share_a_bandwidth_where_there_is_a_limit_and_have_none_otherwise() -> None:
     clock = Clock()
     accounts = {"slow": Account(CONNECTOR, rate=100.0), "": Account(CONNECTOR)}
-    it: Admission[Connection] = Admission(clock, accounts.__getitem__)
+    it: Admission = Admission(clock, accounts.__getitem__)
     assert opened(it, "").bandwidth is None
     slow = opened(it, "slow").bandwidth
     assert slow is not None

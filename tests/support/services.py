@@ -55,8 +55,8 @@ async def started(service: Service) -> AsyncIterator[Service]:
     async with no_descriptor_is_left(), service:
         yield service
     assert len(service.tunnels) == 0
-    assert len(service.tunnels.handshaking) == 0
-    assert len(service.tunnels.lingering) == 0
+    assert len(service.tunnels.context.handshakes.deadlines) == 0
+    assert len(service.tunnels.context.lingering) == 0
 
 
 @contextlib.asynccontextmanager
@@ -75,7 +75,7 @@ async def jump_server_running(
 
 def dialer_of(service: Service) -> Any:
     """Return what dials the targets of a jump server's clients."""
-    account = service.tunnels.admission.account_of("")
+    account = service.tunnels.context.admission.account_of("")
     assert account is not None
     return account.connector
 

@@ -15,10 +15,10 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.listening_sockets import ListenTarget
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.sessions.admission import Account, Admission, AdmissionLimits
-from netjumper.sessions.handshake_session import AnyHandshake, ChooseHandshake
+from netjumper.sessions.handshake_phase import AnyHandshake, ChooseHandshake
 from netjumper.sessions.manager import ServeOther, SessionManager, TunnelLimits
 from netjumper.sessions.service import Door, Service
-from netjumper.sessions.session import Handoff, Session
+from netjumper.sessions.session import Handoff, Session, SessionContext
 
 UNAUTHENTICATED = 1000
 """Connections that may wait where a password is asked for; one more takes the place of another."""
@@ -85,9 +85,9 @@ def _forwarders(loop: asyncio.AbstractEventLoop, upstream: Connector) -> ServeOt
     name = f"netjumper-bridge-{secrets.token_hex(4)}".encode()
     idle: Deadlines[ForwardingSession] = Deadlines(loop, KEEP_ALIVE, ForwardingSession.expire)
 
-    def forward(tunnels: SessionManager, request: object, client: Handoff) -> Session:
+    def forward(context: SessionContext, request: object, client: Handoff) -> Session:
         if not isinstance(request, AuthorizedRequest):
             raise TypeError(f"{type(request).__name__} is no request of ours")
-        return ForwardingSession(tunnels, upstream, request, client, name, idle)
+        return ForwardingSession(context, upstream, request, client, name, idle)
 
     return forward

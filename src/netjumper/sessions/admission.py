@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from netjumper import dial_errors
 from netjumper.access_log import NEVER_SUPPRESSED
@@ -77,14 +77,11 @@ AccountOf = Callable[[str], Account]
 class Pending(Protocol):
     """A connection that waits: it has not proved yet who it is."""
 
-    def drop(self) -> None:
-        """Close it at once."""
+    def reset(self) -> None:
+        """Reset it immediately."""
 
 
-PendingT = TypeVar("PendingT", bound=Pending)
-
-
-class Admission(Generic[PendingT]):
+class Admission:
     """Lets connections in and tunnels begin.
 
     Args:
@@ -103,7 +100,7 @@ class Admission(Generic[PendingT]):
         self.account_of = account_of
         self._limits = limits or AdmissionLimits()
         self._bans = BanList(self._limits.auth_failures, self._limits.ban_time)
-        self._pending: dict[PendingT, str] = {}
+        self._pending: dict[Pending, str] = {}
         self._pending_from: Counter[str] = Counter()
         self._known: dict[str, None] = {}
         """Sources from which somebody has come who proved who he is, the latest at the end."""
@@ -121,7 +118,7 @@ class Admission(Generic[PendingT]):
         """Return whether a new connection is to be served at all."""
         return not self._bans.is_banned(source_of(peer), self._loop.time())
 
-    def add_pending(self, connection: PendingT, peer: str) -> None:
+    def add_pending(self, connection: Pending, peer: str) -> None:
         """Count a connection that has not proved anything, and make room if there are too many."""
         source = self._pending[connection] = source_of(peer)
         self._pending_from[source] += 1
@@ -129,7 +126,7 @@ class Admission(Generic[PendingT]):
         if most is not None and len(self._pending) > most:
             self._evict()
 
-    def authenticated(self, connection: PendingT) -> None:
+    def authenticated(self, connection: Pending) -> None:
         """It has proved who it is; it need not be waiting any more."""
         source = self._pending.get(connection)
         if source is None:
@@ -140,13 +137,13 @@ class Admission(Generic[PendingT]):
         if len(self._known) > MOST_KNOWN:
             del self._known[next(iter(self._known))]
 
-    def remove_pending(self, connection: PendingT) -> None:
+    def remove_pending(self, connection: Pending) -> None:
         """It is gone, or has proved who it is; it need not be waiting."""
         source = self._pending.pop(connection, None)
         if source is not None:
             _count_down(self._pending_from, source)
 
-    def auth_failed(self, peer: str, connection: PendingT | None = None) -> bool:
+    def auth_failed(self, peer: str, connection: Pending | None = None) -> bool:
         """Count an answer that proves the contrary; a shut-out drops the others from its source.
 
         Args:
@@ -170,7 +167,7 @@ class Admission(Generic[PendingT]):
             )  # fmt: skip
             for other in [it for it, its in self._pending.items() if its == source]:
                 if other is not connection:
-                    other.drop()
+                    other.reset()
         return slow
 
     def open(self, client: str, peer: str, target: Address) -> Account:
@@ -231,7 +228,7 @@ class Admission(Generic[PendingT]):
             "%d connections have not proved who they are: closed the oldest of %d from %s",
             count, self._pending_from[source], source or "unix sockets",
         )  # fmt: skip
-        oldest.drop()
+        oldest.reset()
 
 
 def _count_down(counter: Counter[str], source: str) -> None:

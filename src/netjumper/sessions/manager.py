@@ -16,10 +16,15 @@ from netjumper.relay.idle_timeout import IdleWatch
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import RelayMemory
 from netjumper.sessions.admission import Admission
-from netjumper.sessions.handshake_session import AnyHandshake, Arrival, ChooseHandshake
+from netjumper.sessions.handshake_phase import (
+    AnyHandshake,
+    ChooseHandshake,
+    HandshakeContext,
+    HandshakePhase,
+)
 from netjumper.sessions.parked_sessions import ParkedClients
-from netjumper.sessions.session import Handoff, Session
-from netjumper.sessions.tunnel import Tunnel, TunnelShared
+from netjumper.sessions.session import Handoff, Session, SessionContext
+from netjumper.sessions.tunnel import Tunnel
 
 LINGER = 2.0
 """Seconds that a refused client has to take the reason before the connection is closed."""
@@ -48,11 +53,11 @@ class TunnelLimits:
     """Without a byte in either direction; None is for ever."""
 
 
-ServeOther = Callable[["SessionManager", object, Handoff], Session]
+ServeOther = Callable[[SessionContext, object, Handoff], Session]
 """Given what the handshake came to, and the client."""
 
 
-class SessionManager(TunnelShared):
+class SessionManager:
     """All tunnels of one loop, and what they share.
 
     Args:
@@ -67,7 +72,7 @@ class SessionManager(TunnelShared):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        admission: Admission[Arrival],
+        admission: Admission,
         limits: TunnelLimits | None = None,
         *,
         log: logging.Logger = ACCESS_LOG,
@@ -75,28 +80,20 @@ class SessionManager(TunnelShared):
         peer_timeout: float = PEER_TIMEOUT,
     ) -> None:
         limits = limits or TunnelLimits()
-        self.loop = loop
-        self.admission = admission
-        self.log = log
-        self.memory = RelayMemory()
-        self.handshaking: Deadlines[Arrival] = Deadlines(
-            loop, limits.handshake, Arrival.handshake_expired
+        self._loop = loop
+        self.context = SessionContext(
+            loop=loop,
+            log=log,
+            handshakes=_handshake_context(loop, admission, limits, log),
+            memory=RelayMemory(),
+            corked=Deadlines(loop, CORK_TIME, methodcaller("push")),
+            lingering=Deadlines(loop, LINGER, methodcaller("close")),
+            half_closed=Deadlines(loop, LOOK_AFTER_HALF_CLOSED, Relay.check_half_closed),
+            idle=IdleWatch(loop, limits.idle) if limits.idle else None,
+            forget=self._forget,
+            hand_off=self._hand_off,
+            resume=self._resume,
         )
-        self.delayed_refusals: Deadlines[Arrival] = Deadlines(
-            loop, REFUSAL_DELAY, Arrival.refuse_delayed
-        )
-        self.parked: ParkedClients[Arrival] = ParkedClients(
-            loop,
-            limits.parked,
-            limits.most_parked if limits.parked else 0,
-            Arrival.handshake_expired,
-        )
-        self.corked: Deadlines[Endpoint] = Deadlines(loop, CORK_TIME, methodcaller("push"))
-        self.lingering: Deadlines[Session] = Deadlines(loop, LINGER, methodcaller("close"))
-        self.half_closed: Deadlines[Relay] = Deadlines(
-            loop, LOOK_AFTER_HALF_CLOSED, Relay.check_half_closed
-        )
-        self.idle = IdleWatch(loop, limits.idle) if limits.idle else None
         self._alive: dict[Session, None] = {}  # a set of thousands takes twice the memory
         self._user_timeouts = UserTimeoutSuspender(loop, peer_timeout, self._alive)
         self._serve_other = serve_other
@@ -120,16 +117,16 @@ class SessionManager(TunnelShared):
             choose: picks the handshake.
             speaks_first: it begins with our bytes, not the client's.
         """
-        if not self.admission.is_allowed(peer):
+        if not self.context.admission.is_allowed(peer):
             client.abort()
             return
-        self._last_accepted = self.loop.time()
-        tunnel = Tunnel(self, Handoff(client, peer, ended=False), choose)
+        self._last_accepted = self._loop.time()
+        tunnel = Tunnel(self.context, Handoff(client, peer, ended=False))
         self._alive[tunnel] = None
         self._user_timeouts.start()
-        tunnel.start(speaks_first)
+        tunnel.start(choose, speaks_first)
 
-    def hand_off(self, request: object, client: Handoff) -> None:
+    def _hand_off(self, request: object, client: Handoff) -> None:
         """Serve a client that asked for something else than a tunnel.
 
         Raises:
@@ -137,20 +134,20 @@ class SessionManager(TunnelShared):
         """
         if self._serve_other is None:
             raise TypeError(f"nobody serves a {type(request).__name__}")
-        self._alive[self._serve_other(self, request, client)] = None
+        self._alive[self._serve_other(self.context, request, client)] = None
 
-    def resume(self, handshake: AnyHandshake, client: Handoff) -> None:
+    def _resume(self, handshake: AnyHandshake, client: Handoff) -> None:
         """Lead a client to the target that it asked another session for.
 
         Args:
             handshake: is through, but not answered.
             client: who asked.
         """
-        tunnel = Tunnel(self, client, lambda _: handshake)
+        tunnel = Tunnel(self.context, client)
         self._alive[tunnel] = None
         tunnel.resume(handshake)
 
-    def forget(self, session: Session) -> None:
+    def _forget(self, session: Session) -> None:
         """A session is over."""
         self._alive.pop(session, None)
         if not self._alive and self._emptied is not None and not self._emptied.done():
@@ -162,18 +159,18 @@ class SessionManager(TunnelShared):
         Who was accepted just now is heard out; others that have not asked for anything yet are
         not waited for.
         """
-        end = self.loop.time() + grace
+        end = self._loop.time() + grace
         await self._finish_handshakes(min(end, self._last_accepted + ACCEPT_GRACE))
         for session in list(self._alive):
             session.begin_shutdown()
         # A session that hands its client over leaves none for a moment: so look again.
-        while self._alive and (left := end - self.loop.time()) > 0:
-            self._emptied = self.loop.create_future()
+        while self._alive and (left := end - self._loop.time()) > 0:
+            self._emptied = self._loop.create_future()
             await asyncio.wait([self._emptied], timeout=left)
         rest = list(self._alive)
         for session in rest:
             session.stop()
-        self.memory.close()
+        self.context.memory.close()
         return len(rest)
 
     async def _finish_handshakes(self, until: float) -> None:
@@ -182,5 +179,23 @@ class SessionManager(TunnelShared):
         Looking now and then does: it is only done at the end, and so no tunnel need tell anybody
         when its handshake is over.
         """
-        while self.handshaking and self.loop.time() < until:  # noqa: ASYNC110
+        while self.context.handshakes.deadlines and self._loop.time() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+def _handshake_context(
+    loop: asyncio.AbstractEventLoop,
+    admission: Admission,
+    limits: TunnelLimits,
+    log: logging.Logger,
+) -> HandshakeContext:
+    expire = HandshakePhase.expire
+    return HandshakeContext(
+        admission=admission,
+        log=log,
+        deadlines=Deadlines(loop, limits.handshake, expire),
+        delayed_refusals=Deadlines(loop, REFUSAL_DELAY, HandshakePhase.refuse_delayed),
+        parked=ParkedClients(
+            loop, limits.parked, limits.most_parked if limits.parked else 0, expire
+        ),
+    )

@@ -10,7 +10,7 @@ from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listener import Listener
 from netjumper.net.listening_sockets import ListenTarget, open_listeners
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
-from netjumper.sessions.handshake_session import ChooseHandshake
+from netjumper.sessions.handshake_phase import ChooseHandshake
 from netjumper.sessions.manager import SessionManager
 
 
@@ -105,7 +105,7 @@ class Service:
     def _listen(self, door: Door, sock: socket.socket) -> None:
         tunnels = self.tunnels
         listener = Listener(
-            tunnels.loop,
+            tunnels.context.loop,
             sock,
             lambda endpoint, peer: tunnels.add(endpoint, peer, door.choose, door.speaks_first),
             removes_file=sock is not door.place,

@@ -1,13 +1,16 @@
-"""A session: one accepted connection, whatever it asks for.
+"""The base of all sessions. A session is one accepted connection, whatever it requests.
 
-What tunnels and forwarded requests have in common: the client they serve, the relay that both
-may come to, and the way a client is left that has been refused.
+It holds what tunnels and forwarded HTTP requests have in common: the client's connection, the relay
+that both can end in, the lingering close of a refused client, and the access record.
 """
 
+import asyncio
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from netjumper.access_log import AccessRecord
 from netjumper.addressing.address import Address
@@ -18,30 +21,17 @@ from netjumper.relay.ending import Ending
 from netjumper.relay.idle_timeout import IdleWatch
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import RelayMemory
-
-READ_SIZE = 64 * 1024
-
-
-class Shared(Protocol):
-    """What the sessions of one loop share, as each of them sees it."""
-
-    memory: RelayMemory
-    lingering: Deadlines["Session"]
-    half_closed: Deadlines[Relay]
-    idle: IdleWatch | None
-    log: logging.Logger
-
-    def forget(self, session: "Session") -> None:
-        """A session is over, or somebody else's."""
+from netjumper.sessions.admission import Admission
+from netjumper.sessions.handshake_phase import READ_SIZE, AnyHandshake, HandshakeContext
 
 
 class Handoff(NamedTuple):
     """A client on its way to the session that serves it, from a listener or another session.
 
     Attributes:
-        endpoint: its connection, which nobody reads now.
+        endpoint: its connection, which has no reader now.
         peer: its address.
-        ended: it has said that it sends no more.
+        ended: the client has sent its end of stream.
     """
 
     endpoint: Endpoint
@@ -49,18 +39,46 @@ class Handoff(NamedTuple):
     ended: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionContext:
+    """What all sessions of one loop share. `SessionManager` builds it once."""
+
+    loop: asyncio.AbstractEventLoop
+    log: logging.Logger
+    """The access log."""
+    handshakes: HandshakeContext
+    memory: RelayMemory
+    corked: Deadlines[Endpoint]
+    """Success answers that wait for the target's first bytes, to leave in one packet."""
+    lingering: Deadlines["Session"]
+    """Refused clients that have not received the reason yet."""
+    half_closed: Deadlines[Relay]
+    idle: IdleWatch | None
+    forget: Callable[["Session"], None]
+    """Removes a session that is over, or whose client was handed off."""
+    hand_off: Callable[[object, Handoff], None]
+    """Serves a client whose request (the first argument) is not a tunnel."""
+    resume: Callable[[AnyHandshake, Handoff], None]
+    """Opens a tunnel for a client whose handshake another session has read."""
+
+    @property
+    def admission(self) -> Admission:
+        """The limits on connections and tunnels."""
+        return self.handshakes.admission
+
+
 class Session(ABC):
-    """One accepted connection and what becomes of it.
+    """One accepted connection.
 
     Args:
-        shared: what it has in common with all others.
-        client: who is served; its connection is the session's from here on.
+        context: what all sessions share.
+        client: the client; the session owns its connection from here on.
     """
 
-    __slots__ = ("_client", "_client_ended", "_peer", "_relay", "_shared")
+    __slots__ = ("_client", "_client_ended", "_context", "_peer", "_relay")
 
-    def __init__(self, shared: Shared, client: Handoff) -> None:
-        self._shared = shared
+    def __init__(self, context: SessionContext, client: Handoff) -> None:
+        self._context = context
         self._client = client.endpoint
         self._peer = client.peer
         self._client_ended = client.ended
@@ -69,23 +87,23 @@ class Session(ABC):
     @property
     @abstractmethod
     def requested(self) -> bool:
-        """Whether the client has said what it wants, and waits for it or has it."""
+        """Whether the client has completed a request that is being served."""
 
     @abstractmethod
     def begin_shutdown(self) -> None:
-        """Finish what is under way, if anything is, and begin nothing more."""
+        """Finish the current request, if any, and begin no other."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Cut it off, whatever it is doing."""
+        """Abort the session in any state."""
 
     def suspend_timeouts(self, milliseconds: int) -> None:
-        """Suspend the user timeout of an end that lives and does not read, or set it again."""
+        """Suspend the user timeout of an end that is alive but does not read, or restore it."""
         if self._relay is not None:
             self._relay.suspend_timeouts(milliseconds)
 
     def close(self) -> None:
-        """Close the client's side; nothing is logged."""
+        """Close the client's connection without an access record."""
         self._client.close()
         self._forget()
 
@@ -98,24 +116,24 @@ class Session(ABC):
         early: int = 0,
         bandwidth: Bandwidth | None = None,
     ) -> None:
-        """Pipe the client and a target to each other until both have ended.
+        """Relay between the client and a target until both directions have ended.
 
         Args:
-            target: what leads to it; the relay's from here on, as is the client.
-            up: what the client sent ahead.
-            early: how many bytes before that the target has got already.
-            down: what the client is to get first.
-            bandwidth: what all of it counts against; None is no limit.
+            target: the connection to the target; the relay owns it and the client's from here on.
+            up: what the client has sent already.
+            early: number of bytes before `up` that the target has received already.
+            down: what the client must receive first.
+            bandwidth: the bandwidth that all of it counts against; None is no limit.
         """
-        shared = self._shared
+        context = self._context
         self._client.reset_on_exit()
         target.reset_on_exit()
         relay = self._relay = Relay(
-            shared.memory, self._client, target, self._relayed, shared.half_closed,
+            context.memory, self._client, target, self._relayed, context.half_closed,
             bandwidth,
         )  # fmt: skip
-        if shared.idle is not None:
-            shared.idle.add(relay)
+        if context.idle is not None:
+            context.idle.add(relay)
         relay.start(up=up, down=down, early=early, client_ended=self._client_ended)
 
     @abstractmethod
@@ -123,13 +141,16 @@ class Session(ABC):
         """The relay is over."""
 
     def _hand_off(self) -> Handoff:
-        """Let go of the client, for another session to serve it."""
+        """Release the client, so that another session can serve it."""
         self._client.stop_reading()
         self._forget()
         return Handoff(self._client, self._peer, self._client_ended)
 
     def _linger(self) -> None:
-        """Stay until the client has what was sent: an early close would be a reset."""
+        """Keep the connection until the client has received everything.
+
+        To close it with unread bytes would send a reset, which can overtake what was sent.
+        """
         try:
             self._client.shutdown_write()
         except OSError:
@@ -138,7 +159,7 @@ class Session(ABC):
         if self._client_ended:
             self.close()
             return
-        self._shared.lingering.add(self)
+        self._context.lingering.add(self)
         self._client.start_reading(self._discard)
 
     def _discard(self) -> None:
@@ -150,11 +171,11 @@ class Session(ABC):
             self.close()
 
     def _forget(self) -> None:
-        shared = self._shared
-        shared.lingering.remove(self)
-        if self._relay is not None and shared.idle is not None:
-            shared.idle.remove(self._relay)
-        shared.forget(self)
+        context = self._context
+        context.lingering.remove(self)
+        if self._relay is not None and context.idle is not None:
+            context.idle.remove(self._relay)
+        context.forget(self)
 
     def _log_end(
         self,
@@ -167,9 +188,9 @@ class Session(ABC):
         ending: str,
         failed: bool,
     ) -> None:
-        """Write a line of the access log; `began` is when, in `monotonic` seconds."""
+        """Write an access record; `began` is in `monotonic` seconds."""
         level = logging.WARNING if failed else logging.INFO
-        log = self._shared.log
+        log = self._context.log
         if not log.isEnabledFor(level):
             return
         end = AccessRecord(

@@ -12,8 +12,8 @@ from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines
 from netjumper.protocol.handshake import EndOfStream
 from netjumper.relay.ending import Ending as RelayEnding
-from netjumper.sessions.manager import SessionManager
-from netjumper.sessions.session import READ_SIZE, Handoff, Session
+from netjumper.sessions.handshake_phase import READ_SIZE
+from netjumper.sessions.session import Handoff, Session, SessionContext
 
 HELD = 256 * 1024
 """Bytes held for a side that does not take them; then the other side is not read further."""
@@ -25,7 +25,7 @@ class ForwardingSession(Session):
     """A session that is a client's plain-HTTP requests.
 
     Args:
-        tunnels: whose session it is.
+        context: what all sessions share.
         upstream: what leads to the targets.
         request: the first request.
         client: whose they are.
@@ -35,15 +35,14 @@ class ForwardingSession(Session):
 
     def __init__(
         self,
-        tunnels: SessionManager,
+        context: SessionContext,
         upstream: Connector,
         request: AuthorizedRequest,
         client: Handoff,
         name: bytes,
         idle: "Deadlines[ForwardingSession]",
     ) -> None:
-        super().__init__(tunnels, client)
-        self._tunnels = tunnels
+        super().__init__(context, client)
         self._idle = idle
         client.endpoint.reset_on_exit()
         self._to_client = WriteBuffer(client.endpoint, self._settle)
@@ -52,12 +51,12 @@ class ForwardingSession(Session):
         self._over = False
         self._left = 0
         self.bytes_up = self.bytes_down = 0
-        if tunnels.idle is not None:
-            tunnels.idle.add(self)
+        if context.idle is not None:
+            context.idle.add(self)
         self._forwarding = Forwarding(request, name=name, clock=monotonic, done=self._log)
         if client.ended:
             self._forwarding.receive_from_client(b"")
-        tunnels.loop.call_soon(self._settle)
+        context.loop.call_soon(self._settle)
 
     @property
     def requested(self) -> bool:
@@ -87,7 +86,7 @@ class ForwardingSession(Session):
     def _is_quiet(self) -> bool:
         """Whether the client can be left without anything being cut off."""
         waits = self._forwarding.idle and not self._to_client
-        return waits or self in self._shared.lingering
+        return waits or self in self._context.lingering
 
     def suspend_timeouts(self, milliseconds: int) -> None:
         """Suspend the user timeout of an end that lives and does not read, or set it again."""
@@ -212,7 +211,7 @@ class ForwardingSession(Session):
             self._client.abort()
             self._forget()
         elif end is ConnectionEnd.TUNNEL:
-            self._tunnels.resume(self._forwarding.tunnel(), self._hand_off())
+            self._context.resume(self._forwarding.tunnel(), self._hand_off())
         else:
             self._linger()
 
@@ -250,8 +249,8 @@ class ForwardingSession(Session):
 
     def _watch_no_more(self) -> None:
         self._idle.remove(self)
-        if self._shared.idle is not None:
-            self._shared.idle.remove(self)
+        if self._context.idle is not None:
+            self._context.idle.remove(self)
 
     def _log(self, exchange: Exchange) -> None:
         self._last = exchange
