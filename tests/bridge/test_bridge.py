@@ -128,7 +128,7 @@ async def test_a_program_is_led_to_its_target(service, door, request_for, grante
             assert await receive_exactly(sock, 5) == b"hello"
             sock.shutdown(socket.SHUT_WR)
             assert await receive(sock) == b""
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
 
 
 @every_way
@@ -188,10 +188,10 @@ async def test_two_hundred_tunnels_at_a_time(service):
             await send(sock, b"%04d" % number)
         for number, sock in enumerate(socks):
             assert await receive_exactly(sock, 4) == b"%04d" % number
-        assert len(service.tunnels) == 200
+        assert len(service.sessions) == 200
         for sock in socks:
             sock.close()
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_a_jump_servers_reset_reaches_the_program_as_a_reset():
@@ -211,7 +211,7 @@ async def test_an_idle_tunnel_is_ended():
     ):
         with await asked(service, "http", http_request(target.address)) as sock:
             assert await receive_to_reset(sock) == ESTABLISHED
-        assert len(service.tunnels) == 0
+        assert len(service.sessions) == 0
 
 
 # --- nothing is told before it is true ----------------------------------------------------
@@ -262,7 +262,7 @@ async def test_bytes_behind_the_request_wait_for_the_outcome_and_then_come_first
 
 def sent_ahead(service: Service) -> int:
     """How many bytes wait for an outcome."""
-    handshakes = [tunnel._handshake for tunnel in service.tunnels._alive]
+    handshakes = [tunnel._handshake for tunnel in service.sessions._alive]
     return sum(handshake.trailing_size for handshake in handshakes if handshake is not None)
 
 
@@ -401,10 +401,10 @@ async def test_a_jump_host_that_falls_silent(script: tuple[Script, ...]):
 async def test_a_program_that_vanishes_in_its_request_leaves_nothing(service, sent, vanish):
     sock = await asked(service, "mixed", sent)
     await eventually(
-        lambda: [t._phase._handshake is None for t in service.tunnels._alive] == [False]
+        lambda: [t._phase._handshake is None for t in service.sessions._alive] == [False]
     )
     vanish(sock)
-    await eventually(lambda: len(service.tunnels) == 0)
+    await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_a_program_that_resets_while_it_waits_takes_the_connection_with_it():
@@ -421,23 +421,23 @@ async def test_a_program_that_resets_while_it_waits_takes_the_connection_with_it
         await named.wait()
         reset(sock)
         await gone.wait()
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_a_program_that_resets_while_the_jump_host_is_dialled_ends_the_dial():
     with unanswering() as jump_host:
         async with bridge_running(jump_host) as service:
             sock = await asked(service, "http", http_request(TARGET))
-            await eventually(lambda: service.tunnels.waiting == 1)
+            await eventually(lambda: service.sessions.waiting == 1)
             reset(sock)
-            await eventually(lambda: len(service.tunnels) == 0)
+            await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_a_program_that_asks_for_nothing_is_no_line_in_the_log(service, caplog):
     with caplog.at_level(logging.INFO, "netjumper.access"):
         for door in ("socks", "http", "mixed"):
             (await connected(service.address_of(door))).close()
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
     assert caplog.records == []
 
 

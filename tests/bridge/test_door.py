@@ -91,7 +91,7 @@ async def test_who_does_not_give_the_right_password_gets_nothing_dialled(door, s
                 await send(sock, said)
                 sock.shutdown(socket.SHUT_WR)
                 answer = await receive_to_end(sock)
-            await eventually(lambda: len(service.tunnels) == 0)
+            await eventually(lambda: len(service.sessions) == 0)
     assert way.asked == []
     assert b"HTTP/1.1 407 " in answer or door == "socks"
     assert "sesame" not in caplog.text
@@ -150,7 +150,7 @@ async def test_what_is_spoken_to_the_wrong_port_is_told_in_one_line_and_leads_no
         with await connected(service.address_of(door)) as sock:
             await send(sock, said)
             await receive_to_end(sock)
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
     assert way.asked == []
     (line,) = (record.getMessage() for record in caplog.records)
     assert line.endswith(told)
@@ -173,7 +173,7 @@ async def test_who_gives_no_password_does_not_keep_out_who_does(monkeypatch):
         with contextlib.ExitStack() as stack:
             for _ in range(10):
                 stack.enter_context(await connected(address))
-            await eventually(lambda: len(service.tunnels) == 3)
+            await eventually(lambda: len(service.sessions) == 3)
             with await connected(address) as sock:
                 await send(sock, b"\5\1\2\1\3ann\2pw")
                 assert await receive_exactly(sock, 4) == b"\5\2\1\0"
@@ -188,4 +188,4 @@ async def test_without_a_password_as_many_may_wait_as_come(monkeypatch):
         with contextlib.ExitStack() as stack:
             for _ in range(10):
                 stack.enter_context(await connected(service.address_of("socks")))
-            await eventually(lambda: len(service.tunnels) == 10)
+            await eventually(lambda: len(service.sessions) == 10)

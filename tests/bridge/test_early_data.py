@@ -136,7 +136,7 @@ async def test_what_a_program_sends_untold_does_not_leave_before_the_outcome():
         with await asking(service) as sock:
             await eventually(lambda: bool(slow.segments))
             await send(sock, GET)
-            (tunnel,) = service.tunnels._alive
+            (tunnel,) = service.sessions._alive
             await eventually(lambda: tunnel._handshake.trailing_size == len(GET))
             assert slow.segments == [destination(TARGET)]
             assert tunnel._early == 0
@@ -199,7 +199,7 @@ async def test_more_than_there_is_room_for_waits_and_none_of_it_is_lost():
         mark_known(upstream)
         with await told(service) as sock:
             sending = asyncio.create_task(send(sock, data))
-            (tunnel,) = service.tunnels._alive
+            (tunnel,) = service.sessions._alive
             await eventually(lambda: tunnel._opening.early_data_budget == 0)
             await eventually(lambda: tunnel._client._on_readable is None)
             assert tunnel._early == EARLY_LIMIT
@@ -224,7 +224,7 @@ async def test_a_program_that_ends_its_side_early_has_all_of_it_delivered_and_it
             with await told(service) as sock:
                 await send(sock, b"hello")
                 sock.shutdown(socket.SHUT_WR)
-                (tunnel,) = service.tunnels._alive
+                (tunnel,) = service.sessions._alive
                 await eventually(lambda: tunnel._client_ended)
                 steered.answer.set()
                 assert await receive_to_end(sock) == b"you sent hello"
@@ -240,7 +240,7 @@ async def test_a_program_that_resets_early_takes_its_tunnel_with_it(caplog):
             await steered.asked.wait()
             reset(sock)
             await steered.closed.wait()
-            assert len(service.tunnels) == 0
+            assert len(service.sessions) == 0
             assert upstream.known.expects(TARGET, upstream.loop.time())
     assert "Connection reset by peer" in caplog.messages[-1]
 

@@ -90,7 +90,7 @@ async def test_a_socks_port_does_not_answer_a_page(sent):
     way = RefusingConnector()
     async with direct_bridge(way) as service:
         assert await said_to(service.address_of("socks"), sent) == b""
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
     assert way.asked == []
 
 

@@ -218,7 +218,7 @@ async def test_it_leaves_nothing_in_the_log(door, credentials, capsys, caplog):
         bridge_running(jump, credentials=credentials) as service,
     ):
         code, _ = await checked(capsys, f"--{door}", service.address_of(door))
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
     assert (code, caplog.records) == (0, [])
 
 
@@ -229,7 +229,7 @@ async def test_a_jump_server_that_gives_its_challenge_is_healthy(capsys, caplog)
     caplog.set_level(logging.INFO)
     async with jump_server_running() as (service, address):
         code, told = await checked(capsys, "--listen", str(address), command=server)
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
     assert (code, told) == (0, f"healthy: netjumper on {address}")
     assert caplog.records == []
 
@@ -240,7 +240,7 @@ async def test_a_jump_server_that_has_shut_this_machine_out_is_healthy(door, cap
     places = {"listen": [], "listen_tls": [], "encryption": sides_of(tmp_path)[1]}
     places[door] = [ListenAddress("127.0.0.1", 0)]
     async with jump_server_running(**places, admission=limits) as (service, address):
-        service.tunnels.context.admission.auth_failed(f"{address.host}:1")
+        service.sessions.context.admission.auth_failed(f"{address.host}:1")
         flag = f"--{door.replace('_', '-')}"
         code, told = await checked(capsys, flag, str(address), command=server)
         assert code == 0

@@ -71,7 +71,7 @@ async def path(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Candidate]:
 
     async with jump_server_running() as (service, address):
         jumper = Jumper(str(address), SECRET)
-        yield Candidate(jumper, records, lambda: len(service.tunnels) == 0)
+        yield Candidate(jumper, records, lambda: len(service.sessions) == 0)
 
 
 @pytest.fixture

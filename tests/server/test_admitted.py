@@ -88,11 +88,11 @@ async def test_a_thousand_that_say_nothing_do_not_keep_a_user_out():
             for _ in range(1000):
                 sock = await connected_from("127.0.0.9", address)
                 stack.enter_context(sock)
-            await eventually(lambda: len(service.tunnels) == 100)
+            await eventually(lambda: len(service.sessions) == 100)
             with await asked(address, target.address) as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
                 assert await echoed(sock)
-            assert len(service.tunnels) <= 101
+            assert len(service.sessions) <= 101
 
 
 async def test_who_makes_room_is_gone_at_once_also_where_nothing_arrives(monkeypatch):
@@ -112,7 +112,7 @@ async def test_who_has_proved_itself_never_makes_room():
             with contextlib.ExitStack() as stack:
                 for _ in range(10):
                     stack.enter_context(await connected(address))
-                await eventually(lambda: len(service.tunnels) == 3)
+                await eventually(lambda: len(service.sessions) == 3)
                 await send(parked, destination(target.address))
                 assert await receive_exactly(parked, 1) == b"\0"
                 assert await echoed(parked)
@@ -125,7 +125,7 @@ async def test_a_tunnel_never_makes_room():
             with contextlib.ExitStack() as stack:
                 for _ in range(3):
                     stack.enter_context(await connected(address))
-                await eventually(lambda: len(service.tunnels) == 2)
+                await eventually(lambda: len(service.sessions) == 2)
                 assert await echoed(tunnel)
 
 
@@ -136,9 +136,9 @@ async def test_who_is_being_refused_still_counts_among_those_that_wait():
             for sock in socks:
                 await send(sock, await answer(sock, b"wrong"))
                 assert await receive_exactly(sock, len(REFUSED)) == REFUSED
-            await eventually(lambda: len(service.tunnels.context.lingering) == 2)
+            await eventually(lambda: len(service.sessions.context.lingering) == 2)
             stack.enter_context(await connected(address))
-            await eventually(lambda: len(service.tunnels.context.lingering) == 1)
+            await eventually(lambda: len(service.sessions.context.lingering) == 1)
 
 
 async def test_the_cap_serves_exactly_so_many():
@@ -152,9 +152,9 @@ async def test_the_cap_serves_exactly_so_many():
                 f"dial tcp {target.address}: limit of 5 in all reached, too many tunnels"
             )
             assert all([await echoed(sock) for sock in socks])
-            assert service.tunnels.context.admission.tunnels == 5
+            assert service.sessions.context.admission.tunnels == 5
             socks.pop().close()
-            await eventually(lambda: service.tunnels.context.admission.tunnels == 4)
+            await eventually(lambda: service.sessions.context.admission.tunnels == 4)
             with await asked(address, target.address) as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
                 assert await echoed(sock)
@@ -164,7 +164,7 @@ async def test_a_tunnel_that_never_stood_is_not_counted_for_longer():
     async with limited(tunnels=1) as (service, address):
         for _ in range(3):
             assert "connection refused" in await refusal(address, closed_port())
-        await eventually(lambda: service.tunnels.context.admission.tunnels == 0)
+        await eventually(lambda: service.sessions.context.admission.tunnels == 0)
 
 
 async def test_who_is_being_refused_has_no_tunnel():
@@ -173,7 +173,7 @@ async def test_who_is_being_refused_has_no_tunnel():
             assert await receive_exactly(refused, 1) == b"\1"
             with await asked(address, target.address) as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
-                assert service.tunnels.context.admission.tunnels == 1
+                assert service.sessions.context.admission.tunnels == 1
 
 
 async def test_the_first_wrong_answer_is_refused_at_once_and_later_ones_take_their_time(
@@ -184,7 +184,7 @@ async def test_the_first_wrong_answer_is_refused_at_once_and_later_ones_take_the
         assert await wrongly_answered(address) == REFUSED
         with await connected(address) as sock:
             await send(sock, await answer(sock, b"wrong"))
-            await eventually(lambda: len(service.tunnels.context.handshakes.delayed_refusals) == 1)
+            await eventually(lambda: len(service.sessions.context.handshakes.delayed_refusals) == 1)
         assert await wrongly_answered(address, "127.0.0.2") == REFUSED
 
 
@@ -319,7 +319,7 @@ async def test_bandwidth_of_a_client_is_shared_by_its_tunnels_and_changes_with_i
     async with serving(echo) as target, limited(clients) as (service, address):
         with await let_in(address, ALICE, target.address) as tunnel:
             assert await receive_exactly(tunnel, 2) == b"\0\0"
-            account = service.tunnels.context.admission.account_of("alice")
+            account = service.sessions.context.admission.account_of("alice")
             assert account is not None
             bandwidth = account.bandwidth
             assert bandwidth is not None
@@ -351,7 +351,7 @@ async def test_what_comes_while_a_tunnel_waits_for_bandwidth_is_its_own():
     async with serving(echo) as target, limited(bandwidth=200_000) as (service, address):
         with await asked(address, target.address) as other, await connected(address) as sock:
             assert await receive_exactly(other, 1) == b"\0"
-            bandwidth = service.tunnels.context.admission.account_of("").bandwidth
+            bandwidth = service.sessions.context.admission.account_of("").bandwidth
             assert bandwidth is not None
             bandwidth.spend(100_000)  # nobody's turn for half a second
             await send(sock, await answer(sock) + destination(target.address) + b"first")

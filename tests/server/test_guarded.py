@@ -109,7 +109,7 @@ async def test_its_own_door_is_refused_whatever_is_allowed(listen, host):
         jump = Address("::1" if listen == "::1" else "127.0.0.1", port)
         told = await refusal(jump, f"{host}:{port}")
         assert told == f"dial tcp {host}:{port}: it would come back to us, not permitted"
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_another_address_of_its_port_is_not_its_own_door():
@@ -117,7 +117,7 @@ async def test_another_address_of_its_port_is_not_its_own_door():
         with socket.create_server(("127.0.0.2", jump.port)):
             with await asked(jump, f"127.0.0.2:{jump.port}") as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_what_else_the_process_listens_at_is_refused_too():

@@ -77,11 +77,11 @@ async def test_a_client_with_the_secret_is_led_to_its_target(server):
             assert await receive_exactly(sock, 1) == b"\0"
             await send(sock, b"hello")
             assert await receive_exactly(sock, 5) == b"hello"
-            assert len(service.tunnels) == 1
-            assert len(service.tunnels.context.handshakes.deadlines) == 0
+            assert len(service.sessions) == 1
+            assert len(service.sessions.context.handshakes.deadlines) == 0
             sock.shutdown(socket.SHUT_WR)
             assert await receive(sock) == b""
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_a_socket_that_listened_before_has_the_options_of_our_own():
@@ -151,7 +151,7 @@ async def test_data_that_a_client_sends_ahead_is_bounded_and_not_lost(server):
             await asyncio.to_thread(looking.wait)
             data = bytes(range(256)) * 4 * 8192
             sending = asyncio.create_task(send(sock, data))
-            (tunnel,) = service.tunnels._alive
+            (tunnel,) = service.sessions._alive
             await eventually(lambda: tunnel._client._on_readable is None)
             assert AHEAD_LIMIT <= tunnel._handshake.trailing_size < 3 * AHEAD_LIMIT
             go_on.set()
@@ -168,7 +168,7 @@ async def test_a_wrong_secret_is_told_and_then_the_stream_ends(server, caplog):
     with await connected(address) as sock:
         await send(sock, await answer(sock, b"wrong"))
         assert await receive_to_end(sock) == CHECK_SECRET
-    await eventually(lambda: len(service.tunnels) == 0)
+    await eventually(lambda: len(service.sessions) == 0)
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage().endswith("AuthenticationError: wrong secret")
@@ -193,7 +193,7 @@ async def test_a_refused_client_that_never_ends_is_closed_after_a_while(monkeypa
         with await connected(address) as sock:
             await send(sock, await answer(sock, b"wrong"))
             assert await receive_to_end(sock) == CHECK_SECRET
-            await eventually(lambda: len(service.tunnels) == 0)
+            await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_a_refused_client_that_resets_is_forgotten(server):
@@ -202,7 +202,7 @@ async def test_a_refused_client_that_resets_is_forgotten(server):
     await send(sock, await answer(sock, b"wrong"))
     assert await receive_to_end(sock) == CHECK_SECRET
     reset(sock)
-    await eventually(lambda: len(service.tunnels) == 0)
+    await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_a_target_that_refuses_is_told_in_the_originals_words(server):
@@ -257,7 +257,7 @@ async def test_a_client_that_says_nothing_is_closed(caplog):
     async with jump_server_running(limits=TunnelLimits(handshake=0.1)) as (service, address):
         with await connected(address) as sock:
             assert len(await receive_to_end(sock)) == 33
-        assert len(service.tunnels) == 0
+        assert len(service.sessions) == 0
     assert caplog.records == []
 
 
@@ -285,10 +285,10 @@ async def test_a_parked_client_has_more_time_than_a_handshake():
             await send(parked, await answer(parked))
             assert await receive_exactly(parked, 1) == b"\0"
             assert await receive_to_end(idle) != b""  # a handshake's time is over
-            assert len(service.tunnels.context.handshakes.parked) == 1
+            assert len(service.sessions.context.handshakes.parked) == 1
             await send(parked, destination(target.address))
             assert await receive_exactly(parked, 1) == b"\0"
-            assert len(service.tunnels.context.handshakes.parked) == 0
+            assert len(service.sessions.context.handshakes.parked) == 0
 
 
 async def test_a_parked_client_that_begins_to_ask_has_a_handshakes_time_for_it():
@@ -299,7 +299,7 @@ async def test_a_parked_client_that_begins_to_ask_has_a_handshakes_time_for_it()
             assert await receive_exactly(sock, 1) == b"\0"
             await send(sock, b"\x20")
             assert await receive_to_end(sock) == b""
-            assert len(service.tunnels.context.handshakes.parked) == 0
+            assert len(service.sessions.context.handshakes.parked) == 0
 
 
 async def test_a_client_may_have_only_so_many_parked_and_the_rest_have_a_handshakes_time():
@@ -310,13 +310,13 @@ async def test_a_client_may_have_only_so_many_parked_and_the_rest_have_a_handsha
             assert await receive_exactly(first, 1) == b"\0"
             await send(second, await answer(second))
             assert await receive_to_end(second) == b"\0"
-            assert len(service.tunnels.context.handshakes.parked) == 1
+            assert len(service.sessions.context.handshakes.parked) == 1
             first.close()
-            await eventually(lambda: len(service.tunnels.context.handshakes.parked) == 0)
+            await eventually(lambda: len(service.sessions.context.handshakes.parked) == 0)
         with await connected(address) as third:
             await send(third, await answer(third))
             assert await receive_exactly(third, 1) == b"\0"
-            await eventually(lambda: len(service.tunnels.context.handshakes.parked) == 1)
+            await eventually(lambda: len(service.sessions.context.handshakes.parked) == 1)
 
 
 async def test_the_outcome_leaves_with_the_targets_first_bytes_where_early_data_came(monkeypatch):
@@ -361,7 +361,7 @@ async def test_a_client_that_only_proves_its_secret_leaves_no_line_in_the_log(se
     with await connected(address) as sock:
         await send(sock, await answer(sock))
         assert await receive_exactly(sock, 1) == b"\0"
-    await eventually(lambda: len(service.tunnels) == 0)
+    await eventually(lambda: len(service.sessions) == 0)
     assert caplog.records == []
 
 
@@ -381,7 +381,7 @@ async def test_a_tunnels_time_does_not_count_what_its_connection_was_parked(
             await send(sock, destination(target.address))
             assert await receive_exactly(sock, 1) == b"\0"
             now += 5.0
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
     assert [record.msg.seconds for record in caplog.records] == [5.0]
 
 
@@ -400,7 +400,7 @@ async def test_bytes_that_trickle_in_do_not_move_the_deadline():
         began = loop.time()
         with await connected(address) as sock:
             trickle = iter(await answer(sock) + destination("x" * 200))
-            while len(service.tunnels):
+            while len(service.sessions):
                 sock.send(bytes((next(trickle),)))
                 await asyncio.sleep(0.01)  # this is what makes it trickle
             assert 0.3 - 1e-6 <= loop.time() - began < 2
@@ -425,7 +425,7 @@ async def test_an_idle_tunnel_is_ended():
         async with jump_server_running(limits=TunnelLimits(idle=0.1)) as (service, address):
             with await asked(address, target) as sock:
                 assert await receive_to_reset(sock) == b"\0"
-            assert len(service.tunnels) == 0
+            assert len(service.sessions) == 0
 
 
 # --- clients and targets that vanish ------------------------------------------------------
@@ -444,9 +444,9 @@ async def test_a_client_that_vanishes_in_its_handshake_leaves_nothing(server, st
         assert await receive_exactly(sock, 1) == b"\0"
     if state == "half a name":
         await send(sock, b"\x0fexample")
-    await eventually(lambda: len(service.tunnels) == 1)
+    await eventually(lambda: len(service.sessions) == 1)
     vanish(sock)
-    await eventually(lambda: len(service.tunnels) == 0)
+    await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_a_client_that_resets_while_its_target_is_dialled_ends_the_dial(server):
@@ -456,7 +456,7 @@ async def test_a_client_that_resets_while_its_target_is_dialled_ends_the_dial(se
         dialer = dialer_of(service)
         await eventually(lambda: len(dialer.deadlines) == 1)
         reset(sock)
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
         assert len(dialer.deadlines) == 0
 
 
@@ -474,7 +474,7 @@ async def test_a_client_that_resets_reaches_the_target_as_a_reset(server):
         await send(sock, b"last words")
         reset(sock)
         assert await got in (b"last words", b"")  # a reset may overtake what is not yet sent
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_a_target_that_resets_reaches_the_client_as_a_reset(server):
@@ -503,7 +503,7 @@ async def test_a_client_that_cannot_be_sent_the_challenge_is_cut_off(
     monkeypatch.setattr("netjumper.net.endpoint.Endpoint.send", no_send)
     with socket.create_connection((address.host, address.port)):
         await eventually(lambda: bool(caplog.records))
-        assert len(service.tunnels) == 0
+        assert len(service.sessions) == 0
     assert caplog.records[0].getMessage().endswith(told)
 
 
@@ -517,7 +517,7 @@ async def test_a_client_that_cannot_be_sent_the_verdict_is_cut_off(
         monkeypatch.setattr("netjumper.net.endpoint.Endpoint.send", lambda *_: 0)
         await send(sock, right)
         await receive_to_reset(sock)
-    assert len(service.tunnels) == 0
+    assert len(service.sessions) == 0
     assert [record.msg.ending for record in caplog.records] == [
         "the client does not read its answers"
     ]
@@ -570,7 +570,7 @@ async def test_a_port_scan_is_no_line_in_the_log(server, caplog, leave):
         sock = await connected(address)
         assert len(await receive_exactly(sock, 33)) == 33
         leave(sock)
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
     assert caplog.records == []
 
 
@@ -663,7 +663,7 @@ async def test_closing_hears_out_who_came_in_just_before(server):
     service, address = server
     async with serving(echo) as target:
         with await connected(address) as sock:
-            await eventually(lambda: len(service.tunnels) == 1)
+            await eventually(lambda: len(service.sessions) == 1)
             closing = asyncio.ensure_future(service.close(grace=30.0))
             await send(sock, await answer(sock) + destination(target.address))
             assert await receive_exactly(sock, 2) == b"\0\0"
@@ -674,8 +674,8 @@ async def test_closing_does_not_hear_out_who_came_in_long_ago(server, monkeypatc
     monkeypatch.setattr(manager, "ACCEPT_GRACE", 3600.0)
     service, address = server
     with await connected(address):
-        await eventually(lambda: len(service.tunnels) == 1)
-        service.tunnels._last_accepted -= manager.ACCEPT_GRACE
+        await eventually(lambda: len(service.sessions) == 1)
+        service.sessions._last_accepted -= manager.ACCEPT_GRACE
         async with asyncio.timeout(10.0):
             assert await service.close(grace=3600.0) == 0
 
@@ -692,7 +692,7 @@ async def test_hearing_out_is_a_part_of_the_grace_period(server, a_moment, monke
     async with serving(echo) as target:
         with await asked(address, target) as sock, await connected(address):
             assert await receive_exactly(sock, 1) == b"\0"
-            await eventually(lambda: len(service.tunnels) == 2)
+            await eventually(lambda: len(service.sessions) == 2)
             monkeypatch.setattr(manager.asyncio, "wait", wait)
             assert await service.close(grace=5.0) == 0
             monkeypatch.undo()
@@ -704,7 +704,7 @@ async def test_closing_logs_a_refused_client_only_once(server, caplog):
     with await connected(address) as sock:
         await send(sock, await answer(sock, b"wrong"))
         assert await receive_to_end(sock) == CHECK_SECRET
-        assert len(service.tunnels.context.lingering) == 1
+        assert len(service.sessions.context.lingering) == 1
         assert await service.close(grace=30.0) == 0
     assert len(caplog.records) == 1
 
@@ -713,7 +713,7 @@ async def test_closing_waits_for_a_tunnel_that_is_on_its_way(server):
     service, address = server
     with unanswering() as target:
         with await asked(address, target) as sock:
-            await eventually(lambda: service.tunnels.waiting == 1)
+            await eventually(lambda: service.sessions.waiting == 1)
             assert await service.close(grace=0.05) == 1
             assert await receive_to_reset(sock) == b""
 
@@ -726,10 +726,10 @@ async def test_many_tunnels_at_a_time(server):
             await send(sock, b"%04d" % number)
         for number, sock in enumerate(socks):
             assert await receive_exactly(sock, 5) == b"\0%04d" % number
-        assert len(service.tunnels) == 200
+        assert len(service.sessions) == 200
         for sock in socks:
             sock.close()
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_a_target_that_ends_first_still_hears_the_rest(server):

@@ -86,4 +86,4 @@ async def test_a_tunnel_that_is_over_leaves_nothing_to_the_garbage_collector(tmp
                     )
                 if how == "reset":
                     reset(sock)
-        await eventually(lambda: not len(service.tunnels) and not left())
+        await eventually(lambda: not len(service.sessions) and not left())

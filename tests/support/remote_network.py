@@ -98,7 +98,7 @@ async def _bridging(jump: Address, secret: bytes) -> AsyncIterator[FarEnd]:
 async def _let_go(service: Service) -> None:
     """Give what the clients have closed the time to end; what is cut off is closed a bit later."""
     with contextlib.suppress(TimeoutError):
-        await eventually(lambda: len(service.tunnels) == 0, within=0.1)
+        await eventually(lambda: len(service.sessions) == 0, within=0.1)
 
 
 def only_addresses_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,9 +54,9 @@ async def started(service: Service) -> AsyncIterator[Service]:
     """A service that runs, and that has let go of everything at the end."""
     async with no_descriptor_is_left(), service:
         yield service
-    assert len(service.tunnels) == 0
-    assert len(service.tunnels.context.handshakes.deadlines) == 0
-    assert len(service.tunnels.context.lingering) == 0
+    assert len(service.sessions) == 0
+    assert len(service.sessions.context.handshakes.deadlines) == 0
+    assert len(service.sessions.context.lingering) == 0
 
 
 @contextlib.asynccontextmanager
@@ -75,7 +75,7 @@ async def jump_server_running(
 
 def dialer_of(service: Service) -> Any:
     """Return what dials the targets of a jump server's clients."""
-    account = service.tunnels.context.admission.account_of("")
+    account = service.sessions.context.admission.account_of("")
     assert account is not None
     return account.connector
 

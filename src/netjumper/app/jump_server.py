@@ -149,7 +149,7 @@ class JumpServer:
         self._clients.replace(prepared.clients)
         if self._encryption is not None and prepared.encryption is not None:
             self._encryption.current = prepared.encryption
-        admission = self.service.tunnels.context.admission
+        admission = self.service.sessions.context.admission
         admission.set_limits(_limits(prepared.settings))
         for client in self._clients:
             admission.account_of(client.name)  # where it has a bandwidth, that changes at once

@@ -17,7 +17,7 @@ from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.sessions.admission import Account, Admission, AdmissionLimits
 from netjumper.sessions.handshake_phase import AnyHandshake, ChooseHandshake
 from netjumper.sessions.manager import ServeOther, SessionManager, TunnelLimits
-from netjumper.sessions.service import Door, Service
+from netjumper.sessions.service import ListenerConfig, Service
 from netjumper.sessions.session import Handoff, Session, SessionContext
 
 UNAUTHENTICATED = 1000
@@ -47,8 +47,8 @@ def bridge(
     """
     loop = asyncio.get_running_loop()
     places = {SOCKS.name: socks, HTTP.name: http, MIXED.name: mixed}
-    doors = [
-        Door(name, place, choose)
+    configs = [
+        ListenerConfig(name, place, choose)
         for name, choose in _handshakes(credentials).items()
         for place in places[name]
     ]
@@ -61,7 +61,7 @@ def bridge(
         serve_other=_forwarders(loop, upstream),
         peer_timeout=listening.peer_timeout,
     )
-    return Service(tunnels, doors, listening)
+    return Service(tunnels, configs, listening)
 
 
 def _handshakes(credentials: Credentials | None) -> dict[str, ChooseHandshake]:

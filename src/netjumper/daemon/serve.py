@@ -178,7 +178,7 @@ async def drain(service: Service, grace: float, hurry: asyncio.Event) -> None:
         hurry: ends the wait at once.
     """
     service.stop_accepting()
-    waiting = service.tunnels.waiting
+    waiting = service.sessions.waiting
     if waiting and grace:
         _LOG.info(
             "stopping: waiting up to %g s for %s; a second signal ends at once",
@@ -211,7 +211,7 @@ class _Status:
     """
 
     def __init__(self, service: Service, stopped: asyncio.Event) -> None:
-        self._tunnels = service.tunnels
+        self._tunnels = service.sessions
         self._stopped = stopped
         self._where = _where(service.listening)
 

@@ -5,9 +5,10 @@ import logging
 from collections.abc import Sequence
 
 from netjumper.access_log import ACCESS_LOG
-from netjumper.addressing.listeners import CLEAR, TLS
+from netjumper.addressing.listeners import CLEAR, TLS, ListenerKind
 from netjumper.net.connector import IsOwnListener, TargetFilter
 from netjumper.net.dialer import Dialer
+from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listening_sockets import ListenTarget
 from netjumper.net.resolver import Resolver
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
@@ -16,7 +17,7 @@ from netjumper.server.accounts import Accounts
 from netjumper.server.clients import Clients
 from netjumper.sessions.admission import Admission, AdmissionLimits
 from netjumper.sessions.manager import SessionManager, TunnelLimits
-from netjumper.sessions.service import Door, Service
+from netjumper.sessions.service import ListenerConfig, Service
 from netjumper.tls.context import Encryption, ReloadableTls
 
 
@@ -77,18 +78,22 @@ def jump_server(
     def handshake(_: bytes) -> ServerHandshake:
         return ServerHandshake(clients.verify)
 
-    doors = [Door(CLEAR.name, place, handshake, speaks_first=True) for place in listen]
+    def config(
+        kind: ListenerKind, target: ListenTarget, make_endpoint: MakeEndpoint
+    ) -> ListenerConfig:
+        return ListenerConfig(
+            kind.name, target, handshake, speaks_first=True, make_endpoint=make_endpoint
+        )
+
+    configs = [config(CLEAR, target, Endpoint) for target in listen]
     if encryption is not None:
-        doors += [
-            Door(TLS.name, place, handshake, speaks_first=True, endpoint=encryption.endpoint)
-            for place in listen_tls
-        ]
-    tunnels = SessionManager(
+        configs += [config(TLS, target, encryption.endpoint) for target in listen_tls]
+    sessions = SessionManager(
         loop,
         Admission(loop, Accounts(clients, dialer), admission),
         limits,
         log=log,
         peer_timeout=listening.peer_timeout,
     )
-    service = Service(tunnels, doors, listening)
+    service = Service(sessions, configs, listening)
     return service

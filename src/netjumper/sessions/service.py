@@ -1,4 +1,4 @@
-"""A service: listeners whose connections become tunnels; the life cycle of both daemons."""
+"""A service: listeners whose connections become sessions; both programs are one."""
 
 import socket
 from collections.abc import Sequence
@@ -15,80 +15,89 @@ from netjumper.sessions.manager import SessionManager
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """One place to come in: where to listen, and how one speaks there.
+class ListenerConfig:
+    """Where to listen, and how connections from there are served.
 
     Attributes:
-        name: what the log and the console call it, `socks` for example.
-        place: where to listen, or the socket that listens: that one's file is not ours to remove.
-        choose: picks the handshake for a connection.
-        speaks_first: the handshake begins with our bytes, not the client's.
-        endpoint: what becomes of accepted sockets.
+        name: the listener's name in logs and messages, for example `socks`.
+        target: the address to listen on, or a socket that listens already. The file of an
+            inherited unix socket is not removed at the end.
+        choose_handshake: returns the handshake for a connection.
+        speaks_first: the handshake begins with the server's bytes.
+        make_endpoint: makes the endpoint of an accepted socket.
     """
 
     name: str
-    place: ListenTarget
-    choose: ChooseHandshake
+    target: ListenTarget
+    choose_handshake: ChooseHandshake
     speaks_first: bool = False
-    endpoint: MakeEndpoint = Endpoint
+    make_endpoint: MakeEndpoint = Endpoint
 
 
 class Service:
-    """Opens its doors, serves, and drains.
+    """Opens listeners, serves their connections, and drains.
 
     Args:
-        tunnels: what becomes of the connections.
-        doors: where they come in.
-        options: of the doors' TCP sockets, and so of those that are accepted there.
+        sessions: serves the connections.
+        configs: the listeners to open.
+        options: socket options of the TCP listeners, which accepted connections inherit.
     """
 
     def __init__(
-        self, tunnels: SessionManager, doors: Sequence[Door], options: SocketOptions = DEFAULTS
+        self,
+        sessions: SessionManager,
+        configs: Sequence[ListenerConfig],
+        options: SocketOptions = DEFAULTS,
     ) -> None:
-        self.tunnels = tunnels
-        self._doors = doors
+        self.sessions = sessions
+        self._configs = configs
         self._options = options
-        self._listeners: list[tuple[Door, Listener]] = []
+        self._listeners: list[tuple[str, Listener]] = []
 
     @property
     def listening(self) -> list[tuple[str, str]]:
-        """Each listening socket as (name of the door, address with the real port)."""
-        return [(door.name, listener.address) for door, listener in self._listeners]
+        """Each listening socket as (name of the listener, address with the real port)."""
+        return [(name, listener.address) for name, listener in self._listeners]
 
     @property
     def inherits(self) -> bool:
-        """Whether it listens on sockets that somebody else has opened."""
-        return any(isinstance(door.place, socket.socket) for door in self._doors)
+        """Whether it listens on sockets that another process has opened."""
+        return any(isinstance(config.target, socket.socket) for config in self._configs)
 
     def address_of(self, name: str) -> str:
-        """Return where the first door of that name listens."""
-        return next(address for door, address in self.listening if door == name)
+        """Return the address of the first listener of that name."""
+        return next(address for listener, address in self.listening if listener == name)
 
     def listens_at(self, ip: str, port: int) -> bool:
-        """Return whether a connection to that address would come in at one of the doors."""
+        """Return whether one of the listeners would accept a connection to that address."""
         return any(listener.listens_at(ip, port) for _, listener in self._listeners)
 
     def open(self) -> None:
-        """Listen on every door, or on none.
+        """Open all listeners, or none.
 
         Raises:
-            ListenError: one cannot be had.
+            ListenError: one of them cannot be opened.
         """
-        opened = open_listeners([(door.name, door.place) for door in self._doors], self._options)
-        for door, socks in zip(self._doors, opened, strict=True):
+        configs = self._configs
+        opened = open_listeners([(it.name, it.target) for it in configs], self._options)
+        for config, socks in zip(configs, opened, strict=True):
             for sock in socks:
-                self._listen(door, sock)
+                self._listen(config, sock)
 
     def stop_accepting(self) -> None:
-        """Close the listening sockets; tunnels go on."""
+        """Close the listeners; sessions go on."""
         for _, listener in self._listeners:
             listener.close()
         self._listeners.clear()
 
     async def close(self, grace: float = 0.0) -> int:
-        """Stop accepting, give tunnels `grace` seconds, cut the rest off; return their number."""
+        """Stop accepting, wait up to `grace` seconds for sessions to end, and abort the rest.
+
+        Returns:
+            How many sessions were aborted.
+        """
         self.stop_accepting()
-        return await self.tunnels.drain(grace)
+        return await self.sessions.drain(grace)
 
     async def __aenter__(self) -> Self:
         self.open()
@@ -102,13 +111,13 @@ class Service:
     ) -> None:
         await self.close()
 
-    def _listen(self, door: Door, sock: socket.socket) -> None:
-        tunnels = self.tunnels
+    def _listen(self, config: ListenerConfig, sock: socket.socket) -> None:
+        add, choose, speaks_first = self.sessions.add, config.choose_handshake, config.speaks_first
         listener = Listener(
-            tunnels.context.loop,
+            self.sessions.context.loop,
             sock,
-            lambda endpoint, peer: tunnels.add(endpoint, peer, door.choose, door.speaks_first),
-            removes_file=sock is not door.place,
-            endpoint=door.endpoint,
+            lambda endpoint, peer: add(endpoint, peer, choose, speaks_first),
+            removes_file=sock is not config.target,
+            endpoint=config.make_endpoint,
         )
-        self._listeners.append((door, listener))
+        self._listeners.append((config.name, listener))

@@ -59,7 +59,7 @@ async def test_where_it_is_permitted_a_request_comes_round_once(host):
         said = await asked(service.address_of("http"), f"GET http://{itself}/")
         assert said.startswith(b"HTTP/1.1 502 ")
         assert b"proxy_loop_detected" in said
-        assert len(jumps.tunnels) <= 1
+        assert len(jumps.sessions) <= 1
 
 
 async def test_a_tunnel_to_the_bridge_itself_is_one_and_no_more():
@@ -73,6 +73,6 @@ async def test_a_tunnel_to_the_bridge_itself_is_one_and_no_more():
             await send(sock, f"CONNECT {door} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             established = b"HTTP/1.1 200 Connection established\r\n\r\n"
             assert await receive_exactly(sock, len(established)) == established
-            assert len(jumps.tunnels) == 1
+            assert len(jumps.sessions) == 1
             await send(sock, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert (await receive_exactly(sock, 13)) == b"HTTP/1.1 400 "

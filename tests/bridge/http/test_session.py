@@ -278,7 +278,7 @@ async def test_a_connect_behind_a_forwarded_request_is_a_tunnel(service):
             await send(sock, b"late")
             sock.shutdown(socket.SHUT_WR)
             assert await receive_to_end(sock) == b"late"
-    await eventually(lambda: len(service.tunnels) == 0)
+    await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_an_upgraded_connection_is_piped_both_ways(service):
@@ -328,7 +328,7 @@ async def test_a_client_that_leaves_takes_the_targets_connection_with_it(service
         await waiting.wait()
         reset(sock)
         await left.wait()
-        await eventually(lambda: len(service.tunnels) == 0)
+        await eventually(lambda: len(service.sessions) == 0)
 
 
 async def test_each_request_is_one_line_in_the_log(service, caplog):
@@ -370,7 +370,7 @@ async def test_closing_waits_for_a_request_and_not_for_an_idle_connection(servic
             await send(idle, request(idle_target))
             await receive_until(idle, b"ok")
             await send(busy, request(target.address))
-            await eventually(lambda: service.tunnels.waiting == 1)
+            await eventually(lambda: service.sessions.waiting == 1)
             closing = asyncio.create_task(service.close(grace=30.0))
             assert await receive_to_end(idle) == b""
             assert nothing_to_receive(busy)
@@ -431,7 +431,7 @@ async def an_answer_that_has_not_left(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
             await send(sock, request(target.address))
             assert await receive(sock, 1) == b"H"
-            (session,) = service.tunnels._alive
+            (session,) = service.sessions._alive
             await eventually(lambda: session._forwarding.idle)
             yield target, session, sock
 
@@ -499,7 +499,7 @@ async def test_who_reads_the_last_answer_slowly_gets_all_of_it(service):
 
         while session._to_client:
             session.expire()
-            assert session in service.tunnels._alive
+            assert session in service.sessions._alive
             before = left()
             while session._to_client and left() == before:
                 said += await receive(sock)
@@ -522,7 +522,7 @@ async def test_who_does_not_read_the_last_answer_is_not_kept_for_ever(monkeypatc
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
             await send(sock, request(target.address))
             await receive(sock, 1)
-            await eventually(lambda: len(service.tunnels) == 0)
+            await eventually(lambda: len(service.sessions) == 0)
     assert caplog.records[-1].msg.ending == (
         "GET 200: EndOfStream: the client does not read its answer"
     )

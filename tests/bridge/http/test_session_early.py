@@ -114,7 +114,7 @@ async def test_of_a_large_body_as_much_as_there_is_room_for_leaves_early():
         with await asking(service, post) as sock:
             sending = asyncio.create_task(send(sock, body))
             await steered.asked.wait()
-            (forwarder,) = service.tunnels._alive
+            (forwarder,) = service.sessions._alive
             assert forwarder._target._opening.early_data_budget == 0
             steered.answer.set()
             assert await answered(sock) == b"HTTP/1.1 200 OK"
@@ -188,7 +188,7 @@ async def test_a_client_that_resets_while_its_target_is_reached_takes_the_connec
             await steered.asked.wait()
             reset(sock)
             await steered.closed.wait()
-            assert len(service.tunnels) == 0
+            assert len(service.sessions) == 0
 
 
 async def test_a_bad_body_while_its_target_is_reached_is_refused_and_nobody_is_dialled_again():

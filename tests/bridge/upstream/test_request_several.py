@@ -64,7 +64,7 @@ async def test_a_jump_host_is_not_down_because_a_target_failed():
             with pytest.raises(TargetRefused):
                 await tunnel(upstream, closed_port())
             assert not any(pool.is_down for pool in pools)
-            assert len(service.tunnels) == 0
+            assert len(service.sessions) == 0
 
 
 async def test_what_the_first_one_said_is_told_where_all_are_down():
@@ -104,7 +104,7 @@ async def test_the_first_is_used_again_when_it_is_back(caplog, monkeypatch):
                 await eventually(lambda: len(pools[0]) == 1)
                 assert f"jump host {address} answers again" in caplog.messages
                 with await tunnel(upstream, target.address):
-                    assert len([t for t in service.tunnels._alive if t.requested]) == 1
+                    assert len([t for t in service.sessions._alive if t.requested]) == 1
 
 
 async def test_a_jump_host_that_falls_silent_is_down_when_another_has_answered(monkeypatch, caplog):
@@ -175,7 +175,7 @@ async def test_requests_are_spread_over_all_of_them():
         policy = WeightedRoundRobin([1, 1])
         with upstream_through(first, second, policy=policy, parked=0) as (upstream, _):
             socks = [await tunnel(upstream, target.address) for _ in range(4)]
-            assert (len(one.tunnels), len(other.tunnels)) == (2, 2)
+            assert (len(one.sessions), len(other.sessions)) == (2, 2)
             for sock in socks:
                 sock.close()
 
