@@ -9,7 +9,7 @@ import pytest
 
 from netjumper.net.endpoint import Endpoint
 from netjumper.relay.bandwidth import Bandwidth
-from netjumper.relay.ending import Ending
+from netjumper.relay.ending import RelayEnd
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import CAN_SPLICE, RelayMemory
 from tests.support.peers import no_descriptor_is_left, tcp_pair
@@ -64,7 +64,7 @@ def join(memory: RelayMemory, way: str) -> Join:
                     near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
                     far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
                     near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * MIB)
-            ended: asyncio.Future[Ending] = loop.create_future()
+            ended: asyncio.Future[RelayEnd] = loop.create_future()
             far = Endpoint(loop, near_target)
             second = None
             if way == "tls":
@@ -83,9 +83,9 @@ def join(memory: RelayMemory, way: str) -> Join:
                 relay.start()
             with client, target:
                 yield Joined(relay, memory, client, target, ended)
-                relay.stop(Ending.SHUTDOWN)
+                relay.stop(RelayEnd.SHUTDOWN)
                 if second is not None:
-                    second.stop(Ending.SHUTDOWN)
+                    second.stop(RelayEnd.SHUTDOWN)
             memory.close()
 
     return joined

@@ -345,13 +345,13 @@ def test_a_turn_may_end_the_wait_of_others(clock):
     bandwidth = Bandwidth(clock, 64 * KB)
     others = [Reader(clock, bandwidth) for _ in range(3)]
 
-    class Ending(Reader):
+    class RelayEnd(Reader):
         def take_turn(self, limit: int) -> None:
             for other in others:
                 bandwidth.leave(other)
 
     bandwidth.spend(64 * KB)
-    Ending(clock, bandwidth).arrive(1)
+    RelayEnd(clock, bandwidth).arrive(1)
     for other in others:
         other.arrive(64)
     clock.advance(10)

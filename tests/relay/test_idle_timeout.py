@@ -2,7 +2,7 @@
 
 import pytest
 
-from netjumper.relay.ending import Ending
+from netjumper.relay.ending import RelayEnd
 from netjumper.relay.idle_timeout import IdleWatch
 from tests.support.clock import Clock
 
@@ -13,9 +13,9 @@ class CountedRelay:
     def __init__(self) -> None:
         self.bytes_up = 0
         self.bytes_down = 0
-        self.stopped: list[Ending] = []
+        self.stopped: list[RelayEnd] = []
 
-    def stop(self, ending: Ending) -> None:
+    def stop(self, ending: RelayEnd) -> None:
         self.stopped.append(ending)
 
 
@@ -40,7 +40,7 @@ def test_a_relay_without_a_byte_is_ended_once_its_time_is_over(clock, watch, rel
     clock.advance(60)
     assert relay.stopped == []
     clock.advance(15)
-    assert relay.stopped == [Ending.IDLE]
+    assert relay.stopped == [RelayEnd.IDLE]
 
 
 @pytest.mark.parametrize("count", ["bytes_up", "bytes_down"])
@@ -50,7 +50,7 @@ def test_a_byte_in_either_direction_keeps_it_alive(clock, watch, relay, count):
         setattr(relay, count, getattr(relay, count) + 1)
     assert relay.stopped == []
     clock.advance(90)
-    assert relay.stopped == [Ending.IDLE]
+    assert relay.stopped == [RelayEnd.IDLE]
 
 
 def test_the_idle_one_ends_and_the_busy_one_beside_it_does_not(clock, watch, relay):
@@ -59,7 +59,7 @@ def test_the_idle_one_ends_and_the_busy_one_beside_it_does_not(clock, watch, rel
     for _ in range(5):
         clock.advance(15)
         busy.bytes_down += 100
-    assert relay.stopped == [Ending.IDLE]
+    assert relay.stopped == [RelayEnd.IDLE]
     assert busy.stopped == []
 
 

@@ -11,7 +11,7 @@ import pytest
 from netjumper.net.endpoint import Endpoint
 from netjumper.relay import direction
 from netjumper.relay import splice as splice_module
-from netjumper.relay.ending import Ending
+from netjumper.relay.ending import RelayEnd
 from netjumper.relay.idle_timeout import IdleWatch
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import BUFFER_SIZE, PIPE_SIZE
@@ -54,7 +54,7 @@ async def test_each_direction_ends_on_its_own(join, first, second):
         assert await receive(it.side(first)) == b"thanks"
         it.side(second).shutdown(socket.SHUT_WR)
         assert await receive(it.side(first)) == b""
-        assert await it.ended == Ending.CLOSED
+        assert await it.ended == RelayEnd.CLOSED
 
 
 async def test_bulk_goes_both_ways_at_once_unharmed(join, splice, monkeypatch):
@@ -111,7 +111,7 @@ async def test_unix_sockets_are_relayed_too(join):
         it.target.close()
         assert await receive(it.client) == b""
         it.client.close()
-        assert await it.ended in (Ending.CLOSED, Ending.TARGET_RESET)
+        assert await it.ended in (RelayEnd.CLOSED, RelayEnd.TARGET_RESET)
 
 
 # --- a peer that does not read ------------------------------------------------------------
@@ -168,7 +168,7 @@ async def test_a_client_that_has_ended_before_is_ended_behind_its_bytes(join, si
         await send(it.target, b"the answer")
         it.target.shutdown(socket.SHUT_WR)
         assert await receive_to_end(it.client) == b"the answer"
-        assert await it.ended == Ending.CLOSED
+        assert await it.ended == RelayEnd.CLOSED
 
 
 async def test_a_client_that_is_gone_before_the_start_resets_the_target(join):
@@ -176,7 +176,7 @@ async def test_a_client_that_is_gone_before_the_start_resets_the_target(join):
         reset(it.client)
         it.relay.start(up=b"early", down=b"\0")
         assert await receive_to_reset(it.target) == b"early"
-        assert await it.ended == Ending.CLIENT_RESET
+        assert await it.ended == RelayEnd.CLIENT_RESET
 
 
 async def test_a_client_that_has_ended_and_is_gone_resets_the_target(join):
@@ -184,7 +184,7 @@ async def test_a_client_that_has_ended_and_is_gone_resets_the_target(join):
         reset(it.client)
         it.relay.start(up=b"early", down=b"\0", client_ended=True)
         assert await receive_to_reset(it.target) == b"early"
-        assert await it.ended == Ending.CLIENT_RESET
+        assert await it.ended == RelayEnd.CLIENT_RESET
 
 
 async def test_a_target_that_is_gone_before_the_start_resets_the_client(join):
@@ -192,7 +192,7 @@ async def test_a_target_that_is_gone_before_the_start_resets_the_client(join):
         reset(it.target)
         it.relay.start(up=b"early", down=b"\0")
         assert await receive_to_reset(it.client) == b"\0"
-        assert await it.ended == Ending.TARGET_RESET
+        assert await it.ended == RelayEnd.TARGET_RESET
 
 
 # --- what it owns -------------------------------------------------------------------------
@@ -261,7 +261,7 @@ async def test_an_endpoint_without_a_plain_descriptor_is_never_spliced(memory, m
         relay.start()
         sent, got = await asyncio.gather(pour(client, 8 * MIB), drink(target, 8 * MIB))
         assert got == sent
-        relay.stop(Ending.SHUTDOWN)
+        relay.stop(RelayEnd.SHUTDOWN)
 
 
 async def test_a_splice_with_nothing_to_move_is_no_end(join, splice, monkeypatch):
@@ -292,7 +292,7 @@ async def test_an_idle_relay_is_ended_and_a_busy_one_is_not(join):
         while not idle.ended.done():
             await send(busy.client, b"tick")
             assert await receive(busy.target, CHUNK) == b"tick"
-        assert await idle.ended == Ending.IDLE
+        assert await idle.ended == RelayEnd.IDLE
         assert await receive_to_reset(idle.client) == b""
         assert not busy.ended.done()
         assert nothing_to_receive(busy.client)

@@ -8,7 +8,7 @@ import pytest
 
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
-from netjumper.relay.ending import Ending
+from netjumper.relay.ending import RelayEnd
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import BUFFER_SIZE
 from tests.support.peers import (
@@ -25,7 +25,7 @@ from tests.support.peers import (
 )
 from tests.support.relay_pair import MIB, SIDES, drink, pour, queued
 
-RESETS = {"client": Ending.CLIENT_RESET, "target": Ending.TARGET_RESET}
+RESETS = {"client": RelayEnd.CLIENT_RESET, "target": RelayEnd.TARGET_RESET}
 
 
 @pytest.mark.parametrize(("lost", "other"), SIDES)
@@ -119,18 +119,18 @@ async def test_stopping_a_relay_resets_both_sides(join):
     async with join() as it:
         await send(it.client, b"hello")
         assert await receive(it.target) == b"hello"
-        it.relay.stop(Ending.SHUTDOWN)
-        assert await it.ended == Ending.SHUTDOWN
+        it.relay.stop(RelayEnd.SHUTDOWN)
+        assert await it.ended == RelayEnd.SHUTDOWN
         assert await receive_to_reset(it.client) == b""
         assert await receive_to_reset(it.target) == b""
-        it.relay.stop(Ending.IDLE)
+        it.relay.stop(RelayEnd.IDLE)
 
 
 async def test_stopping_a_relay_with_a_full_pipe_lets_go_of_it(join):
     async with join(small_buffers=True) as it:
         sending = asyncio.create_task(pour(it.client, 32 * MIB))
         await settled(lambda: it.relay.bytes_up)
-        it.relay.stop(Ending.SHUTDOWN)
+        it.relay.stop(RelayEnd.SHUTDOWN)
         with pytest.raises(ConnectionError):
             await sending
         await receive_to_reset(it.target)
@@ -145,10 +145,10 @@ async def test_what_a_cut_off_tunnel_left_behind_never_reaches_another(join, los
         if lost == "target":
             reset(cut.target)
         else:
-            cut.relay.stop(Ending.SHUTDOWN)
+            cut.relay.stop(RelayEnd.SHUTDOWN)
         with pytest.raises(ConnectionError):
             await sending
-        assert await cut.ended in (Ending.TARGET_RESET, Ending.SHUTDOWN)
+        assert await cut.ended in (RelayEnd.TARGET_RESET, RelayEnd.SHUTDOWN)
         sent, got = await asyncio.gather(
             pour(other.client, 16 * MIB), drink(other.target, 16 * MIB)
         )
@@ -164,7 +164,7 @@ async def test_a_reset_behind_an_end_of_stream_is_noticed_by_looking(memory, fir
         client, near_client = tcp_pair()
         near_target, target = tcp_pair()
         sides = {"client": client, "target": target}
-        ended: asyncio.Future[Ending] = loop.create_future()
+        ended: asyncio.Future[RelayEnd] = loop.create_future()
         ends = Endpoint(loop, near_client), Endpoint(loop, near_target)
         relay = Relay(memory, *ends, ended.set_result, half_closed)
         relay.start()
@@ -172,7 +172,9 @@ async def test_a_reset_behind_an_end_of_stream_is_noticed_by_looking(memory, fir
         assert await receive(sides[other]) == b""
         assert len(half_closed) == 1
         reset(sides[first])
-        assert await ended is (Ending.CLIENT_RESET if first == "client" else Ending.TARGET_RESET)
+        assert await ended is (
+            RelayEnd.CLIENT_RESET if first == "client" else RelayEnd.TARGET_RESET
+        )
         assert len(half_closed) == 0
         with pytest.raises(BrokenPipeError):  # what a reset behind an end of stream is called
             sides[other].send(b"too late")
@@ -191,7 +193,7 @@ async def test_a_half_closed_relay_that_is_well_is_left_alone(memory):
     half_closed: Deadlines[Relay] = Deadlines(loop, 0.001, look)
     client, near_client = tcp_pair()
     near_target, target = tcp_pair()
-    ended: asyncio.Future[Ending] = loop.create_future()
+    ended: asyncio.Future[RelayEnd] = loop.create_future()
     ends = Endpoint(loop, near_client), Endpoint(loop, near_target)
     relay = Relay(memory, *ends, ended.set_result, half_closed)
     relay.start()
@@ -201,5 +203,5 @@ async def test_a_half_closed_relay_that_is_well_is_left_alone(memory):
         await send(target, b"the answer")
         target.shutdown(socket.SHUT_WR)
         assert await receive_to_end(client) == b"the answer"
-        assert await ended is Ending.CLOSED
+        assert await ended is RelayEnd.CLOSED
     assert len(half_closed) == 0

@@ -21,7 +21,7 @@ from netjumper.net.user_timeout import UserTimeoutSuspender
 from netjumper.relay import direction
 from netjumper.relay import splice as splice_module
 from netjumper.relay.bandwidth import LEAST_QUANTUM, LEAST_SAVED, Bandwidth
-from netjumper.relay.ending import Ending
+from netjumper.relay.ending import RelayEnd
 from netjumper.relay.idle_timeout import IdleWatch
 from tests.support.clock import Clock
 from tests.support.peers import (
@@ -138,7 +138,7 @@ async def test_what_goes_both_ways_counts_together(join, clock):
             moved = await settled(lambda: it.relay.bytes_up + it.relay.bytes_down)
         assert (0.2 - 0.01) * FAST <= moved <= (0.2 + 0.06) * FAST
         assert min(it.relay.bytes_up, it.relay.bytes_down) > 0.05 * FAST
-        it.relay.stop(Ending.SHUTDOWN)
+        it.relay.stop(RelayEnd.SHUTDOWN)
         await asyncio.gather(*pouring, *drinking, return_exceptions=True)
 
 
@@ -174,7 +174,7 @@ async def test_an_end_waits_for_nothing(join, spent, first, second):
         assert not it.ended.done()
         it.side(second).shutdown(socket.SHUT_WR)
         assert await receive(it.side(first)) == b""
-        assert await it.ended == Ending.CLOSED
+        assert await it.ended == RelayEnd.CLOSED
 
 
 @every_way
@@ -183,7 +183,7 @@ async def test_a_reset_waits_for_nothing_and_stays_one(join, spent, lost, other)
     async with join(bandwidth=spent) as it:
         reset(it.side(lost))
         assert await receive_to_reset(it.side(other)) == b""
-        assert await it.ended in (Ending.CLIENT_RESET, Ending.TARGET_RESET)
+        assert await it.ended in (RelayEnd.CLIENT_RESET, RelayEnd.TARGET_RESET)
 
 
 @every_way
@@ -221,7 +221,7 @@ async def test_a_relay_that_is_over_waits_no_more(join, spent, clock, how):
             await send(sock, b"question")
         await eventually(lambda: it.relay._up in spent and other.relay._up in spent)
         if how == "stopped":
-            it.relay.stop(Ending.SHUTDOWN)
+            it.relay.stop(RelayEnd.SHUTDOWN)
         elif how == "client":
             await eventually(lambda: queued(it.client) == 0)
             reset(it.client)
@@ -262,7 +262,7 @@ async def one_life(it, dice: random.Random) -> None:
             *(receive_to_end(sock) for sock in reversed(sides)),
         )
         assert [digest(data) for data in got[2:]] == [digest(data) for data in sent]
-        assert await it.ended == Ending.CLOSED
+        assert await it.ended == RelayEnd.CLOSED
         return
     sending = asyncio.create_task(send(sides[0], sent[0] + bytes(8 * MIB)))
     wanted = dice.randrange(100_000)
@@ -271,7 +271,7 @@ async def one_life(it, dice: random.Random) -> None:
     reset(sides[1])
     with contextlib.suppress(ConnectionError):  # unless the kernel has taken all of it before
         await sending
-    assert await it.ended in (Ending.CLIENT_RESET, Ending.TARGET_RESET)
+    assert await it.ended in (RelayEnd.CLIENT_RESET, RelayEnd.TARGET_RESET)
 
 
 async def say(sock: socket.socket, data: bytes) -> None:
@@ -356,7 +356,7 @@ async def test_a_target_that_does_not_read_gets_what_was_read_before_in_order(jo
 async def test_what_was_read_before_goes_nowhere_once_its_relay_is_over(join, spent, clock):
     async with join(start=False, bandwidth=spent) as it:
         it.relay.start(up=b"early")
-        it.relay.stop(Ending.SHUTDOWN)
+        it.relay.stop(RelayEnd.SHUTDOWN)
         assert it.relay._up not in spent
         assert clock.timers == 0
         assert await receive_to_reset(it.target) == b""
@@ -379,7 +379,7 @@ async def test_who_is_held_back_is_not_idle(join, clock):
         clock.advance(2)
         assert await receive(it.target) == b"question"
         clock.advance(90)
-        assert await it.ended == Ending.IDLE
+        assert await it.ended == RelayEnd.IDLE
         watch.remove(it.relay)
 
 

@@ -1,11 +1,11 @@
 """Clients that are parked: how many each may have, and for how long."""
 
-from netjumper.sessions.parked_sessions import ParkedClients
+from netjumper.sessions.parked_sessions import ParkedSessions
 from tests.support.clock import Clock
 
 
-def clients(clock: Clock, expired: list[str], most: int = 2) -> ParkedClients[str]:
-    return ParkedClients(clock, 300.0, most, expired.append)
+def clients(clock: Clock, expired: list[str], most: int = 2) -> ParkedSessions[str]:
+    return ParkedSessions(clock, 300.0, most, expired.append)
 
 
 def test_each_client_may_have_so_many_whatever_its_ports() -> None:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from netjumper.relay.ending import Ending
+from netjumper.relay.ending import RelayEnd
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import RelayMemory
 from tests.support.peers import receive, send
@@ -27,7 +27,7 @@ class Joined:
     memory: RelayMemory
     client: socket.socket
     target: socket.socket
-    ended: asyncio.Future[Ending]
+    ended: asyncio.Future[RelayEnd]
 
     def side(self, name: str) -> socket.socket:
         return self.client if name == "client" else self.target

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from netjumper.net.endpoint import Endpoint
-from netjumper.relay.ending import Ending
+from netjumper.relay.ending import RelayEnd
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import RelayMemory
 from netjumper.tls.endpoint import AT_ONCE, TlsEndpoint
@@ -385,7 +385,7 @@ async def test_a_relay_is_not_over_before_the_last_of_it_has_left():
             target.shutdown(socket.SHUT_WR)
             await eventually(lambda: queued(target) == 0)
             peer.shutdown_write()
-            ended: asyncio.Future[Ending] = loop.create_future()
+            ended: asyncio.Future[RelayEnd] = loop.create_future()
             relay = Relay(memory, end, Endpoint(loop, near), ended.set_result)
             relay.start()
             assert await receive_to_end(target) == b""
@@ -395,7 +395,7 @@ async def test_a_relay_is_not_over_before_the_last_of_it_has_left():
             reader = Reader(peer)
             await reader.over.wait()
             assert (reader.data, reader.error) == (data, None)
-            assert await ended is Ending.CLOSED
+            assert await ended is RelayEnd.CLOSED
         peer.close()
         memory.close()
 
@@ -414,12 +414,12 @@ async def test_one_that_goes_away_before_the_last_of_it_has_left_is_a_reset():
             await send(target, bytes(200_000))
             target.shutdown(socket.SHUT_WR)
             await eventually(lambda: queued(target) == 0)
-            ended: asyncio.Future[Ending] = loop.create_future()
+            ended: asyncio.Future[RelayEnd] = loop.create_future()
             relay = Relay(memory, end, Endpoint(loop, near), ended.set_result)
             relay.start()
             await settled(lambda: relay.bytes_down)
             reset(peer.detach())
-            assert await ended is Ending.CLIENT_RESET
+            assert await ended is RelayEnd.CLIENT_RESET
         memory.close()
 
 

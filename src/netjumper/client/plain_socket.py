@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
-from netjumper.relay.ending import Ending
+from netjumper.relay.ending import RelayEnd
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import RelayMemory
 from netjumper.tls.endpoint import TlsEndpoint
@@ -103,5 +103,5 @@ def _tcp_pair() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-def _over(_: Ending) -> None:
+def _over(_: RelayEnd) -> None:
     """Nobody has to be told: the pair is closed."""

@@ -3,7 +3,7 @@
 from enum import Enum
 
 
-class Ending(Enum):
+class RelayEnd(Enum):
     """How a relay ended."""
 
     CLOSED = "closed"

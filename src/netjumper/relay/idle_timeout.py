@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from netjumper.relay.ending import Ending
+from netjumper.relay.ending import RelayEnd
 
 
 class Watched(Protocol):
@@ -17,7 +17,7 @@ class Watched(Protocol):
     def bytes_down(self) -> int:
         """Bytes that have come from the target."""
 
-    def stop(self, ending: Ending) -> None:
+    def stop(self, ending: RelayEnd) -> None:
         """End it."""
 
 
@@ -57,5 +57,5 @@ class IdleWatch:
             if quiet > self.SWEEPS:
                 over.append(it)
         for it in over:
-            it.stop(Ending.IDLE)
+            it.stop(RelayEnd.IDLE)
         self._timer = self._loop.call_later(self._interval, self._sweep) if self._watched else None

@@ -10,7 +10,7 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.relay.bandwidth import Bandwidth
 from netjumper.relay.direction import Direction
-from netjumper.relay.ending import Ending
+from netjumper.relay.ending import RelayEnd
 from netjumper.relay.splice import RelayMemory
 from netjumper.relay.throttled_direction import ThrottledDirection
 
@@ -43,7 +43,7 @@ class Relay:
         memory: RelayMemory,
         client: Endpoint,
         target: Endpoint,
-        done: Callable[[Ending], None],
+        done: Callable[[RelayEnd], None],
         half_closed: "Deadlines[Relay] | None" = None,
         bandwidth: Bandwidth | None = None,
     ) -> None:
@@ -51,7 +51,7 @@ class Relay:
         self.splices = memory.splice and client.plain_fd is not None and target.plain_fd is not None
         self._client = client
         self._target = target
-        self._done: Callable[[Ending], None] | None = done
+        self._done: Callable[[RelayEnd], None] | None = done
         self._half_closed = half_closed
         self._up: Direction
         self._down: Direction
@@ -92,7 +92,7 @@ class Relay:
         if self._up.ended and self._down.ended:
             self._client.close()
             self._target.close()
-            self._finish(Ending.CLOSED)
+            self._finish(RelayEnd.CLOSED)
         elif self._half_closed is not None:
             self._half_closed.add(self)
 
@@ -115,7 +115,7 @@ class Relay:
         other = self._target if endpoint is self._client else self._client
         endpoint.close()
         other.abort()
-        self._finish(Ending.CLIENT_RESET if endpoint is self._client else Ending.TARGET_RESET)
+        self._finish(RelayEnd.CLIENT_RESET if endpoint is self._client else RelayEnd.TARGET_RESET)
 
     def sink_lost(self, direction: Direction) -> None:
         """A send failed. What the lost side had sent before is still to be delivered."""
@@ -124,15 +124,15 @@ class Relay:
         if opposite.ended:
             self.lost(direction.sink)
 
-    def stop(self, ending: Ending) -> None:
+    def stop(self, ending: RelayEnd) -> None:
         """Cut both sides off, unless that is for being idle and it is us who hold bytes back."""
         corked = self._up.waits_its_turn or self._down.waits_its_turn
-        if self._done is not None and not (ending is Ending.IDLE and corked):
+        if self._done is not None and not (ending is RelayEnd.IDLE and corked):
             self._client.abort()
             self._target.abort()
             self._finish(ending)
 
-    def _finish(self, ending: Ending) -> None:
+    def _finish(self, ending: RelayEnd) -> None:
         done, self._done = self._done, None
         if done is None:
             return

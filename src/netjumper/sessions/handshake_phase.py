@@ -18,7 +18,7 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.protocol.handshake import ListeningHandshake
 from netjumper.sessions.admission import Admission, Pending
-from netjumper.sessions.parked_sessions import ParkedClients
+from netjumper.sessions.parked_sessions import ParkedSessions
 from netjumper.tls.errors import failure_of, is_no_tls, is_wrong_key
 
 READ_SIZE = 64 * 1024
@@ -60,7 +60,7 @@ class HandshakeContext:
     """Ends handshakes that take too long."""
     delayed_refusals: Deadlines["HandshakePhase"]
     """Refuses clients that failed to authenticate repeatedly."""
-    parked: ParkedClients["HandshakePhase"]
+    parked: ParkedSessions["HandshakePhase"]
 
 
 class HandshakePhase:

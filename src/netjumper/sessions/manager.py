@@ -22,7 +22,7 @@ from netjumper.sessions.handshake_phase import (
     HandshakeContext,
     HandshakePhase,
 )
-from netjumper.sessions.parked_sessions import ParkedClients
+from netjumper.sessions.parked_sessions import ParkedSessions
 from netjumper.sessions.session import Handoff, Session, SessionContext
 from netjumper.sessions.tunnel import Tunnel
 
@@ -195,7 +195,7 @@ def _handshake_context(
         log=log,
         deadlines=Deadlines(loop, limits.handshake, expire),
         delayed_refusals=Deadlines(loop, REFUSAL_DELAY, HandshakePhase.refuse_delayed),
-        parked=ParkedClients(
+        parked=ParkedSessions(
             loop, limits.parked, limits.most_parked if limits.parked else 0, expire
         ),
     )

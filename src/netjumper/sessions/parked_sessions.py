@@ -14,7 +14,7 @@ from netjumper.net.deadlines import Deadlines
 ItemT = TypeVar("ItemT")
 
 
-class ParkedClients(Generic[ItemT]):
+class ParkedSessions(Generic[ItemT]):
     """The connections of parked clients.
 
     Args:

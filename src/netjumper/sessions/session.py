@@ -17,7 +17,7 @@ from netjumper.addressing.address import Address
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.relay.bandwidth import Bandwidth
-from netjumper.relay.ending import Ending
+from netjumper.relay.ending import RelayEnd
 from netjumper.relay.idle_timeout import IdleWatch
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import RelayMemory
@@ -137,7 +137,7 @@ class Session(ABC):
         relay.start(up=up, down=down, early=early, client_ended=self._client_ended)
 
     @abstractmethod
-    def _relayed(self, ending: Ending) -> None:
+    def _relayed(self, ending: RelayEnd) -> None:
         """The relay is over."""
 
     def _hand_off(self) -> Handoff:

@@ -16,7 +16,7 @@ from netjumper.errors import NetjumperError
 from netjumper.net.connector import PendingConnection
 from netjumper.net.endpoint import Endpoint
 from netjumper.protocol.handshake import TunnelRequest
-from netjumper.relay.ending import Ending
+from netjumper.relay.ending import RelayEnd
 from netjumper.sessions.admission import Account
 from netjumper.sessions.handshake_phase import (
     READ_SIZE,
@@ -111,10 +111,10 @@ class Tunnel(Session):
     def stop(self) -> None:
         """Abort the session in any state."""
         if self._relay is not None:
-            self._relay.stop(Ending.SHUTDOWN)
+            self._relay.stop(RelayEnd.SHUTDOWN)
         elif self._handshake is not None or (self._phase is not None and self._phase.has_request):
             self._client.abort()
-            self.handshake_failed(Ending.SHUTDOWN.value)
+            self.handshake_failed(RelayEnd.SHUTDOWN.value)
         else:
             self.close()
 
@@ -228,7 +228,7 @@ class Tunnel(Session):
         if account is not None:
             self._context.admission.close(account, self._peer)
 
-    def _relayed(self, ending: Ending) -> None:
+    def _relayed(self, ending: RelayEnd) -> None:
         self._over(ending.value, failed=False)
 
     def _lost(self, error: OSError) -> None:

@@ -11,7 +11,7 @@ from netjumper.errors import NetjumperError
 from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines
 from netjumper.protocol.handshake import EndOfStream
-from netjumper.relay.ending import Ending as RelayEnding
+from netjumper.relay.ending import RelayEnd
 from netjumper.sessions.handshake_phase import READ_SIZE
 from netjumper.sessions.session import Handoff, Session, SessionContext
 
@@ -71,13 +71,13 @@ class ForwardingSession(Session):
             self._forwarding.begin_shutdown()
             self._settle()
 
-    def stop(self, ending: RelayEnding = RelayEnding.SHUTDOWN) -> None:
+    def stop(self, ending: RelayEnd = RelayEnd.SHUTDOWN) -> None:
         """End it, whatever it is doing."""
         if self._relay is not None:
             self._relay.stop(ending)
         elif self._is_quiet:
             self.close()
-        elif ending is RelayEnding.IDLE and self._forwarding.expire():
+        elif ending is RelayEnd.IDLE and self._forwarding.expire():
             self._settle()
         else:
             self._abort(ending.value)
@@ -226,7 +226,7 @@ class ForwardingSession(Session):
             target, up=self._target.take_back() + up, down=self._to_client.take_back() + down
         )
 
-    def _relayed(self, ending: RelayEnding) -> None:
+    def _relayed(self, ending: RelayEnd) -> None:
         if self._relay is not None and self._last is not None:
             relay = self._relay
             self._tell(self._last, relay.bytes_up, relay.bytes_down, ending.value)
