@@ -11,15 +11,11 @@ from netjumper.addressing.jump_url import JumpUrl
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
 from netjumper.errors import NetjumperError, SettingsError
-from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.loader import Loaded
-from netjumper.settings.server import ServerSettings
+from netjumper.settings.loader import AnyLoaded
 from netjumper.text import printable
 
 LONGEST_LINE = 2000
 """Characters: a line may have the path of a file in it, and what was typed, escaped."""
-
-AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]
 
 _EACH_LINE = re.IGNORECASE | re.MULTILINE
 _SECRET = re.compile(r"^(?:NETJUMPER_)?(?:secret|auth)\s*=[^\n]*", _EACH_LINE)

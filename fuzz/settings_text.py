@@ -10,11 +10,11 @@ from functools import cache
 from io import StringIO
 
 from fuzz.properties import as_text
-from fuzz.settings import AnyLoaded, environment, hold_settings
+from fuzz.settings import environment, hold_settings
 from netjumper.cli import bridge, server
 from netjumper.cli.arguments import Parser, source_of_flags
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.loader import load
+from netjumper.settings.loader import AnyLoaded, load
 from netjumper.settings.server import ServerSettings
 
 NO_FILE = "/dev/null"

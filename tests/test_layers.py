@@ -268,6 +268,15 @@ def test_below_the_face_there_is_only_the_standard_library(module: str) -> None:
         assert "h11" not in foreign
 
 
+def test_only_the_composition_and_the_command_line_know_the_settings() -> None:
+    knowing = {
+        module.split(".")[1]
+        for module in TREES
+        if any(name.startswith("netjumper.settings") for name in ours(module))
+    }
+    assert knowing == {"settings", "app", "cli"}
+
+
 def test_the_layers_name_no_module_that_is_gone() -> None:
     packages = {name.rpartition(".")[0] for name in TREES}
     assert set(LEVELS) <= TREES.keys() | packages

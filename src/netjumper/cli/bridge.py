@@ -7,6 +7,7 @@ from functools import partial
 
 from netjumper import __version__
 from netjumper.app.bridge import bridge_of, load_bridge, route_of, users_of
+from netjumper.app.daemon_options import daemon_options
 from netjumper.app.inherited_sockets import InheritedSockets, bridge_sockets
 from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
@@ -140,7 +141,7 @@ async def _serve(
     async with bridge_of(loaded.settings, hosts, users, sockets) as (service, told):
         await serve.serve(
             service,
-            loaded,
+            daemon_options(loaded),
             partial(_start, route=told, password=users is not None),
         )
 
@@ -162,7 +163,7 @@ def _supervise(
     )
     serve.supervise(
         "netjumper-bridge",
-        loaded,
+        daemon_options(loaded),
         [(name, it) for name, places in (sockets or settings.listeners).items() for it in places],
         bridge_options(settings).listening,
         partial(_start, route=told, password=users is not None),

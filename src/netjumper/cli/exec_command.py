@@ -13,6 +13,7 @@ from dataclasses import replace
 from netjumper.addressing.address import Address
 from netjumper.addressing.listeners import BRIDGE_LISTENERS, MIXED
 from netjumper.app.bridge import bridge_of, load_bridge, users_of
+from netjumper.app.daemon_options import daemon_options
 from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
 from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
@@ -116,7 +117,7 @@ def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         loaded = _quieter(load_bridge(flags, config, RunningBridge))
         http, socks = _places(arguments.via)
         env = _environment(variables(http, socks, first_of(users_of(loaded))))
-        serve.begin(loaded)
+        serve.begin(daemon_options(loaded))
         return process.run_loop(_without_bridge(command, env))
     loaded = _quieter(load_bridge(flags, config))
     check_options(loaded, bridge_options)
@@ -170,7 +171,7 @@ async def _with_bridge(
     users: Mapping[str, str] | None,
     command: Sequence[str],
 ) -> int:
-    serve.begin(loaded)
+    serve.begin(daemon_options(loaded))
     program = _Program(asyncio.get_running_loop())
     async with bridge_of(loaded.settings, hosts, users) as (service, _):
         with nonblocking_logging():

@@ -8,6 +8,7 @@ from functools import partial
 
 from netjumper import __version__
 from netjumper.addressing.listeners import SERVER_LISTENERS
+from netjumper.app.daemon_options import daemon_options
 from netjumper.app.inherited_sockets import server_sockets
 from netjumper.app.jump_server import (
     JumpServer,
@@ -176,7 +177,7 @@ def _flags(arguments: argparse.Namespace) -> Source:
 async def _serve(prepared: Prepared, prepare_anew: Prepare, targets: ListenTargets) -> None:
     server = JumpServer(prepared, targets)
     reload = partial(server.reload, prepare_anew)
-    await serve.serve(server.service, prepared.loaded, _start, reload)
+    await serve.serve(server.service, daemon_options(prepared.loaded), _start, reload)
 
 
 class _Supervised:
@@ -208,7 +209,7 @@ def _supervise(prepared: Prepared, prepare_anew: Prepare, targets: ListenTargets
     supervised = _Supervised(prepared, prepare_anew)
     serve.supervise(
         "netjumper",
-        prepared.loaded,
+        daemon_options(prepared.loaded),
         [(name, place) for name, places in targets.items() for place in places],
         server_options(settings).listening,
         partial(_start, route=f"{settings.workers} workers; limits are each one's own"),

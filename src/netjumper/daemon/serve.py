@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from netjumper.addressing.listeners import LISTENERS
 from netjumper.daemon.descriptors import descriptor_warning, raise_descriptor_limit
@@ -19,23 +20,40 @@ from netjumper.logs.terminal import RichFormatter, StartSummary
 from netjumper.net.listening_sockets import ListenError, ListenTarget
 from netjumper.net.socket_options import SocketOptions
 from netjumper.sessions.service import Service
-from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.loader import Loaded
-from netjumper.settings.server import ServerSettings
 from netjumper.text import counted, printable
 
-AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]
 Listening = Sequence[tuple[str, str]]
 """The name of a door, and where one of its sockets listens, for each socket."""
 INHERITS = "the service manager opened the sockets; addresses of the settings are not used"
-EACH = 2
-"""Descriptors that a tunnel takes in a process: a connection to each side."""
 _LOG = logging.getLogger("netjumper")
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonOptions:
+    """What the life of a service depends on, apart from the service itself.
+
+    Attributes:
+        log_level: the lowest level that is logged.
+        log_format: how log lines are written.
+        grace_period: seconds that open tunnels have to end after the first signal.
+        workers: the number of processes that serve.
+        descriptors_per_tunnel: how many descriptors a tunnel takes in a process.
+        origin: returns what gave a setting its value, by the setting's key, for messages.
+        warnings: lines to log at the start.
+    """
+
+    log_level: str
+    log_format: str
+    grace_period: float
+    workers: int
+    descriptors_per_tunnel: int
+    origin: Callable[[str], str]
+    warnings: Sequence[str] = ()
 
 
 async def serve(
     service: Service,
-    loaded: AnyLoaded,
+    options: DaemonOptions,
     start: Callable[[Listening], StartSummary],
     reload: Callable[[], object] = nothing_to_reload,
 ) -> None:
@@ -43,7 +61,7 @@ async def serve(
 
     Args:
         service: not yet open.
-        loaded: the settings, for the logging, the grace period, and the place of a mistake.
+        options: the logging, the grace period, and what names a setting in messages.
         start: what there is to tell once it listens.
         renew: takes the settings anew, on SIGHUP.
 
@@ -52,9 +70,9 @@ async def serve(
     """
     stop = StopRequests(asyncio.get_running_loop())
     stop.by_signals()
-    rich = _begin_to_serve(loaded)
+    rich = _begin_to_serve(options)
     with handle_sighup(reload, stop.first.set), nonblocking_logging():
-        with _blaming(loaded):
+        with _blaming(options):
             service.open()
         if service.inherits:
             _LOG.info(INHERITS)
@@ -64,7 +82,7 @@ async def serve(
             notifier.ready()
             await stop.first.wait()
             notifier.stopping()
-            await drain(service, loaded.settings.grace_period, stop.second)
+            await drain(service, options.grace_period, stop.second)
         finally:
             notifier.close()
 
@@ -93,9 +111,9 @@ async def work(
 
 def supervise(
     name: str,
-    loaded: AnyLoaded,
-    doors: Sequence[tuple[str, ListenTarget]],
-    options: SocketOptions,
+    options: DaemonOptions,
+    targets: Sequence[tuple[str, ListenTarget]],
+    socket_options: SocketOptions,
     start: Callable[[Listening], StartSummary],
     worker: Work,
     reload: Callable[[], bool] = nothing_to_reload,
@@ -104,9 +122,9 @@ def supervise(
 
     Args:
         name: the command's, for messages.
-        loaded: the settings; `workers` is how many.
-        doors: where they listen: the name and the place of each.
-        options: of the listening sockets.
+        options: the number of processes, and as in `serve`.
+        targets: where they listen: for each listener its name, and its address or socket.
+        socket_options: of the listening sockets.
         start: what there is to tell once they listen.
         worker: what each of them does.
         renew: takes the settings anew, on SIGHUP; where they are right, workers are told too.
@@ -115,13 +133,12 @@ def supervise(
         ListenError: a listening address cannot be had; it says which setting that was.
         NetjumperError: a process could not begin to serve.
     """
-    rich = _begin_to_serve(loaded)
-    settings = loaded.settings
-    with _blaming(loaded):
-        entrance = WorkerSockets.open(doors, settings.workers, options)
+    rich = _begin_to_serve(options)
+    with _blaming(options):
+        entrance = WorkerSockets.open(targets, options.workers, socket_options)
     if entrance.inherits:
         _LOG.info(INHERITS)
-    parent = Parent(name, settings.workers, entrance, worker, settings.grace_period, reload)
+    parent = Parent(name, options.workers, entrance, worker, options.grace_period, reload)
 
     def status() -> str:
         alive = counted(len(parent), "worker")
@@ -142,29 +159,27 @@ def supervise(
 
 
 @contextlib.contextmanager
-def _blaming(loaded: AnyLoaded) -> Iterator[None]:
+def _blaming(options: DaemonOptions) -> Iterator[None]:
     """Have an address that cannot be had told with the setting that it stands in."""
     try:
         yield
     except ListenError as error:
         key = LISTENERS[error.door].key
-        raise ListenError(f"{loaded.origin(key)}: {error}") from None
+        raise ListenError(f"{options.origin(key)}: {error}") from None
 
 
-def begin(loaded: AnyLoaded) -> RichFormatter | None:
+def begin(options: DaemonOptions) -> RichFormatter | None:
     """Set the logging up and tell what is doubtful about the settings."""
-    rich = set_up_logging(loaded.settings.log_level, loaded.settings.log_format)
-    for warning in loaded.warnings:
+    rich = set_up_logging(options.log_level, options.log_format)
+    for warning in options.warnings:
         _LOG.warning("%s", warning)
     return rich
 
 
-def _begin_to_serve(loaded: AnyLoaded) -> RichFormatter | None:
+def _begin_to_serve(options: DaemonOptions) -> RichFormatter | None:
     raise_descriptor_limit()
-    rich = begin(loaded)
-    settings = loaded.settings
-    embedded = isinstance(settings, BridgeSettings) and settings.embedded
-    if few := descriptor_warning(EACH * 2 if embedded else EACH):
+    rich = begin(options)
+    if few := descriptor_warning(options.descriptors_per_tunnel):
         _LOG.warning("%s", few)
     return rich
 

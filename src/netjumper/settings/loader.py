@@ -90,6 +90,9 @@ class Loaded(Generic[SettingsT]):
         return settings.secret.get_secret_value().encode("utf-8", "surrogateescape")
 
 
+AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]
+
+
 def load(model: type[SettingsT], flags: Source, config: str | None = None) -> Loaded[SettingsT]:
     """Merge the sources and check the result.
 
