@@ -73,6 +73,7 @@ LAYERS: list[list[str]] = [
     ],
     [
         "netjumper.bridge.upstream.peak_demand",
+        "netjumper.bridge.upstream.hedge_budget",
         "netjumper.bridge.upstream.idle_limit",
         "netjumper.bridge.upstream.balancing",
     ],
@@ -88,6 +89,7 @@ LAYERS: list[list[str]] = [
         "netjumper.client",
         "netjumper.client.jump_host",
     ],
+    ["netjumper.bridge.upstream.longevity_probe"],
     ["netjumper.bridge.upstream.pool"],
     ["netjumper.bridge.upstream.request"],
     ["netjumper.bridge.upstream.upstream"],

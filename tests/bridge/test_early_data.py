@@ -186,7 +186,7 @@ async def test_an_early_success_that_turns_out_false_is_a_reset(door, fate, why,
                 await send(sock, early)
                 steered.answer.set()
                 assert await receive_to_reset(sock) == b""
-            assert not upstream.known.expects(TARGET, upstream.loop.time())
+            assert not upstream.context.known.expects(TARGET, upstream.context.loop.time())
             (line,) = [text for text in caplog.messages if str(TARGET) in text]
     assert why in line
     assert line.endswith(" (after an early success)")
@@ -241,7 +241,7 @@ async def test_a_program_that_resets_early_takes_its_tunnel_with_it(caplog):
             reset(sock)
             await steered.closed.wait()
             assert len(service.sessions) == 0
-            assert upstream.known.expects(TARGET, upstream.loop.time())
+            assert upstream.context.known.expects(TARGET, upstream.context.loop.time())
     assert "Connection reset by peer" in caplog.messages[-1]
 
 

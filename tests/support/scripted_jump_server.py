@@ -91,7 +91,7 @@ class RequestedTunnel:
     """A tunnel that was asked for, and what comes of it."""
 
     def __init__(self, upstream: Upstream, target: Address = TARGET) -> None:
-        self.established: asyncio.Future[Endpoint] = upstream.loop.create_future()
+        self.established: asyncio.Future[Endpoint] = upstream.context.loop.create_future()
         self.request = upstream.connect(
             target, self.established.set_result, self.established.set_exception
         )
@@ -121,7 +121,7 @@ async def upstream_at(
         yield upstream
         # A connection that is just being accepted would be nobody's when the jump server ends.
         await eventually(lambda: pool._refill is None and not pool._dialling)
-        assert len(upstream.unanswered) == 0
+        assert len(upstream.context.unanswered) == 0
         assert len(pool.host.corked) == 0
 
 
@@ -209,4 +209,4 @@ async def bridge_over(
 
 def mark_known(upstream: Upstream, target: Address = TARGET) -> None:
     """Have it know the target."""
-    upstream.known.record_success(target, upstream.loop.time())
+    upstream.context.known.record_success(target, upstream.context.loop.time())

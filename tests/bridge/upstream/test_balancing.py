@@ -79,7 +79,7 @@ def test_the_fastest_is_used_and_the_others_follow_by_their_time(caplog):
     caplog.set_level(logging.INFO)
     policy, candidates = LowestLatency(), hosts(a=0.200, b=0.080, c=0.100)
     assert names(policy.order(candidates)) == "bca"
-    assert caplog.messages == ["jump host b is used now, it takes 80 ms; jump host a takes 200 ms"]
+    assert caplog.messages == ["switched to jump host b (80 ms) from jump host a (200 ms)"]
 
 
 def test_another_must_be_clearly_faster_to_take_its_place(caplog):
@@ -101,7 +101,7 @@ def test_the_one_in_use_is_left_at_once_where_it_is_down(caplog):
     assert names(policy.order(candidates)) == "ab"
     a.is_down = True
     assert names(policy.order(candidates)) == "ba"
-    assert caplog.messages == ["jump host b is used now, it takes 300 ms; jump host a is down"]
+    assert caplog.messages == ["switched to jump host b (300 ms) from jump host a (down)"]
     a.is_down = False
     assert names(policy.order(candidates)) == "ab"
 

@@ -83,7 +83,7 @@ async def test_without_a_descriptor_left_nothing_is_parked_for_a_while(monkeypat
             (record,) = caplog.records
             assert record.getMessage() == (
                 f"jump host {jump}: too many open files on this machine; "
-                "nothing is parked for 0.1 s"
+                "not parking connections for 0.1 s"
             )
             await eventually(lambda: len(pool) == 3)
 
@@ -135,7 +135,7 @@ async def test_one_that_waits_has_no_deadline_but_its_own():
         with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
             assert len(pool.host.deadlines) == 0
-            (place,) = pool._parked_connections.values()
+            (place,) = pool._parked.values()
         assert place.timer.cancelled()
 
 
@@ -173,9 +173,7 @@ async def test_one_that_the_jump_server_ends_is_replaced_which_is_no_failure(mon
 
     def kept_for_a_while() -> bool:
         now = asyncio.get_running_loop().time()
-        return any(
-            now - it.since >= pool_module.MIN_IDLE_S for it in pool._parked_connections.values()
-        )
+        return any(now - it.since >= pool_module.MIN_IDLE_S for it in pool._parked.values())
 
     async with jump_server(impatient) as jump:
         with pool_at(jump.address, min_size=1, max_size=1) as pool:
@@ -193,14 +191,14 @@ async def test_a_jump_host_that_cannot_be_reached_is_told_once_and_tried_again(m
     with pool_at(address, min_size=2, max_size=2) as pool:
         await eventually(lambda: pool._retry_pause > 0.004)
         assert [record.getMessage() for record in caplog.records] == [
-            f"jump host {address}: connection refused; it is tried again from time to time"
+            f"jump host {address}: connection refused; retrying"
         ]
         with pytest.raises(JumpHostUnreachable):
             await tunnel(pool)
         there = ListenAddress(address.host, address.port)
         async with jump_server_running(listen=[there]):
             await eventually(lambda: len(pool) == 2)
-            assert caplog.records[-1].getMessage() == f"jump host {address} answers again"
+            assert caplog.records[-1].getMessage() == f"jump host {address} is up again"
             caplog.clear()
         await eventually(lambda: len(caplog.records) == 1)
         assert caplog.records[0].levelno == logging.WARNING

@@ -27,13 +27,13 @@ async def test_a_scout_that_lives_makes_the_time_longer_and_goes_on(monkeypatch)
     monkeypatch.setattr(JumpConnection, "info", told(probes=0))
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
-            await eventually(lambda: pool._longevity_probe is not None)
-            scout = pool._longevity_probe
-            assert scout not in pool._parked_connections
+            await eventually(lambda: pool._probe.connection is not None)
+            scout = pool._probe.connection
+            assert scout not in pool._parked
             assert pool._idle_limit.seconds == FIRST
             await eventually(lambda: pool._idle_limit.seconds >= 2 * FIRST)
             await eventually(lambda: pool._idle_limit.seconds >= 4 * FIRST)
-            assert pool._longevity_probe is scout
+            assert pool._probe.connection is scout
             assert len(pool) == 1
 
 
@@ -42,24 +42,24 @@ async def test_a_scout_that_has_waited_for_the_longest_time_is_given_up(monkeypa
     monkeypatch.setattr(idle_limit_module, "MAX_IDLE_S", 2 * FIRST)
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
-            await eventually(lambda: pool._longevity_probe is not None)
-            scout = pool._longevity_probe
-            await eventually(lambda: pool._longevity_probe is None)
+            await eventually(lambda: pool._probe.connection is not None)
+            scout = pool._probe.connection
+            await eventually(lambda: pool._probe.connection is None)
             assert pool._idle_limit.seconds == 2 * FIRST
             assert scout.peer is None
-            before = set(pool._parked_connections)
-            await eventually(lambda: not before & set(pool._parked_connections))
-            assert pool._longevity_probe is None, "there is nothing to find out any more"
+            before = set(pool._parked)
+            await eventually(lambda: not before & set(pool._parked))
+            assert pool._probe.connection is None, "there is nothing to find out any more"
 
 
 @pytest.mark.parametrize("info", [told(probes=1), None], ids=["no answer", "nothing is told"])
 async def test_a_scout_that_is_not_proved_alive_changes_nothing(monkeypatch, info):
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
-            await eventually(lambda: pool._longevity_probe is not None)
-            scout = pool._longevity_probe
+            await eventually(lambda: pool._probe.connection is not None)
+            scout = pool._probe.connection
             monkeypatch.setattr(JumpConnection, "info", info)
-            await eventually(lambda: pool._longevity_probe is None)
+            await eventually(lambda: pool._probe.connection is None)
             assert scout.peer is None
             assert pool._idle_limit.seconds == FIRST
             assert not pool._idle_limit.may_probe(pool._loop.time())
@@ -78,9 +78,9 @@ async def test_a_scout_that_the_jump_server_ends_is_no_failure_and_changes_nothi
 
     async with jump_server(parked) as jump:
         with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
-            await eventually(lambda: pool._longevity_probe is not None)
+            await eventually(lambda: pool._probe.connection is not None)
             oldest_ends.set()
-            await eventually(lambda: pool._longevity_probe is None)
+            await eventually(lambda: pool._probe.connection is None)
             assert pool._idle_limit.seconds == FIRST
             assert not pool._idle_limit.may_probe(pool._loop.time())
             assert not pool.is_down
@@ -93,21 +93,21 @@ async def test_there_is_one_scout_at_a_time_and_the_others_are_closed(monkeypatc
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=3, max_size=3, idle_limit_s=FIRST) as pool:
             await eventually(lambda: len(pool) == 3)
-            first = set(pool._parked_connections)
-            await eventually(lambda: not first & set(pool._parked_connections))
+            first = set(pool._parked)
+            await eventually(lambda: not first & set(pool._parked))
             assert sum(connection.peer is not None for connection in first) == 1
-            assert pool._longevity_probe in first
+            assert pool._probe.connection in first
             await eventually(lambda: len(pool) == 3)
 
 
 async def test_a_scout_that_another_network_has_ended_is_looked_at_no_more():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
-            await eventually(lambda: pool._longevity_probe is not None)
-            ended = pool._longevity_probe
+            await eventually(lambda: pool._probe.connection is not None)
+            check = pool._probe._timer
             pool._clear()
-            assert pool._longevity_probe is None
-            pool._probe_due(ended, pool._loop.time() - 100.0)
+            assert pool._probe.connection is None
+            assert check.cancelled()
             assert pool._idle_limit.seconds == FIRST
             assert pool._idle_limit.may_probe(pool._loop.time())
             pool._refill_soon()
@@ -128,10 +128,10 @@ async def test_losses_at_a_like_age_make_the_time_shorter(monkeypatch):
         with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=8.0) as pool:
             for _ in range(4):
                 await eventually(lambda: len(pool) == 1)
-                ((connection, (since, _)),) = pool._parked_connections.items()
+                ((connection, (since, _)),) = pool._parked.items()
                 await eventually(lambda since=since: pool._loop.time() - since >= 0.03)
                 ending.release()
-                await eventually(lambda ended=connection: ended not in pool._parked_connections)
+                await eventually(lambda ended=connection: ended not in pool._parked)
             assert pool._idle_limit.seconds < 1.0
             assert not pool.is_down
             await eventually(lambda: len(pool) == 1)

@@ -27,7 +27,7 @@ def the_kernel_tells(monkeypatch: pytest.MonkeyPatch, info: TcpInfo | None) -> N
 
 
 def connections(pool: pool_module.ConnectionPool) -> set[Any]:
-    return set(pool._parked_connections)
+    return set(pool._parked)
 
 
 # --- at hand-out --------------------------------------------------------------------------
@@ -51,7 +51,7 @@ async def test_the_newest_is_handed_out():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=3, max_size=3) as pool:
             await eventually(lambda: len(pool) == 3)
-            *_, newest = pool._parked_connections
+            *_, newest = pool._parked
             connection, _ = pool.acquire()
             assert connection is newest
             connection.cancel()
@@ -93,17 +93,17 @@ async def test_in_another_network_all_are_made_anew_and_it_is_told(elsewhere, ch
         with pool_at(jump.address, min_size=3, max_size=3) as pool:
             await eventually(lambda: len(pool) == 3)
             before = connections(pool)
-            scout = pool._longevity_probe = JumpConnection(pool.host)
+            scout = pool._probe.connection = JumpConnection(pool.host)
             elsewhere.update(change)
             assert pool.acquire() is None
-            assert pool._longevity_probe is None
+            assert pool._probe.connection is None
             assert all(connection.peer is None for connection in (*before, scout))
             await eventually(lambda: len(pool) == 3)
             assert not before & connections(pool)
             pool.acquire()[0].cancel()
             await eventually(lambda: len(pool) == 3)
     assert [record.getMessage() for record in caplog.records] == [
-        "the network has changed: parked connections are made anew"
+        "network changed: renewing parked connections"
     ]
 
 
@@ -118,7 +118,7 @@ async def test_in_another_network_those_that_are_being_dialled_are_made_anew_too
     async with serving(behave) as jump:
         with pool_at(jump.address, min_size=1, max_size=2) as pool:
             await eventually(lambda: len(pool) == 1)
-            pool._check_route(next(iter(pool._parked_connections)), 0.0)
+            pool._check_route(next(iter(pool._parked)), 0.0)
             pool.record_request()
             await eventually(lambda: len(pool._dialling) == 1)
             before = set(pool._dialling)
@@ -145,12 +145,12 @@ async def test_where_one_of_an_age_led_nowhere_those_of_that_age_are_given_up(mo
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=3, max_size=3, idle_limit_s=8.0) as pool:
             await eventually(lambda: len(pool) == 3)
-            old, young, youngest = pool._parked_connections
+            old, young, youngest = pool._parked
             pool._idle_limit.record_survival(100.0)
             now = pool._loop.time()
             for connection, age in ((old, 20.0), (young, 9.0), (youngest, 1.0)):
-                place = pool._parked_connections[connection]
-                pool._parked_connections[connection] = place._replace(since=now - age)
+                place = pool._parked[connection]
+                pool._parked[connection] = place._replace(since=now - age)
             pool.discard_older_than(10.0)
             assert connections(pool) == {young, youngest}
             assert old.peer is None
@@ -194,9 +194,7 @@ async def test_who_has_a_wrong_secret_asks_again_when_it_is_asked_and_hardly_eve
         with pool_at(jump.address, min_size=1, max_size=9) as pool:
             await eventually(lambda: pool.is_down)
             assert jump.accepted == 1
-            assert caplog.messages == [
-                f"jump host {jump.address}: nope; it is tried again from time to time"
-            ]
+            assert caplog.messages == [f"jump host {jump.address}: nope; retrying"]
             loop = asyncio.get_running_loop()
             assert pool._retry is not None
             assert 590 < pool._retry.when() - loop.time() <= 1200

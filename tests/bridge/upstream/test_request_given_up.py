@@ -31,7 +31,7 @@ async def test_a_request_that_is_given_up_while_it_dials_leaves_nothing():
         upstream = Upstream([pool])
         request = upstream.connect(TARGET, called.append, called.append)
         request.cancel()
-        assert len(upstream.unanswered) == 0
+        assert len(upstream.context.unanswered) == 0
         assert called == []
 
 
@@ -51,7 +51,7 @@ async def test_a_request_that_is_given_up_in_the_handshake_leaves_nothing(script
             await reached.wait()
             asked.request.cancel()
             asked.request.cancel()
-            assert len(upstream.unanswered) == len(pool.host.deadlines) == 0
+            assert len(upstream.context.unanswered) == len(pool.host.deadlines) == 0
             assert not asked.established.done()
 
 
@@ -66,7 +66,7 @@ async def test_a_request_that_is_given_up_on_a_parked_connection_closes_it(known
     async with jump_server(notice) as jump:
         async with upstream_at(jump.address) as upstream:
             if known:
-                upstream.known.record_success(TARGET, upstream.loop.time())
+                upstream.context.known.record_success(TARGET, upstream.context.loop.time())
             pool_of(upstream).path.refill_time = 1.0
             asked = RequestedTunnel(upstream)
             assert len(pool_of(upstream).host.corked) == known

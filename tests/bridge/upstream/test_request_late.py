@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from netjumper.bridge.upstream import upstream as upstream_module
+from netjumper.bridge.upstream import hedge_budget
 from netjumper.bridge.upstream.path_stats import PathStats
 from netjumper.bridge.upstream.request import Request
 from netjumper.errors import TargetRefused
@@ -84,24 +84,24 @@ async def test_who_sent_what_may_not_be_repeated_waits_for_the_first():
             assert len(asked.request._attempts) == 1
             peers.answer.set()
             await asked.close()
-            assert upstream._hedge_tokens == upstream_module.HEDGE_BURST
+            assert upstream.context.hedge_budget.tokens == hedge_budget.HEDGE_BURST
 
 
 async def test_only_a_share_of_the_requests_is_asked_twice(monkeypatch):
-    monkeypatch.setattr(upstream_module, "HEDGE_RATIO", 0.5)
+    monkeypatch.setattr(hedge_budget, "HEDGE_RATIO", 0.5)
     first, second = ControlledPeer(), ControlledPeer()
     behaviours = in_turn(first.answer_on_cue, second.answer_on_cue, silent)
     async with jump_server(behaviours) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            upstream._hedge_tokens = 0.0
+            upstream.context.hedge_budget.tokens = 0.0
             asked = RequestedTunnel(with_known_latency(upstream))
             await timer_over(asked.request)
             assert len(asked.request._attempts) == 1
-            assert upstream._hedge_tokens == 0.5
+            assert upstream.context.hedge_budget.tokens == 0.5
             again = RequestedTunnel(upstream)
             await timer_over(again.request)
             assert len(again.request._attempts) == 2
-            assert upstream._hedge_tokens == 0.0
+            assert upstream.context.hedge_budget.tokens == 0.0
             first.answer.set()
             second.answer.set()
             await asked.close()
@@ -170,11 +170,11 @@ async def test_one_that_is_dialled_for_the_request_is_late_later():
             asked = RequestedTunnel(with_known_latency(upstream))
             timer = asked.request._timer
             assert timer is not None
-            assert timer.when() - upstream.loop.time() > 20.0
+            assert timer.when() - upstream.context.loop.time() > 20.0
             await asked.close()
 
 
-async def test_answers_of_parked_connections_say_how_long_they_usually_take(monkeypatch):
+async def test_answers_of_parked_say_how_long_they_usually_take(monkeypatch):
     noted: list[float] = []
     monkeypatch.setattr(PathStats, "record_answer", lambda _, seconds: noted.append(seconds))
     async with jump_server(serve_target) as jump:

@@ -61,7 +61,7 @@ async def test_where_a_parked_connection_leads_nowhere_one_is_dialled():
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.never_answer, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            upstream._hedge_tokens = -10.0
+            upstream.context.hedge_budget.tokens = -10.0
             asked = RequestedTunnel(upstream)
             await eventually(lambda: len(asked.request._attempts) == 2)
             assert [it.parked is None for it in asked.request._attempts.values()] == [False, True]
@@ -76,7 +76,7 @@ async def test_a_jump_server_that_has_the_request_is_waited_for(monkeypatch, loo
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.answer_on_cue)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            upstream._hedge_tokens = -10.0
+            upstream.context.hedge_budget.tokens = -10.0
             asked = RequestedTunnel(upstream)
             await eventually(lambda: len(looks) == 2)
             assert looks == [1, 1]
@@ -106,7 +106,7 @@ async def test_on_a_longer_path_more_time_is_given(looks):
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.never_answer, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            upstream._hedge_tokens = -10.0
+            upstream.context.hedge_budget.tokens = -10.0
             path = pool_of(upstream).path
             path._latency.p95 = 10.0
             asked = RequestedTunnel(upstream)

@@ -80,7 +80,7 @@ async def test_it_goes_on_from_one_that_is_silent(caplog):
         with await asked.socket() as sock:
             assert await receive_exactly(sock, len(SSH)) == SSH
         assert heard == b""
-        told = f"jump host {rogue.address}: it did not answer in time; it is tried again from time"
+        told = f"jump host {rogue.address}: it did not answer in time; retrying"
         assert sum(told in line for line in caplog.messages) == 1
         with await RequestedTunnel(it, target.address).socket():
             assert await rogue.came() <= 2  # the request's, and one that looks whether it is back
@@ -194,7 +194,7 @@ async def test_one_that_lets_nobody_in_any_more_is_down_before_it_is_asked(caplo
 
             await eventually(is_found)
             hung.check_stalled()
-    told = f"jump host {rogue.address}: it did not answer in time; it is tried again from time"
+    told = f"jump host {rogue.address}: it did not answer in time; retrying"
     assert [line.startswith(told) for line in caplog.messages] == [True]
 
 

@@ -77,7 +77,7 @@ async def test_a_lost_one_is_replaced_by_a_parked_one_and_then_by_a_dialled_one(
         async with upstream_at(jump.address, parked=3) as upstream:
             await RequestedTunnel(upstream).close()
             assert taken == [True, True]
-            assert upstream.known.expects(TARGET, upstream.loop.time())
+            assert upstream.context.known.expects(TARGET, upstream.context.loop.time())
 
 
 async def test_one_that_was_dialled_for_the_request_is_not_replaced(taken):
@@ -154,7 +154,7 @@ async def test_a_targets_failure_is_final_and_the_target_is_not_expected_the_nex
             assert asked.request.optimistic
             assert type(await asked.error()) is TargetRefused
             assert taken == [True, True]
-            assert not upstream.known.expects(TARGET, upstream.loop.time())
+            assert not upstream.context.known.expects(TARGET, upstream.context.loop.time())
             assert not pool_of(upstream).is_down
 
 
@@ -190,7 +190,7 @@ async def test_on_a_long_path_a_destination_waits_for_the_first_bytes_of_who_is_
         async with upstream_at(jump.address) as upstream:
             pool_of(upstream).path.refill_time = parking_takes
             if known:
-                upstream.known.record_success(TARGET, upstream.loop.time())
+                upstream.context.known.record_success(TARGET, upstream.context.loop.time())
             asked = RequestedTunnel(upstream)
             if not together:
                 await eventually(lambda: bool(segments))
@@ -233,18 +233,18 @@ async def test_a_jump_host_that_lets_a_request_in_answers_again(caplog):
             pool.record_failure(JumpHostUnreachable("connection refused"))
             await RequestedTunnel(Upstream([pool])).close()
             assert not pool.is_down
-    assert caplog.records[-1].getMessage() == f"jump host {jump} answers again"
+    assert caplog.records[-1].getMessage() == f"jump host {jump} is up again"
 
 
 @pytest.mark.parametrize("early", [EarlyData.KNOWN, EarlyData.ALWAYS])
 async def test_nothing_is_expected_where_the_only_jump_host_is_down(early):
     with pool_at(closed_port(), min_size=0, max_size=0) as pool:
         upstream = Upstream([pool], early=early)
-        upstream.known.record_success(TARGET, upstream.loop.time())
+        upstream.context.known.record_success(TARGET, upstream.context.loop.time())
         first = RequestedTunnel(upstream)
         assert first.request.optimistic
         await first.error()
-        upstream.known.record_success(TARGET, upstream.loop.time())
+        upstream.context.known.record_success(TARGET, upstream.context.loop.time())
         second = RequestedTunnel(upstream)
         assert not second.request.optimistic
         await second.error()

@@ -1,1 +1,1 @@
-"""The way to the jump servers: which of them, on which connection, and when to ask again."""
+"""The connections to the jump servers: which jump host, which connection, and when to retry."""

@@ -1,53 +1,57 @@
-"""How long a jump server holds parked connections: learned from those that it ended."""
+"""How long a jump server keeps parked connections open, learned from those that it closed."""
 
 MIN_IDLE_S, MAX_IDLE_S = 1.0, 240.0
-"""Seconds that a connection is parked at least, and at most."""
+"""Seconds: the shortest and the longest idle limit that is ever used."""
 SAFETY_FACTOR = 0.8
-"""Of the time after which connections were lost, so much is used from then on."""
+"""The limit becomes this share of the age at which connections were lost."""
 SAME_AGE_TOLERANCE = 0.25
-"""Two connections that were lost at ages that differ by less than this share of them were lost to
-the jump server's patience; those that a restart ends are of any age."""
+"""Two lost connections whose ages differ by at most this share were closed by the jump server's
+own idle timeout. A restart closes connections of any age."""
 MIN_LOSS_SPACING_S = 1.0
-"""Seconds between two losses that are not one and the same event."""
+"""Seconds; two losses closer together are one event, such as a restart."""
 PROBE_INTERVAL_S = 600.0
-"""Seconds until it is tried again whether the jump server holds them for longer."""
+"""Seconds from a failed longevity probe to the next one."""
 
 
 class IdleLimit:
-    """Of one jump server; it has no clock of its own. All times are in seconds.
+    """The idle limit of one jump server. Takes the time as an argument. All times are in seconds.
 
     Args:
-        seconds: that it is known to have.
+        seconds: the limit that is known to be safe.
     """
 
-    __slots__ = ("_at_first", "_last_lost", "_next_probe", "seconds")
+    __slots__ = ("_initial", "_last_lost", "_next_probe", "seconds")
 
     def __init__(self, seconds: float) -> None:
-        self._at_first = seconds
+        self._initial = seconds
         self._last_lost = (0.0, 0.0)
         self._next_probe = 0.0
         self.seconds = seconds
-        """For which connections can be parked."""
+        """How long a connection can be parked."""
 
     def may_probe(self, now: float) -> bool:
-        """Whether it is worth knowing if connections are held for longer."""
+        """Return whether a longevity probe may find a longer limit."""
         return now >= self._next_probe and self.seconds < MAX_IDLE_S
 
     def record_survival(self, age: float) -> None:
-        """A connection was still alive at this age."""
+        """Record that a connection of this age was still alive."""
         self.seconds = min(max(self.seconds, age), MAX_IDLE_S)
 
     def record_loss(self, age: float, now: float) -> None:
-        """The jump server has ended a connection of this age."""
+        """Record that the jump server closed a connection of this age."""
         (last_age, when), self._last_lost = self._last_lost, (age, now)
-        if now - when >= MIN_LOSS_SPACING_S and abs(age - last_age) <= SAME_AGE_TOLERANCE * age:
+        is_other_event = now - when >= MIN_LOSS_SPACING_S
+        if is_other_event and abs(age - last_age) <= SAME_AGE_TOLERANCE * age:
             self.seconds = min(self.seconds, max(MIN_IDLE_S, SAFETY_FACTOR * age))
 
     def record_probe_failure(self, now: float) -> None:
-        """One that waited for longer than the others was ended, or leads nowhere."""
+        """Record that a longevity probe was closed, or is a black hole."""
         self._next_probe = now + PROBE_INTERVAL_S
 
     def record_blackhole(self, age: float, now: float) -> None:
-        """A connection of this age led nowhere, and nothing told: something on the path forgets."""
+        """Record that a connection of this age was dead without any notice.
+
+        A device on the path, such as a NAT gateway, has forgotten it.
+        """
         self.record_probe_failure(now)
-        self.seconds = min(self.seconds, max(self._at_first, SAFETY_FACTOR * age))
+        self.seconds = min(self.seconds, max(self._initial, SAFETY_FACTOR * age))

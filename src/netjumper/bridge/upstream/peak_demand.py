@@ -1,28 +1,28 @@
-"""How much is asked for at once: the busiest moment of the last minute."""
+"""The peak of the demand for tunnels within the last minute."""
 
 from collections import deque
 
 PEAK_MEMORY_S = 60.0
-"""Seconds after which a busy moment is forgotten."""
+"""Seconds after which a peak is forgotten."""
 
 
 class PeakDemand:
-    """Counts arrivals in windows of time, and remembers the fullest; it has no clock of its own."""
+    """Counts requests in time windows and keeps the peak. Takes the time as an argument."""
 
     __slots__ = ("_count", "_peaks", "_window_ends")
 
     def __init__(self) -> None:
         self._count = 0
         self._window_ends = 0.0
-        # Times and counts, the counts falling: the first is the fullest of those not forgotten.
+        # Times and counts, with decreasing counts: the first is the highest that is remembered.
         self._peaks: deque[tuple[float, int]] = deque()
 
     def record(self, now: float, window: float) -> None:
-        """Count an arrival.
+        """Record a request.
 
         Args:
-            now: seconds, of a clock that never goes back.
-            window: seconds that a moment lasts.
+            now: seconds, of a monotonic clock.
+            window: seconds that a time window lasts.
         """
         if now >= self._window_ends:
             self._close_window(now)
@@ -31,7 +31,7 @@ class PeakDemand:
         self._count += 1
 
     def peak(self, now: float) -> int:
-        """Return how many arrived in the fullest window that is not forgotten."""
+        """Return the number of requests in the busiest window that is remembered."""
         if now >= self._window_ends + PEAK_MEMORY_S:
             self._count = 0
         while self._peaks and self._peaks[0][0] <= now - PEAK_MEMORY_S:

@@ -1,13 +1,26 @@
-"""One tunnel that is asked for, on as many connections and at as many jump hosts as it takes."""
+"""One requested tunnel: its attempts, hedging, and fail-over to the next jump host.
+
+A request starts with one attempt at the first jump host. Three events start another one:
+
+- the answer is late, so a packet was lost, most likely: the request is hedged on a second
+  connection, and the first answer wins (`_hedge`);
+- no answer came for a long time: the request goes to the next jump host (`check_unanswered`);
+- an attempt failed: its connection is replaced, or the next jump host is tried
+  (`_attempt_failed`).
+
+Early data is sent twice only if it is replay-safe.
+"""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.replay_safety import is_replay_safe
 from netjumper.bridge.upstream.early_data import KnownTargets
+from netjumper.bridge.upstream.hedge_budget import HedgeBudget
 from netjumper.bridge.upstream.pool import ConnectionPool
 from netjumper.client.jump_host import EARLY_LIMIT, JumpConnection
 from netjumper.errors import (
@@ -23,42 +36,43 @@ from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 
 MAX_LOST_PARKED = 2
-"""The first of so many lost connections is replaced by a parked one; then one is dialled."""
+"""After so many lost parked connections, a request dials a new one."""
 
 
-class RequestShared(Protocol):
-    """What the requests of one way out share, as each of them sees it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContext:
+    """What all requests of one upstream share."""
 
     loop: asyncio.AbstractEventLoop
     known: KnownTargets
-    unanswered: Deadlines["Request"]
-
-    def may_hedge(self) -> bool:
-        """Whether a request may be asked twice; counts it then."""
+    unanswered: "Deadlines[Request]"
+    hedge_budget: HedgeBudget
 
 
 class _Attempt(NamedTuple):
-    """A connection that was asked for the tunnel."""
+    """One connection that the request was sent on."""
 
     jump_host: ConnectionPool
     since: float
+    """When the attempt began, in seconds of the loop's clock."""
     parked: float | None
-    """For how many seconds it was; None where it was dialled for this request."""
+    """Seconds that the connection was parked; None if it was dialled for this request."""
 
 
 class Request:
-    """A tunnel that is asked for.
+    """A requested tunnel.
 
     Args:
-        upstream: whose it is.
-        ways: the jump hosts to try, in their order.
-        target: where the tunnel is to lead.
-        opened: called when it stands.
-        failed: called when there is none.
+        context: shared with the other requests.
+        candidates: the jump hosts in the order to try them; at least one.
+        target: where the tunnel leads.
+        opened: called with the endpoint once the target is reached.
+        failed: called with the error if it is not.
     """
 
     __slots__ = (
         "_attempts",
+        "_context",
         "_early_data",
         "_errors",
         "_failed",
@@ -68,143 +82,154 @@ class Request:
         "_others",
         "_target",
         "_timer",
-        "_upstream",
         "optimistic",
     )
 
     def __init__(
         self,
-        upstream: RequestShared,
+        context: RequestContext,
         candidates: Sequence[ConnectionPool],
         target: Address,
         opened: Opened,
         failed: Failed,
     ) -> None:
-        self._upstream = upstream
+        self._context = context
         self._jump_host, *self._others = candidates
         self._errors: dict[ConnectionPool, NetjumperError] = {}
+        """The first error of each jump host."""
         self._target = target
         self._opened = opened
         self._failed = failed
         self._early_data = b""
         self._lost_parked = 0
         self._attempts: dict[JumpConnection, _Attempt] = {}
+        """The attempts without an outcome, the oldest first."""
         self._timer: asyncio.TimerHandle | None = None
-        knows = upstream.known.expects(target, upstream.loop.time())
-        self.optimistic = knows and not self._jump_host.is_down
-        """Whether it is as good as certain: who waits for it may be told that it stands."""
-        self._attempt()
+        is_expected = context.known.expects(target, context.loop.time())
+        self.optimistic = is_expected and not self._jump_host.is_down
+        """Whether success is nearly certain, so that the client may get its reply now."""
+        self._start_attempt()
         self._start_timers()
 
     @property
     def early_data_budget(self) -> int:
-        """How many bytes can be sent to the target before it is known to be reached."""
-        # What two connections were asked must stay what may be repeated.
+        """Bytes that can be sent to the target before the outcome is known."""
+        # More early data could make a hedged request unsafe to replay.
         return EARLY_LIMIT - len(self._early_data) if len(self._attempts) == 1 else 0
 
     def send_early(self, data: bytes) -> None:
-        """Send such bytes; no more than there is room for."""
+        """Send early data; at most `early_data_budget` bytes."""
         self._early_data += data
         for connection in self._attempts:
             connection.send_early(data)
 
     def cancel(self) -> None:
-        """Give it up without a word."""
-        self._upstream.unanswered.remove(self)
+        """Close all connections of the request; no callback is called."""
+        self._context.unanswered.remove(self)
         if self._timer is not None:
             self._timer.cancel()
         for connection in self._attempts:
             connection.cancel()
         self._attempts.clear()
 
-    def _attempt(self, *, parked: bool = True) -> None:
-        """Ask a connection, a parked one where there is one and it may be."""
-        upstream, jump_host = self._upstream, self._jump_host
-        taken = jump_host.acquire() if parked else None
-        connection, age = taken or (JumpConnection(jump_host.host), None)
-        self._attempts[connection] = _Attempt(jump_host, upstream.loop.time(), age)
+    # Attempts.
+
+    def _start_attempt(self, *, parked: bool = True) -> None:
+        """Send the request on a connection to the current jump host.
+
+        Args:
+            parked: take a parked connection if there is one; else always dial.
+        """
+        jump_host = self._jump_host
+        acquired = jump_host.acquire() if parked else None
+        connection, age = acquired or (JumpConnection(jump_host.host), None)
+        self._attempts[connection] = _Attempt(jump_host, self._context.loop.time(), age)
+        early_is_near = self.optimistic and not self._early_data and jump_host.path.hedge_delay > 0
         connection.request(
             self._target,
-            partial(self._established, connection),
+            partial(self._succeeded, connection),
             partial(self._attempt_failed, connection),
-            early_is_near=self.optimistic
-            and not self._early_data
-            and jump_host.path.hedge_delay > 0,
+            early_is_near=early_is_near,
         )
         if self._early_data:
             connection.send_early(self._early_data)
         if age is None:
             connection.dial()
 
+    def _use_next_jump_host(self) -> bool:
+        """Make the next jump host the current one; return False if there is none."""
+        if not self._others:
+            return False
+        self._jump_host = self._others.pop(0)
+        return True
+
     def _start_timers(self) -> None:
-        """See after an answer that does not come."""
-        upstream = self._upstream
-        upstream.unanswered.add(self)
+        """Start to wait for the answer to the first attempt."""
+        self._context.unanswered.add(self)
         (attempt,) = self._attempts.values()
         path = attempt.jump_host.path
-        late = path.hedge_delay if attempt.parked is not None else path.cold_hedge_delay
-        if late:
-            self._timer = upstream.loop.call_later(late, self._hedge)
+        delay = path.hedge_delay if attempt.parked is not None else path.cold_hedge_delay
+        if delay:
+            self._timer = self._context.loop.call_later(delay, self._hedge)
+
+    # No answer in time.
 
     def _hedge(self) -> None:
-        """A packet was lost: its sender's next try would take longer than asking somebody else."""
+        """Send the request on a second connection, which is faster than TCP's retransmission."""
         self._timer = None
-        if is_replay_safe(self._early_data) and self._upstream.may_hedge():
-            self._attempt()
+        if is_replay_safe(self._early_data) and self._context.hedge_budget.may_hedge():
+            self._start_attempt()
 
     def check_unanswered(self) -> None:
-        """No answer came for a long time."""
-        upstream = self._upstream
-        first = next(iter(self._attempts.values()))
-        longer = upstream.loop.time() - first.since < 2 * first.jump_host.path.cold_hedge_delay
-        if longer or (
-            any(map(_was_acknowledged, self._attempts)) and not first.jump_host.is_stalled
-        ):
-            upstream.unanswered.add(self)  # a longer path than most, or the target takes its time
+        """Fail over, or wait longer, after `UNANSWERED_S` without an answer."""
+        if self._deserves_more_time():
+            self._context.unanswered.add(self)
         elif is_replay_safe(self._early_data):
             self._fail_over()
         elif self._others and not any(it.has_asked for it in self._attempts):
             self._cancel_unsent()
             self._fail_over()
 
+    def _deserves_more_time(self) -> bool:
+        """Return whether the path is longer than most, or only the target is slow."""
+        first = next(iter(self._attempts.values()))
+        waited = self._context.loop.time() - first.since
+        if waited < 2 * first.jump_host.path.cold_hedge_delay:
+            return True
+        return any(map(_was_acknowledged, self._attempts)) and not first.jump_host.is_stalled
+
     def _cancel_unsent(self) -> None:
-        """Give up those that nothing has left on yet: it may not leave twice."""
+        """Cancel the attempts; nothing was sent on them yet, and it must not be sent twice."""
         for connection, attempt in self._attempts.items():
             connection.cancel()
             self._errors.setdefault(attempt.jump_host, attempt.jump_host.mark_unresponsive())
         self._attempts.clear()
 
     def _fail_over(self) -> None:
-        """Those that were asked lead nowhere, most likely."""
+        """Try the next jump host, or dial if only parked connections were tried."""
         all_parked = all(attempt.parked is not None for attempt in self._attempts.values())
         if self._use_next_jump_host():
-            self._attempt()
-            self._upstream.unanswered.add(self)
+            self._start_attempt()
+            self._context.unanswered.add(self)
         elif all_parked:
-            self._attempt(parked=False)
+            self._start_attempt(parked=False)
 
-    def _use_next_jump_host(self) -> bool:
-        """Go on to the next jump host; False where there is none."""
-        if not self._others:
-            return False
-        self._jump_host = self._others.pop(0)
-        return True
+    # Outcomes.
 
-    def _established(self, connection: JumpConnection, endpoint: Endpoint) -> None:
-        upstream = self._upstream
-        now = upstream.loop.time()
+    def _succeeded(self, connection: JumpConnection, endpoint: Endpoint) -> None:
+        now = self._context.loop.time()
         attempt = self._attempts.pop(connection)
         if attempt.parked is None:
             attempt.jump_host.mark_up()
         else:
             attempt.jump_host.path.record_answer(now - attempt.since)
-        upstream.known.record_success(self._target, now)
+        self._context.known.record_success(self._target, now)
         self._update_unanswered(attempt)
         self.cancel()
         self._opened(endpoint)
 
     def _update_unanswered(self, answered: _Attempt) -> None:
-        """Of those that were asked too, see which hang, or have not even acknowledged it."""
+        """Record what the other attempts show: a jump host is stalled, or a connection is dead."""
         for connection, attempt in self._attempts.items():
             hangs = not connection.was_let_in or attempt.jump_host.is_stalled
             if attempt.jump_host is not answered.jump_host and hangs:
@@ -221,48 +246,52 @@ class Request:
             return
         if not connection.was_let_in:
             attempt.jump_host.record_failure(error)
-        if attempt.parked is None:  # of one that was lost while it waited there is nothing to tell
+        if attempt.parked is None:  # the loss of a parked connection is not the client's concern
             self._errors.setdefault(attempt.jump_host, error)
-        if self._attempts and not self._out_of_time(attempt, error):
+        if self._attempts and not self._is_out_of_time(attempt, error):
             return
-        # Who was not reached, or did not let us in, has passed nothing on.
-        not_passed_on = isinstance(error, (JumpHostUnreachable, WrongSecret))
-        never_left = not self._attempts and (not_passed_on or not connection.has_asked)
-        if (never_left or is_replay_safe(self._early_data)) and self._try_again(attempt, error):
+        if self._may_try_again(connection, error) and self._try_again(attempt, error):
             return
         self._fail(_combined_error([*self._errors.values()]) or error)
 
-    def _out_of_time(self, attempt: _Attempt, error: NetjumperError) -> bool:
-        """Whether the jump host had all the time that it may take; who was asked later has not."""
+    def _is_out_of_time(self, attempt: _Attempt, error: NetjumperError) -> bool:
+        """Return whether the jump host had its full time and no other is being tried."""
         candidates = {it.jump_host for it in self._attempts.values()}
         return isinstance(error, JumpHostTimeout) and candidates == {attempt.jump_host}
 
+    def _may_try_again(self, connection: JumpConnection, error: NetjumperError) -> bool:
+        """Return whether a further attempt cannot send unsafe early data twice."""
+        # A jump host that was not reached, or did not authenticate us, has relayed nothing.
+        not_relayed = isinstance(error, (JumpHostUnreachable, WrongSecret))
+        never_sent = not self._attempts and (not_relayed or not connection.has_asked)
+        return never_sent or is_replay_safe(self._early_data)
+
     def _try_again(self, attempt: _Attempt, error: NetjumperError) -> bool:
-        """Begin again after a failure of a jump host's; False where there is no more to try."""
-        # A jump server says nothing bad about itself in words: it was lost while it waited.
+        """Start another attempt after a failed one; return False if there is none to make."""
+        # A jump server reports its own failures in words, so the connection was lost while parked.
         if attempt.parked is not None and isinstance(error, JumpHostProtocolError):
             self._lost_parked += 1
-            self._attempt(parked=self._lost_parked < MAX_LOST_PARKED)
+            self._start_attempt(parked=self._lost_parked < MAX_LOST_PARKED)
         elif self._use_next_jump_host():
-            self._attempt()
+            self._start_attempt()
         else:
             return False
         return True
 
     def _fail(self, error: NetjumperError) -> None:
         self.cancel()
-        self._upstream.known.record_failure(self._target)
+        self._context.known.record_failure(self._target)
         self._failed(error)
 
 
 def _was_acknowledged(connection: JumpConnection) -> bool:
-    """Whether the jump server has what it was asked: then it is the target that takes its time."""
+    """Return whether the jump server has received the request: then only the target is slow."""
     info = connection.info
     return connection.was_let_in and info is not None and not info.unacknowledged
 
 
 def _combined_error(errors: Sequence[NetjumperError]) -> NetjumperError | None:
-    """Return the first of what the jump hosts met, saying that the others were of no use either."""
+    """Return the first error; if there are several, it says that all jump hosts failed."""
     if not errors:
         return None
     first = errors[0]

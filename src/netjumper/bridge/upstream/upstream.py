@@ -1,8 +1,8 @@
-"""The way out: tunnels through one of several jump hosts, on parked connections if there are any.
+"""A connector over several jump hosts, with a pool of parked connections for each.
 
-A request outlives the connection that it was made on: one that was lost while it was parked is
-replaced, where the answer takes longer than usual another connection is asked the same, and where a
-jump host turns out to be down the request goes on to the next.
+A request outlives the connection that it was sent on. A connection that was lost while it was
+parked is replaced; if the answer takes longer than usual, the request is also sent on a second
+connection; if a jump host turns out to be down, the request goes to the next one.
 """
 
 from collections.abc import Sequence
@@ -11,61 +11,57 @@ from netjumper.addressing.address import Address
 from netjumper.addressing.choices import EarlyData
 from netjumper.bridge.upstream.balancing import Balancing, Failover
 from netjumper.bridge.upstream.early_data import KnownTargets
+from netjumper.bridge.upstream.hedge_budget import HedgeBudget
 from netjumper.bridge.upstream.pool import ConnectionPool
-from netjumper.bridge.upstream.request import Request
+from netjumper.bridge.upstream.request import Request, RequestContext
 from netjumper.net.connector import Connector, Failed, Opened
 from netjumper.net.deadlines import Deadlines
 from netjumper.protocol.wire import destination_frame
 
-HEDGE_RATIO = 0.1
-"""Of the requests at most so many are asked twice because the first answer is late."""
-HEDGE_BURST = 10.0
-"""So many such requests can be behind each other."""
 UNANSWERED_S = 1.0
-"""Seconds without an answer; then the connection leads nowhere, most likely."""
+"""Seconds without an answer after which a connection is a black hole, most likely."""
 
 
 class Upstream(Connector):
-    """Leads to targets through jump hosts.
+    """Connects to targets through jump hosts.
 
     Args:
-        parkings: the jump hosts, each with the connections that are parked at it; one or more.
-        policy: in which order a request tries them.
-        early: which targets programs are told to have reached before that is known.
+        pools: one for each jump host; at least one.
+        balancing: the order in which a request tries the jump hosts; default: `Failover`.
+        early: the targets for which a client gets its success reply before the outcome is known.
     """
 
     def __init__(
         self,
         pools: Sequence[ConnectionPool],
-        policy: Balancing | None = None,
+        balancing: Balancing | None = None,
         early: EarlyData = EarlyData.KNOWN,
     ) -> None:
         self._pools = pools
-        self._balancing = policy or Failover()
-        self.loop = pools[0].host.loop
-        self.known = KnownTargets(early)
-        self.unanswered: Deadlines[Request] = Deadlines(
-            self.loop, UNANSWERED_S, Request.check_unanswered
+        self._balancing = balancing or Failover()
+        loop = pools[0].host.loop
+        self.context = RequestContext(
+            loop=loop,
+            known=KnownTargets(early),
+            unanswered=Deadlines(loop, UNANSWERED_S, Request.check_unanswered),
+            hedge_budget=HedgeBudget(),
         )
-        self._hedge_tokens = HEDGE_BURST
 
-    def connect(self, target: Address, opened: Opened, failed: Failed) -> "Request":
-        """Begin a tunnel.
+    def connect(self, target: Address, opened: Opened, failed: Failed) -> Request:
+        """Request a tunnel; one of the callbacks is called later.
+
+        Args:
+            target: where the tunnel leads.
+            opened: called with the endpoint once the target is reached.
+            failed: called with a `JumpHostError` or a `TargetError`.
 
         Raises:
             AddressError: the target is too long for the protocol.
         """
         destination_frame(target)  # raises before a connection is taken
-        self._hedge_tokens = min(self._hedge_tokens + HEDGE_RATIO, HEDGE_BURST)
+        self.context.hedge_budget.record_request()
         for pool in self._pools:
             pool.check_stalled()
         candidates = self._balancing.order(self._pools)
         candidates[0].record_request()
-        return Request(self, candidates, target, opened, failed)
-
-    def may_hedge(self) -> bool:
-        """Whether a request may be asked twice; counts it then."""
-        if self._hedge_tokens < 1:
-            return False
-        self._hedge_tokens -= 1
-        return True
+        return Request(self.context, candidates, target, opened, failed)
