@@ -272,8 +272,9 @@ async def test_without_a_descriptor_left_a_dial_fails_and_says_so(monkeypatch):
             raise OSError(errno.EMFILE, "Too many open files")
 
     dial = Outcome(Address("192.0.2.1", 443))
-    monkeypatch.setattr(socket, "socket", NoSocket)
-    error = await dial.error()
+    with monkeypatch.context() as patch:  # over before the loop is closed, which takes a socket
+        patch.setattr(socket, "socket", NoSocket)
+        error = await dial.error()
     assert str(error) == "dial tcp 192.0.2.1:443: socket: too many open files"
 
 

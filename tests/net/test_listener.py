@@ -215,8 +215,9 @@ async def test_without_a_descriptor_left_it_is_one_readable_line(monkeypatch, te
     def no_socket(*_: Any, **__: Any) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(socket, "socket", no_socket)
-    assert refusal(text) == f"cannot listen on {text}: Too many open files"
+    with monkeypatch.context() as patch:  # over before the loop is closed, which takes a socket
+        patch.setattr(socket, "socket", no_socket)
+        assert refusal(text) == f"cannot listen on {text}: Too many open files"
 
 
 async def test_a_port_that_needs_privileges_is_one_readable_line(monkeypatch, tmp_path):
