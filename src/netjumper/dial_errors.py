@@ -125,6 +125,11 @@ def denied(target: Address, why: str) -> TargetDenied:
     return TargetDenied(f"dial tcp {_where(target)}: {why}, not permitted")
 
 
+def own_listener(target: Address) -> TargetDenied:
+    """Return the error for a target that is one of this jump server's own listeners."""
+    return denied(target, "the target is this jump server")
+
+
 def too_many(target: Address, why: str) -> TooManyTunnels:
     """Return the error for a target that is one too many just now."""
     return TooManyTunnels(f"dial tcp {_where(target)}: {why}, too many tunnels")

@@ -76,7 +76,9 @@ def test_an_embedded_bridge_does_not_lead_to_itself():
     with running(*EMBEDDED) as bridge:
         proxy = bridge.address("SOCKS")
         done = fetch("--socks5-hostname", proxy, f"http://{proxy}/")
-        bridge.wait_for(f"{proxy}: up .*TargetDenied.*it would come back to us, not permitted")
+        bridge.wait_for(
+            f"{proxy}: up .*TargetDenied.*the target is this jump server, not permitted"
+        )
     assert b"(2)" in done.stderr  # RFC 1928: connection not allowed by ruleset
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from netjumper.net import resolver as resolver_module
-from netjumper.net.resolver import MAX_LOOKUPS, Answer, Resolver, interleaved
+from netjumper.net.resolver import MAX_LOOKUPS, Answer, Resolver
 from tests.support.peers import eventually
 
-V4, V6 = socket.AF_INET, socket.AF_INET6
+V4 = socket.AF_INET
 
 
 class NameServer:
@@ -179,14 +179,6 @@ def test_an_answer_that_comes_after_the_loop_was_closed_is_dropped(names):
 async def test_the_systems_own_resolver_is_the_default():
     answer = await ask(Resolver(asyncio.get_running_loop()), "127.0.0.1")
     assert answer == [(V4, ("127.0.0.1", 443))]
-
-
-def test_families_take_turns_beginning_with_the_preferred_one():
-    six = [(V6, (f"2001:db8::{n}", 1)) for n in range(3)]
-    four = [(V4, (f"192.0.2.{n}", 1)) for n in range(2)]
-    assert interleaved(six + four) == [six[0], four[0], six[1], four[1], six[2]]
-    assert interleaved(four + six) == [four[0], six[0], four[1], six[1], six[2]]
-    assert interleaved(six) == six
 
 
 async def test_threads_end_with_their_lookup(resolver):

@@ -108,7 +108,7 @@ async def test_its_own_door_is_refused_whatever_is_allowed(listen, host):
         port = Address.parse(service.address_of("netjumper")).port
         jump = Address("::1" if listen == "::1" else "127.0.0.1", port)
         told = await refusal(jump, f"{host}:{port}")
-        assert told == f"dial tcp {host}:{port}: it would come back to us, not permitted"
+        assert told == f"dial tcp {host}:{port}: the target is this jump server, not permitted"
         await eventually(lambda: len(service.sessions) == 0)
 
 
@@ -126,4 +126,4 @@ async def test_what_else_the_process_listens_at_is_refused_too():
 
     async with jump_server_running(is_own_listener=is_own_listener) as (_, jump):
         told = await refusal(jump, "127.0.0.1:1080")
-        assert told == "dial tcp 127.0.0.1:1080: it would come back to us, not permitted"
+        assert told == "dial tcp 127.0.0.1:1080: the target is this jump server, not permitted"

@@ -10,7 +10,7 @@ from netjumper.net.endpoint import Endpoint
 Opened = Callable[[Endpoint], None]
 Failed = Callable[[NetjumperError], None]
 IsOwnListener = Callable[[str, int], bool]
-"""Given an IP address and a port: whether a connection to it would come back to us."""
+"""Given an IP address and a port: whether we listen there ourselves."""
 
 
 class PendingConnection(Protocol):

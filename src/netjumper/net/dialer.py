@@ -1,24 +1,17 @@
-"""Dialling: from a host and a port to a connected endpoint, by RFC 8305.
-
-A name's addresses are tried in turn with the families alternating; the next attempt begins
-when the one before has failed, or has kept us waiting for 250 ms, and the first that connects
-wins. Both families are asked for in one look-up, so there is no resolution delay (section 3).
-"""
+"""Dialling on a loop: from a host and a port to a connected endpoint, by RFC 8305."""
 
 import asyncio
 import socket
 
 from netjumper import dial_errors
-from netjumper.addressing.address import Address, ip_literal
-from netjumper.errors import NetjumperError
+from netjumper.addressing.address import Address
+from netjumper.errors import NetjumperError, TargetError
 from netjumper.net.connector import AllowAll, Failed, IsOwnListener, Opened, TargetFilter
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
-from netjumper.net.resolver import Answer, Found, Resolver, SockAddr, interleaved
+from netjumper.net.happy_eyeballs import ATTEMPT_DELAY, ConnectionAttempts
+from netjumper.net.resolver import Answer, Resolver, SockAddr, checked_answer, found_literal
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
-
-ATTEMPT_DELAY = 0.25
-"""Seconds between attempts (RFC 8305 section 5: the "Connection Attempt Delay")."""
 
 
 class Dialer:
@@ -70,122 +63,87 @@ class Dialer:
 class Dial:
     """One dial under way."""
 
-    __slots__ = (
-        "_attempts",
-        "_dialer",
-        "_error",
-        "_failed",
-        "_opened",
-        "_target",
-        "_timer",
-        "_todo",
-        "_trying",
-    )
+    __slots__ = ("_attempts", "_dialer", "_failed", "_opened", "_target", "_timer")
 
     def __init__(self, dialer: Dialer, target: Address, opened: Opened, failed: Failed) -> None:
         self._dialer = dialer
         self._target = target
         self._opened = opened
         self._failed = failed
-        self._attempts: dict[int, socket.socket] = {}
-        self._todo: Found = []
-        self._trying = ""
-        self._error: NetjumperError | None = None
+        self._attempts: ConnectionAttempts | None = None
         self._timer: asyncio.Handle | None = None
         dialer.deadlines.add(self)
-        if literal := ip_literal(target.host):
-            family = socket.AF_INET if literal.version == 4 else socket.AF_INET6
-            self._todo = [(family, (target.host, target.port))]
-            self._timer = dialer.loop.call_soon(self._try_next)
+        if found := found_literal(target):
+            self._attempts = ConnectionAttempts(found)
+            self._timer = dialer.loop.call_soon(self._try_next, self._attempts)
         else:
             dialer.resolver.resolve(target.host, target.port, self._resolved, dialer)
 
     @property
     def optimistic(self) -> bool:
-        """Never: it stands, or it does not."""
+        """False: the target is reached, or it is not."""
         return False
 
     @property
     def early_data_budget(self) -> int:
-        """None: there is no connection yet."""
+        """0: there is no connection yet."""
         return 0
 
     def send_early(self, data: bytes) -> None:
-        """There is no room for any."""
+        """Not possible: `early_data_budget` is 0."""
         raise NotImplementedError
 
     def cancel(self) -> None:
-        """Give up without a word."""
+        """Give up; neither callback is called any more."""
         self._end()
 
     def expire(self) -> None:
-        """The time is over."""
-        if self._trying:
-            self._fail(dial_errors.timed_out(self._trying))
-        else:
+        """End the dial: its time is over."""
+        if self._attempts is None:
             self._fail(dial_errors.lookup_timed_out(self._target.host))
+        else:
+            self._fail(self._attempts.timed_out())
 
     def _resolved(self, answer: Answer) -> None:
         if self not in self._dialer.deadlines:
             return
-        if isinstance(answer, socket.gaierror):
-            self._fail(dial_errors.from_gaierror(answer, self._target.host))
-        elif isinstance(answer, OSError):
-            self._fail(dial_errors.from_oserror(answer, str(self._target)))
-        elif not answer:
-            self._fail(dial_errors.name_not_found(self._target.host))
-        else:
-            self._todo = interleaved(answer)
-            self._try_next()
+        try:
+            found = checked_answer(answer, self._target)
+        except TargetError as error:
+            self._fail(error)
+            return
+        self._attempts = ConnectionAttempts(found)
+        self._try_next(self._attempts)
 
-    def _try_next(self) -> None:
-        """Start attempts until one is under way."""
+    def _try_next(self, attempts: ConnectionAttempts) -> None:
+        """Start the next attempt, and the timer for the one behind it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._todo:
-            family, sockaddr = self._todo.pop(0)
-            try:
-                self._attempt(family, sockaddr)
-            except NetjumperError as error:
-                self._note(error)
-                continue
-            if self._todo:
-                self._timer = self._dialer.loop.call_later(ATTEMPT_DELAY, self._try_next)
-            return
-        if not self._attempts:
-            self._fail(self._error or dial_errors.name_not_found(self._target.host))
+        loop = self._dialer.loop
+        if sock := attempts.start_next(self._start):
+            fd = sock.fileno()
+            loop.add_writer(fd, self._on_writable, attempts, fd)
+            if attempts.has_untried:
+                self._timer = loop.call_later(ATTEMPT_DELAY, self._try_next, attempts)
+        elif error := attempts.failure:
+            self._fail(error)
 
-    def _attempt(self, family: socket.AddressFamily, sockaddr: SockAddr) -> None:
-        where = str(Address(sockaddr[0], sockaddr[1]))
-        self._trying = self._trying or where
+    def _start(self, family: socket.AddressFamily, sockaddr: SockAddr) -> socket.socket:
         self._dialer.target_filter.check_address(self._target, sockaddr[0])
         if self._dialer.is_own_listener(sockaddr[0], sockaddr[1]):
-            raise dial_errors.denied(self._target, "it would come back to us")
-        try:
-            sock = self._dialer.options.dial(family, sockaddr)
-        except OSError as error:
-            raise dial_errors.from_oserror(error, where) from None
-        fd = sock.fileno()
-        self._attempts[fd] = sock
-        self._dialer.loop.add_writer(fd, self._on_writable, fd, where)
+            raise dial_errors.own_listener(self._target)
+        return self._dialer.options.dial(family, sockaddr)
 
-    def _on_writable(self, fd: int, where: str) -> None:
+    def _on_writable(self, attempts: ConnectionAttempts, fd: int) -> None:
         self._dialer.loop.remove_writer(fd)
-        sock = self._attempts.pop(fd)
-        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number:
-            sock.close()
-            self._note(dial_errors.from_oserror(OSError(number, ""), where))
-            self._try_next()
+        attempt = attempts.finish(fd)
+        if attempt is None:
+            self._try_next(attempts)
             return
         opened = self._opened
         self._end()
-        opened(self._dialer.endpoint(self._dialer.loop, sock))
-
-    def _note(self, error: NetjumperError) -> None:
-        """Keep the first failure: it is that of the address preferred most."""
-        self._error = self._error or error
+        opened(self._dialer.endpoint(self._dialer.loop, attempt[0]))
 
     def _fail(self, error: NetjumperError) -> None:
         failed = self._failed
@@ -197,11 +155,10 @@ class Dial:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._todo.clear()
-        for fd, sock in self._attempts.items():
-            self._dialer.loop.remove_writer(fd)
-            sock.close()
-        self._attempts.clear()
+        if self._attempts is not None:
+            for fd in self._attempts.under_way:
+                self._dialer.loop.remove_writer(fd)
+            self._attempts.close()
 
 
 def _never(_ip: str, _port: int) -> bool:

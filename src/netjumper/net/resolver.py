@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from netjumper.dial_errors import OUT_OF_RESOURCES
+from netjumper import dial_errors
+from netjumper.addressing.address import Address, ip_literal
 
 SockAddr = tuple[Any, ...]
 GetAddrInfo = Callable[..., Any]
@@ -82,16 +83,9 @@ class Resolver:
         self._waiting[key] = _LookUp(asker, [answer])  # read on the loop only, so not too late
 
     def _look_up(self, host: str, port: int) -> None:
-        found: Answer
+        answer = look_up(host, port, self._getaddrinfo)
         try:
-            infos = self._getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found = [(info[0], info[4]) for info in infos]
-        except OSError as error:
-            found = _shortage() or error
-        except ValueError as error:  # an embedded NUL, or a label the codec refuses
-            found = socket.gaierror(socket.EAI_NONAME, str(error))
-        try:
-            self._loop.call_soon_threadsafe(self._answered, (host, port), found)
+            self._loop.call_soon_threadsafe(self._answered, (host, port), answer)
         except RuntimeError:
             return  # the loop was closed meanwhile; nobody waits any more
 
@@ -100,23 +94,45 @@ class Resolver:
             self._loop.call_soon(answer, found)  # one that fails is not to stop the others
 
 
+def look_up(host: str, port: int, getaddrinfo: GetAddrInfo) -> Answer:
+    """Look a name up and return what was found, or the error; it blocks."""
+    try:
+        infos = getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return _shortage() or error
+    except ValueError as error:  # an embedded NUL, or a label the codec refuses
+        return socket.gaierror(socket.EAI_NONAME, str(error))
+    return [(info[0], info[4]) for info in infos]
+
+
+def found_literal(target: Address) -> Found:
+    """Return the address that a target's host is; empty if it is a name, to be looked up."""
+    literal = ip_literal(target.host)
+    if literal is None:
+        return []
+    family = socket.AF_INET if literal.version == 4 else socket.AF_INET6
+    return [(family, (target.host, target.port))]
+
+
+def checked_answer(answer: Answer, target: Address) -> Found:
+    """Return the addresses that a look-up found, at least one.
+
+    Raises:
+        TargetError: the look-up failed, or found none.
+    """
+    if isinstance(answer, socket.gaierror):
+        raise dial_errors.from_gaierror(answer, target.host)
+    if isinstance(answer, OSError):
+        raise dial_errors.from_oserror(answer, str(target))
+    if not answer:
+        raise dial_errors.name_not_found(target.host)
+    return answer
+
+
 def _shortage() -> OSError | None:
     """Return what the system has run out of: the resolver then says that a name does not exist."""
     try:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
     except OSError as error:
-        return error if error.errno in OUT_OF_RESOURCES else None
+        return error if error.errno in dial_errors.OUT_OF_RESOURCES else None
     return None
-
-
-def interleaved(found: Found) -> Found:
-    """Return the addresses with the families taking turns (RFC 8305 section 4)."""
-    first = [entry for entry in found if entry[0] == found[0][0]]
-    other = [entry for entry in found if entry[0] != found[0][0]]
-    mixed = []
-    while first or other:
-        if first:
-            mixed.append(first.pop(0))
-        if other:
-            mixed.append(other.pop(0))
-    return mixed
