@@ -106,7 +106,7 @@ async def test_a_name_that_does_not_exist_fails_the_first_step(capsys, monkeypat
     def find(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(probe.socket, "getaddrinfo", find)
+    monkeypatch.setattr(socket, "getaddrinfo", find)
     told, advice = await failing(capsys, "name", "home.example:9527", "x:1")
     assert told == "JumpHostUnreachable: jump host home.example:9527: no such host"
     assert "spelling" in advice
@@ -116,7 +116,7 @@ async def test_a_name_that_the_codec_refuses_fails_the_first_step(capsys, monkey
     def find(*_, **__):
         raise UnicodeError("label too long")
 
-    monkeypatch.setattr(probe.socket, "getaddrinfo", find)
+    monkeypatch.setattr(socket, "getaddrinfo", find)
     told, _ = await failing(capsys, "name", "home.example:9527", "x:1")
     assert told.endswith("no such host")
 
@@ -129,7 +129,7 @@ async def test_a_name_server_that_is_silent_fails_the_first_step_in_time(capsys,
         asyncio.run_coroutine_threadsafe(asked.wait(), loop).result()
         return []
 
-    monkeypatch.setattr(probe.socket, "getaddrinfo", find)
+    monkeypatch.setattr(socket, "getaddrinfo", find)
     code, told = await examined(capsys, "home.example:9527", "x:1", "--dial-timeout", str(PATIENCE))
     asked.set()
     assert code == EXIT_CODES["name"]
@@ -156,7 +156,7 @@ async def test_the_next_address_is_tried_where_the_first_refuses(capsys, monkeyp
     async with jump_server_running() as (_, jump), serving(echo) as target:
         places = [("127.0.0.1", closed_port().port), ("127.0.0.1", jump.port)]
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
-        monkeypatch.setattr(probe.socket, "getaddrinfo", lambda *_, **__: found)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         code, _ = await examined(capsys, "home.example:9527", str(target.address))
     assert code == 0
 

@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ import netjumper
 from netjumper import Jumper
 from netjumper.addressing.address import Address
 from netjumper.errors import AddressError
+from netjumper.net.happy_eyeballs import ATTEMPT_DELAY
 from tests.support.jumpers import (
     REQUEST,
     TARGET,
@@ -159,7 +161,21 @@ class TestConnect:
 
                 monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
                 jumper = Jumper(f"home.example:{address.port}", SECRET)
-                (await connect(jumper, target, timeout=1.0)).close()
+                began = time.monotonic()
+                (await connect(jumper, target, timeout=30.0)).close()
+                assert ATTEMPT_DELAY <= time.monotonic() - began < 5
+
+    async def test_a_silent_name_server_does_not_prolong_the_time(self, monkeypatch):
+        asked = threading.Event()
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: asked.wait() and [])
+        began = time.monotonic()
+        try:
+            with pytest.raises(netjumper.JumpHostUnreachable) as caught:
+                await connect(Jumper("home.example:9527", SECRET), TARGET, timeout=0.3)
+        finally:
+            asked.set()
+        assert 0.3 <= time.monotonic() - began < 2
+        assert str(caught.value) == "jump host home.example:9527: i/o timeout"
 
     async def test_a_jump_host_whose_name_has_no_address(self, monkeypatch):
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])

@@ -1,5 +1,6 @@
 """The client library's errors: typed, and the same from blocking sockets and streams."""
 
+import errno
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -77,6 +78,21 @@ async def test_a_jump_host_that_does_not_answer_the_dial(attempt):
         with pytest.raises(netjumper.JumpHostUnreachable) as caught:
             await attempt(Jumper(str(silent), SECRET, connect_timeout=0.1), TARGET)
     assert str(caught.value) == f"jump host {silent}: i/o timeout"
+
+
+@both_ways
+async def test_without_a_descriptor_left_the_error_blames_this_machine(attempt, monkeypatch):
+    class NoSocket(socket.socket):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:  # over before the loop is closed, which takes a socket
+        patch.setattr(socket, "socket", NoSocket)
+        with pytest.raises(netjumper.JumpHostUnreachable) as caught:
+            await attempt(Jumper("192.0.2.1:9527", SECRET), TARGET)
+    told = "jump host 192.0.2.1:9527: too many open files on this machine"
+    assert str(caught.value) == told
+    assert isinstance(caught.value.__cause__, netjumper.OutOfResources)
 
 
 @both_ways

@@ -24,8 +24,10 @@ def pair(dialling, listening):
     with listening.listening_socket(socket.AF_INET) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        client = dialling.dial(socket.AF_INET, listener.getsockname(), 5.0)
-        return client, listener.accept()[0]
+        client = dialling.dial(socket.AF_INET, listener.getsockname())
+        accepted, _ = listener.accept()
+        client.settimeout(5.0)
+        return client, accepted
 """
 
 

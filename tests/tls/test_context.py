@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from netjumper.client.encryption import trust_error
+from netjumper.client.failures import trust_error
 from netjumper.tls.certificates import EncryptionError
 from netjumper.tls.context import (
     Encryption,

@@ -1,21 +1,131 @@
-"""What a blocking client of a jump host has in common with others."""
+"""A connection to a jump server, made step by step in the caller's thread.
 
+`Jumper.connect` takes all the steps in one go, `netjumper-bridge doctor` times each. Every step has
+a deadline by `time.monotonic()`; a peer that sends a byte now and then cannot move it.
+"""
+
+import asyncio
 import socket
+import ssl
 import time
+from collections.abc import Callable
 
 from netjumper.addressing.address import Address
-from netjumper.dial_errors import from_gaierror, from_oserror
+from netjumper.client.background_loop import in_background
+from netjumper.client.failures import lost, trust_error, unreachable
+from netjumper.client.plain_socket import decrypted_socket
+from netjumper.errors import JumpHostError, JumpHostUnreachable, TargetError
+from netjumper.net.blocking_dialer import dial, resolve, seconds_left
+from netjumper.net.resolver import Found
+from netjumper.net.socket_options import SocketOptions
+from netjumper.protocol.wire import ClientHandshake
+from netjumper.tls.context import Encryption
 
 
-def reason_of(error: OSError, address: Address) -> str:
-    """Return why `address` was not reached, in the same few words for all who dial a jump host."""
-    if isinstance(error, TimeoutError):
-        return "i/o timeout"
-    if isinstance(error, socket.gaierror):
-        return from_gaierror(error, address.host).reason
-    return from_oserror(error, str(address)).reason
+class BlockingConnection:
+    """One connection to a jump server: call `resolve`, `dial`, then `advance`.
 
+    Args:
+        jump_host: the jump server's address; the errors name it.
+        secret: shared with it.
+        options: of the socket.
+    """
 
-def seconds_left(deadline: float) -> float:
-    """Return the seconds until then, a little where it is over: 0 would mean not to block."""
-    return max(deadline - time.monotonic(), 1e-3)
+    def __init__(self, jump_host: Address, secret: bytes, options: SocketOptions) -> None:
+        self.handshake = ClientHandshake(secret)
+        self.received = b""
+        """What the jump server has sent so far, as far as it belongs to the handshake."""
+        self._jump_host = jump_host
+        self._options = options
+        self._found: Found = []
+        self._sock: socket.socket | None = None
+
+    def close(self) -> None:
+        """Close the connection, if there is one; may be called again."""
+        if self._sock is not None:
+            self._sock.close()
+
+    def resolve(self, deadline: float) -> list[str]:
+        """Look the jump host's name up and return its IP addresses, the preferred ones first.
+
+        Raises:
+            JumpHostUnreachable: it has none, or the look-up did not end in time.
+        """
+        try:
+            self._found = resolve(self._jump_host, deadline)
+        except TargetError as error:
+            raise unreachable(error).at(self._jump_host) from error
+        return list(dict.fromkeys(str(sockaddr[0]) for _, sockaddr in self._found))
+
+    def dial(self, deadline: float) -> Address:
+        """Connect to one of the IP addresses (RFC 8305) and return which it was.
+
+        Raises:
+            JumpHostUnreachable: there was no connection to any of them in time.
+        """
+        try:
+            self._sock, sockaddr = dial(self._found, self._options, deadline)
+        except TargetError as error:
+            raise unreachable(error).at(self._jump_host) from error
+        return Address(sockaddr[0], sockaddr[1])
+
+    def encrypt(self, encryption: Encryption, timeout: float) -> None:
+        """Do the TLS handshake; later steps send and receive what is inside.
+
+        Args:
+            encryption: how the jump server proves its identity.
+            timeout: seconds that it may take.
+
+        Raises:
+            JumpHostUntrusted: the jump server did not prove its identity, or speaks no TLS.
+            WrongSecret: the jump server does not know our key.
+            JumpHostError: it does not answer in time, or the connection is lost.
+        """
+        sock = self.connected_socket(0.0)
+        sock.setblocking(False)
+
+        async def decrypted() -> socket.socket:
+            endpoint = encryption.endpoint(asyncio.get_running_loop(), sock)
+            return await decrypted_socket(endpoint, timeout)
+
+        try:
+            self._sock = in_background(decrypted())
+        except ssl.SSLError as error:
+            raise trust_error(error).at(self._jump_host) from error
+        except OSError as error:
+            raise lost(error).at(self._jump_host) from error
+
+    def advance(self, is_done: Callable[[ClientHandshake], object], deadline: float) -> None:
+        """Send and receive what the handshake asks for, until `is_done`.
+
+        Bytes behind the handshake stay in the socket.
+
+        Raises:
+            TargetError: the jump server could not reach the target.
+            JumpHostError: it refuses the secret, breaks the protocol or does not answer in time.
+        """
+        try:
+            while not is_done(self.handshake):
+                if data := self.handshake.data_to_send():
+                    self.connected_socket(deadline).sendall(data)
+                self._receive(deadline)
+        except JumpHostError as error:
+            raise error.at(self._jump_host) from error.__cause__
+        except TargetError:
+            raise
+        except OSError as error:
+            raise lost(error).at(self._jump_host) from error
+
+    def connected_socket(self, deadline: float) -> socket.socket:
+        """Return the connection, whose operations wait until the deadline at most."""
+        if self._sock is None:
+            raise JumpHostUnreachable("there is no connection")
+        self._sock.settimeout(seconds_left(deadline))
+        return self._sock
+
+    def _receive(self, deadline: float) -> None:
+        data = self.connected_socket(deadline).recv(self.handshake.wanted)
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        self.received += data
+        self.handshake.receive_data(data)

@@ -1,10 +1,8 @@
-"""TLS to a jump host, as its URL asks for it, and what a failure of it means."""
+"""TLS to a jump host, as its URL asks for it."""
 
-import ssl
 from pathlib import Path
 
 from netjumper.addressing.jump_url import JumpUrl
-from netjumper.errors import JumpHostUntrusted, WrongSecret
 from netjumper.tls.certificates import EncryptionError
 from netjumper.tls.context import (
     Encryption,
@@ -12,7 +10,6 @@ from netjumper.tls.context import (
     client_with_pins,
     client_with_secret,
 )
-from netjumper.tls.errors import failure_of, is_cut, is_key_refused, is_no_tls, refusal_of
 
 
 def client_for(
@@ -43,27 +40,3 @@ def client_for(
     if url.name:
         raise EncryptionError("name is compared with a certificate; give ca=system or ca_file too")
     return client_with_secret(secret, url.client)
-
-
-def trust_error(error: ssl.SSLError) -> JumpHostUntrusted | WrongSecret:
-    """Return what a failure of TLS means for a client."""
-    told: JumpHostUntrusted | WrongSecret
-    if is_key_refused(error):
-        told = WrongSecret("our key is not known there; check the secret, and the client's name")
-    else:
-        told = JumpHostUntrusted(_why_not_trusted(error))
-    told.__cause__ = error
-    return told
-
-
-def _why_not_trusted(error: ssl.SSLError) -> str:
-    if is_cut(error):
-        return "it ended TLS in the middle"
-    if is_no_tls(error):
-        return "it does not speak TLS there"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        why = getattr(error, "verify_message", error.strerror)  # ours have none
-        return f"it is not who it should be: {why}"
-    if told := refusal_of(error):
-        return told
-    return f"TLS failed: {failure_of(error)}"

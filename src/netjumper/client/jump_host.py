@@ -6,15 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from netjumper.addressing.address import Address
-from netjumper.client.encryption import trust_error
+from netjumper.client.failures import lost, trust_error, unreachable
+from netjumper.dial_errors import timed_out
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
     JumpHostTimeout,
-    JumpHostUnreachable,
     NetjumperError,
-    OutOfResources,
-    TargetError,
 )
 from netjumper.net.connector import Connector, Failed, Opened, PendingConnection
 from netjumper.net.deadlines import Deadlines
@@ -215,9 +213,7 @@ class JumpConnection:
     def expire(self) -> None:
         """The connection, or the outcome, did not come in time."""
         if self._dial is not None:
-            unreachable = JumpHostUnreachable("i/o timeout")
-            unreachable.__cause__ = TimeoutError()
-            self._fail(unreachable)
+            self._fail(unreachable(timed_out(str(self._host.address))))
         else:
             self._fail(JumpHostTimeout("it did not answer in time"))
 
@@ -229,12 +225,7 @@ class JumpConnection:
 
     def _dial_failed(self, error: NetjumperError) -> None:
         self._dial = None
-        reason = error.reason if isinstance(error, TargetError) else str(error)
-        if isinstance(error, OutOfResources):  # no fault of the jump host's
-            reason += " on this machine"
-        unreachable = JumpHostUnreachable(reason)
-        unreachable.__cause__ = error
-        self._fail(unreachable)
+        self._fail(unreachable(error))
 
     def _on_readable(self) -> None:
         self._do(self._read)
@@ -249,9 +240,7 @@ class JumpConnection:
         except ssl.SSLError as error:
             self._fail(trust_error(error))
         except OSError as error:
-            broken = JumpHostProtocolError(f"lost in the middle of the handshake: {error.strerror}")
-            broken.__cause__ = error
-            self._fail(broken)
+            self._fail(lost(error))
 
     def _read(self, endpoint: Endpoint) -> None:
         handshake = self._handshake

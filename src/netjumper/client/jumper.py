@@ -15,27 +15,20 @@ from netjumper import dial_errors
 from netjumper.addressing.address import Address
 from netjumper.addressing.jump_url import JumpUrl
 from netjumper.client.background_loop import in_background
-from netjumper.client.blocking import reason_of
+from netjumper.client.blocking import BlockingConnection
 from netjumper.client.encryption import client_for
 from netjumper.client.jump_host import JumpHost
 from netjumper.client.plain_socket import plain_socket
 from netjumper.errors import (
-    JumpHostError,
-    JumpHostProtocolError,
-    JumpHostTimeout,
-    JumpHostUnreachable,
     NetjumperError,
 )
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
-from netjumper.protocol.wire import ClientHandshake
 from netjumper.tls.context import Encryption
 
 if TYPE_CHECKING:
     import httpx
-
-from netjumper.client.blocking import seconds_left
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
@@ -103,16 +96,17 @@ class Jumper:
             sock.settimeout(socket.getdefaulttimeout() if timeout is None else timeout)
             return sock
         deadline = time.monotonic() + limit
+        connection = BlockingConnection(self.address, self._secret, _OPTIONS)
+        connection.handshake.request(address)
         try:
-            sock = self._dial(deadline)
-            try:
-                self._shake_hands(sock, address, deadline)
-                sock.settimeout(socket.getdefaulttimeout() if timeout is None else timeout)
-            except BaseException:
-                sock.close()
-                raise
-        except JumpHostError as error:
-            raise error.at(self.address) from error.__cause__
+            connection.resolve(deadline)
+            connection.dial(deadline)
+            connection.advance(lambda handshake: handshake.result, deadline)
+            sock = connection.connected_socket(deadline)
+            sock.settimeout(socket.getdefaulttimeout() if timeout is None else timeout)
+        except BaseException:
+            connection.close()
+            raise
         return sock
 
     async def open_socket(self, target: str, *, timeout: float | None = None) -> socket.socket:
@@ -222,44 +216,6 @@ class Jumper:
         from netjumper.integrations.httpx import async_client  # noqa: PLC0415 - an extra
 
         return async_client(self, **kwargs)
-
-    def _dial(self, deadline: float) -> socket.socket:
-        """Connect to the jump host; its addresses share what is left of the time."""
-        host, port = self.address.host, self.address.port
-        cause: OSError = socket.gaierror(socket.EAI_NONAME, "no address was found")
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            for number, (*_, sockaddr) in enumerate(found):
-                share = seconds_left(deadline) / (len(found) - number)
-                try:
-                    return socket.create_connection((str(sockaddr[0]), port), share)
-                except OSError as error:
-                    cause = error
-        except OSError as error:
-            cause = error
-        raise JumpHostUnreachable(reason_of(cause, self.address)) from cause
-
-    def _shake_hands(self, sock: socket.socket, target: Address, deadline: float) -> None:
-        _OPTIONS.set_dialled(sock)
-        handshake = ClientHandshake(self._secret)
-        handshake.request(target)
-        try:
-            while handshake.result is None:
-                # One operation may never wait for longer than is left of the whole.
-                sock.settimeout(seconds_left(deadline))
-                handshake.receive_data(sock.recv(handshake.wanted))
-                if answer := handshake.data_to_send():
-                    sock.sendall(answer)
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-        except NetjumperError:
-            raise
-        except TimeoutError as error:
-            raise JumpHostTimeout("it did not answer in time") from error
-        except OSError as error:
-            raise JumpHostProtocolError(
-                f"lost in the middle of the handshake: {error.strerror}"
-            ) from error
 
 
 def _settling(

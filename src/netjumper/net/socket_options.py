@@ -93,28 +93,26 @@ class SocketOptions:
         for option in self._listening:
             sock.setsockopt(*option)
 
-    def dial(self, family: int, sockaddr: SockAddr, timeout: float = 0.0) -> socket.socket:
-        """Return a connected socket, or one whose connection is on its way: writable is when it is.
+    def dial(self, family: int, sockaddr: SockAddr) -> socket.socket:
+        """Return a non-blocking socket whose connection is under way, or made: it is then writable.
 
         Args:
             family: the address's.
-            sockaddr: where to.
-            timeout: seconds to wait for the connection, which is then made without `fast_open`;
-                with 0 the socket does not block.
+            sockaddr: the address to connect to.
 
         Raises:
-            OSError: it cannot be connected; no `source` of that family is ENETUNREACH.
+            OSError: it cannot be connected; ENETUNREACH if no `source` is of that family.
         """
         sock = self._new(family)
         try:
             self.set_dialled(sock)
             if self.source:
                 self._bind(sock)
-            sock.settimeout(timeout)
+            sock.setblocking(False)
             with contextlib.suppress(BlockingIOError):
                 # Not TCP_FASTOPEN_CONNECT: that sends nothing until we do, and we listen first.
-                # Without data sendto() never waits; who waits needs a connect() that does.
-                if self.fast_open and not timeout:
+                # Without data sendto() is writable as late as with connect().
+                if self.fast_open:
                     sock.sendto(b"", _MSG_FASTOPEN, sockaddr)
                 else:
                     sock.connect(sockaddr)

@@ -115,13 +115,14 @@ class ClientHandshake(Handshake[Address]):
     as far as the verdict and stays there (`authenticated`): a connection that can be parked.
     """
 
-    __slots__ = ("_answered", "_destination", "_secret", "_target", "authenticated")
+    __slots__ = ("_destination", "_secret", "_target", "authenticated", "challenged")
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._destination = b""
         self._target: Address | None = None
-        self._answered = False
+        self.challenged = False
+        """The challenge has come, and the answer is in `data_to_send`."""
         self.authenticated = False
         """The jump server said yes to our answer."""
         super().__init__()
@@ -144,7 +145,7 @@ class ClientHandshake(Handshake[Address]):
         self._write_with_answer(data)
 
     def _write_with_answer(self, data: bytes) -> None:
-        if self._answered:
+        if self.challenged:
             self._write(data)
         else:
             self._destination += data
@@ -155,7 +156,7 @@ class ClientHandshake(Handshake[Address]):
         except EndOfStream:
             raise JumpHostProtocolError("it closed the connection without a challenge") from None
         self._write(frame(answer_to(challenge, self._secret)) + self._destination)
-        self._answered = True
+        self.challenged = True
         if reason := (yield from self._read_refusal("a verdict")):
             raise WrongSecret(reason)
         self.authenticated = True
