@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 ACCESS_LOG = logging.getLogger("netjumper.access")
 NEVER_SUPPRESSED = {"never_suppressed": True}
-"""Given as `extra` with a record: it is never left out, however many there are."""
+"""Passed as `extra` with a record: the rate limit of the log never suppresses it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,6 @@ def human_size(count: int) -> str:
     return f"{size:.1f} {unit}" if unit != "B" and size < 9.95 else f"{size:.0f} {unit}"
 
 
-def lines_of(count: int) -> str:
-    """Return `1 line`, `12,345 lines`."""
-    return "1 line" if count == 1 else f"{count:,} lines"
-
-
 def counted(number: int, noun: str) -> str:
-    """Return `1 tunnel`, `2 tunnels`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Return a number with its noun in singular or plural: `1 tunnel`, `12,345 tunnels`."""
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,120 +1,29 @@
-"""Log lines: plain and JSON, their times, their escapes, and what they cost."""
+"""The log handler: its setup, its format, and its behaviour with a slow or absent reader."""
 
 import io
-import json
 import logging
-import sys
-import time
+import os
+import re
+import threading
 
 import pytest
 
-from netjumper.access_log import AccessRecord
-from netjumper.logs.formatters import JsonFormatter, PlainFormatter, UtcClock
-from netjumper.logs.handler import NonBlockingHandler, set_up_logging
+from netjumper.logs import handler
+from netjumper.logs.formatters import JsonFormatter, PlainFormatter
+from netjumper.logs.handler import NonBlockingHandler, nonblocking_logging, set_up_logging
 from netjumper.logs.terminal import RichFormatter
 
-END = AccessRecord("127.0.0.1:5000", "alice", "example.org:443", 10, 20, 1.5, "closed", False)
-HOSTILE = "a\r\n2026-01-01T00:00:00.000Z INFO forged \x1b[2J\x9b\u2028\u202e\udcff"
+
+def record(message):
+    return logging.LogRecord("netjumper", logging.INFO, __file__, 1, message, None, None)
 
 
-def record(message, level=logging.INFO, when=1_700_000_000.25):
-    made = logging.LogRecord("netjumper.access", level, __file__, 1, message, None, None)
-    made.created = when
-    return made
-
-
-def failed_record():
-    try:
-        raise ValueError(HOSTILE)
-    except ValueError:
-        made = record("oops", logging.ERROR)
-        made.exc_info = sys.exc_info()
-        return made
-
-
-def test_a_plain_line_is_time_level_and_text():
-    line = PlainFormatter().format(record("listening for SOCKS on 127.0.0.1:1080"))
-    assert line == "2023-11-14T22:13:20.250Z INFO listening for SOCKS on 127.0.0.1:1080"
-
-
-def test_a_plain_line_tells_a_tunnels_end():
-    assert (
-        PlainFormatter()
-        .format(record(END))
-        .endswith(
-            " INFO 127.0.0.1:5000 (alice) -> example.org:443: up 10 down 20 bytes, 1.500 s, closed"
-        )
-    )
-
-
-def test_a_json_line_has_a_tunnels_end_as_fields():
-    assert json.loads(JsonFormatter().format(record(END))) == {
-        "time": "2023-11-14T22:13:20.250Z",
-        "level": "info",
-        "logger": "netjumper.access",
-        "message": str(END),
-        "peer": "127.0.0.1:5000",
-        "client": "alice",
-        "target": "example.org:443",
-        "bytes_up": 10,
-        "bytes_down": 20,
-        "seconds": 1.5,
-        "ending": "closed",
-        "failed": False,
-    }
-
-
-def test_a_json_line_of_anything_else_has_the_text_only():
-    line = JsonFormatter().format(record("text", logging.WARNING))
-    assert json.loads(line).keys() == {"time", "level", "logger", "message"}
-    assert json.loads(line)["level"] == "warning"
-
-
-@pytest.mark.parametrize("formatter", [PlainFormatter(), JsonFormatter()])
-@pytest.mark.parametrize(
-    "message", [HOSTILE, AccessRecord(HOSTILE, HOSTILE, HOSTILE, 0, 0, 0.0, HOSTILE, True)]
-)
-def test_an_entry_from_the_network_stays_one_printable_line(formatter, message):
-    assert formatter.format(record(message)).isprintable()
-
-
-def test_json_keeps_what_was_sent():
-    assert json.loads(JsonFormatter().format(record(HOSTILE)))["message"] == HOSTILE
-
-
-def test_a_plain_exception_cannot_be_taken_for_entries():
-    first, *more = PlainFormatter().format(failed_record()).split("\n")
-    assert first.endswith(" ERROR oops")
-    assert more[0] == "  | Traceback (most recent call last):"
-    assert all(line.startswith("  | ") and line.isprintable() for line in more)
-
-
-def test_a_json_exception_is_a_field():
-    line = JsonFormatter().format(failed_record())
-    assert line.isprintable()
-    assert "Traceback" in json.loads(line)["exception"]
-
-
-def test_the_clock_goes_on_within_and_across_seconds():
-    clock = UtcClock()
-    assert [clock(when) for when in (0.0, 0.999, 1.0, 86400.5)] == [
-        "1970-01-01T00:00:00.000Z",
-        "1970-01-01T00:00:00.999Z",
-        "1970-01-01T00:00:01.000Z",
-        "1970-01-02T00:00:00.500Z",
-    ]
-
-
-@pytest.mark.parametrize("formatter", [PlainFormatter(), JsonFormatter()])
-def test_a_line_costs_a_few_microseconds(formatter):
-    made, best = record(END), 1.0
-    for _ in range(20):
-        began = time.perf_counter()
-        for _ in range(100):
-            formatter.format(made)
-        best = min(best, (time.perf_counter() - began) / 100)
-    # Room for a slow machine, and none for rich, which takes ten times as long or more.
-    assert best < 20e-6
+@pytest.fixture
+def log(pipe, untouched_logging):
+    """Return a logger that writes into the pipe."""
+    with os.fdopen(os.dup(pipe.writer), "w") as stream:
+        set_up_logging("info", "plain", stream)
+        yield logging.getLogger("netjumper")
 
 
 class Terminal(io.StringIO):
@@ -132,16 +41,16 @@ class Terminal(io.StringIO):
         ("rich", io.StringIO(), RichFormatter),
     ],
 )
-def test_the_format_is_the_one_asked_for_or_fits_the_stream(
+def test_the_formatter_is_the_requested_one_or_fits_the_stream(
     style, stream, formatter, untouched_logging
 ):
     rich = set_up_logging("info", style, stream)
-    (handler,) = logging.getLogger().handlers
-    assert type(handler.formatter) is formatter
-    assert rich is (handler.formatter if formatter is RichFormatter else None)
+    (made,) = logging.getLogger().handlers
+    assert type(made.formatter) is formatter
+    assert rich is (made.formatter if formatter is RichFormatter else None)
 
 
-def test_what_is_below_the_level_is_not_logged(untouched_logging):
+def test_records_below_the_level_are_not_logged(untouched_logging):
     stream = io.StringIO()
     set_up_logging("warning", "plain", stream)
     logging.getLogger("netjumper").info("quiet")
@@ -155,15 +64,73 @@ class Gone(io.StringIO):
         raise BrokenPipeError
 
 
-def test_a_stream_that_is_gone_is_passed_over(capsys):
-    handler = NonBlockingHandler(Gone())
-    handler.handle(record("text"))
+def test_a_broken_stream_is_ignored(capsys):
+    NonBlockingHandler(Gone()).handle(record("text"))
     assert capsys.readouterr().err == ""
 
 
-def test_a_bug_in_a_message_is_told(capsys):
+def test_a_bug_in_a_message_is_reported(capsys):
     made = record("%d")
     made.args = ("no number",)
-    handler = NonBlockingHandler(io.StringIO())
-    handler.handle(made)
+    NonBlockingHandler(io.StringIO()).handle(made)
     assert "Logging error" in capsys.readouterr().err
+
+
+def test_a_thread_writes_the_log_until_the_block_ends(pipe, log):
+    with nonblocking_logging():
+        log.info("one")
+        log.info("two %s", "\u2028")
+    assert not [it for it in threading.enumerate() if it.name == "log"]
+    log.info("three")
+    got = pipe.read_until(b"three\n").decode()
+    assert re.findall(r"INFO (.*)", got) == ["one", r"two \u2028", "three"]
+
+
+def test_suppressed_lines_are_reported_at_the_end(pipe, log):
+    with nonblocking_logging():
+        for _ in range(30):
+            log.warning("again")
+    assert pipe.read_until(b"suppressed 10 similar lines: again\n")
+
+
+def test_a_service_with_a_full_pipe_ends_after_the_flush_timeout(pipe, log, monkeypatch):
+    monkeypatch.setattr(handler, "FLUSH_TIMEOUT_S", 0.1)
+    pipe.fill()
+    with nonblocking_logging():
+        log.info("one")
+    log.info("two")  # does not fit, and is dropped without waiting
+    pipe.read_until(b"one\n")
+    log.info("three")
+    assert b"WARNING log reader too slow: 1 line dropped\n" in pipe.read_until(b"three")
+    assert b"two" not in pipe.got
+
+
+def test_logging_without_a_thread_does_not_wait_either(pipe, log):
+    pipe.fill()
+    before = set(threading.enumerate())
+    with nonblocking_logging(thread=False):
+        assert set(threading.enumerate()) <= before
+        for _ in range(3):
+            log.info("lost")
+        os.read(pipe.reader, 65536)
+        log.info("written")
+    got = pipe.read_until(b"written\n")
+    assert b"WARNING log reader too slow: 3 lines dropped\n" in got
+    assert b"INFO lost" not in got
+
+
+def test_a_bug_in_a_message_is_reported_by_the_writing_handler_too(pipe, capsys):
+    wrong = logging.LogRecord("netjumper", logging.INFO, __file__, 1, "%d", ("no number",), None)
+    with os.fdopen(os.dup(pipe.writer), "w") as stream:
+        writing = NonBlockingHandler(stream)
+        with writing.writer_thread():
+            writing.handle(wrong)
+    assert "Logging error" in capsys.readouterr().err
+
+
+def test_a_stream_without_a_descriptor_is_written_directly(untouched_logging):
+    stream = io.StringIO()
+    set_up_logging("info", "plain", stream)
+    with nonblocking_logging():
+        logging.getLogger("netjumper").info("text")
+        assert stream.getvalue().endswith("text\n")

@@ -1,4 +1,4 @@
-"""Lines that strangers can cause: how many are logged, and that the others are counted."""
+"""The limit on log lines that peers can cause: how many are logged; the others are counted."""
 
 import asyncio
 import io
@@ -24,20 +24,20 @@ def record(message, level=logging.WARNING, line=1):
 
 
 class Flooded:
-    """A filter with a clock and timers of its own, and what it lets through."""
+    """A filter with a scripted clock and timers, and the lines that it reports."""
 
     def __init__(self):
         self.now = 1000.0
-        self.told = []
+        self.reports = []
         self.timers = []
         self.filter = RateLimitFilter(
-            lambda made: self.told.append(made.getMessage()),
+            lambda made: self.reports.append(made.getMessage()),
             lambda: self.now,
             lambda delay, callback: self.timers.append((self.now + delay, callback)),
         )
 
     def log(self, made, times=1):
-        """Return how many passed."""
+        """Log a record several times; return how often it passed."""
         return sum(self.filter.filter(made) for _ in range(times))
 
     def wait(self, seconds):
@@ -53,54 +53,54 @@ def flooded():
     return Flooded()
 
 
-def test_a_burst_passes_and_then_so_many_a_second(flooded):
+def test_a_burst_passes_and_then_a_fixed_rate(flooded):
     assert flooded.log(record(end()), 1000) == LOG_BURST
     for _ in range(3):
         flooded.wait(1.0)
         assert flooded.log(record(end()), 1000) == LOG_LINES_PER_S
 
 
-def test_after_some_quiet_there_is_room_for_another_burst_and_no_more(flooded):
+def test_after_a_pause_exactly_one_more_burst_passes(flooded):
     flooded.log(record(end()), 1000)
     flooded.wait(3600.0)
     assert flooded.log(record(end()), 1000) == LOG_BURST
 
 
-def test_what_was_left_out_is_told_with_its_number_when_the_second_is_over(flooded):
+def test_the_number_of_suppressed_lines_is_reported_after_the_interval(flooded):
     flooded.log(record(end()), LOG_BURST + 12_344)
     flooded.log(record(end(peer="203.0.113.8:1")))
-    assert flooded.told == []
+    assert flooded.reports == []
     flooded.wait(REPORT_INTERVAL_S)
-    assert flooded.told == [
-        f"left out 12,345 lines like: {end(peer='203.0.113.8:1')}",
+    assert flooded.reports == [
+        f"suppressed 12,345 similar lines: {end(peer='203.0.113.8:1')}",
     ]
     flooded.wait(REPORT_INTERVAL_S)
-    assert len(flooded.told) == 1
+    assert len(flooded.reports) == 1
 
 
-def test_a_single_line_that_was_left_out_is_told_too(flooded):
+def test_a_single_suppressed_line_is_reported(flooded):
     flooded.log(record(end()), LOG_BURST + 1)
     flooded.wait(REPORT_INTERVAL_S)
-    assert flooded.told == [f"left out 1 line like: {end()}"]
+    assert flooded.reports == [f"suppressed 1 similar line: {end()}"]
 
 
-def test_while_it_lasts_a_flood_is_one_line_of_its_kind_a_second(flooded):
+def test_a_lasting_flood_is_reported_once_per_interval(flooded):
     for _ in range(100):
         flooded.log(record(end()), 10)
         flooded.wait(0.1)
-    assert 9 <= len(flooded.told) <= 10
+    assert 9 <= len(flooded.reports) <= 10
 
 
-def test_without_a_loop_the_next_line_of_any_kind_has_it_told(flooded):
-    flooded.filter._later = lambda *_: None
+def test_without_a_loop_the_next_record_of_any_kind_makes_the_report(flooded):
+    flooded.filter._call_later = lambda *_: None
     flooded.log(record(end()), LOG_BURST + 1)
     flooded.wait(REPORT_INTERVAL_S)
-    assert flooded.told == []
+    assert flooded.reports == []
     assert flooded.log(record(end("example.org:443")))
-    assert len(flooded.told) == 1
+    assert len(flooded.reports) == 1
 
 
-def test_kinds_do_not_take_each_others_room(flooded):
+def test_kinds_of_lines_have_separate_buckets(flooded):
     flooded.log(record(end()), 1000)
     assert flooded.log(record(end(ending="HandshakeTimeout: too long"))) == 1
     assert flooded.log(record("%s; it is tried again", line=2)) == 1
@@ -108,8 +108,8 @@ def test_kinds_do_not_take_each_others_room(flooded):
     assert flooded.log(record("%s took place", line=3)) == 1
 
 
-def test_a_kind_is_where_a_line_comes_from_and_not_what_it_says(flooded):
-    """Or whoever chooses the words would have as many kinds, and as much memory, as he likes."""
+def test_a_kind_is_the_origin_of_a_line_and_not_its_text(flooded):
+    """Otherwise a peer that chooses the text could create kinds, and use memory, without limit."""
     passed = sum(flooded.log(record(f"odd {number}")) for number in range(1000))
     passed += sum(
         flooded.log(record(end(ending=f"ProtocolError: {number}"))) for number in range(1000)
@@ -118,20 +118,20 @@ def test_a_kind_is_where_a_line_comes_from_and_not_what_it_says(flooded):
     assert len(flooded.filter._buckets) == 2
 
 
-def test_a_tunnels_own_lines_are_never_left_out(flooded):
+def test_access_lines_with_a_target_are_never_suppressed(flooded):
     assert flooded.log(record(end("example.org:443")), 10_000) == 10_000
 
 
-def test_what_is_told_of_the_service_is_never_left_out(flooded):
+def test_info_lines_about_the_service_are_never_suppressed(flooded):
     assert flooded.log(record("listening", logging.INFO), 1000) == 1000
 
 
-def test_a_line_at_the_lowest_level_is_left_out_too(flooded):
+def test_debug_lines_are_suppressed_too(flooded):
     assert flooded.log(record("%s connected", logging.DEBUG), 1000) == LOG_BURST
 
 
 @pytest.mark.parametrize("style", ["plain", "json", "rich", "journal"])
-async def test_in_every_format_the_loop_has_it_told_once_the_flood_is_over(
+async def test_the_loop_reports_suppressed_lines_in_every_format_after_the_flood(
     style, untouched_logging, monkeypatch
 ):
     monkeypatch.setattr("netjumper.logs.rate_limit.REPORT_INTERVAL_S", 0.05)
@@ -140,19 +140,19 @@ async def test_in_every_format_the_loop_has_it_told_once_the_flood_is_over(
     for _ in range(LOG_BURST + 7):
         logging.getLogger("netjumper.access").warning(end())
     async with asyncio.timeout(10):
-        while "left out" not in stream.getvalue():  # noqa: ASYNC110 - a stream has no event
+        while "suppressed" not in stream.getvalue():  # noqa: ASYNC110 - a stream has no event
             await asyncio.sleep(0.005)
     *lines, last = stream.getvalue().splitlines()
     assert len(lines) == LOG_BURST
     if style == "json":
-        told = json.loads(last)
-        assert told["level"] == "warning"
-        last = told["message"]
-    assert last.endswith(f"left out 7 lines like: {end()}")
+        entry = json.loads(last)
+        assert entry["level"] == "warning"
+        last = entry["message"]
+    assert last.endswith(f"suppressed 7 similar lines: {end()}")
 
 
-def test_an_ordinary_line_is_let_through_in_no_time():
+def test_filtering_an_ordinary_line_takes_less_than_two_microseconds():
     flood = RateLimitFilter(lambda _: None)
     made = record(end("example.org:443"), logging.INFO)
-    # To make the line out of it takes ten times as long.
+    # Formatting the line takes ten times as long.
     assert min(timeit.repeat(lambda: flood.filter(made), number=1000, repeat=20)) / 1000 < 2e-6

@@ -1,4 +1,4 @@
-"""What a person sees: sizes, escapes, coloured lines, and the panel at the start."""
+"""Output for a terminal: coloured log lines, and the panel at the start."""
 
 import io
 import logging
@@ -8,9 +8,8 @@ import sys
 import pytest
 
 from netjumper.access_log import AccessRecord
-from netjumper.cli.usage_hints import bridge_lines, server_lines
 from netjumper.logs.terminal import RichFormatter, StartSummary
-from netjumper.text import human_size, printable
+from netjumper.text import printable
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -48,51 +47,14 @@ def end(**changes):
     return AccessRecord(**{**values, **changes})
 
 
-@pytest.mark.parametrize(
-    ("text", "escaped"),
-    [
-        ("plain text, 100 %", "plain text, 100 %"),
-        ("größer → größer", "größer → größer"),
-        ("a\nb\rc\td", "a\\nb\\rc\\td"),
-        ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
-        ("\x7f\x80\x9b", "\\x7f\\x80\\x9b"),
-        ("a\u2028b\u2029c", "a\\u2028b\\u2029c"),
-        ("evil\u202etxt.exe", "evil\\u202etxt.exe"),
-        ("half\udcff", "half\\udcff"),
-        ("", ""),
-    ],
-)
-def test_what_is_not_printable_is_escaped(text, escaped):
-    assert printable(text) == escaped
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (9949, "9.9 kB"),
-        (9951, "10 kB"),
-        (999_499, "999 kB"),
-        (999_500, "1.0 MB"),
-        (268_435_456, "268 MB"),
-        (5_000_000_000, "5.0 GB"),
-        (7_000_000_000_000_000, "7000 TB"),
-    ],
-)
-def test_sizes_are_rounded_for_reading(count, text):
-    assert human_size(count) == text
-
-
-def test_an_access_line_says_who_where_how_much_how_long_and_how_it_ended(formatter):
+def test_an_access_line_shows_peer_target_sizes_duration_and_ending(formatter):
     line = formatter.format(record(end()))
     assert ANSI.sub("", line)[9:] == (
         "127.0.0.1:5000 (alice) -> example.org:443  up 1.2 kB  down 268 MB  12.35 s  closed"
     )
 
 
-def test_an_access_line_of_a_tunnel_without_a_target_has_a_question_mark(formatter):
+def test_an_access_line_without_a_target_has_a_question_mark(formatter):
     failed = end(client="", target="", ending="HandshakeTimeout: too long", failed=True)
     line = formatter.format(record(failed, logging.WARNING))
     assert "127.0.0.1:5000 -> ?  up" in ANSI.sub("", line)
@@ -109,20 +71,20 @@ def test_text_from_the_network_is_neither_markup_nor_a_terminal_command(formatte
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING, logging.ERROR])
-def test_an_unusual_level_is_named(formatter, level):
+def test_a_level_other_than_info_is_named(formatter, level):
     shown = ANSI.sub("", formatter.format(record("text", level)))
     assert shown[9:] == f"{logging.getLevelName(level).lower()} text"
 
 
-def test_the_usual_level_is_not_named(formatter):
+def test_the_level_info_is_not_named(formatter):
     assert ANSI.sub("", formatter.format(record("text")))[9:] == "text"
 
 
-def test_a_long_line_is_not_broken(formatter):
+def test_a_long_line_is_not_wrapped(formatter):
     assert "\n" not in formatter.format(record("word " * 100))
 
 
-def test_an_exception_follows_on_lines_of_its_own_that_cannot_be_taken_for_entries(formatter):
+def test_lines_of_a_traceback_on_a_terminal_cannot_be_mistaken_for_entries(formatter):
     try:
         raise ValueError("bad\n2026 forged")
     except ValueError:
@@ -142,34 +104,6 @@ LISTENING = [
 ]
 
 
-def exported(url):
-    return f"export http_proxy={url} https_proxy={url} HTTPS_PROXY={url}"
-
-
-def test_the_lines_to_paste_name_what_can_be_pasted():
-    assert bridge_lines(LISTENING, password=False) == [
-        "curl --socks5-hostname 127.0.0.1:1080 https://example.org/",
-        exported("http://[::1]:8118"),
-        "curl --socks5-hostname 127.0.0.1:3128 https://example.org/",
-        exported("http://127.0.0.1:3128"),
-    ]
-
-
-def test_the_lines_to_paste_leave_room_for_the_password_and_do_not_tell_it():
-    assert bridge_lines(LISTENING[:2], password=True) == [
-        "curl --proxy-user USER:PASSWORD --socks5-hostname 127.0.0.1:1080 https://example.org/",
-        exported("http://USER:PASSWORD@[::1]:8118"),
-    ]
-
-
-def test_the_server_names_the_line_to_type_on_the_rented_server():
-    listening = [("netjumper", "[::]:9527"), ("netjumper", "192.0.2.7:1"), ("netjumper", "unix:/x")]
-    assert server_lines(listening) == [
-        "netjumper-bridge --jump ADDRESS-OF-THIS-MACHINE:9527 --secret-file FILE",
-        "netjumper-bridge --jump 192.0.2.7:1 --secret-file FILE",
-    ]
-
-
 START = StartSummary(
     title="netjumper-bridge 1.2.3",
     listening=LISTENING,
@@ -178,7 +112,7 @@ START = StartSummary(
 )
 
 
-def test_the_start_in_a_log_has_a_line_for_each_listening_socket_and_one_for_the_route():
+def test_the_start_is_logged_with_a_line_for_each_listening_socket_and_for_the_route():
     assert START.lines() == [
         "listening for SOCKS on 127.0.0.1:1080",
         "listening for HTTP on [::1]:8118",
@@ -189,7 +123,7 @@ def test_the_start_in_a_log_has_a_line_for_each_listening_socket_and_one_for_the
     ]
 
 
-def test_the_panel_frames_what_listens_and_leaves_the_lines_to_paste_whole(formatter):
+def test_the_panel_frames_the_listeners_and_leaves_the_commands_unwrapped(formatter):
     *panel, paste = ANSI.sub("", START.panel(formatter)).splitlines()
     assert panel[0].startswith("╭─ netjumper-bridge 1.2.3 ")
     assert [line.strip("│ ") for line in panel[1:-1]] == [

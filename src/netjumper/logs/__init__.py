@@ -1,1 +1,1 @@
-"""The log: what a line looks like, who writes it, and how many there may be of a kind."""
+"""The log: the format of a line, the thread that writes it, and the limit on similar lines."""

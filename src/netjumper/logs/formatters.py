@@ -1,8 +1,7 @@
-"""Lines of the log for files, programs and the journal.
+"""Formatters of log lines for files, programs and the journal.
 
-These formatters are on the path of every connection: they build a line out of strings and nothing
-else. What comes from the network goes through `printable`, so that it can neither begin a new line
-nor speak to the terminal.
+These formatters run for every connection, so they only join strings. Text from the network goes
+through `printable`, so that it can neither begin a new line nor send a command to the terminal.
 """
 
 import json
@@ -20,7 +19,7 @@ _ACCESS_FIELDS = tuple(field.name for field in fields(AccessRecord))
 _ACCESS_VALUES = attrgetter(*_ACCESS_FIELDS)
 _ENCODE = json.JSONEncoder(separators=(",", ":"), default=str).encode
 CONTINUATION = "  | "
-"""Stands before each further line of an entry, which no entry begins with."""
+"""Prefix of each further line of an entry. No entry begins with it."""
 JOURNAL_PRIORITY = {
     logging.DEBUG: "<7>",
     logging.INFO: "<6>",
@@ -28,11 +27,11 @@ JOURNAL_PRIORITY = {
     logging.ERROR: "<3>",
     logging.CRITICAL: "<2>",
 }
-"""What a line for the journal begins with."""
+"""Prefix of a line for the journal, by level: a syslog priority (sd-daemon(3))."""
 
 
 class UtcClock:
-    """Times as ISO 8601 in UTC, so that the logs of two machines can be laid side by side."""
+    """Formats times as ISO 8601 in UTC, so that the logs of two machines can be compared."""
 
     __slots__ = ("_second", "_text")
 
@@ -41,7 +40,11 @@ class UtcClock:
         self._text = ""
 
     def __call__(self, seconds: float) -> str:
-        """Return the text for `seconds` since the epoch, with milliseconds."""
+        """Return the text for a time with milliseconds.
+
+        Args:
+            seconds: the time in seconds since the epoch.
+        """
         second = int(seconds)
         if second != self._second:
             self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
@@ -50,30 +53,30 @@ class UtcClock:
 
 
 class PlainFormatter(logging.Formatter):
-    """`time LEVEL text`."""
+    """Formats a record as `time LEVEL text`."""
 
     def __init__(self) -> None:
         super().__init__()
         self._clock = UtcClock()
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the entry as one line, and a line more for each of an exception's."""
+        """Return the record as one line, plus one line for each line of a traceback."""
         line = f"{self._clock(record.created)} {record.levelname} {printable(record.getMessage())}"
         if record.exc_info:
-            more = self.formatException(record.exc_info).splitlines()
-            line = "\n".join([line, *(CONTINUATION + printable(text) for text in more)])
+            traceback = self.formatException(record.exc_info).splitlines()
+            line = "\n".join([line, *(CONTINUATION + printable(text) for text in traceback)])
         return line
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line, in ASCII; a tunnel's end as fields of their own."""
+    """Formats a record as one line of JSON in ASCII; an access record's fields are keys of it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._clock = UtcClock()
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the entry as JSON."""
+        """Return the record as a JSON object."""
         entry: dict[str, object] = {
             "time": self._clock(record.created),
             "level": record.levelname.lower(),
@@ -88,22 +91,21 @@ class JsonFormatter(logging.Formatter):
 
 
 class JournalFormatter(logging.Formatter):
-    """The priority and the text (sd-daemon(3)): the journal has the time."""
+    """Formats a record as priority and text (sd-daemon(3)); the journal adds the time itself."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the entry as one line, and a line more for each of an exception's."""
+        """Return the record as one line, plus one line for each line of a traceback."""
         priority = JOURNAL_PRIORITY.get(record.levelno, JOURNAL_PRIORITY[logging.INFO])
         line = f"{priority}{printable(record.getMessage())}"
         if record.exc_info:
-            more = self.formatException(record.exc_info).splitlines()
-            line = "\n".join(
-                [line, *(f"{priority}{CONTINUATION}{printable(text)}" for text in more)]
-            )
+            prefix = priority + CONTINUATION
+            traceback = self.formatException(record.exc_info).splitlines()
+            line = "\n".join([line, *(prefix + printable(text) for text in traceback)])
         return line
 
 
 def is_journal(stream: TextIO) -> bool:
-    """Whether a stream leads to systemd's journal (systemd.exec(5), `JOURNAL_STREAM`)."""
+    """Return whether a stream writes to systemd's journal (systemd.exec(5), `JOURNAL_STREAM`)."""
     try:
         found = os.fstat(stream.fileno())
     except (OSError, ValueError):
@@ -112,3 +114,4 @@ def is_journal(stream: TextIO) -> bool:
 
 
 FORMATTERS = {"journal": JournalFormatter, "json": JsonFormatter, "plain": PlainFormatter}
+"""Formatter classes by the name of the format, without `rich`, which needs the terminal."""

@@ -1,4 +1,4 @@
-"""The handler: one line per event on standard error, in the format that was asked for."""
+"""The log handler: one line per event on standard error, in the requested format."""
 
 import contextlib
 import logging
@@ -11,17 +11,17 @@ from netjumper.logs.formatters import FORMATTERS, is_journal
 from netjumper.logs.rate_limit import RateLimitFilter
 from netjumper.logs.terminal import RichFormatter
 from netjumper.logs.writer import LogWriter
-from netjumper.text import lines_of
+from netjumper.text import counted
 
 FLUSH_TIMEOUT_S = 1.0
-"""Seconds that the reader of the log has at the end for what it has not read yet."""
+"""Seconds that a process waits at its end for the reader of the log to take the remaining lines."""
 
 
 class NonBlockingHandler(logging.StreamHandler[TextIO]):
-    """Writes on; a reader that has gone away is no reason to say more.
+    """Writes records to a stream, and ignores a stream whose reader is gone.
 
     Args:
-        stream: where to.
+        stream: the stream that is written to.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -33,22 +33,22 @@ class NonBlockingHandler(logging.StreamHandler[TextIO]):
         self._dropped = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, or have it written."""
+        """Write a record, or pass it to the writer thread if there is one."""
         if self._writer is not None:
             try:
                 self._writer.write(self._line(record))
-            except Exception:  # noqa: BLE001 - logging's own way
+            except Exception:  # noqa: BLE001 - as logging's handlers do
                 self.handleError(record)
         elif self._blocks or is_writable(self.stream):
-            lost, self._dropped = self._dropped, 0
-            if lost:
-                super().emit(_loss_record(lost))
+            dropped, self._dropped = self._dropped, 0
+            if dropped:
+                super().emit(_loss_record(dropped))
             super().emit(record)
         else:
             self._dropped += 1
 
     def emit_unfiltered(self, record: logging.LogRecord) -> None:
-        """Write a record that no filter is asked about."""
+        """Write a record without asking the filters."""
         self.acquire()
         try:
             self.emit(record)
@@ -56,16 +56,16 @@ class NonBlockingHandler(logging.StreamHandler[TextIO]):
             self.release()
 
     def drop_when_full(self) -> None:
-        """Leave out what would have to wait for the reader."""
+        """Drop a line, and count it, if a write would wait for the reader."""
         self._blocks = False
 
     @contextlib.contextmanager
     def writer_thread(self) -> Iterator[None]:
-        """Have a thread write meanwhile, which is all that then waits for the reader."""
+        """Write in a thread during the block, so that only this thread waits for the reader."""
         self.drop_when_full()
         try:
             fd = self.stream.fileno()
-        except (OSError, ValueError):  # no file: it never makes anybody wait
+        except (OSError, ValueError):  # not a file, so a write never waits
             yield
             return
         self._writer = LogWriter(fd, self._loss_line)
@@ -85,30 +85,36 @@ class NonBlockingHandler(logging.StreamHandler[TextIO]):
             return self._line(_loss_record(count))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Pass over a stream that is gone; a formatter's bug is told as always."""
+        """Ignore a stream that is gone; report a formatter's bug as usual."""
         if not isinstance(sys.exc_info()[1], OSError | ValueError):
             super().handleError(record)
 
 
-def is_writable(stream: TextIO, patience: float = 0.0) -> bool:
-    """Whether a line can be written without waiting for whoever reads, in so many seconds."""
+def is_writable(stream: TextIO, timeout: float = 0.0) -> bool:
+    """Return whether a line can be written without waiting for the reader.
+
+    Args:
+        stream: the stream; one that is not a file is always writable.
+        timeout: seconds to wait until it is.
+    """
     try:
-        return bool(select.select([], [stream.fileno()], [], patience)[1])
-    except (OSError, ValueError):  # no file, or none that can be asked
+        return bool(select.select([], [stream.fileno()], [], timeout)[1])
+    except (OSError, ValueError):  # not a file, or one that select does not support
         return True
 
 
 def _loss_record(count: int) -> logging.LogRecord:
-    text, number = "the log was not read in time: %s lost here", lines_of(count)
-    return logging.LogRecord("netjumper", logging.WARNING, __file__, 0, text, (number,), None)
+    text, lines = "log reader too slow: %s dropped", counted(count, "line")
+    return logging.LogRecord("netjumper", logging.WARNING, __file__, 0, text, (lines,), None)
 
 
 @contextlib.contextmanager
 def nonblocking_logging(*, thread: bool = True) -> Iterator[None]:
-    """Have nobody wait for the reader of the log meanwhile.
+    """Ensure that no caller waits for the reader of the log during the block.
 
     Args:
-        thread: one may be started; otherwise lines are lost at once when the reader is behind.
+        thread: whether a thread writes, which holds lines for a slow reader. Without one, a line
+            that does not fit into the pipe is dropped immediately.
     """
     with contextlib.ExitStack() as stack:
         for handler in logging.getLogger().handlers:
@@ -120,16 +126,16 @@ def nonblocking_logging(*, thread: bool = True) -> Iterator[None]:
 
 
 def set_up_logging(level: str, style: str, stream: TextIO | None = None) -> RichFormatter | None:
-    """Have everything logged from here on.
+    """Set up the root logger; it replaces an earlier setup.
 
     Args:
-        level: the least that is logged.
+        level: the lowest level that is logged.
         style: `plain`, `json`, `rich`, or `auto`: rich on a terminal, plain elsewhere, and
-            in systemd's journal plain without the time, which the journal has.
-        stream: where to; standard error by default.
+            in systemd's journal plain without the time, which the journal adds.
+        stream: the stream that is written to; standard error by default.
 
     Returns:
-        The rich formatter if that is what it came to, for the panel at the start.
+        The rich formatter if the style is rich, for the panel at the start.
     """
     stream = stream or sys.stderr
     if style == "auto":
@@ -137,11 +143,11 @@ def set_up_logging(level: str, style: str, stream: TextIO | None = None) -> Rich
     rich = RichFormatter(stream) if style == "rich" else None
     handler = NonBlockingHandler(stream)
     handler.setFormatter(rich or FORMATTERS[style]())
-    # What no formatter shows need not be found out for every record.
+    # No formatter shows these, so logging need not look them up for every record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     if sys.version_info >= (3, 12):
         logging.logAsyncioTasks = False
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # asyncio tells at this level which selector it uses, and nothing that helps a user.
+    # Below this level asyncio only logs which selector it uses, which does not help a user.
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     return rich

@@ -1,7 +1,7 @@
-"""Lines that strangers can cause as often as they like: some are logged, the others are counted.
+"""Limits log lines that any peer can cause at will: some are logged, the others are counted.
 
-A tunnel's own line, which has a target, is never left out, and neither is what is told of the
-service itself at the level INFO. Of everything else each kind has a bucket of its own.
+An access record with a target is never suppressed, nor is a line about the service itself at level
+INFO. All other lines are limited by a token bucket for each kind.
 """
 
 import asyncio
@@ -11,29 +11,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netjumper.access_log import AccessRecord
-from netjumper.text import lines_of
+from netjumper.text import counted
 
 LOG_BURST = 20
-"""Lines of a kind that are logged, however close together."""
+"""Lines of one kind that are logged without any pause: enough to show what happens."""
 LOG_LINES_PER_S = 5.0
-"""Lines of a kind that are logged in each second after that."""
+"""Lines of one kind that are logged per second once the burst is used up."""
 REPORT_INTERVAL_S = 1.0
-"""Seconds after which it is told how many were left out."""
+"""Seconds between lines that report how many were suppressed."""
 
 CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle | None]
-"""Given seconds and a callback: calls it then, if it can."""
+"""Calls a callback after a delay in seconds, and returns the timer; returns None if it cannot."""
 
 
 def _on_running_loop(delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle | None:
     try:
         return asyncio.get_running_loop().call_later(delay, callback)
-    except RuntimeError:  # none runs: the next record will do
+    except RuntimeError:  # no loop runs; the next record makes the report
         return None
 
 
 @dataclass(slots=True)
 class _Bucket:
-    """Lines of one kind: how many more may be logged now, and what was left out."""
+    """The token bucket of one kind of line, and the lines of it that were suppressed."""
 
     tokens: float
     since: float
@@ -42,64 +42,68 @@ class _Bucket:
 
 
 class RateLimitFilter(logging.Filter):
-    """Passes what there is room for, and tells once a second how much was left out.
+    """Passes records within the limit, and reports once a second how many were suppressed.
 
     Args:
-        tell: logs a record, whatever this filter thinks of it.
-        clock: seconds that never go back.
-        later: has something called later, as a flood may be over with its last line.
+        emit: writes a record without asking this filter.
+        clock: returns a monotonic time in seconds.
+        call_later: sets a timer, because no further record may come after the last suppressed one.
     """
 
     def __init__(
         self,
-        tell: Callable[[logging.LogRecord], None],
+        emit: Callable[[logging.LogRecord], None],
         clock: Callable[[], float] = time.monotonic,
-        later: CallLater = _on_running_loop,
+        call_later: CallLater = _on_running_loop,
     ) -> None:
         super().__init__()
-        self._emit = tell
+        self._emit = emit
         self._clock = clock
-        self._later = later
+        self._call_later = call_later
         self._buckets: dict[str, _Bucket] = {}
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is to be logged."""
+        """Return whether a record must be logged."""
         if self._due is not None and self._clock() >= self._due:
             self.report_suppressed()
-        kind = _bucket_name(record)
-        return kind is None or self._take_token(kind, record)
+        name = _bucket_name(record)
+        return name is None or self._take_token(name, record)
 
     def report_suppressed(self) -> None:
-        """Log a line for each kind of which something was left out since the last time."""
+        """Log one line for each kind of line that was suppressed since the last report."""
         self._due = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for kind in self._buckets.values():
-            if kind.last is not None:
-                self._emit(_summary(kind.last, kind.suppressed))
-                kind.suppressed, kind.last = 0, None
+        for bucket in self._buckets.values():
+            if bucket.last is not None:
+                self._emit(_summary(bucket.last, bucket.suppressed))
+                bucket.suppressed, bucket.last = 0, None
 
     def _take_token(self, name: str, record: logging.LogRecord) -> bool:
         now = self._clock()
-        kind = self._buckets.setdefault(name, _Bucket(LOG_BURST, now))
-        kind.tokens = min(kind.tokens + LOG_LINES_PER_S * (now - kind.since), LOG_BURST)
-        kind.since = now
-        if kind.tokens >= 1:
-            kind.tokens -= 1
+        bucket = self._buckets.setdefault(name, _Bucket(LOG_BURST, now))
+        bucket.tokens = min(bucket.tokens + LOG_LINES_PER_S * (now - bucket.since), LOG_BURST)
+        bucket.since = now
+        if bucket.tokens >= 1:
+            bucket.tokens -= 1
             return True
-        kind.suppressed += 1
-        kind.last = record
+        bucket.suppressed += 1
+        bucket.last = record
         if self._due is None:
             self._due = now + REPORT_INTERVAL_S
-            self._timer = self._later(REPORT_INTERVAL_S, self.report_suppressed)
+            self._timer = self._call_later(REPORT_INTERVAL_S, self.report_suppressed)
         return False
 
 
 def _bucket_name(record: logging.LogRecord) -> str | None:
-    """Return what a record is counted with, None where it is not; there are few kinds, ever."""
+    """Return the name of a record's bucket, None if it is never suppressed.
+
+    A name is the record's place in the code or the type of an error, never text that a peer
+    chooses: so there are few buckets.
+    """
     message = record.msg
     if isinstance(message, AccessRecord):
         return None if message.target else message.ending.partition(":")[0]
@@ -114,7 +118,7 @@ def _summary(last: logging.LogRecord, count: int) -> logging.LogRecord:
         last.levelno,
         last.pathname,
         last.lineno,
-        "left out %s like: %s",
-        (lines_of(count), last.getMessage()),
+        "suppressed %s: %s",
+        (counted(count, "similar line"), last.getMessage()),
         None,
     )

@@ -1,7 +1,7 @@
-"""What a person sees on a terminal: the panel at the start and coloured log lines.
+"""Output for a terminal: the panel at the start, and coloured log lines.
 
-The only module that imports rich. It renders to text; whoever calls writes it. Nothing from
-outside is ever read as rich's markup: all text is put into `Text` objects.
+This is the only module that imports rich. It renders to text, which the caller writes. All text
+is put into `Text` objects, so rich never reads text from the network as markup.
 """
 
 import logging
@@ -29,10 +29,10 @@ _LEVEL_STYLES = {
 
 
 class RichFormatter(logging.Formatter):
-    """Coloured lines: the time, the level where it is not the usual one, the text.
+    """Formats a record as a coloured line: the time, the level unless it is INFO, the text.
 
     Args:
-        stream: the terminal that is written to.
+        stream: the terminal, for its width and colours.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -40,7 +40,7 @@ class RichFormatter(logging.Formatter):
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, or the panel at the start, escape sequences included."""
+        """Return the line, or the panel at the start, with escape sequences."""
         if isinstance(record.msg, StartSummary):
             return record.msg.panel(self)
         line = Text.assemble((time.strftime("%H:%M:%S ", time.localtime(record.created)), "dim"))
@@ -57,9 +57,9 @@ class RichFormatter(logging.Formatter):
         return self.render(line)
 
     def render(self, *parts: RenderableType) -> str:
-        """Return the parts as they are to be written, without the last newline.
+        """Return the parts as text with escape sequences, without the last newline.
 
-        Lines are never broken, so that what is pasted is what was printed.
+        Lines are not wrapped, so that a command which is copied from them is complete.
         """
         with self._console.capture() as capture:
             for part in parts:
@@ -68,9 +68,9 @@ class RichFormatter(logging.Formatter):
 
 
 def _access_line(end: AccessRecord) -> Text:
-    who = f"{end.peer} ({end.client})" if end.client else end.peer
+    source = f"{end.peer} ({end.client})" if end.client else end.peer
     return Text.assemble(
-        (printable(who), "cyan"),
+        (printable(source), "cyan"),
         " -> ",
         (printable(end.target) or "?", "bold"),
         f"  up {human_size(end.bytes_up)}  down {human_size(end.bytes_down)}",
@@ -81,13 +81,13 @@ def _access_line(end: AccessRecord) -> Text:
 
 @dataclass(frozen=True, slots=True)
 class StartSummary:
-    """What there is to tell when a command has begun to listen.
+    """The messages of a command that has begun to listen.
 
     Attributes:
         title: the command and its version.
-        listening: each listening socket as (name of its door, address).
-        route: one line about the way the tunnels take, empty where there is none to tell.
-        paste: lines to type next, each a command of a shell.
+        listening: each listening socket as (name of its listener, address).
+        route: one line about the path of the tunnels; can be empty.
+        paste: shell commands to try next, one a line.
     """
 
     title: str
@@ -96,15 +96,16 @@ class StartSummary:
     paste: Sequence[str]
 
     def lines(self) -> list[str]:
-        """Return it as lines of a log."""
-        told = [
+        """Return the messages as lines for a log."""
+        listeners = [
             f"listening for {LISTENERS[name].label} on {address}"
             for name, address in self.listening
         ]
-        return [*told, *([self.route] if self.route else []), *(f"try: {it}" for it in self.paste)]
+        route = [self.route] if self.route else []
+        return [*listeners, *route, *(f"try: {it}" for it in self.paste)]
 
     def panel(self, formatter: RichFormatter) -> str:
-        """Return it for a terminal. What is to be pasted stands outside of the frame."""
+        """Return the messages for a terminal; commands to copy are below the frame."""
         grid = Table.grid(padding=(0, 2))
         for name, address in self.listening:
             grid.add_row(Text(LISTENERS[name].label), Text(printable(address), "bold cyan"))

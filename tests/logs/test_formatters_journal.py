@@ -1,4 +1,4 @@
-"""Log lines for systemd's journal: sd-daemon(3) priorities where standard error leads there."""
+"""Log lines for the journal: sd-daemon(3) priorities if standard error is the journal."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from netjumper.logs.handler import set_up_logging
 
 @pytest.fixture
 def journal(tmp_path, monkeypatch):
-    """Return a file that the environment calls the journal."""
+    """Yield a file that the environment declares to be the journal."""
     with (tmp_path / "journal").open("w+") as file:
         found = (tmp_path / "journal").stat()
         monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
@@ -27,7 +27,7 @@ def lines(file):
     return file.read().splitlines()
 
 
-def test_a_line_has_its_priority_and_no_time(journal, untouched_logging):
+def test_a_journal_line_has_a_priority_and_no_time(journal, untouched_logging):
     set_up_logging("debug", "auto", journal)
     log = logging.getLogger("netjumper")
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
@@ -38,7 +38,7 @@ def test_a_line_has_its_priority_and_no_time(journal, untouched_logging):
     ]  # fmt: skip
 
 
-def test_each_line_of_an_exception_has_the_priority(journal, untouched_logging):
+def test_each_line_of_a_traceback_has_the_priority(journal, untouched_logging):
     set_up_logging("info", "auto", journal)
     try:
         raise ValueError("<0>forged")
@@ -50,14 +50,14 @@ def test_each_line_of_an_exception_has_the_priority(journal, untouched_logging):
     assert all(line.startswith("<3>  | ") for line in more)
 
 
-def test_a_format_that_was_asked_for_is_kept(journal, untouched_logging):
+def test_a_requested_format_is_used_in_the_journal_too(journal, untouched_logging):
     set_up_logging("info", "json", journal)
     logging.getLogger("netjumper").info("text")
     (line,) = lines(journal)
     assert json.loads(line)["message"] == "text"
 
 
-def test_a_mistake_is_an_error_in_the_journal(journal, monkeypatch):
+def test_an_error_of_the_command_has_the_error_priority_in_the_journal(journal, monkeypatch):
     def command():
         raise SettingsError("one", "two")
 
@@ -66,7 +66,7 @@ def test_a_mistake_is_an_error_in_the_journal(journal, monkeypatch):
     assert lines(journal) == ["<3>name: one", "<3>name: two"]
 
 
-def test_another_file_is_not_the_journal(journal, tmp_path, monkeypatch):
+def test_only_the_file_in_the_environment_is_the_journal(journal, tmp_path, monkeypatch):
     with (tmp_path / "other").open("w") as other:
         assert not is_journal(other)
     assert not is_journal(io.StringIO())

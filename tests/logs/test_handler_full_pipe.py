@@ -1,4 +1,4 @@
-"""Real commands whose log goes into a pipe: full, closed, and flooded by strangers."""
+"""Real commands that log into a pipe: a full pipe, a closed one, and a flood of lines."""
 
 import contextlib
 import hashlib
@@ -20,18 +20,18 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc"
 SERVER = ["netjumper", "--listen", "127.0.0.1:0", "--deny", ".example"]
 ENV = {"NETJUMPER_SECRET": SECRET}
 FAR = ".".join(["x" * 60] * 3) + ".example:443"
-"""A name that is refused without being looked up, and makes a long line."""
+"""A name that is refused without a look-up, and makes a long line."""
 
 
 @contextlib.contextmanager
 def logging_into(pipe, *more):
-    """Give a running jump server whose log goes into the pipe, and where it listens."""
+    """Run a jump server that logs into the pipe; yield it and its address."""
     env = {**clean_environment(), **AT_HOME, **ENV}
     command = [installed(SERVER[0]), *SERVER[1:], *more]
     with subprocess.Popen(command, env=env, stderr=pipe.writer) as process:
         try:
-            said = pipe.read_until(b"try: ").decode()
-            host, _, port = re.search(r"listening for netjumper on (\S+)", said)[1].rpartition(":")
+            start = pipe.read_until(b"try: ").decode()
+            host, _, port = re.search(r"listening for netjumper on (\S+)", start)[1].rpartition(":")
             yield process, (host, int(port))
         finally:
             process.kill()
@@ -45,7 +45,7 @@ def answered(sock, secret=SECRET):
 
 
 def refused(address):
-    """Ask for a target that is refused."""
+    """Request a target that is refused."""
     with socket.create_connection(address, PATIENCE) as sock:
         assert answered(sock) == b"\0"
         sock.sendall(bytes([len(FAR)]) + FAR.encode())
@@ -53,7 +53,7 @@ def refused(address):
 
 
 def echoed(address):
-    """Send something through a tunnel."""
+    """Send bytes through a tunnel and check that they arrive."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         socket.create_connection(address, PATIENCE) as sock,
@@ -66,18 +66,15 @@ def echoed(address):
             assert far.recv(5, socket.MSG_WAITALL) == b"hello"
 
 
-def test_a_server_whose_log_nobody_reads_serves_on_and_tells_later_what_was_lost(pipe):
+def test_a_server_whose_log_is_not_read_keeps_serving_and_reports_the_dropped_lines_later(pipe):
     count = 4000
     with logging_into(pipe) as (process, address):
         for _ in range(count):
             refused(address)
         echoed(address)
-        got = pipe.read_until(b"lost here\n").decode()
-        lost = int(
-            re.search(r"the log was not read in time: ([\d,]+) lines? lost", got)[1].replace(
-                ",", ""
-            )
-        )
+        got = pipe.read_until(b" dropped\n").decode()
+        found = re.search(r"log reader too slow: ([\d,]+) lines? dropped", got)
+        dropped = int(found[1].replace(",", ""))
         refused(address)
         lines = pipe.read_until(b"-> x")
         process.terminate()
@@ -87,13 +84,13 @@ def test_a_server_whose_log_nobody_reads_serves_on_and_tells_later_what_was_lost
         while data := os.read(pipe.reader, 65536):
             pipe.got += data
     lines = pipe.got.decode().splitlines()
-    assert lost > 0
-    assert sum("TargetDenied" in it for it in lines) + lost == count + 1 + 1  # and the echoed one
+    assert dropped > 0
+    assert sum("TargetDenied" in it for it in lines) + dropped == count + 2  # and the echo
     assert all(re.match(r"\d{4}-\d\d-\d\dT.* (INFO|WARNING) ", it) for it in lines)
     assert "stopping: " in lines[-1]
 
 
-def test_a_server_whose_log_nobody_reads_ends_when_it_is_told_to(pipe):
+def test_a_server_whose_log_is_not_read_stops_on_a_signal(pipe):
     with logging_into(pipe) as (process, address):
         pipe.fill()
         refused(address)
@@ -101,7 +98,7 @@ def test_a_server_whose_log_nobody_reads_ends_when_it_is_told_to(pipe):
         assert process.wait(PATIENCE) == 0
 
 
-def test_a_server_whose_logs_reader_is_gone_serves_on(pipe):
+def test_a_server_keeps_serving_when_the_reader_of_its_log_is_gone(pipe):
     with logging_into(pipe) as (process, address):
         pipe.close_reader()
         for _ in range(50):
@@ -111,7 +108,7 @@ def test_a_server_whose_logs_reader_is_gone_serves_on(pipe):
         assert process.wait(PATIENCE) == 0
 
 
-def test_workers_are_looked_after_though_nobody_reads_the_log(pipe):
+def test_killed_workers_are_replaced_while_the_log_is_not_read(pipe):
     with logging_into(pipe, "--workers", "2") as (process, address):
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         before = set(children.read_text().split())
@@ -127,7 +124,7 @@ def test_workers_are_looked_after_though_nobody_reads_the_log(pipe):
         assert process.wait(PATIENCE) == 0
 
 
-def test_a_workers_lines_wait_for_a_reader_who_is_late(pipe):
+def test_lines_of_a_worker_are_held_for_a_slow_reader(pipe):
     with logging_into(pipe, "--workers", "2") as (process, address):
         pipe.fill()
         for _ in range(10):
@@ -135,10 +132,10 @@ def test_a_workers_lines_wait_for_a_reader_who_is_late(pipe):
         pipe.read_until(b"TargetDenied", times=10)
         process.terminate()
         assert process.wait(PATIENCE) == 0
-    assert b"lost here" not in pipe.got
+    assert b" dropped" not in pipe.got
 
 
-def test_a_program_that_is_run_ends_though_nobody_reads_what_the_bridge_logs(pipe):
+def test_exec_ends_while_the_log_of_its_bridge_is_not_read(pipe):
     pipe.fill()
     command = [installed("netjumper-bridge"), "exec", "--embedded", "--log-level", "info"]
     done = subprocess.run(
@@ -149,7 +146,7 @@ def test_a_program_that_is_run_ends_though_nobody_reads_what_the_bridge_logs(pip
 
 
 @pytest.mark.parametrize("style", ["plain", "json", "rich"])
-def test_a_flood_of_wrong_secrets_is_a_few_lines_and_their_number(style):
+def test_a_flood_of_wrong_secrets_is_logged_as_a_few_lines_and_a_count(style):
     count = 400
     flags = ["--log-format", style, "--max-auth-failures", "0"]
     with running(*SERVER, *flags, env=ENV) as server:
@@ -159,10 +156,12 @@ def test_a_flood_of_wrong_secrets_is_a_few_lines_and_their_number(style):
             with socket.create_connection((host, int(port)), PATIENCE) as sock:
                 assert answered(sock, "wrong") == b"\1"
         echoed((host, int(port)))
-        server.wait_for(r"left out [\d,]+ lines? like: 127\.0\.0\.1:\d+ -> \?: .*Authentication")
+        server.wait_for(
+            r"suppressed [\d,]+ similar lines?: 127\.0\.0\.1:\d+ -> \?: .*Authentication"
+        )
         assert server.stop() == 0
-    suppressed = [it[1] for line in server.lines if (it := re.search(r"left out ([\d,]+) l", line))]
-    logged = [it for it in server.lines if "Authentication" in it and "left out" not in it]
-    assert len(logged) + sum(int(it.replace(",", "")) for it in suppressed) == count
-    assert len(logged) + len(suppressed) < count / 4
+    reports = [it[1] for line in server.lines if (it := re.search(r"suppressed ([\d,]+) s", line))]
+    logged = [it for it in server.lines if "Authentication" in it and "suppressed" not in it]
+    assert len(logged) + sum(int(it.replace(",", "")) for it in reports) == count
+    assert len(logged) + len(reports) < count / 4
     assert len([it for it in server.lines if "closed" in it or "reset by" in it]) == 1
