@@ -13,7 +13,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --req
 INSTALL_SOURCE = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
   --no-deps --no-build-isolation --editable .
 
-.PHONY: run bench bench-quick bench-wan bench-report test test-image test-units test-containers fuzz soak load lint lock man clean help
+.PHONY: run bench bench-quick bench-wan bench-report test test-image test-units test-containers fuzz soak load lint lock generated clean help
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -68,8 +68,9 @@ lock: $(BIN)/python  ## renew what requirements/ says is installed, with hashes,
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 	@$(BIN)/python tools/locking.py $(BIN)/uv
 
-man: $(VENV)/.installed  ## write the man pages anew out of the parsers
+generated: $(VENV)/.installed-dev  ## write man pages and shell completion again, from the parsers
 	PYTHONPATH=tools $(BIN)/python -m manpages.pages docs/man
+	PYTHONPATH=tools $(BIN)/python -m completions src/netjumper/cli/completions
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .bench .fuzz .soak .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,18 +1,36 @@
-"""`completion`: bash completes by what is printed; the others are made from the same parsers."""
+"""`completion`: what it prints is what the parsers give, and the shells complete by it."""
 
 import os
-import sys
+from pathlib import Path
 
 import pytest
 
+import completions
+import netjumper.cli
 from netjumper.cli import bridge, server
 from tests.support import programs
 
 MAINS = {"netjumper": server.main, "netjumper-bridge": bridge.main}
+COMMITTED = Path(netjumper.cli.__file__).parent / "completions"
+
+
+@pytest.mark.parametrize("name", list(completions.scripts()))
+def test_the_committed_script_is_what_the_parsers_give(name):
+    assert (COMMITTED / name).read_text() == completions.scripts()[name], "type: make generated"
+
+
+def test_no_script_is_left_that_no_parser_gives():
+    committed = {str(it.relative_to(COMMITTED)) for it in COMMITTED.rglob("*") if it.is_file()}
+    assert committed == set(completions.scripts())
+
+
+def test_it_writes_the_scripts_into_a_directory(tmp_path):
+    assert completions.main(str(tmp_path)) == 0
+    written = {name: (tmp_path / name).read_text() for name in completions.scripts()}
+    assert written == completions.scripts()
 
 
 def printed(capsys, name, shell):
-    pytest.importorskip("shtab")
     assert MAINS[name](["completion", shell]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -124,15 +142,6 @@ def test_every_shell_hears_of_every_command_and_of_what_it_does(name, shell, cap
     if shell != "bash":
         assert not [it.name for it in commands if it.summary not in script]
     assert os.sep + "home" not in script
-
-
-def test_without_shtab_it_says_what_to_install(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "shtab", None)
-    assert bridge.main(["completion", "bash"]) == 1
-    assert capsys.readouterr().err == (
-        "netjumper-bridge: this needs the package shtab; "
-        "type: pip install 'netjumper[completion]'\n"
-    )
 
 
 def test_a_shell_that_it_does_not_know_is_told(capsys):

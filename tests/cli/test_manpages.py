@@ -46,7 +46,7 @@ def rendered(name):
 
 @every_page
 def test_what_is_committed_is_what_the_parsers_give(name):
-    assert (DIRECTORY / name).read_text() == pages.pages()[name].text(), "type: make man"
+    assert (DIRECTORY / name).read_text() == pages.pages()[name].text(), "type: make generated"
 
 
 def test_no_page_is_left_that_no_parser_gives():

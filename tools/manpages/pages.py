@@ -1,7 +1,7 @@
 """The man pages of both commands: `python -m manpages.pages DIRECTORY` writes them.
 
 What the parsers do not say is here. The pages are kept in `docs/man` and installed with the
-package; `make man` writes them anew, and a test holds that they are what the parsers give.
+package; `make generated` writes them again, and a test holds that they are what the parsers give.
 """
 
 import sys

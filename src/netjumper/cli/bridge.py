@@ -14,7 +14,7 @@ from netjumper.app.socket_options import bridge_options, check_options
 from netjumper.cli import doctor, env, exec_command, healthcheck
 from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.check import tell_valid
-from netjumper.cli.completion import with_completion
+from netjumper.cli.completion import completion_command
 from netjumper.cli.subcommands import Command, add_commands, picked, refuse_word
 from netjumper.cli.usage_hints import bridge_lines
 from netjumper.daemon import process, serve
@@ -24,35 +24,32 @@ from netjumper.logs.terminal import StartSummary
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.loader import Loaded
 
-COMMANDS = with_completion(
-    "netjumper-bridge",
-    lambda: build_parser(),
-    (
-        Command(
-            "exec",
-            "run a program whose connections go through a bridge of its own",
-            exec_command.build_parser,
-            exec_command.run,
-        ),
-        Command(
-            "env",
-            "print the proxy variables for a shell or for Docker",
-            env.build_parser,
-            env.run,
-        ),
-        Command(
-            "healthcheck",
-            "ask the bridge on this machine whether it answers",
-            healthcheck.build_parser,
-            healthcheck.run,
-        ),
-        Command(
-            "doctor",
-            "try each step to a target, and explain the first that fails",
-            doctor.build_parser,
-            doctor.run,
-        ),
+COMMANDS = (
+    Command(
+        "exec",
+        "run a program whose connections go through a bridge of its own",
+        exec_command.build_parser,
+        exec_command.run,
     ),
+    Command(
+        "env",
+        "print the proxy variables for a shell or for Docker",
+        env.build_parser,
+        env.run,
+    ),
+    Command(
+        "healthcheck",
+        "ask the bridge on this machine whether it answers",
+        healthcheck.build_parser,
+        healthcheck.run,
+    ),
+    Command(
+        "doctor",
+        "try each step to a target, and explain the first that fails",
+        doctor.build_parser,
+        doctor.run,
+    ),
+    completion_command("netjumper-bridge"),
 )
 _EXAMPLES = """\
 examples:

@@ -22,7 +22,7 @@ from netjumper.app.socket_options import check_options, server_options
 from netjumper.cli import keygen, server_healthcheck, share
 from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
 from netjumper.cli.check import tell_valid
-from netjumper.cli.completion import with_completion
+from netjumper.cli.completion import completion_command
 from netjumper.cli.subcommands import Command, add_commands, picked, refuse_misspelt
 from netjumper.cli.usage_hints import server_lines
 from netjumper.daemon import process, serve
@@ -129,24 +129,21 @@ def _command(words: Sequence[str]) -> int:
     return process.OK
 
 
-COMMANDS = with_completion(
-    "netjumper",
-    build_parser,
-    [
-        Command("keygen", "print a fresh 256-bit secret and stop", keygen.build_parser, keygen.run),
-        Command(
-            "share",
-            "print what a bridge needs to be given for this jump server",
-            share.build_parser,
-            share.run,
-        ),
-        Command(
-            "healthcheck",
-            "ask the jump server on this machine whether it answers",
-            server_healthcheck.build_parser,
-            server_healthcheck.run,
-        ),
-    ],
+COMMANDS = (
+    Command("keygen", "print a fresh 256-bit secret and stop", keygen.build_parser, keygen.run),
+    Command(
+        "share",
+        "print what a bridge needs to be given for this jump server",
+        share.build_parser,
+        share.run,
+    ),
+    Command(
+        "healthcheck",
+        "ask the jump server on this machine whether it answers",
+        server_healthcheck.build_parser,
+        server_healthcheck.run,
+    ),
+    completion_command("netjumper"),
 )
 
 
