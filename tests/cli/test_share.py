@@ -114,12 +114,6 @@ def test_what_is_wrong_is_told(capsys, arguments, told):
     assert (out, err) == ("", f"netjumper: {told}\n")
 
 
-def test_without_the_extra_it_is_named(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "segno", None)
-    assert server.main(["share", "home", "--qr"]) == 2
-    assert "install netjumper[qr]" in capsys.readouterr().err
-
-
 CLIENTS = '[alice]\nsecrets = ["s3cret-1", "s3cret-2"]\n[bob]\nsecrets = ["s3cret-3"]\n'
 
 

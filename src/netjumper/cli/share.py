@@ -113,10 +113,8 @@ def _pin(path: Path, loaded: Loaded[ServerSettings]) -> bytes:
 
 
 def _draw(line: str) -> None:
-    try:
-        import segno  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise SettingsError("--qr: it is drawn with segno; install netjumper[qr]") from None
+    import segno  # noqa: PLC0415 - it takes a tenth of a second, and few ask for a picture
+
     drawn = io.StringIO()
     # Without half blocks it is spaces whose colours are turned over: larger, and all of it ASCII.
     segno.make(line, micro=False).terminal(out=drawn, compact=can_say(_HALF_BLOCKS))
