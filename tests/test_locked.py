@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -39,27 +39,23 @@ def locked(name: str) -> dict[str, Version]:
     return {canonicalize_name(it["name"]): Version(it["version"]) for it in entries(name)}
 
 
-def wanted(extra: str) -> Iterator[Requirement]:
-    """Return what pyproject.toml wants for an extra, those that it names in turn included."""
-    for text in PROJECT["optional-dependencies"][extra]:
-        requirement = Requirement(text)
-        if requirement.name == PROJECT["name"]:
-            for further in requirement.extras:
-                yield from wanted(further)
-        else:
-            yield requirement
-
-
-def of(name: str) -> list[Requirement]:
+def wanted(name: str) -> list[Requirement]:
+    """Return what pyproject.toml wants in a file."""
     if name == BUILD:
         return [Requirement(it) for it in PYPROJECT["build-system"]["requires"]]
-    return [*map(Requirement, PROJECT["dependencies"]), *wanted(EXTRAS[name])]
+    extras = (PROJECT["optional-dependencies"][extra] for extra in EXTRAS[name])
+    group = PYPROJECT["dependency-groups"].get(name, ())
+    return [Requirement(it) for it in (*PROJECT["dependencies"], *chain(*extras), *group)]
+
+
+def test_every_dependency_group_is_locked_in_a_file_of_its_name() -> None:
+    assert set(PYPROJECT["dependency-groups"]) == {"test", "lint", "fuzz"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_all_that_is_wanted_is_locked_in_a_version_that_fits(name: str) -> None:
     versions = locked(name)
-    for it in of(name):
+    for it in wanted(name):
         version = versions.get(canonicalize_name(it.name))
         assert version is not None, f"{it} is not in {name}.txt: make lock"
         assert version in it.specifier, f"{name}.txt has {version}, which is not {it}: make lock"

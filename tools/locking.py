@@ -11,8 +11,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKED = Path("requirements")
-EXTRAS = {"run": "uvloop", "test": "test", "lint": "lint", "fuzz": "fuzz"}
-"""The file of each, and the extra of pyproject.toml that is in it."""
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "run": ("uvloop",),
+    "test": ("aiohttp", "httpx", "requests", "tls", "urllib3"),
+    "lint": (),
+    "fuzz": (),
+}
+"""The files and the extras in each; where a dependency group has the file's name, it is added."""
 BUILD = "build"
 """The file of what makes the wheel."""
 
@@ -29,9 +34,11 @@ def main(uv: Path) -> None:
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     _write(uv, BUILD, ["-"], "\n".join(pyproject["build-system"]["requires"]))
     written = [BUILD]
-    for name, extra in EXTRAS.items():
-        agreeing = [f"--constraint={_file(it)}" for it in written]
-        _write(uv, name, ["pyproject.toml", f"--extra={extra}", *agreeing])
+    for name, extras in EXTRAS.items():
+        sources = ["pyproject.toml", *(f"--extra={it}" for it in extras)]
+        if name in pyproject["dependency-groups"]:
+            sources.append(f"--group={name}")
+        _write(uv, name, [*sources, *(f"--constraint={_file(it)}" for it in written)])
         written.append(name)
 
 
