@@ -103,6 +103,7 @@ LAYERS: list[list[str]] = [
     ["netjumper.integrations"],
     ["netjumper"],
     [
+        "netjumper.__main__",
         "netjumper.settings",
         "netjumper.logs",
         "netjumper.daemon",

@@ -73,6 +73,16 @@ async def test_the_jump_server_that_runs_is_asked_where_its_command_line_says(
     assert (await checked(capsys, "--running"))[0] == 1
 
 
+@pytest.mark.parametrize("word", ["server", "bridge"])
+async def test_a_command_that_runs_as_a_module_is_asked(word, capsys, processes):
+    async with jump_server_running() as (_, jump), bridge_running(jump) as service:
+        door = service.address_of("socks")
+        options = {"server": ["--listen", str(jump)], "bridge": ["--socks", door]}
+        processes([*PYTHON, "-m", "netjumper", word, *options[word]])
+        told = {"server": f"netjumper on {jump}", "bridge": f"SOCKS on {door}"}
+        assert await checked(capsys, "--running") == (0, f"healthy: {told[word]}")
+
+
 async def test_where_both_run_it_is_the_bridge_that_is_asked(capsys, processes):
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
         door = service.address_of("socks")
@@ -90,7 +100,8 @@ async def test_a_jump_server_has_none_behind_it(capsys, processes):
 
 
 async def test_where_none_of_the_two_runs_that_is_what_is_told(capsys, processes):
-    others = [["sh"], ["vi", "/etc/netjumper"], PYTHON, [*PYTHON, "-m", "netjumper"]]
+    module = [*PYTHON, "-m", "netjumper"]
+    others = [["sh"], ["vi", "/etc/netjumper"], PYTHON, module, [*module, "server", "keygen"]]
     processes(ENTRYPOINT, *others, [*BRIDGE, "doctor", "--jump", "a:1"], [*NETJUMPER, "keygen"])
     told = "netjumper-bridge: neither netjumper nor netjumper-bridge runs here"
     assert await checked(capsys, "--running") == (1, told)

@@ -10,6 +10,7 @@ Settings become constructor calls in `server` and `bridging`, nowhere else.
 """
 
 import importlib
+import sys
 
 from netjumper.daemon.process import INTERRUPTED
 from netjumper.daemon.sighup import block_sighup
@@ -23,6 +24,15 @@ def run_server() -> int:
 def run_bridge() -> int:
     """Run `netjumper-bridge` and return its exit code."""
     return _run("netjumper.cli.bridge")
+
+
+def run_module() -> int:
+    """Run the command that the first word names, as `python -m netjumper`; return its exit code."""
+    run = {"server": run_server, "bridge": run_bridge}.get(sys.argv[1]) if sys.argv[1:] else None
+    if run is None:
+        return _run("netjumper.cli.module_entry")
+    del sys.argv[1]
+    return run()
 
 
 def _run(module: str) -> int:

@@ -14,6 +14,10 @@ BRIDGE, SERVER = "netjumper-bridge", "netjumper"
 PROC = Path("/proc")
 """Where Linux tells of its processes."""
 
+_AS_MODULE: dict[tuple[str, ...], str] = {
+    ("-m", "netjumper", "server"): SERVER,
+    ("-m", "netjumper", "bridge"): BRIDGE,
+}
 _INTERPRETER = re.compile(r"(python|pypy)[0-9.]*")
 
 
@@ -102,13 +106,20 @@ def running_service() -> tuple[str, list[str]]:
 
 def _services() -> Iterator[tuple[str, list[str]]]:
     for words in _command_lines():
-        if _INTERPRETER.fullmatch(PurePath(words[0]).name):  # of a script that begins with #!
-            words.pop(0)
-        name, rest = PurePath(words[0]).name if words else "", words[1:]
+        name, rest = _command_of(words)
         if name not in (BRIDGE, SERVER):
             continue
         if not rest or rest[0].startswith("-") or rest[0].isdigit():  # no sub-command
             yield name, rest
+
+
+def _command_of(words: list[str]) -> tuple[str, list[str]]:
+    """Return the name of the command that a process runs, and the words behind it."""
+    if _INTERPRETER.fullmatch(PurePath(words[0]).name):  # of a script that begins with #!, or -m
+        words = words[1:]
+        if name := _AS_MODULE.get(tuple(words[:3])):
+            return name, words[3:]
+    return PurePath(words[0]).name if words else "", words[1:]
 
 
 def _command_lines() -> Iterator[list[str]]:

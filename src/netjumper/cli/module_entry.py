@@ -1,0 +1,54 @@
+"""`python -m netjumper` where its first word names neither command: help, version, or an error."""
+
+import sys
+
+from netjumper import __version__
+from netjumper.cli import bridge, server
+from netjumper.cli.arguments import Parser
+from netjumper.cli.subcommands import Command, add_commands, refuse_word
+from netjumper.daemon import process
+from netjumper.errors import SettingsError
+
+PROG = "python -m netjumper"
+_EXAMPLES = """\
+examples:
+  python3 -m netjumper server --secret-file secret
+      the same as netjumper --secret-file secret
+  python3 -m netjumper bridge doctor --secret-file secret
+      the same as netjumper-bridge doctor --secret-file secret
+"""
+COMMANDS = (
+    Command("server", "the jump server: netjumper", server.build_parser, server.main),
+    Command(
+        "bridge", "the SOCKS and HTTP proxy: netjumper-bridge", bridge.build_parser, bridge.main
+    ),
+)
+
+
+def main() -> int:
+    """Print what is asked for, or what is wrong, and return the exit code."""
+    return process.run(PROG, lambda: _refuse(sys.argv[1:]))
+
+
+def _refuse(words: list[str]) -> int:
+    refuse_word(PROG, COMMANDS, words)
+    _build_parser().parse_args(words)
+    names = " or ".join(command.name for command in COMMANDS)
+    raise SettingsError(f"expected a command: {names} (see {PROG} --help)")
+
+
+def _build_parser() -> Parser:
+    parser = Parser(
+        PROG,
+        "Runs the jump server or the bridge where their own commands are not on the PATH.",
+        _EXAMPLES,
+        f"{PROG} server|bridge ...",
+    )
+    add_commands(parser, COMMANDS)
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"netjumper {__version__}",
+        help="print the version and stop",
+    )
+    return parser

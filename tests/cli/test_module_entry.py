@@ -1,0 +1,53 @@
+"""`python -m netjumper`: its first word picks one of the two commands."""
+
+import sys
+
+import pytest
+
+from netjumper import __version__
+from tests.support import programs
+
+
+def as_module(*words: str) -> tuple[int, str, str]:
+    """Return exit status, output and errors of `python -m netjumper`."""
+    done = programs.run([sys.executable, "-m", "netjumper", *words])
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("word", "prog"), [("server", "netjumper"), ("bridge", "netjumper-bridge")]
+)
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["healthcheck", "-h"], ["--bogus"]])
+def test_it_does_what_the_command_does(word: str, prog: str, words: list[str]) -> None:
+    done = programs.run([programs.installed(prog), *words])
+    assert as_module(word, *words) == (done.returncode, done.stdout.decode(), done.stderr.decode())
+    assert prog in done.stdout.decode() + done.stderr.decode()
+
+
+def test_a_command_that_runs_as_a_module_serves_and_ends_in_order() -> None:
+    words = ["-m", "netjumper", "bridge", "--embedded", "--socks", "127.0.0.1:0"]
+    with programs.running(sys.executable, *words) as program:
+        program.address("SOCKS")
+        assert program.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ([], "expected a command: server or bridge"),
+        (["serve"], "unknown command 'serve'; did you mean server?"),
+        (["s3cret"], "unknown command; there are server, bridge"),
+        (["--embedded"], "unknown option '--embedded'"),
+    ],
+)
+def test_what_is_neither_command_is_a_usage_error_of_one_line(words: list[str], error: str) -> None:
+    told = f"python -m netjumper: {error} (see python -m netjumper --help)\n"
+    assert as_module(*words) == (2, "", told)
+
+
+def test_help_and_version_are_printed_without_a_command() -> None:
+    assert as_module("--version") == (0, f"netjumper {__version__}\n", "")
+    code, out, err = as_module("--help")
+    assert (code, err) == (0, "")
+    assert out.startswith("usage: python -m netjumper server|bridge ...\n")
+    assert "bridge  the SOCKS and HTTP proxy: netjumper-bridge\n" in out
