@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -230,6 +231,7 @@ async def test_early_data_of_one_that_is_given_up_ends_with_a_reset(leave: Calla
     assert segments == [destination(TARGET) + EARLY]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 async def test_what_the_kernel_knows_is_told_as_long_as_there_is_a_connection():
     async with jump_server(silent) as jump:
         connection = await parked_at(host_at(jump.address))

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 
 import pytest
 
@@ -24,6 +25,7 @@ async def test_the_end_is_no_silence(pair, end):
     await eventually(lambda: not endpoint.has_no_input)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 async def test_the_other_end_has_an_address_as_long_as_there_is_a_connection(pair):
     endpoint, theirs = pair
     assert endpoint.peer == theirs.getsockname()
@@ -32,6 +34,7 @@ async def test_the_other_end_has_an_address_as_long_as_there_is_a_connection(pai
     await eventually(lambda: endpoint.peer is None)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has MSG_MORE")
 async def test_what_waits_for_the_next_leaves_with_it(pair):
     endpoint, theirs = pair
     assert endpoint.send_with_next(b"\0") == 1
@@ -42,6 +45,7 @@ async def test_what_waits_for_the_next_leaves_with_it(pair):
     assert await receive(theirs) == b"\0next"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has MSG_MORE")
 async def test_what_waits_for_the_next_can_be_pushed(pair):
     endpoint, theirs = pair
     endpoint.send_with_next(b"\0")

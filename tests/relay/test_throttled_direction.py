@@ -105,6 +105,7 @@ async def test_what_time_allows_is_moved_and_the_sender_waits(join, clock, rate,
         assert clock.timers == 0
 
 
+@pytest.mark.skipif(not splice_module.CAN_SPLICE, reason="only Linux splices")
 @pytest.mark.parametrize("way", ["splice"])
 @pytest.mark.parametrize(("rate", "splices"), [(SLOW, False), (FAST, True)])
 async def test_only_turns_that_are_worth_a_pipe_are_spliced(

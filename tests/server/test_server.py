@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -319,6 +320,7 @@ async def test_a_client_may_have_only_so_many_parked_and_the_rest_have_a_handsha
             await eventually(lambda: len(service.sessions.context.handshakes.parked) == 1)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has MSG_MORE")
 async def test_the_outcome_leaves_with_the_targets_first_bytes_where_early_data_came(monkeypatch):
     monkeypatch.setattr(manager, "CORK_TIME", 30.0)
     reached, answering = asyncio.Event(), asyncio.Event()

@@ -15,15 +15,17 @@ import os
 import secrets
 import select
 import socket
+import stat
 import struct
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from enum import Enum
-from pathlib import Path
 
 from netjumper.addressing.address import Address
 
 CHUNK = 256 * 1024
+KEEPALIVE_IDLE = socket.TCP_KEEPALIVE if sys.platform == "darwin" else socket.TCP_KEEPIDLE
 _RESET = struct.pack("ii", 1, 0)
 
 Behaviour = Callable[[socket.socket], Awaitable[None]]
@@ -53,9 +55,11 @@ async def settled(count: Callable[[], int]) -> int:
 def open_descriptors() -> Counter[str]:
     """Count this process's sockets, pipes and the rest."""
     kinds: Counter[str] = Counter()
-    for fd in Path("/proc/self/fd").iterdir():
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 - macOS has it too; a number, no path
         with contextlib.suppress(OSError):
-            kinds[os.readlink(fd).partition(":")[0]] += 1  # noqa: PTH115 - a str, no path
+            mode = os.fstat(int(name)).st_mode
+            kind = "pipe" if stat.S_ISFIFO(mode) else "other"
+            kinds["socket" if stat.S_ISSOCK(mode) else kind] += 1
     return kinds
 
 
@@ -126,7 +130,7 @@ def keepalive(sock: socket.socket) -> tuple[int, int, int]:
     """Return whether the kernel asks after the peer, after how many seconds, and how often."""
     return (
         sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
-        sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+        sock.getsockopt(socket.IPPROTO_TCP, KEEPALIVE_IDLE),
         sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
     )
 

@@ -1,5 +1,7 @@
 """Requests that get no answer at all, and what is learned from them."""
 
+import sys
+
 import pytest
 
 from netjumper.bridge.upstream import upstream as upstream_module
@@ -69,6 +71,7 @@ async def test_where_a_parked_connection_leads_nowhere_one_is_dialled():
             await peers.closed.wait()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 async def test_a_jump_server_that_has_the_request_is_waited_for(monkeypatch, looks):
     monkeypatch.setattr(
         upstream_module, "UNANSWERED_S", 0.2

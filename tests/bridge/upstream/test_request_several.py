@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import sys
 
 import pytest
 
@@ -176,6 +177,7 @@ async def test_requests_are_spread_over_all_of_them():
                 sock.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 async def test_a_round_trip_is_known_once_a_connection_is_parked():
     async with jump_server_running() as (_, jump):
         with upstream_through(jump) as (_, (pool,)):
