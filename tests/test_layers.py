@@ -127,6 +127,7 @@ UPWARDS = {("netjumper.client.jumper", "netjumper.integrations.httpx")}
 """The one import that goes up: a method's own, for who calls it."""
 INTEGRATIONS_NEED = {
     "netjumper.integrations": set(),
+    "netjumper.integrations._jumper": set(),
     "netjumper.integrations.aiohttp": {"aiohttp"},
     "netjumper.integrations.httpx": {"anyio", "httpcore", "httpx"},
     "netjumper.integrations.requests": {"requests", "urllib3"},
@@ -175,9 +176,10 @@ def level_of(module: str) -> int:
 
 
 def statements(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Find the imports at any depth, but those that only a type checker sees."""
+    """Find the imports at any depth; of other packages not those that only a type checker sees."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            yield from (it for it in statements(child) if "netjumper" in ast.unparse(it))
             continue
         if isinstance(child, ast.Import | ast.ImportFrom):
             yield child

@@ -6,11 +6,12 @@ its connections in `_create_connection` as every connector of aiohttp does.
 """
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netjumper.addressing.address import Address
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.integrations import missing, timed_out
+from netjumper.integrations._jumper import OpensTunnels
 
 try:
     import aiohttp
@@ -18,9 +19,6 @@ try:
     from aiohttp.client_proto import ResponseHandler
 except ModuleNotFoundError as error:
     raise missing("aiohttp", error) from error
-
-if TYPE_CHECKING:
-    from netjumper.client.jumper import Jumper
 
 __all__ = ["JumperConnector"]
 
@@ -51,7 +49,7 @@ class JumperConnector(aiohttp.TCPConnector):
     `aiohttp.ClientProxyConnectionError`.
     """
 
-    def __init__(self, jumper: "Jumper", **options: Any) -> None:
+    def __init__(self, jumper: OpensTunnels, **options: Any) -> None:
         for name in ("resolver", "local_addr", "socket_factory"):
             if options.get(name) is not None:
                 raise TypeError(f"{name}: connections are made by the jump server")

@@ -9,11 +9,12 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from netjumper.addressing.address import Address
 from netjumper.errors import NetjumperError
 from netjumper.integrations import missing, timed_out
+from netjumper.integrations._jumper import OpensTunnels
 
 try:
     import anyio
@@ -25,9 +26,6 @@ try:
     from httpcore._backends.sync import SyncStream
 except ModuleNotFoundError as error:
     raise missing("httpx", error) from error
-
-if TYPE_CHECKING:
-    from netjumper.client.jumper import Jumper
 
 __all__ = [
     "AsyncJumperBackend",
@@ -64,7 +62,7 @@ class JumperBackend(httpcore.NetworkBackend):
         jumper: the jump host to go through.
     """
 
-    def __init__(self, jumper: "Jumper") -> None:
+    def __init__(self, jumper: OpensTunnels) -> None:
         self._jumper = jumper
 
     def connect_tcp(
@@ -100,7 +98,7 @@ class AsyncJumperBackend(httpcore.AsyncNetworkBackend):
         jumper: the jump host to go through.
     """
 
-    def __init__(self, jumper: "Jumper") -> None:
+    def __init__(self, jumper: OpensTunnels) -> None:
         self._jumper = jumper
 
     async def connect_tcp(
@@ -148,7 +146,7 @@ class JumperTransport(httpx.HTTPTransport):
     `__cause__` when no tunnel comes about.
     """
 
-    def __init__(self, jumper: "Jumper", **options: Unpack[_TransportOptions]) -> None:
+    def __init__(self, jumper: OpensTunnels, **options: Unpack[_TransportOptions]) -> None:
         self._pool = httpcore.ConnectionPool(
             network_backend=JumperBackend(jumper), **_pool_options(**options)
         )
@@ -162,7 +160,7 @@ class JumperTransport(httpx.HTTPTransport):
 class AsyncJumperTransport(httpx.AsyncHTTPTransport):
     """A transport for `httpx.AsyncClient` on asyncio; see `JumperTransport`."""
 
-    def __init__(self, jumper: "Jumper", **options: Unpack[_TransportOptions]) -> None:
+    def __init__(self, jumper: OpensTunnels, **options: Unpack[_TransportOptions]) -> None:
         self._pool = httpcore.AsyncConnectionPool(
             network_backend=AsyncJumperBackend(jumper), **_pool_options(**options)
         )
@@ -173,7 +171,7 @@ class AsyncJumperTransport(httpx.AsyncHTTPTransport):
             return await super().handle_async_request(request)
 
 
-def client(jumper: "Jumper", **kwargs: Any) -> httpx.Client:
+def client(jumper: OpensTunnels, **kwargs: Any) -> httpx.Client:
     """Return an `httpx.Client` whose every request goes through the jump host.
 
     Args:
@@ -187,7 +185,7 @@ def client(jumper: "Jumper", **kwargs: Any) -> httpx.Client:
     return httpx.Client(transport=transport, **kwargs)
 
 
-def async_client(jumper: "Jumper", **kwargs: Any) -> httpx.AsyncClient:
+def async_client(jumper: OpensTunnels, **kwargs: Any) -> httpx.AsyncClient:
     """Return an `httpx.AsyncClient`; arguments and errors are those of `client`."""
     transport = AsyncJumperTransport(jumper, **_transport_options(kwargs))
     return httpx.AsyncClient(transport=transport, **kwargs)

@@ -3,10 +3,11 @@
 requests sends by an adapter, and the one that it has keeps a urllib3 pool manager.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netjumper.errors import NetjumperError
 from netjumper.integrations import missing
+from netjumper.integrations._jumper import OpensTunnels
 
 try:
     import requests
@@ -16,9 +17,6 @@ try:
     from netjumper.integrations.urllib3 import JumperPoolManager
 except ModuleNotFoundError as error:
     raise missing("requests", error) from error
-
-if TYPE_CHECKING:
-    from netjumper.client.jumper import Jumper
 
 __all__ = ["JumperAdapter", "JumperSession"]
 
@@ -35,7 +33,7 @@ class JumperAdapter(HTTPAdapter):
     InvalidURL` where the host can be none.
     """
 
-    def __init__(self, jumper: "Jumper", **options: Any) -> None:
+    def __init__(self, jumper: OpensTunnels, **options: Any) -> None:
         self._jumper = jumper
         super().__init__(**options)
 
@@ -84,7 +82,7 @@ class JumperSession(requests.Session):
     raise `requests.exceptions.ProxyError`.
     """
 
-    def __init__(self, jumper: "Jumper", **options: Any) -> None:
+    def __init__(self, jumper: OpensTunnels, **options: Any) -> None:
         super().__init__()
         adapter = JumperAdapter(jumper, **options)
         self.mount("https://", adapter)

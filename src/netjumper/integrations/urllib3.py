@@ -6,11 +6,12 @@ of its pools as an attribute; its SOCKS support is built on the same two hooks.
 
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netjumper.addressing.address import Address
 from netjumper.errors import AddressError, NetjumperError
 from netjumper.integrations import missing, timed_out
+from netjumper.integrations._jumper import OpensTunnels
 
 try:
     import urllib3
@@ -23,9 +24,6 @@ try:
     )
 except ModuleNotFoundError as error:
     raise missing("urllib3", error) from error
-
-if TYPE_CHECKING:
-    from netjumper.client.jumper import Jumper
 
 __all__ = ["JumperPoolManager"]
 
@@ -44,7 +42,7 @@ class JumperPoolManager(urllib3.PoolManager):
     can be none is a `LocationParseError`.
     """
 
-    def __init__(self, jumper: "Jumper", num_pools: int = 10, **options: Any) -> None:
+    def __init__(self, jumper: OpensTunnels, num_pools: int = 10, **options: Any) -> None:
         if options.get("source_address") is not None:
             raise TypeError("source_address: a tunnel cannot be bound to a local address")
         super().__init__(num_pools, **options)
@@ -58,7 +56,7 @@ class JumperPoolManager(urllib3.PoolManager):
 
 
 def _through(
-    jumper: "Jumper", pool: type[urllib3.HTTPConnectionPool]
+    jumper: OpensTunnels, pool: type[urllib3.HTTPConnectionPool]
 ) -> type[urllib3.HTTPConnectionPool]:
     """Return the pool's class with connections that go through the jump host."""
     # The pool's connection class as it is now: urllib3 replaces it for HTTP/2, for example.
@@ -73,7 +71,7 @@ def _through(
     return type(pool.__name__, (pool,), {"ConnectionCls": JumperConnection})
 
 
-def _tunnel(jumper: "Jumper", connection: HTTPConnection) -> socket.socket:
+def _tunnel(jumper: OpensTunnels, connection: HTTPConnection) -> socket.socket:
     """Do what `urllib3.util.connection.create_connection` does, through the jump host."""
     try:
         # With its final dot, if it has one: `host` is without it.
