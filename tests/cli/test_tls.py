@@ -349,7 +349,7 @@ def test_who_offers_a_wrong_key_in_tls_is_shut_out_and_who_offers_none_is_not():
             it.wait_for("WARNING .*TLS failed: no key is offered", count)
         with rented(f"netjumper+tls://:another@{jump}"):
             it.wait_for("WARNING .*AuthenticationError: TLS failed: the key that is offered is not")
-            it.wait_for(f"WARNING shut out {HOST} for 60 s after 1 wrong answer, the last from")
+            it.wait_for(f"WARNING banned {HOST} for 60 s after 1 failed authentication, last from")
 
 
 @pytest.mark.parametrize("side", ["netjumper", "netjumper-bridge"])

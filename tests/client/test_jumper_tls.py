@@ -132,7 +132,7 @@ async def test_nothing_is_left_of_a_socket_that_is_closed_while_the_target_is_si
     sides, monkeypatch
 ):
     for module in (plain_socket, manager):
-        monkeypatch.setattr(module, "LOOK_AFTER_HALF_CLOSED", 0.05)
+        monkeypatch.setattr(module, "HALF_CLOSED_CHECK_INTERVAL_S", 0.05)
 
     async def silent_until_reset(sock: socket.socket) -> None:
         await receive_to_end(sock)

@@ -191,6 +191,6 @@ def test_who_says_nothing_takes_no_more_than_a_part_of_few_descriptors():
         with contextlib.ExitStack() as stack:
             for _ in range(100):
                 stack.enter_context(connected(address))
-            server.wait_for("16 connections have not proved who they are: closed the oldest")
+            server.wait_for("16 unauthenticated connections: closed the oldest")
             with connected(address) as good:
                 assert len(good.recv(33, socket.MSG_WAITALL)) == 33

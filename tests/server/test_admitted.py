@@ -179,7 +179,7 @@ async def test_who_is_being_refused_has_no_tunnel():
 async def test_the_first_wrong_answer_is_refused_at_once_and_later_ones_take_their_time(
     monkeypatch,
 ):
-    monkeypatch.setattr(manager, "REFUSAL_DELAY", 3600.0)
+    monkeypatch.setattr(manager, "REFUSAL_DELAY_S", 3600.0)
     async with limited(auth_failures=10) as (service, address):
         assert await wrongly_answered(address) == REFUSED
         with await connected(address) as sock:
@@ -189,13 +189,13 @@ async def test_the_first_wrong_answer_is_refused_at_once_and_later_ones_take_the
 
 
 async def test_a_refusal_that_was_held_back_is_told_in_the_end(monkeypatch):
-    monkeypatch.setattr(manager, "REFUSAL_DELAY", 0.01)
+    monkeypatch.setattr(manager, "REFUSAL_DELAY_S", 0.01)
     async with limited(auth_failures=10) as (_, address):
         assert [await wrongly_answered(address) for _ in range(3)] == [REFUSED] * 3
 
 
 async def test_wrong_answers_shut_their_source_out_and_its_tunnels_go_on(monkeypatch):
-    monkeypatch.setattr(manager, "REFUSAL_DELAY", 0.0)
+    monkeypatch.setattr(manager, "REFUSAL_DELAY_S", 0.0)
     async with serving(echo) as target, limited(auth_failures=3) as (_, address):
         with await asked(address, target.address) as tunnel:
             assert await receive_exactly(tunnel, 1) == b"\0"
@@ -221,7 +221,7 @@ async def test_guesses_that_were_accepted_before_count_no_more_than_those_after(
             with contextlib.suppress(ConnectionError):  # whether it is met here or there
                 await send(socks[0], right)
                 assert await receive(socks[0]) == b""
-    ban_time = "shut out 127.0.0.1 for 60 s after 2 wrong answers, the last from 127.0.0.1"
+    ban_time = "banned 127.0.0.1 for 60 s after 2 failed authentications, last from 127.0.0.1"
     assert caplog.messages.count(ban_time) == 1
     assert not any("120 s" in it for it in caplog.messages)
 

@@ -23,7 +23,7 @@ from netjumper.server.jump_server import jump_server
 from netjumper.sessions import manager
 from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
-from netjumper.sessions.tunnel import AHEAD_LIMIT
+from netjumper.sessions.tunnel import READ_AHEAD_LIMIT
 from tests.support.peers import (
     answer_after_end,
     closed_port,
@@ -154,7 +154,7 @@ async def test_data_that_a_client_sends_ahead_is_bounded_and_not_lost(server):
             sending = asyncio.create_task(send(sock, data))
             (tunnel,) = service.sessions._alive
             await eventually(lambda: tunnel._client._on_readable is None)
-            assert AHEAD_LIMIT <= tunnel._handshake.trailing_size < 3 * AHEAD_LIMIT
+            assert READ_AHEAD_LIMIT <= tunnel._handshake.trailing_size < 3 * READ_AHEAD_LIMIT
             go_on.set()
             assert await receive_exactly(sock, 1) == b"\0"
             assert await receive_exactly(sock, len(data)) == data
@@ -189,7 +189,7 @@ async def test_a_wrong_secret_is_told_to_a_client_that_went_on_sending(server, s
 
 
 async def test_a_refused_client_that_never_ends_is_closed_after_a_while(monkeypatch):
-    monkeypatch.setattr("netjumper.sessions.manager.LINGER", 0.1)
+    monkeypatch.setattr("netjumper.sessions.manager.LINGER_TIMEOUT_S", 0.1)
     async with jump_server_running() as (service, address):
         with await connected(address) as sock:
             await send(sock, await answer(sock, b"wrong"))
@@ -267,7 +267,7 @@ async def test_a_client_that_says_nothing_is_closed(caplog):
     [
         pytest.param(TunnelLimits(parked=0.1), id="after its time"),
         pytest.param(TunnelLimits(handshake=0.1, parked=0), id="at once where nobody may wait"),
-        pytest.param(TunnelLimits(handshake=0.1, most_parked=0), id="where none are allowed"),
+        pytest.param(TunnelLimits(handshake=0.1, max_parked=0), id="where none are allowed"),
     ],
 )
 async def test_a_client_that_names_no_target_is_closed_in_silence(caplog, limits):
@@ -304,7 +304,7 @@ async def test_a_parked_client_that_begins_to_ask_has_a_handshakes_time_for_it()
 
 
 async def test_a_client_may_have_only_so_many_parked_and_the_rest_have_a_handshakes_time():
-    limits = TunnelLimits(handshake=0.05, most_parked=1)
+    limits = TunnelLimits(handshake=0.05, max_parked=1)
     async with jump_server_running(limits=limits) as (service, address):
         with await connected(address) as first, await connected(address) as second:
             await send(first, await answer(first))
@@ -322,7 +322,7 @@ async def test_a_client_may_have_only_so_many_parked_and_the_rest_have_a_handsha
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has MSG_MORE")
 async def test_the_outcome_leaves_with_the_targets_first_bytes_where_early_data_came(monkeypatch):
-    monkeypatch.setattr(manager, "CORK_TIME", 30.0)
+    monkeypatch.setattr(manager, "ANSWER_CORK_TIME_S", 30.0)
     reached, answering = asyncio.Event(), asyncio.Event()
 
     async def answer_when_told(sock: socket.socket) -> None:
@@ -632,13 +632,13 @@ async def test_closing_cuts_off_what_takes_longer_than_the_grace(server, caplog)
                 assert await receive_exactly(sock, 1) == b"\0"
                 assert await service.close(grace=0.05) == 1
                 assert await receive_to_reset(sock) == b""
-    assert [record.msg.ending for record in caplog.records] == ["cut by shutdown"]
+    assert [record.msg.ending for record in caplog.records] == ["shut down"]
 
 
 @pytest.fixture
 def a_moment(monkeypatch):
     """Who came in just before the end is heard out for no longer than this many seconds."""
-    monkeypatch.setattr(manager, "ACCEPT_GRACE", 0.1)
+    monkeypatch.setattr(manager, "ACCEPT_GRACE_S", 0.1)
     return 0.1
 
 
@@ -658,7 +658,7 @@ async def test_closing_does_not_wait_for_who_is_in_the_middle_of_asking(server, 
         assert await receive_exactly(sock, 1) == b"\0"
         assert await service.close(grace=30.0) == 0
         assert await receive_to_reset(sock) == b""
-    assert [record.msg.ending for record in caplog.records] == ["cut by shutdown"]
+    assert [record.msg.ending for record in caplog.records] == ["shut down"]
 
 
 async def test_closing_hears_out_who_came_in_just_before(server):
@@ -673,11 +673,11 @@ async def test_closing_hears_out_who_came_in_just_before(server):
 
 
 async def test_closing_does_not_hear_out_who_came_in_long_ago(server, monkeypatch):
-    monkeypatch.setattr(manager, "ACCEPT_GRACE", 3600.0)
+    monkeypatch.setattr(manager, "ACCEPT_GRACE_S", 3600.0)
     service, address = server
     with await connected(address):
         await eventually(lambda: len(service.sessions) == 1)
-        service.sessions._last_accepted -= manager.ACCEPT_GRACE
+        service.sessions._last_accepted -= manager.ACCEPT_GRACE_S
         async with asyncio.timeout(10.0):
             assert await service.close(grace=3600.0) == 0
 

@@ -43,7 +43,7 @@ def test_one_too_many_takes_the_place_of_the_oldest_from_where_the_most_come(cap
     peers = ["192.0.2.1:1", "192.0.2.9:1", "192.0.2.9:2", "192.0.2.2:1", "192.0.2.3:1"]
     assert [its.closed for its in waiting(it, *peers)] == [False, True, False, False, False]
     assert caplog.messages == [
-        "4 connections have not proved who they are: closed the oldest of 2 from 192.0.2.9"
+        "4 unauthenticated connections: closed the oldest of 2 from 192.0.2.9"
     ]
 
 
@@ -63,7 +63,7 @@ def test_among_sources_with_one_each_the_oldest_makes_room() -> None:
 
 
 def test_from_where_somebody_is_known_to_come_nobody_makes_room_for_strangers(monkeypatch) -> None:
-    monkeypatch.setattr(admission_module, "MOST_KNOWN", 2)
+    monkeypatch.setattr(admission_module, "MAX_KNOWN_SOURCES", 2)
     it = admission(unauthenticated=64)
     for peer in ("192.0.2.1:1", "192.0.2.2:1", "192.0.2.1:2", "192.0.2.3:1"):
         (known,) = waiting(it, peer)
@@ -122,7 +122,7 @@ def test_wrong_answers_slow_their_source_and_then_shut_it_out(caplog) -> None:
     assert not it.is_allowed("192.0.2.1:9")
     assert it.is_allowed("192.0.2.2:9")
     assert caplog.messages == [
-        "shut out 192.0.2.1 for 60 s after 3 wrong answers, the last from 192.0.2.1"
+        "banned 192.0.2.1 for 60 s after 3 failed authentications, last from 192.0.2.1"
     ]
     clock.advance(60.0)
     assert it.is_allowed("192.0.2.1:9")
@@ -147,7 +147,7 @@ def test_a_network_of_ipv6_is_shut_out_as_a_whole_and_the_line_names_who_was_las
     assert not it.is_allowed("[2001:db8::3]:1")
     assert it.is_allowed("[2001:db8:0:1::3]:1")
     assert caplog.messages == [
-        "shut out 2001:db8::/64 for 60 s after 2 wrong answers, the last from 2001:db8::2"
+        "banned 2001:db8::/64 for 60 s after 2 failed authentications, last from 2001:db8::2"
     ]
 
 

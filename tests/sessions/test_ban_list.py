@@ -1,7 +1,7 @@
 """Sources of wrong answers: counted, shut out for a while, forgotten."""
 
 from netjumper.sessions import ban_list
-from netjumper.sessions.ban_list import LONGEST, MOST_SOURCES, REMEMBERED, BanList
+from netjumper.sessions.ban_list import BAN_MEMORY_S, MAX_BAN_RECORDS, MAX_BAN_S, BanList
 
 
 def test_so_many_wrong_answers_shut_their_source_out_and_no_other() -> None:
@@ -23,18 +23,18 @@ def test_each_time_is_twice_as_long_up_to_ten_minutes() -> None:
 
 
 def test_a_first_time_of_more_than_that_stays_that() -> None:
-    it = BanList(1, 2 * LONGEST)
-    assert it.record_failure("a", 0.0) == 2 * LONGEST
-    assert it.is_banned("a", 2 * LONGEST - 1)
+    it = BanList(1, 2 * MAX_BAN_S)
+    assert it.record_failure("a", 0.0) == 2 * MAX_BAN_S
+    assert it.is_banned("a", 2 * MAX_BAN_S - 1)
 
 
 def test_after_an_hour_it_is_forgotten() -> None:
     it = BanList(2, 60.0)
     it.record_failure("a", 0.0)
-    assert it.remembers("a", REMEMBERED)
-    assert not it.remembers("a", REMEMBERED + 1)
-    assert it.record_failure("a", REMEMBERED + 1) == 0.0
-    assert it.record_failure("a", REMEMBERED + 2) == 60.0
+    assert it.has_recent_failure("a", BAN_MEMORY_S)
+    assert not it.has_recent_failure("a", BAN_MEMORY_S + 1)
+    assert it.record_failure("a", BAN_MEMORY_S + 1) == 0.0
+    assert it.record_failure("a", BAN_MEMORY_S + 2) == 60.0
 
 
 def test_fewer_than_so_many_within_an_hour_shut_nobody_out_however_long_they_go_on() -> None:
@@ -46,13 +46,13 @@ def test_fewer_than_so_many_within_an_hour_shut_nobody_out_however_long_they_go_
 def test_with_0_nobody_is_shut_out() -> None:
     it = BanList(0, 60.0)
     assert [it.record_failure("a", 0.0) for _ in range(100)] == [0.0] * 100
-    assert it.remembers("a", 0.0)
+    assert it.has_recent_failure("a", 0.0)
 
 
 def test_what_is_remembered_is_bounded_and_who_was_wrong_last_stays(monkeypatch) -> None:
-    monkeypatch.setattr(ban_list, "MOST_SOURCES", 3)
-    assert MOST_SOURCES == 4096
+    monkeypatch.setattr(ban_list, "MAX_BAN_RECORDS", 3)
+    assert MAX_BAN_RECORDS == 4096
     it = BanList(10, 60.0)
     for source in ("a", "b", "c", "a", "d"):
         it.record_failure(source, 0.0)
-    assert [source for source in "abcd" if it.remembers(source, 0.0)] == ["a", "c", "d"]
+    assert [source for source in "abcd" if it.has_recent_failure(source, 0.0)] == ["a", "c", "d"]

@@ -117,7 +117,7 @@ class JumpServer:
             limits=TunnelLimits(
                 handshake=settings.handshake_timeout,
                 parked=settings.parked_timeout,
-                most_parked=settings.max_parked_per_client,
+                max_parked=settings.max_parked_per_client,
                 idle=settings.idle_timeout or None,
             ),
             admission=_limits(settings),

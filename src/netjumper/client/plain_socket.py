@@ -7,12 +7,10 @@ from weakref import WeakKeyDictionary
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.relay.ending import RelayEnd
-from netjumper.relay.relay import Relay
+from netjumper.relay.relay import HALF_CLOSED_CHECK_INTERVAL_S, Relay
 from netjumper.relay.splice import RelayMemory
 from netjumper.tls.endpoint import TlsEndpoint
 
-LOOK_AFTER_HALF_CLOSED = 5.0
-"""Seconds between looks at an end that has sent everything: is anybody there still?"""
 _MEMORIES: WeakKeyDictionary[asyncio.AbstractEventLoop, RelayMemory] = WeakKeyDictionary()
 
 
@@ -33,7 +31,9 @@ def plain_socket(loop: asyncio.AbstractEventLoop, endpoint: Endpoint) -> socket.
         raise
     if loop not in _MEMORIES:
         _MEMORIES[loop] = RelayMemory(splice=False)
-    half_closed: Deadlines[Relay] = Deadlines(loop, LOOK_AFTER_HALF_CLOSED, Relay.check_half_closed)
+    half_closed: Deadlines[Relay] = Deadlines(
+        loop, HALF_CLOSED_CHECK_INTERVAL_S, Relay.check_half_closed
+    )
     Relay(_MEMORIES[loop], Endpoint(loop, ours), endpoint, _over, half_closed).start()
     return theirs
 

@@ -9,5 +9,5 @@ class RelayEnd(Enum):
     CLOSED = "closed"
     CLIENT_RESET = "reset by the client"
     TARGET_RESET = "reset from the target's side"
-    IDLE = "idle for too long"
-    SHUTDOWN = "cut by shutdown"
+    IDLE = "idle timeout"
+    SHUTDOWN = "shut down"

@@ -14,6 +14,9 @@ from netjumper.relay.ending import RelayEnd
 from netjumper.relay.splice import RelayMemory
 from netjumper.relay.throttled_direction import ThrottledDirection
 
+HALF_CLOSED_CHECK_INTERVAL_S = 5.0
+"""Seconds between two calls of `Relay.check_half_closed`."""
+
 
 class Relay:
     """Pipes two endpoints to each other and owns them from `start` on.

@@ -1,9 +1,9 @@
-"""Admission: who may come in, and how much each may have.
+"""Admission: which connections are served, and how many connections and tunnels there can be.
 
-comes in  ->  waits, and proves who it is  ->  has tunnels, on an account
-(its source    (all that wait have a limit       (limits in all, for each
-is not shut    of their own: who comes then       source and for each client)
-out)           takes the place of another)
+accepted      ->  pending                      ->  authenticated, has tunnels
+(unless its       (limited in number: a new        (limited in number in all, for
+source is         connection evicts another        each source and each client)
+banned)           one)
 """
 
 import asyncio
@@ -23,35 +23,35 @@ from netjumper.relay.bandwidth import Bandwidth
 from netjumper.sessions.ban_list import BanList
 
 FAIR_SHARE = 1 / 16
-"""Of all that wait: where more come from one source, one of these makes room for another."""
-MOST_KNOWN = 4096
-"""Sources that are remembered for those who have come from there."""
+"""Of all pending connections: a source with a larger share loses one when another is needed."""
+MAX_KNOWN_SOURCES = 4096
+"""Number of sources that are remembered because a client from there was authenticated."""
 _LOG = logging.getLogger("netjumper")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionLimits:
-    """How much there may be at a time; None is as much as comes."""
+    """How much there can be at a time; None is no limit."""
 
     tunnels: int | None = None
     tunnels_per_source: int | None = None
     bandwidth: float | None = None
-    """Bytes a second that all tunnels may move together, both ways counted."""
+    """Bytes per second of all tunnels together, both directions counted."""
     unauthenticated: int | None = None
-    """Connections that have not proved yet who they are."""
+    """Connections that are not authenticated yet."""
     auth_failures: int = 0
-    """From one source, until it is shut out; 0 shuts nobody out."""
+    """Failed authentications that ban their source; 0 bans none."""
     ban_time: float = 60.0
-    """Seconds of the first time."""
+    """Seconds of a source's first ban."""
 
 
 class Account:
-    """What a client has now, and what it may have.
+    """What a client uses now, and its limits.
 
     Args:
-        connector: what leads it to its targets.
-        max_tunnels: how many it may have at a time; None is as many as it asks for.
-        rate: bytes a second that they may move together; None is as many as any other.
+        connector: connects to the client's targets.
+        max_tunnels: how many tunnels it can have at a time; None is no limit of its own.
+        rate: bytes per second of its tunnels together; None is no limit of its own.
     """
 
     __slots__ = ("bandwidth", "connector", "max_tunnels", "rate", "tunnels")
@@ -67,27 +67,27 @@ class Account:
         self.rate = rate
         self.tunnels = 0
         self.bandwidth: Bandwidth | None = None
-        """What its tunnels share; None as long as nothing limits them."""
+        """Shared by its tunnels; None as long as nothing limits them."""
 
 
 AccountOf = Callable[[str], Account]
-"""Given a client's name."""
+"""Returns the account of a client, given its name."""
 
 
 class Pending(Protocol):
-    """A connection that waits: it has not proved yet who it is."""
+    """A connection that is not authenticated yet."""
 
     def reset(self) -> None:
         """Reset it immediately."""
 
 
 class Admission:
-    """Lets connections in and tunnels begin.
+    """Limits connections and tunnels.
 
     Args:
         loop: the running loop.
-        account_of: the clients' accounts.
-        limits: what there may be in all, and from each source.
+        account_of: returns a client's account.
+        limits: the limits in all and for each source.
     """
 
     def __init__(
@@ -103,83 +103,86 @@ class Admission:
         self._pending: dict[Pending, str] = {}
         self._pending_from: Counter[str] = Counter()
         self._known: dict[str, None] = {}
-        """Sources from which somebody has come who proved who he is, the latest at the end."""
+        """Sources that an authenticated client has come from, the latest at the end."""
         self._tunnels: Counter[str] = Counter()
         self.tunnels = 0
         self._bandwidth = Bandwidth(loop, self._limits.bandwidth)
 
     def set_limits(self, limits: AdmissionLimits) -> None:
-        """Have others from now on; nobody is shut out then."""
+        """Replace the limits and lift all bans."""
         self._limits = limits
         self._bans = BanList(limits.auth_failures, limits.ban_time)
         self._bandwidth.set_rate(limits.bandwidth)
 
     def is_allowed(self, peer: str) -> bool:
-        """Return whether a new connection is to be served at all."""
+        """Return whether a new connection is served: its source is not banned."""
         return not self._bans.is_banned(source_of(peer), self._loop.time())
 
     def add_pending(self, connection: Pending, peer: str) -> None:
-        """Count a connection that has not proved anything, and make room if there are too many."""
+        """Count a connection that is not authenticated; evict another if there are too many."""
         source = self._pending[connection] = source_of(peer)
         self._pending_from[source] += 1
-        most = self._limits.unauthenticated
-        if most is not None and len(self._pending) > most:
+        max_pending = self._limits.unauthenticated
+        if max_pending is not None and len(self._pending) > max_pending:
             self._evict()
 
     def authenticated(self, connection: Pending) -> None:
-        """It has proved who it is; it need not be waiting any more."""
+        """Stop counting a connection as pending, and remember its source as a known one.
+
+        The connection need not be pending.
+        """
         source = self._pending.get(connection)
         if source is None:
             return
         self.remove_pending(connection)
         self._known.pop(source, None)
         self._known[source] = None
-        if len(self._known) > MOST_KNOWN:
+        if len(self._known) > MAX_KNOWN_SOURCES:
             del self._known[next(iter(self._known))]
 
     def remove_pending(self, connection: Pending) -> None:
-        """It is gone, or has proved who it is; it need not be waiting."""
+        """Stop counting a connection as pending; it need not be pending."""
         source = self._pending.pop(connection, None)
         if source is not None:
-            _count_down(self._pending_from, source)
+            _decrement(self._pending_from, source)
 
     def auth_failed(self, peer: str, connection: Pending | None = None) -> bool:
-        """Count an answer that proves the contrary; a shut-out drops the others from its source.
+        """Count a failed authentication. A ban resets the other pending connections of its source.
 
         Args:
-            peer: where it came from.
-            connection: who gave it, and is still to be told; None where that is gone.
+            peer: the address of the client.
+            connection: its connection, which must still receive the refusal; None if it is gone.
 
         Returns:
-            Whether it is to be refused slowly.
+            Whether the refusal must be delayed.
         """
         source, now = source_of(peer), self._loop.time()
         if not source or not self._limits.auth_failures:
             return False
-        slow = self._bans.remembers(source, now)
+        must_delay = self._bans.has_recent_failure(source, now)
         if seconds := self._bans.record_failure(source, now):
             # deploy/fail2ban reads this line.
-            wrong = self._bans.most
+            count = self._bans.max_failures
             _LOG.warning(
-                "shut out %s for %g s after %d wrong answer%s, the last from %s",
-                source, seconds, wrong, "s" if wrong > 1 else "", ip_of(peer),
+                "banned %s for %g s after %d failed authentication%s, last from %s",
+                source, seconds, count, "s" if count > 1 else "", ip_of(peer),
                 extra=NEVER_SUPPRESSED,
             )  # fmt: skip
             for other in [it for it, its in self._pending.items() if its == source]:
                 if other is not connection:
                     other.reset()
-        return slow
+        return must_delay
 
     def open(self, client: str, peer: str, target: Address) -> Account:
-        """Count a tunnel that begins, and return the account that it is on.
+        """Count a new tunnel and return the account that it belongs to.
 
         Args:
-            client: the name that was proved just now.
-            peer: where it comes from.
+            client: the client's authenticated name.
+            peer: the client's address.
             target: for the error.
 
         Raises:
-            TooManyTunnels: there are as many as there may be.
+            TooManyTunnels: a limit is reached.
         """
         account = self.account_of(client)
         source = source_of(peer)
@@ -195,43 +198,42 @@ class Admission:
         self.tunnels += 1
         account.tunnels += 1
         self._tunnels[source] += 1
-        if account.rate is not None or self._limits.bandwidth is not None:
-            self._limit(account)
+        limited = account.rate is not None or self._limits.bandwidth is not None
+        if limited and account.bandwidth is None:
+            account.bandwidth = Bandwidth(self._loop, account.rate, self._bandwidth)
         return account
 
     def close(self, account: Account, peer: str) -> None:
-        """Count a tunnel that is over."""
+        """Stop counting a tunnel that is over."""
         self.tunnels -= 1
         account.tunnels -= 1
-        _count_down(self._tunnels, source_of(peer))
-
-    def _limit(self, account: Account) -> None:
-        if account.bandwidth is None:
-            account.bandwidth = Bandwidth(self._loop, account.rate, self._bandwidth)
+        _decrement(self._tunnels, source_of(peer))
 
     def _evict(self) -> None:
-        """Close the oldest of a crowd, or else the oldest from where nobody is known to come.
+        """Reset a pending connection to make room for the newest one.
 
-        What is let in while others flood us is thus not the fastest: who has come before has a
-        few places, however many sources a flood has, and no source has more than a few.
+        It is the oldest of the source with the most, if that has more than its fair share, and
+        else the oldest from an unknown source. So a flood does not favour the fastest: known
+        sources keep a few places, however many sources the flood comes from, and no source has
+        more than a few.
         """
         count = len(self._pending) - 1
-        source, crowd = self._pending_from.most_common(1)[0]
-        if crowd > max(1, count * FAIR_SHARE):
+        source, largest = self._pending_from.most_common(1)[0]
+        if largest > max(1, count * FAIR_SHARE):
             oldest = next(it for it, its in self._pending.items() if its == source)
         else:
-            before = islice(self._pending.items(), count)  # who has just come stays
+            before = islice(self._pending.items(), count)  # the newest one is not evicted
             unknown = (it for it, its in before if its not in self._known)
             oldest = next(unknown, next(iter(self._pending)))
             source = self._pending[oldest]
         _LOG.warning(
-            "%d connections have not proved who they are: closed the oldest of %d from %s",
+            "%d unauthenticated connections: closed the oldest of %d from %s",
             count, self._pending_from[source], source or "unix sockets",
         )  # fmt: skip
         oldest.reset()
 
 
-def _count_down(counter: Counter[str], source: str) -> None:
+def _decrement(counter: Counter[str], source: str) -> None:
     counter[source] -= 1
     if not counter[source]:
         del counter[source]

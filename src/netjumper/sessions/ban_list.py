@@ -1,68 +1,76 @@
-"""Sources that gave wrong answers are shut out for a while; there is no clock of its own."""
+"""Bans sources after failed authentications. It takes the time as an argument."""
 
 from dataclasses import dataclass
 
-LONGEST = 600.0
-"""Seconds that a source is shut out at most: who mends a wrong secret is not to wait for long."""
-REMEMBERED = 3600.0
-"""Seconds after which wrong answers are forgotten."""
-MOST_SOURCES = 4096
-"""How many sources are remembered; who was wrong the longest ago is forgotten for another."""
+MAX_BAN_S = 600.0
+"""Longest ban in seconds, unless the first one is longer already. It is short, so that a client
+whose secret has been corrected does not have to wait for long."""
+BAN_MEMORY_S = 3600.0
+"""Seconds after which failures and bans are forgotten."""
+MAX_BAN_RECORDS = 4096
+"""Number of sources that are remembered. One more replaces the one whose last failure is the
+oldest."""
 
 
 @dataclass(slots=True)
 class _Record:
     last: float
-    """When it was wrong."""
+    """Time of the last failure."""
     since: float
-    """When that began to be counted."""
-    wrong: int = 0
-    """How often, since it was last shut out, within an hour."""
+    """Time of the first failure that `failures` counts."""
+    failures: int = 0
+    """Failures since the last ban, within `BAN_MEMORY_S`."""
     ban_count: int = 0
-    """How often it was shut out."""
     until: float = 0.0
+    """End of the ban."""
 
 
 class BanList:
-    """The sources of wrong answers. All times are in seconds.
+    """The sources of failed authentications. All times are in seconds.
 
     Args:
-        most: wrong answers that shut their source out; 0 shuts nobody out.
-        seconds: for how long, the first time; each further time for twice as long.
+        max_failures: number of failures that ban their source; 0 bans none.
+        ban_time: duration of a source's first ban; each further ban takes twice as long.
     """
 
-    __slots__ = ("_records", "most", "seconds")
+    __slots__ = ("_records", "ban_time", "max_failures")
 
-    def __init__(self, most: int, seconds: float) -> None:
-        self.most = most
-        self.seconds = seconds
+    def __init__(self, max_failures: int, ban_time: float) -> None:
+        self.max_failures = max_failures
+        self.ban_time = ban_time
         self._records: dict[str, _Record] = {}
 
     def is_banned(self, source: str, now: float) -> bool:
-        """Whether nobody comes in from there now."""
+        """Return whether connections from a source are refused now."""
         record = self._records.get(source)
         return record is not None and now < record.until
 
-    def remembers(self, source: str, now: float) -> bool:
-        """Whether a wrong answer came from there within the last hour."""
+    def has_recent_failure(self, source: str, now: float) -> bool:
+        """Return whether an authentication from a source failed within the last hour."""
         record = self._records.get(source)
-        return record is not None and now - record.last <= REMEMBERED
+        return record is not None and now - record.last <= BAN_MEMORY_S
 
     def record_failure(self, source: str, now: float) -> float:
-        """Count a wrong answer; return the seconds that its source is shut out for it, mostly 0."""
-        record = self._records[source] if self.remembers(source, now) else _Record(now, now)
+        """Count a failed authentication.
+
+        Returns:
+            For how many seconds the source is banned because of it; 0 is no ban.
+        """
+        known = self.has_recent_failure(source, now)
+        record = self._records[source] if known else _Record(now, now)
         self._records.pop(source, None)
-        self._records[source] = record  # at the end: the first was wrong the longest ago
-        if len(self._records) > MOST_SOURCES:
+        self._records[source] = record  # at the end: the first one's last failure is the oldest
+        if len(self._records) > MAX_BAN_RECORDS:
             del self._records[next(iter(self._records))]
-        if not record.wrong or now - record.since > REMEMBERED:
-            record.since, record.wrong = now, 0
+        if not record.failures or now - record.since > BAN_MEMORY_S:
+            record.since, record.failures = now, 0
         record.last = now
-        record.wrong += 1
-        if not self.most or record.wrong < self.most:
+        record.failures += 1
+        if not self.max_failures or record.failures < self.max_failures:
             return 0.0
-        seconds = min(self.seconds * 2.0 ** min(record.ban_count, 32), max(self.seconds, LONGEST))
-        record.wrong = 0
+        doubled = self.ban_time * 2.0 ** min(record.ban_count, 32)
+        seconds = min(doubled, max(self.ban_time, MAX_BAN_S))
+        record.failures = 0
         record.ban_count += 1
         record.until = now + seconds
         return seconds

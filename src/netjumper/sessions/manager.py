@@ -1,4 +1,7 @@
-"""All tunnels of one loop, and what they share."""
+"""All sessions of one loop: adds, tracks and drains them.
+
+`SessionManager.add` is where an accepted connection becomes a session.
+"""
 
 import asyncio
 import logging
@@ -13,7 +16,7 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.socket_options import PEER_TIMEOUT
 from netjumper.net.user_timeout import UserTimeoutSuspender
 from netjumper.relay.idle_timeout import IdleWatch
-from netjumper.relay.relay import Relay
+from netjumper.relay.relay import HALF_CLOSED_CHECK_INTERVAL_S, Relay
 from netjumper.relay.splice import RelayMemory
 from netjumper.sessions.admission import Admission
 from netjumper.sessions.handshake_phase import (
@@ -26,47 +29,44 @@ from netjumper.sessions.parked_sessions import ParkedSessions
 from netjumper.sessions.session import Handoff, Session, SessionContext
 from netjumper.sessions.tunnel import Tunnel
 
-LINGER = 2.0
-"""Seconds that a refused client has to take the reason before the connection is closed."""
-REFUSAL_DELAY = 1.0
-"""Seconds until a wrong answer is refused, where it is not the first from its source."""
-CORK_TIME = 0.02
-"""Seconds that the good news waits for the target's first bytes, to leave with them."""
-LOOK_AFTER_HALF_CLOSED = 5.0
-"""Seconds between looks at an end that has sent everything: has it been reset since?"""
-ACCEPT_GRACE = 1.0
-"""Seconds that who came in just before the end has for saying what it wants."""
+LINGER_TIMEOUT_S = 2.0
+"""Seconds that a refused client has to receive the reason; then its connection is closed."""
+REFUSAL_DELAY_S = 1.0
+"""Seconds until a failed authentication is refused, unless it is the first from its source."""
+ANSWER_CORK_TIME_S = 0.02
+"""Seconds that a success answer waits for the target's first bytes, to leave in one packet."""
+ACCEPT_GRACE_S = 1.0
+"""Seconds that a connection which was accepted just before a shutdown has for its request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelLimits:
-    """How long a tunnel may take over its parts, in seconds, and how many may wait."""
+    """Deadlines of sessions in seconds, and how many can be parked."""
 
     handshake: float = 10.0
     """From accepting a connection until its request is complete."""
     parked: float = 300.0
-    """From proving that it may come in until a client names its target; 0 allows no more than
-    `handshake` for both."""
-    most_parked: int = 256
-    """Connections of one client (by its address) that may wait so."""
+    """From authentication until the client names its target; with 0, `handshake` covers both."""
+    max_parked: int = 256
+    """Parked sessions of one source (an IPv4 address or an IPv6 /64)."""
     idle: float | None = None
-    """Without a byte in either direction; None is for ever."""
+    """Without a byte in either direction; None is no limit."""
 
 
 ServeOther = Callable[[SessionContext, object, Handoff], Session]
-"""Given what the handshake came to, and the client."""
+"""Returns a session for a request that is not a tunnel, given the request and the client."""
 
 
 class SessionManager:
-    """All tunnels of one loop, and what they share.
+    """All sessions of one loop.
 
     Args:
         loop: the running loop.
-        admission: who may come in, and what leads each to its targets.
-        limits: their deadlines.
-        log: where each tunnel's end is told.
-        serve_other: serves the requests of handshakes that are no tunnels.
-        peer_timeout: what the options of the sockets have.
+        admission: limits connections and tunnels, and has the clients' accounts.
+        limits: the sessions' deadlines.
+        log: the access log.
+        serve_other: serves requests that are not tunnels; None if no handshake has such ones.
+        peer_timeout: TCP user timeout of the accepted sockets, in seconds; 0 is none.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class SessionManager:
             log=log,
             handshakes=_handshake_context(loop, admission, limits, log),
             memory=RelayMemory(),
-            corked=Deadlines(loop, CORK_TIME, methodcaller("push")),
-            lingering=Deadlines(loop, LINGER, methodcaller("close")),
-            half_closed=Deadlines(loop, LOOK_AFTER_HALF_CLOSED, Relay.check_half_closed),
+            corked=Deadlines(loop, ANSWER_CORK_TIME_S, methodcaller("push")),
+            lingering=Deadlines(loop, LINGER_TIMEOUT_S, methodcaller("close")),
+            half_closed=Deadlines(loop, HALF_CLOSED_CHECK_INTERVAL_S, Relay.check_half_closed),
             idle=IdleWatch(loop, limits.idle) if limits.idle else None,
             forget=self._forget,
             hand_off=self._hand_off,
@@ -105,17 +105,17 @@ class SessionManager:
 
     @property
     def waiting(self) -> int:
-        """How many of them `drain` would wait for."""
+        """Number of sessions that `drain` would wait for."""
         return sum(session.requested for session in self._alive)
 
     def add(self, client: Endpoint, peer: str, choose: ChooseHandshake, speaks_first: bool) -> None:
-        """Take over an accepted connection.
+        """Serve an accepted connection.
 
         Args:
             client: the connection.
             peer: its address.
-            choose: picks the handshake.
-            speaks_first: it begins with our bytes, not the client's.
+            choose: returns the handshake.
+            speaks_first: the handshake begins with the server's bytes.
         """
         if not self.context.admission.is_allowed(peer):
             client.abort()
@@ -127,43 +127,46 @@ class SessionManager:
         tunnel.start(choose, speaks_first)
 
     def _hand_off(self, request: object, client: Handoff) -> None:
-        """Serve a client that asked for something else than a tunnel.
+        """Serve a client whose request is not a tunnel.
 
         Raises:
-            TypeError: nobody does; the handshake and `serve_other` do not fit each other.
+            TypeError: the handshake and `serve_other` do not fit each other.
         """
         if self._serve_other is None:
-            raise TypeError(f"nobody serves a {type(request).__name__}")
+            raise TypeError(f"no session serves a {type(request).__name__}")
         self._alive[self._serve_other(self.context, request, client)] = None
 
     def _resume(self, handshake: AnyHandshake, client: Handoff) -> None:
-        """Lead a client to the target that it asked another session for.
+        """Open a tunnel for a client whose request another session has read.
 
         Args:
-            handshake: is through, but not answered.
-            client: who asked.
+            handshake: is complete but not answered.
+            client: the client.
         """
         tunnel = Tunnel(self.context, client)
         self._alive[tunnel] = None
         tunnel.resume(handshake)
 
     def _forget(self, session: Session) -> None:
-        """A session is over."""
+        """Remove a session that is over."""
         self._alive.pop(session, None)
         if not self._alive and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 
     async def drain(self, grace: float) -> int:
-        """Wait up to `grace` seconds for the tunnels to end, cut off the rest; return their number.
+        """Wait up to `grace` seconds for sessions to end, and abort the rest.
 
-        Who was accepted just now is heard out; others that have not asked for anything yet are
-        not waited for.
+        Connections that were accepted just now can finish their handshake. Otherwise sessions
+        without a request are not waited for.
+
+        Returns:
+            How many sessions were aborted.
         """
         end = self._loop.time() + grace
-        await self._finish_handshakes(min(end, self._last_accepted + ACCEPT_GRACE))
+        await self._finish_handshakes(min(end, self._last_accepted + ACCEPT_GRACE_S))
         for session in list(self._alive):
             session.begin_shutdown()
-        # A session that hands its client over leaves none for a moment: so look again.
+        # A session that hands its client off leaves none for a moment, so check again.
         while self._alive and (left := end - self._loop.time()) > 0:
             self._emptied = self._loop.create_future()
             await asyncio.wait([self._emptied], timeout=left)
@@ -174,10 +177,10 @@ class SessionManager:
         return len(rest)
 
     async def _finish_handshakes(self, until: float) -> None:
-        """Let handshakes go on: where the socket outlives the service, a restart loses nobody.
+        """Let handshakes finish, so that a restart with an inherited socket loses no connection.
 
-        Looking now and then does: it is only done at the end, and so no tunnel need tell anybody
-        when its handshake is over.
+        It polls, because it runs only at shutdown; so no session has to report the end of its
+        handshake.
         """
         while self.context.handshakes.deadlines and self._loop.time() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -194,8 +197,8 @@ def _handshake_context(
         admission=admission,
         log=log,
         deadlines=Deadlines(loop, limits.handshake, expire),
-        delayed_refusals=Deadlines(loop, REFUSAL_DELAY, HandshakePhase.refuse_delayed),
+        delayed_refusals=Deadlines(loop, REFUSAL_DELAY_S, HandshakePhase.refuse_delayed),
         parked=ParkedSessions(
-            loop, limits.parked, limits.most_parked if limits.parked else 0, expire
+            loop, limits.parked, limits.max_parked if limits.parked else 0, expire
         ),
     )

@@ -1,6 +1,7 @@
-"""Clients that are parked: let in, and allowed to take their time over naming a target.
+"""Parked sessions: their clients are authenticated and may take their time to name a target.
 
-That each client may have only so many keeps one of them from holding every descriptor.
+The number of parked sessions per source is limited, so that one client cannot use up every
+descriptor.
 """
 
 import asyncio
@@ -15,56 +16,56 @@ ItemT = TypeVar("ItemT")
 
 
 class ParkedSessions(Generic[ItemT]):
-    """The connections of parked clients.
+    """The parked sessions of one loop.
 
     Args:
         loop: the running loop.
-        seconds: how long one may wait.
-        most: how many of them one client may have.
-        expired: called with one that has waited for too long.
+        seconds: how long a session can be parked.
+        max_per_source: how many sessions from one source can be parked.
+        expired: called with a session that has been parked for too long.
     """
 
-    __slots__ = ("_count", "_deadlines", "_most", "_who")
+    __slots__ = ("_count", "_deadlines", "_max_per_source", "_sources")
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         seconds: float,
-        most: int,
+        max_per_source: int,
         expired: Callable[[ItemT], None],
     ) -> None:
         self._deadlines = Deadlines(loop, seconds, expired)
-        self._most = most
-        self._who: dict[ItemT, str] = {}
+        self._max_per_source = max_per_source
+        self._sources: dict[ItemT, str] = {}
         self._count: Counter[str] = Counter()
 
     def add(self, item: ItemT, peer: str) -> bool:
-        """Park a connection; False where its client has too many parked already.
+        """Park a session; return False if its source has too many parked already.
 
         Args:
-            item: the connection.
+            item: the session.
             peer: its address, `IP:PORT` or `unix`.
         """
-        who = source_of(peer)
-        if self._count[who] >= self._most:
+        source = source_of(peer)
+        if self._count[source] >= self._max_per_source:
             return False
-        self._count[who] += 1
-        self._who[item] = who
+        self._count[source] += 1
+        self._sources[item] = source
         self._deadlines.add(item)
         return True
 
     def remove(self, item: ItemT) -> None:
-        """It is parked no longer; it need not have been."""
-        who = self._who.pop(item, None)
-        if who is None:
+        """Remove a session; it need not be parked."""
+        source = self._sources.pop(item, None)
+        if source is None:
             return
         self._deadlines.remove(item)
-        self._count[who] -= 1
-        if not self._count[who]:
-            del self._count[who]
+        self._count[source] -= 1
+        if not self._count[source]:
+            del self._count[source]
 
     def __contains__(self, item: ItemT) -> bool:
-        return item in self._who
+        return item in self._sources
 
     def __len__(self) -> int:
-        return len(self._who)
+        return len(self._sources)

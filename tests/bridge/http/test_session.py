@@ -459,7 +459,7 @@ async def test_an_answer_that_stops_half_way_is_a_reset_after_the_idle_timeout(c
             with await through(service) as sock:
                 await send(sock, request(target.address))
                 assert (await receive_to_reset(sock)).endswith(b"\r\n\r\no")
-    assert caplog.records[0].msg.ending == "GET 200: EndOfStream: idle for too long"
+    assert caplog.records[0].msg.ending == "GET 200: EndOfStream: idle timeout"
 
 
 async def test_closing_takes_no_request_behind_an_answer_that_has_not_left(service):
