@@ -149,7 +149,7 @@ async def test_the_cap_serves_exactly_so_many():
                 assert await receive_exactly(sock, 1) == b"\0"
             told = await refusal(address, target.address)
             assert told == (
-                f"dial tcp {target.address}: limit of 5 in all reached, too many tunnels"
+                f"dial tcp {target.address}: limit of 5 in total reached, too many tunnels"
             )
             assert all([await echoed(sock) for sock in socks])
             assert service.sessions.context.admission.tunnels == 5
@@ -280,7 +280,7 @@ async def test_each_client_has_as_many_tunnels_as_its_own_limit():
         with await let_in(address, ALICE, target.address) as first:
             assert await receive_exactly(first, 2) == b"\0\0"
             with await let_in(address, ALICE, target.address) as second:
-                assert b"limit of 1 for a client reached" in await receive_to_end(second)
+                assert b"limit of 1 per client reached" in await receive_to_end(second)
             with await let_in(address, BOB, target.address) as other:
                 assert await receive_exactly(other, 2) == b"\0\0"
 
@@ -343,7 +343,7 @@ async def test_what_clients_may_do_changes_while_they_have_tunnels():
             changed = Client(name="alice", secrets=(ALICE,), guard=AT_HOME, max_tunnels=1)
             clients.replace([changed])
             with await let_in(address, ALICE, target.address) as second:
-                assert b"limit of 1 for a client reached" in await receive_to_end(second)
+                assert b"limit of 1 per client reached" in await receive_to_end(second)
             assert await echoed(tunnel)
 
 

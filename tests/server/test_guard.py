@@ -7,7 +7,7 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.addressing.target_rules import Rule
 from netjumper.errors import TargetDenied
-from netjumper.server.guard import METADATA, Guard
+from netjumper.server.guard import METADATA_ADDRESSES, Guard
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "2a00:1450:4001::1"]
 
@@ -41,7 +41,7 @@ NETWORKS = {
     "172.16.0.0/12": "a private network",
     "192.0.0.0/24": "a reserved network",
     "192.168.0.0/16": "a private network",
-    "198.18.0.0/15": "a network for benchmarks",
+    "198.18.0.0/15": "a benchmarking network",
     "224.0.0.0/4": "multicast",
     "240.0.0.0/4": "a reserved network",
     "::/128": "this machine",
@@ -50,13 +50,13 @@ NETWORKS = {
     "fe80::/10": "a link-local network",
     "fec0::/10": "a private network",
     "ff00::/8": "multicast",
-    "::/96": "IPv4 in disguise",
-    "::ffff:0:0/96": "IPv4 in disguise",
-    "::ffff:0:0:0/96": "IPv4 in disguise",
-    "64:ff9b::/96": "IPv4 in disguise (NAT64)",
-    "64:ff9b:1::/48": "IPv4 in disguise (NAT64)",
-    "2001::/32": "IPv4 in disguise (Teredo)",
-    "2002::/16": "IPv4 in disguise (6to4)",
+    "::/96": "IPv4 inside IPv6",
+    "::ffff:0:0/96": "IPv4 inside IPv6",
+    "::ffff:0:0:0/96": "IPv4 inside IPv6",
+    "64:ff9b::/96": "IPv4 inside IPv6 (NAT64)",
+    "64:ff9b:1::/48": "IPv4 inside IPv6 (NAT64)",
+    "2001::/32": "IPv4 inside IPv6 (Teredo)",
+    "2002::/16": "IPv4 inside IPv6 (6to4)",
 }
 
 
@@ -87,12 +87,12 @@ def test_a_zone_hides_nothing():
     assert "link-local" in refusal(guard(), "fe80::1%eth0")
 
 
-@pytest.mark.parametrize("ip", sorted(METADATA))
+@pytest.mark.parametrize("ip", sorted(METADATA_ADDRESSES))
 @pytest.mark.parametrize("opens", [False, True])
 def test_a_clouds_metadata_is_only_opened_by_its_very_address(ip, opens):
     everything = "0.0.0.0/0 ::/0"
     it = guard(f"{everything} {ip}" if opens else everything)
-    expected = "" if opens else f"a cloud's metadata ({ipaddress.ip_address(ip)}), not permitted"
+    expected = "" if opens else f"cloud metadata ({ipaddress.ip_address(ip)}), not permitted"
     assert refusal(it, ip) == expected
 
 

@@ -174,7 +174,7 @@ def test_so_many_tunnels_in_all_and_one_that_ends_makes_room() -> None:
     with pytest.raises(TooManyTunnels) as caught:
         opened(it, peer="192.0.2.3:1")
     assert str(caught.value) == (
-        "dial tcp target.example:443: limit of 2 in all reached, too many tunnels"
+        "dial tcp target.example:443: limit of 2 in total reached, too many tunnels"
     )
     it.close(first, "192.0.2.1:1")
     opened(it, peer="192.0.2.3:1")
@@ -184,7 +184,7 @@ def test_so_many_of_a_client_wherever_it_comes_from() -> None:
     it = admission()
     opened(it, "alice", "192.0.2.1:1")
     opened(it, "alice", "192.0.2.2:1")
-    with pytest.raises(TooManyTunnels, match="limit of 2 for a client reached"):
+    with pytest.raises(TooManyTunnels, match="limit of 2 per client reached"):
         opened(it, "alice", "192.0.2.3:1")
     opened(it, "")
 
@@ -193,7 +193,7 @@ def test_so_many_from_a_source_whoever_it_is() -> None:
     it = admission(tunnels_per_source=2)
     account = opened(it, "alice", "192.0.2.1:1")
     opened(it, "", "192.0.2.1:2")
-    with pytest.raises(TooManyTunnels, match="limit of 2 from one address reached"):
+    with pytest.raises(TooManyTunnels, match="limit of 2 per address reached"):
         opened(it, "", "192.0.2.1:3")
     opened(it, "", "192.0.2.2:1")
     for _ in range(5):

@@ -1,1 +1,1 @@
-"""The jump server: who may come in, where each may go, and the whole put together."""
+"""The jump server: its clients, their accounts, the guard, and the composition of all parts."""

@@ -1,4 +1,4 @@
-"""What each client of a jump server has: a dialer with its guard, and a count of its tunnels."""
+"""The account of each client of a jump server: a dialer with the client's guard, and its limits."""
 
 from collections.abc import Callable
 
@@ -11,8 +11,8 @@ class Accounts:
     """The accounts of clients, each made when it is first needed.
 
     Args:
-        clients: whose accounts they are; others may take their place at any time.
-        dialer: returns what dials the targets that a guard allows.
+        clients: the clients; they can be replaced at any time.
+        dialer: returns a dialer that dials the targets which a guard allows.
     """
 
     def __init__(self, clients: Clients, dialer: Callable[[TargetFilter], Connector]) -> None:
@@ -21,12 +21,16 @@ class Accounts:
         self._accounts: dict[str, tuple[Client, Account]] = {}
 
     def __call__(self, name: str) -> Account:
-        """Return the account of the client of that name."""
+        """Return the account of the client of that name.
+
+        Raises:
+            KeyError: there is no such client.
+        """
         client = self._clients[name]
         before, account = self._accounts.get(name, (None, None))
         if account is None:
             account = Account(self._dialer(client.guard), client.max_tunnels, client.bandwidth)
-        elif before is not client:  # it was replaced: its tunnels still count
+        elif before is not client:  # the client was replaced; its open tunnels still count
             account.connector = self._dialer(client.guard)
             account.max_tunnels = client.max_tunnels
             account.rate = client.bandwidth

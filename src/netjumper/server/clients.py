@@ -1,4 +1,4 @@
-"""The clients of a jump server: which secrets are whose, until when, and what each may do."""
+"""The clients of a jump server: the secrets, expiry, guard and limits of each."""
 
 import hmac
 from collections.abc import Iterable, Iterator
@@ -12,16 +12,17 @@ from netjumper.protocol.wire import answer_to
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """Who may come in.
+    """One client.
 
     Attributes:
-        name: what the log calls it; empty is whoever knows the one secret that has no name.
-        secrets: each of them lets it in; there are several while one is replaced.
-        guard: where it may go.
-        expires: from when on it may not come in any more; None is never.
-        max_tunnels: how many it may have open at a time; None is as many as any other.
-        bandwidth: bytes a second that all its tunnels may move together, both ways counted; None
-            is as many as any other.
+        name: its name in the log; empty for the client of a jump server with a single secret.
+        secrets: the client authenticates with any of them. There are several while one is being
+            replaced.
+        guard: the targets that it can reach.
+        expires: when its access ends; None is never.
+        max_tunnels: how many tunnels it can have at a time; None is no limit of its own.
+        bandwidth: bytes per second of all its tunnels together, both directions counted; None is
+            no limit of its own.
     """
 
     name: str = ""
@@ -33,15 +34,15 @@ class Client:
 
 
 def single_secret(secret: bytes, guard: TargetFilter) -> "Clients":
-    """Return the clients of a jump server with one secret for all."""
+    """Return the clients of a jump server with a single secret for all."""
     return Clients([Client(secrets=(secret,), guard=guard)])
 
 
 class Clients:
-    """All clients of a jump server, as they are now.
+    """All clients of a jump server.
 
     Args:
-        clients: no two have a name or a secret in common.
+        clients: the clients, no two with the same name or secret.
     """
 
     def __init__(self, clients: Iterable[Client]) -> None:
@@ -50,7 +51,7 @@ class Clients:
         self.replace(clients)
 
     def replace(self, clients: Iterable[Client]) -> None:
-        """Have others from here on; who has come in stays."""
+        """Replace all clients; established tunnels go on."""
         self._by_name = {client.name: client for client in clients}
         self._secrets = [(it, client) for client in self for it in client.secrets]
 
@@ -61,17 +62,17 @@ class Clients:
         """Return the client of that name.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such client.
         """
         return self._by_name[name]
 
     def verify(self, challenge: bytes, answer: bytes) -> str | None:
-        """Return the name of the client whose answer it is; None if it is nobody's.
+        """Return the name of the client whose secret made the answer, or None.
 
-        It takes as long for each answer: every secret is compared, whichever was right.
+        Every secret is compared, also after a match, so that the time taken tells nothing.
 
         Raises:
-            AccessExpired: the answer is right, and comes too late.
+            AccessExpired: the answer is right, but the client's access has ended.
         """
         found: Client | None = None
         for secret, client in self._secrets:

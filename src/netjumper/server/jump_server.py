@@ -1,4 +1,4 @@
-"""The jump server: challenge, dial, relay."""
+"""Composes the jump server: clients authenticate, their targets are dialled and relayed."""
 
 import asyncio
 import logging
@@ -39,21 +39,22 @@ def jump_server(
     """Return a jump server on the running loop, not yet listening.
 
     Args:
-        listen: where clients connect; a socket that listens already is one such place.
-        listen_tls: where they do with TLS.
-        encryption: what TLS there is then.
-        clients: who may come in, and where each may go.
-        own: where else this process listens, besides the jump server.
-        dial_timeout: seconds that reaching a target may take, its look-up included.
-        limits: the tunnels' deadlines.
-        admission: how many there may be of what.
-        resolver: looks targets' names up.
-        log: where each tunnel's end is told.
-        listening: the options of the sockets that clients connect to.
-        dialling: the options of the connections to targets.
+        listen: addresses to listen on, or sockets that listen already.
+        listen_tls: the same for connections with TLS.
+        encryption: makes the TLS endpoints.
+        clients: the clients, with the guard of each.
+        is_own_listener: returns whether another part of this process listens at an address, which
+            is then refused as a target.
+        dial_timeout: seconds for reaching a target, its look-up included.
+        limits: the deadlines of sessions.
+        admission: the limits on connections and tunnels.
+        resolver: looks up the names of targets.
+        log: the access log.
+        listening: options of the sockets that clients connect to.
+        dialling: options of the connections to targets.
 
     Raises:
-        ValueError: it is to listen with TLS, and there is no encryption.
+        ValueError: `listen_tls` is given without `encryption`.
     """
     if listen_tls and encryption is None:
         raise ValueError("listen_tls needs encryption")
