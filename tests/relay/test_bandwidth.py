@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netjumper.relay.bandwidth import BURST, LEAST_QUANTUM, LEAST_SAVED, MOST_QUANTUM, Bandwidth
+from netjumper.relay.bandwidth import BURST_S, MAX_QUANTUM, MIN_QUANTUM, MIN_SAVED, Bandwidth
 from tests.support.clock import Clock
 
 KB, MB = 1000, 1_000_000
@@ -59,11 +59,11 @@ def clock() -> Clock:
 
 
 def quantum(rate: float) -> int:
-    return int(min(max(rate * 0.005, LEAST_QUANTUM), MOST_QUANTUM))
+    return int(min(max(rate * 0.005, MIN_QUANTUM), MAX_QUANTUM))
 
 
 def burst(rate: float) -> float:
-    return max(rate * BURST, quantum(rate) + LEAST_SAVED)
+    return max(rate * BURST_S, quantum(rate) + MIN_SAVED)
 
 
 def most_in_any_window(got: list[tuple[float, int]], rate: float) -> float:
@@ -132,8 +132,8 @@ def test_in_no_stretch_of_time_is_there_more_than_the_rate_and_a_burst(rate, one
 def test_without_a_limit_nobody_waits(clock, none):
     for bandwidth in (Bandwidth(clock, none), Bandwidth(clock, none, Bandwidth(clock, none))):
         for _ in range(1000):
-            assert bandwidth.allowance() == MOST_QUANTUM
-            bandwidth.spend(MOST_QUANTUM)
+            assert bandwidth.allowance() == MAX_QUANTUM
+            bandwidth.spend(MAX_QUANTUM)
     assert clock.timers == 0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from netjumper.relay import splice
-from netjumper.relay.splice import FREE_PIPES, PIPE_SIZE, Pipe, RelayMemory
+from netjumper.relay.splice import MAX_FREE_PIPES, PIPE_SIZE, Pipe, RelayMemory
 from tests.support.peers import open_descriptors
 
 pytestmark = pytest.mark.skipif(not splice.CAN_SPLICE, reason="only Linux splices")
@@ -22,27 +22,27 @@ def memory() -> Iterator[RelayMemory]:
 
 
 def test_a_pipe_that_was_given_back_is_used_again(memory):
-    pipe = memory.take_pipe()
-    memory.give_back(pipe)
-    assert memory.take_pipe() is pipe
-    memory.give_back(pipe)
+    pipe = memory.acquire_pipe()
+    memory.return_pipe(pipe)
+    assert memory.acquire_pipe() is pipe
+    memory.return_pipe(pipe)
 
 
 def test_a_pipe_holds_a_mebibyte_and_never_blocks(memory):
-    pipe = memory.take_pipe()
+    pipe = memory.acquire_pipe()
     assert fcntl.fcntl(pipe.write_fd, fcntl.F_GETPIPE_SZ) == PIPE_SIZE
     assert not os.get_blocking(pipe.write_fd)
     assert not os.get_blocking(pipe.read_fd)
     assert not os.get_inheritable(pipe.read_fd)
-    memory.give_back(pipe)
+    memory.return_pipe(pipe)
 
 
 def test_no_more_than_a_few_idle_pipes_are_kept(memory):
     before = open_descriptors()["pipe"]
-    taken = [memory.take_pipe() for _ in range(FREE_PIPES + 5)]
+    taken = [memory.acquire_pipe() for _ in range(MAX_FREE_PIPES + 5)]
     for pipe in taken:
-        memory.give_back(pipe)
-    assert open_descriptors()["pipe"] == before + 2 * FREE_PIPES
+        memory.return_pipe(pipe)
+    assert open_descriptors()["pipe"] == before + 2 * MAX_FREE_PIPES
     memory.close()
     assert open_descriptors()["pipe"] == before
 
@@ -53,7 +53,7 @@ def test_without_a_descriptor_left_there_is_no_pipe_and_no_error(memory):
     os.close(lowest_free)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
-        assert memory.take_pipe() is None
+        assert memory.acquire_pipe() is None
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

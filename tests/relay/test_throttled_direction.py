@@ -20,7 +20,7 @@ from netjumper.net.socket_options import user_timeout_of
 from netjumper.net.user_timeout import UserTimeoutSuspender
 from netjumper.relay import direction
 from netjumper.relay import splice as splice_module
-from netjumper.relay.bandwidth import LEAST_QUANTUM, LEAST_SAVED, Bandwidth
+from netjumper.relay.bandwidth import MIN_QUANTUM, MIN_SAVED, Bandwidth
 from netjumper.relay.ending import RelayEnd
 from netjumper.relay.idle_timeout import IdleWatch
 from tests.support.clock import Clock
@@ -44,7 +44,7 @@ every_way = pytest.mark.parametrize("way", ["splice", "copy", "tls"])
 
 SLOW = 64_000
 FAST = 20_000_000
-BURST = LEAST_QUANTUM + LEAST_SAVED
+BURST_BYTES = MIN_QUANTUM + MIN_SAVED
 """That of a slow one."""
 
 
@@ -61,7 +61,7 @@ def slow(clock: Clock) -> Bandwidth:
 @pytest.fixture
 def spent(slow: Bandwidth) -> Bandwidth:
     """A slow one with nothing left for the next second."""
-    slow.spend(SLOW + LEAST_SAVED)
+    slow.spend(SLOW + MIN_SAVED)
     return slow
 
 
@@ -92,11 +92,11 @@ async def test_what_time_allows_is_moved_and_the_sender_waits(join, clock, rate,
         sending = asyncio.create_task(pour(it.side(source), 64 * MIB))
         drinking = asyncio.create_task(drink(it.side(sink), 64 * MIB))
         before = await settled(lambda: it.moved(source))
-        assert 0 < before <= max(0.06 * rate, BURST)
+        assert 0 < before <= max(0.06 * rate, BURST_BYTES)
         for _ in range(3):
             clock.advance(0.05)
             now = await settled(lambda: it.moved(source))
-            assert now - before == pytest.approx(0.05 * rate, abs=LEAST_QUANTUM + 0.006 * rate)
+            assert now - before == pytest.approx(0.05 * rate, abs=MIN_QUANTUM + 0.006 * rate)
             before = now
         assert not sending.done()
         bandwidth.set_rate(None)
@@ -194,7 +194,7 @@ async def test_an_end_comes_behind_what_waits(join, slow, clock, first, second):
         data = os.urandom(100_000)
         await send(it.side(first), data)
         it.side(first).shutdown(socket.SHUT_WR)
-        assert await settled(lambda: it.moved(first)) <= BURST
+        assert await settled(lambda: it.moved(first)) <= BURST_BYTES
         async with passing(clock):
             assert await receive_to_end(it.side(second)) == data
         assert clock.timers == 0
@@ -208,7 +208,7 @@ async def test_a_reset_comes_behind_what_waits(join, slow, clock, first, second)
         await send(it.side(first), data)
         await eventually(lambda: queued(it.side(first)) == 0)
         reset(it.side(first))
-        assert await settled(lambda: it.moved(first)) <= BURST
+        assert await settled(lambda: it.moved(first)) <= BURST_BYTES
         async with passing(clock):
             assert await receive_to_reset(it.side(second)) == data
         assert clock.timers == 0
@@ -310,7 +310,7 @@ async def test_what_was_read_before_waits_its_turn_and_our_own_word_does_not(
 async def test_what_was_read_before_counts_and_so_does_what_had_left_already(join, slow):
     async with join(start=False, bandwidth=slow) as it:
         it.relay.start(up=bytes(1000), early=1000)
-        assert slow._tokens == LEAST_SAVED - 2000
+        assert slow._tokens == MIN_SAVED - 2000
         assert await receive_exactly(it.target, 1000) == bytes(1000)
 
 
@@ -321,7 +321,7 @@ async def test_what_was_read_before_and_waited_is_paid_for(join, spent, clock):
         it.relay.start(up=bytes(100_000))
         async with passing(clock):
             assert await receive_exactly(it.target, 100_000) == bytes(100_000)
-        assert clock.time() - began > 1 + (100_000 - BURST) / SLOW
+        assert clock.time() - began > 1 + (100_000 - BURST_BYTES) / SLOW
 
 
 @every_way
@@ -337,7 +337,7 @@ async def test_what_was_read_before_takes_no_more_than_its_turns(join, spent, cl
             moved, others = len(data) - len(it.relay._up._first), other.relay.bytes_up
             assert await receive_exactly(it.target, 100_009) == data + b"behind it"
             await receive_exactly(other.target, 100_000)
-        assert abs(moved - others) <= 2 * LEAST_QUANTUM
+        assert abs(moved - others) <= 2 * MIN_QUANTUM
         await sending
 
 
@@ -369,7 +369,7 @@ async def test_what_was_read_before_goes_nowhere_once_its_relay_is_over(join, sp
 @every_way
 async def test_who_is_held_back_is_not_idle(join, clock):
     bandwidth = Bandwidth(clock, 1)
-    bandwidth.spend(LEAST_SAVED + 300)
+    bandwidth.spend(MIN_SAVED + 300)
     async with join(bandwidth=bandwidth) as it:
         watch = IdleWatch(clock, 60.0)
         watch.add(it.relay)

@@ -1,1 +1,1 @@
-"""Two endpoints piped to each other; knows no protocol."""
+"""The relay pipes two endpoints to each other; it knows no protocol."""

@@ -1,15 +1,16 @@
-"""Bandwidth that many share: a token bucket, and a queue in front of it.
+"""Shared bandwidth: a token bucket with a fair queue.
 
-Who wants to read asks for an `allowance`. Where there is none it waits in the queue, and is called
-when its turn comes: all in turn, for one quantum each. So a message of somebody who is mostly
-silent waits for one quantum of each that is busy, and not for what one of them would like to have.
-Who waits does not read, so TCP slows its sender down.
+A direction asks for an `allowance` before it reads. If there is none, it waits in the queue, and is
+called when its turn comes: round robin, one quantum each. So a message on a quiet tunnel waits for
+one quantum of each busy direction, and not for a whole download. A direction that waits does not
+read, so TCP slows its sender down.
 
-A turn may overdraw the bucket, by its quantum, and the next one comes when that is paid back; so a
-small message never waits for a whole quantum to be there.
+A turn can overdraw the bucket by its quantum; the next turn comes when that has been earned back.
+So a small message never waits until a whole quantum has been saved up.
 
-Bandwidths make a tree of two levels, one for all and one for each client: the children of a parent
-wait in its queue as directions do in theirs, so each has the same share however many wait in it.
+Bandwidths form a tree of two levels, one for all tunnels and one for each client. Children wait in
+the queue of their parent in the same way as directions in theirs, so each client has the same
+share, however many of its directions wait.
 """
 
 import asyncio
@@ -17,46 +18,46 @@ from collections import OrderedDict
 from math import inf
 from typing import Protocol
 
-LEAST_QUANTUM, MOST_QUANTUM = 4 * 1024, 256 * 1024
-"""Bytes of a turn: reading fewer costs too much, and more is more than the copy buffer has."""
-QUANTUM = 0.005
-"""Seconds that a turn's bytes take, within these bounds."""
-BURST = 0.06
-"""Seconds' worth of bytes that may leave at once after a time with fewer: a loop that is late by
-less slows nobody down, and two seconds of bulk are 3 % more than they should be, at most."""
-LEAST_SAVED = 2 * 1024
-"""Bytes that can be saved up, at a rate whose burst is hardly more than a quantum."""
-TICK = 0.001
-"""Seconds that a timer takes at least: loops round to that, and reads that are due come between."""
+MIN_QUANTUM, MAX_QUANTUM = 4 * 1024, 256 * 1024
+"""Bytes of a turn. To read fewer costs too much; the copy buffer does not hold more."""
+QUANTUM_S = 0.005
+"""Seconds that the bytes of a turn take at the given rate, within these bounds."""
+BURST_S = 0.06
+"""Unused bandwidth of so many seconds can be used at once later. So a loop that is late by less
+does not lose bandwidth, and two seconds of bulk are at most 3 % above the rate."""
+MIN_SAVED = 2 * 1024
+"""Bytes that can be saved up at least, at rates whose burst is hardly more than a quantum."""
+MIN_TIMER_S = 0.001
+"""Shortest timer in seconds. Loops round to that, and due reads are handled in between."""
 
 
 class Waiter(Protocol):
-    """Who waits for its turn."""
+    """A direction or bandwidth that waits for its turn."""
 
     def take_turn(self, limit: int) -> None:
-        """Read now, at most `limit` bytes, and tell the bandwidth how many these were."""
+        """Read at most `limit` bytes now, and report to `spend` how many it were."""
 
 
 class Bandwidth:
-    """So many bytes per second, for all who share it.
+    """A number of bytes per second that many directions share.
 
-    In any time of `t` seconds it lets `rate * t` bytes through, and a burst: 60 ms' worth, or 6 KiB
-    where that is more. What counts is what `spend` is told.
+    In any `t` seconds it lets `rate * t` bytes through, and a burst: the bytes of 60 ms, but at
+    least 6 KiB. Bytes count when they are reported to `spend`.
 
     Args:
         loop: the running loop.
         rate: bytes per second; 0 or None is no limit.
-        parent: what this one is a part of, with a limit of its own. It has no parent.
+        parent: the bandwidth that this one is a part of; it has no parent itself.
     """
 
     __slots__ = (
-        "_as_of",
         "_loop",
-        "_most",
-        "_moved",
+        "_max_tokens",
         "_parent",
         "_quantum",
         "_rate",
+        "_refilled_at",
+        "_spent",
         "_timer",
         "_tokens",
         "_waiting",
@@ -72,8 +73,8 @@ class Bandwidth:
         self._parent = parent
         self._waiting: OrderedDict[Waiter, None] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
-        self._as_of = loop.time()
-        self._moved = 0
+        self._refilled_at = loop.time()
+        self._spent = 0
         self._rate = inf
         self._tokens = inf
         self.set_rate(rate)
@@ -82,111 +83,111 @@ class Bandwidth:
         return waiter in self._waiting
 
     def set_rate(self, rate: float | None) -> None:
-        """Let so many bytes per second through from now on; 0 or None is no limit."""
-        self._earn()
+        """Change the rate to so many bytes per second; 0 or None is no limit."""
+        self._refill()
         self._rate = rate or inf
-        quantum = min(max(self._rate * QUANTUM, LEAST_QUANTUM), MOST_QUANTUM)
+        quantum = min(max(self._rate * QUANTUM_S, MIN_QUANTUM), MAX_QUANTUM)
         self._quantum = int(quantum)
-        self._most = max(self._rate * BURST - quantum, LEAST_SAVED)
-        self._tokens = max(min(self._tokens, self._most), -quantum)
+        self._max_tokens = max(self._rate * BURST_S - quantum, MIN_SAVED)
+        self._tokens = max(min(self._tokens, self._max_tokens), -quantum)
         self._cancel_timer()
-        self._see_to_the_next()
+        self._schedule_next()
 
     def allowance(self) -> int:
-        """Return how many bytes may be read without waiting: 0 where others wait, or none are left.
+        """Return how many bytes can be read now: 0 if others wait or no bandwidth is left.
 
-        `spend` has to be told how many it were.
+        The caller must report the bytes that it read to `spend`.
         """
-        if self._waiting or self._earn() <= 0:
+        if self._waiting or self._refill() <= 0:
             return 0
-        own = self._turn_among(1)
+        own = self._turn_size(1)
         return own if self._parent is None else min(own, self._parent.allowance())
 
     def spend(self, count: int) -> None:
-        """So many bytes were moved on."""
+        """Count bytes that were read."""
         self._tokens -= count
-        self._moved += count
+        self._spent += count
         if self._parent is not None:
             self._parent.spend(count)
 
     def wait(self, waiter: Waiter) -> None:
-        """Have `waiter` take its turn when it comes; who waits already keeps its place."""
+        """Queue `waiter` for a turn; it keeps its place if it waits already."""
         self._waiting[waiter] = None
-        self._see_to_the_next()
+        self._schedule_next()
 
     def leave(self, waiter: Waiter) -> None:
-        """Have it wait no more; it need not be waiting."""
+        """Remove `waiter` from the queue; it need not be in it."""
         if waiter in self._waiting:
             del self._waiting[waiter]
-            self._rest()
+            self._stop_if_empty()
 
     def take_turn(self, limit: int) -> None:
-        """It is this client's turn among all: let those who wait in it read, as far as it goes."""
-        self._earn()
-        end = self._moved + limit
+        """Take this client's turn: let its directions read, up to `limit` bytes together."""
+        self._refill()
+        end = self._spent + limit
         try:
             for _ in range(len(self._waiting)):
-                self._serve_first(min(end - self._moved, self._turn_among(1)))
-                if not self._waiting or self._moved >= end or self._earn() <= 0:
+                self._serve_first(min(end - self._spent, self._turn_size(1)))
+                if not self._waiting or self._spent >= end or self._refill() <= 0:
                     break
-        finally:  # a bug in one is not to hold up the others
-            self._see_to_the_next()
+        finally:  # a bug in one direction must not hold up the others
+            self._schedule_next()
 
-    def _turn_among(self, count: int) -> int:
-        """Return the bytes of a turn: a quantum, or more where so much is there for each."""
-        return int(min(max(self._tokens / count, self._quantum), MOST_QUANTUM))
+    def _turn_size(self, count: int) -> int:
+        """Return the bytes of a turn: a quantum, or more if `count` turns can have more each."""
+        return int(min(max(self._tokens / count, self._quantum), MAX_QUANTUM))
 
     def _serve_first(self, limit: int) -> None:
         first, _ = self._waiting.popitem(last=False)
         first.take_turn(limit)
-        self._rest()
+        self._stop_if_empty()
 
-    def _rest(self) -> None:
-        """Hold no timer and no place where nobody waits."""
+    def _stop_if_empty(self) -> None:
+        """Cancel the timer and leave the parent's queue if the own queue is empty."""
         if not self._waiting:
             self._cancel_timer()
             if self._parent is not None:
                 self._parent.leave(self)
 
-    def _earn(self) -> float:
-        """Return what there is to spend, with what has come since the last look."""
+    def _refill(self) -> float:
+        """Add the tokens earned since the last call, and return all; negative if owed."""
         if self._rate == inf:
             return inf
         now = self._loop.time()
-        self._tokens = min(self._tokens + (now - self._as_of) * self._rate, self._most)
-        self._as_of = now
+        self._tokens = min(self._tokens + (now - self._refilled_at) * self._rate, self._max_tokens)
+        self._refilled_at = now
         return self._tokens
 
-    def _see_to_the_next(self) -> None:
+    def _schedule_next(self) -> None:
         if not self._waiting or self._timer is not None:
             return
-        owed = max(-self._earn(), 0)
+        owed = max(-self._refill(), 0)
         if not owed and self._parent is not None:
             self._parent.wait(self)
         else:
-            self._timer = self._loop.call_later(max(owed / self._rate, TICK), self._go_on)
+            self._timer = self._loop.call_later(max(owed / self._rate, MIN_TIMER_S), self._on_timer)
 
-    def _go_on(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         try:
             if self._parent is None:
                 self._serve_all_once()
-            elif self._earn() > 0 and (limit := self._parent.allowance()):
+            elif self._refill() > 0 and (limit := self._parent.allowance()):
                 self.take_turn(limit)
-        finally:  # as above
-            self._see_to_the_next()
+        finally:  # as in take_turn
+            self._schedule_next()
 
     def _serve_all_once(self) -> None:
-        """Give each its turn, while there is something to spend.
+        """Give each waiter one turn while there are tokens.
 
-        Not twice: who was served and has more to read says so only in the loop's next round, and is
-        not to lose its place to those who need not.
+        Not two: a waiter that has more to read queues again only in the loop's next round, and must
+        not lose its place to those that are still queued.
         """
-        self._earn()
+        self._refill()
         count = len(self._waiting)
-        limit = self._turn_among(count)
+        limit = self._turn_size(count)
         for _ in range(count):
-            if not self._waiting or self._earn() <= 0:
+            if not self._waiting or self._refill() <= 0:
                 break
             self._serve_first(limit)
 

@@ -1,10 +1,10 @@
-"""One direction of a relay: what its source sends goes to its sink.
+"""One direction of a relay: moves bytes from its source to its sink.
 
-Small traffic is copied through one buffer that all relays of a loop share. When a read comes
-back full, the direction moves on to `splice` through a kernel pipe, and bytes no longer enter
-the interpreter; when reads come back small again it returns to copying. A pipe is a direction's
-own only while bytes are in it. So an idle tunnel owns no buffer, no pipe and no timer, and a
-peer that does not read costs at most what one buffer or one pipe holds.
+Small traffic is copied through one buffer that all relays of a loop share. When a read fills the
+buffer, the direction changes to `splice` through a kernel pipe, and bytes no longer enter the
+interpreter; when reads get small again, it returns to copying. A direction holds a pipe only while
+bytes are in it. So an idle tunnel has no buffer, no pipe and no timer, and a peer that does not
+read costs at most one buffer or one pipe.
 """
 
 import errno
@@ -13,31 +13,37 @@ from typing import Protocol
 from netjumper.net.endpoint import Endpoint
 from netjumper.relay.splice import BUFFER_SIZE, PIPE_SIZE, Pipe, RelayMemory, splice
 
-SPLICE_BELOW = 64 * 1024
-"""A splice that moved fewer bytes than this was not worth its pipe."""
+MIN_SPLICE = 64 * 1024
+"""Bytes; after a splice that moved fewer, the direction copies again."""
 
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
 
-class Directions(Protocol):
-    """The relay, as each of its two directions sees it."""
+class DirectionOwner(Protocol):
+    """The relay, as its two directions see it."""
 
     memory: RelayMemory
-    splices: bool
-    """Whether both ends can be spliced; a direction that finds out otherwise says so."""
+    can_splice: bool
+    """Whether both ends can be spliced; a direction sets it to False if the kernel refuses."""
 
     def direction_ended(self) -> None:
-        """One direction is through."""
+        """One direction has delivered its end of stream."""
 
     def lost(self, endpoint: Endpoint) -> None:
-        """`endpoint` was reset, and all it sent is delivered."""
+        """`endpoint` was reset, and everything it sent before has been delivered."""
 
     def sink_lost(self, direction: "Direction") -> None:
-        """A send failed."""
+        """Sending to the sink failed."""
 
 
 class Direction:
-    """One way through a tunnel: what `source` sends goes to `sink`."""
+    """Moves bytes from `source` to `sink`.
+
+    Args:
+        relay: the relay that it belongs to.
+        source: the endpoint to read.
+        sink: the endpoint to send to.
+    """
 
     __slots__ = (
         "_bulk",
@@ -54,20 +60,20 @@ class Direction:
         "transferred",
     )
 
-    def __init__(self, relay: Directions, source: Endpoint, sink: Endpoint) -> None:
+    def __init__(self, relay: DirectionOwner, source: Endpoint, sink: Endpoint) -> None:
         self._relay = relay
         self.source = source
         self.sink = sink
         self.transferred = 0
         self.acknowledged = -1
-        """What `transferred` was when all of it was last seen to have arrived at the sink."""
+        """The value of `transferred` when the sink's peer last had all of it."""
         self.ended = False
         self.ends_with_reset = False
-        """The source is known to be lost: what it sent before is delivered, then a reset."""
+        """The source is lost: what it sent before is delivered, then the sink is reset."""
         self._source_ended = False
         self._pending: bytes | None = None
         self._bulk = False
-        """The last read was worth a pipe, so the next one splices."""
+        """The last read was large, so the next one splices."""
         self._pipe: Pipe | None = None
         self._in_pipe = 0
 
@@ -76,20 +82,20 @@ class Direction:
         return self._pending is not None or self._in_pipe > 0
 
     def start(self, first: bytes, source_ended: bool) -> None:
-        """Deliver what was read before the relay began, then read on."""
+        """Deliver `first`, which was read before the relay began, then read on."""
         self._source_ended = source_ended
         if first:
             self._send(memoryview(first))
         if not (self.ended or self.blocked):
-            self._go_on()
+            self._continue()
 
     @property
-    def waits_its_turn(self) -> bool:
-        """Whether its source's bytes are held back for others to have their share."""
+    def is_throttled(self) -> bool:
+        """Whether it waits for its turn in a shared bandwidth, so that its source is not read."""
         return False
 
     def on_readable(self, limit: int = PIPE_SIZE) -> None:
-        """Move on at most `limit` bytes of what the source has sent, or its end."""
+        """Move at most `limit` bytes from the source, or its end of stream."""
         if self._bulk:
             self._splice_in(limit)
             return
@@ -105,9 +111,9 @@ class Direction:
         if count:
             self.transferred += count
             self._send(buffer[:count])
-            self._bulk = count >= SPLICE_BELOW and count == len(buffer) and relay.splices
+            self._bulk = count >= MIN_SPLICE and count == len(buffer) and relay.can_splice
         elif count == 0:
-            self._source_is_over()
+            self._on_source_end()
 
     def _on_writable(self) -> None:
         pending = self._pending
@@ -119,10 +125,10 @@ class Direction:
         if self.ended or self.blocked:
             return
         self.sink.stop_writing()
-        self._go_on()
+        self._continue()
 
-    def _go_on(self) -> None:
-        """All that was read has been moved on: see to what comes next."""
+    def _continue(self) -> None:
+        """Read on, or end: everything that was read has been sent."""
         if self._source_ended:
             self._end()
         else:
@@ -132,35 +138,35 @@ class Direction:
         try:
             sent = self.sink.send(data)
         except OSError:
-            self._sink_is_lost()
+            self._on_sink_lost()
             return
         if sent < len(data):
             self._pending = bytes(data[sent:])
             self._wait_for_room()
 
     def _splice_in(self, limit: int) -> None:
-        pipe = self._pipe = self._relay.memory.take_pipe()
+        pipe = self._pipe = self._relay.memory.acquire_pipe()
         self._bulk = False
         if pipe is None:
             return  # called again at once, and copies
         try:
             count = splice(self.source.fd, pipe.write_fd, limit)
         except _WOULD_BLOCK:
-            self._give_pipe_back()
+            self._return_pipe()
             return
         except OSError as error:
             if error.errno == errno.EINVAL:  # a kernel that cannot splice these sockets
-                self._relay.splices = False
-                self._give_pipe_back()
+                self._relay.can_splice = False
+                self._return_pipe()
                 return
             self.ends_with_reset = True
             count = 0
         if not count:
-            self._source_is_over()
+            self._on_source_end()
             return
         self.transferred += count
         self._in_pipe = count
-        self._bulk = count >= SPLICE_BELOW
+        self._bulk = count >= MIN_SPLICE
         self._splice_out(pipe)
 
     def _splice_out(self, pipe: Pipe) -> None:
@@ -171,22 +177,22 @@ class Direction:
                 self._wait_for_room()
                 return
             except OSError:
-                self._sink_is_lost()
+                self._on_sink_lost()
                 return
             self._in_pipe -= sent
-        self._give_pipe_back()
+        self._return_pipe()
 
     def _wait_for_room(self) -> None:
         self.source.stop_reading()
         self.sink.start_writing(self._on_writable)
 
-    def _source_is_over(self) -> None:
+    def _on_source_end(self) -> None:
         self.source.stop_reading()
         self._source_ended = True
         self._end()
 
     def _end(self) -> None:
-        """Everything the source sent is with the sink's kernel: pass the end on."""
+        """Pass the end of stream on, as the sink's kernel has everything that the source sent."""
         self.release()
         if self.ends_with_reset:
             self._relay.lost(self.source)
@@ -194,26 +200,26 @@ class Direction:
         try:
             self.sink.shutdown_write()
         except OSError:
-            self._sink_is_lost()
+            self._on_sink_lost()
             return
         if self.sink.has_unsent:
             self.sink.start_writing(self._on_delivered)
         else:
-            self._is_through()
+            self._finish()
 
     def _on_delivered(self) -> None:
-        """All of it is with the sink's kernel now, or the sink is lost."""
+        """The sink's kernel has everything now, or the sink is lost."""
         self.sink.stop_writing()
         if self.sink.has_unsent:
-            self._sink_is_lost()
+            self._on_sink_lost()
         else:
-            self._is_through()
+            self._finish()
 
-    def _is_through(self) -> None:
+    def _finish(self) -> None:
         self.ended = True
         self._relay.direction_ended()
 
-    def _sink_is_lost(self) -> None:
+    def _on_sink_lost(self) -> None:
         self.release()
         self._pending = None
         self.source.stop_reading()
@@ -221,20 +227,20 @@ class Direction:
         self.ended = True
         self._relay.sink_lost(self)
 
-    def _give_pipe_back(self) -> None:
+    def _return_pipe(self) -> None:
         if self._pipe is not None:
-            self._relay.memory.give_back(self._pipe)
+            self._relay.memory.return_pipe(self._pipe)
             self._pipe = None
 
-    def leave(self) -> None:
-        """Let go of the relay, which is over: no cycle is to keep what its endpoints hold."""
+    def detach(self) -> None:
+        """Drop the reference to the finished relay: a cycle would keep the endpoints' buffers."""
         self.release()
         del self._relay
 
     def release(self) -> None:
-        """Let go of the pipe, with whatever is in it."""
+        """Return the pipe; if bytes are in it, close it instead."""
         if self._in_pipe and self._pipe is not None:
             self._pipe.close()
             self._pipe = None
             self._in_pipe = 0
-        self._give_pipe_back()
+        self._return_pipe()

@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class RelayEnd(Enum):
-    """How a relay ended."""
+    """Why a relay ended; the value is the text in the access log."""
 
     CLOSED = "closed"
     CLIENT_RESET = "reset by the client"

@@ -1,4 +1,4 @@
-"""The idle timeout: one timer for all, nothing in any of them."""
+"""The idle timeout: one timer for all relays, and no state in any of them."""
 
 import asyncio
 from typing import Protocol
@@ -7,25 +7,29 @@ from netjumper.relay.ending import RelayEnd
 
 
 class Watched(Protocol):
-    """What may be idle: a relay, or another kind of traffic."""
+    """A relay or another kind of traffic that can be idle."""
 
     @property
     def bytes_up(self) -> int:
-        """Bytes that have come from the client."""
+        """Bytes received from the client."""
 
     @property
     def bytes_down(self) -> int:
-        """Bytes that have come from the target."""
+        """Bytes received from the target."""
 
     def stop(self, ending: RelayEnd) -> None:
-        """End it."""
+        """End it for that reason."""
 
 
 class IdleWatch:
-    """Ends what has moved no byte for `seconds`, with one timer for all of them.
+    """Ends relays that have moved no byte for some time, with one timer for all of them.
 
-    It compares byte counts every quarter of the time, so an idle tunnel carries nothing extra
-    and ends between one and one and a quarter of `seconds`.
+    It compares byte counts every quarter of the time. So a relay needs no timer of its own, and an
+    idle one ends after 1 to 1.25 times `seconds`.
+
+    Args:
+        loop: the running loop.
+        seconds: the idle timeout.
     """
 
     __slots__ = ("_interval", "_loop", "_timer", "_watched")
@@ -39,13 +43,13 @@ class IdleWatch:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, it: Watched) -> None:
-        """Watch something until it is removed."""
+        """Watch a relay until it is removed."""
         self._watched[it] = (0, 0)
         if self._timer is None:
             self._timer = self._loop.call_later(self._interval, self._sweep)
 
     def remove(self, it: Watched) -> None:
-        """Watch it no more; it need not be watched."""
+        """Stop watching a relay; it need not be watched."""
         self._watched.pop(it, None)
 
     def _sweep(self) -> None:

@@ -1,7 +1,7 @@
 """The relay: two endpoints piped to each other until both directions have ended.
 
-Each direction ends on its own: an end of stream becomes a shutdown on the other side, after
-what was read before it; a reset becomes a reset.
+Each direction ends on its own. An end of stream becomes a shutdown of the other side, after the
+bytes before it; a reset becomes a reset.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,11 @@ class Relay:
 
     Args:
         memory: the loop's shared buffer and pipes.
-        client: the endpoint that asked for the tunnel.
-        target: the endpoint that leads to the target.
-        done: called once, with how it ended, when both endpoints are closed.
-        half_closed: calls `check_half_closed` for the relays in it every few seconds.
-        bandwidth: what the bytes of both directions count against; None is no limit.
+        client: the connection to the client.
+        target: the connection to the target.
+        done: called once, with why the relay ended, when both endpoints are closed.
+        half_closed: calls `check_half_closed` of its relays every `HALF_CLOSED_CHECK_INTERVAL_S`.
+        bandwidth: the bandwidth that both directions count against; None is no limit.
     """
 
     __slots__ = (
@@ -37,8 +37,8 @@ class Relay:
         "_half_closed",
         "_target",
         "_up",
+        "can_splice",
         "memory",
-        "splices",
     )
 
     def __init__(
@@ -51,7 +51,9 @@ class Relay:
         bandwidth: Bandwidth | None = None,
     ) -> None:
         self.memory = memory
-        self.splices = memory.splice and client.plain_fd is not None and target.plain_fd is not None
+        self.can_splice = (
+            memory.splice and client.plain_fd is not None and target.plain_fd is not None
+        )
         self._client = client
         self._target = target
         self._done: Callable[[RelayEnd], None] | None = done
@@ -71,10 +73,10 @@ class Relay:
         """Begin.
 
         Args:
-            up: what the client sent ahead, for the target.
-            early: how many bytes before that the target has got already.
-            down: what the client is to get first; it is not the target's, so it is not counted.
-            client_ended: the client has already said that it sends no more.
+            up: what the client has sent already, for the target.
+            early: number of bytes before `up` that the target has received already.
+            down: what the client must receive first. It is not the target's, so it is not counted.
+            client_ended: the client has sent its end of stream already.
         """
         self._up.transferred = early + len(up)
         self._down.start(down, False)
@@ -91,7 +93,7 @@ class Relay:
         return self._down.transferred
 
     def direction_ended(self) -> None:
-        """One direction is through; the relay is over when both are."""
+        """One direction has ended; the relay ends when both have."""
         if self._up.ended and self._down.ended:
             self._client.close()
             self._target.close()
@@ -100,7 +102,7 @@ class Relay:
             self._half_closed.add(self)
 
     def check_half_closed(self) -> None:
-        """See after an end that is not read any more: only a look tells that it was reset."""
+        """Check whether an end that is no longer read was reset: the loop does not report that."""
         quiet = self._up if self._up.ended else self._down
         if quiet.source.is_lost:
             self.lost(quiet.source)
@@ -108,28 +110,28 @@ class Relay:
             self._half_closed.add(self)
 
     def suspend_timeouts(self, milliseconds: int) -> None:
-        """Suspend the user timeout of an end that lives and does not read, or set it again."""
-        for way in (self._up, self._down):
-            if way.acknowledged != way.transferred and way.sink.suspend_timeout(milliseconds):
-                way.acknowledged = way.transferred
+        """Suspend the user timeout of an end that is alive but does not read, or restore it."""
+        for it in (self._up, self._down):
+            if it.acknowledged != it.transferred and it.sink.suspend_timeout(milliseconds):
+                it.acknowledged = it.transferred
 
     def lost(self, endpoint: Endpoint) -> None:
-        """`endpoint` was reset, and all it sent is delivered: reset the other side."""
+        """Reset the other side: `endpoint` was reset, and everything it sent has been delivered."""
         other = self._target if endpoint is self._client else self._client
         endpoint.close()
         other.abort()
         self._finish(RelayEnd.CLIENT_RESET if endpoint is self._client else RelayEnd.TARGET_RESET)
 
     def sink_lost(self, direction: Direction) -> None:
-        """A send failed. What the lost side had sent before is still to be delivered."""
+        """Sending to a sink failed; what its peer sent before must still be delivered."""
         opposite = self._down if direction is self._up else self._up
         opposite.ends_with_reset = True
         if opposite.ended:
             self.lost(direction.sink)
 
     def stop(self, ending: RelayEnd) -> None:
-        """Cut both sides off, unless that is for being idle and it is us who hold bytes back."""
-        corked = self._up.waits_its_turn or self._down.waits_its_turn
+        """Abort both sides; not for the idle timeout while a bandwidth limit holds bytes back."""
+        corked = self._up.is_throttled or self._down.is_throttled
         if self._done is not None and not (ending is RelayEnd.IDLE and corked):
             self._client.abort()
             self._target.abort()
@@ -141,6 +143,6 @@ class Relay:
             return
         if self._half_closed is not None:
             self._half_closed.remove(self)
-        self._up.leave()
-        self._down.leave()
+        self._up.detach()
+        self._down.detach()
         done(ending)

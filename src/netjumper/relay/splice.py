@@ -1,4 +1,4 @@
-"""Kernel pipes to splice through, and the one buffer to copy through, shared by all relays."""
+"""Kernel pipes to splice through, and one buffer to copy through, shared by a loop's relays."""
 
 import contextlib
 import os
@@ -8,9 +8,11 @@ if sys.platform == "linux":
     import fcntl
 
 BUFFER_SIZE = 256 * 1024
+"""Bytes of the copy buffer."""
 PIPE_SIZE = 1024 * 1024
-FREE_PIPES = 16
-"""How many idle pipes are kept for the next bulk transfer."""
+"""Bytes that a pipe holds."""
+MAX_FREE_PIPES = 16
+"""Number of idle pipes that are kept for the next bulk transfer."""
 
 CAN_SPLICE = sys.platform == "linux"
 
@@ -20,7 +22,7 @@ def splice(source: int, sink: int, limit: int) -> int:
 
     Raises:
         BlockingIOError: nothing can be moved now.
-        OSError: the connection is lost; EINVAL, this kind of socket cannot be spliced.
+        OSError: the connection is lost, or (EINVAL) this kind of socket cannot be spliced.
     """
     if sys.platform != "linux":
         raise NotImplementedError
@@ -34,7 +36,7 @@ class Pipe:
 
     def __init__(self) -> None:
         self.read_fd, self.write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        # Over the user's share of pipe memory the kernel refuses; a small pipe works too.
+        # The kernel refuses beyond the user's share of pipe memory; a small pipe works, too.
         with contextlib.suppress(OSError):
             fcntl.fcntl(self.write_fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
@@ -44,10 +46,10 @@ class Pipe:
 
 
 class RelayMemory:
-    """What the relays of one loop share: the copy buffer and the idle pipes.
+    """The copy buffer and the idle pipes that the relays of one loop share.
 
     Args:
-        splice: whether to splice where the platform can.
+        splice: whether to splice if the platform can.
     """
 
     __slots__ = ("_free", "buffer", "splice")
@@ -57,8 +59,8 @@ class RelayMemory:
         self.splice = splice and CAN_SPLICE
         self._free: list[Pipe] = []
 
-    def take_pipe(self) -> Pipe | None:
-        """Return an empty pipe, or None when no descriptor is left for one."""
+    def acquire_pipe(self) -> Pipe | None:
+        """Return an empty pipe, or None if no descriptor is left for one."""
         if self._free:
             return self._free.pop()
         try:
@@ -66,9 +68,9 @@ class RelayMemory:
         except OSError:
             return None
 
-    def give_back(self, pipe: Pipe) -> None:
-        """Take an empty pipe back."""
-        if len(self._free) < FREE_PIPES:
+    def return_pipe(self, pipe: Pipe) -> None:
+        """Keep an empty pipe for the next transfer, or close it if there are enough."""
+        if len(self._free) < MAX_FREE_PIPES:
             self._free.append(pipe)
         else:
             pipe.close()
