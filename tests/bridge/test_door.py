@@ -125,11 +125,17 @@ def client_hello() -> bytes:
 
 
 NO_TLS = (
-    "TLS was spoken to a proxy's port, and no port of the bridge has it; its address begins with "
+    "TLS was sent to a proxy listener, which does not accept it; configure the client with "
     "http:// or socks5h://, not https://"
 )
-TO_SOCKS = "HTTP was spoken to a port for SOCKS; give that program an address of --http or --mixed"
-TO_HTTP = "SOCKS was spoken to a port for HTTP; give that program an address of --socks or --mixed"
+TO_SOCKS = (
+    "HTTP was sent to a listener for SOCKS; "
+    "configure the client with the address of --http or --mixed"
+)
+TO_HTTP = (
+    "SOCKS was sent to a listener for HTTP; "
+    "configure the client with the address of --socks or --mixed"
+)
 ASTRAY = [
     ("socks", client_hello(), NO_TLS),
     ("http", client_hello(), NO_TLS),
@@ -166,7 +172,7 @@ async def test_one_byte_is_enough_to_know_what_a_socks_port_is_not_for(said):
 
 
 async def test_who_gives_no_password_does_not_keep_out_who_does(monkeypatch):
-    monkeypatch.setattr("netjumper.bridge.bridge.UNAUTHENTICATED", 3)
+    monkeypatch.setattr("netjumper.bridge.bridge.MAX_UNAUTHENTICATED", 3)
     credentials = Credentials({"ann": "pw"})
     async with serving(echo) as target, direct_bridge(credentials=credentials) as service:
         address = service.address_of("socks")
@@ -183,7 +189,7 @@ async def test_who_gives_no_password_does_not_keep_out_who_does(monkeypatch):
 
 
 async def test_without_a_password_as_many_may_wait_as_come(monkeypatch):
-    monkeypatch.setattr("netjumper.bridge.bridge.UNAUTHENTICATED", 3)
+    monkeypatch.setattr("netjumper.bridge.bridge.MAX_UNAUTHENTICATED", 3)
     async with direct_bridge() as service:
         with contextlib.ExitStack() as stack:
             for _ in range(10):

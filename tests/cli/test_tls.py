@@ -70,7 +70,7 @@ def test_curl_fetches_through_tls_by_the_secret_alone():
 @pytest.mark.needs("curl")
 def test_another_secret_is_told():
     with home() as jump, rented(f"netjumper+tls://:another@{jump}") as (bridge, proxy):
-        assert "The bridge could not get through its jump host" in fetched(proxy)
+        assert "The bridge could not use its jump host" in fetched(proxy)
         bridge.wait_for(rf"WARNING .*WrongSecret: jump host {jump}: our key is not known ")
 
 
@@ -97,7 +97,7 @@ def test_curl_fetches_with_certificates_of_an_authority_on_both_sides(certificat
         with rented(url, *known, "--certificate-file", files["client"]) as (_, proxy):
             assert "you asked for /page" in fetched(proxy)
         with rented(url, *known) as (_, proxy):
-            assert "The bridge could not get through its jump host" in fetched(proxy)
+            assert "The bridge could not use its jump host" in fetched(proxy)
         with rented(f"{url}?name=other.example", *known) as (_, proxy):
             assert "it is not who it should be: Hostname mismatch" in fetched(proxy)
 
@@ -106,7 +106,7 @@ def test_curl_fetches_with_certificates_of_an_authority_on_both_sides(certificat
 def test_in_the_clear_nobody_comes_in_where_tls_is_spoken(certificates):
     home_ = home("--certificate-file", certificates / "server.pem", "--handshake-timeout", "0.1")
     with home_ as jump, rented(jump) as (_, proxy):
-        assert "The bridge could not get through its jump host" in fetched(proxy)
+        assert "The bridge could not use its jump host" in fetched(proxy)
 
 
 @pytest.mark.needs("curl")

@@ -107,7 +107,7 @@ def test_a_jump_server_without_a_descriptor_for_the_target_says_so(name):
         with room_for(server, 1):
             told = answer_to_connect(door, where)
         assert told.startswith("HTTP/1.1 503 ")
-        assert "The jump server has no room for a connection" in told
+        assert "The jump server lacks the resources" in told
         assert told.endswith("too many open files\n")
         server.wait_for(f"{where}: .*OutOfResources: .*: socket: too many open files")
         assert " 200 " in answer_to_connect(door, where)

@@ -83,7 +83,7 @@ def test_a_page_has_nothing_dialled_and_reads_nothing(tmp_path: Path, caplog: An
     assert len(got) == 10
     assert all(it.endswith(" kept out") for it in got)
     assert end.dialled == []
-    assert "GET 400: Refused: The request is not one to a proxy" in caplog.text
-    assert "POST 400: Refused: The request is not one to a proxy" in caplog.text
-    assert "OPTIONS 400: Refused: The request is not one to a proxy" in caplog.text
-    assert "HTTP was spoken to a port for SOCKS" in caplog.text
+    assert "GET 400: Refused: The request is not a proxy request" in caplog.text
+    assert "POST 400: Refused: The request is not a proxy request" in caplog.text
+    assert "OPTIONS 400: Refused: The request is not a proxy request" in caplog.text
+    assert "HTTP was sent to a listener for SOCKS" in caplog.text

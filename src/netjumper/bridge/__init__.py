@@ -1,4 +1,4 @@
 """The bridge: SOCKS and HTTP proxy requests on loopback, each turned into a tunnel.
 
-Nothing is imported here, so that who needs `bridge.upstream` alone does not load h11.
+This package imports nothing itself, so that `bridge.upstream` can be used without loading h11.
 """

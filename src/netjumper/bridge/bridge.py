@@ -1,4 +1,4 @@
-"""The bridge: SOCKS and HTTP on loopback, tunnels through jump hosts."""
+"""Builds a bridge: SOCKS and HTTP listeners whose requests become tunnels through jump hosts."""
 
 import asyncio
 import secrets
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from netjumper.addressing.listeners import HTTP, MIXED, SOCKS
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http.handshake import AuthorizedRequest, HttpHandshake
-from netjumper.bridge.http.session import KEEP_ALIVE, ForwardingSession
+from netjumper.bridge.http.session import KEEP_ALIVE_S, ForwardingSession
 from netjumper.bridge.protocol_detection import SOCKS4, SOCKS5
 from netjumper.bridge.socks import SocksHandshake
 from netjumper.net.connector import Connector
@@ -20,8 +20,8 @@ from netjumper.sessions.manager import ServeOther, SessionManager, TunnelLimits
 from netjumper.sessions.service import ListenerConfig, Service
 from netjumper.sessions.session import Handoff, Session, SessionContext
 
-UNAUTHENTICATED = 1000
-"""Connections that may wait where a password is asked for; one more takes the place of another."""
+MAX_UNAUTHENTICATED = 1000
+"""Unauthenticated connections at once if a password is required; one more evicts another."""
 
 
 def bridge(
@@ -37,35 +37,35 @@ def bridge(
     """Return a bridge on the running loop, not yet listening.
 
     Args:
-        upstream: what leads to a target: a `netjumper.client.jump_host.JumpHost`.
-        socks: where SOCKS4, 4a and 5 are spoken; a socket that listens already is one such place.
-        http: where HTTP is spoken.
-        mixed: where the first byte of a connection decides.
-        credentials: who may use it; None lets everybody who can connect.
+        upstream: connects to targets, such as `Upstream` or a `JumpHost`.
+        socks: addresses or listening sockets for SOCKS4, 4a and 5.
+        http: addresses or listening sockets for HTTP.
+        mixed: addresses or listening sockets for both; a connection's first byte decides.
+        credentials: the user names and passwords; None accepts every client.
         limits: the tunnels' deadlines.
-        listening: the options of the sockets that programs connect to.
+        listening: the options of the listening sockets.
     """
     loop = asyncio.get_running_loop()
-    places = {SOCKS.name: socks, HTTP.name: http, MIXED.name: mixed}
+    targets = {SOCKS.name: socks, HTTP.name: http, MIXED.name: mixed}
     configs = [
-        ListenerConfig(name, place, choose)
+        ListenerConfig(name, target, choose)
         for name, choose in _handshakes(credentials).items()
-        for place in places[name]
+        for target in targets[name]
     ]
-    everybody = Account(upstream)
-    unproven = None if credentials is None else UNAUTHENTICATED
+    any_client = Account(upstream)
+    max_unauthenticated = None if credentials is None else MAX_UNAUTHENTICATED
     tunnels = SessionManager(
         loop,
-        Admission(loop, lambda _: everybody, AdmissionLimits(unauthenticated=unproven)),
+        Admission(loop, lambda _: any_client, AdmissionLimits(unauthenticated=max_unauthenticated)),
         limits,
-        serve_other=_forwarders(loop, upstream),
+        serve_other=_serve_forwarding(loop, upstream),
         peer_timeout=listening.peer_timeout,
     )
     return Service(tunnels, configs, listening)
 
 
 def _handshakes(credentials: Credentials | None) -> dict[str, ChooseHandshake]:
-    """Return what picks the handshake, by the door that a connection comes in."""
+    """Return the functions that choose a connection's handshake, by the name of its listener."""
 
     def socks(_: bytes) -> AnyHandshake:
         return SocksHandshake(credentials)
@@ -73,21 +73,21 @@ def _handshakes(credentials: Credentials | None) -> dict[str, ChooseHandshake]:
     def http(_: bytes) -> AnyHandshake:
         return HttpHandshake(credentials)
 
-    def either(first: bytes) -> AnyHandshake:
+    def mixed(first: bytes) -> AnyHandshake:
         return socks(first) if first[0] in (SOCKS4, SOCKS5) else http(first)
 
-    return {SOCKS.name: socks, HTTP.name: http, MIXED.name: either}
+    return {SOCKS.name: socks, HTTP.name: http, MIXED.name: mixed}
 
 
-def _forwarders(loop: asyncio.AbstractEventLoop, upstream: Connector) -> ServeOther:
-    """Return what serves the requests that are no CONNECT."""
-    # No other bridge may have the same name in Via, or chains of bridges would look like loops.
+def _serve_forwarding(loop: asyncio.AbstractEventLoop, upstream: Connector) -> ServeOther:
+    """Return the function that starts a session for plain HTTP requests."""
+    # Every bridge needs its own name in Via, or chains of bridges would look like loops.
     name = f"netjumper-bridge-{secrets.token_hex(4)}".encode()
-    idle: Deadlines[ForwardingSession] = Deadlines(loop, KEEP_ALIVE, ForwardingSession.expire)
+    idle: Deadlines[ForwardingSession] = Deadlines(loop, KEEP_ALIVE_S, ForwardingSession.expire)
 
     def forward(context: SessionContext, request: object, client: Handoff) -> Session:
         if not isinstance(request, AuthorizedRequest):
-            raise TypeError(f"{type(request).__name__} is no request of ours")
+            raise TypeError(f"{type(request).__name__} is not an AuthorizedRequest")
         return ForwardingSession(context, upstream, request, client, name, idle)
 
     return forward

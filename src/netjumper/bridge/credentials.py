@@ -1,4 +1,4 @@
-"""Who may use the bridge: user names and passwords."""
+"""The user names and passwords of the bridge's clients."""
 
 import base64
 import binascii
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 
 class Credentials:
-    """User names with their passwords, compared in a time that tells nothing.
+    """User names with their passwords, compared in constant time.
 
     Args:
         users: passwords by user name.
@@ -16,25 +16,23 @@ class Credentials:
     __slots__ = ("_users",)
 
     def __init__(self, users: Mapping[str, str]) -> None:
-        self._users = {_bytes(user): _bytes(password) for user, password in users.items()}
+        self._users = {_encode(user): _encode(password) for user, password in users.items()}
 
     def check(self, user: bytes, password: bytes) -> bool:
-        """Return whether these are right; every known user is compared, whichever it is."""
-        right = False
+        """Return whether user and password match.
+
+        All known users are compared, so that the time taken does not reveal which exist.
+        """
+        matches = False
         for known_user, known_password in self._users.items():
             same_user = hmac.compare_digest(user, known_user)
             same_password = hmac.compare_digest(password, known_password)
-            right |= same_user and same_password
-        return right
-
-
-def _bytes(text: str) -> bytes:
-    """Bytes that are no UTF-8 come out of the environment as surrogates: back into bytes."""
-    return text.encode("utf-8", "surrogateescape")
+            matches |= same_user and same_password
+        return matches
 
 
 def parse_basic_auth(field: bytes) -> tuple[bytes, bytes]:
-    """Return user and password out of a `Basic` field (RFC 7617), empty when it is none."""
+    """Return user and password of a `Basic` field (RFC 7617), both empty if it is not one."""
     scheme, _, token = field.partition(b" ")
     if scheme.lower() != b"basic":
         return b"", b""
@@ -43,3 +41,8 @@ def parse_basic_auth(field: bytes) -> tuple[bytes, bytes]:
     except binascii.Error:
         return b"", b""
     return (user, password) if colon else (b"", b"")
+
+
+def _encode(text: str) -> bytes:
+    """Invalid UTF-8 comes out of the environment as surrogates; turn these back into bytes."""
+    return text.encode("utf-8", "surrogateescape")

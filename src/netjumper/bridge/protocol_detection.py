@@ -1,30 +1,36 @@
-"""What was meant for another kind of port: the first byte tells, as far as the log is to know."""
+"""Detects, by its first byte, a client that speaks another protocol than its listener."""
 
 SOCKS4, SOCKS5 = 4, 5
+"""The version bytes that SOCKS begins with."""
 TLS_HANDSHAKE = 22
 """The first byte of a ClientHello's record (RFC 8446 section 5.1)."""
 
-ELSEWHERE = "{} was spoken to a port for {}; give that program an address of {} or --mixed"
-NO_TLS = (
-    "TLS was spoken to a proxy's port, and no port of the bridge has it; its address begins with "
+WRONG_LISTENER = (
+    "{} was sent to a listener for {}; configure the client with the address of {} or --mixed"
+)
+TLS_NOT_ACCEPTED = (
+    "TLS was sent to a proxy listener, which does not accept it; configure the client with "
     "http:// or socks5h://, not https://"
 )
 
 
-def spoken_to_http(first: int) -> str:
-    """Return a line about a connection to an HTTP port that began with that byte.
+def describe_for_http(first: int) -> str:
+    """Return a message about a connection to an HTTP listener that begins with this byte.
 
-    It says what was spoken and where it should go; empty where that is not known, or where it
-    may be HTTP.
+    The message says which protocol was sent and which listener accepts it. It is empty if the
+    protocol is unknown or may be HTTP.
     """
     if first == TLS_HANDSHAKE:
-        return NO_TLS
-    return ELSEWHERE.format("SOCKS", "HTTP", "--socks") if first in (SOCKS4, SOCKS5) else ""
+        return TLS_NOT_ACCEPTED
+    return WRONG_LISTENER.format("SOCKS", "HTTP", "--socks") if first in (SOCKS4, SOCKS5) else ""
 
 
-def spoken_to_socks(first: int) -> str:
-    """Return the same about a SOCKS port; HTTP's methods begin with an upper-case letter."""
+def describe_for_socks(first: int) -> str:
+    """Return a message about a connection to a SOCKS listener that begins with this byte.
+
+    It is empty if the protocol is unknown. HTTP methods begin with an upper-case letter.
+    """
     if first == TLS_HANDSHAKE:
-        return NO_TLS
+        return TLS_NOT_ACCEPTED
     is_http = ord("A") <= first <= ord("Z")
-    return ELSEWHERE.format("HTTP", "SOCKS", "--http") if is_http else ""
+    return WRONG_LISTENER.format("HTTP", "SOCKS", "--http") if is_http else ""

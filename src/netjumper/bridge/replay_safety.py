@@ -1,21 +1,21 @@
-"""First bytes that a target may get twice without harm."""
+"""Decides whether a connection's first bytes may be sent to a target twice (RFC 8470)."""
 
 SAFE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
-"""Of HTTP (RFC 9110 section 9.2.1): asking twice harms nothing."""
+"""The safe methods of HTTP (RFC 9110 section 9.2.1): to repeat a request does no harm."""
 _TLS_HANDSHAKE = 22
 _CLIENT_HELLO = b"\x01"
 
 
 def is_replay_safe(data: bytes) -> bool:
-    """Whether a target that gets a connection's first bytes twice is as it was with them once.
+    """Return whether a target that receives these first bytes twice is not changed by it.
 
-    So it is with a TLS ClientHello, and with a request of a safe HTTP method.
+    This holds for a TLS ClientHello, and for a request with a safe HTTP method.
     """
     return not data or _is_client_hello(data) or _is_safe_request(data)
 
 
 def _is_client_hello(data: bytes) -> bool:
-    """RFC 8446 section 5.1; what can follow in records of another type is 0-RTT data."""
+    """RFC 8446 section 5.1; records of another type that follow can be 0-RTT data."""
     at = 0
     while at < len(data):
         if data[at] != _TLS_HANDSHAKE:
@@ -25,8 +25,8 @@ def _is_client_hello(data: bytes) -> bool:
 
 
 def _is_safe_request(data: bytes) -> bool:
-    """With nothing behind its head; what looks like one may be another protocol's command."""
-    # A bare LF ends a line for many servers (RFC 9112 section 2.2).
+    """Nothing may follow the head: it could be a command of another protocol."""
+    # Many servers accept a bare LF as the end of a line (RFC 9112 section 2.2).
     head, _, more = data.replace(b"\r\n", b"\n").partition(b"\n\n")
     line, is_whole, _ = head.partition(b"\n")
     return (

@@ -1,4 +1,4 @@
-"""What a program on the rented server is told: one table from errors to every protocol's code."""
+"""The table from error types to the reply codes of SOCKS and HTTP."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -22,15 +22,15 @@ class ReplyCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How one kind of failure is told.
+    """The reply to one type of error.
 
     Attributes:
-        error: the kind.
-        socks: the SOCKS5 reply code; SOCKS4 knows one failure only.
-        http: the status code.
+        error: the type.
+        socks: the SOCKS5 reply code; SOCKS4 has only one code for failures.
+        http: the HTTP status code.
         proxy_error: the error type of the `Proxy-Status` field (RFC 9209 section 2.3).
-        hop: who met the failure.
-        sentence: the start of the line a person reads.
+        hop: the program that met the failure, for `Proxy-Status`.
+        sentence: the start of the text for a person.
     """
 
     error: type[BaseException]
@@ -42,42 +42,43 @@ class Reply:
 
 
 BRIDGE, JUMP_SERVER = "netjumper-bridge", "netjumper"
+"""The names of the hops in `Proxy-Status`."""
 
-_CANNOT = "The jump server could not reach the target"
-_NO_ANSWER = "There is no usable answer from"
-_JUMP = "The bridge could not get through its jump host to"
+_NOT_REACHED = "The jump server could not reach the target"
+_NO_ANSWER = "No valid answer from"
+_NO_JUMP_HOST = "The bridge could not use its jump host to reach"
 
 REPLIES = (
     Reply(errors.TargetRefused, ReplyCode.CONNECTION_REFUSED, 502, "connection_refused",
-          JUMP_SERVER, _CANNOT),
+          JUMP_SERVER, _NOT_REACHED),
     Reply(errors.TargetTimeout, ReplyCode.TTL_EXPIRED, 504, "connection_timeout",
-          JUMP_SERVER, _CANNOT),
+          JUMP_SERVER, _NOT_REACHED),
     Reply(errors.NetworkUnreachable, ReplyCode.NETWORK_UNREACHABLE, 502,
-          "destination_ip_unroutable", JUMP_SERVER, _CANNOT),
+          "destination_ip_unroutable", JUMP_SERVER, _NOT_REACHED),
     Reply(errors.HostUnreachable, ReplyCode.HOST_UNREACHABLE, 502, "destination_unavailable",
-          JUMP_SERVER, _CANNOT),
+          JUMP_SERVER, _NOT_REACHED),
     Reply(errors.NameNotFound, ReplyCode.HOST_UNREACHABLE, 502, "dns_error",
-          JUMP_SERVER, _CANNOT),
+          JUMP_SERVER, _NOT_REACHED),
     Reply(errors.NameLookupFailed, ReplyCode.HOST_UNREACHABLE, 502, "dns_error",
-          JUMP_SERVER, _CANNOT),
+          JUMP_SERVER, _NOT_REACHED),
     Reply(errors.TargetDenied, ReplyCode.NOT_ALLOWED, 403, "destination_ip_prohibited",
           JUMP_SERVER, "The jump server refuses to connect to this target"),
     Reply(errors.OutOfResources, ReplyCode.GENERAL_FAILURE, 503, "proxy_internal_error",
-          JUMP_SERVER, "The jump server has no room for a connection to the target"),
+          JUMP_SERVER, "The jump server lacks the resources to connect to the target"),
     Reply(errors.TooManyTunnels, ReplyCode.GENERAL_FAILURE, 503, "connection_limit_reached",
-          JUMP_SERVER, "The jump server has too many tunnels open"),
+          JUMP_SERVER, "The jump server has too many open tunnels to connect to the target"),
     Reply(errors.TargetError, ReplyCode.GENERAL_FAILURE, 502, "destination_unavailable",
-          JUMP_SERVER, _CANNOT),
+          JUMP_SERVER, _NOT_REACHED),
     Reply(errors.JumpHostUntrusted, ReplyCode.GENERAL_FAILURE, 502, "tls_certificate_error",
-          BRIDGE, _JUMP),
+          BRIDGE, _NO_JUMP_HOST),
     Reply(errors.WrongSecret, ReplyCode.GENERAL_FAILURE, 503, "proxy_configuration_error",
-          BRIDGE, _JUMP),
+          BRIDGE, _NO_JUMP_HOST),
     Reply(errors.JumpHostTimeout, ReplyCode.GENERAL_FAILURE, 504, "connection_timeout",
-          BRIDGE, _JUMP),
+          BRIDGE, _NO_JUMP_HOST),
     Reply(errors.JumpHostUnreachable, ReplyCode.GENERAL_FAILURE, 503, "destination_unavailable",
-          BRIDGE, _JUMP),
+          BRIDGE, _NO_JUMP_HOST),
     Reply(errors.JumpHostError, ReplyCode.GENERAL_FAILURE, 502, "connection_terminated",
-          BRIDGE, _JUMP),
+          BRIDGE, _NO_JUMP_HOST),
     Reply(errors.AddressError, ReplyCode.GENERAL_FAILURE, 400, "http_request_error",
           BRIDGE, "The target is not valid"),
     Reply(errors.AnswerCut, ReplyCode.GENERAL_FAILURE, 502, "http_response_incomplete",
@@ -89,9 +90,9 @@ REPLIES = (
     Reply(Exception, ReplyCode.GENERAL_FAILURE, 502, "proxy_internal_error",
           BRIDGE, "The bridge could not serve the request"),
 )  # fmt: skip
-"""An error is told as the first kind that it is."""
+"""The first row whose type an error has gives its reply."""
 
 
 def reply_for(error: BaseException) -> Reply:
-    """Return how `error` is told."""
+    """Return the reply to `error`."""
     return next(reply for reply in REPLIES if isinstance(error, reply.error))

@@ -1,6 +1,6 @@
-"""SOCKS as a server: version 5 (RFC 1928, RFC 1929), 4 and 4a. CONNECT only.
+"""The server side of SOCKS: versions 5 (RFC 1928, RFC 1929), 4 and 4a. CONNECT only.
 
-Names go on as they are: nothing is resolved here.
+Host names are passed on as they are: nothing is resolved here.
 """
 
 import ipaddress
@@ -9,18 +9,19 @@ from enum import IntEnum
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.protocol_detection import SOCKS4, SOCKS5, spoken_to_socks
+from netjumper.bridge.protocol_detection import SOCKS4, SOCKS5, describe_for_socks
 from netjumper.bridge.replies import ReplyCode, reply_for
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError
 from netjumper.protocol.handshake import ListeningHandshake, TunnelRequest
 
 AUTH_VERSION = 1
-MAX_FIELD = 255
-"""Bytes in a user id or a name of SOCKS4, which ends both with a NUL and knows no limit."""
+"""The version of the password authentication (RFC 1929 section 2)."""
+MAX_SOCKS4_FIELD = 255
+"""Bytes in a user id or a host name of SOCKS4, which the protocol itself does not limit."""
 
 
 class AuthMethod(IntEnum):
-    """RFC 1928 section 3."""
+    """Authentication methods (RFC 1928 section 3)."""
 
     NONE = 0x00
     PASSWORD = 0x02
@@ -28,7 +29,7 @@ class AuthMethod(IntEnum):
 
 
 class Command(IntEnum):
-    """RFC 1928 section 4; the same numbers in SOCKS4."""
+    """Commands (RFC 1928 section 4); SOCKS4 has the same numbers."""
 
     CONNECT = 1
     BIND = 2
@@ -36,7 +37,7 @@ class Command(IntEnum):
 
 
 class AddressType(IntEnum):
-    """RFC 1928 section 5."""
+    """Address types (RFC 1928 section 5)."""
 
     IPV4 = 1
     NAME = 3
@@ -51,11 +52,11 @@ class Socks4Reply(IntEnum):
 
 
 class SocksHandshake(ListeningHandshake[TunnelRequest]):
-    """Tells the version by the first byte and reads the request.
+    """Detects the version by the first byte and reads the request.
 
     Args:
-        credentials: who may come in; None lets everybody. SOCKS4 has no passwords, so it is
-            refused when there are credentials.
+        credentials: the user names and passwords; None accepts every client. SOCKS4 has no
+            passwords, so it is rejected if there are credentials.
     """
 
     __slots__ = ("_credentials", "_version")
@@ -66,14 +67,14 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         super().__init__()
 
     def accept(self) -> None:
-        """Grant the request. The bound address is not ours to know, so it is 0.0.0.0:0."""
+        """Grant the request. The bound address is unknown here, so the reply has 0.0.0.0:0."""
         if self._version == SOCKS4:
             self._reply4(Socks4Reply.GRANTED)
         else:
             self._reply5(ReplyCode.SUCCEEDED)
 
     def reject(self, error: Exception) -> None:
-        """Refuse the request with the code that fits."""
+        """Reject the request with the reply code of the error."""
         if self._version == SOCKS4:
             self._reply4(Socks4Reply.REJECTED)
         else:
@@ -85,8 +86,8 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
             return (yield from self._steps5())
         if self._version == SOCKS4:
             return (yield from self._steps4())
-        known = spoken_to_socks(self._version)
-        raise ProtocolError(known or f"SOCKS begins with byte 4 or 5, not {self._version}")
+        hint = describe_for_socks(self._version)
+        raise ProtocolError(hint or f"SOCKS begins with byte 4 or 5, not {self._version}")
 
     def _steps5(self) -> Generator[None, None, TunnelRequest]:
         count = (yield from self._read_exactly(1))[0]
@@ -96,7 +97,7 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         self._write(bytes((SOCKS5, method)))
         if method == AuthMethod.NOT_ACCEPTABLE:
             raise AuthenticationError("no acceptable authentication method was offered")
-        self._nothing_asked()  # this may be a health check, or a program that preconnects
+        self._nothing_asked()  # it may be a health check, or a client that preconnects
         if method == AuthMethod.PASSWORD:
             user = yield from self._authenticate()
         version, command, _, address_type = yield from self._read_exactly(4)
@@ -118,18 +119,18 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         return AuthMethod.NOT_ACCEPTABLE
 
     def _authenticate(self) -> Generator[None, None, str]:
-        """RFC 1929. Without credentials any will do: some programs offer nothing else."""
+        """RFC 1929. Without credentials, any are accepted: some clients offer no other method."""
         version, size = yield from self._read_exactly(2)
         user = yield from self._read_exactly(size)
         size = (yield from self._read_exactly(1))[0]
         password = yield from self._read_exactly(size)
-        right = version == AUTH_VERSION and (
+        matches = version == AUTH_VERSION and (
             self._credentials is None or self._credentials.check(user, password)
         )
-        self._write(bytes((AUTH_VERSION, 0 if right else 1)))
-        if not right:
+        self._write(bytes((AUTH_VERSION, 0 if matches else 1)))
+        if not matches:
             raise AuthenticationError("wrong user name or password")
-        # A name that nobody checked is nobody's.
+        # Without a check, the name proves nothing, so it is not reported.
         return user.decode("utf-8", "replace") if self._credentials is not None else ""
 
     def _read_host(self, address_type: int) -> Generator[None, None, str]:
@@ -147,11 +148,11 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         command, *rest = yield from self._read_exactly(7)
         port = int.from_bytes(rest[:2])
         ip = bytes(rest[2:])
-        yield from self._read_until(b"\0", MAX_FIELD)  # a user id, which proves nothing
+        yield from self._read_until(b"\0", MAX_SOCKS4_FIELD)  # the user id, which proves nothing
         host = str(ipaddress.IPv4Address(ip))
         if ip[:3] == b"\0\0\0" and ip[3]:
-            # 4a: an address 0.0.0.x says that a name follows.
-            name = yield from self._read_until(b"\0", MAX_FIELD)
+            # SOCKS4a: after an address 0.0.0.x, a host name follows.
+            name = yield from self._read_until(b"\0", MAX_SOCKS4_FIELD)
             host = name.decode("utf-8", "replace")
         if self._credentials is not None:
             self._reply4(Socks4Reply.REJECTED)

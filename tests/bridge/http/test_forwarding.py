@@ -360,7 +360,7 @@ def test_who_is_between_two_requests_when_the_service_ends_begins_no_other() -> 
 def test_a_target_that_is_a_proxy_itself_is_told_as_that() -> None:
     said = Talk(get()).open().target(b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n").to_client
     assert said.startswith(b"HTTP/1.1 502 ")
-    assert b"it is a proxy itself, and wants a password (407)" in said
+    assert b"the target is itself a proxy and requires authentication (407)" in said
 
 
 def test_what_does_not_answer_in_time_is_a_504() -> None:
@@ -368,7 +368,10 @@ def test_what_does_not_answer_in_time_is_a_504() -> None:
     assert talk.it.expire()
     assert talk.to_client.startswith(b"HTTP/1.1 504 ")
     assert talk.it.must_close_target
-    assert talk.done[0].ending == "GET: AnswerTimeout: it did not answer before the idle timeout"
+    assert (
+        talk.done[0].ending
+        == "GET: AnswerTimeout: the target did not answer before the idle timeout"
+    )
 
 
 def test_an_answer_that_has_begun_cannot_become_a_504() -> None:
@@ -428,15 +431,15 @@ def test_a_cut_answer_is_never_passed_off_as_complete(answer: bytes) -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (b"", b"http_response_incomplete", b"it closed the connection before its answer was comp"),
-        (b"HTTP/1.1 2", b"http_response_incomplete", b"it closed the connection before its answ"),
-        (b"SSH-2.0-x\r\n\r\n", b"http_protocol_error", b"its answer is not valid HTTP: illegal s"),
+        (b"", b"http_response_incomplete", b"the target closed the connection before its "),
+        (b"HTTP/1.1 2", b"http_response_incomplete", b"the target closed the connection befor"),
+        (b"SSH-2.0-x\r\n\r\n", b"http_protocol_error", b"the target's answer is not valid HTTP: i"),
     ],
 )
 def test_what_is_wrong_with_an_answer_is_told(answer: bytes, kind: bytes, words: bytes) -> None:
     said = Talk(get()).open().target(answer).target(b"").to_client
     assert b"Proxy-Status: netjumper-bridge; error=" + kind in said
-    assert b"\r\n\r\nThere is no usable answer from a.example:80: " + words in said
+    assert b"\r\n\r\nNo valid answer from a.example:80: " + words in said
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 2\0"])

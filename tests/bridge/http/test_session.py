@@ -79,7 +79,7 @@ async def web(*, close: bool = False) -> AsyncIterator[tuple[Address, list[bytes
 
 
 SMALL = 8 * 1024
-LARGE = session.HELD // 2
+LARGE = session.MAX_BUFFERED // 2
 """Bytes that the bridge holds for a client whose kernel takes few."""
 
 
@@ -199,7 +199,7 @@ async def test_what_a_client_sends_behind_its_last_answer_is_not_held_without_en
 
     async def answer(sock: socket.socket) -> None:
         await receive_until(sock, b"\r\n\r\n")
-        await send(sock, b"HTTP/1.0 200 OK\r\n\r\n" + bytes(session.HELD // 2))
+        await send(sock, b"HTTP/1.0 200 OK\r\n\r\n" + bytes(session.MAX_BUFFERED // 2))
 
     async def pour(sock: socket.socket) -> None:
         nonlocal sent
@@ -300,7 +300,7 @@ async def test_an_upgraded_connection_is_piped_both_ways(service):
 
 
 async def test_a_connection_that_stays_idle_is_closed(monkeypatch):
-    monkeypatch.setattr("netjumper.bridge.bridge.KEEP_ALIVE", 0.05)
+    monkeypatch.setattr("netjumper.bridge.bridge.KEEP_ALIVE_S", 0.05)
     async with (
         jump_server_running() as (_, address),
         bridge_running(address) as service,
@@ -352,7 +352,7 @@ async def test_a_request_that_is_refused_is_a_warning_in_the_log(service, caplog
     (line,) = caplog.records
     assert line.levelno == logging.WARNING
     assert re.search(
-        r"-> \?: up 0 down 0 bytes, .* s, GET 400: Refused: The request is not one to a proxy$",
+        r"-> \?: up 0 down 0 bytes, .* s, GET 400: Refused: The request is not a proxy request$",
         str(line.msg),
     )
 
@@ -397,7 +397,7 @@ async def test_a_request_without_an_answer_ends_with_the_idle_timeout(caplog):
                 await send(sock, request(target.address))
                 assert (await receive_to_end(sock)).startswith(b"HTTP/1.1 504 ")
     assert [record.msg.ending for record in caplog.records] == [
-        "GET: AnswerTimeout: it did not answer before the idle timeout"
+        "GET: AnswerTimeout: the target did not answer before the idle timeout"
     ]
 
 
@@ -509,8 +509,8 @@ async def test_who_reads_the_last_answer_slowly_gets_all_of_it(service):
 
 
 async def test_who_does_not_read_the_last_answer_is_not_kept_for_ever(monkeypatch, caplog):
-    monkeypatch.setattr(session, "KEEP_ALIVE", 0.05)
-    monkeypatch.setattr("netjumper.bridge.bridge.KEEP_ALIVE", 0.05)
+    monkeypatch.setattr(session, "KEEP_ALIVE_S", 0.05)
+    monkeypatch.setattr("netjumper.bridge.bridge.KEEP_ALIVE_S", 0.05)
 
     async with (
         serving(large_answer) as target,
@@ -558,4 +558,4 @@ async def test_who_does_not_read_its_refusals_is_not_read_either():
 
 
 def test_an_idle_connection_is_kept_for_longer_than_browsers_do() -> None:
-    assert session.KEEP_ALIVE > 60
+    assert session.KEEP_ALIVE_S > 60

@@ -219,18 +219,18 @@ async def test_a_bad_body_while_its_target_is_reached_is_refused_and_nobody_is_d
 
 
 async def test_where_there_is_no_room_nothing_is_sent_early(monkeypatch):
-    """A dialer has none, and says so of itself by an error."""
-    settled: list[int] = []
-    settle = ForwardingSession._settle
+    """A dialer has no early data, and raises an error for it."""
+    waiting: list[int] = []
+    update = ForwardingSession._update
 
     def noted(forwarder: ForwardingSession) -> None:
-        settle(forwarder)
-        settled.append(forwarder._target.waiting)
+        update(forwarder)
+        waiting.append(forwarder._target.waiting)
 
     def none(*_: Any) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr(ForwardingSession, "_settle", noted)
+    monkeypatch.setattr(ForwardingSession, "_update", noted)
     monkeypatch.setattr("netjumper.client.jump_host.JumpConnection.early_data_budget", 0)
     monkeypatch.setattr("netjumper.client.jump_host.JumpConnection.send_early", none)
 
@@ -243,4 +243,4 @@ async def test_where_there_is_no_room_nothing_is_sent_early(monkeypatch):
         async with bridge_running(jump) as service:
             with await asking(service, request(url=f"http://{target}/")) as sock:
                 assert await answered(sock) == b"HTTP/1.1 200 OK"
-    assert settled[0] > 0
+    assert waiting[0] > 0

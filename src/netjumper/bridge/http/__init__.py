@@ -1,1 +1,1 @@
-"""An HTTP proxy: the handshake of CONNECT, and the forwarding of plain requests."""
+"""The HTTP proxy: the handshake of CONNECT, and the forwarding of plain requests."""

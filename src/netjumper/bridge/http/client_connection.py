@@ -1,4 +1,4 @@
-"""The client side of HTTP/1.1 as a proxy needs it: one connection to one target, sans-IO."""
+"""The client side of HTTP/1.1, sans-I/O: the proxy's connection to one target."""
 
 import h11
 
@@ -8,10 +8,10 @@ from netjumper.errors import AnswerCut, TargetBroke
 
 
 class HttpClientConnection:
-    """A connection to a target, request after request.
+    """A connection to a target, for one request after the other.
 
     Args:
-        address: where it leads; requests for another are never sent on it.
+        address: the target; requests for another target are never sent on it.
     """
 
     __slots__ = ("_connection", "_outgoing", "address")
@@ -22,46 +22,47 @@ class HttpClientConnection:
         self._outgoing = bytearray()
 
     def receive_data(self, data: bytes) -> None:
-        """Take bytes from the target; `b""` is the end of the stream."""
+        """Process bytes from the target; `b""` is the end of the stream."""
         self._connection.receive_data(data)
 
     def trailing_data(self) -> bytes:
-        """Return what no event has come out of."""
+        """Return the bytes that are in no event yet."""
         return self._connection.trailing_data[0]
 
     def send(self, event: h11.Event) -> None:
-        """Add an event to what `data_to_send` returns."""
+        """Queue an event for `data_to_send`."""
         self._outgoing += self._connection.send(event) or b""
 
     def data_to_send(self) -> bytes:
-        """Return the bytes to send now, each once."""
+        """Return the queued bytes and empty the queue."""
         data = bytes(self._outgoing)
         self._outgoing.clear()
         return data
 
     def next_event(self) -> Event | None:
-        """Return what came; None when there is nothing more for now.
+        """Return the next event; None if more bytes are needed.
 
         Raises:
-            AnswerCut: the connection ended before the answer did.
-            TargetBroke: it is no valid HTTP.
+            AnswerCut: the connection ended before the answer was complete.
+            TargetBroke: the answer is not valid HTTP.
         """
         try:
             event = self._connection.next_event()
         except h11.RemoteProtocolError as error:
             if self._connection.trailing_data[1]:
-                raise AnswerCut("it closed the connection before its answer was complete") from None
-            # What stands behind is the answer's own text.
-            what = str(error).partition(": b")[0]
-            raise TargetBroke(f"its answer is not valid HTTP: {what}") from None
+                reason = "the target closed the connection before its answer was complete"
+                raise AnswerCut(reason) from None
+            # After the colon, h11 quotes the answer itself.
+            reason = str(error).partition(": b")[0]
+            raise TargetBroke(f"the target's answer is not valid HTTP: {reason}") from None
         return None if event is h11.NEED_DATA or event is h11.PAUSED else event
 
     def start_next_cycle(self) -> bool:
-        """Make ready for another request; False when this connection can take none."""
+        """Prepare for another request; return False if this connection can take none."""
         connection = self._connection
         if (connection.our_state, connection.their_state) != (h11.DONE, h11.DONE):
             return False
-        if self.trailing_data():  # nobody asked for it, and it would be the next one's answer
+        if self.trailing_data():  # unsolicited, and it would be taken for the next answer
             return False
         connection.start_next_cycle()
         return True

@@ -1,4 +1,4 @@
-"""One forwarded request and its answer: what is to be known of it while it lasts, and logged."""
+"""One forwarded request and its answer: its state, and the data for its log line."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -12,12 +12,12 @@ from netjumper.bridge.replay_safety import SAFE_METHODS
 
 
 class ConnectionEnd(Enum):
-    """What becomes of the client's connection once everything for it is sent."""
+    """What happens to the client's connection after everything for it was sent."""
 
     CLOSE = "closed"
     RESET = "the target's answer was cut"
     SWITCHED = "switched to another protocol"
-    TUNNEL = "a CONNECT came"
+    TUNNEL = "a CONNECT follows"
 
 
 @dataclass(slots=True)
@@ -25,32 +25,35 @@ class Exchange:
     """One request and its answer."""
 
     request: h11.Request | None
-    """None where what came was no request."""
+    """None if the bytes received were not a valid request."""
     client: str
+    """The authenticated user name; empty without authentication."""
     target: Address | None
-    """None where it was refused before that was known."""
+    """None if the request was rejected before its target was known."""
     began: float
+    """Seconds of a monotonic clock."""
     reused: bool = False
-    """It went out on a connection that had served another, which may have been dying."""
+    """The request was sent on a kept connection, which the target may have been closing."""
     all_sent: bool = False
+    """The whole request was sent to the target."""
     answer: h11.Response | None = None
-    """The target's, once its head is there."""
+    """The target's answer, once its head was received."""
     status: int = 0
-    """The answer's, once its head is there."""
+    """The status of the answer, once its head was received; 0 before that."""
     error: Exception | None = None
     bytes_up: int = 0
     bytes_down: int = 0
-    """Of the bodies."""
+    """Bytes of the bodies, without heads."""
 
     @property
     def is_replay_safe(self) -> bool:
-        """Whether sending the request a second time harms nothing."""
+        """Whether the request can be sent a second time without harm."""
         request = self.request
         return request is not None and request.method in SAFE_METHODS and not has_body(request)
 
     @property
     def ending(self) -> str:
-        """How it ended, for the log: `GET 200`, `GET: TargetRefused: ...`."""
+        """How the exchange ended, for the log: `GET 200`, `GET: TargetRefused: ...`."""
         method = self.request.method.decode("ascii", "replace") if self.request else ""
-        said = " ".join(filter(None, (method, str(self.status or ""))))
-        return ": ".join(filter(None, (said, told(self.error) if self.error else "")))
+        start = " ".join(filter(None, (method, str(self.status or ""))))
+        return ": ".join(filter(None, (start, told(self.error) if self.error else "")))

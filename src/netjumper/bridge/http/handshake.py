@@ -1,7 +1,6 @@
-"""HTTP as a proxy server: the first request decides.
+"""The HTTP handshake of a proxy: the first request decides what the connection becomes.
 
-CONNECT (RFC 9110 section 9.3.6) asks for a tunnel; anything else is forwarded, and is handed on
-as it was read.
+CONNECT (RFC 9110 section 9.3.6) requests a tunnel; any other request is forwarded.
 """
 
 from collections.abc import Generator
@@ -19,22 +18,22 @@ from netjumper.protocol.handshake import EndOfStream, ListeningHandshake, Tunnel
 
 @dataclass(frozen=True, slots=True)
 class AuthorizedRequest:
-    """A request whose client may ask for it, and the connection on which its body follows."""
+    """A request from an authenticated client, and the connection on which its body follows."""
 
     server: HttpServerConnection
     request: h11.Request
     client: str
-    """The user's proven name; empty where nobody asked for one."""
+    """The authenticated user name; empty without authentication."""
 
 
 class HttpHandshake(ListeningHandshake[TunnelRequest | AuthorizedRequest]):
-    """Reads requests until there is one that may be served.
+    """Reads requests until one can be served.
 
-    Its result is `AuthorizedRequest` where that is no CONNECT.
+    Its result is a `TunnelRequest` for a CONNECT, and an `AuthorizedRequest` for any other method.
 
     Args:
-        credentials: who may come in (`Proxy-Authorization: Basic`); None lets everybody.
-        connect: a CONNECT that was read behind other requests; then nothing is to be read.
+        credentials: checked against `Proxy-Authorization: Basic`; None accepts every client.
+        connect: a CONNECT that followed other requests; then nothing more is read.
     """
 
     __slots__ = ("_connect", "_server", "_target")
@@ -48,23 +47,23 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | AuthorizedRequest]):
         super().__init__()
 
     def accept(self) -> None:
-        """Answer 200: what follows is the tunnel."""
+        """Answer 200; the bytes after it belong to the tunnel."""
         self._server.send(
             h11.Response(status_code=200, headers=[], reason=b"Connection established")
         )
         self._write(self._server.data_to_send())
 
     def reject(self, error: Exception) -> None:
-        """Answer with the status that fits, a line for people and Proxy-Status for programs."""
+        """Answer with the error's status, a line of text, and a Proxy-Status field."""
         self._server.fail(error, self._target)
         self._write(self._server.data_to_send())
 
     def _steps(self) -> Generator[None, None, TunnelRequest | AuthorizedRequest]:
         try:
-            asked = self._connect or (yield from self._read_authorized())
-            if asked.request.method != b"CONNECT":
-                return asked
-            return self._tunnel(asked)
+            authorized = self._connect or (yield from self._read_authorized())
+            if authorized.request.method != b"CONNECT":
+                return authorized
+            return self._tunnel(authorized)
         finally:
             self._write(self._server.data_to_send())
 
@@ -79,17 +78,17 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | AuthorizedRequest]):
                 self._server.ask_for_credentials(request)
 
     def _answer_ping(self) -> Generator[None, None, None]:
-        """Say that the bridge is there, which needs no password; who leaves then is no failure."""
+        """Answer that the bridge is up, without authentication; a client may leave then."""
         server = self._server
         server.answer(200, "This is netjumper-bridge", [])
-        server.next_event()  # the request's end: it has no body
+        server.next_event()  # the end of the request, which has no body
         self._write(server.data_to_send())
-        # A wrong password that came before is told of, however the client leaves.
-        self.asked = bool(server.trailing_data() or server.turned_away)
+        # An authentication failure before the ping is logged, however the client leaves.
+        self.asked = bool(server.trailing_data() or server.auth_error)
         if not server.start_next_cycle():
             if not server.trailing_data():
                 yield from self._read_some()
-            raise EndOfStream("the client was to close the connection")
+            raise EndOfStream("the client asked to close the connection")
 
     def _read_request(self) -> Generator[None, None, h11.Request]:
         server = self._server
@@ -98,40 +97,40 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | AuthorizedRequest]):
             server.receive_data((yield from self._read_some()))
         if isinstance(event, h11.Request):
             return event
-        if server.turned_away:
-            raise AuthenticationError(server.turned_away)
+        if server.auth_error:
+            raise AuthenticationError(server.auth_error)
         raise EndOfStream("the client closed the connection without a request")
 
-    def _tunnel(self, asked: AuthorizedRequest) -> TunnelRequest:
+    def _tunnel(self, authorized: AuthorizedRequest) -> TunnelRequest:
         server = self._server
         try:
-            target = connect_target(asked.request)
+            target = connect_target(authorized.request)
         except AddressError as error:
             server.fail(error)
             raise
         except ProtocolError as error:
             server.refuse(400, str(error))
             raise
-        server.next_event()  # the request's end: it has no body
+        server.next_event()  # the end of the request, which has no body
         self._target = str(target)
         self._incoming[:0] = server.trailing_data()
-        return TunnelRequest(target, asked.client)
+        return TunnelRequest(target, authorized.client)
 
 
 def _is_ping(request: h11.Request) -> bool:
-    """Whether it asks for nothing but a sign of life (RFC 9110 section 9.3.7)."""
+    """Return whether the request only checks that the server is up (RFC 9110 section 9.3.7)."""
     return request.method == b"OPTIONS" and request.target == b"*" and not has_body(request)
 
 
 def connect_target(request: h11.Request) -> Address:
-    """Return where a CONNECT is to lead (RFC 9112 section 3.2.3: authority-form only).
+    """Return the target of a CONNECT (RFC 9112 section 3.2.3: authority-form only).
 
     Raises:
-        AddressError: its target is no `HOST:PORT`.
-        ProtocolError: it has a body.
+        AddressError: the target is not `HOST:PORT`.
+        ProtocolError: the request has a body.
     """
     if has_body(request):
         raise ProtocolError("A CONNECT request carries no body")
-    if b"@" in request.target:  # not repeated: there may be a password in it
+    if b"@" in request.target:  # not quoted: it may contain a password
         raise AddressError("a CONNECT names HOST:PORT, without a user name or password")
     return Address.parse(request.target.decode("latin-1"))

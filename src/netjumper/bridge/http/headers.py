@@ -1,7 +1,6 @@
-"""What a message becomes when it is forwarded: which fields go on, stay, or are added.
+"""Rewrites the heads of forwarded messages: which fields are kept, dropped, or added.
 
-RFC 9110 section 7.6: fields between two hops are dropped, all others go on in their order and
-their spelling.
+RFC 9110 section 7.6: hop-by-hop fields are dropped; all others keep their order and spelling.
 """
 
 import h11
@@ -21,29 +20,28 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     )
 )
-"""RFC 9110 section 7.6.1, and what older programs say to a proxy."""
+"""RFC 9110 section 7.6.1, and the fields that older clients send to a proxy."""
 
-NOT_FOR_CONNECTION = frozenset((b"content-length", b"host", b"via"))
-"""What no Connection field can take away: the message would mean another one."""
-
+NEVER_HOP_BY_HOP = frozenset((b"content-length", b"host", b"via"))
+"""Fields that a Connection field cannot remove: without them the message changes its meaning."""
 
 NEVER_IN_TRAILERS = frozenset((b"content-length", b"host"))
-"""How a message is framed and where it goes is not said behind it (RFC 9110 section 6.5.1)."""
+"""Trailers must not change a message's framing or routing (RFC 9110 section 6.5.1)."""
 
 
 def forwarded_request(request: h11.Request, target: Address, name: bytes) -> h11.Request:
-    """Return a client's request as it goes to its target.
+    """Return a client's request as it is sent to its target.
 
     Args:
-        request: in absolute-form.
-        target: what its target was read as.
-        name: ours in Via.
+        request: the request, in absolute-form.
+        target: the parsed target of the request.
+        name: the bridge's name in Via.
     """
     fields: Fields = [(b"Host", host_field(target))]
     fields += [field for field in _end_to_end(request) if field[0].lower() != b"host"]
     if values(request, b"transfer-encoding"):
         fields.append((b"Transfer-Encoding", b"chunked"))
-    fields = [_one_hop_less(field, request.method) for field in fields]
+    fields = [_decrement_hops(field, request.method) for field in fields]
     if request.http_version >= b"1.1":  # RFC 9110 section 7.8
         fields += _upgrade(request)
     fields += [(b"Via", request.http_version + b" " + name)]
@@ -53,16 +51,16 @@ def forwarded_request(request: h11.Request, target: Address, name: bytes) -> h11
 def forwarded_answer(
     answer: h11.Response | h11.InformationalResponse, name: bytes, *, last: bool = False
 ) -> h11.Response | h11.InformationalResponse:
-    """Return a target's answer as it goes to the client; h11 frames its body anew.
+    """Return a target's answer as it is sent to the client; h11 frames its body again.
 
     Args:
-        answer: the target's.
-        name: ours in Via.
-        last: the client's connection is closed behind it.
+        answer: the target's answer.
+        name: the bridge's name in Via.
+        last: whether the client's connection is closed after it.
     """
     fields = _end_to_end(answer)
-    # A transfer coding overrides a length (RFC 9112 section 6.3), and some answers have no content
-    # that could have one (RFC 9110 section 8.6).
+    # A transfer coding overrides a length (RFC 9112 section 6.3), and answers without content
+    # must not have one (RFC 9110 section 8.6).
     without_content = answer.status_code < 200 or answer.status_code == 204
     if without_content or values(answer, b"transfer-encoding"):
         fields = [field for field in fields if field[0].lower() != b"content-length"]
@@ -75,18 +73,18 @@ def forwarded_answer(
 
 
 def forwarded_trailers(end: h11.EndOfMessage, head: h11.Request | h11.Response) -> Fields:
-    """Return the trailers that go on; they stay trailers, as most fields mean nothing there.
+    """Return the trailers to forward, again as trailers.
 
     Args:
-        end: what they came with.
-        head: the message's, whose Connection fields name trailers too.
+        end: the end of the message, with its trailers.
+        head: the head of the message, whose Connection fields also apply to trailers.
     """
     dropped = NEVER_IN_TRAILERS | set(members(head, b"connection"))
     return [field for field in _end_to_end(end) if field[0].lower() not in dropped]
 
 
 def host_field(target: Address) -> bytes:
-    """Return the Host field for a target: without the port where it is HTTP's own."""
+    """Return the Host field for a target, without the default port of HTTP."""
     text = str(target)
     return (text.removesuffix(":80") if target.port == 80 else text).encode("ascii")
 
@@ -104,7 +102,7 @@ def origin_form(request: h11.Request) -> bytes:
 def _end_to_end(
     message: h11.Request | h11.Response | h11.InformationalResponse | h11.EndOfMessage,
 ) -> Fields:
-    dropped = HOP_BY_HOP | (set(members(message, b"connection")) - NOT_FOR_CONNECTION)
+    dropped = HOP_BY_HOP | (set(members(message, b"connection")) - NEVER_HOP_BY_HOP)
     return [
         (raw, value) for raw, value in message.headers.raw_items() if raw.lower() not in dropped
     ]
@@ -117,8 +115,8 @@ def _upgrade(message: h11.Event) -> Fields:
     return [(b"Connection", b"Upgrade"), (b"Upgrade", b", ".join(wanted))]
 
 
-def _one_hop_less(field: tuple[bytes, bytes], method: bytes) -> tuple[bytes, bytes]:
-    """RFC 9110 section 7.6.2."""
+def _decrement_hops(field: tuple[bytes, bytes], method: bytes) -> tuple[bytes, bytes]:
+    """Decrement Max-Forwards (RFC 9110 section 7.6.2)."""
     name, value = field
     if name.lower() == b"max-forwards" and method in (b"OPTIONS", b"TRACE") and value.isdigit():
         return name, str(int(value[:9]) - 1).encode()

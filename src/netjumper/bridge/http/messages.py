@@ -1,23 +1,24 @@
-"""HTTP messages as h11 has them: the words that both of a proxy's sides need."""
+"""Helpers for h11's HTTP messages, for both sides of the proxy."""
 
 from collections.abc import Iterator
 
 import h11
 
 MAX_HEAD = 64 * 1024
+"""Bytes in the head of a message."""
 
 Fields = list[tuple[bytes, bytes]]
 Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
 
 def values(message: h11.Event, name: bytes) -> list[bytes]:
-    """Return the values of the message's fields of that name, which is in lower case."""
+    """Return the values of all fields with this name, which must be in lower case."""
     headers: Fields = getattr(message, "headers", [])
     return [value for known, value in headers if known == name]
 
 
 def members(message: h11.Event, name: bytes) -> Iterator[bytes]:
-    """Yield the members of the lists that the message's fields of that name are, in lower case."""
+    """Yield, in lower case, the members of all list fields with this name."""
     for value in values(message, name):
         yield from (member for part in value.split(b",") if (member := part.strip().lower()))
 
@@ -30,6 +31,9 @@ def has_body(request: h11.Request) -> bool:
 
 
 def structured_string(text: str) -> str:
-    """Return what may stand in a structured field's string (RFC 8941 section 3.3.3)."""
+    """Return the content of a structured field's string (RFC 8941 section 3.3.3), without quotes.
+
+    Characters that are not allowed become question marks.
+    """
     printable = "".join(c if " " <= c <= "~" else "?" for c in text)
     return printable.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,4 +1,4 @@
-"""The driver of forwarding: moves the bytes that `Forwarding` decides on."""
+"""The driver of `Forwarding`: it moves the bytes between client and target."""
 
 from time import monotonic
 
@@ -15,22 +15,23 @@ from netjumper.relay.ending import RelayEnd
 from netjumper.sessions.handshake_phase import READ_SIZE
 from netjumper.sessions.session import Handoff, Session, SessionContext
 
-HELD = 256 * 1024
-"""Bytes held for a side that does not take them; then the other side is not read further."""
-KEEP_ALIVE = 75.0
-"""Seconds that a client's connection may be idle between two requests."""
+MAX_BUFFERED = 256 * 1024
+"""Bytes buffered for a slow side; above this, the other side is not read."""
+KEEP_ALIVE_S = 75.0
+"""Seconds that a client's connection may be idle between two requests. Browsers close theirs
+earlier."""
 
 
 class ForwardingSession(Session):
-    """A session that is a client's plain-HTTP requests.
+    """A session that forwards a client's plain HTTP requests.
 
     Args:
-        context: what all sessions share.
-        upstream: what leads to the targets.
+        context: shared by all sessions.
+        upstream: connects to the targets.
         request: the first request.
-        client: whose they are.
-        name: ours in Via fields.
-        idle: ends what waits too long for another request.
+        client: the client's side of the session.
+        name: the bridge's name in Via.
+        idle: expires sessions that wait too long for another request.
     """
 
     def __init__(
@@ -45,8 +46,8 @@ class ForwardingSession(Session):
         super().__init__(context, client)
         self._idle = idle
         client.endpoint.reset_on_exit()
-        self._to_client = WriteBuffer(client.endpoint, self._settle)
-        self._target = TargetConnection(upstream, self._opened, self._failed, self._settle)
+        self._to_client = WriteBuffer(client.endpoint, self._update)
+        self._target = TargetConnection(upstream, self._opened, self._failed, self._update)
         self._last: Exchange | None = None
         self._over = False
         self._left = 0
@@ -56,40 +57,40 @@ class ForwardingSession(Session):
         self._forwarding = Forwarding(request, name=name, clock=monotonic, done=self._log)
         if client.ended:
             self._forwarding.receive_from_client(b"")
-        context.loop.call_soon(self._settle)
+        context.loop.call_soon(self._update)
 
     @property
     def requested(self) -> bool:
-        """Whether a request is being served, or its answer is on its way."""
+        """Whether a request is being served, or its answer being sent."""
         return not self._forwarding.idle or bool(self._to_client)
 
     def begin_shutdown(self) -> None:
-        """Answer the request that is under way, and end."""
+        """Finish the current request, then end."""
         if self._is_quiet:
             self.close()
         else:
             self._forwarding.begin_shutdown()
-            self._settle()
+            self._update()
 
     def stop(self, ending: RelayEnd = RelayEnd.SHUTDOWN) -> None:
-        """End it, whatever it is doing."""
+        """End the session now."""
         if self._relay is not None:
             self._relay.stop(ending)
         elif self._is_quiet:
             self.close()
         elif ending is RelayEnd.IDLE and self._forwarding.expire():
-            self._settle()
+            self._update()
         else:
             self._abort(ending.value)
 
     @property
     def _is_quiet(self) -> bool:
-        """Whether the client can be left without anything being cut off."""
-        waits = self._forwarding.idle and not self._to_client
-        return waits or self in self._context.lingering
+        """Whether the client's connection can be closed without loss."""
+        is_idle = self._forwarding.idle and not self._to_client
+        return is_idle or self in self._context.lingering
 
     def suspend_timeouts(self, milliseconds: int) -> None:
-        """Suspend the user timeout of an end that lives and does not read, or set it again."""
+        """Suspend the TCP user timeout of a side that is alive but does not read, or restore it."""
         super().suspend_timeouts(milliseconds)
         if self._relay is None:
             for end in (self._client, self._target.end):
@@ -97,12 +98,12 @@ class ForwardingSession(Session):
                     end.suspend_timeout(milliseconds)
 
     def close(self) -> None:
-        """Close both sides; nothing is logged."""
+        """Close both sides without a log line."""
         self._target.drop()
         super().close()
 
     def expire(self) -> None:
-        """No further request came for a long time; the last answer may still be on its way."""
+        """End the session after `KEEP_ALIVE_S`, unless the client still reads its last answer."""
         left, self._left = self._left, len(self._to_client) + self._client.unacknowledged()
         if not self._to_client:
             self.close()
@@ -111,14 +112,14 @@ class ForwardingSession(Session):
         else:
             self._abort("the client does not read its answer")
 
-    def _settle(self) -> None:
-        """Do what the state machine wants, as far as it can be done now."""
+    def _update(self) -> None:
+        """Carry out what the state machine requires, as far as possible now."""
         forwarding = self._forwarding
         if self._over or self._relay is not None:
             return
         self._to_client.send(forwarding.data_to_client())
         if self._to_client.lost:
-            self._abort("the client is gone")
+            self._abort("the connection to the client was lost")
             return
         if forwarding.must_close_target:
             forwarding.must_close_target = False
@@ -130,34 +131,34 @@ class ForwardingSession(Session):
         if forwarding.connection_end is not None:
             self._finish(forwarding.connection_end)
             return
-        self._read_where_there_is_room()
-        self._watch_idleness()
+        self._update_reading()
+        self._update_idle_timer()
 
     def _opened(self) -> None:
         self._forwarding.target_opened()
-        self._settle()
+        self._update()
 
     def _failed(self, error: NetjumperError) -> None:
         self._forwarding.target_failed(error)
-        self._settle()
+        self._update()
 
-    def _read_where_there_is_room(self) -> None:
-        held = self._target.waiting + self._forwarding.waiting
-        if self._forwarding.idle:  # answers of our own, to requests that were refused
-            held += len(self._to_client)
-        if held >= HELD or self._client_ended:
+    def _update_reading(self) -> None:
+        buffered = self._target.waiting + self._forwarding.waiting
+        if self._forwarding.idle:  # the bridge's own answers to rejected requests
+            buffered += len(self._to_client)
+        if buffered >= MAX_BUFFERED or self._client_ended:
             self._client.stop_reading()
         elif not self._client.is_read:
             self._client.start_reading(self._on_client)
         target = self._target.end
         if target is None:
             return
-        if len(self._to_client) >= HELD:
+        if len(self._to_client) >= MAX_BUFFERED:
             target.stop_reading()
         elif not target.is_read:
             target.start_reading(self._on_target)
 
-    def _watch_idleness(self) -> None:
+    def _update_idle_timer(self) -> None:
         if not self._forwarding.idle:
             self._idle.remove(self)
         elif self not in self._idle:
@@ -176,7 +177,7 @@ class ForwardingSession(Session):
             self._client.stop_reading()
         self.bytes_up += len(data)
         self._forwarding.receive_from_client(data)
-        self._settle()
+        self._update()
 
     def _on_target(self) -> None:
         target = self._target.end
@@ -194,18 +195,18 @@ class ForwardingSession(Session):
                 target.stop_reading()
             self.bytes_down += len(data)
             self._forwarding.receive_from_target(data)
-        self._settle()
+        self._update()
 
     def _finish(self, end: ConnectionEnd) -> None:
-        """End as the state machine says, once the client has everything."""
+        """End as the state machine requires, once everything for the client was sent."""
         if end is ConnectionEnd.SWITCHED:
             self._switch()
             return
         if self._to_client:
-            self._read_where_there_is_room()
+            self._update_reading()
             return
         self._over = True
-        self._watch_no_more()
+        self._stop_timers()
         self._target.drop()
         if end is ConnectionEnd.RESET:
             self._client.abort()
@@ -216,12 +217,12 @@ class ForwardingSession(Session):
             self._linger()
 
     def _switch(self) -> None:
-        """What follows a 101 is no HTTP any more: both ends are piped to each other."""
+        """Start a relay, as the bytes after a 101 are not HTTP."""
         target = self._target.end
         if target is None:
             return
         up, down = self._forwarding.rest()
-        self._watch_no_more()
+        self._stop_timers()
         self._start_relay(
             target, up=self._target.take_back() + up, down=self._to_client.take_back() + down
         )
@@ -229,34 +230,34 @@ class ForwardingSession(Session):
     def _relayed(self, ending: RelayEnd) -> None:
         if self._relay is not None and self._last is not None:
             relay = self._relay
-            self._tell(self._last, relay.bytes_up, relay.bytes_down, ending.value)
+            self._log_exchange(self._last, relay.bytes_up, relay.bytes_down, ending.value)
         self._forget()
 
-    def _abort(self, why: str) -> None:
+    def _abort(self, reason: str) -> None:
         if self._forwarding.idle and self._to_client and self._last is not None:
-            # It was told as done when it had come from the target.
-            self._last.error = EndOfStream(why)
+            # The exchange was logged as done when the whole answer came from the target.
+            self._last.error = EndOfStream(reason)
             self._log(self._last)
-        self._forwarding.client_lost(why)
+        self._forwarding.client_lost(reason)
         self._target.drop()
         self._client.abort()
         self._forget()
 
     def _forget(self) -> None:
         self._over = True
-        self._watch_no_more()
+        self._stop_timers()
         super()._forget()
 
-    def _watch_no_more(self) -> None:
+    def _stop_timers(self) -> None:
         self._idle.remove(self)
         if self._context.idle is not None:
             self._context.idle.remove(self)
 
     def _log(self, exchange: Exchange) -> None:
         self._last = exchange
-        self._tell(exchange, exchange.bytes_up, exchange.bytes_down, exchange.ending)
+        self._log_exchange(exchange, exchange.bytes_up, exchange.bytes_down, exchange.ending)
 
-    def _tell(self, exchange: Exchange, up: int, down: int, ending: str) -> None:
+    def _log_exchange(self, exchange: Exchange, up: int, down: int, ending: str) -> None:
         self._log_end(
             client=exchange.client,
             target=exchange.target or "",

@@ -1,4 +1,4 @@
-"""The forwarder's side towards a target: what is sent there waits until the target is reached."""
+"""The connection to a request's target: bytes for it wait until the target is reached."""
 
 from collections.abc import Callable
 
@@ -10,23 +10,23 @@ from netjumper.net.endpoint import Endpoint
 
 
 class TargetConnection:
-    """The connection to one target after the other, each from its beginning on.
+    """The connection to one target after the other.
 
     Args:
-        connector: what leads to targets.
-        opened: called when a connection stands.
-        failed: called when there is none.
-        moved: called whenever waiting bytes have left.
+        connector: connects to targets.
+        opened: called when a connection is established.
+        failed: called with the error when it is not.
+        drained: called whenever waiting bytes were sent.
     """
 
     __slots__ = (
+        "_buffer",
         "_connector",
+        "_drained",
         "_failed",
         "_held",
-        "_moved",
         "_opened",
         "_opening",
-        "_outbox",
         "end",
     )
 
@@ -35,42 +35,42 @@ class TargetConnection:
         connector: Connector,
         opened: Callable[[], None],
         failed: Failed,
-        moved: Callable[[], None],
+        drained: Callable[[], None],
     ) -> None:
         self._connector = connector
         self._opened = opened
         self._failed = failed
-        self._moved = moved
+        self._drained = drained
         self._opening: PendingConnection | None = None
         self._held = bytearray()
-        """What is for a target that is not reached yet."""
-        self._outbox: WriteBuffer | None = None
+        """Bytes for a target that is not reached yet."""
+        self._buffer: WriteBuffer | None = None
         self.end: Endpoint | None = None
-        """The connection, where it stands."""
+        """The established connection; None before that."""
 
     @property
     def is_opening(self) -> bool:
-        """Whether a connection is on its way."""
+        """Whether a connection is being established."""
         return self._opening is not None
 
     @property
     def waiting(self) -> int:
-        """How many bytes have not left yet."""
-        return len(self._held) + len(self._outbox or b"")
+        """How many bytes were not sent yet."""
+        return len(self._held) + len(self._buffer or b"")
 
     def open(self, target: Address) -> bool:
-        """Begin a connection; False where that failed at once, which `failed` is told then."""
+        """Start to connect; return False if that failed at once, after a call of `failed`."""
         try:
             self._opening = self._connector.connect(target, self._reached, self._not_reached)
-        except NetjumperError as error:  # a target that the connector cannot even ask for
+        except NetjumperError as error:  # the connector rejects the target
             self._not_reached(error)
             return False
         return True
 
     def send(self, data: bytes) -> None:
-        """Send to the target; a first flight of it leaves before it is reached."""
-        if self._outbox is not None:
-            self._outbox.send(data)
+        """Send bytes to the target; the first of them are sent as early data."""
+        if self._buffer is not None:
+            self._buffer.send(data)
             return
         self._held += data
         opening = self._opening
@@ -79,24 +79,24 @@ class TargetConnection:
             del self._held[:room]
 
     def take_back(self) -> bytes:
-        """Return what has not left yet; it is for somebody else to send."""
-        return self._outbox.take_back() if self._outbox is not None else b""
+        """Remove and return the bytes that were not sent yet."""
+        return self._buffer.take_back() if self._buffer is not None else b""
 
     def drop(self) -> None:
-        """Have no connection any more, nor one on its way."""
+        """Close the connection, or cancel the attempt."""
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
         if self.end is not None:
             self.end.close()
-        self.end = self._outbox = None
+        self.end = self._buffer = None
         self._held.clear()
 
     def _reached(self, end: Endpoint) -> None:
         self._opening = None
         self.end = end
-        self._outbox = WriteBuffer(end, self._moved)
-        self._outbox.send(bytes(self._held))
+        self._buffer = WriteBuffer(end, self._drained)
+        self._buffer.send(bytes(self._held))
         self._held.clear()
         self._opened()
 

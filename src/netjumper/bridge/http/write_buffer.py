@@ -1,35 +1,35 @@
-"""Bytes on their way out of an endpoint that has no room for all of them at once."""
+"""Bytes that wait until an endpoint can send them."""
 
 from collections.abc import Callable
 
 from netjumper.net.endpoint import Endpoint
 
-AT_ONCE = 256 * 1024
-"""Bytes offered to the kernel in one call, so that much that waits does not hold the loop up."""
+MAX_WRITE = 256 * 1024
+"""Bytes offered to the kernel in one call, so that a full buffer does not block the loop."""
 
 
 class WriteBuffer:
-    """Sends what it is given, in order, as there is room.
+    """Sends bytes in order, as fast as the endpoint takes them.
 
     Args:
-        endpoint: where to.
-        moved: called whenever waiting bytes have left, or the connection turned out to be lost.
+        endpoint: where the bytes are sent.
+        drained: called whenever waiting bytes were sent, or the connection was found to be lost.
     """
 
-    __slots__ = ("_endpoint", "_moved", "_waiting", "lost")
+    __slots__ = ("_drained", "_endpoint", "_waiting", "lost")
 
-    def __init__(self, endpoint: Endpoint, moved: Callable[[], None]) -> None:
+    def __init__(self, endpoint: Endpoint, drained: Callable[[], None]) -> None:
         self._endpoint = endpoint
-        self._moved = moved
+        self._drained = drained
         self._waiting = bytearray()
         self.lost = False
-        """The peer takes no more; what is given is thrown away."""
+        """Whether the connection is lost; further bytes are discarded."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def send(self, data: bytes) -> None:
-        """Send now what there is room for, and the rest later."""
+        """Send as many bytes as possible now, and the rest later."""
         if not data or self.lost:
             return
         if not self._waiting:
@@ -40,7 +40,7 @@ class WriteBuffer:
             self._waiting += data
 
     def take_back(self) -> bytes:
-        """Return what has not left yet; it is no longer this outbox's."""
+        """Remove and return the bytes that were not sent yet."""
         self._endpoint.stop_writing()
         data = bytes(self._waiting)
         self._waiting.clear()
@@ -50,11 +50,11 @@ class WriteBuffer:
         del self._waiting[: self._try(self._waiting)]
         if not self._waiting or self.lost:
             self.take_back()
-        self._moved()
+        self._drained()
 
     def _try(self, data: bytes | bytearray) -> int:
         try:
-            return self._endpoint.send(memoryview(data)[:AT_ONCE])
+            return self._endpoint.send(memoryview(data)[:MAX_WRITE])
         except OSError:
             self.lost = True
             return len(data)
