@@ -1,0 +1,299 @@
+"""Requests that the HTTP handshake rejects, and the answers to failures."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netjumper.bridge.http.handshake import AuthorizedRequest, HttpHandshake
+from netjumper.bridge.replies import BRIDGE, JUMP_SERVER
+from netjumper.errors import (
+    AddressError,
+    AuthenticationError,
+    HandshakeTimeout,
+    HostUnreachable,
+    JumpHostProtocolError,
+    JumpHostTimeout,
+    JumpHostUnreachable,
+    NameLookupFailed,
+    NameNotFound,
+    NetjumperError,
+    NetworkUnreachable,
+    ProtocolError,
+    TargetDenied,
+    TargetError,
+    TargetRefused,
+    TargetTimeout,
+    WrongSecret,
+)
+from netjumper.protocol.handshake import TunnelRequest
+from tests.support.byte_splits import (
+    every_way,
+    feed_every_way,
+    run,
+)
+from tests.support.http_handshake import (
+    RIGHT,
+    TARGET,
+    Answer,
+    answer,
+    answers,
+    assert_is_a_line,
+    connect,
+    guarded,
+)
+
+
+def decided(decide: Callable[[HttpHandshake], None], head: bytes = b"") -> Answer:
+    """Return the answer to a request when it has been decided."""
+    handshake = HttpHandshake()
+    assert run(handshake, [head or connect()]).result is not None
+    decide(handshake)
+    return answer(handshake.data_to_send())
+
+
+# --- what is refused ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "example.org",
+        "example.org:",
+        "example.org:0",
+        "example.org:65536",
+        "example.org:http",
+        "example.org:+80",
+        "example.org:-1",
+        ":443",
+        "/",
+        "*",
+        "http://example.org:80",
+        "http://example.org:80/",
+        "example.org:80/",
+        "user@example.org:80",
+        "::1:443",
+        "[::1]",
+        "[::g]:443",
+        "[fe80::1%25\\]:443",
+        "a..b:80",
+        "a%00b:80",
+        "a" * 64 + ":80",
+        "a." * 127 + "a:80",
+    ],
+)
+def test_a_target_that_is_none_is_a_bad_request(target: str) -> None:
+    ended = feed_every_way(HttpHandshake, connect(target))
+    assert ended.error is AddressError
+    refused = answer(ended.sent)
+    assert (refused.status, refused.reason) == (400, "Bad Request")
+    assert refused.fields["connection"] == "close"
+    ((hop, parameters),) = refused.proxy_status
+    assert (hop, parameters["error"]) == (BRIDGE, "http_request_error")
+    assert parameters["details"] == ended.text
+    assert_is_a_line(refused.body)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"CONNECT example.org:443\r\n\r\n",
+        b"CONNECT  HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"CONNECT example.org:443 HTTP/1.1\r\n\r\n",
+        b"CONNECT example.org:443 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"CONNECT b\xc3\xbccher.example:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"CONNECT a\0b:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"CONNECT example.org:443 HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"GET http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\ncontent-LENGTH: 2\r\n\r\nok",
+        b"GET http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 2, 2\r\n\r\nok",
+        b"G\xffT http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"hello\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_is_a_bad_request(head: bytes) -> None:
+    ended = feed_every_way(HttpHandshake, head)
+    assert ended.error is ProtocolError
+    refused = answer(ended.sent)
+    assert refused.status == 400
+    assert refused.fields["connection"] == "close"
+    assert refused.proxy_status == [(BRIDGE, {"error": "http_request_error"})]
+    assert_is_a_line(refused.body)
+
+
+@pytest.mark.parametrize("hello", [b"\x00\x00\x00\x2c", b"\x06\x01\x00", b"\x01\x01\x00"])
+def test_another_protocol_is_refused_by_its_first_byte(hello: bytes) -> None:
+    ended = feed_every_way(HttpHandshake, hello)
+    assert ended.error is ProtocolError
+    assert ended.text == "not a valid HTTP request: illegal request line"
+    assert answer(ended.sent).status == 400
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "PRI", "connect", "X" * 99])
+def test_another_method_is_handed_on_as_it_was_read(method: str) -> None:
+    head = f"{method} http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n".encode()
+    for pieces in every_way(head):
+        ended = run(HttpHandshake(), pieces)
+        assert isinstance(ended.result, AuthorizedRequest)
+        assert ended.result.request.method == method.encode()
+        assert ended.sent == b""
+
+
+def test_what_no_url_has_is_encoded_as_most_clients_do_themselves() -> None:
+    head = "GET http://a/ü?q=ß HTTP/1.1\r\nHost: a\r\nX: ü\r\n\r\n".encode()
+    for pieces in every_way(head):
+        ended = run(HttpHandshake(), pieces)
+        assert isinstance(ended.result, AuthorizedRequest)
+        assert ended.result.request.target == b"http://a/%C3%BC?q=%C3%9F"
+        assert (b"x", "ü".encode()) in list(ended.result.request.headers)
+
+
+@pytest.mark.parametrize("version", ["2.0", "0.9", "3.1"])
+def test_another_version_is_refused(version: str) -> None:
+    ended = feed_every_way(HttpHandshake, connect("a:1", version=version))
+    assert ended.error is ProtocolError
+    assert answer(ended.sent).status == 505
+
+
+def test_a_password_in_a_target_is_not_told() -> None:
+    for target in ("user:s3cret@example.org:443", "https://user:s3cret@example.org/"):
+        ended = feed_every_way(HttpHandshake, connect(target))
+        assert ended.error is AddressError
+        assert answer(ended.sent).status == 400
+        assert b"s3cret" not in ended.sent
+        assert "s3cret" not in ended.text
+
+
+def test_empty_lines_before_a_request_are_nothing() -> None:
+    """RFC 9112 section 2.2."""
+    ended = feed_every_way(HttpHandshake, b"\r\n\n\r\n" + connect("example.org:443"))
+    assert ended.result == TunnelRequest(TARGET)
+
+
+@pytest.mark.parametrize("before", [b"", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"])
+@pytest.mark.parametrize("bare", [b"\r", b"\r\r\n", b"\r\n\r"])
+def test_a_bare_cr_before_a_request_is_no_empty_line(before: bytes, bare: bytes) -> None:
+    """RFC 9112 section 2.2: another reader may see a part of the method in it."""
+    ended = feed_every_way(HttpHandshake, before + bare + connect("example.org:443"))
+    assert ended.error is ProtocolError
+    assert ended.sent.count(b"HTTP/1.1 400 ") == 1
+
+
+def test_another_method_has_to_be_let_in_too() -> None:
+    head = b"GET http://a/ HTTP/1.1\r\nHost: a\r\n"
+    right = head + RIGHT.encode() + b"\r\n\r\n"
+    ended = run(guarded(), [head + b"\r\n", right])
+    assert [asked.status for asked in answers(ended.sent)] == [407]
+    assert isinstance(ended.result, AuthorizedRequest)
+    assert ended.result.client == "alice"
+
+
+def test_who_is_not_let_in_and_sends_a_body_has_to_come_again() -> None:
+    head = b"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+    ended = run(guarded(), [head])
+    assert ended.error is AuthenticationError
+    assert answer(ended.sent).fields["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    "line", ["X: a\r\n b", "X: a\r\n\tb", "X: a\rb"], ids=["folded", "folded by a tab", "bare CR"]
+)
+def test_what_two_readers_can_read_differently_is_a_bad_request(line: str) -> None:
+    for pieces in every_way(connect("example.org:443", line)):
+        ended = run(HttpHandshake(), pieces)
+        assert ended.error is ProtocolError
+        assert answer(ended.sent).status == 400
+
+
+def test_a_length_and_a_transfer_coding_together_are_a_bad_request() -> None:
+    head = b"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"
+    ended = run(HttpHandshake(), [head + b"\r\n\r\n"])
+    assert ended.error is ProtocolError
+    assert answer(ended.sent).status == 400
+
+
+@pytest.mark.parametrize("field", ["Content-Length: 5", "Transfer-Encoding: chunked"])
+def test_a_connect_with_a_body_is_a_bad_request(field: str) -> None:
+    ended = feed_every_way(HttpHandshake, connect("example.org:443", field))
+    assert ended.error is ProtocolError
+    refused = answer(ended.sent)
+    assert refused.status == 400
+    assert refused.body == "A CONNECT request carries no body\n"
+
+
+def test_a_transfer_encoding_that_nobody_knows_is_not_implemented() -> None:
+    ended = feed_every_way(HttpHandshake, connect("example.org:443", "Transfer-Encoding: gzip"))
+    assert ended.error is ProtocolError
+    assert answer(ended.sent).status == 501
+
+
+# --- failures behind the bridge -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "hop", "kind"),
+    [
+        (TargetRefused, 502, JUMP_SERVER, "connection_refused"),
+        (TargetTimeout, 504, JUMP_SERVER, "connection_timeout"),
+        (NetworkUnreachable, 502, JUMP_SERVER, "destination_ip_unroutable"),
+        (HostUnreachable, 502, JUMP_SERVER, "destination_unavailable"),
+        (NameNotFound, 502, JUMP_SERVER, "dns_error"),
+        (NameLookupFailed, 502, JUMP_SERVER, "dns_error"),
+        (TargetDenied, 403, JUMP_SERVER, "destination_ip_prohibited"),
+        (TargetError, 502, JUMP_SERVER, "destination_unavailable"),
+        (WrongSecret, 503, BRIDGE, "proxy_configuration_error"),
+        (JumpHostUnreachable, 503, BRIDGE, "destination_unavailable"),
+        (JumpHostTimeout, 504, BRIDGE, "connection_timeout"),
+        (JumpHostProtocolError, 502, BRIDGE, "connection_terminated"),
+        (AddressError, 400, BRIDGE, "http_request_error"),
+        (HandshakeTimeout, 502, BRIDGE, "proxy_internal_error"),
+    ],
+)
+def test_a_failure_is_told_with_its_hop_and_its_reason(
+    error: type[NetjumperError], status: int, hop: str, kind: str
+) -> None:
+    told = decided(lambda handshake: handshake.reject(error("what happened")))
+    assert told.status == status
+    assert told.fields["connection"] == "close"
+    assert told.fields["content-type"] == "text/plain; charset=utf-8"
+    hops = told.proxy_status
+    assert hops[0] == (hop, {"error": kind, "details": "what happened"})
+    assert [name for name, _ in hops[1:]] == ([BRIDGE] if hop == JUMP_SERVER else [])
+    assert_is_a_line(told.body)
+    assert told.body.endswith(" example.org:443: what happened\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "details", "in_body"),
+    [
+        ('say "no"', 'say "no"', 'say "no"'),
+        ("back\\slash\\", "back\\slash\\", "back\\slash\\"),
+        ('\\"', '\\"', '\\"'),
+        ("a\r\nSet-Cookie: x", "a??Set-Cookie: x", "a??Set-Cookie: x"),
+        ("nul\0bell\x07\x7f", "nul?bell??", "nul?bell??"),
+        ("bücher 🚀", "b?cher ?", "bücher 🚀"),
+        ("line\u2028separator", "line?separator", "line?separator"),
+        ("half\udc80", "half?", "half?"),
+        ("", "", ""),
+    ],
+)
+def test_no_text_breaks_out_of_its_field_or_its_line(text: str, details: str, in_body: str) -> None:
+    told = decided(lambda handshake: handshake.reject(TargetError(text)))
+    assert told.proxy_status[0][1]["details"] == details
+    assert told.body.endswith(f": {in_body}\n")
+    assert "set-cookie" not in told.fields
+
+
+@given(st.text(max_size=300))
+def test_any_text_can_be_told(text: str) -> None:
+    told = decided(lambda handshake: handshake.reject(TargetError(text)))
+    assert told.status == 502
+    assert [hop for hop, _ in told.proxy_status] == [JUMP_SERVER, BRIDGE]
+    assert told.body.count("\n") == 1
+
+
+def test_a_failure_is_told_to_an_http_1_0_client_too() -> None:
+    head = connect(version="1.0")
+    assert decided(lambda handshake: handshake.reject(TargetRefused("no")), head).status == 502
