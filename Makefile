@@ -68,9 +68,10 @@ lock: $(BIN)/python  ## renew what requirements/ says is installed, with hashes,
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 	@$(BIN)/python tools/locking.py $(BIN)/uv
 
-generated: $(VENV)/.installed-dev  ## write man pages and shell completion again, from the parsers
+generated: $(VENV)/.installed-dev  ## write man pages, shell completion and docs/settings.md again, from the code
 	PYTHONPATH=tools $(BIN)/python -m manpages.pages docs/man
 	PYTHONPATH=tools $(BIN)/python -m completions src/netjumper/cli/completions
+	PYTHONPATH=tools $(BIN)/python -m settings_reference docs/settings.md
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .bench .fuzz .soak .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

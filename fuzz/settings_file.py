@@ -9,8 +9,9 @@ from pathlib import Path
 
 from fuzz.settings import environment, hold_settings
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.loader import Source, load
+from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
+from netjumper.settings.sources import CommandLine
 
 
 def check(data: bytes) -> None:
@@ -20,9 +21,9 @@ def check(data: bytes) -> None:
     text = data[1:].decode("utf-8", "replace")
     with environment({}):
         if data[:1] > b"\0":
-            hold_settings(lambda: load(BridgeSettings, Source(), str(path)), text)
+            hold_settings(lambda: load(BridgeSettings, CommandLine(config=str(path))), text)
         else:
-            hold_settings(lambda: load(ServerSettings, Source(), str(path)), text)
+            hold_settings(lambda: load(ServerSettings, CommandLine(config=str(path))), text)
 
 
 @cache

@@ -12,10 +12,11 @@ from io import StringIO
 from fuzz.properties import as_text
 from fuzz.settings import environment, hold_settings
 from netjumper.cli import bridge, server
-from netjumper.cli.arguments import Parser, source_of_flags
+from netjumper.cli.arguments import Parser, command_line_of
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.loader import AnyLoaded, load
 from netjumper.settings.server import ServerSettings
+from netjumper.settings.sources import CommandLine
 
 NO_FILE = "/dev/null"
 
@@ -48,9 +49,14 @@ def _pair(line: str) -> tuple[str, str]:
 def _load(words: list[str], *, for_bridge: bool) -> AnyLoaded:
     if for_bridge:
         arguments = _bridge_parser().parse_args(words)
-        return load(BridgeSettings, source_of_flags(arguments, BridgeSettings), NO_FILE)
+        return load(BridgeSettings, _without_file(command_line_of(arguments, BridgeSettings)))
     arguments = _server_parser().parse_args(words)
-    return load(ServerSettings, server._flags(arguments), NO_FILE)
+    return load(ServerSettings, _without_file(server._given(arguments)))
+
+
+def _without_file(given: CommandLine) -> CommandLine:
+    given.config = NO_FILE
+    return given
 
 
 @cache

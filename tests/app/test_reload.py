@@ -14,15 +14,16 @@ import trustme
 
 from netjumper.app.jump_server import JumpServer, prepare
 from netjumper.errors import SettingsError
-from netjumper.settings.loader import Source, load
+from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
+from netjumper.settings.sources import CommandLine
 from tests.support.programs import PATIENCE, Program, running, web_server
 from tests.support.tls_pair import encrypt
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
 
-TAKEN = "INFO settings are taken anew"
-KEPT = "ERROR settings are not taken anew: the old ones hold"
+TAKEN = "INFO settings reloaded"
+KEPT = "ERROR reload failed, keeping the previous settings"
 
 
 def tables(**secrets):
@@ -116,7 +117,7 @@ def test_a_tunnel_goes_on(config, clients_file):
     [
         ("[alice]\nsecrets = 1\n", r"ERROR \S+: \[server\] clients_file: \S+: \[alice\] secrets: "),
         ("[alice\n", r"ERROR \S+: \[server\] clients_file: \S+ is not valid TOML"),
-        (None, r"ERROR \S+: \[server\] clients_file: there is no such file"),
+        (None, r"ERROR \S+: \[server\] clients_file: no such file"),
     ],
 )
 def test_with_a_mistake_in_a_file_the_old_settings_hold(config, clients_file, mistake, told):
@@ -171,7 +172,7 @@ def test_what_only_a_restart_can_change_is_told(config):
         it.address("netjumper")
         config("dial_timeout = 1.0")
         hang_up(it, TAKEN)
-        told = r"WARNING \S+: \[server\] dial_timeout: changed, and takes a restart"
+        told = r"WARNING \S+: \[server\] dial_timeout: changed; restart required"
         it.wait_for(told)
         hang_up(it, TAKEN, 2)
         it.wait_for(told, 2)
@@ -199,7 +200,7 @@ def test_tls_that_is_new_takes_a_restart_and_the_rest_is_taken(config, clients_f
         config('listen_tls = ["127.0.0.1:0"]', f'certificate_file = "{certificate}"')
         clients_file.write_text(tables(bob="two"))
         hang_up(it, TAKEN)
-        it.wait_for(r"WARNING \S+: \[server\] listen_tls: changed, and takes a restart")
+        it.wait_for(r"WARNING \S+: \[server\] listen_tls: changed; restart required")
         assert lets_in(address, "two")
         config('certificate_file = "missing.pem"', 'listen_tls = ["127.0.0.1:0"]')
         hang_up(it, KEPT)
@@ -218,7 +219,7 @@ def test_what_listens_goes_on_with_what_is_new_even_where_the_settings_have_no_p
         before = shown()
         config(f'certificate_file = "{certificate_of_another}"')
         hang_up(it, TAKEN)
-        it.wait_for(r"WARNING listen_tls .by default.: changed, and takes a restart")
+        it.wait_for(r"WARNING listen_tls .default.: changed; restart required")
         assert shown() != before
 
 
@@ -232,7 +233,9 @@ def test_the_end_does_not_wait_for_settings_that_are_being_read(config):
         raise SettingsError("too late")
 
     async def serve():
-        server = JumpServer(prepare(load(ServerSettings, Source(), str(config())), {}), {})
+        server = JumpServer(
+            prepare(load(ServerSettings, CommandLine(config=str(config()))), {}), {}
+        )
         server.reload(slow)
         await asyncio.to_thread(begun.wait)
 
@@ -252,16 +255,16 @@ def test_an_encrypted_key_asks_nobody(config, certificate):
 
 
 async def test_what_nobody_thought_of_is_told_and_the_old_settings_hold(config, caplog):
-    prepared = prepare(load(ServerSettings, Source(), str(config())), {})
+    prepared = prepare(load(ServerSettings, CommandLine(config=str(config()))), {})
     server = JumpServer(prepared, {})
 
     def fail():
         raise RuntimeError("s3cret")
 
     server.reload(fail)
-    await server._renewing
+    await server._reloading
     told = [record.getMessage() for record in caplog.records]
     assert told == [
-        "a bug of netjumper: RuntimeError",
-        "settings are not taken anew: the old ones hold",
+        "bug in netjumper: RuntimeError",
+        "reload failed, keeping the previous settings",
     ]

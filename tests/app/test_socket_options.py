@@ -212,8 +212,11 @@ async def test_a_deep_healthcheck_takes_the_options_of_the_way_out(capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--source", "home"], "--source: 'home' is no IP address; expected "),
-        (["--source", "::1", "--source", "::2"], "--source: there are two addresses of a family; "),
+        (["--source", "home"], "--source: 'home' is not an IP address; expected "),
+        (
+            ["--source", "::1", "--source", "::2"],
+            "--source: more than one address of the same family; ",
+        ),
         (["--mark", "-1"], "--mark: expected a whole number from 0 to 4294967295, not -1"),
         (["--interface", "x" * 16], "--interface: expected a name of at most 15 bytes, not "),
         (["--peer-timeout", "nan"], "--peer-timeout: expected a number of seconds from 0 to 3600"),

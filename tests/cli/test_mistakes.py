@@ -59,7 +59,7 @@ def test_an_argument_that_is_none_is_told_without_what_may_be_a_secret(
 
 def test_too_many_arguments_are_told_without_what_may_be_a_secret(capsys):
     told = refused(capsys, "netjumper", "a", "s3cret", "c", "s3cret")
-    assert told == "there are too many arguments (see netjumper --help)"
+    assert told == "too many arguments (see netjumper --help)"
 
 
 @COMMANDS
@@ -85,7 +85,7 @@ def test_the_server_refuses_to_start_without_a_secret(arguments, capsys):
 
 
 def test_the_server_refuses_an_empty_secret(capsys, monkeypatch, private):
-    told = "it is empty; `netjumper keygen` makes one"
+    told = "the secret is empty; `netjumper keygen` makes one"
     assert refused(capsys, "netjumper", "9527", "") == f"SECRET: {told}"
     monkeypatch.setenv("NETJUMPER_SECRET", "")
     place = "environment variable NETJUMPER_SECRET"
@@ -96,7 +96,7 @@ def test_the_server_refuses_an_empty_secret(capsys, monkeypatch, private):
 
 def test_a_secret_on_the_command_line_and_one_in_a_file_are_one_too_many(capsys):
     told = refused(capsys, "netjumper", "9527", "s3cret", "--secret-file", "x")
-    assert told == "SECRET: secret_file is given in the same place; leave one of the two out"
+    assert told == "SECRET: secret_file is given in the same place; remove one of them"
 
 
 @COMMANDS
@@ -119,12 +119,12 @@ def test_the_bridge_needs_a_jump_host(capsys, monkeypatch):
 
 def test_the_bridge_takes_a_jump_host_or_an_embedded_server(capsys):
     told = refused(capsys, "netjumper-bridge", "--embedded", "--jump", "h:1")
-    assert told == "--embedded: jump is given in the same place; leave one of the two out"
+    assert told == "--embedded: jump is given in the same place; remove one of them"
 
 
 def test_an_open_bridge_is_refused(capsys):
     told = refused(capsys, "netjumper-bridge", "--embedded", "--socks", "0.0.0.0:0")
-    assert told.startswith("--socks: other machines can use 0.0.0.0:0; listen on 127.0.0.1, or")
+    assert told.startswith("--socks: 0.0.0.0:0 is reachable from other machines; bind 127.0.0.1 or")
 
 
 def test_a_file_of_users_with_a_mistake_is_told_by_its_line(capsys, private):
@@ -184,7 +184,7 @@ def test_a_port_in_use_is_told_with_the_setting_and_returns_1(place, private):
                 {"NETJUMPER_HTTP": address},
                 "environment variable NETJUMPER_HTTP",
             ),
-            "file": (["--config", str(path)], {}, f"{path}: [bridge] http"),
+            "file": (["--config", str(path)], {}, f"{path}:3: [bridge] http"),
         }[place]
         code, out, lines = run("netjumper-bridge", *arguments, env=env)
     assert (code, out) == (1, "")
@@ -221,9 +221,49 @@ def test_check_finds_valid_settings_valid_and_does_not_listen(private):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = run("netjumper", "--listen", address, "--secret-file", str(secret), "--check")
-    assert done == (0, "settings are valid\n", [])
-    jump = ["--jump", "home.example.net:1", "--secret-file", str(secret)]
-    assert run("netjumper-bridge", *jump, "--check") == (0, "settings are valid\n", [])
+    given = f"listen = {address}  # --listen\nsecret_file = {secret}  # --secret-file\n"
+    assert done == (0, f"{given}settings are valid\n", [])
+    assert run("netjumper-bridge", "--embedded", "--check") == (
+        0,
+        "embedded = true  # --embedded\nsettings are valid\n",
+        [],
+    )
+
+
+def test_check_prints_what_is_not_a_default_with_its_origin_and_no_secret(private):
+    lines = [
+        "[bridge]",
+        'jump = ["home.example.net:1",',
+        '  "netjumper+tls://alice:s3cret-1@office.example.net?ca=system"]',
+        "secret = 's3cret-2'",
+        "dial_timeout = 2.5",
+        "early_data = 'never'",
+        "max_parked = 1",
+    ]
+    path = private("c\n.toml", "\n".join(lines))
+    env = {"NETJUMPER_AUTH": "me:s3cret-3", "NETJUMPER_MAX_PARKED": "7", "NETJUMPER_HTTP": ""}
+    arguments = ["--config", str(path), "--socks", "127.0.0.1:1", "--socks", "unix:/s", "--check"]
+    code, out, warnings = run("netjumper-bridge", *arguments, "--no-mptcp", env=env)
+    name = str(path).replace("\n", "\\n")
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            "auth = (hidden)  # environment variable NETJUMPER_AUTH",
+            f"dial_timeout = 2.5  # '{name}':5",
+            f"early_data = never  # '{name}':6",
+            "http = (none)  # environment variable NETJUMPER_HTTP",
+            (
+                "jump = netjumper://home.example.net:1, "
+                f"netjumper+tls://alice@office.example.net:9527?ca=system  # '{name}':2"
+            ),
+            "max_parked = 7  # environment variable NETJUMPER_MAX_PARKED",
+            "mptcp = false  # --no-mptcp",
+            f"secret = (hidden)  # '{name}':4",
+            "socks = 127.0.0.1:1, unix:/s  # --socks",
+            "settings are valid",
+        ],
+    )
+    assert "s3cret" not in out + "".join(warnings)
 
 
 @pytest.mark.parametrize("flag", ["--secret-file", "--auth-file", "--config"])
@@ -239,9 +279,9 @@ def test_check_reads_the_files_that_are_named(flag, private):
 def test_check_tells_of_a_variable_that_is_no_setting():
     env = {"NETJUMPER_DAIL_TIMEOUT": "1"}
     code, out, lines = run("netjumper-bridge", "--embedded", "--check", env=env)
-    assert (code, out) == (0, "settings are valid\n")
+    assert (code, out) == (0, "embedded = true  # --embedded\nsettings are valid\n")
     assert len(lines) == 1
-    assert "WARNING environment variable NETJUMPER_DAIL_TIMEOUT is no setting" in lines[0]
+    assert "WARNING environment variable NETJUMPER_DAIL_TIMEOUT is not a setting" in lines[0]
 
 
 @pytest.mark.parametrize(
@@ -278,22 +318,24 @@ def test_exec_warns_of_a_jump_hosts_secret_on_the_command_line():
 
 def test_a_jump_hosts_secret_elsewhere_is_not_warned_about():
     env = {"NETJUMPER_JUMP": "netjumper://a:s3cret@127.0.0.1:1"}
-    done = run("netjumper-bridge", "--check", env=env)
-    assert done == (0, "settings are valid\n", [])
+    code, out, lines = run("netjumper-bridge", "--check", env=env)
+    assert (code, lines) == (0, [])
+    assert out.endswith("\nsettings are valid\n")
+    assert "s3cret" not in out
 
 
 @pytest.mark.parametrize(
     ("name", "doors", "told"),
     [
         ("netjumper", ["--listen", ":7", "--listen-tls", ":7"], (
-            "--listen-tls: [::]:7 is given twice, here and in listen; each door has a place of "
-            "its own"
+            "--listen-tls: [::]:7 is used twice (also in listen); each listener needs its own "
+            "address"
         )),
         ("netjumper", ["--listen", "127.0.0.1:7", "--listen", "127.0.0.1:7"], (
-            "--listen: 127.0.0.1:7 is given twice; each door has a place of its own"
+            "--listen: 127.0.0.1:7 is used twice; each listener needs its own address"
         )),
         ("netjumper-bridge", ["--embedded", "--socks", "unix:/x", "--http", "unix:/x"], (
-            "--http: unix:/x is given twice, here and in socks; each door has a place of its own"
+            "--http: unix:/x is used twice (also in socks); each listener needs its own address"
         )),
     ],
 )  # fmt: skip
@@ -331,5 +373,6 @@ def test_a_reader_that_went_away_makes_no_traceback():
 )
 def test_port_and_secret_may_have_a_flag_between_them(words):
     code, out, lines = run("netjumper", *words)
-    assert (code, out) == (0, "settings are valid\n")
+    given = "listen = [::]:9527  # PORT\nsecret = (hidden)  # SECRET\n"
+    assert (code, out) == (0, f"{given}settings are valid\n")
     assert len(lines) == 1  # the warning that a secret in argv can be read

@@ -113,5 +113,5 @@ def test_one_that_takes_a_files_place_does_not_hang_what_serves(workers, private
         os.mkfifo(path, 0o600)
         it.process.send_signal(signal.SIGHUP)
         it.wait_for(f"ERROR --clients-file: cannot read {path}: {NOBODY}")
-        it.wait_for("ERROR settings are not taken anew: the old ones hold")
+        it.wait_for("ERROR reload failed, keeping the previous settings")
         assert it.stop() == 0

@@ -3,7 +3,7 @@
 import pytest
 
 from netjumper.cli import server
-from netjumper.cli.arguments import source_of_flags
+from netjumper.cli.arguments import command_line_of
 from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
 
@@ -17,8 +17,9 @@ def _secret(monkeypatch):
 
 
 def rules(*arguments: str, config: str | None = None) -> tuple[list[str], list[str]]:
-    parsed = server.build_parser().parse_args([*NEEDED, *arguments])
-    settings = load(ServerSettings, source_of_flags(parsed, ServerSettings), config).settings
+    files = [] if config is None else ["--config", config]
+    parsed = server.build_parser().parse_args([*NEEDED, *files, *arguments])
+    settings = load(ServerSettings, command_line_of(parsed, ServerSettings)).settings
     return [str(it) for it in settings.allow], [str(it) for it in settings.deny]
 
 
@@ -45,7 +46,7 @@ def test_the_file_has_lists(private):
     ("arguments", "told"),
     [
         (["--allow", "*"], (
-            "--allow: * opens nothing that is refused by default; name networks, "
+            "--allow: * permits nothing that is refused by default; name networks, "
             "such as 192.168.1.0/24"
         )),
         (["--allow", "192.168.1.1/24"], (

@@ -23,7 +23,7 @@ BRIDGE += ["127.0.0.1:0"]
 WORKERS = ["--workers", "2"]
 ENV = {"NETJUMPER_SECRET": "one"}
 NOT_HERE = "INFO SIGHUP: a bridge takes no settings anew; they take a restart"
-TAKEN = "INFO settings are taken anew"
+TAKEN = "INFO settings reloaded"
 
 
 class Terminal:
@@ -154,7 +154,7 @@ def unread(fd):
     ("command", "told"),
     [
         # What was in the pipe has been read up.
-        (SERVER, "ERROR settings are not taken anew: the old ones hold"),
+        (SERVER, "ERROR reload failed, keeping the previous settings"),
         (BRIDGE, NOT_HERE),
     ],
 )

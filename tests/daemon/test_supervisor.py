@@ -143,7 +143,7 @@ def test_what_there_is_to_tell_at_the_start_is_told_once(command):
         assert it.stop() == 0
     assert sum("listening for" in line for line in it.lines) == 1
     (told,) = [line for line in it.lines if "2 workers" in line]
-    assert told.endswith("limits are each one's own")
+    assert told.endswith("apply per process")
 
 
 def test_both_families_can_be_listened_on_side_by_side():

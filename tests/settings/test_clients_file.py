@@ -9,8 +9,9 @@ from netjumper.addressing.address import Address
 from netjumper.app.clients import clients_of
 from netjumper.errors import SettingsError, TargetDenied
 from netjumper.settings.clients_file import read_clients
-from netjumper.settings.loader import Source, load
+from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
+from netjumper.settings.sources import CommandLine
 
 GOOD = 'secrets = ["s3cret-1"]'
 ALICE = f"[alice]\n{GOOD}\n"
@@ -36,7 +37,7 @@ def clients(private):
     """Return what gives the clients of a file by name, with more settings."""
 
     def give(text, **settings):
-        flags = Source()
+        flags = CommandLine()
         flags.give("clients_file", str(private("clients.toml", text)), "--clients-file")
         for key, value in settings.items():
             flags.give(key, value, f"--{key}")
@@ -111,7 +112,7 @@ def test_without_a_secret_of_all_the_clients_are_all_there_are(clients):
 
 
 DATE = "expected a date, such as 2027-01-31, or a time, such as 2027-01-31T18:00:00Z"
-TEXTS = "secrets: expected a list of texts that are not empty (`netjumper keygen` makes one)"
+TEXTS = "secrets: expected a list of non-empty texts (`netjumper keygen` makes one)"
 
 
 @pytest.mark.parametrize(
@@ -126,14 +127,14 @@ TEXTS = "secrets: expected a list of texts that are not empty (`netjumper keygen
         ([GOOD, 'expires = "2027"'], f"expires: {DATE}, not '2027'"),
         (
             [GOOD, "expires = 2027-01-31T18:00:00"],
-            f"expires: its offset from UTC is missing; {DATE}",
+            f"expires: the offset from UTC is missing; {DATE}",
         ),
         ([GOOD, "max_tunnels = -1"], "max_tunnels: expected a whole number, 0 or more, not -1"),
         ([GOOD, "bandwidth = true"], "bandwidth: expected a number of megabits per second"),
         ([GOOD, 'allow = ["10.0.0.0/33"]'], "allow: "),
         (
             [GOOD, "[bob]", 'secrets = ["s3cret-2", "s3cret-1"]'],
-            "secrets: one of them is also alice's; each client has its own",
+            "secrets: one is also a secret of alice; each client needs its own",
         ),
     ],
 )
@@ -146,7 +147,7 @@ def test_a_mistake_is_one_line_that_says_what_would_be_right(refusal, lines, tol
     ("text", "told"),
     [
         ("", "expected a table for each client, found none"),
-        ('alice = "s3cret"', "alice: stands in no table; a client is a table, such as [alice]"),
+        ('alice = "s3cret"', "alice: is in no table; a client is a table, such as [alice]"),
         ('["a b"]', "'a b': a client's name is of letters, digits, '.', '-' and '_', at most 64"),
     ],
 )
@@ -163,7 +164,9 @@ def test_all_mistakes_are_told_at_once(private):
 
 
 def test_the_secret_of_all_may_be_no_clients(clients):
-    with pytest.raises(SettingsError, match="one of them is that of all; each has its own") as it:
+    with pytest.raises(
+        SettingsError, match="one is the shared secret; each client needs its own"
+    ) as it:
         clients(ALICE, secret="s3cret-1")
     assert "s3cret" not in str(it.value)
 
@@ -177,6 +180,4 @@ def test_a_file_that_others_can_read_is_refused(private):
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(SettingsError) as caught:
         read_clients(tmp_path / "none.toml", "--clients-file")
-    assert caught.value.lines == (
-        f"--clients-file: there is no such file: {tmp_path / 'none.toml'}",
-    )
+    assert caught.value.lines == (f"--clients-file: no such file: {tmp_path / 'none.toml'}",)

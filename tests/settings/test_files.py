@@ -57,13 +57,13 @@ def test_a_file_of_ones_own_is_read(mode, private):
 
 @pytest.mark.parametrize("below", ["secret", "netjumper/secret"])
 def test_what_a_container_engine_hands_over_may_have_any_mode(below, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "HANDED_OVER", (tmp_path,))
+    monkeypatch.setattr(files, "SECRET_MOUNTS", (tmp_path,))
     assert read_private(shared_file(tmp_path / below), "--flag") == b"s3cret"
 
 
 def test_what_kubernetes_links_to_may_have_any_mode(tmp_path, monkeypatch):
     mounted = tmp_path / "mounted"
-    monkeypatch.setattr(files, "HANDED_OVER", (mounted,))
+    monkeypatch.setattr(files, "SECRET_MOUNTS", (mounted,))
     shared_file(mounted / "..data_1/secret")
     (mounted / "secret").symlink_to("..data_1/secret")
     assert read_private(mounted / "secret", "--flag") == b"s3cret"
@@ -79,7 +79,7 @@ def test_a_credential_of_the_service_may_have_any_mode(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", ["secret", "places/secret", "place/../secret", "place/in/../x"])
 def test_elsewhere_a_shared_file_stays_refused(path, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "HANDED_OVER", (tmp_path / "place",))
+    monkeypatch.setattr(files, "SECRET_MOUNTS", (tmp_path / "place",))
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "")
     (tmp_path / "place").mkdir()
     told = refusal(read_private, shared_file(tmp_path / path))
@@ -106,7 +106,7 @@ def test_a_file_that_never_ends_is_not_read_for_ever(private):
 
 def test_a_name_that_no_file_has_is_told_on_one_line(tmp_path):
     told = refusal(read_secret, tmp_path / "a\nb\0c")
-    assert told.endswith("that cannot be a file's name")
+    assert told.endswith("not a valid file name")
     assert "\n" not in told
 
 

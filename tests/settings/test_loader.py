@@ -7,26 +7,28 @@ import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli import bridge, server
-from netjumper.cli.arguments import source_of_flags
+from netjumper.cli.arguments import command_line_of
 from netjumper.errors import SettingsError
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.loader import Source, load
+from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
+from netjumper.settings.sources import CommandLine
 
 
-def flags(*arguments, model=BridgeSettings):
+def given(*arguments, config=None, model=BridgeSettings):
     parser = (bridge if model is BridgeSettings else server).build_parser()
-    return source_of_flags(parser.parse_args(arguments), model)
+    files = [] if config is None else ["--config", str(config)]
+    return command_line_of(parser.parse_args([*files, *arguments]), model)
 
 
 def bridge_with(*arguments, config=None):
-    return load(BridgeSettings, flags("--embedded", *arguments), config and str(config))
+    return load(BridgeSettings, given("--embedded", *arguments, config=config))
 
 
 def refusal(*arguments, config=None, model=BridgeSettings):
     """Return the lines that tell why."""
     with pytest.raises(SettingsError) as caught:
-        load(model, flags(*arguments, model=model), config and str(config))
+        load(model, given(*arguments, config=config, model=model))
     assert all("\n" not in line for line in caught.value.lines)
     return caught.value.lines
 
@@ -45,8 +47,8 @@ def test_flags_win_over_the_environment_which_wins_over_the_file(private, monkey
     assert (settings.dial_timeout, settings.jump_timeout, settings.idle_timeout) == (3, 2, 1)
     assert loaded.origin("dial_timeout") == "--dial-timeout"
     assert loaded.origin("jump_timeout") == "environment variable NETJUMPER_JUMP_TIMEOUT"
-    assert loaded.origin("idle_timeout") == f"{path}: [bridge] idle_timeout"
-    assert loaded.origin("grace_period") == "grace_period (by default)"
+    assert loaded.origin("idle_timeout") == f"{path}:4: [bridge] idle_timeout"
+    assert loaded.origin("grace_period") == "grace_period (default)"
 
 
 def test_every_key_can_be_given_in_the_environment(monkeypatch):
@@ -83,7 +85,7 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
     }
     for key, text in texts.items():
         monkeypatch.setenv(f"NETJUMPER_{key.upper()}", text)
-    settings = load(BridgeSettings, Source()).settings
+    settings = load(BridgeSettings, CommandLine()).settings
     assert settings.listeners == {
         "socks": (ListenAddress("127.0.0.1", 1), ListenAddress("127.0.0.1", 2)),
         "http": (ListenAddress("127.0.0.1", 3), ListenAddress("::1", 4)),
@@ -100,29 +102,28 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
 @pytest.mark.parametrize("text", ["1", "true", "True", "YES", "on"])
 def test_a_switch_can_be_turned_on_in_the_environment(text, monkeypatch):
     monkeypatch.setenv("NETJUMPER_EMBEDDED", text)
-    assert load(BridgeSettings, Source()).settings.embedded is True
+    assert load(BridgeSettings, CommandLine()).settings.embedded is True
 
 
 def test_a_switch_in_the_file_can_be_turned_off_by_a_flag(private):
     path = private("c.toml", "[bridge]\nembedded = true\n")
     loaded = load(
         BridgeSettings,
-        flags("--no-embedded", "--jump", "h:1", "--secret-file", "x"),
-        str(path),
+        given("--no-embedded", "--jump", "h:1", "--secret-file", "x", config=path),
     )
     assert loaded.settings.embedded is False
 
 
 def test_embedded_on_the_command_line_beats_a_jump_host_in_the_file(private):
     path = private("c.toml", "[bridge]\njump = 'h:1'\nsecret = 's'\n")
-    settings = load(BridgeSettings, flags("--embedded"), str(path)).settings
+    settings = load(BridgeSettings, given("--embedded", config=path)).settings
     assert settings.embedded
     assert settings.jump == ()
 
 
 def test_a_jump_host_on_the_command_line_beats_embedded_in_the_file(private):
     path = private("c.toml", "[bridge]\nembedded = true\nsecret = 's'\n")
-    settings = load(BridgeSettings, flags("--jump", "h:1"), str(path)).settings
+    settings = load(BridgeSettings, given("--jump", "h:1", config=path)).settings
     assert not settings.embedded
     assert ", ".join(str(it.address) for it in settings.jump) == "h:1"
 
@@ -164,10 +165,10 @@ def test_without_a_usable_xdg_config_home_it_is_dot_config(xdg, private, monkeyp
 
 def test_a_file_that_was_named_must_be_there(tmp_path, monkeypatch):
     missing = tmp_path / "missing.toml"
-    assert only_refusal(config=missing) == f"--config: there is no such file: {missing}"
+    assert only_refusal(config=missing) == f"--config: no such file: {missing}"
     monkeypatch.setenv("NETJUMPER_CONFIG", str(missing))
     told = only_refusal()
-    assert told == f"environment variable NETJUMPER_CONFIG: there is no such file: {missing}"
+    assert told == f"environment variable NETJUMPER_CONFIG: no such file: {missing}"
 
 
 def test_a_directory_is_no_settings_file(tmp_path):
@@ -192,7 +193,7 @@ def test_a_file_that_only_a_machine_could_have_meant_is_one_line(text, private):
 
 def test_a_secret_in_the_environment_may_be_any_bytes(monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", os.fsdecode(b"\xff\xfe"))
-    assert load(ServerSettings, Source()).secret() == b"\xff\xfe"
+    assert load(ServerSettings, CommandLine()).secret() == b"\xff\xfe"
 
 
 def test_a_file_that_is_not_text_is_told_with_its_line(private):
@@ -216,14 +217,25 @@ def test_each_command_reads_its_own_table_only(private):
         ("[bridges]\n", ("unknown table [bridges]; expected [server] or [bridge]; "
          "did you mean bridge?")),
         ("[other]\n", "unknown table [other]; expected [server] or [bridge]"),
-        ("secret = 's3cret'\n", "secret stands in no table; put it under [server] or [bridge]"),
+        ("secret = 's3cret'\n", "secret is in no table; put it under [server] or [bridge]"),
         ("bridge = 1\n", "bridge: expected a table, [bridge]"),
         ('[bridge]\n"a\\nb" = 1\n', "[bridge] 'a\\nb': unknown key"),
     ],
 )  # fmt: skip
-def test_what_is_unknown_in_the_file_is_named(text, told, private):
+def test_what_is_unknown_in_the_file_is_named_with_its_line(text, told, private):
     path = private("c.toml", text)
-    assert only_refusal(config=path) == f"{path}: {told}"
+    line = 2 if told.startswith("[bridge] ") else 1
+    assert only_refusal(config=path) == f"{path}:{line}: {told}"
+
+
+def test_everything_unknown_in_the_file_has_a_line(private):
+    text = "# comment\n[bridge]\nx = [\n1 ]\ny = 1\n\n[other]\nz = 1\n"
+    path = private("c.toml", text)
+    assert refusal(config=path) == (
+        f"{path}:3: [bridge] x: unknown key",
+        f"{path}:5: [bridge] y: unknown key",
+        f"{path}:7: unknown table [other]; expected [server] or [bridge]",
+    )
 
 
 @pytest.mark.parametrize(
@@ -245,7 +257,7 @@ def test_what_is_unknown_in_the_file_is_named(text, told, private):
         ("jump = ['netjumper://a:s3cret@h', 5]", ("jump: expected a list of HOST:PORT, "
          "HOST:PORT=WEIGHT, netjumper:// or netjumper+tls://")),
         ("auth_file = 1", "auth_file: expected the path of a file, not 1"),
-        ("auth_file = ''", "auth_file: no file has an empty name; expected the path of a file"),
+        ("auth_file = ''", "auth_file: the name of the file is empty; expected the path of a file"),
         ("embedded = 'yes'", "embedded: expected true or false, not 'yes'"),
         ("log_level = 'loud'", "log_level: expected debug, info, warning or error, not 'loud'"),
         ("log_format = 'xml'", "log_format: expected auto, rich, plain or json, not 'xml'"),
@@ -255,7 +267,7 @@ def test_what_is_unknown_in_the_file_is_named(text, told, private):
 )  # fmt: skip
 def test_a_wrong_type_in_the_file_is_told_with_what_was_expected(line, told, private):
     path = private("c.toml", f"[bridge]\n{line}\n")
-    assert told_about(path) == f"{path}: [bridge] {told}"
+    assert told_about(path) == f"{path}:2: [bridge] {told}"
 
 
 def told_about(path):
@@ -307,7 +319,7 @@ def test_every_problem_has_a_line(monkeypatch):
 
 def secret_of(arguments=(), config=None):
     model = ServerSettings
-    return load(model, flags(*arguments, model=model), config and str(config)).secret()
+    return load(model, given(*arguments, config=config, model=model)).secret()
 
 
 def test_the_secret_comes_from_the_highest_source_in_whichever_form(private, monkeypatch):
@@ -323,7 +335,7 @@ def test_both_forms_of_the_secret_in_one_source_are_refused(private, monkeypatch
     path = private("c.toml", "[server]\nsecret = 's3cret'\nsecret_file = 'x'\n")
     told = only_refusal(config=path, model=ServerSettings)
     assert told == (
-        f"{path}: [server] secret: secret_file is given in the same place; leave one of the two out"
+        f"{path}:2: [server] secret: secret_file is given in the same place; remove one of them"
     )
     monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
     monkeypatch.setenv("NETJUMPER_SECRET_FILE", "x")
@@ -378,9 +390,9 @@ def test_a_settings_file_without_a_secret_may_be_read_by_everybody(private):
 @pytest.mark.parametrize(
     ("name", "warning"),
     [
-        ("NETJUMPER_DAIL_TIMEOUT", ("environment variable NETJUMPER_DAIL_TIMEOUT is no setting of "
-         "netjumper; did you mean NETJUMPER_DIAL_TIMEOUT?")),
-        ("NETJUMPER_XYZZY", "environment variable NETJUMPER_XYZZY is no setting of netjumper"),
+        ("NETJUMPER_DAIL_TIMEOUT", ("environment variable NETJUMPER_DAIL_TIMEOUT is not a setting "
+         "of netjumper; did you mean NETJUMPER_DIAL_TIMEOUT?")),
+        ("NETJUMPER_XYZZY", "environment variable NETJUMPER_XYZZY is not a setting of netjumper"),
     ],
 )  # fmt: skip
 def test_an_unknown_variable_is_warned_about_without_its_value(name, warning, monkeypatch):
@@ -413,4 +425,4 @@ def test_a_warning_can_be_added():
 
 def test_the_layer_of_a_command_line_holds_only_settings():
     arguments = argparse.Namespace(config="x", check=True, idle_timeout="3")
-    assert source_of_flags(arguments, ServerSettings).values == {"idle_timeout": "3"}
+    assert command_line_of(arguments, ServerSettings).values == {"idle_timeout": "3"}

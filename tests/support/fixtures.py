@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from netjumper.settings import loader
+from netjumper.settings import settings_file
 from tests.support.programs import PATIENCE
 
 IGNORES_TRUNCATION = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
@@ -26,7 +26,7 @@ def home(tmp_path, monkeypatch):
             monkeypatch.delenv(name)
     directory = tmp_path / "home"
     monkeypatch.setenv("XDG_CONFIG_HOME", str(directory))
-    monkeypatch.setattr(loader, "SYSTEM_CONFIG", tmp_path / "etc" / "config.toml")
+    monkeypatch.setattr(settings_file, "SYSTEM_CONFIG", tmp_path / "etc" / "config.toml")
     return directory
 
 

@@ -14,7 +14,7 @@ from netjumper.cli.proxy_variables import NO_PROXY, variables
 from netjumper.daemon import process, sd_notify, socket_activation
 from netjumper.daemon.process import INTERRUPTED
 from netjumper.diagnostics.steps import EXIT_CODES
-from netjumper.settings.loader import SYSTEM_CONFIG
+from netjumper.settings.settings_file import SYSTEM_CONFIG
 
 _WHAT_IT_DOES_NOT_PROTECT = (
     "The protocol proves that the client knows the secret, and that is all. It does not encrypt "

@@ -1,1 +1,1 @@
-"""Objects made out of settings: nothing else does that."""
+"""Builds objects from settings; no other package does that."""

@@ -1,4 +1,4 @@
-"""What `netjumper-bridge` and its sub-commands share: a bridge made out of settings."""
+"""Builds a bridge from settings, for `netjumper-bridge` and its sub-commands."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from netjumper.addressing.address import Address
-from netjumper.addressing.choices import EarlyData, JumpPolicy
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.listeners import CLEAR, HTTP, MIXED, SOCKS
 from netjumper.addressing.target_rules import Rule
@@ -32,50 +31,52 @@ from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
 from netjumper.settings.files import read_users
-from netjumper.settings.loader import Loaded, Source, load
-from netjumper.settings.messages import IN_ARGV
+from netjumper.settings.loader import Loaded, load
+from netjumper.settings.messages import VISIBLE_IN_ARGV
+from netjumper.settings.sources import CommandLine
 
-EMBEDDED_ALLOWS = (Rule.parse("127.0.0.0/8"), Rule.parse("::1"))
-"""Who can use the bridge on this machine can connect there anyway."""
-EMBEDDED_GRACE = 1.0
-"""Seconds that the embedded jump server has to pass on what the bridge has given it."""
+EMBEDDED_ALLOW = (Rule.parse("127.0.0.0/8"), Rule.parse("::1"))
+"""What the embedded jump server permits: clients of the bridge are on this machine anyway."""
+EMBEDDED_GRACE_S = 1.0
+"""Seconds that the embedded jump server has to forward what the bridge has sent to it."""
 
 
 def load_bridge(
-    flags: Source, config: str | None, model: type[BridgeSettings] = BridgeSettings
+    given: CommandLine, model: type[BridgeSettings] = BridgeSettings
 ) -> Loaded[BridgeSettings]:
-    """Return the settings of a bridge, with warnings: a secret in argv, a way in the clear.
+    """Return the settings of a bridge, with warnings about secrets in argv and missing TLS.
 
     Args:
-        flags: what the command line gave.
-        config: the settings file's path that the command line gave.
-        model: `RunningBridge` or `Unopened` where none is to be started.
+        given: what the command line gave.
+        model: `RunningBridge` or `UpstreamSettings` for commands that start no bridge.
 
     Raises:
-        SettingsError: something is wrong with them.
+        SettingsError: some settings cannot be used.
     """
-    loaded = load(model, flags, config)
-    if "auth" in flags.values:
+    loaded = load(model, given)
+    if "auth" in given.values:
         loaded = loaded.with_warning(
-            IN_ARGV.format("the password", "NETJUMPER_AUTH", "--auth-file")
+            VISIBLE_IN_ARGV.format("the password", "NETJUMPER_AUTH", "--auth-file")
         )
     jump = loaded.settings.jump
-    if "jump" in flags.values and any(it.secret for it in jump):
-        told = IN_ARGV.format("a jump host's secret", "NETJUMPER_JUMP", "the settings file")
-        loaded = loaded.with_warning(told)
+    if "jump" in given.values and any(it.secret for it in jump):
+        warning = VISIBLE_IN_ARGV.format(
+            "a jump host's secret", "NETJUMPER_JUMP", "the settings file"
+        )
+        loaded = loaded.with_warning(warning)
     if model is not RunningBridge and any(it.tls for it in jump):
         for clear in (it.address for it in jump if not it.tls):
             loaded = loaded.with_warning(
-                f"requests may go in the clear to jump host {clear}, though others have TLS"
+                f"requests to jump host {clear} are unencrypted, although others have TLS"
             )
     return loaded
 
 
 def users_of(loaded: Loaded[BridgeSettings]) -> Mapping[str, str] | None:
-    """Return the passwords by user, None where everybody may come in.
+    """Return the passwords by user; None if clients need no password.
 
     Raises:
-        SettingsError: their file cannot be used.
+        SettingsError: the file with the passwords cannot be used.
     """
     settings = loaded.settings
     if settings.auth_file is not None:
@@ -93,13 +94,13 @@ async def bridge_of(
     users: Mapping[str, str] | None,
     sockets: Mapping[str, Sequence[socket.socket]] | None = None,
 ) -> AsyncIterator[tuple[Service, str]]:
-    """Give a bridge that is not open yet, and a line about the way its tunnels take.
+    """Yield a bridge that is not open yet, and a line about the route of its tunnels.
 
     Args:
         settings: the bridge's.
-        hosts: those that its tunnels lead through; none with `embedded`.
-        users: the passwords by user, None lets everybody in.
-        sockets: those to listen on instead of the addresses of the settings, where there are any.
+        hosts: its jump hosts; none with `embedded`.
+        users: the passwords by user; None requires no password.
+        sockets: used instead of the addresses of the settings, if there are any.
     """
     limits = TunnelLimits(handshake=settings.handshake_timeout, idle=settings.idle_timeout or None)
     targets: Mapping[str, Sequence[ListenTarget]] = sockets or settings.listeners
@@ -108,9 +109,9 @@ async def bridge_of(
     def listens_at(ip: str, port: int) -> bool:
         return any(it.listens_at(ip, port) for it in opened)
 
-    async with _reached(settings, hosts, listens_at) as (reached, told):
-        with _pools(settings, reached) as pools:
-            upstream = Upstream(pools, _policy(settings), EarlyData(settings.early_data))
+    async with _upstream(settings, hosts, listens_at) as (jump_hosts, route):
+        with _pools(settings, jump_hosts) as pools:
+            upstream = Upstream(pools, _policy(settings), settings.early_data)
             service = bridge(
                 upstream=upstream,
                 socks=targets.get(SOCKS.name, ()),
@@ -121,11 +122,11 @@ async def bridge_of(
                 listening=bridge_options(settings).listening,
             )
             opened.append(service)
-            yield service, told
+            yield service, route
 
 
 def route_of(settings: BridgeSettings) -> str:
-    """Return a line about the jump hosts; there are some."""
+    """Return a line about the jump hosts; there is at least one."""
     names = ", ".join(f"{it.address} (TLS)" if it.tls else str(it.address) for it in settings.jump)
     several = f"s {names} ({settings.jump_policy})"
     return f"through jump host{several if len(settings.jump) > 1 else f' {names}'}"
@@ -133,7 +134,7 @@ def route_of(settings: BridgeSettings) -> str:
 
 @contextlib.contextmanager
 def _pools(settings: BridgeSettings, hosts: Sequence[KnownHost]) -> Iterator[list[ConnectionPool]]:
-    """Give what keeps connections to each jump host."""
+    """Yield a pool of connections for each jump host."""
     loop = asyncio.get_running_loop()
     options = embedded_options(settings) if settings.embedded else bridge_options(settings).dialling
     limits = PoolLimits(min_size=settings.min_parked, max_size=settings.max_parked)
@@ -156,24 +157,24 @@ def _jump_host(
 
 
 def _policy(settings: BridgeSettings) -> Balancing:
-    return balancing_for(JumpPolicy(settings.jump_policy), [it.weight for it in settings.jump])
+    return balancing_for(settings.jump_policy, [it.weight for it in settings.jump])
 
 
 @contextlib.asynccontextmanager
-async def _reached(
+async def _upstream(
     settings: BridgeSettings, hosts: Sequence[KnownHost], is_own_listener: IsOwnListener
 ) -> AsyncIterator[tuple[Sequence[KnownHost], str]]:
-    """Give the jump hosts and a line about them; with `embedded` it is one in this process."""
+    """Yield the jump hosts and a line about them; with `embedded` it is one in this process."""
     if not settings.embedded:
         yield hosts, route_of(settings)
         return
     secret = secrets.token_bytes()
-    # The bridge tells of every tunnel; the same tunnel's other end would be told twice.
+    # The bridge logs every tunnel; the jump server would log the same tunnel once more.
     log = logging.getLogger("netjumper.embedded")
     log.disabled = True
     server = jump_server(
         listen=[ListenAddress("127.0.0.1", 0)],
-        clients=single_secret(secret, Guard(EMBEDDED_ALLOWS)),
+        clients=single_secret(secret, Guard(EMBEDDED_ALLOW)),
         is_own_listener=is_own_listener,
         dial_timeout=settings.dial_timeout,
         log=log,
@@ -187,4 +188,4 @@ async def _reached(
             "through a jump server in this process (embedded)",
         )
     finally:
-        await server.close(EMBEDDED_GRACE)
+        await server.close(EMBEDDED_GRACE_S)

@@ -1,4 +1,4 @@
-"""The clients of the settings: who knows `secret`, and those of `clients_file`."""
+"""Builds the clients of a jump server: the one that `secret` stands for, and `clients_file`."""
 
 from netjumper.errors import SettingsError
 from netjumper.server.clients import Client
@@ -8,13 +8,14 @@ from netjumper.settings.loader import Loaded
 from netjumper.settings.server import ServerSettings
 
 BYTES_IN_MEGABIT = 1_000_000 / 8
+"""Settings give bandwidths in megabits per second, the server wants bytes per second."""
 
 
 def clients_of(loaded: Loaded[ServerSettings]) -> list[Client]:
-    """Return everybody who may come in.
+    """Return all clients; the one that the shared secret stands for has no name.
 
     Raises:
-        SettingsError: a file cannot be used, or two clients have a secret in common.
+        SettingsError: a file cannot be used, or two clients have the same secret.
     """
     settings = loaded.settings
     path = settings.clients_file
@@ -24,13 +25,15 @@ def clients_of(loaded: Loaded[ServerSettings]) -> list[Client]:
     if secret := loaded.secret():
         for client in clients:
             if secret in client.secrets:
-                problem = f"[{client.name}] secrets: one of them is that of all; each has its own"
+                problem = (
+                    f"[{client.name}] secrets: one is the shared secret; each client needs its own"
+                )
                 raise SettingsError(f"{where}: {path}: {problem}")
-        clients.append(_whoever(secret, settings))
+        clients.append(_nameless_client(secret, settings))
     return clients
 
 
-def _whoever(secret: bytes, settings: ServerSettings) -> Client:
+def _nameless_client(secret: bytes, settings: ServerSettings) -> Client:
     return Client(
         secrets=(secret,),
         guard=Guard(settings.allow, settings.deny),

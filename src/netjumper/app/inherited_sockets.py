@@ -1,4 +1,4 @@
-"""The service manager's sockets instead of the addresses of the settings."""
+"""Uses the service manager's sockets instead of the addresses of the settings."""
 
 import os
 import socket
@@ -22,10 +22,10 @@ def server_sockets(
     """Return the sockets that the jump server inherits; one with the name `tls` is for TLS.
 
     Returns:
-        The settings, with a warning where they give an address that is not used then.
+        The settings, with a warning for each address that is then unused, and the sockets.
 
     Raises:
-        SettingsError: one of them is of no use.
+        SettingsError: a socket cannot be used.
     """
     sockets: InheritedSockets = {}
     names = [it.name for it in SERVER_LISTENERS]
@@ -37,31 +37,30 @@ def server_sockets(
 def bridge_sockets(
     loaded: Loaded[BridgeSettings], *, password: bool
 ) -> tuple[Loaded[BridgeSettings], InheritedSockets]:
-    """Return the sockets that the bridge inherits, by the name of the door that each becomes.
+    """Return the sockets that the bridge inherits.
 
     Args:
         loaded: the settings.
-        password: programs must give one; otherwise only this machine may reach a socket.
+        password: whether clients must give one; if not, other machines must not reach a socket.
 
     Returns:
-        The settings, with a warning for each address that is not used then.
+        The settings, with a warning for each address that is then unused, and the sockets.
 
     Raises:
-        SettingsError: one of them is of no use, has no door's name, or lets everybody in.
+        SettingsError: a socket cannot be used, its name is not a listener's, or other machines can
+            use the bridge through it without a password.
     """
     sockets: InheritedSockets = {}
     names = [it.name for it in BRIDGE_LISTENERS]
     for name, sock in _inherited():
         if name not in names:
             raise SettingsError(
-                f"the inherited socket {quoted(name)} is no door of the bridge; "
-                f"write FileDescriptorName= with {', '.join(names[:-1])} or {names[-1]}"
+                f"inherited socket {quoted(name)} is not a listener of the bridge; "
+                f"set FileDescriptorName= to {', '.join(names[:-1])} or {names[-1]}"
             )
         address = bound_address(sock)
         if not password and not address.is_local:
-            raise SettingsError(
-                f"the inherited socket {name}: {UNPROTECTED_LISTENER.format(address)}"
-            )
+            raise SettingsError(f"inherited socket {name}: {UNPROTECTED_LISTENER.format(address)}")
         sockets.setdefault(name, []).append(sock)
     return (_unused(loaded) if sockets else loaded), sockets
 
@@ -77,6 +76,6 @@ def _unused(loaded: Loaded[SettingsT]) -> Loaded[SettingsT]:
     for key in (it.key for it in loaded.settings.listener_kinds):
         if key in loaded.origins:
             loaded = loaded.with_warning(
-                f"{loaded.origins[key]}: not used, as the service manager opens the sockets"
+                f"{loaded.origins[key]}: unused, since the service manager opens the sockets"
             )
     return loaded

@@ -1,4 +1,4 @@
-"""The jump hosts of the settings, and what is needed to be let in by them."""
+"""The jump hosts of the settings, with the credentials for each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from netjumper.tls.context import Encryption
 
 @dataclass(frozen=True, slots=True)
 class KnownHost:
-    """A jump host that would let us in.
+    """A jump host and what a connection to it needs.
 
     Attributes:
-        address: where it is.
-        secret: shared with it.
-        encryption: how it is spoken to; None is in the clear.
+        address: its address.
+        secret: the secret that authenticates the bridge there.
+        encryption: the TLS of connections to it; None is unencrypted.
     """
 
     address: Address
@@ -32,7 +32,7 @@ def known_hosts(loaded: Loaded[BridgeSettings]) -> list[KnownHost]:
     """Return the jump hosts of a bridge; none with `embedded`.
 
     Raises:
-        SettingsError: a file cannot be used, or TLS cannot be had as it was asked for.
+        SettingsError: a file cannot be used, or TLS is not available as the settings ask for it.
     """
     return list(_known(loaded))
 
@@ -58,21 +58,21 @@ def _known(loaded: Loaded[BridgeSettings]) -> Iterator[KnownHost]:
 
 
 def _overridden(loaded: Loaded[BridgeSettings], key: str) -> bool:
-    """Whether the command line names other jump hosts than those that a file was given for."""
-    named = loaded.settings.embedded or loaded.origin("jump").startswith("--")
-    return named and not loaded.origin(key).startswith("--")
+    """Whether the command line names other jump hosts than those that a setting is for."""
+    named = loaded.settings.embedded or loaded.is_from_command_line("jump")
+    return named and not loaded.is_from_command_line(key)
 
 
 def _without_effect(settings: BridgeSettings) -> Iterator[tuple[str, str]]:
-    """Yield (key, what is wrong) for files that no jump host is met with: it is not met so."""
+    """Yield (key, problem) for each file that is used with no jump host."""
     with_tls = [it for it in settings.jump if it.tls]
     by_ours = [it for it in with_tls if not it.pins and not it.system_ca]
     if settings.ca_file is not None and not by_ours:
         yield (
             "ca_file",
             (
-                "no jump host is known by an authority of ours; write netjumper+tls://HOST, "
-                "without pin and ca"
+                "no jump host is verified with this CA; write netjumper+tls://HOST without pin "
+                "and ca"
             ),
         )
     if settings.certificate_file is not None and not (
@@ -81,7 +81,7 @@ def _without_effect(settings: BridgeSettings) -> Iterator[tuple[str, str]]:
         yield (
             "certificate_file",
             (
-                "no jump host is shown a certificate; write netjumper+tls://HOST with pin or "
-                "ca=system, or give ca_file"
+                "no jump host gets this certificate; write netjumper+tls://HOST with pin or "
+                "ca=system, or set ca_file"
             ),
         )

@@ -1,4 +1,4 @@
-"""The jump server of the settings, which can be given others while it serves."""
+"""Builds the jump server from settings, and reloads them while it serves."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
 from netjumper.settings.files import refuse_shared_key
 from netjumper.settings.loader import Loaded
-from netjumper.settings.server import RELOADABLE, ServerSettings
+from netjumper.settings.server import ServerSettings
 from netjumper.tls.certificates import AuthorityError, EncryptionError
 from netjumper.tls.context import (
     Encryption,
@@ -41,7 +41,13 @@ _LOG = logging.getLogger("netjumper")
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Settings that were found to be right, with what stands in the files that they name."""
+    """Checked settings, with the content of the files that they name.
+
+    Attributes:
+        loaded: the settings.
+        clients: all clients of the server.
+        encryption: the TLS of its listeners; None without TLS.
+    """
 
     loaded: Loaded[ServerSettings]
     clients: Sequence[Client]
@@ -54,17 +60,18 @@ class Prepared:
 
 
 Prepare = Callable[[], Prepared]
+"""Reads the settings again; raises `SettingsError` if they cannot be used."""
 
 
 def prepare(loaded: Loaded[ServerSettings], targets: ListenTargets) -> Prepared:
-    """Read the files that settings name; keys are made of secrets, which may take seconds.
+    """Read the files that settings name, and derive keys from secrets, which may take seconds.
 
     Args:
         loaded: the settings.
         targets: where it listens, which may differ from the addresses of the settings.
 
     Raises:
-        SettingsError: one of them cannot be used.
+        SettingsError: a file cannot be used.
     """
     clients = clients_of(loaded)
     return Prepared(loaded, clients, _encryption(loaded, clients, targets))
@@ -78,7 +85,7 @@ def _encryption(
     where = loaded.origin("listen_tls" if certificate is None else "certificate_file")
     if not targets.get(TLS.name):
         if certificate is not None:
-            raise SettingsError(f"{where}: nothing listens with TLS; give listen_tls too")
+            raise SettingsError(f"{where}: no listener uses TLS; set listen_tls")
         return None
     refuse_shared_key(certificate, where)
     try:
@@ -92,10 +99,10 @@ def _encryption(
 
 
 class JumpServer:
-    """The jump server.
+    """A jump server whose settings can be reloaded.
 
     Args:
-        prepared: the settings that it begins with.
+        prepared: the settings at the start.
         targets: where it listens.
     """
 
@@ -106,8 +113,8 @@ class JumpServer:
         self._settings = settings
         self._clients = Clients(prepared.clients)
         self._encryption = None if encryption is None else ReloadableTls(encryption)
-        self._to_renew: Prepare | None = None
-        self._renewing: asyncio.Task[None] | None = None
+        self._requested: Prepare | None = None
+        self._reloading: asyncio.Task[None] | None = None
         self.service: Service = jump_server(
             listen=targets.get(CLEAR.name, ()),
             listen_tls=targets.get(TLS.name, ()),
@@ -125,26 +132,29 @@ class JumpServer:
             dialling=options.dialling,
         )
 
-    def reload(self, prepare_anew: Prepare) -> None:
-        """Take the settings anew, with what can change while it serves; tunnels go on.
+    def reload(self, prepare_again: Prepare) -> None:
+        """Read the settings again and apply those that need no restart; tunnels continue.
 
-        Where something is wrong with them that is told, and the old ones hold.
+        If they cannot be used, the reason is logged and the previous settings stay.
+
+        Args:
+            prepare_again: reads them, in a thread.
         """
-        self._to_renew = prepare_anew
-        if self._renewing is None or self._renewing.done():
-            self._renewing = asyncio.get_running_loop().create_task(self._reload())
+        self._requested = prepare_again
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.get_running_loop().create_task(self._reload())
 
     async def _reload(self) -> None:
-        while (prepare_anew := self._to_renew) is not None:  # told once more meanwhile
-            self._to_renew = None
+        while (prepare_again := self._requested) is not None:  # requested again during a reload
+            self._requested = None
             try:
-                prepared = await run_in_daemon_thread(prepare_anew)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the old ones hold
-                tell_kept(error)
+                prepared = await run_in_daemon_thread(prepare_again)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the previous settings stay
+                log_reload_failure(error)
             else:
-                self._take(prepared)
+                self._apply(prepared)
 
-    def _take(self, prepared: Prepared) -> None:
+    def _apply(self, prepared: Prepared) -> None:
         warn_restart_needed(self._settings, prepared)
         self._clients.replace(prepared.clients)
         if self._encryption is not None and prepared.encryption is not None:
@@ -152,9 +162,9 @@ class JumpServer:
         admission = self.service.sessions.context.admission
         admission.set_limits(_limits(prepared.settings))
         for client in self._clients:
-            admission.account_of(client.name)  # where it has a bandwidth, that changes at once
+            admission.account_of(client.name)  # applies a changed bandwidth at once
         logging.getLogger().setLevel(prepared.settings.log_level.upper())
-        _LOG.info("settings are taken anew")
+        _LOG.info("settings reloaded")
 
 
 def _limits(settings: ServerSettings) -> AdmissionLimits:
@@ -162,51 +172,54 @@ def _limits(settings: ServerSettings) -> AdmissionLimits:
         tunnels=settings.max_tunnels or None,
         tunnels_per_source=settings.max_tunnels_per_source or None,
         bandwidth=settings.bandwidth * BYTES_IN_MEGABIT or None,
-        unauthenticated=_most_unauthenticated(settings),
+        unauthenticated=_max_unauthenticated(settings),
         auth_failures=settings.max_auth_failures,
         ban_time=settings.ban_time,
     )
 
 
-def _most_unauthenticated(settings: ServerSettings) -> int | None:
-    """Return the setting, or a quarter of the descriptors: the rest is for who comes in."""
-    few = max_descriptors()
-    limits = (settings.max_unauthenticated or inf, inf if few is None else few // 4)
+def _max_unauthenticated(settings: ServerSettings) -> int | None:
+    """Return the limit: the setting, but no more than a quarter of all descriptors."""
+    descriptors = max_descriptors()
+    limits = (settings.max_unauthenticated or inf, inf if descriptors is None else descriptors // 4)
     return None if min(limits) == inf else int(min(limits))
 
 
-def try_reload(prepare_anew: Prepare) -> Prepared | None:
-    """Return the settings as they are now; None, and the reason in the log, if they are wrong."""
+def try_reload(prepare_again: Prepare) -> Prepared | None:
+    """Read the settings again; if they cannot be used, log the reason and return None."""
     try:
-        return prepare_anew()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the old ones hold
-        tell_kept(error)
+        return prepare_again()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the previous settings stay
+        log_reload_failure(error)
         return None
 
 
-def tell_kept(error: Exception) -> None:
-    """Tell why settings are not taken anew."""
+def log_reload_failure(error: Exception) -> None:
+    """Log why settings were not reloaded."""
     if isinstance(error, SettingsError):
         for line in error.lines:
             _LOG.error("%s", line)
     else:
-        _LOG.error("a bug of netjumper: %s", type(error).__name__, exc_info=error)
-    _LOG.error("settings are not taken anew: the old ones hold")
+        _LOG.error("bug in netjumper: %s", type(error).__name__, exc_info=error)
+    _LOG.error("reload failed, keeping the previous settings")
 
 
 def warn_restart_needed(before: ServerSettings, prepared: Prepared) -> None:
-    """Tell which settings have changed that only a restart can take."""
+    """Log each changed setting that only a restart applies."""
     now = prepared.settings
-    for key in sorted(ServerSettings.model_fields.keys() - RELOADABLE):
+    for key in sorted(ServerSettings.model_fields.keys() - ServerSettings.reloadable_keys()):
         if getattr(before, key) != getattr(now, key):
-            _LOG.warning("%s: changed, and takes a restart", prepared.loaded.origin(key))
+            _LOG.warning("%s: changed; restart required", prepared.loaded.origin(key))
 
 
 async def run_in_daemon_thread(work: Callable[[], AnyT]) -> AnyT:
-    """Do in a thread what takes long; unlike `asyncio.to_thread`, no end of the loop waits for it.
+    """Run a function in a daemon thread; unlike `asyncio.to_thread`, a closing loop does not wait.
+
+    Args:
+        work: the function.
 
     Raises:
-        RuntimeError: the system grants no more threads; otherwise whatever `work` raises.
+        RuntimeError: the system permits no more threads; otherwise whatever `work` raises.
     """
     future: Future[AnyT] = Future()
     future.set_running_or_notify_cancel()
@@ -214,8 +227,8 @@ async def run_in_daemon_thread(work: Callable[[], AnyT]) -> AnyT:
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is for who waits
+        except BaseException as error:  # noqa: BLE001 - the caller gets it
             future.set_exception(error)
 
-    threading.Thread(target=run, name="netjumper aside", daemon=True).start()
+    threading.Thread(target=run, name="netjumper background", daemon=True).start()
     return await asyncio.wrap_future(future)

@@ -1,4 +1,4 @@
-"""Probes of the jump hosts that the settings name."""
+"""Builds probes of the jump hosts that the settings name."""
 
 from netjumper.app.jump_hosts import known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
@@ -8,7 +8,7 @@ from netjumper.settings.loader import Loaded
 
 
 def probes_of(loaded: Loaded[BridgeSettings]) -> list[Probe]:
-    """Return what tries the way to each jump host; none with `embedded`, where there is no way.
+    """Return a probe of each jump host; none with `embedded`.
 
     Raises:
         SettingsError: a file cannot be used.

@@ -1,4 +1,4 @@
-"""The options of the sockets, as the settings ask for them: which connections have which."""
+"""Builds the options of sockets: which connections get which of the settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,8 +17,8 @@ class Sockets:
     """The options of a command's sockets.
 
     Attributes:
-        listening: where it accepts connections.
-        dialling: its connections to the jump server, or to targets.
+        listening: of listening sockets, and so of the connections accepted there.
+        dialling: of connections to the jump server, or to targets.
     """
 
     listening: SocketOptions
@@ -26,28 +26,28 @@ class Sockets:
 
 
 def server_options(settings: ServerSettings) -> Sockets:
-    """Return the options for a jump server: what helps a long path is for those who come in."""
-    return Sockets(_long_path(settings), _way_out(settings, _everywhere(settings)))
+    """Return the options for a jump server; those for a long path are for its clients."""
+    return Sockets(_long_path(settings), _outgoing(settings, _for_all(settings)))
 
 
 def bridge_options(settings: BridgeSettings) -> Sockets:
-    """Return the options for a bridge: what helps a long path is for the jump server's side."""
-    listening = replace(_everywhere(settings), defer_accept=settings.defer_accept)
-    return Sockets(listening, _way_out(settings, _long_path(settings)))
+    """Return the options for a bridge; those for a long path are for its jump servers."""
+    listening = replace(_for_all(settings), defer_accept=settings.defer_accept)
+    return Sockets(listening, _outgoing(settings, _long_path(settings)))
 
 
 def embedded_options(settings: BridgeSettings) -> SocketOptions:
-    """Return the options of both ends between a bridge and the jump server in its process."""
-    return _everywhere(settings)
+    """Return the options of connections between a bridge and the jump server in its process."""
+    return _for_all(settings)
 
 
-def _everywhere(settings: SocketSettings) -> SocketOptions:
+def _for_all(settings: SocketSettings) -> SocketOptions:
     return SocketOptions(peer_timeout=settings.peer_timeout)
 
 
 def _long_path(settings: SocketSettings) -> SocketOptions:
     return replace(
-        _everywhere(settings),
+        _for_all(settings),
         loss_probe=LOSS_PROBE,
         congestion_control=settings.congestion_control,
         fast_open=settings.fast_open,
@@ -55,17 +55,17 @@ def _long_path(settings: SocketSettings) -> SocketOptions:
     )
 
 
-def _way_out(settings: SocketSettings, options: SocketOptions) -> SocketOptions:
+def _outgoing(settings: SocketSettings, options: SocketOptions) -> SocketOptions:
     return replace(
         options, mark=settings.mark, interface=settings.interface, source=settings.source
     )
 
 
 def check_options(loaded: Loaded[SettingsT], options: Callable[[SettingsT], Sockets]) -> None:
-    """Try whether what is asked for can be had here.
+    """Check that this system supports the options.
 
     Raises:
-        SettingsError: it cannot.
+        SettingsError: it does not support one.
     """
     sockets = options(loaded.settings)
     try:

@@ -1,55 +1,30 @@
-"""Flags: made out of the settings' keys, read into a layer of settings.
+"""Flags: made of the settings' declarations, and read back as a source of settings.
 
-There is no `--secret`: the command line of a process can be read by every user of a machine.
+There is no `--secret`: every user of a machine can read the command line of a process.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from netjumper import __version__
-from netjumper.addressing.listen_address import ListenAddress
 from netjumper.cli.help_formatter import HelpFormatter
 from netjumper.errors import SettingsError
-from netjumper.settings.loader import AnySettings, Source
+from netjumper.settings.loader import AnySettings
 from netjumper.settings.messages import expectation
+from netjumper.settings.option import Command, Group, default_of, flag, option_of
+from netjumper.settings.sources import CommandLine
 from netjumper.text import quoted
-
-_IN_ARGV = {"auth": "; every user of this machine can read it here, so better give --auth-file"}
-_TIMEOUTS = (
-    "handshake_timeout",
-    "parked_timeout",
-    "dial_timeout",
-    "jump_timeout",
-    "idle_timeout",
-    "grace_period",
-)
-_TLS = ("certificate_file", "ca_file", "client_ca_file")
-_SOCKETS = (
-    "peer_timeout",
-    "congestion_control",
-    "fast_open",
-    "mptcp",
-    "mark",
-    "interface",
-    "source",
-)
-_CHOICES = {
-    "jump_policy": ("first", "fastest", "spread"),
-    "early_data": ("never", "known", "always"),
-    "log_level": ("debug", "info", "warning", "error"),
-    "log_format": ("auto", "rich", "plain", "json"),
-}
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and repeat nothing that might be a secret.
+    """A parser whose errors are one line each, and repeat nothing that may be a secret.
 
     Args:
         prog: the command's name.
-        description: what it is.
+        description: what the command does.
         epilog: examples and where settings come from (`netjumper.cli.help_formatter`).
-        usage: where it takes more than options.
+        usage: the usage line, if the command takes more than options.
     """
 
     def __init__(self, prog: str, description: str, epilog: str, usage: str | None = None) -> None:
@@ -64,13 +39,13 @@ class Parser(argparse.ArgumentParser):
             formatter_class=HelpFormatter,
         )
         self._positionals.title = "arguments"
-        self.add_argument("-h", "--help", action="help", help="print this help and stop")
+        self.add_argument("-h", "--help", action="help", help="print this help and exit")
 
     def error(self, message: str) -> NoReturn:
-        """Raise the one line.
+        """Report a mistake in the command line.
 
         Raises:
-            SettingsError: always.
+            SettingsError: always; it is one line.
         """
         raise SettingsError(f"{message} (see {self.prog} --help)")
 
@@ -82,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         """Read a command line.
 
         Raises:
-            SettingsError: it is not one of this command.
+            SettingsError: the command does not take it.
         """
         known, rest = self.parse_known_intermixed_args(args, namespace)
         if rest:
@@ -94,113 +69,93 @@ class Parser(argparse.ArgumentParser):
         name = option.partition("=")[0] if option.startswith("--") else option[:2]
         if name == "--secret":
             self.error(
-                "there is no --secret, as every user of this machine could read it; "
+                "there is no --secret, since every user of this machine could read it; "
                 "use NETJUMPER_SECRET or --secret-file FILE"
             )
-        self.error(f"unknown option {quoted(name)}" if name else "there are too many arguments")
+        self.error(f"unknown option {quoted(name)}" if name else "too many arguments")
 
 
-class Flags:
-    """Adds the flags of one command, and reads back what they were given.
+def add_settings(
+    parser: Parser,
+    model: AnySettings,
+    titles: Mapping[Group, str] | None = None,
+    helps: Mapping[str, str] | None = None,
+) -> None:
+    """Add the flags of the settings that a command takes, in groups.
 
     Args:
-        parser: the command's.
-        model: its settings.
+        parser: the command's; its name decides which settings these are.
+        model: all settings of the program.
+        titles: titles of groups, if they differ in this command.
+        helps: texts of settings by key, if they mean something else in this command.
     """
-
-    def __init__(self, parser: argparse.ArgumentParser, model: AnySettings) -> None:
-        self.parser = parser
-        self.model = model
-
-    def group(self, title: str, *keys: str, **helps: str) -> None:
-        """Add a group of flags, one for each key.
-
-        Args:
-            title: stands over them.
-            *keys: those whose help is their description.
-            **helps: other keys, each with its help, where it means something else here.
-        """
-        group = self.parser.add_argument_group(title)
-        for key in (*keys, *helps):
-            info = self.model.model_fields[key]
-            more: dict[str, Any] = {"metavar": expectation(info).metavar}
-            if info.annotation is bool:
-                more = {"action": argparse.BooleanOptionalAction}
-            elif isinstance(info.default, tuple):
-                more["action"] = "append"
-            elif key in _CHOICES:
-                more = {"choices": _CHOICES[key]}
-            about = f"{info.description}{_IN_ARGV.get(key, '')}{_default(info.default)}"
-            group.add_argument(flag(key), dest=key, help=helps.get(key, about), **more)
-
-    def timeouts(self) -> None:
-        """Add every timeout that the command has."""
-        self._those_it_has("timeouts", _TIMEOUTS)
-
-    def _those_it_has(self, title: str, keys: Sequence[str]) -> None:
-        self.group(title, *(key for key in keys if key in self.model.model_fields))
-
-    def tls(self) -> None:
-        """Add what certificates there are."""
-        self._those_it_has("TLS (docs/security.md)", _TLS)
-
-    def workers(self) -> None:
-        """Add how many processes there are."""
-        self.group("processes", "workers")
-
-    def sockets(self, *keys: str) -> None:
-        """Add the options of sockets that both commands have, and others."""
-        self.group("sockets (docs/sockets.md)", *_SOCKETS, *keys)
-
-    def common(self) -> None:
-        """Add what both commands have."""
-        self.group("logging", "log_level", "log_format")
-        group = self.config()
-        group.add_argument("--check", action="store_true", help="check the settings and stop")
-        group.add_argument(
-            "--version",
-            action="version",
-            version=f"%(prog)s {__version__}",
-            help="print the version and stop",
-        )
-
-    def config(self) -> argparse._ArgumentGroup:
-        """Add the flag that names the settings file, and return its group."""
-        group = self.parser.add_argument_group("settings")
-        group.add_argument(
-            "--config", metavar="FILE", help="the settings file, instead of one that is looked for"
-        )
-        return group
+    command = Command(parser.prog)
+    options = {key: option_of(info) for key, info in model.model_fields.items()}
+    for group in Group:
+        keys = [
+            key
+            for key, it in options.items()
+            if it.group is group and it.has_flag and command in (model.command, *it.also)
+        ]
+        if keys:
+            added = parser.add_argument_group((titles or {}).get(group, group))
+            for key in keys:
+                _add_flag(added, model, key, (helps or {}).get(key, ""))
 
 
-def flag(key: str) -> str:
-    """Return the flag of a key."""
-    return "--" + key.replace("_", "-")
+def _add_flag(group: argparse._ArgumentGroup, model: AnySettings, key: str, text: str) -> None:
+    info = model.model_fields[key]
+    expected = expectation(info)
+    kind: dict[str, Any] = {"metavar": expected.metavar}
+    if info.annotation is bool:
+        kind = {"action": argparse.BooleanOptionalAction}
+    elif isinstance(info.default, tuple):
+        kind["action"] = "append"
+    elif expected.choices:
+        kind = {"choices": expected.choices}
+    default = default_of(info)
+    about = option_of(info).help + (f" (default: {default})" if default else "")
+    group.add_argument(flag(key), dest=key, help=(text or about).replace("%", "%%"), **kind)
 
 
-def source_of_flags(arguments: argparse.Namespace, model: AnySettings) -> Source:
+def add_config(parser: Parser) -> argparse._ArgumentGroup:
+    """Add the flag that names the settings file, and return its group."""
+    group = parser.add_argument_group("settings")
+    group.add_argument(
+        "--config", metavar="FILE", help="read this settings file instead of the usual ones"
+    )
+    return group
+
+
+def add_config_check_version(parser: Parser) -> None:
+    """Add the flags of a service that are not settings."""
+    group = add_config(parser)
+    group.add_argument(
+        "--check", action="store_true", help="check the settings, print those given, and exit"
+    )
+    group.add_argument(
+        "--version",
+        action="version",
+        version=f"%(prog)s {__version__}",
+        help="print the version and exit",
+    )
+
+
+def command_line_of(arguments: argparse.Namespace, model: AnySettings) -> CommandLine:
     """Return the settings that a command line gave."""
-    layer = Source()
+    given = CommandLine(config=getattr(arguments, "config", None))
     for key, value in vars(arguments).items():
         if key in model.model_fields:
-            layer.give(key, value, flag(key))
-    return layer
-
-
-def _default(value: object) -> str:
-    if isinstance(value, tuple):
-        value = ", ".join(str(item) for item in value if isinstance(item, ListenAddress))
-    if value is None or value is False or value == "":
-        return ""
-    return f" (default: {value:g})" if isinstance(value, float) else f" (default: {value})"
+            given.give(key, value, flag(key, value))
+    return given
 
 
 PLACES = """\
 where settings come from:
-  A setting is a flag, a variable and a key in the table [{table}] of the settings file: such as
-  --dial-timeout, NETJUMPER_DIAL_TIMEOUT and dial_timeout. Flags win over the environment, which
-  wins over the file. The file is --config, else NETJUMPER_CONFIG, else
-  ~/.config/netjumper/config.toml (under XDG_CONFIG_HOME where that is set), else
-  /etc/netjumper/config.toml. There is no --secret, as every user of the machine could read it:
-  use NETJUMPER_SECRET or --secret-file.
+  Each setting is a flag, an environment variable and a key in the table [{table}] of the settings
+  file: for example --dial-timeout, NETJUMPER_DIAL_TIMEOUT and dial_timeout. Flags win over the
+  environment, which wins over the file. The file is --config, else NETJUMPER_CONFIG, else
+  ~/.config/netjumper/config.toml (under XDG_CONFIG_HOME if that is set), else
+  /etc/netjumper/config.toml. There is no --secret, since every user of the machine could read it:
+  use NETJUMPER_SECRET or --secret-file. docs/settings.md lists all settings.
 """

@@ -12,8 +12,14 @@ from netjumper.app.inherited_sockets import InheritedSockets, bridge_sockets
 from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
 from netjumper.cli import doctor, env, exec_command, healthcheck
-from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
-from netjumper.cli.check import tell_valid
+from netjumper.cli.arguments import (
+    PLACES,
+    Parser,
+    add_config_check_version,
+    add_settings,
+    command_line_of,
+)
+from netjumper.cli.check import report_valid
 from netjumper.cli.completion import completion_command
 from netjumper.cli.subcommands import Command, add_commands, picked, refuse_word
 from netjumper.cli.usage_hints import bridge_lines
@@ -78,23 +84,8 @@ def build_parser() -> Parser:
         "       netjumper-bridge COMMAND [options]",
     )
     add_commands(parser, COMMANDS)
-    flags = Flags(parser, BridgeSettings)
-    flags.group("the jump server", "jump", "jump_policy", "secret_file", "embedded")
-    flags.tls()
-    flags.group(
-        "listening (default: --socks 127.0.0.1:1080 --http 127.0.0.1:8118)",
-        "socks",
-        "http",
-        "mixed",
-        "auth",
-        "auth_file",
-    )
-    flags.group("connections that wait for a request", "min_parked", "max_parked")
-    flags.group("early data", "early_data")
-    flags.timeouts()
-    flags.workers()
-    flags.sockets("defer_accept")
-    flags.common()
+    add_settings(parser, BridgeSettings)
+    add_config_check_version(parser)
     return parser
 
 
@@ -114,14 +105,12 @@ def _command(words: Sequence[str]) -> int:
         return command.run(words[1:])
     refuse_word("netjumper-bridge", COMMANDS, words)
     arguments = build_parser().parse_args(words)
-    loaded = load_bridge(
-        source_of_flags(arguments, BridgeSettings), getattr(arguments, "config", None)
-    )
+    loaded = load_bridge(command_line_of(arguments, BridgeSettings))
     hosts, users = known_hosts(loaded), users_of(loaded)
     check_options(loaded, bridge_options)
     loaded, sockets = bridge_sockets(loaded, password=users is not None)
     if hasattr(arguments, "check"):
-        tell_valid(loaded)
+        report_valid(loaded)
     elif loaded.settings.workers == 1:
         process.run_loop(_serve(loaded, hosts, users, sockets))
     else:
@@ -155,8 +144,8 @@ def _supervise(
         process.run_loop(_work(settings, hosts, users, listeners, link))
 
     told = (
-        f"{route_of(settings)}; {settings.workers} workers, parked connections and "
-        "limits are each one's own"
+        f"{route_of(settings)}; {settings.workers} workers, limits and "
+        "parked connections apply per process"
     )
     serve.supervise(
         "netjumper-bridge",

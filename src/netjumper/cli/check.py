@@ -1,12 +1,33 @@
-"""`--check`: the settings are read, and nothing is started."""
+"""`--check`: reads the settings, prints those given with their origins, and starts nothing."""
 
 from netjumper.app.daemon_options import daemon_options
 from netjumper.cli.output import say
 from netjumper.daemon.serve import begin
 from netjumper.settings.loader import AnyLoaded
+from netjumper.text import printable
+
+HIDDEN = "(hidden)"
+"""Stands for a secret."""
 
 
-def tell_valid(loaded: AnyLoaded) -> None:
-    """Do what `--check` does once the settings were found to be right."""
+def report_valid(loaded: AnyLoaded) -> None:
+    """Print each setting that is not a default, and that the settings are valid.
+
+    Raises:
+        OutputLost: standard output cannot be written to.
+    """
     begin(daemon_options(loaded))
+    for key, origin in sorted(loaded.origins.items()):
+        hidden = key in loaded.settings.private
+        value = HIDDEN if hidden else _written(getattr(loaded.settings, key))
+        say(printable(f"{key} = {value}  # {origin.place}"))
     say("settings are valid")
+
+
+def _written(value: object) -> str:
+    """Return a value for people; a jump host is written without its secret."""
+    if isinstance(value, tuple):
+        return ", ".join(str(item) for item in value) or "(none)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -10,14 +10,14 @@ from dataclasses import asdict
 
 from netjumper.app.bridge import load_bridge
 from netjumper.app.probes import probes_of
-from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
+from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.help_formatter import WIDEST
 from netjumper.cli.output import say
 from netjumper.daemon import process
 from netjumper.diagnostics.probe import Probe
 from netjumper.diagnostics.steps import Diagnosis, DiagnosisTarget, Step
 from netjumper.errors import SettingsError
-from netjumper.settings.bridge import BridgeSettings, Unopened
+from netjumper.settings.bridge import BridgeSettings, UpstreamSettings
 from netjumper.text import printable
 
 DEFAULT_TARGET = "example.org:443"
@@ -58,12 +58,8 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object for each jump server"
     )
-    flags = Flags(parser, BridgeSettings)
-    flags.group("the jump server", "jump", "secret_file")
-    flags.tls()
-    flags.group("timeouts", "dial_timeout", "jump_timeout")
-    flags.sockets()
-    flags.config()
+    add_settings(parser, BridgeSettings)
+    add_config(parser)
     return parser
 
 
@@ -123,8 +119,7 @@ def _as_json(examined: Diagnosis) -> str:
 
 
 def _probes(arguments: argparse.Namespace) -> tuple[list[Probe], float]:
-    flags = source_of_flags(arguments, BridgeSettings)
-    loaded = load_bridge(flags, getattr(arguments, "config", None), Unopened)
+    loaded = load_bridge(command_line_of(arguments, BridgeSettings), UpstreamSettings)
     probes = probes_of(loaded)
     if not probes:
         raise SettingsError("with embedded there is no jump server to examine; give --jump")

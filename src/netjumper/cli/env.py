@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from netjumper.addressing.listen_address import reachable_from_here
 from netjumper.addressing.listeners import HTTP, MIXED, SOCKS, ListenerKind
 from netjumper.app.bridge import users_of
-from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
+from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.output import say
 from netjumper.cli.proxy_variables import first_of, variables
 from netjumper.daemon import process
@@ -107,16 +107,8 @@ def build_parser() -> Parser:
         choices=tuple(SHELLS),
         help="who is to read it; docker is a file for --env-file (default: sh)",
     )
-    flags = Flags(parser, BridgeSettings)
-    flags.group(
-        "where it listens (default: --socks 127.0.0.1:1080 --http 127.0.0.1:8118)",
-        "socks",
-        "http",
-        "mixed",
-        "auth",
-        "auth_file",
-    )
-    flags.config()
+    add_settings(parser, BridgeSettings)
+    add_config(parser)
     return parser
 
 
@@ -134,6 +126,5 @@ def run(words: Sequence[str]) -> int:
 
 
 def _variables_of(arguments: argparse.Namespace) -> dict[str, str]:
-    flags = source_of_flags(arguments, BridgeSettings)
-    loaded = load(RunningBridge, flags, getattr(arguments, "config", None))
+    loaded = load(RunningBridge, command_line_of(arguments, BridgeSettings))
     return of_settings(loaded.settings, users_of(loaded))

@@ -16,7 +16,7 @@ from netjumper.app.bridge import bridge_of, load_bridge, users_of
 from netjumper.app.daemon_options import daemon_options
 from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
-from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
+from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.child_process import _Program
 from netjumper.cli.proxy_variables import PROXY_VARIABLES, first_of, variables
 from netjumper.daemon import process, sd_notify, serve, socket_activation
@@ -24,6 +24,7 @@ from netjumper.errors import AddressError, SettingsError
 from netjumper.logs.handler import nonblocking_logging
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
 from netjumper.settings.loader import Loaded
+from netjumper.settings.option import Group
 
 PRIVATE = frozenset({"NETJUMPER_SECRET", "NETJUMPER_AUTH"})
 """What the bridge needs to know, and the program does not."""
@@ -64,9 +65,6 @@ def build_parser() -> Parser:
         _EXAMPLES + PLACES.format(table=BridgeSettings.table),
         "netjumper-bridge exec [options] -- COMMAND [ARGUMENT ...]",
     )
-    flags = Flags(parser, BridgeSettings)
-    flags.group("the jump server", "jump", "jump_policy", "secret_file", "embedded")
-    flags.tls()
     group = parser.add_argument_group("the bridge")
     group.add_argument(
         "--via",
@@ -74,10 +72,9 @@ def build_parser() -> Parser:
         metavar="[http://|socks5h://]HOST:PORT",
         help="use a running bridge instead of starting one; repeatable, once for each protocol",
     )
-    flags.group("who may use it", "auth", "auth_file")
-    flags.timeouts()
-    flags.group("logging (here --log-level is warning by default)", "log_level", "log_format")
-    flags.config()
+    titles = {Group.LOGGING: "logging (the default of --log-level is warning here)"}
+    add_settings(parser, BridgeSettings, titles)
+    add_config(parser)
     return parser
 
 
@@ -108,18 +105,17 @@ def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    flags = source_of_flags(arguments, BridgeSettings)
+    given = command_line_of(arguments, BridgeSettings)
     for kind in BRIDGE_LISTENERS:
-        flags.give(kind.key, [EPHEMERAL_LISTENER] if kind is MIXED else [], "exec")
-    flags.give("workers", 1, "exec")
-    config = getattr(arguments, "config", None)
+        given.give(kind.key, [EPHEMERAL_LISTENER] if kind is MIXED else [], "exec")
+    given.give("workers", 1, "exec")
     if hasattr(arguments, "via"):
-        loaded = _quieter(load_bridge(flags, config, RunningBridge))
+        loaded = _quieter(load_bridge(given, RunningBridge))
         http, socks = _places(arguments.via)
         env = _environment(variables(http, socks, first_of(users_of(loaded))))
         serve.begin(daemon_options(loaded))
         return process.run_loop(_without_bridge(command, env))
-    loaded = _quieter(load_bridge(flags, config))
+    loaded = _quieter(load_bridge(given))
     check_options(loaded, bridge_options)
     return process.run_loop(_with_bridge(loaded, known_hosts(loaded), users_of(loaded), command))
 

@@ -4,14 +4,13 @@ A greeting on each listener, answered without a tunnel and without a password: S
 selection (RFC 1928 section 3), and `OPTIONS *`, HTTP's ping (RFC 9110 section 9.3.7).
 """
 
-import argparse
 from collections.abc import Sequence
 from contextlib import closing
 
 from netjumper.app.bridge import load_bridge
 from netjumper.app.probes import probes_of
 from netjumper.cli import server
-from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
+from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.output import say
 from netjumper.daemon import process
 from netjumper.diagnostics.listener_check import (
@@ -23,8 +22,10 @@ from netjumper.diagnostics.listener_check import (
 )
 from netjumper.diagnostics.probe import Probe
 from netjumper.errors import JumpHostError, SettingsError
-from netjumper.settings.bridge import BridgeSettings, RunningBridge, Unopened
-from netjumper.settings.loader import Source, load
+from netjumper.settings.bridge import BridgeSettings, RunningBridge, UpstreamSettings
+from netjumper.settings.loader import load
+from netjumper.settings.option import Group
+from netjumper.settings.sources import CommandLine
 
 _EXAMPLES = """\
 examples:
@@ -55,23 +56,13 @@ def build_parser() -> Parser:
         action="store_true",
         help="take the options of the netjumper-bridge, or netjumper, that runs here",
     )
-    flags = Flags(parser, BridgeSettings)
-    flags.group(
-        "where it listens (default: --socks 127.0.0.1:1080 --http 127.0.0.1:8118)",
-        "socks",
-        "http",
-        "mixed",
+    add_settings(
+        parser,
+        BridgeSettings,
+        titles={Group.JUMP_SERVER: "jump server (for --deep)"},
+        helps={"embedded": "the jump server runs in the bridge itself, so --deep skips it"},
     )
-    flags.group(
-        "for --deep",
-        "jump",
-        "secret_file",
-        embedded="the jump server is in the bridge itself, so there is none to reach",
-    )
-    flags.tls()
-    flags.group("timeouts", "dial_timeout", "jump_timeout")
-    flags.sockets()
-    flags.config()
+    add_config(parser)
     return parser
 
 
@@ -91,35 +82,27 @@ def run(words: Sequence[str]) -> int:
 
 def _run(words: Sequence[str]) -> int:
     arguments = build_parser().parse_args(words)
-    flags, config = source_of_flags(arguments, BridgeSettings), getattr(arguments, "config", None)
+    given = command_line_of(arguments, BridgeSettings)
     if hasattr(arguments, "running"):
         name, line = running_service()
         if name == SERVER:
             if hasattr(arguments, "deep"):
                 raise Unhealthy("--deep: what runs here is a jump server, which has none behind it")
             return server.check_health(line)
-        # Options that only the bridge has are passed over.
-        theirs, _ = build_parser().parse_known_args(line)
-        flags, config = _beneath(theirs, flags), config or getattr(theirs, "config", None)
-    settings = load(RunningBridge, flags, config).settings
+        # Flags that only the bridge itself has are ignored.
+        running, _ = build_parser().parse_known_args(line)
+        given = given.over(command_line_of(running, BridgeSettings))
+    settings = load(RunningBridge, given).settings
     answered = check_listeners(BRIDGE, settings.listeners, settings.dial_timeout)
     if hasattr(arguments, "deep"):
-        answered.append(_asked_jump_hosts(flags, config))
+        answered.append(_asked_jump_hosts(given))
     say(f"healthy: {', '.join(answered)}")
     return process.OK
 
 
-def _beneath(theirs: argparse.Namespace, own: Source) -> Source:
-    """Return what the bridge's command line gives, with our own flags over it."""
-    layer = source_of_flags(theirs, BridgeSettings)
-    layer.values.update(own.values)
-    layer.origins.update(own.origins)
-    return layer
-
-
-def _asked_jump_hosts(flags: Source, config: str | None) -> str:
+def _asked_jump_hosts(given: CommandLine) -> str:
     """Ask them in turn until one lets us in."""
-    probes = probes_of(load_bridge(flags, config, Unopened))
+    probes = probes_of(load_bridge(given, UpstreamSettings))
     if not probes:
         return "the jump server is in the bridge"
     errors = []

@@ -20,8 +20,14 @@ from netjumper.app.jump_server import (
 )
 from netjumper.app.socket_options import check_options, server_options
 from netjumper.cli import keygen, server_healthcheck, share
-from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
-from netjumper.cli.check import tell_valid
+from netjumper.cli.arguments import (
+    PLACES,
+    Parser,
+    add_config_check_version,
+    add_settings,
+    command_line_of,
+)
+from netjumper.cli.check import report_valid
 from netjumper.cli.completion import completion_command
 from netjumper.cli.subcommands import Command, add_commands, picked, refuse_misspelt
 from netjumper.cli.usage_hints import server_lines
@@ -30,15 +36,11 @@ from netjumper.daemon.sighup import unblock_sighup
 from netjumper.daemon.worker_sockets import Listeners
 from netjumper.errors import SettingsError
 from netjumper.logs.terminal import StartSummary
-from netjumper.settings.loader import Source, load
-from netjumper.settings.messages import IN_ARGV
+from netjumper.settings.loader import load
+from netjumper.settings.messages import VISIBLE_IN_ARGV
 from netjumper.settings.server import ServerSettings
+from netjumper.settings.sources import CommandLine
 
-_LIMITS = (
-    *("max_tunnels", "max_tunnels_per_client", "max_tunnels_per_source"),
-    *("max_parked_per_client", "max_unauthenticated", "max_auth_failures", "ban_time"),
-    *("bandwidth", "bandwidth_per_client"),
-)
 _USAGE = "netjumper [options] [PORT [SECRET]]\n       netjumper COMMAND [options]"
 _EXAMPLES = """\
 examples:
@@ -75,15 +77,8 @@ def build_parser() -> Parser:
         help="the secret, for every user of this machine to read; better give --secret-file FILE",
     )
     add_commands(parser, COMMANDS)
-    flags = Flags(parser, ServerSettings)
-    flags.group("serving", "listen", "listen_tls", "secret_file", "clients_file")
-    flags.tls()
-    flags.group("targets (docs/security.md)", "allow", "deny")
-    flags.group("limits (docs/clients.md)", *_LIMITS)
-    flags.timeouts()
-    flags.workers()
-    flags.sockets()
-    flags.common()
+    add_settings(parser, ServerSettings)
+    add_config_check_version(parser)
     return parser
 
 
@@ -103,29 +98,29 @@ def _command(words: Sequence[str]) -> int:
         return command.run(words[1:])
     refuse_misspelt("netjumper", COMMANDS, words)
     arguments = build_parser().parse_args(words)
-    flags, config = _flags(arguments), getattr(arguments, "config", None)
-    loaded = load(ServerSettings, flags, config)
+    given = _given(arguments)
+    loaded = load(ServerSettings, given)
     if hasattr(arguments, "argv_secret"):
         loaded = loaded.with_warning(
-            IN_ARGV.format("the secret", "NETJUMPER_SECRET", "--secret-file")
+            VISIBLE_IN_ARGV.format("the secret", "NETJUMPER_SECRET", "--secret-file")
         )
     check_options(loaded, server_options)
     loaded, sockets = server_sockets(loaded)
     targets: ListenTargets = sockets or loaded.settings.listeners
     prepared = prepare(loaded, targets)
 
-    def prepare_anew() -> Prepared:
-        anew = load(ServerSettings, flags, config)
+    def prepare_again() -> Prepared:
+        now = load(ServerSettings, given)
         names = [it.name for it in SERVER_LISTENERS]
-        given = {} if sockets else anew.settings.listeners
-        return prepare(anew, {it: targets.get(it) or given.get(it, ()) for it in names})
+        listeners = {} if sockets else now.settings.listeners
+        return prepare(now, {it: targets.get(it) or listeners.get(it, ()) for it in names})
 
     if hasattr(arguments, "check"):
-        tell_valid(loaded)
+        report_valid(loaded)
     elif loaded.settings.workers == 1:
-        process.run_loop(_serve(prepared, prepare_anew, targets))
+        process.run_loop(_serve(prepared, prepare_again, targets))
     else:
-        _supervise(prepared, prepare_anew, targets)
+        _supervise(prepared, prepare_again, targets)
     return process.OK
 
 
@@ -155,61 +150,61 @@ def check_health(words: Sequence[str]) -> int:
         SettingsError: settings are wrong.
     """
     arguments = build_parser().parse_args(words)
-    return server_healthcheck.check(_flags(arguments), getattr(arguments, "config", None))
+    return server_healthcheck.check(_given(arguments))
 
 
-def _flags(arguments: argparse.Namespace) -> Source:
-    layer = source_of_flags(arguments, ServerSettings)
+def _given(arguments: argparse.Namespace) -> CommandLine:
+    given = command_line_of(arguments, ServerSettings)
     if hasattr(arguments, "argv_secret"):
-        layer.give("secret", arguments.argv_secret, "SECRET")
+        given.give("secret", arguments.argv_secret, "SECRET")
     if hasattr(arguments, "port"):
-        # Not repeated in the message: with the two swapped it is the secret.
+        # The message does not repeat it: if the two are swapped, it is the secret.
         if not (arguments.port.isascii() and arguments.port.isdigit()):
             raise SettingsError("PORT: expected a number (see netjumper --help)")
-        listen = [*layer.values.get("listen", ()), f":{arguments.port}"]
-        layer.give("listen", listen, layer.origins.get("listen", "PORT"))
-    return layer
+        listen = [*given.values.get("listen", ()), f":{arguments.port}"]
+        given.give("listen", listen, given.origins.get("listen", "PORT"))
+    return given
 
 
-async def _serve(prepared: Prepared, prepare_anew: Prepare, targets: ListenTargets) -> None:
+async def _serve(prepared: Prepared, prepare_again: Prepare, targets: ListenTargets) -> None:
     server = JumpServer(prepared, targets)
-    reload = partial(server.reload, prepare_anew)
+    reload = partial(server.reload, prepare_again)
     await serve.serve(server.service, daemon_options(prepared.loaded), _start, reload)
 
 
 class _Supervised:
-    """What workers are made of: the settings as they were last taken anew."""
+    """What workers are started with: the settings as they were last reloaded."""
 
-    def __init__(self, prepared: Prepared, prepare_anew: Prepare) -> None:
+    def __init__(self, prepared: Prepared, prepare_again: Prepare) -> None:
         self._prepared = prepared
-        self._prepare_anew = prepare_anew
+        self._prepare_again = prepare_again
 
     def reload(self) -> bool:
-        """Take the settings anew, before the workers do; return whether they are right."""
-        prepared = try_reload(self._prepare_anew)
+        """Reload the settings before the workers do; return whether they are valid."""
+        prepared = try_reload(self._prepare_again)
         if prepared is not None:
             self._prepared = prepared
         return prepared is not None
 
     def work(self, listeners: Listeners, link: socket.socket) -> None:
-        """Be a worker."""
+        """Serve as a worker until the link says to stop."""
         process.run_loop(self._work(listeners, link))
 
     async def _work(self, listeners: Listeners, link: socket.socket) -> None:
         server = JumpServer(self._prepared, listeners)
-        reload = partial(server.reload, self._prepare_anew)
+        reload = partial(server.reload, self._prepare_again)
         await serve.work(server.service, self._prepared.settings.grace_period, link, reload)
 
 
-def _supervise(prepared: Prepared, prepare_anew: Prepare, targets: ListenTargets) -> None:
+def _supervise(prepared: Prepared, prepare_again: Prepare, targets: ListenTargets) -> None:
     settings = prepared.settings
-    supervised = _Supervised(prepared, prepare_anew)
+    supervised = _Supervised(prepared, prepare_again)
     serve.supervise(
         "netjumper",
         daemon_options(prepared.loaded),
         [(name, place) for name, places in targets.items() for place in places],
         server_options(settings).listening,
-        partial(_start, route=f"{settings.workers} workers; limits are each one's own"),
+        partial(_start, route=f"{settings.workers} workers; limits apply per process"),
         supervised.work,
         supervised.reload,
     )

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
+from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.output import say
 from netjumper.daemon import process
 from netjumper.diagnostics.listener_check import SERVER, Unhealthy, check_listeners
 from netjumper.errors import SettingsError
-from netjumper.settings.loader import Source, load
+from netjumper.settings.loader import load
 from netjumper.settings.server import RunningServer, ServerSettings
+from netjumper.settings.sources import CommandLine
 
 _EXAMPLES = """\
 examples:
@@ -26,10 +27,8 @@ def build_parser() -> Parser:
         "Asks the jump server that runs on this machine whether it answers. Needs no secret.",
         _EXAMPLES + PLACES.format(table=ServerSettings.table),
     )
-    flags = Flags(parser, ServerSettings)
-    flags.group("where the jump server listens", "listen", "listen_tls")
-    flags.group("timeouts", "dial_timeout")
-    flags.config()
+    add_settings(parser, ServerSettings)
+    add_config(parser)
     return parser
 
 
@@ -42,23 +41,22 @@ def run(words: Sequence[str]) -> int:
     """
     try:
         arguments = build_parser().parse_args(words)
-        return check(source_of_flags(arguments, ServerSettings), getattr(arguments, "config", None))
+        return check(command_line_of(arguments, ServerSettings))
     except SettingsError as error:
         raise Unhealthy("; ".join(error.lines)) from None
 
 
-def check(flags: Source, config: str | None) -> int:
+def check(given: CommandLine) -> int:
     """Ask every listener, tell in one line, and return 0.
 
     Args:
-        flags: what the command line gave.
-        config: the settings file's path that it gave.
+        given: what the command line gave.
 
     Raises:
         Unhealthy: one does not answer.
         SettingsError: settings are wrong.
     """
-    settings = load(RunningServer, flags, config).settings
+    settings = load(RunningServer, given).settings
     answered = check_listeners(SERVER, settings.listeners, settings.dial_timeout, _RESETS)
     say(f"healthy: {', '.join(answered)}")
     return process.OK

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from netjumper.addressing.jump_url import DEFAULT_PORT, JumpUrl, address_with_port
-from netjumper.cli.arguments import PLACES, Flags, Parser, source_of_flags
+from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.output import can_say, say
 from netjumper.daemon import process
 from netjumper.errors import AddressError, SettingsError
@@ -49,10 +49,8 @@ def build_parser() -> Parser:
         "--with-secret", action="store_true", help="put the secret into it: for nobody else's eyes"
     )
     parser.add_argument("--qr", action="store_true", help="print it as a QR code, too")
-    flags = Flags(parser, ServerSettings)
-    flags.group("the jump server", "listen", "listen_tls", "secret_file", "clients_file")
-    flags.tls()
-    flags.config()
+    add_settings(parser, ServerSettings)
+    add_config(parser)
     return parser
 
 
@@ -63,9 +61,8 @@ def run(words: Sequence[str]) -> int:
         SettingsError: the command line or a setting is wrong.
     """
     arguments = build_parser().parse_args(words)
-    flags, config = source_of_flags(arguments, ServerSettings), getattr(arguments, "config", None)
     model = ServerSettings if hasattr(arguments, "with_secret") else RunningServer
-    loaded = load(model, flags, config)
+    loaded = load(model, command_line_of(arguments, ServerSettings))
     name = getattr(arguments, "client", "")
     secret = _secret_of(name, loaded)
     url = replace(_url(arguments.host, loaded), client=name)

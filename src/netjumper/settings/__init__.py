@@ -1,1 +1,1 @@
-"""Settings: what there are, and where their values come from. The only room that knows pydantic."""
+"""Settings: their declarations, their sources, and the checks. Only this package uses pydantic."""

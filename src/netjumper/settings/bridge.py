@@ -1,14 +1,16 @@
 """The settings of `netjumper-bridge`."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from netjumper.addressing.address import Address
+from netjumper.addressing.choices import EarlyData, JumpPolicy
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.listeners import BRIDGE_LISTENERS, HTTP, SOCKS, ListenerKind
 from netjumper.settings.common import CommonSettings
+from netjumper.settings.option import Command, Group, Option
 from netjumper.settings.types import (
     Auth,
     Count,
@@ -25,90 +27,175 @@ DEFAULT_LISTENERS = {
     SOCKS.key: (ListenAddress("127.0.0.1", 1080),),
     HTTP.key: (ListenAddress("127.0.0.1", 8118),),
 }
-"""Where the bridge listens when no listener at all is given."""
+"""Where the bridge listens if no listener is given."""
 
 UNPROTECTED_LISTENER = (
-    "other machines can use {}; listen on 127.0.0.1, or ask for a password "
-    "(--auth-file FILE, NETJUMPER_AUTH)"
+    "{} is reachable from other machines; bind 127.0.0.1 or set --auth-file FILE or NETJUMPER_AUTH"
 )
-"""What is wrong with an address of the bridge where nobody is asked for a password."""
+"""What is wrong with an address of a bridge that asks for no password."""
+
+_UPSTREAM = (Command.EXEC, Command.BRIDGE_HEALTHCHECK, Command.DOCTOR)
+"""The sub-commands that connect to the jump server."""
+_LISTENING = (Command.ENV, Command.BRIDGE_HEALTHCHECK)
+"""The sub-commands that use the addresses of a running bridge."""
 
 
 class BridgeSettings(CommonSettings):
     """The settings of `netjumper-bridge`."""
 
     table: ClassVar[str] = "bridge"
+    command: ClassVar[Command] = Command.BRIDGE
     listener_kinds: ClassVar[tuple[ListenerKind, ...]] = BRIDGE_LISTENERS
     exclusive: ClassVar[tuple[tuple[str, str], ...]] = (
         ("secret", "secret_file"),
         ("auth", "auth_file"),
         ("embedded", "jump"),
     )
-    no_jump: ClassVar[str] = (
-        "there is no jump server; give --jump HOST:PORT (or --embedded to try it out)"
-    )
-    """What is said where neither is given."""
+    no_jump: ClassVar[str] = "no jump server given; set --jump HOST:PORT (or --embedded to try it)"
+    """The message if neither a jump server nor `embedded` is given."""
 
-    jump: JumpHosts = Field(
-        (), description="a jump server's address; repeatable, =WEIGHT behind it is for spread"
-    )
-    jump_policy: JumpPolicyName = Field(
-        "first",
-        description="which of several jump servers is used: the first that is not down, the "
-        "fastest, or all of them in turn",
-    )
-    embedded: Switch = Field(
-        False,
-        description="run a jump server in this process, to try things out; needs no secret",
-    )
-    socks: Listen = Field(
-        (), description="listen there, or at unix:/path, for SOCKS 4, 4a and 5; repeatable"
-    )
-    http: Listen = Field(
-        (), description="listen there, or at unix:/path, for HTTP proxy requests; repeatable"
-    )
-    mixed: Listen = Field(
-        (), description="listen there, or at unix:/path, for both on one port; repeatable"
-    )
-    ca_file: FilePath = Field(
-        None,
-        description="a file with the certificate of the authority that jump servers' certificates "
-        "are of, for netjumper+tls:// without a pin",
-    )
-    certificate_file: FilePath = Field(
-        None, description="a file with a certificate of ours and its key, for one that asks"
-    )
-    auth: Auth = Field(None, description="the user and password that programs must give")
-    auth_file: FilePath = Field(
-        None, description="a file with a line user:password each, readable by you only"
-    )
-    defer_accept: Switch = Field(
-        False,
-        description="accept a program's connection when its first bytes are there",
-    )
-    min_parked: Count = Field(
-        1, description="connections to the jump server that wait for a request, at least"
-    )
-    max_parked: Count = Field(
-        128, description="the same, at most; what is asked for decides, and 0 parks none"
-    )
-    early_data: EarlyDataMode = Field(
-        "known",
-        description="tell programs at once that their target is reached, and send their first "
-        "bytes with its name: never, if known (reached in the last five minutes), or always; one "
-        "whose target was not reached after all is reset",
-    )
-    handshake_timeout: Timeout = Field(
-        10.0,
-        description="time allowed from accepting a connection until its request is complete",
-    )
-    dial_timeout: Timeout = Field(
-        5.0, description="time allowed for reaching the jump server, looking its name up included"
-    )
-    jump_timeout: Timeout = Field(
-        15.0,
-        description="time allowed from connecting to the jump server until the target is reached",
-    )
+    jump: Annotated[
+        JumpHosts,
+        Option(
+            Group.JUMP_SERVER,
+            "address of a jump server; repeatable; append =WEIGHT for --jump-policy spread",
+            _UPSTREAM,
+        ),
+    ] = ()
+    jump_policy: Annotated[
+        JumpPolicyName,
+        Option(
+            Group.JUMP_SERVER,
+            "which of several jump servers to use: the first that is up, the fastest, or all in "
+            "turn by weight",
+            (Command.EXEC,),
+        ),
+    ] = JumpPolicy.FIRST
+    embedded: Annotated[
+        Switch,
+        Option(
+            Group.JUMP_SERVER,
+            "run a jump server in this process, to try things out; needs no secret",
+            (Command.EXEC, Command.BRIDGE_HEALTHCHECK),
+        ),
+    ] = False
+    socks: Annotated[
+        Listen,
+        Option(
+            Group.LISTENING,
+            "accept SOCKS 4, 4a and 5 at HOST:PORT or unix:/path; repeatable",
+            _LISTENING,
+            default="127.0.0.1:1080, if no listener is given",
+        ),
+    ] = ()
+    http: Annotated[
+        Listen,
+        Option(
+            Group.LISTENING,
+            "accept HTTP proxy requests at HOST:PORT or unix:/path; repeatable",
+            _LISTENING,
+            default="127.0.0.1:8118, if no listener is given",
+        ),
+    ] = ()
+    mixed: Annotated[
+        Listen,
+        Option(
+            Group.LISTENING,
+            "accept both protocols at HOST:PORT or unix:/path; repeatable",
+            _LISTENING,
+        ),
+    ] = ()
+    ca_file: Annotated[
+        FilePath,
+        Option(
+            Group.TLS,
+            "PEM file with the CA certificate that must have issued the certificates of jump "
+            "servers, for netjumper+tls:// without a pin",
+            _UPSTREAM,
+        ),
+    ] = None
+    certificate_file: Annotated[
+        FilePath,
+        Option(
+            Group.TLS,
+            "PEM file with the certificate of the bridge and its private key, for jump servers "
+            "that require one",
+            _UPSTREAM,
+        ),
+    ] = None
+    auth: Annotated[
+        Auth,
+        Option(
+            Group.AUTHENTICATION,
+            "the user and password that clients of the bridge must give; every user of this "
+            "machine can read it on a command line, so prefer auth_file",
+            (Command.EXEC, Command.ENV),
+        ),
+    ] = None
+    auth_file: Annotated[
+        FilePath,
+        Option(
+            Group.AUTHENTICATION,
+            "file with a line user:password for each user of the bridge, readable only by its "
+            "owner",
+            (Command.EXEC, Command.ENV),
+        ),
+    ] = None
+    defer_accept: Annotated[
+        Switch,
+        Option(
+            Group.SOCKETS,
+            "accept a connection of a client only when its first bytes have arrived",
+        ),
+    ] = False
+    min_parked: Annotated[
+        Count,
+        Option(
+            Group.PARKING,
+            "minimum number of parked connections to each jump server",
+        ),
+    ] = 1
+    max_parked: Annotated[
+        Count,
+        Option(
+            Group.PARKING,
+            "maximum number of parked connections to each jump server; 0 disables parking",
+        ),
+    ] = 128
+    early_data: Annotated[
+        EarlyDataMode,
+        Option(
+            Group.EARLY_DATA,
+            "when to report a target as reached before the jump server confirms it, so that the "
+            "first bytes of the client travel with the request: never, known (if it was reached "
+            "in the last five minutes) or always; if the target then fails, the connection of the "
+            "client is reset",
+        ),
+    ] = EarlyData.KNOWN
+    handshake_timeout: Annotated[
+        Timeout,
+        Option(
+            Group.TIMEOUTS,
+            "maximum time from accepting a connection until its request is complete",
+            (Command.EXEC,),
+        ),
+    ] = 10.0
+    dial_timeout: Annotated[
+        Timeout,
+        Option(
+            Group.TIMEOUTS,
+            "maximum time to connect to the jump server, including the name lookup",
+            _UPSTREAM,
+        ),
+    ] = 5.0
+    jump_timeout: Annotated[
+        Timeout,
+        Option(
+            Group.TIMEOUTS,
+            "maximum time from connecting to the jump server until it confirms the target",
+            _UPSTREAM,
+        ),
+    ] = 15.0
 
     @model_validator(mode="before")
     @classmethod
@@ -127,9 +214,9 @@ class BridgeSettings(CommonSettings):
         if self.max_parked and self.min_parked > self.max_parked:
             yield "min_parked", f"{self.min_parked} is more than max_parked, {self.max_parked}"
         if self.embedded and self.workers > 1:
-            yield "workers", "with embedded there is one process; leave one of the two out"
+            yield "workers", "embedded allows only 1 worker; remove one of the two settings"
         if not any(self.listeners.values()):
-            yield "socks", "there is nothing to listen on; give socks, http or mixed"
+            yield "socks", "no address to listen on; set socks, http or mixed"
         if self.auth is None and self.auth_file is None:
             yield from self._unprotected_listeners()
 
@@ -139,8 +226,8 @@ class BridgeSettings(CommonSettings):
             if choice.address in seen:
                 yield "jump", f"{choice.address} is given twice"
             seen.add(choice.address)
-            if choice.weight != 1 and self.jump_policy != "spread":
-                yield "jump", f"{choice.address} has a weight; that is for jump_policy spread"
+            if choice.weight != 1 and self.jump_policy is not JumpPolicy.SPREAD:
+                yield "jump", f"{choice.address} has a weight, which requires jump_policy spread"
 
     def _unprotected_listeners(self) -> Iterator[tuple[str, str]]:
         for kind in BRIDGE_LISTENERS:
@@ -153,17 +240,17 @@ class BridgeSettings(CommonSettings):
         return not self.embedded and not (self.jump and all(it.secret for it in self.jump))
 
 
-class Unopened(BridgeSettings):
-    """The settings for what uses the bridge's way out and opens none of its doors."""
+class UpstreamSettings(BridgeSettings):
+    """The settings to connect to the jump servers of a bridge without listening."""
 
-    no_jump: ClassVar[str] = "there is no jump server; give --jump HOST:PORT"
+    no_jump: ClassVar[str] = "no jump server given; set --jump HOST:PORT"
 
     def _unprotected_listeners(self) -> Iterator[tuple[str, str]]:
         return iter(())
 
 
-class RunningBridge(Unopened):
-    """The settings for speaking with a bridge that runs: those of its way out may be missing."""
+class RunningBridge(UpstreamSettings):
+    """The settings to reach a bridge that already runs: jump server and secret are optional."""
 
     def _problems(self) -> Iterator[tuple[str, str]]:
         for key, problem in super()._problems():

@@ -1,4 +1,4 @@
-"""The file with the clients of a jump server: a table for each, `docs/clients.md`."""
+"""The file with the clients of a jump server: one table for each (`docs/clients.md`)."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from netjumper.addressing.jump_url import CLIENT_NAME, CLIENT_NAME_IS
 from netjumper.errors import SettingsError
 from netjumper.settings.files import read_toml, refuse_if_shared
-from netjumper.settings.messages import did_you_mean, expectation, what_is_wrong
+from netjumper.settings.messages import describe_wrong_value, did_you_mean, expectation
 from netjumper.settings.types import Bandwidth, Count, Expected, Rules
 from netjumper.text import quoted
 
@@ -21,7 +21,7 @@ ValueT = TypeVar("ValueT")
 def _expires(value: object) -> datetime:
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ValueError("its offset from UTC is missing")
+            raise ValueError("the offset from UTC is missing")
         return value
     if isinstance(value, date):
         return datetime.combine(value, time.max, tzinfo=UTC)  # to the end of that day
@@ -43,12 +43,12 @@ Expiry = Annotated[
 Secrets = Annotated[
     tuple[SecretStr, ...],
     PlainValidator(_secrets),
-    Expected("a list of texts that are not empty (`netjumper keygen` makes one)"),
+    Expected("a list of non-empty texts (`netjumper keygen` makes one)"),
 ]
 
 
 class ClientTable(BaseModel):
-    """What the file says about one client."""
+    """The settings of one client."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
 
@@ -60,35 +60,37 @@ class ClientTable(BaseModel):
     bandwidth: Bandwidth = 0.0
 
     def own(self, key: str, otherwise: ValueT) -> ValueT:
-        """Return the client's own value of a key; `otherwise` where it has none."""
+        """Return the client's own value of a key; `otherwise` if it has none."""
         return getattr(self, key) if key in self.model_fields_set else otherwise
 
 
 def read_clients(path: Path, where: str) -> dict[str, ClientTable]:
-    """Return what a file says about each client, by name.
+    """Return the settings of each client in a file, by name.
 
     Args:
         path: the file.
-        where: what named it, for the message.
+        where: what named it, for messages.
 
     Raises:
-        SettingsError: it cannot be read, others can read it, or something in it is wrong; none of
-            its lines has a secret in it.
+        SettingsError: the file cannot be read, others can read it, or something in it is wrong; no
+            line of the error has a secret.
     """
     try:
-        content, mode = read_toml(path, where)
+        file = read_toml(path, where)
     except (FileNotFoundError, NotADirectoryError):
-        raise SettingsError(f"{where}: there is no such file: {path}") from None
-    refuse_if_shared(path, mode, where)
-    if not content:
+        raise SettingsError(f"{where}: no such file: {path}") from None
+    refuse_if_shared(path, file.mode, where)
+    if not file.content:
         raise SettingsError(f"{where}: {path}: expected a table for each client, found none")
     problems: list[str] = []
     clients: dict[str, ClientTable] = {}
-    for name, table in content.items():
+    for name, table in file.content.items():
         try:
             clients[name] = _client(name, table)
         except ValidationError as error:
-            problems += [f"[{name}] {_told(table, it)}" for it in error.errors(include_url=False)]
+            problems += [
+                f"[{name}] {_describe(table, it)}" for it in error.errors(include_url=False)
+            ]
         except SettingsError as error:
             problems += error.lines
     problems += _shared_secrets(clients)
@@ -101,11 +103,11 @@ def _client(name: str, table: Any) -> ClientTable:
     if not CLIENT_NAME.fullmatch(name):
         raise SettingsError(f"{quoted(name)}: a client's name is {CLIENT_NAME_IS}")
     if not isinstance(table, dict):
-        raise SettingsError(f"{name}: stands in no table; a client is a table, such as [alice]")
+        raise SettingsError(f"{name}: is in no table; a client is a table, such as [alice]")
     return ClientTable(**table)
 
 
-def _told(table: Mapping[str, object], error: ErrorDetails) -> str:
+def _describe(table: Mapping[str, object], error: ErrorDetails) -> str:
     key = str(error["loc"][0])
     info = ClientTable.model_fields.get(key)
     if info is None:
@@ -113,13 +115,14 @@ def _told(table: Mapping[str, object], error: ErrorDetails) -> str:
     expected = expectation(info)
     if key == "secrets":
         return f"{key}: expected {expected.text}"
-    return f"{key}: {what_is_wrong(error, expected, table[key])}"
+    return f"{key}: {describe_wrong_value(error, expected, table[key])}"
 
 
 def _shared_secrets(clients: dict[str, ClientTable]) -> Iterator[str]:
-    whose: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for name, client in clients.items():
         for secret in client.secrets:
-            other = whose.setdefault(secret.get_secret_value(), name)
+            other = owners.setdefault(secret.get_secret_value(), name)
             if other != name:
-                yield f"[{name}] secrets: one of them is also {other}'s; each client has its own"
+                problem = f"one is also a secret of {other}; each client needs its own"
+                yield f"[{name}] secrets: {problem}"

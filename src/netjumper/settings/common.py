@@ -1,30 +1,40 @@
-"""The settings of both commands: their keys, types, bounds and defaults.
+"""The settings that both commands have, and the rules for all settings.
 
-Only what a value must be is said here, in strict types: text from the environment and from
-flags is turned into numbers and lists before it gets here (`netjumper.settings.loader`, which also
-knows where each value came from). A secret is a `SecretStr`, and no value is ever repeated in
-pydantic's error texts.
+Values are strict types here: `netjumper.settings.sources` turns the text of flags and variables
+into numbers and lists, and knows where each value came from. A secret is a `SecretStr`, and
+pydantic's error texts repeat no value.
 """
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from netjumper.addressing.choices import LogFormat, LogLevel
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.listeners import ListenerKind
+from netjumper.settings.option import Command, Group, Option, option_of
 from netjumper.settings.sockets import SocketSettings
-from netjumper.settings.types import FilePath, LogFormat, LogLevel, Secret, TimeoutOrZero, Workers
+from netjumper.settings.types import (
+    FilePath,
+    LogFormatName,
+    LogLevelName,
+    Secret,
+    TimeoutOrZero,
+    Workers,
+)
 
 PROBLEM = "netjumper"
 """The pydantic error type of a rule that spans keys; its context has `key` and `problem`."""
+SOURCES = "sources"
+"""The argument of a settings class that has the sources to read (`netjumper.settings.loader`)."""
 
 
 class CommonSettings(SocketSettings):
-    """What both commands have."""
+    """The settings that both commands have."""
 
     model_config = SettingsConfigDict(
         env_prefix="NETJUMPER_",
@@ -36,31 +46,72 @@ class CommonSettings(SocketSettings):
     )
     table: ClassVar[str]
     """The table of the settings file that has these keys."""
+    command: ClassVar[Command]
+    """The command that has them."""
+    can_reload: ClassVar[bool] = False
+    """Whether the command can reload its settings."""
     listener_kinds: ClassVar[tuple[ListenerKind, ...]]
     """The kinds of listeners that the command has."""
     exclusive: ClassVar[tuple[tuple[str, str], ...]] = (("secret", "secret_file"),)
-    """Pairs of keys of which one can be given; the one from the higher source wins."""
+    """Pairs of keys that exclude each other; the one from the higher source wins."""
     private: ClassVar[frozenset[str]] = frozenset({"secret", "auth"})
-    """Keys whose value may be shown to nobody."""
+    """Keys whose value is never shown."""
     unshown: ClassVar[frozenset[str]] = private | {"jump"}
-    """Keys whose value may have a secret in it; why it is wrong may be said."""
+    """Keys whose wrong value may have a secret in it; the reason may be shown."""
 
-    secret: Secret = Field(None, description="the secret itself")
-    secret_file: FilePath = Field(None, description="a file with the secret, readable by you only")
-    idle_timeout: TimeoutOrZero = Field(
-        0.0, description="end a tunnel that moved no byte for this long; 0 never does"
-    )
-    grace_period: TimeoutOrZero = Field(
-        10.0, description="wait this long for open tunnels when told to stop"
-    )
-    workers: Workers = Field(
-        1,
-        description="processes that serve; parked connections and limits are each one's own",
-    )
-    log_level: LogLevel = Field("info", description="lowest level to log")
-    log_format: LogFormat = Field(
-        "auto", description="log format; auto is rich on a terminal and plain elsewhere"
-    )
+    secret: Annotated[
+        Secret,
+        Option(
+            Group.AUTHENTICATION,
+            "the shared secret; `netjumper keygen` makes one",
+            has_flag=False,
+            reloadable=True,
+        ),
+    ] = None
+    secret_file: Annotated[
+        FilePath,
+        Option(
+            Group.AUTHENTICATION,
+            "file with the shared secret, readable only by its owner",
+            (Command.SHARE, Command.EXEC, Command.BRIDGE_HEALTHCHECK, Command.DOCTOR),
+            reloadable=True,
+        ),
+    ] = None
+    idle_timeout: Annotated[
+        TimeoutOrZero,
+        Option(
+            Group.TIMEOUTS,
+            "close a tunnel that transferred no data for this long; 0 never does",
+            (Command.EXEC,),
+        ),
+    ] = 0.0
+    grace_period: Annotated[
+        TimeoutOrZero,
+        Option(
+            Group.TIMEOUTS,
+            "time that open tunnels have to end after a stop signal",
+            (Command.EXEC,),
+        ),
+    ] = 10.0
+    workers: Annotated[
+        Workers,
+        Option(
+            Group.PROCESSES,
+            "number of processes that serve; limits and parked connections apply per process",
+        ),
+    ] = 1
+    log_level: Annotated[
+        LogLevelName,
+        Option(Group.LOGGING, "lowest level to log", (Command.EXEC,), reloadable=True),
+    ] = LogLevel.INFO
+    log_format: Annotated[
+        LogFormatName,
+        Option(
+            Group.LOGGING,
+            "format of log lines; auto is rich on a terminal and plain elsewhere",
+            (Command.EXEC,),
+        ),
+    ] = LogFormat.AUTO
 
     @classmethod
     def settings_customise_sources(
@@ -71,8 +122,21 @@ class CommonSettings(SocketSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take nothing in silence: the sources are merged by `netjumper.settings.loader`."""
-        return (init_settings,)
+        """Return the sources that are given as `sources`, else the arguments alone.
+
+        A plain call such as `ServerSettings(secret="...")` reads no variable and no file.
+        """
+        given: tuple[PydanticBaseSettingsSource, ...] = init_settings().get(
+            SOURCES, (init_settings,)
+        )
+        return given
+
+    @classmethod
+    def reloadable_keys(cls) -> frozenset[str]:
+        """Return the keys whose changed value is taken on SIGHUP, without a restart."""
+        if not cls.can_reload:
+            return frozenset()
+        return frozenset(key for key, it in cls.model_fields.items() if option_of(it).reloadable)
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -84,35 +148,35 @@ class CommonSettings(SocketSettings):
         """Yield (key, what is wrong) for rules that one key alone cannot break."""
         for one, other in self.exclusive:
             if all(getattr(self, key) not in (None, False, ()) for key in (one, other)):
-                yield one, f"{other} is given in the same place; leave one of the two out"
-        yield from self._shared_places()
+                yield one, f"{other} is given in the same place; remove one of them"
+        yield from self._repeated_addresses()
         if self.workers > 1 and not hasattr(os, "fork"):
-            yield "workers", "there can be only 1 on this system"
+            yield "workers", "this system supports only 1 worker"
         if self._needs_secret:
             if self.secret is None and self.secret_file is None:
                 yield (
                     "secret",
                     (
-                        "there is none; set NETJUMPER_SECRET or give --secret-file FILE "
+                        "none given; set NETJUMPER_SECRET or --secret-file FILE "
                         "(`netjumper keygen` makes a secret)"
                     ),
                 )
             if self.secret is not None and not self.secret.get_secret_value().strip():
-                yield "secret", "it is empty; `netjumper keygen` makes one"
+                yield "secret", "the secret is empty; `netjumper keygen` makes one"
 
     @property
     def listeners(self) -> Mapping[str, tuple[ListenAddress, ...]]:
         """The listening addresses by the name of their kind."""
         return {it.name: getattr(self, it.key) for it in self.listener_kinds}
 
-    def _shared_places(self) -> Iterator[tuple[str, str]]:
+    def _repeated_addresses(self) -> Iterator[tuple[str, str]]:
         taken: dict[ListenAddress, str] = {}
         for key in (it.key for it in self.listener_kinds):
             for address in getattr(self, key):
                 if address in taken and (address.port or address.path):
                     other = taken[address]
-                    both = "" if other == key else f", here and in {other}"
-                    yield key, f"{address} is given twice{both}; each door has a place of its own"
+                    also = "" if other == key else f" (also in {other})"
+                    yield key, f"{address} is used twice{also}; each listener needs its own address"
                 taken[address] = key
 
     @property

@@ -1,12 +1,13 @@
-"""Files from outside: the settings file, and files that nobody else may read.
+"""Reads the settings file, and files that only their owner may read.
 
-Each failure is one line, and none repeats what stands in a private file.
+Each failure is one line, and none repeats the content of a private file.
 """
 
 import os
 import shlex
 import stat
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,97 +15,126 @@ from netjumper.errors import SettingsError
 from netjumper.fileio import read_file
 from netjumper.text import quoted
 
-HANDED_OVER = (Path("/run/secrets"), Path("/var/run/secrets"))
-"""Where container engines put a container's secrets; the second is a link to the first."""
+SECRET_MOUNTS = (Path("/run/secrets"), Path("/var/run/secrets"))
+"""Where container engines mount a container's secrets; the second is a link to the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class TomlFile:
+    """A TOML file that was read.
+
+    Attributes:
+        path: the file.
+        text: all of it.
+        content: the values in it.
+        mode: its permissions, as in `os.stat`.
+    """
+
+    path: Path
+    text: str
+    content: dict[str, Any]
+    mode: int
 
 
 def read_secret(path: Path, where: str) -> bytes:
-    """Return the secret in a file, without the one newline that editors put at its end.
+    """Return the secret in a file, without the one newline that editors add at the end.
 
     Args:
         path: the file.
-        where: what named it, for the message.
+        where: what named it, for messages.
 
     Raises:
-        SettingsError: it cannot be read, others can read it, or there is nothing in it.
+        SettingsError: the file cannot be read, others can read it, or it is empty.
     """
     content = read_private(path, where)
     secret = content.removesuffix(b"\n").removesuffix(b"\r")
     if not secret.strip():
-        raise SettingsError(f"{where}: {_shown(path)} is empty; `netjumper keygen` makes a secret")
+        it = shown_path(path)
+        raise SettingsError(f"{where}: {it} is empty; `netjumper keygen` makes a secret")
     return secret
 
 
 def read_users(path: Path, where: str) -> dict[str, str]:
-    """Return the passwords by user that stand in a file as `user:password` lines.
+    """Return the passwords by user from a file with lines `user:password`.
 
-    Empty lines and lines that begin with `#` are passed over.
+    Empty lines and lines that begin with `#` are ignored.
+
+    Args:
+        path: the file.
+        where: what named it, for messages.
 
     Raises:
-        SettingsError: it cannot be read, others can read it, or a line is something else.
+        SettingsError: the file cannot be read, others can read it, or a line is something else.
     """
     users: dict[str, str] = {}
+    place = f"{where}: {shown_path(path)}"
     text = _text(read_private(path, where), path, where)
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         user, _, password = line.partition(":")
         if not user or not password:
-            raise SettingsError(f"{where}: {_shown(path)}, line {number}: expected user:password")
+            raise SettingsError(f"{place}, line {number}: expected user:password")
         if user in users:
-            raise SettingsError(f"{where}: {_shown(path)}, line {number}: user listed twice")
+            raise SettingsError(f"{place}, line {number}: user listed twice")
         users[user] = password
     if not users:
-        raise SettingsError(f"{where}: {_shown(path)}: expected lines user:password, found none")
+        raise SettingsError(f"{place}: expected lines user:password, found none")
     return users
 
 
 def read_public(path: Path, where: str) -> bytes:
-    """Return what is in a file that anybody may read.
+    """Return the content of a file without a secret.
 
     Raises:
-        SettingsError: it cannot be read.
+        SettingsError: the file cannot be read.
     """
     return _read(path, where)[0]
 
 
 def read_private(path: Path, where: str) -> bytes:
-    """Return what is in a file that only its owner can read.
+    """Return the content of a file that only its owner can read.
 
     Raises:
-        SettingsError: it cannot be read, or others can read it.
+        SettingsError: the file cannot be read, or others can read it.
     """
     content, mode = _read(path, where)
     refuse_if_shared(path, mode, where)
     return content
 
 
-def read_toml(path: Path, where: str) -> tuple[dict[str, Any], int]:
-    """Return what a TOML file says, and the file's mode.
+def read_toml(path: Path, where: str) -> TomlFile:
+    """Read a TOML file.
+
+    Args:
+        path: the file.
+        where: what named it, for messages.
 
     Raises:
         FileNotFoundError: there is no such file.
-        SettingsError: it cannot be read, or it is no TOML; the message has the line's number.
+        SettingsError: it cannot be read, or is not valid TOML; the message has the line's number.
     """
-    content, mode = _read(path, where, must_exist=False)
-    text = _text(content, path, where)
+    raw, mode = _read(path, where, must_exist=False)
+    place = f"{where}: {shown_path(path)}"
+    text = _text(raw, path, where)
     try:
-        return tomllib.loads(text), mode
+        return TomlFile(path, text, tomllib.loads(text), mode)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{where}: {_shown(path)} is not valid TOML: {error}") from None
-    except (RecursionError, ValueError):  # nested, or digits, by the thousand
-        raise SettingsError(f"{where}: {_shown(path)} is not valid TOML for a person") from None
+        raise SettingsError(f"{place} is not valid TOML: {error}") from None
+    except (RecursionError, ValueError):  # thousands of brackets, or of digits
+        reason = "too deeply nested, or a number is too long"
+        raise SettingsError(f"{place} is not valid TOML: {reason}") from None
 
 
 def refuse_shared_key(path: Path | None, where: str) -> None:
-    """Check that only the owner can read a certificate's file, as its key stands in it too.
+    """Check that only the owner can read a certificate's file, which has the private key too.
 
     Args:
-        path: the file; None is none. What else is wrong with it is told by who loads it.
-        where: what named it, for the message.
+        path: the file; None checks nothing. Other problems are reported when it is loaded.
+        where: what named it, for messages.
 
     Raises:
-        SettingsError: others can, or it is a directory.
+        SettingsError: others can read the file, or it is a directory.
     """
     if path is None:
         return
@@ -113,34 +143,35 @@ def refuse_shared_key(path: Path | None, where: str) -> None:
     except (OSError, ValueError):
         return
     if stat.S_ISDIR(mode):
-        raise SettingsError(f"{where}: {_shown(path)} is a directory; expected a file in PEM")
+        raise SettingsError(f"{where}: {shown_path(path)} is a directory; expected a file in PEM")
     refuse_if_shared(path, stat.S_IMODE(mode), where)
 
 
 def refuse_if_shared(path: Path, mode: int, where: str) -> None:
-    """Check that only the owner can read a file with a secret in it.
+    """Check that only the owner can read a file with a secret.
 
     Raises:
-        SettingsError: others can.
+        SettingsError: others can read it.
     """
-    if os.name == "posix" and mode & 0o077 and not _is_handed_over(path):
+    if os.name == "posix" and mode & 0o077 and not _is_mounted_secret(path):
         raise SettingsError(
-            f"{where}: others can read the secret in {_shown(path)}; "
+            f"{where}: others can read the secret in {shown_path(path)}; "
             f"type: chmod 600 {shlex.quote(str(path))}"
         )
 
 
-def _is_handed_over(path: Path) -> bool:
-    """Whether the file is in a place that only this container, or this service, can see.
+def _is_mounted_secret(path: Path) -> bool:
+    """Whether the file is in a directory that only this container, or this service, can see.
 
-    Container engines mount secrets readable by all below `/run/secrets`; systemd makes a directory
-    of its own for a service's credentials (systemd.exec(5), "CREDENTIALS") and tells its name.
+    Container engines mount secrets below `/run/secrets` with modes that let all read them; systemd
+    creates a directory for a service's credentials (systemd.exec(5), "CREDENTIALS") and names it in
+    a variable.
     """
-    places = [*HANDED_OVER]
+    places = [*SECRET_MOUNTS]
     if credentials := os.environ.get("CREDENTIALS_DIRECTORY"):
         places.append(Path(credentials))
-    # The place where it is mounted counts, not what a link there leads to: Kubernetes makes links.
-    # Behind a link `..` would lead out of it, and only the system knows where to.
+    # The directory of the mount counts, not the target of a link in it: Kubernetes makes links.
+    # After a link, `..` leaves the directory, and only the system knows for where.
     directory = path.absolute().parent
     return ".." not in path.parts and any(directory.is_relative_to(place) for place in places)
 
@@ -153,10 +184,10 @@ def _read(path: Path, where: str, *, must_exist: bool = True) -> tuple[bytes, in
             raise
         reason = error.strerror or type(error).__name__
     except ValueError:  # a NUL in the name
-        reason = "that cannot be a file's name"
+        reason = "not a valid file name"
     else:
         return content, stat.S_IMODE(mode)
-    raise SettingsError(f"{where}: cannot read {_shown(path)}: {reason}")
+    raise SettingsError(f"{where}: cannot read {shown_path(path)}: {reason}")
 
 
 def _text(content: bytes, path: Path, where: str) -> str:
@@ -164,9 +195,10 @@ def _text(content: bytes, path: Path, where: str) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise SettingsError(f"{where}: {_shown(path)}, line {line}: not UTF-8 text") from None
+        raise SettingsError(f"{where}: {shown_path(path)}, line {line}: not UTF-8 text") from None
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
+    """Return a path for messages; one with control characters is quoted."""
     text = str(path)
     return text if text.isprintable() else quoted(text, 200)

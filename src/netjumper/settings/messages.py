@@ -1,4 +1,4 @@
-"""What is said of a setting that is wrong: what was expected, and what was meant perhaps."""
+"""Texts about a wrong setting: what was expected, and which similar name may be meant."""
 
 import difflib
 from collections.abc import Mapping
@@ -9,25 +9,31 @@ from pydantic_core import ErrorDetails
 from netjumper.settings.types import LIST_OF, Expected
 from netjumper.text import quoted
 
-IN_ARGV = (
+VISIBLE_IN_ARGV = (
     "{} is on the command line, which every user of this machine can read; use {} or {} instead"
 )
-"""The warning about a secret there; what it is, and the two better ways."""
+"""The warning about a secret on the command line: its name, and the two better ways."""
 
 
 def did_you_mean(word: str, known: Mapping[str, object] | set[str], prefix: str = "") -> str:
-    """Return the end of a message about a word that is not known, if another is like it."""
+    """Return the end of a message about an unknown word, if a known one is similar; else empty.
+
+    Args:
+        word: the unknown one.
+        known: all known ones.
+        prefix: stands before each of them in the message.
+    """
     close = difflib.get_close_matches(word, sorted(known), 1)
     return f"; did you mean {prefix}{close[0]}?" if close else ""
 
 
-def what_is_wrong(error: ErrorDetails, expected: Expected, value: object) -> str:
-    """Return what was expected instead of a value, and why that one will not do.
+def describe_wrong_value(error: ErrorDetails, expected: Expected, value: object) -> str:
+    """Return why a value is wrong, and what was expected.
 
     Args:
-        error: what pydantic says.
-        expected: what the key wants.
-        value: what it got; None is not to be shown.
+        error: pydantic's description.
+        expected: what the setting takes.
+        value: the value; None shows none.
     """
     if reason := str(error.get("ctx", {}).get("error", "")):
         return f"{reason}; expected {expected.text.removeprefix(LIST_OF)}"
@@ -36,7 +42,7 @@ def what_is_wrong(error: ErrorDetails, expected: Expected, value: object) -> str
 
 
 def expectation(info: FieldInfo) -> Expected:
-    """Return what a key wants."""
+    """Return what values a setting takes."""
     return next(it for it in info.metadata if isinstance(it, Expected))
 
 

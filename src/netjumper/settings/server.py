@@ -1,13 +1,14 @@
 """The settings of `netjumper`, the jump server."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.listeners import CLEAR, SERVER_LISTENERS, TLS, ListenerKind
 from netjumper.settings.common import CommonSettings
+from netjumper.settings.option import Command, Group, Option
 from netjumper.settings.types import (
     Bandwidth,
     Count,
@@ -18,98 +19,178 @@ from netjumper.settings.types import (
     TimeoutOrZero,
 )
 
-RELOADABLE = frozenset(
-    {
-        *("secret", "secret_file", "clients_file", "certificate_file", "client_ca_file"),
-        *("allow", "deny", "bandwidth", "bandwidth_per_client", "log_level"),
-        *("max_tunnels", "max_tunnels_per_client", "max_tunnels_per_source"),
-        *("max_unauthenticated", "max_auth_failures", "ban_time"),
-    }
-)
-"""The keys that a server takes anew while it serves."""
 ALL_ADDRESSES = ListenAddress("::", 9527)
+"""Where the server listens by default."""
 
 
 class ServerSettings(CommonSettings):
     """The settings of `netjumper`, the jump server."""
 
     table: ClassVar[str] = "server"
+    command: ClassVar[Command] = Command.SERVER
+    can_reload: ClassVar[bool] = True
     listener_kinds: ClassVar[tuple[ListenerKind, ...]] = SERVER_LISTENERS
 
-    listen: Listen = Field(
-        (ALL_ADDRESSES,),
-        description="listen there, or at unix:/path, for bridges and clients; repeatable",
-    )
-    listen_tls: Listen = Field(
-        (),
-        description="listen there with TLS: by the secret, unless there is certificate_file; "
-        "repeatable",
-    )
-    certificate_file: FilePath = Field(
-        None, description="a file with the certificate to show, and its key"
-    )
-    client_ca_file: FilePath = Field(
-        None,
-        description="a file with the certificate of the authority that clients must have one of",
-    )
-    clients_file: FilePath = Field(
-        None,
-        description="a TOML file with a table for each client, readable by you only "
-        "(docs/clients.md)",
-    )
-    handshake_timeout: Timeout = Field(
-        10.0, description="time allowed from accepting a connection until its target is named"
-    )
-    dial_timeout: Timeout = Field(
-        5.0, description="time allowed for reaching a target, looking its name up included"
-    )
-    parked_timeout: TimeoutOrZero = Field(
-        300.0,
-        description="time allowed to a client that has proved its secret for naming a target; "
-        "0 gives it no more than handshake_timeout",
-    )
-    max_parked_per_client: Count = Field(
-        256, description="connections that a client, by its address, may have waiting so"
-    )
-
-    max_tunnels: Count = Field(10_000, description="tunnels at a time; 0 is no limit")
-    max_tunnels_per_client: Count = Field(
-        5_000, description="the same of one client, by its name; 0 is no limit"
-    )
-    max_tunnels_per_source: Count = Field(
-        5_000,
-        description="the same from one IPv4 address or IPv6 network of 64 bits; 0 is no limit",
-    )
-    max_unauthenticated: Count = Field(
-        1_000,
-        description="connections that have not proved yet that they know a secret; one more takes "
-        "the place of one from where many come or nobody has come in yet; 0 is no limit",
-    )
-    max_auth_failures: Count = Field(
-        10,
-        description="wrong answers within an hour after which their address is shut out; 0 shuts "
-        "none out",
-    )
-    ban_time: Timeout = Field(
-        60.0, description="for how long, the first time; twice as long each time, up to 600 s"
-    )
-    bandwidth: Bandwidth = Field(
-        0.0,
-        description="megabits a second that all tunnels move together, both ways; 0 is no limit",
-    )
-    bandwidth_per_client: Bandwidth = Field(
-        0.0, description="the same for one client, by its name; 0 is no limit"
-    )
-    allow: Rules = Field(
-        (),
-        description="lead there though it is refused by default (NETWORK, or :PORT for 25), or by "
-        "deny *; repeatable",
-    )
-    deny: Rules = Field(
-        (),
-        description="never lead there (NETWORK, NAME, .NAME for all below it, with or without "
-        ":PORT; * is all that allow does not name); repeatable",
-    )
+    listen: Annotated[
+        Listen,
+        Option(
+            Group.LISTENING,
+            "accept bridges and clients at HOST:PORT or unix:/path; repeatable",
+            (Command.SHARE, Command.SERVER_HEALTHCHECK),
+            default="[::]:9527, unless listen_tls is given",
+        ),
+    ] = (ALL_ADDRESSES,)
+    listen_tls: Annotated[
+        Listen,
+        Option(
+            Group.LISTENING,
+            "accept them with TLS, which uses the secret unless certificate_file is given; "
+            "repeatable",
+            (Command.SHARE, Command.SERVER_HEALTHCHECK),
+        ),
+    ] = ()
+    certificate_file: Annotated[
+        FilePath,
+        Option(
+            Group.TLS,
+            "PEM file with the certificate of the jump server and its private key",
+            (Command.SHARE,),
+            reloadable=True,
+        ),
+    ] = None
+    client_ca_file: Annotated[
+        FilePath,
+        Option(
+            Group.TLS,
+            "PEM file with the CA certificate that must have issued the certificates of clients",
+            (Command.SHARE,),
+            reloadable=True,
+        ),
+    ] = None
+    clients_file: Annotated[
+        FilePath,
+        Option(
+            Group.AUTHENTICATION,
+            "TOML file with a table for each client, readable only by its owner (docs/clients.md)",
+            (Command.SHARE,),
+            reloadable=True,
+        ),
+    ] = None
+    handshake_timeout: Annotated[
+        Timeout,
+        Option(
+            Group.TIMEOUTS,
+            "maximum time from accepting a connection until the client names its target",
+        ),
+    ] = 10.0
+    dial_timeout: Annotated[
+        Timeout,
+        Option(
+            Group.TIMEOUTS,
+            "maximum time to connect to a target, including the name lookup",
+            (Command.SERVER_HEALTHCHECK,),
+        ),
+    ] = 5.0
+    parked_timeout: Annotated[
+        TimeoutOrZero,
+        Option(
+            Group.TIMEOUTS,
+            "maximum time that an authenticated client may leave a connection parked before it "
+            "names a target; 0 allows no more than handshake_timeout",
+        ),
+    ] = 300.0
+    max_parked_per_client: Annotated[
+        Count,
+        Option(
+            Group.LIMITS,
+            "maximum number of parked connections from one client address",
+        ),
+    ] = 256
+    max_tunnels: Annotated[
+        Count,
+        Option(
+            Group.LIMITS,
+            "maximum number of simultaneous tunnels; 0 is no limit",
+            reloadable=True,
+        ),
+    ] = 10_000
+    max_tunnels_per_client: Annotated[
+        Count,
+        Option(
+            Group.LIMITS,
+            "maximum number of simultaneous tunnels per client, by its name; 0 is no limit",
+            reloadable=True,
+        ),
+    ] = 5_000
+    max_tunnels_per_source: Annotated[
+        Count,
+        Option(
+            Group.LIMITS,
+            "maximum number of simultaneous tunnels per IPv4 address or IPv6 /64 network; 0 is no "
+            "limit",
+            reloadable=True,
+        ),
+    ] = 5_000
+    max_unauthenticated: Annotated[
+        Count,
+        Option(
+            Group.LIMITS,
+            "maximum number of unauthenticated connections; one more replaces one from a source "
+            "that has many, or that has never authenticated; 0 is no limit",
+            reloadable=True,
+        ),
+    ] = 1_000
+    max_auth_failures: Annotated[
+        Count,
+        Option(
+            Group.LIMITS,
+            "failed authentications within an hour after which the source is banned; 0 bans none",
+            reloadable=True,
+        ),
+    ] = 10
+    ban_time: Annotated[
+        Timeout,
+        Option(
+            Group.LIMITS,
+            "duration of the first ban of a source; each further ban is twice as long, up to 600 s",
+            reloadable=True,
+        ),
+    ] = 60.0
+    bandwidth: Annotated[
+        Bandwidth,
+        Option(
+            Group.LIMITS,
+            "bandwidth of all tunnels together, both directions added; 0 is no limit",
+            reloadable=True,
+        ),
+    ] = 0.0
+    bandwidth_per_client: Annotated[
+        Bandwidth,
+        Option(
+            Group.LIMITS,
+            "bandwidth of all tunnels of one client, by its name, both directions added; 0 is no "
+            "limit",
+            reloadable=True,
+        ),
+    ] = 0.0
+    allow: Annotated[
+        Rules,
+        Option(
+            Group.TARGETS,
+            "permit targets that are refused by default (NETWORK, or :PORT for port 25) or by "
+            "deny *; repeatable",
+            reloadable=True,
+        ),
+    ] = ()
+    deny: Annotated[
+        Rules,
+        Option(
+            Group.TARGETS,
+            "refuse targets: NETWORK, NAME, .NAME for a domain and its subdomains, each with or "
+            "without :PORT; * is every target that allow does not name; repeatable",
+            reloadable=True,
+        ),
+    ] = ()
 
     @property
     def _needs_secret(self) -> bool:
@@ -118,14 +199,14 @@ class ServerSettings(CommonSettings):
     def _problems(self) -> Iterator[tuple[str, str]]:
         yield from super()._problems()
         if not self.listen and not self.listen_tls:
-            yield "listen", "there is no address to listen on"
+            yield "listen", "no address to listen on"
         if self.client_ca_file is not None and self.certificate_file is None:
-            yield "client_ca_file", "who asks clients for a certificate shows one: certificate_file"
+            yield "client_ca_file", "client_ca_file requires certificate_file"
         if any(rule.is_everything for rule in self.allow):
             yield (
                 "allow",
                 (
-                    "* opens nothing that is refused by default; name networks, "
+                    "* permits nothing that is refused by default; name networks, "
                     "such as 192.168.1.0/24"
                 ),
             )
@@ -137,7 +218,7 @@ class ServerSettings(CommonSettings):
 
 
 class RunningServer(ServerSettings):
-    """The settings for speaking with a jump server that runs: the secret is its own affair."""
+    """The settings to reach a jump server that is already running, which needs no secret."""
 
     @property
     def _needs_secret(self) -> bool:

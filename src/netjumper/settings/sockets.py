@@ -1,38 +1,69 @@
 """The settings of sockets, which both commands have; `docs/sockets.md` says when each helps."""
 
-from pydantic import Field
+from typing import Annotated
+
 from pydantic_settings import BaseSettings
 
+from netjumper.settings.option import Command, Group, Option
 from netjumper.settings.types import Mark, Name, PeerTimeout, Sources, Switch
+
+_ALSO = (Command.BRIDGE_HEALTHCHECK, Command.DOCTOR)
 
 
 class SocketSettings(BaseSettings):
-    """What is asked of TCP sockets; `netjumper.app.socket_options` says of which."""
+    """The options of TCP sockets; `netjumper.app.socket_options` says which sockets get them."""
 
-    peer_timeout: PeerTimeout = Field(
-        30.0,
-        description="end a connection whose other machine vanished after this long; 0 leaves it "
-        "to the system",
-    )
-    congestion_control: Name = Field(
-        "",
-        description="the congestion control, such as bbr, between bridge and jump server; empty is "
-        "the system's",
-    )
-    fast_open: Switch = Field(
-        False,
-        description="TCP Fast Open between bridge and jump server, a round trip less for each "
-        "connection; both need it",
-    )
-    mptcp: Switch = Field(
-        False, description="Multipath TCP between bridge and jump server; both need it"
-    )
-    mark: Mark = Field(
-        0, description="the firewall mark (SO_MARK) of connections that are dialled; 0 is none"
-    )
-    interface: Name = Field(
-        "", description="the network interface that connections are dialled on, whatever the routes"
-    )
-    source: Sources = Field(
-        (), description="the address that connections are dialled from; twice for both families"
-    )
+    peer_timeout: Annotated[
+        PeerTimeout,
+        Option(
+            Group.SOCKETS,
+            "close a connection whose peer is unreachable for this long; 0 uses the system default",
+            _ALSO,
+        ),
+    ] = 30.0
+    congestion_control: Annotated[
+        Name,
+        Option(
+            Group.SOCKETS,
+            "TCP congestion control between bridge and jump server, such as bbr; empty uses the "
+            "system default",
+            _ALSO,
+        ),
+    ] = ""
+    fast_open: Annotated[
+        Switch,
+        Option(
+            Group.SOCKETS,
+            "TCP Fast Open between bridge and jump server, which saves a round trip per "
+            "connection; both must enable it",
+            _ALSO,
+        ),
+    ] = False
+    mptcp: Annotated[
+        Switch,
+        Option(
+            Group.SOCKETS,
+            "Multipath TCP between bridge and jump server; both must enable it",
+            _ALSO,
+        ),
+    ] = False
+    mark: Annotated[
+        Mark,
+        Option(Group.SOCKETS, "firewall mark (SO_MARK) of outgoing connections; 0 is none", _ALSO),
+    ] = 0
+    interface: Annotated[
+        Name,
+        Option(
+            Group.SOCKETS,
+            "network interface of outgoing connections, regardless of routes",
+            _ALSO,
+        ),
+    ] = ""
+    source: Annotated[
+        Sources,
+        Option(
+            Group.SOCKETS,
+            "source address of outgoing connections; give once per address family",
+            _ALSO,
+        ),
+    ] = ()

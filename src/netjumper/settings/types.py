@@ -1,16 +1,18 @@
-"""The types of the settings' values: what each must be, and how that is told.
+"""The types of the settings' values: what each must be, and what a message says it must be.
 
-Strict types: text from the environment and from flags is turned into numbers and lists before it
-gets here (`netjumper.settings.loader`).
+The types are strict: text from the environment and from flags is turned into numbers and lists
+before it gets here (`netjumper.settings.sources`).
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, PlainValidator, SecretStr
 
 from netjumper.addressing.address import ip_literal
+from netjumper.addressing.choices import EarlyData, JumpPolicy, LogFormat, LogLevel
 from netjumper.addressing.jump_url import JumpUrl
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
@@ -19,16 +21,28 @@ from netjumper.text import quoted
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a key wants: `text` in the message when it gets something else, `metavar` in help."""
+    """What values a setting takes.
+
+    Attributes:
+        text: names them in the message about another value.
+        metavar: stands for one in the help.
+        choices: all of them, if they are words to choose from.
+    """
 
     text: str
     metavar: str = ""
+    choices: tuple[str, ...] = ()
+
+
+def _one_of(words: type[StrEnum]) -> Expected:
+    *others, last = (word.value for word in words)
+    return Expected(f"{', '.join(others)} or {last}", choices=(*others, last))
 
 
 def _jump_hosts(value: object) -> tuple[JumpUrl, ...]:
     values = value.replace(",", " ").split() if isinstance(value, str) else value
     if not isinstance(values, (list, tuple)):
-        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+        raise ValueError  # noqa: TRY004 - pydantic expects this one
     return tuple(
         item if isinstance(item, JumpUrl) else JumpUrl.parse(_string(item)) for item in values
     )
@@ -36,7 +50,7 @@ def _jump_hosts(value: object) -> tuple[JumpUrl, ...]:
 
 def _listen_addresses(value: object) -> tuple[ListenAddress, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+        raise ValueError  # noqa: TRY004 - pydantic expects this one
     return tuple(
         item if isinstance(item, ListenAddress) else ListenAddress.parse(_string(item))
         for item in value
@@ -45,35 +59,35 @@ def _listen_addresses(value: object) -> tuple[ListenAddress, ...]:
 
 def _rules(value: object) -> tuple[Rule, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+        raise ValueError  # noqa: TRY004 - pydantic expects this one
     return tuple(item if isinstance(item, Rule) else Rule.parse(_string(item)) for item in value)
 
 
 def _sources(value: object) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+        raise ValueError  # noqa: TRY004 - pydantic expects this one
     addresses = tuple(_string(item) for item in value)
     literals = [ip_literal(address) for address in addresses]
     if None in literals:
-        raise ValueError(f"{quoted(addresses[literals.index(None)])} is no IP address")
+        raise ValueError(f"{quoted(addresses[literals.index(None)])} is not an IP address")
     if len({literal.version for literal in literals if literal}) < len(literals):
-        raise ValueError("there are two addresses of a family")
+        raise ValueError("more than one address of the same family")
     return addresses
 
 
 def _path(value: object) -> Path:
     text = _string(str(value) if isinstance(value, Path) else value)
     if not text:
-        raise ValueError("no file has an empty name")
+        raise ValueError("the name of the file is empty")
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise ValueError(f"whose home directory {quoted(text)} means is not known") from None
+        raise ValueError(f"unknown home directory: {quoted(text)}") from None
 
 
 def _string(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError  # noqa: TRY004 - the one that pydantic takes
+        raise ValueError  # noqa: TRY004 - pydantic expects this one
     return value
 
 
@@ -90,9 +104,7 @@ JumpHosts = Annotated[
         f"{LIST_OF}HOST:PORT, HOST:PORT=WEIGHT, netjumper:// or netjumper+tls://", "HOST:PORT"
     ),
 ]
-JumpPolicyName = Annotated[
-    Literal["first", "fastest", "spread"], Expected("first, fastest or spread")
-]
+JumpPolicyName = Annotated[JumpPolicy, Field(strict=False), _one_of(JumpPolicy)]
 FilePath = Annotated[Path | None, PlainValidator(_path), Expected("the path of a file", "FILE")]
 Timeout = Annotated[
     float,
@@ -131,10 +143,6 @@ Workers = Annotated[int, Field(ge=1, le=1024), Expected("a whole number from 1 t
 Secret = Annotated[SecretStr | None, Expected("text")]
 Auth = Annotated[SecretStr | None, Expected("user:password", "USER:PASSWORD")]
 Switch = Annotated[bool, Expected("true or false")]
-EarlyDataMode = Annotated[Literal["never", "known", "always"], Expected("never, known or always")]
-LogLevel = Annotated[
-    Literal["debug", "info", "warning", "error"], Expected("debug, info, warning or error")
-]
-LogFormat = Annotated[
-    Literal["auto", "rich", "plain", "json"], Expected("auto, rich, plain or json")
-]
+EarlyDataMode = Annotated[EarlyData, Field(strict=False), _one_of(EarlyData)]
+LogLevelName = Annotated[LogLevel, Field(strict=False), _one_of(LogLevel)]
+LogFormatName = Annotated[LogFormat, Field(strict=False), _one_of(LogFormat)]
