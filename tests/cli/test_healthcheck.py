@@ -245,7 +245,7 @@ async def test_a_jump_server_that_has_shut_this_machine_out_is_healthy(door, cap
         code, told = await checked(capsys, flag, str(address), command=server)
         assert code == 0
     assert told.startswith("healthy: netjumper")
-    assert f"{address} (resets: this address is shut out after wrong answers, or" in told
+    assert f"{address} (connection reset: this address is banned, or too many" in told
 
 
 async def test_a_jump_server_that_is_not_there_is_unhealthy(capsys):

@@ -116,7 +116,7 @@ def test_an_option_that_means_something_else_in_a_command_is_described_there():
     _, sections = rendered("netjumper-bridge.1")
     described = under("healthcheck", sections["COMMANDS"])
     assert re.search(
-        r"^ +--embedded.*\n +The jump server is in the bridge", described, re.MULTILINE
+        r"^ +--embedded.*\n +The jump server runs in the bridge", described, re.MULTILINE
     )
 
 

@@ -122,7 +122,7 @@ class Page:
             for block in blocks(str(parser.epilog)):
                 for example in block.examples:
                     if example.command not in shown:
-                        yield from typed(example.command, example.told)
+                        yield from typed(example.command, example.explanation)
                     shown.add(example.command)
 
     def _others(self) -> Iterator[str]:

@@ -1,12 +1,8 @@
-"""The two commands: `server` is `netjumper`, `bridge` is `netjumper-bridge`.
+"""The command line of both programs: parsers, sub-commands and exit codes.
 
-`options` makes their flags out of the settings' keys, `helptext` the texts around them, `sources`
-merges flags, environment and file, `files` reads what others must not, `logs` writes, and `process`
-runs a service until it is told to stop. `inherit` and `notify` speak with a service manager.
-
-`commands` picks a sub-command: `execute` (`exec`), `environment` (`env`), `completion`, `doctor`
-with `examination`, `probe` and `advice`, and `healthcheck` and `server_healthcheck` with `asking`.
-Settings become constructor calls in `server` and `bridging`, nowhere else.
+`server` is `netjumper` and `bridge` is `netjumper-bridge`; each has a table of sub-commands
+(`subcommands`). `arguments` makes their flags out of the settings' declarations. Nothing here
+builds services: `netjumper.app` does.
 """
 
 import importlib
@@ -36,8 +32,8 @@ def run_module() -> int:
 
 
 def _run(module: str) -> int:
-    block_sighup()  # making keys of secrets takes seconds
-    try:  # importing takes long enough for a Ctrl-C to come in the middle
+    block_sighup()  # deriving keys from secrets takes seconds
+    try:  # a Ctrl-C can arrive while modules are imported
         code: int = importlib.import_module(module).main()
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -1,4 +1,4 @@
-"""The command `netjumper-bridge`: a SOCKS and HTTP proxy whose tunnels leave at a jump server."""
+"""The command `netjumper-bridge`: a SOCKS and HTTP proxy that connects through a jump server."""
 
 import socket
 import sys
@@ -21,7 +21,7 @@ from netjumper.cli.arguments import (
 )
 from netjumper.cli.check import report_valid
 from netjumper.cli.completion import completion_command
-from netjumper.cli.subcommands import Command, add_commands, picked, refuse_word
+from netjumper.cli.subcommands import Command, add_commands, refuse_arguments, selected
 from netjumper.cli.usage_hints import bridge_lines
 from netjumper.daemon import process, serve
 from netjumper.daemon.sighup import unblock_sighup
@@ -60,15 +60,15 @@ COMMANDS = (
 _EXAMPLES = """\
 examples:
   netjumper-bridge --jump home.example.net:9527 --secret-file secret
-      SOCKS on 127.0.0.1:1080 and HTTP on 127.0.0.1:8118, through the jump server at home
+      SOCKS on 127.0.0.1:1080 and HTTP on 127.0.0.1:8118, through this jump server
   netjumper-bridge --jump home.example.net:9527 --secret-file secret \\
         --mixed 127.0.0.1:3128 --socks unix:/run/netjumper/socks
       both protocols on one port, and SOCKS on a unix socket
   netjumper-bridge --jump home.example.net:9527 --secret-file secret \\
         --http 192.0.2.7:8118 --auth-file users
-      let other machines in, with a password
+      also for other machines, with a password
   netjumper-bridge --embedded
-      try it out without a jump server elsewhere
+      try it out without a separate jump server
 
 """
 
@@ -77,8 +77,8 @@ def build_parser() -> Parser:
     """Return the parser of `netjumper-bridge`."""
     parser = Parser(
         "netjumper-bridge",
-        "The bridge: a SOCKS and HTTP proxy for programs on this machine. Each connection they "
-        "ask for\nis made by the jump server.",
+        "The bridge: a SOCKS and HTTP proxy for programs on this machine. The jump server makes "
+        "each connection that they request.",
         _EXAMPLES + PLACES.format(table=BridgeSettings.table),
         "netjumper-bridge (--jump HOST:PORT | --embedded) [options]\n"
         "       netjumper-bridge COMMAND [options]",
@@ -100,10 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(words: Sequence[str]) -> int:
-    if command := picked(COMMANDS, words):
+    if command := selected(COMMANDS, words):
         unblock_sighup()
         return command.run(words[1:])
-    refuse_word("netjumper-bridge", COMMANDS, words)
+    refuse_arguments("netjumper-bridge", COMMANDS, words)
     arguments = build_parser().parse_args(words)
     loaded = load_bridge(command_line_of(arguments, BridgeSettings))
     hosts, users = known_hosts(loaded), users_of(loaded)
@@ -124,11 +124,11 @@ async def _serve(
     users: Mapping[str, str] | None,
     sockets: InheritedSockets,
 ) -> None:
-    async with bridge_of(loaded.settings, hosts, users, sockets) as (service, told):
+    async with bridge_of(loaded.settings, hosts, users, sockets) as (service, route):
         await serve.serve(
             service,
             daemon_options(loaded),
-            partial(_start, route=told, password=users is not None),
+            partial(_start, route=route, password=users is not None),
         )
 
 
@@ -143,7 +143,7 @@ def _supervise(
     def work(listeners: Listeners, link: socket.socket) -> None:
         process.run_loop(_work(settings, hosts, users, listeners, link))
 
-    told = (
+    route = (
         f"{route_of(settings)}; {settings.workers} workers, limits and "
         "parked connections apply per process"
     )
@@ -152,7 +152,7 @@ def _supervise(
         daemon_options(loaded),
         [(name, it) for name, places in (sockets or settings.listeners).items() for it in places],
         bridge_options(settings).listening,
-        partial(_start, route=told, password=users is not None),
+        partial(_start, route=route, password=users is not None),
         work,
     )
 

@@ -1,4 +1,4 @@
-"""The program that `exec` runs: its signals, its terminal, its exit status."""
+"""The program that `exec` runs: its signals, its terminal and its exit code."""
 
 import asyncio
 import contextlib
@@ -15,39 +15,43 @@ from netjumper.text import quoted
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 KILLED_BY = 128
-"""Added to a signal's number."""
+"""The exit code is this plus the number of the signal that ended the program."""
 SIGNALS = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
     if hasattr(signal, name)
 )
 FROM_TERMINAL = frozenset({"SIGINT", "SIGQUIT"})
-"""What Ctrl-C and Ctrl-\\ send to all of a terminal's foreground process group."""
+"""The signals that a terminal sends to its foreground process group (Ctrl-C, Ctrl-\\)."""
 
 
-class _Program:
-    """A program that has our streams and our process group; signals are its own from here on.
+class ChildProcess:
+    """A program with this process's streams and process group, which gets all signals.
 
     Args:
         loop: the running loop.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.hurry = asyncio.Event()
-        """A signal came when the program had ended."""
+        self.interrupted = asyncio.Event()
+        """Set by a signal that arrives after the program has ended."""
         self._loop = loop
         self._ended: asyncio.Future[int] = loop.create_future()
         self._process: subprocess.Popen[bytes] | None = None
-        self._early: list[signal.Signals] = []
+        self._pending: list[signal.Signals] = []
         self._limit = raise_descriptor_limit()
         for number in SIGNALS:
-            # What is ignored (nohup) stays so, in the program too.
+            # An ignored signal (nohup) stays ignored, in the program too.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 with contextlib.suppress(NotImplementedError):  # Windows
-                    loop.add_signal_handler(number, self._told, number)
+                    loop.add_signal_handler(number, self._on_signal, number)
 
     async def run(self, command: Sequence[str], env: Mapping[str, str]) -> int:
-        """Run the program to its end and return its exit code as a shell tells it.
+        """Run the program to its end and return its exit code as a shell does.
+
+        Args:
+            command: the program and its arguments.
+            env: all of its environment.
 
         Raises:
             CommandFailed: it cannot be started.
@@ -60,20 +64,20 @@ class _Program:
         return code if code >= 0 else KILLED_BY - code
 
     def _start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
-        # Not asyncio's: uvloop's tells less of why a program cannot be started. Descriptors that
-        # were left open for the program (`3<file`, `<(list)`) are its own; ours are not inherited.
+        # Not asyncio's: uvloop's gives less reason why a program cannot be started. The program
+        # inherits descriptors that were opened for it (`3<file`, `<(list)`); ours it does not.
         with descriptor_limit(self._limit):
-            # S603: the command is what the user has asked to be run.
+            # S603: the user has asked for this command.
             self._process = subprocess.Popen(command, env=env, close_fds=False)  # noqa: S603
         threading.Thread(target=self._wait, args=(self._process,), daemon=True).start()
-        for number in self._early:
+        for number in self._pending:
             self._process.send_signal(number)
 
-    def _told(self, number: signal.Signals) -> None:
+    def _on_signal(self, number: signal.Signals) -> None:
         if self._process is None:
-            self._early.append(number)
+            self._pending.append(number)
         elif self._ended.done():
-            self.hurry.set()
+            self.interrupted.set()
         elif number.name not in FROM_TERMINAL or not _in_foreground():
             self._process.send_signal(number)
 
@@ -83,7 +87,7 @@ class _Program:
 
 
 def _in_foreground() -> bool:
-    """Whether a terminal's Ctrl-C goes to our process group, so that the program has had it."""
+    """Whether a terminal sends Ctrl-C to this process group, so that the program has got it."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:
@@ -98,6 +102,6 @@ def _in_foreground() -> bool:
 
 def _cannot_run(name: str, error: OSError | ValueError) -> process.CommandFailed:
     if isinstance(error, FileNotFoundError):
-        return process.CommandFailed(f"{quoted(name)}: there is no such program", NOT_FOUND)
+        return process.CommandFailed(f"{quoted(name)}: no such program", NOT_FOUND)
     reason = error.strerror if isinstance(error, OSError) else str(error)
     return process.CommandFailed(f"{quoted(name)} cannot be run: {reason}", NOT_EXECUTABLE)

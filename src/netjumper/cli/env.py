@@ -1,9 +1,9 @@
-"""`netjumper-bridge env`: the variables that send programs through a bridge.
+"""`netjumper-bridge env`: prints the variables that send programs through a bridge.
 
-Programs agree on little: `http_proxy` is read in lower case only, as a CGI program gets a request's
-field `Proxy:` as `HTTP_PROXY` (CVE-2016-5385); the others are read in either case by some. Of
-`NO_PROXY` every program understands names and addresses that are to be matched whole, and no more.
-For WebSockets some read the variables of http and https, others (aiohttp) go by the URL's scheme.
+Programs agree on little. `http_proxy` is set in lower case only, since a CGI program gets a
+request's field `Proxy:` as `HTTP_PROXY` (CVE-2016-5385); of the others, some programs read one case
+and some the other. In `NO_PROXY`, all programs understand whole names and addresses, and no more.
+For WebSockets some read the variables of http and https, others (aiohttp) use the URL's scheme.
 """
 
 import argparse
@@ -24,21 +24,21 @@ from netjumper.settings.loader import load
 _EXAMPLES = """\
 examples:
   eval "$(netjumper-bridge env)"
-      send what this shell starts through the bridge at the usual ports
+      send programs that this shell starts through the bridge on the default ports
   netjumper-bridge env --shell fish | source
   netjumper-bridge env --shell powershell | Out-String | Invoke-Expression
   netjumper-bridge env --shell docker > proxy.env
       for docker run --network host --env-file proxy.env
 
-A port that speaks one protocol only is named for both, as a program that cannot speak it then
-fails and does not go around the tunnel. With --auth or --auth-file the password (of the file's
-first user) is a part of what is printed: keep it from others.
+If the bridge has a listener for only one protocol, the variables of both name it: a program that
+cannot speak that protocol then fails, and does not bypass the tunnel. With --auth or --auth-file
+the output has the password (of the first user in the file): protect it.
 
 """
 
 
 class NoAddress(NetjumperError):
-    """No variable can name the bridge."""
+    """The bridge has no address that a variable can name."""
 
 
 def of_settings(settings: BridgeSettings, users: Mapping[str, str] | None) -> dict[str, str]:
@@ -46,17 +46,17 @@ def of_settings(settings: BridgeSettings, users: Mapping[str, str] | None) -> di
 
     Args:
         settings: the bridge's.
-        users: the passwords by user; the first is taken.
+        users: the passwords by user; the first is used.
 
     Raises:
-        NoAddress: all its addresses are unix sockets, or ports of the system's choice.
+        NoAddress: all its addresses are unix sockets, or have a port that the system chooses.
     """
     http = _first(settings, HTTP, MIXED)
     socks = _first(settings, SOCKS, MIXED)
     if not http and not socks:
         raise NoAddress(
-            "no variable can name where the bridge listens (a unix socket, or port 0); "
-            "give it --http, --socks or --mixed with HOST:PORT"
+            "no variable can name an address of the bridge (a unix socket, or port 0); "
+            "set --http, --socks or --mixed to HOST:PORT"
         )
     return variables(http, socks, first_of(users))
 
@@ -84,7 +84,7 @@ def _for_powershell(name: str, value: str) -> str:
 
 
 def _for_docker(name: str, value: str) -> str:
-    return f"{name}={value}"  # an --env-file is taken as it stands, quotes included
+    return f"{name}={value}"  # Docker takes values of an --env-file literally, quotes included
 
 
 SHELLS: dict[str, Callable[[str, str], str]] = {
@@ -99,13 +99,13 @@ def build_parser() -> Parser:
     """Return the parser of `netjumper-bridge env`."""
     parser = Parser(
         "netjumper-bridge env",
-        "Prints the variables that send programs through the bridge that listens on this machine.",
+        "Prints the variables that send programs through the bridge on this machine.",
         _EXAMPLES + PLACES.format(table=BridgeSettings.table),
     )
     parser.add_argument(
         "--shell",
         choices=tuple(SHELLS),
-        help="who is to read it; docker is a file for --env-file (default: sh)",
+        help="syntax of the output; docker is a file for --env-file (default: sh)",
     )
     add_settings(parser, BridgeSettings)
     add_config(parser)
@@ -116,7 +116,7 @@ def run(words: Sequence[str]) -> int:
     """Print the variables, a line for each, and return the exit code.
 
     Raises:
-        SettingsError, NoAddress: there is nothing right to print.
+        SettingsError, NoAddress: the variables cannot be known.
     """
     arguments = build_parser().parse_args(words)
     quoted = SHELLS[getattr(arguments, "shell", "sh")]

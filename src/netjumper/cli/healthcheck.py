@@ -1,7 +1,7 @@
-"""`netjumper-bridge healthcheck`: does the bridge on this machine answer?
+"""`netjumper-bridge healthcheck`: checks that the bridge on this machine answers.
 
-A greeting on each listener, answered without a tunnel and without a password: SOCKS5's method
-selection (RFC 1928 section 3), and `OPTIONS *`, HTTP's ping (RFC 9110 section 9.3.7).
+Each listener gets a greeting that it answers without a tunnel and without a password
+(`netjumper.diagnostics.greetings`).
 """
 
 from collections.abc import Sequence
@@ -30,13 +30,13 @@ from netjumper.settings.sources import CommandLine
 _EXAMPLES = """\
 examples:
   netjumper-bridge healthcheck
-      ask the listeners that the settings name; the exit status is 0 or 1
+      check the listeners that the settings name; the exit status is 0 or 1
   netjumper-bridge healthcheck --mixed unix:/run/netjumper/socket
   netjumper-bridge healthcheck --deep
-      reach the jump server too, and check the secret
+      connect to the jump server too, and check the secret
   netjumper-bridge healthcheck --running
-      in a container: ask whichever of the two commands runs there (the bridge, where both do), at
-      the addresses that its own command line, the environment and the settings file give
+      in a container: check whichever of the two commands runs there (the bridge, if both do), at
+      the addresses that its command line, the environment and the settings file give
 
 """
 
@@ -45,16 +45,16 @@ def build_parser() -> Parser:
     """Return the parser of `netjumper-bridge healthcheck`."""
     parser = Parser(
         "netjumper-bridge healthcheck",
-        "Asks the bridge that runs on this machine whether it answers. Opens no tunnel.",
+        "Checks that the bridge on this machine answers. Opens no tunnel.",
         _EXAMPLES + PLACES.format(table=BridgeSettings.table),
     )
     parser.add_argument(
-        "--deep", action="store_true", help="reach the jump server too, and check the secret"
+        "--deep", action="store_true", help="connect to the jump server too, and check the secret"
     )
     parser.add_argument(
         "--running",
         action="store_true",
-        help="take the options of the netjumper-bridge, or netjumper, that runs here",
+        help="use the command line of the netjumper-bridge, or netjumper, that runs here",
     )
     add_settings(
         parser,
@@ -67,11 +67,11 @@ def build_parser() -> Parser:
 
 
 def run(words: Sequence[str]) -> int:
-    """Ask, tell in one line, and return 0.
+    """Check every listener, print one line, and return 0.
 
     Raises:
-        Unhealthy: a listener does not answer, or settings are wrong: what runs a healthcheck
-            takes 0 and 1 only.
+        Unhealthy: a listener does not answer, or settings are wrong: a health check may exit only
+            with 0 or 1.
         JumpHostError: with `--deep`, the jump server cannot be used.
     """
     try:
@@ -87,7 +87,7 @@ def _run(words: Sequence[str]) -> int:
         name, line = running_service()
         if name == SERVER:
             if hasattr(arguments, "deep"):
-                raise Unhealthy("--deep: what runs here is a jump server, which has none behind it")
+                raise Unhealthy("--deep: a jump server runs here, and it uses no other")
             return server.check_health(line)
         # Flags that only the bridge itself has are ignored.
         running, _ = build_parser().parse_known_args(line)
@@ -95,20 +95,20 @@ def _run(words: Sequence[str]) -> int:
     settings = load(RunningBridge, given).settings
     answered = check_listeners(BRIDGE, settings.listeners, settings.dial_timeout)
     if hasattr(arguments, "deep"):
-        answered.append(_asked_jump_hosts(given))
+        answered.append(_check_jump_hosts(given))
     say(f"healthy: {', '.join(answered)}")
     return process.OK
 
 
-def _asked_jump_hosts(given: CommandLine) -> str:
-    """Ask them in turn until one lets us in."""
+def _check_jump_hosts(given: CommandLine) -> str:
+    """Try the jump hosts in turn until one accepts the secret."""
     probes = probes_of(load_bridge(given, UpstreamSettings))
     if not probes:
-        return "the jump server is in the bridge"
+        return "the jump server runs in the bridge"
     errors = []
     for probe in probes:
         try:
-            _ask_jump_host(probe)
+            _check_jump_host(probe)
         except JumpHostError as error:
             errors.append(error)
         else:
@@ -119,7 +119,7 @@ def _asked_jump_hosts(given: CommandLine) -> str:
     raise errors[0]
 
 
-def _ask_jump_host(probe: Probe) -> None:
+def _check_jump_host(probe: Probe) -> None:
     with closing(probe):
         probe.look_up()
         probe.connect()

@@ -1,8 +1,8 @@
-"""The texts around the options in a help: paragraphs are filled, examples stay as they are typed.
+"""Formats the texts before and after the options of a help; examples keep their lines.
 
-A text is blocks with an empty line between. A block is examples (`examples:`, then commands
-indented by two and what each does by six; more of them need no heading), a section (`a heading:`,
-then lines indented by two), or a paragraph. The same blocks become a man page.
+A text consists of blocks, separated by empty lines. A block is a list of examples (`examples:`,
+then commands indented by two and explanations by six; a further list needs no heading), a section
+(`heading:`, then lines indented by two), or a paragraph. Man pages are made of the same blocks.
 """
 
 import argparse
@@ -10,35 +10,37 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-WIDEST = 100
-"""Columns of a paragraph; longer lines are hard to read, however wide the terminal is."""
-_COMMAND, _TOLD = "  ", " " * 6
+MAX_WIDTH = 100
+"""Columns of a paragraph; longer lines are hard to read, even on a wide terminal."""
+_COMMAND, _EXPLANATION = "  ", " " * 6
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A command as it is typed, in a line or more, and what it does, empty where that is clear."""
+    """A command as it is typed, in one or more lines, with an explanation, which may be empty."""
 
     command: tuple[str, ...]
-    told: str
+    explanation: str
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block of a text; a paragraph has no heading, and only examples have examples."""
+    """One block of a text; a paragraph has no heading, and only a list of examples has examples."""
 
     heading: str
     prose: str
     examples: tuple[Example, ...] = ()
 
     def filled(self, width: int) -> str:
-        """Return it for people, with no line of its prose longer than `width`."""
+        """Return the block as text, with no line of prose longer than `width` columns."""
         if not self.heading and not self.examples:
             return _filled(self.prose, width)
         lines = [f"{self.heading}:"] if self.heading else []
         for example in self.examples:
             lines += [_COMMAND + line for line in example.command]
-            lines += [_filled(example.told, width, _TOLD)] if example.told else []
+            lines += (
+                [_filled(example.explanation, width, _EXPLANATION)] if example.explanation else []
+            )
         if self.prose:
             lines.append(_filled(self.prose, width, _COMMAND))
         return "\n".join(lines)
@@ -50,17 +52,17 @@ def blocks(text: str) -> list[Block]:
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Fills what stands before and behind the options; what stands in a group is a table."""
+    """Fills the texts before and after the options; the text of a group is a table and stays."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if indent:
             return super()._fill_text(text, width, indent)
-        return "\n\n".join(block.filled(min(width, WIDEST)) for block in blocks(text))
+        return "\n\n".join(block.filled(min(width, MAX_WIDTH)) for block in blocks(text))
 
 
 def _block(lines: Sequence[str]) -> Block:
     first, *rest = lines
-    if all(line.startswith(_COMMAND) for line in lines):  # more of the examples before it
+    if all(line.startswith(_COMMAND) for line in lines):  # continues the examples before it
         return Block("", "", tuple(_examples(lines)))
     if not first.endswith(":") or not all(line.startswith(_COMMAND) for line in rest):
         return Block("", _joined(lines))
@@ -71,17 +73,17 @@ def _block(lines: Sequence[str]) -> Block:
 
 def _examples(lines: Sequence[str]) -> Iterator[Example]:
     command: list[str] = []
-    told: list[str] = []
+    explanation: list[str] = []
     for line in lines:
         continued = bool(command) and command[-1].endswith("\\")
-        if line.startswith(_TOLD) and not continued:
-            told.append(line)
+        if line.startswith(_EXPLANATION) and not continued:
+            explanation.append(line)
             continue
-        if told or (command and not continued):
-            yield Example(tuple(command), _joined(told))
-            command, told = [], []
+        if explanation or (command and not continued):
+            yield Example(tuple(command), _joined(explanation))
+            command, explanation = [], []
         command.append(line.removeprefix(_COMMAND))
-    yield Example(tuple(command), _joined(told))
+    yield Example(tuple(command), _joined(explanation))
 
 
 def _joined(lines: Sequence[str]) -> str:
@@ -95,5 +97,5 @@ def _filled(text: str, width: int, indent: str = "") -> str:
         initial_indent=indent,
         subsequent_indent=indent,
         break_long_words=False,
-        break_on_hyphens=False,  # a flag that is cut is none
+        break_on_hyphens=False,  # half a flag is none
     )

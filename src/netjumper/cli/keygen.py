@@ -1,4 +1,4 @@
-"""`netjumper keygen`: a secret, or a certificate that clients pin."""
+"""`netjumper keygen`: prints a new secret, or makes a certificate that clients pin."""
 
 import datetime as dt
 import os
@@ -13,39 +13,39 @@ from netjumper.errors import SettingsError
 from netjumper.tls.context import pin_of
 
 SECRET_BYTES = 32
-YEARS = 30
-"""How long a certificate says that it is valid; who pins it does not look."""
-_NEEDS_EXTRA = "--tls: a certificate is made with the package cryptography; install netjumper[tls]"
+VALIDITY_YEARS = 30
+"""How long a certificate is valid; a client that pins it does not check that."""
+_NEEDS_EXTRA = "--tls needs the package cryptography; install netjumper[tls]"
 
 
 def build_parser() -> Parser:
     """Return the parser of `netjumper keygen`."""
     parser = Parser(
         "netjumper keygen",
-        "Prints a fresh 256-bit secret. Bridge and jump server need the same one.",
+        "Prints a new 256-bit secret. Bridge and jump server need the same one.",
         "examples:\n"
         "  (umask 077; netjumper keygen > secret)\n"
         "  netjumper keygen --tls server.pem\n"
-        "      make a certificate for --certificate-file, and print what bridges pin\n",
+        "      write a certificate for --certificate-file, and print its pin for bridges\n",
         "netjumper keygen [--tls FILE]",
     )
     parser.add_argument(
         "--tls",
         metavar="FILE",
-        help="write a certificate and its key to a new file instead, and print its pin",
+        help="write a certificate and its key to a new file, and print the pin of it",
     )
     return parser
 
 
 def run(words: Sequence[str]) -> int:
-    """Print what was made and return 0.
+    """Print the secret or the pin, and return 0.
 
     Raises:
-        SettingsError: there is more on the command line, the file cannot be written, or what makes
-            certificates is not installed.
+        SettingsError: the command line has more words, the file cannot be written, or the package
+            that makes certificates is not installed.
     """
     arguments, rest = build_parser().parse_known_args(words)
-    if rest:  # not repeated: it may be meant for a secret
+    if rest:  # not repeated: it may be a secret
         raise SettingsError("keygen takes --tls FILE or nothing (see netjumper keygen --help)")
     if hasattr(arguments, "tls"):
         certificate, pem = make_certificate()
@@ -60,7 +60,7 @@ def make_certificate() -> tuple[bytes, bytes]:
     """Return a self-signed certificate in DER, and in PEM with its key before it.
 
     Raises:
-        SettingsError: the package for it is not installed.
+        SettingsError: the package that makes them is not installed.
     """
     try:
         from cryptography import x509  # noqa: PLC0415 - an extra
@@ -77,8 +77,8 @@ def make_certificate() -> tuple[bytes, bytes]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))  # clocks differ
-        .not_valid_after(now + dt.timedelta(days=365 * YEARS))
+        .not_valid_before(now - dt.timedelta(days=1))  # the clocks of two machines differ
+        .not_valid_after(now + dt.timedelta(days=365 * VALIDITY_YEARS))
         .sign(key, hashes.SHA256())
     )
     encoding = serialization.Encoding
@@ -93,7 +93,7 @@ def _write(path: Path, content: bytes) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise SettingsError(f"--tls: {path} is there already; a new key needs a new file") from None
+        raise SettingsError(f"--tls: {path} exists already; give the name of a new file") from None
     except OSError as error:
         raise SettingsError(f"--tls: {path}: {error.strerror}") from None
     with os.fdopen(fd, "wb") as file:

@@ -1,4 +1,4 @@
-"""What a command prints: all of it, or an error."""
+"""Standard output: a command prints all of its output, or fails."""
 
 import sys
 
@@ -6,14 +6,14 @@ from netjumper.errors import NetjumperError
 
 
 class OutputLost(NetjumperError):
-    """What was asked for could not be written."""
+    """Output could not be written."""
 
 
 def say(line: str) -> None:
     """Write a line to standard output.
 
     Raises:
-        OutputLost: it did not get there.
+        OutputLost: it could not be written.
     """
     try:
         sys.stdout.write(f"{line}\n")
@@ -22,12 +22,13 @@ def say(line: str) -> None:
         raise OutputLost(f"cannot write to standard output: {error.strerror}") from None
     except UnicodeEncodeError as error:
         raise OutputLost(
-            f"cannot write to standard output: it is {error.encoding}; set PYTHONIOENCODING=utf-8"
+            f"cannot write to standard output: its encoding is {error.encoding}; "
+            "set PYTHONIOENCODING=utf-8"
         ) from None
 
 
 def can_say(text: str) -> bool:
-    """Whether standard output's encoding has all characters of a text."""
+    """Whether the encoding of standard output has all characters of a text."""
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:

@@ -4,20 +4,21 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 NO_PROXY = "localhost,127.0.0.1,::1"
+"""Targets that programs connect to directly: this machine."""
 PROXY_VARIABLES = frozenset(
     name
     for word in ("http", "https", "ws", "wss", "all", "ftp", "no")
     for name in (f"{word}_proxy", f"{word}_PROXY".upper())
 )
-"""What would send a program elsewhere; `exec` takes all of them away first."""
+"""Variables that select a proxy; `exec` removes all of them before it sets its own."""
 
 
 def variables(http: str, socks: str, user: tuple[str, str] | None = None) -> dict[str, str]:
     """Return the variables that send programs through a bridge.
 
     Args:
-        http: `host:port` where it speaks HTTP, empty where it does not.
-        socks: `host:port` where it speaks SOCKS, empty where it does not; one of both is there.
+        http: `host:port` of its HTTP listener; empty if it has none.
+        socks: `host:port` of its SOCKS listener; empty if it has none. One of both must be given.
         user: name and password, percent-encoded into the URLs (RFC 3986 section 3.2.1).
     """
     login = f"{quote(user[0], safe='')}:{quote(user[1], safe='')}@" if user else ""
@@ -39,5 +40,5 @@ def variables(http: str, socks: str, user: tuple[str, str] | None = None) -> dic
 
 
 def first_of(users: Mapping[str, str] | None) -> tuple[str, str] | None:
-    """Return the first user and password, None where everybody may come in."""
+    """Return the first user and password; None if no password is required."""
     return next(iter(users.items())) if users else None

@@ -1,4 +1,4 @@
-"""The command `netjumper`: the jump server, and `netjumper keygen`."""
+"""The command `netjumper`: the jump server, and its sub-commands."""
 
 import argparse
 import socket
@@ -29,7 +29,7 @@ from netjumper.cli.arguments import (
 )
 from netjumper.cli.check import report_valid
 from netjumper.cli.completion import completion_command
-from netjumper.cli.subcommands import Command, add_commands, picked, refuse_misspelt
+from netjumper.cli.subcommands import Command, add_commands, refuse_misspelt, selected
 from netjumper.cli.usage_hints import server_lines
 from netjumper.daemon import process, serve
 from netjumper.daemon.sighup import unblock_sighup
@@ -63,7 +63,7 @@ def build_parser() -> Parser:
     """Return the parser of `netjumper`."""
     parser = Parser(
         "netjumper",
-        "The jump server: leads those who know the secret to any host it reaches itself.",
+        "The jump server: connects clients that know the secret to any host that it can reach.",
         _EXAMPLES + PLACES.format(table=ServerSettings.table),
         _USAGE,
     )
@@ -74,7 +74,7 @@ def build_parser() -> Parser:
         "argv_secret",
         nargs="?",
         metavar="SECRET",
-        help="the secret, for every user of this machine to read; better give --secret-file FILE",
+        help="the secret; every user of this machine can read it here, so prefer --secret-file",
     )
     add_commands(parser, COMMANDS)
     add_settings(parser, ServerSettings)
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(words: Sequence[str]) -> int:
-    if command := picked(COMMANDS, words):
+    if command := selected(COMMANDS, words):
         unblock_sighup()
         return command.run(words[1:])
     refuse_misspelt("netjumper", COMMANDS, words)
@@ -143,10 +143,13 @@ COMMANDS = (
 
 
 def check_health(words: Sequence[str]) -> int:
-    """Ask the jump server that was started with these words, tell in one line, and return 0.
+    """Check the jump server that was started with this command line, and return 0.
+
+    Args:
+        words: the command line without the command's name.
 
     Raises:
-        Unhealthy: it does not answer.
+        Unhealthy: the jump server does not answer.
         SettingsError: settings are wrong.
     """
     arguments = build_parser().parse_args(words)

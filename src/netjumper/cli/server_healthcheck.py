@@ -1,4 +1,4 @@
-"""`netjumper healthcheck`: does the jump server on this machine give its challenge?"""
+"""`netjumper healthcheck`: checks that the jump server on this machine answers."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from netjumper.settings.sources import CommandLine
 _EXAMPLES = """\
 examples:
   netjumper healthcheck
-      ask where the settings say that it listens; the exit status is 0 or 1
+      check the listeners that the settings name; the exit status is 0 or 1
   netjumper healthcheck --listen 192.0.2.7:9527
 
 """
@@ -24,7 +24,7 @@ def build_parser() -> Parser:
     """Return the parser of `netjumper healthcheck`."""
     parser = Parser(
         "netjumper healthcheck",
-        "Asks the jump server that runs on this machine whether it answers. Needs no secret.",
+        "Checks that the jump server on this machine answers. Needs no secret.",
         _EXAMPLES + PLACES.format(table=ServerSettings.table),
     )
     add_settings(parser, ServerSettings)
@@ -33,11 +33,11 @@ def build_parser() -> Parser:
 
 
 def run(words: Sequence[str]) -> int:
-    """Ask, tell in one line, and return 0.
+    """Check every listener, print one line, and return 0.
 
     Raises:
-        Unhealthy: a listener does not answer, or settings are wrong: what runs a healthcheck
-            takes 0 and 1 only.
+        Unhealthy: a listener does not answer, or settings are wrong: a health check may exit only
+            with 0 or 1.
     """
     try:
         arguments = build_parser().parse_args(words)
@@ -47,13 +47,13 @@ def run(words: Sequence[str]) -> int:
 
 
 def check(given: CommandLine) -> int:
-    """Ask every listener, tell in one line, and return 0.
+    """Check every listener, print one line, and return 0.
 
     Args:
         given: what the command line gave.
 
     Raises:
-        Unhealthy: one does not answer.
+        Unhealthy: a listener does not answer.
         SettingsError: settings are wrong.
     """
     settings = load(RunningServer, given).settings
@@ -62,9 +62,10 @@ def check(given: CommandLine) -> int:
     return process.OK
 
 
-_RESETS = " (resets: this address is shut out after wrong answers, or others take its place)"
-"""What a reset tells, which is an answer, too: who hangs, or is not there, gives none.
+_RESETS = " (connection reset: this address is banned, or too many connections are unauthenticated)"
+"""A reset counts as an answer: a server that hangs, or does not run, sends none.
 
-An address gets one that is shut out, be it this machine's own: strangers' wrong answers look like
-its own where a port is forwarded here. Nobody is to restart a service for that.
+A banned address gets one, even this machine's own: if a port is forwarded here, failed
+authentications from elsewhere seem to come from this machine. That is no reason to restart the
+service.
 """

@@ -1,4 +1,4 @@
-"""`netjumper share`: the jump server in one line, for the bridge's settings."""
+"""`netjumper share`: prints the URL of the jump server for the settings of a bridge."""
 
 import io
 import ssl
@@ -23,7 +23,7 @@ examples:
   netjumper share home.example.net --listen-tls :9527
       netjumper+tls://home.example.net:9527
   netjumper share home.example.net:22 --config c.toml --with-secret --qr
-      another port, as the router forwards it; all that a bridge needs, as a picture
+      the port that a router forwards, the secret too, also as a QR code
   netjumper share home.example.net --config c.toml --client alice
 
 """
@@ -35,20 +35,22 @@ def build_parser() -> Parser:
     """Return the parser of `netjumper share`."""
     parser = Parser(
         "netjumper share",
-        "Prints what a bridge's --jump needs to be given for the jump server of these settings.",
+        "Prints the value for --jump of a bridge that uses the jump server of these settings.",
         _EXAMPLES + PLACES.format(table=ServerSettings.table),
         "netjumper share [options] HOST[:PORT]",
     )
     parser.add_argument(
         "host",
         metavar="HOST",
-        help="the name or address that it has for others; the port is that of the settings",
+        help="the name or address under which bridges reach it; the port defaults to the settings",
     )
-    parser.add_argument("--client", metavar="NAME", help="for one of the clients of clients_file")
+    parser.add_argument("--client", metavar="NAME", help="for this client of clients_file")
     parser.add_argument(
-        "--with-secret", action="store_true", help="put the secret into it: for nobody else's eyes"
+        "--with-secret",
+        action="store_true",
+        help="include the secret; anyone who sees the output can use the jump server",
     )
-    parser.add_argument("--qr", action="store_true", help="print it as a QR code, too")
+    parser.add_argument("--qr", action="store_true", help="also print it as a QR code")
     add_settings(parser, ServerSettings)
     add_config(parser)
     return parser
@@ -74,16 +76,16 @@ def run(words: Sequence[str]) -> int:
 
 
 def _secret_of(name: str, loaded: Loaded[ServerSettings]) -> str:
-    """Return the secret of a client, its last: that is the one to come where there are two."""
+    """Return the last secret of a client: of two, that is the new one."""
     path = loaded.settings.clients_file
     if not name:
         if path is not None and not loaded.secret():
-            raise SettingsError("--client: expected the name of one of the clients")
+            raise SettingsError("--client: expected the name of a client")
         return loaded.secret().decode("utf-8", "surrogateescape")
     clients = {} if path is None else read_clients(path, loaded.origin("clients_file"))
     if name not in clients:
-        known = f"; there are {', '.join(clients)}" if clients else ": there is no clients_file"
-        raise SettingsError(f"--client: no client is called {quoted(name)}{known}")
+        known = f"; known are {', '.join(clients)}" if clients else ": no clients_file is given"
+        raise SettingsError(f"--client: unknown client {quoted(name)}{known}")
     return clients[name].secrets[-1].get_secret_value()
 
 
@@ -105,7 +107,7 @@ def _pin(path: Path, loaded: Loaded[ServerSettings]) -> bytes:
     try:
         return pin_of(ssl.PEM_cert_to_DER_cert(text[text.index(_BEGIN) : text.index(_END)] + _END))
     except ValueError:
-        reason = "there is no certificate in PEM in it"
+        reason = "it has no certificate in PEM"
         raise SettingsError(f"{where}: {quoted(str(path), 200)}: {reason}") from None
 
 
@@ -113,6 +115,6 @@ def _draw(line: str) -> None:
     import segno  # noqa: PLC0415 - it takes a tenth of a second, and few ask for a picture
 
     drawn = io.StringIO()
-    # Without half blocks it is spaces whose colours are turned over: larger, and all of it ASCII.
+    # Without half blocks it is made of spaces in inverse colours: larger, but all ASCII.
     segno.make(line, micro=False).terminal(out=drawn, compact=can_say(_HALF_BLOCKS))
     say(drawn.getvalue().removesuffix("\n"))

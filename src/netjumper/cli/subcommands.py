@@ -1,7 +1,6 @@
-"""Sub-commands: a table, the first word of the command line picks from it.
+"""Sub-commands: a table, from which the first word of the command line selects one.
 
-Each has a parser of its own. Where the first word is none of them, the command itself reads the
-command line as it always did.
+Each has its own parser. If the first word selects none, the command itself reads the command line.
 """
 
 import difflib
@@ -18,10 +17,10 @@ class Command:
     """One sub-command.
 
     Attributes:
-        name: the word that picks it.
+        name: the word that selects it.
         summary: what it does, in one line of `--help`.
-        build_parser: makes its parser.
-        run: does it, given the words behind the name; returns the exit code.
+        build_parser: returns its parser.
+        run: runs it with the words after the name, and returns the exit code.
     """
 
     name: str
@@ -30,20 +29,20 @@ class Command:
     run: Callable[[Sequence[str]], int]
 
 
-def picked(commands: Sequence[Command], argv: Sequence[str]) -> Command | None:
-    """Return the sub-command that the first word names, None where there is no such word.
+def selected(commands: Sequence[Command], argv: Sequence[str]) -> Command | None:
+    """Return the sub-command that the first word selects; None if it selects none.
 
     Args:
-        commands: those there are.
+        commands: all sub-commands.
         argv: the command line without the command's name.
     """
     return next((it for it in commands if argv[:1] == [it.name]), None)
 
 
 def refuse_misspelt(prog: str, commands: Sequence[Command], argv: Sequence[str]) -> None:
-    """Check that the first word is not nearly a sub-command.
+    """Check that the first word is not a misspelt sub-command.
 
-    Only what is near one is repeated: any other word may be a secret in the wrong place.
+    The message repeats only a word that is similar to one: any other may be a misplaced secret.
 
     Raises:
         SettingsError: it is; the message has the right name.
@@ -56,21 +55,21 @@ def refuse_misspelt(prog: str, commands: Sequence[Command], argv: Sequence[str])
         )
 
 
-def refuse_word(prog: str, commands: Sequence[Command], argv: Sequence[str]) -> None:
-    """Check that the command line of a command without arguments begins with an option.
+def refuse_arguments(prog: str, commands: Sequence[Command], argv: Sequence[str]) -> None:
+    """Check that a command without arguments gets none.
 
     Raises:
-        SettingsError: it begins with a word that is no sub-command.
+        SettingsError: the first word is neither an option nor a sub-command.
     """
     refuse_misspelt(prog, commands, argv)
     if argv and not argv[0].startswith("-"):
         names = ", ".join(command.name for command in commands)
-        raise SettingsError(f"unknown command; there are {names} (see {prog} --help)")
+        raise SettingsError(f"unknown command; expected one of {names} (see {prog} --help)")
 
 
 def add_commands(parser: Parser, commands: Sequence[Command]) -> None:
     """List the sub-commands in the help of `parser`."""
     width = max(len(command.name) for command in commands) + 2
     lines = (f"{command.name:{width}}{command.summary}" for command in commands)
-    more = f"{parser.prog} COMMAND --help tells more."
+    more = f"{parser.prog} COMMAND --help describes one of them."
     parser.add_argument_group("commands", "\n".join([*lines, more]))

@@ -1,4 +1,4 @@
-"""What a user types next, once a command listens."""
+"""Lines to type next, which a service prints when it listens."""
 
 from collections.abc import Iterable
 
@@ -7,30 +7,30 @@ from netjumper.addressing.listeners import LISTENERS, TLS, Greeting
 
 
 def bridge_lines(listening: Iterable[tuple[str, str]], *, password: bool) -> list[str]:
-    """Return what a user types to send a program through the bridge.
+    """Return commands that send a program's connections through the bridge.
 
     Args:
         listening: the listening sockets as (name of the listener, address).
-        password: programs must give one.
+        password: whether clients must give one.
     """
     lines = []
     login = "USER:PASSWORD@" if password else ""
     for name, address in listening:
-        if address.startswith("unix:"):  # neither curl nor the variable can name one
+        if address.startswith("unix:"):  # neither curl nor a variable can name one
             continue
         here = reachable_from_here(address)
         if Greeting.SOCKS5 in LISTENERS[name].greetings:
             user = "--proxy-user USER:PASSWORD " if password else ""
             lines.append(f"curl {user}--socks5-hostname {here} https://example.org/")
         if Greeting.HTTP_OPTIONS in LISTENERS[name].greetings:
-            # Some programs read one spelling only, and go directly where they find none.
+            # Some programs read only one spelling, and connect directly if it is not set.
             url = f"http://{login}{here}"
             lines.append(f"export http_proxy={url} https_proxy={url} HTTPS_PROXY={url}")
     return lines
 
 
 def server_lines(listening: Iterable[tuple[str, str]]) -> list[str]:
-    """Return what a user types on the rented server to use this jump server."""
+    """Return commands that start a bridge which uses this jump server."""
     lines = []
     for name, address in listening:
         host, _, port = address.rpartition(":")
