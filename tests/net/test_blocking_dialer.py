@@ -23,8 +23,7 @@ from netjumper.errors import (
 from netjumper.net import blocking_dialer
 from netjumper.net.blocking_dialer import dial, resolve
 from netjumper.net.happy_eyeballs import ATTEMPT_DELAY
-from netjumper.net.resolver import Found
-from netjumper.net.socket_options import DEFAULTS, SocketOptions
+from netjumper.net.socket_options import DEFAULTS, Found, SocketOptions
 from tests.support.peers import address_of, closed_port, listening, open_descriptors, unanswering
 
 LONG_S = 30.0

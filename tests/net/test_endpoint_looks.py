@@ -29,7 +29,6 @@ async def test_the_end_is_no_silence(pair, end):
 async def test_the_other_end_has_an_address_as_long_as_there_is_a_connection(pair):
     endpoint, theirs = pair
     assert endpoint.peer == theirs.getsockname()
-    assert endpoint.info.rtt > 0
     reset(theirs)
     await eventually(lambda: endpoint.peer is None)
 

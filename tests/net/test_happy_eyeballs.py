@@ -9,7 +9,7 @@ from netjumper import dial_errors
 from netjumper.addressing.address import Address
 from netjumper.errors import TargetDenied, TargetRefused
 from netjumper.net.happy_eyeballs import ConnectionAttempts, interleaved
-from netjumper.net.resolver import SockAddr
+from netjumper.net.socket_options import SockAddr
 
 NAME = Address("target.example", 1)
 V4, V6 = socket.AF_INET, socket.AF_INET6

@@ -12,7 +12,6 @@ from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import NetworkUnreachable
 from netjumper.net import socket_options as module
 from netjumper.net.dialer import Dialer
-from netjumper.net.endpoint import Endpoint
 from netjumper.net.listening_sockets import listen_on
 from netjumper.net.socket_options import IPPROTO_MPTCP, SocketOptions
 from tests.support.namespaces import run_apart
@@ -21,10 +20,6 @@ from tests.support.peers import (
     keepalive,
     listening,
     no_descriptor_is_left,
-    receive,
-    reset,
-    stalled_pair,
-    tcp_pair,
 )
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' options")
@@ -286,39 +281,3 @@ def noticed(first):
 @pytest.mark.parametrize("first", [b"", b"on its way"])
 def test_a_peer_that_vanished_is_noticed_in_time(first):
     assert run_apart(f"{NOTICED}noticed({first!r})") == "noticed"
-
-
-async def test_the_user_timeout_is_suspended_while_the_window_is_closed():
-    sock, peer = stalled_pair(60_000)
-    with sock, peer:
-        endpoint = Endpoint(asyncio.get_running_loop(), sock)
-        await eventually(lambda: not endpoint.suspend_timeout(60_000) and not user_timeout(sock))
-        while endpoint.unacknowledged():
-            await receive(peer)
-        assert endpoint.suspend_timeout(60_000)
-        assert user_timeout(sock) == 60_000
-
-
-async def test_what_is_sent_and_not_acknowledged_has_the_user_timeout():
-    code = """
-import asyncio
-from netjumper.net.endpoint import Endpoint
-client, accepted = pair(SocketOptions(), SocketOptions())
-loopback(False)
-client.sendall(b"lost")
-endpoint = Endpoint(asyncio.new_event_loop(), client)
-print(endpoint.suspend_timeout(28_000), client.getsockopt(6, socket.TCP_USER_TIMEOUT))
-"""
-    assert run_apart(code) == "False 28000"
-
-
-async def test_a_connection_that_is_lost_or_no_tcp_has_no_timeout_to_suspend():
-    loop = asyncio.get_running_loop()
-    sock, peer = tcp_pair()
-    reset(peer)
-    one, other = socket.socketpair()
-    with sock, one, other:
-        endpoint = Endpoint(loop, sock)
-        await eventually(lambda: endpoint.is_lost)
-        assert endpoint.suspend_timeout(28_000)
-        assert Endpoint(loop, one).suspend_timeout(28_000)

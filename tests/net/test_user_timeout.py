@@ -1,20 +1,31 @@
 """Peers that live and do not read for longer than the user timeout."""
 
+import asyncio
+import socket
 import sys
 
 import pytest
 
-from netjumper.net.socket_options import SocketOptions, user_timeout_of
-from netjumper.net.user_timeout import UserTimeoutSuspender
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.socket_options import SocketOptions
+from netjumper.net.user_timeout import (
+    UserTimeoutSuspender,
+    suspend_user_timeout,
+    user_timeout_of,
+)
 from tests.support.clock import Clock
+from tests.support.namespaces import run_apart
 from tests.support.peers import (
     connected,
     eventually,
     nothing_to_receive,
     receive,
     receive_exactly,
+    reset,
     send,
     serving,
+    stalled_pair,
+    tcp_pair,
     the_kernel_cuts_off_who_does_not_read,
 )
 from tests.support.services import answer, bridge_running, destination, jump_server_running
@@ -24,6 +35,10 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout"
 PEER_TIMEOUT = 1.0
 BODY = bytes(16_000_000)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+
+
+def current(sock):
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
 
 
 class Looked:
@@ -103,3 +118,43 @@ async def test_who_pauses_for_longer_than_the_user_timeout_is_not_cut_off(throug
                 while await receive_exactly(sock, 1) != BODY[:1]:  # no zero is in the head
                     pass
                 assert await receive_exactly(sock, len(BODY) - 1) == BODY[1:]
+
+
+@linux
+async def test_the_user_timeout_is_suspended_while_the_window_is_closed():
+    sock, peer = stalled_pair(60_000)
+    with sock, peer:
+        endpoint = Endpoint(asyncio.get_running_loop(), sock)
+        await eventually(lambda: not suspend_user_timeout(endpoint, 60_000) and not current(sock))
+        while endpoint.unacknowledged():
+            await receive(peer)
+        assert suspend_user_timeout(endpoint, 60_000)
+        assert current(sock) == 60_000
+
+
+@linux
+async def test_what_is_sent_and_not_acknowledged_has_the_user_timeout():
+    code = """
+import asyncio
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.user_timeout import suspend_user_timeout
+client, accepted = pair(SocketOptions(), SocketOptions())
+loopback(False)
+client.sendall(b"lost")
+endpoint = Endpoint(asyncio.new_event_loop(), client)
+print(suspend_user_timeout(endpoint, 28_000), client.getsockopt(6, socket.TCP_USER_TIMEOUT))
+"""
+    assert run_apart(code) == "False 28000"
+
+
+@linux
+async def test_a_connection_that_is_lost_or_no_tcp_has_no_timeout_to_suspend():
+    loop = asyncio.get_running_loop()
+    sock, peer = tcp_pair()
+    reset(peer)
+    one, other = socket.socketpair()
+    with sock, one, other:
+        endpoint = Endpoint(loop, sock)
+        await eventually(lambda: endpoint.is_lost)
+        assert suspend_user_timeout(endpoint, 28_000)
+        assert suspend_user_timeout(Endpoint(loop, one), 28_000)

@@ -16,8 +16,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.socket_options import user_timeout_of
-from netjumper.net.user_timeout import UserTimeoutSuspender
+from netjumper.net.user_timeout import UserTimeoutSuspender, suspend_user_timeout, user_timeout_of
 from netjumper.relay import direction
 from netjumper.relay import splice as splice_module
 from netjumper.relay.bandwidth import MIN_QUANTUM, MIN_SAVED, Bandwidth
@@ -414,4 +413,4 @@ class Sender(Endpoint):
     """A far end that looks after its own user timeout."""
 
     def suspend_timeouts(self, milliseconds: int) -> None:
-        self.suspend_timeout(milliseconds)
+        suspend_user_timeout(self, milliseconds)

@@ -16,8 +16,7 @@ from netjumper.client.failures import lost, trust_error, unreachable
 from netjumper.client.plain_socket import decrypted_socket
 from netjumper.errors import JumpHostError, JumpHostUnreachable, TargetError
 from netjumper.net.blocking_dialer import dial, resolve, seconds_left
-from netjumper.net.resolver import Found
-from netjumper.net.socket_options import SocketOptions
+from netjumper.net.socket_options import Found, SocketOptions
 from netjumper.protocol.wire import ClientHandshake
 from netjumper.tls.context import Encryption
 

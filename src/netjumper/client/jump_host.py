@@ -17,7 +17,7 @@ from netjumper.errors import (
 from netjumper.net.connector import Connector, Failed, Opened, PendingConnection
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.tcp_info import TcpInfo
+from netjumper.net.tcp_info import TcpInfo, tcp_info
 from netjumper.protocol.wire import ClientHandshake
 
 EARLY_LIMIT = 14_000
@@ -179,7 +179,7 @@ class JumpConnection:
     @property
     def info(self) -> TcpInfo | None:
         """What the kernel knows of the connection, where there is one and it tells."""
-        return None if self._endpoint is None else self._endpoint.info
+        return None if self._endpoint is None else tcp_info(self._endpoint.sock)
 
     @property
     def peer(self) -> tuple[Any, ...] | None:

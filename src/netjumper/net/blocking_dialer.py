@@ -9,8 +9,8 @@ import time
 from netjumper import dial_errors
 from netjumper.addressing.address import Address
 from netjumper.net.happy_eyeballs import ATTEMPT_DELAY, Attempt, ConnectionAttempts
-from netjumper.net.resolver import Answer, Found, checked_answer, found_literal, look_up
-from netjumper.net.socket_options import SocketOptions
+from netjumper.net.resolver import Answer, checked_answer, found_literal, look_up
+from netjumper.net.socket_options import Found, SocketOptions
 
 # `poll` needs no descriptor of its own and, unlike `select`, takes any; Windows has `select` only.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)

@@ -10,8 +10,8 @@ from netjumper.net.connector import AllowAll, Failed, IsOwnListener, Opened, Tar
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.happy_eyeballs import ATTEMPT_DELAY, ConnectionAttempts
-from netjumper.net.resolver import Answer, Resolver, SockAddr, checked_answer, found_literal
-from netjumper.net.socket_options import DEFAULTS, SocketOptions
+from netjumper.net.resolver import Answer, Resolver, checked_answer, found_literal
+from netjumper.net.socket_options import DEFAULTS, SockAddr, SocketOptions
 
 
 class Dialer:

@@ -16,8 +16,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from netjumper.net.tcp_info import TcpInfo, tcp_info
-
 if sys.platform != "win32":
     import fcntl
     import termios
@@ -202,9 +200,9 @@ class Endpoint:
         return False
 
     @property
-    def info(self) -> TcpInfo | None:
-        """What the kernel knows of the connection, where it tells."""
-        return tcp_info(self._sock)
+    def sock(self) -> socket.socket:
+        """The socket, for its options."""
+        return self._sock
 
     @property
     def peer(self) -> tuple[Any, ...] | None:
@@ -267,30 +265,6 @@ class Endpoint:
             )
         else:
             self._sock.close()
-
-    def suspend_timeout(self, milliseconds: int) -> bool:
-        """Suspend TCP_USER_TIMEOUT where data waits for the peer's window, or set it again.
-
-        Args:
-            milliseconds: what it is otherwise.
-
-        Returns:
-            Whether nothing is on its way: there is nothing to look for until more is sent.
-        """
-        queued = self.unacknowledged()
-        try:
-            wanted = 0 if queued and self._window_is_closed else milliseconds
-            if self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) != wanted:
-                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, wanted)
-        except OSError:  # it is lost, or has no such option
-            return True
-        return not queued
-
-    @property
-    def _window_is_closed(self) -> bool:
-        """Whether none of what is queued is sent, or what was sent found the peer's buffer full."""
-        info = self.info
-        return info is not None and (not info.unacknowledged or info.send_window == 0)
 
     def _set_linger(self, value: bytes) -> None:
         with contextlib.suppress(OSError):  # a unix socket has no reset

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from netjumper import dial_errors
 from netjumper.addressing.address import Address
 from netjumper.errors import NetjumperError, TargetTimeout
-from netjumper.net.resolver import Found, SockAddr
+from netjumper.net.socket_options import Found, SockAddr
 
 ATTEMPT_DELAY = 0.25
 """Seconds between attempts (RFC 8305 section 5: the "Connection Attempt Delay")."""

@@ -17,13 +17,12 @@ from typing import Any
 
 from netjumper import dial_errors
 from netjumper.addressing.address import Address, ip_literal
+from netjumper.net.socket_options import Found
 
-SockAddr = tuple[Any, ...]
 GetAddrInfo = Callable[..., Any]
 """Called and answering as `socket.getaddrinfo`."""
-Found = list[tuple[socket.AddressFamily, SockAddr]]
 Answer = Found | OSError
-"""The addresses in the order to try them (RFC 6724), or what went wrong."""
+"""What a look-up found, or why it failed."""
 
 MAX_LOOKUPS = 256
 

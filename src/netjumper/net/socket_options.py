@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from netjumper.addressing.address import ip_literal
+from netjumper.net.user_timeout import user_timeout_of
 
 PEER_TIMEOUT = 30.0
 """Seconds in which a peer that vanished without a word is noticed, where nothing else is said."""
@@ -23,6 +24,9 @@ FIRST_BYTES = 10
 Option = tuple[int, int, int | bytes]
 """Level, name and value, as for `setsockopt`."""
 SockAddr = tuple[str, int] | tuple[str, int, int, int]
+"""An IP address and a port, as the `socket` module has them."""
+Found = list[tuple[socket.AddressFamily, SockAddr]]
+"""A host's addresses, the preferred ones first (RFC 6724)."""
 
 _TCP = socket.IPPROTO_TCP
 IPPROTO_MPTCP = 262
@@ -218,8 +222,3 @@ def _noticing(peer_timeout: float, *, user_timeout: bool) -> list[Option]:
     numbers = ((getattr(socket, name, None), value) for name, value in values.items())
     options = [(_TCP, number, value) for number, value in numbers if number is not None]
     return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *options]
-
-
-def user_timeout_of(peer_timeout: float) -> int:
-    """Return the TCP_USER_TIMEOUT that goes with it, in milliseconds."""
-    return max(int(1000 * (peer_timeout - 2 * max(int(peer_timeout / 15), 1))), 1000)

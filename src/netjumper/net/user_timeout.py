@@ -11,7 +11,8 @@ import socket
 from collections.abc import Collection
 from typing import Protocol
 
-from netjumper.net.socket_options import user_timeout_of
+from netjumper.net.endpoint import Endpoint
+from netjumper.net.tcp_info import tcp_info
 
 _LOOKS = 4
 """Looks in the time of the user timeout."""
@@ -21,7 +22,7 @@ class Served(Protocol):
     """What has peers that may not read."""
 
     def suspend_timeouts(self, milliseconds: int) -> None:
-        """Do `Endpoint.suspend_timeout` for each end where something may be on its way."""
+        """Do `suspend_user_timeout` for each end where something may be on its way."""
 
 
 class UserTimeoutSuspender:
@@ -56,3 +57,41 @@ class UserTimeoutSuspender:
             it.suspend_timeouts(self._milliseconds)
         if self._served:
             self.start()
+
+
+def user_timeout_of(peer_timeout: float) -> int:
+    """Return the TCP_USER_TIMEOUT that goes with a peer timeout.
+
+    Args:
+        peer_timeout: in seconds.
+
+    Returns:
+        Milliseconds, at least 1000: so much less that the kernel's late look is still in time.
+    """
+    return max(int(1000 * (peer_timeout - 2 * max(int(peer_timeout / 15), 1))), 1000)
+
+
+def suspend_user_timeout(endpoint: Endpoint, milliseconds: int) -> bool:
+    """Suspend TCP_USER_TIMEOUT while data waits for the peer's window, or set it again.
+
+    Args:
+        endpoint: what sends the data.
+        milliseconds: the user timeout while the window is open.
+
+    Returns:
+        Whether nothing is on its way: there is nothing to look for until more is sent.
+    """
+    queued, sock = endpoint.unacknowledged(), endpoint.sock
+    try:
+        wanted = 0 if queued and _is_window_closed(sock) else milliseconds
+        if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) != wanted:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, wanted)
+    except OSError:  # the connection is lost, or has no such option
+        return True
+    return not queued
+
+
+def _is_window_closed(sock: socket.socket) -> bool:
+    """Whether none of what is queued is sent, or what was sent found the peer's buffer full."""
+    info = tcp_info(sock)
+    return info is not None and (not info.unacknowledged or info.send_window == 0)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
+from netjumper.net.user_timeout import suspend_user_timeout
 from netjumper.relay.bandwidth import Bandwidth
 from netjumper.relay.direction import Direction
 from netjumper.relay.ending import RelayEnd
@@ -112,7 +113,7 @@ class Relay:
     def suspend_timeouts(self, milliseconds: int) -> None:
         """Suspend the user timeout of an end that is alive but does not read, or restore it."""
         for it in (self._up, self._down):
-            if it.acknowledged != it.transferred and it.sink.suspend_timeout(milliseconds):
+            if it.acknowledged != it.transferred and suspend_user_timeout(it.sink, milliseconds):
                 it.acknowledged = it.transferred
 
     def lost(self, endpoint: Endpoint) -> None:

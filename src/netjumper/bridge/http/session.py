@@ -10,6 +10,7 @@ from netjumper.bridge.http.write_buffer import WriteBuffer
 from netjumper.errors import NetjumperError
 from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines
+from netjumper.net.user_timeout import suspend_user_timeout
 from netjumper.protocol.handshake import EndOfStream
 from netjumper.relay.ending import RelayEnd
 from netjumper.sessions.handshake_phase import READ_SIZE
@@ -95,7 +96,7 @@ class ForwardingSession(Session):
         if self._relay is None:
             for end in (self._client, self._target.end):
                 if end is not None:
-                    end.suspend_timeout(milliseconds)
+                    suspend_user_timeout(end, milliseconds)
 
     def close(self) -> None:
         """Close both sides without a log line."""
