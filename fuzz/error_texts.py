@@ -1,4 +1,4 @@
-"""Error texts: what a jump server says of a target, and what a person is told of it."""
+"""Error texts: what a jump server says of a target, and what the user sees of it."""
 
 import logging
 from io import StringIO
@@ -8,7 +8,7 @@ import h11
 from fuzz.properties import LONGEST_LINE, as_text, hold_one_line
 from fuzz.strict import Reader
 from netjumper import dial_errors
-from netjumper.access_log import AccessRecord, told
+from netjumper.access_log import AccessRecord, describe
 from netjumper.addressing.address import Address
 from netjumper.bridge.http.server_connection import HttpServerConnection
 from netjumper.errors import NetjumperError, TargetError
@@ -52,7 +52,7 @@ def _hold_logged(text: str) -> None:
 
 
 def _hold_answered(error: NetjumperError) -> None:
-    """An HTTP client is told in one answer."""
+    """An HTTP client gets one response."""
     server = HttpServerConnection()
     server.receive_data(ASKED)
     assert isinstance(server.next_event(), h11.Request)
@@ -64,7 +64,7 @@ def _hold_answered(error: NetjumperError) -> None:
     assert 400 <= int(answer.line[0]) < 600
     assert all(value.isascii() for _, value in answer.fields)
     hold_one_line(answer.body.decode().removesuffix("\n"))
-    assert len(told(error)) <= LONGEST_LINE
+    assert len(describe(error)) <= LONGEST_LINE
 
 
 def _hold_on_the_wire(error: TargetError) -> None:

@@ -1,4 +1,4 @@
-"""The access log: one record for every tunnel, and every forwarded request, that is over."""
+"""The access log: one record for each tunnel, and each forwarded request, that has ended."""
 
 import logging
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ NEVER_SUPPRESSED = {"never_suppressed": True}
 
 @dataclass(frozen=True, slots=True)
 class AccessRecord:
-    """What is logged of a tunnel, in one line, when it is over.
+    """What is logged about a tunnel, in one line, when it has ended.
 
     Attributes:
-        peer: who connected, `ADDRESS:PORT` or `unix`.
-        client: the user's proven name; empty where nobody asked for one.
-        target: where it led, or was to lead; empty where that was never said.
+        peer: the address of the client's socket, `ADDRESS:PORT` or `unix`.
+        client: the name that the client has proved; empty if no name was asked for.
+        target: the tunnel's target; empty if the client has not named one.
         bytes_up: from the client to the target.
         bytes_down: from the target to the client.
-        seconds: from the first word of what was asked to the end.
-        ending: how it ended.
-        failed: it is a warning.
+        seconds: from the first byte of the request to the end of the tunnel.
+        ending: how the tunnel ended.
+        failed: whether the record is logged as a warning.
     """
 
     peer: str
@@ -33,13 +33,13 @@ class AccessRecord:
     failed: bool
 
     def __str__(self) -> str:
-        who = f"{self.peer} ({self.client})" if self.client else self.peer
+        source = f"{self.peer} ({self.client})" if self.client else self.peer
         return (
-            f"{who} -> {self.target or '?'}: up {self.bytes_up} down {self.bytes_down} bytes, "
+            f"{source} -> {self.target or '?'}: up {self.bytes_up} down {self.bytes_down} bytes, "
             f"{self.seconds:.3f} s, {self.ending}"
         )
 
 
-def told(error: Exception) -> str:
-    """Return an error as the log has it."""
+def describe(error: Exception) -> str:
+    """Return the type and the text of an error, as the log shows them."""
     return f"{type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
-from netjumper.access_log import told
+from netjumper.access_log import describe
 from netjumper.errors import AuthenticationError, HandshakeTimeout, NetjumperError
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
@@ -135,7 +135,7 @@ class HandshakePhase:
             self._close_silently()
             return
         self._client.close()
-        self._owner.handshake_failed(told(HandshakeTimeout("the handshake took too long")))
+        self._owner.handshake_failed(describe(HandshakeTimeout("the handshake took too long")))
 
     def refuse_delayed(self) -> None:
         """Send the refusal that was delayed."""
@@ -224,7 +224,7 @@ class HandshakePhase:
         try:
             handshake.receive_data(b"")  # it can say which part of the request is missing
         except NetjumperError as unfinished:
-            reason = f"{told(unfinished)} ({reason})"
+            reason = f"{describe(unfinished)} ({reason})"
         self._owner.handshake_failed(reason)
 
     def _tls_failed(self, error: ssl.SSLError) -> None:

@@ -11,7 +11,7 @@ are given to them.
 
 from time import monotonic
 
-from netjumper.access_log import told
+from netjumper.access_log import describe
 from netjumper.errors import NetjumperError
 from netjumper.net.connector import PendingConnection
 from netjumper.net.endpoint import Endpoint
@@ -90,7 +90,7 @@ class Tunnel(Session):
     def handshake_refused(self, error: NetjumperError) -> None:
         """Log the refusal and wait until the client has received the reason."""
         self._end_handshake()
-        self._log(told(error), failed=True)
+        self._log(describe(error), failed=True)
         self._linger()
 
     def handshake_failed(self, reason: str) -> None:
@@ -212,7 +212,7 @@ class Tunnel(Session):
         assert handshake is not None  # noqa: S101 - only an opening tunnel gets here
         if self._success_sent:
             self._client.abort()  # not a clean end: the target's data is not complete
-            self._over(f"{told(error)} (after an early success)", failed=True)
+            self._over(f"{describe(error)} (after an early success)", failed=True)
             return
         self._close_account()  # a client that is being refused has no tunnel
         handshake.reject(error)

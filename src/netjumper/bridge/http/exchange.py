@@ -5,7 +5,7 @@ from enum import Enum
 
 import h11
 
-from netjumper.access_log import told
+from netjumper.access_log import describe
 from netjumper.addressing.address import Address
 from netjumper.bridge.http.messages import has_body
 from netjumper.bridge.replay_safety import SAFE_METHODS
@@ -56,4 +56,4 @@ class Exchange:
         """How the exchange ended, for the log: `GET 200`, `GET: TargetRefused: ...`."""
         method = self.request.method.decode("ascii", "replace") if self.request else ""
         start = " ".join(filter(None, (method, str(self.status or ""))))
-        return ": ".join(filter(None, (start, told(self.error) if self.error else "")))
+        return ": ".join(filter(None, (start, describe(self.error) if self.error else "")))
