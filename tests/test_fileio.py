@@ -53,7 +53,7 @@ def test_a_directory_is_no_file(tmp_path):
 
 
 def test_a_pipe_that_nobody_writes_into_is_told_at_once(fifo):
-    with pytest.raises(OSError, match="nothing is written into that pipe"):
+    with pytest.raises(OSError, match="no program writes into this pipe"):
         read_file(fifo)
 
 
@@ -61,7 +61,7 @@ def test_a_pipe_of_somebody_who_is_done_is_read(pipe):
     pipe[1].write(b"secret")
     pipe[1].close()
     assert read_file(by_name(pipe[0]))[0] == b"secret"
-    with pytest.raises(OSError, match="nothing is written into that pipe"):
+    with pytest.raises(OSError, match="no program writes into this pipe"):
         read_file(by_name(pipe[0]))
 
 
@@ -89,7 +89,7 @@ def test_who_writes_into_a_pipe_may_take_time(pipe, monkeypatch):
 
 
 def test_who_writes_nothing_into_a_pipe_is_not_waited_for_for_ever(pipe, monkeypatch):
-    monkeypatch.setattr(fileio, "PATIENCE", 0.01)
+    monkeypatch.setattr(fileio, "PIPE_TIMEOUT_S", 0.01)
     pipe[1].write(b"begun")
-    with pytest.raises(TimeoutError, match=r"nothing came out of it for 0\.01 s"):
+    with pytest.raises(TimeoutError, match=r"no data came out of this pipe for 0\.01 s"):
         read_file(by_name(pipe[0]))

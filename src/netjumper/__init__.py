@@ -1,4 +1,9 @@
-"""netjumper: a tunnel through a jump server, for programs on a bad long-distance path."""
+"""netjumper: a tunnel through a jump server, for programs on a bad long-distance path.
+
+The public API is what `__all__` names, and the modules `netjumper.integrations.aiohttp`, `httpx`,
+`requests` and `urllib3`. All other modules and packages, which `help` lists too, are internal: they
+can change in any release.
+"""
 
 from netjumper.addressing.address import Address
 from netjumper.client.jumper import Jumper

@@ -1,9 +1,9 @@
-"""The outcome's text: the one thing a client is told of a target that was not reached.
+"""The text of an outcome: all that a client learns about a target that was not reached.
 
-The wire has no error codes, only the text of the Go original's `net.Dial`. So it is typed in
-one place: `from_oserror` and friends make a `TargetError` whose text is in the original's
-words (old clients show it to people), and `from_text` makes the same type out of that text
-again. Only the type and the text travel; nothing else may be relied on.
+The protocol has no error codes, only the text of the Go original's `net.Dial`. This module is the
+one place that knows these texts: `from_oserror` and the others make a `TargetError` with a text of
+the original (its clients show it to their users), and `from_text` makes an error of the same type
+from that text. Only the type and the text survive the transfer.
 """
 
 import errno
@@ -29,15 +29,15 @@ from netjumper.errors import (
 
 @dataclass(frozen=True, slots=True)
 class ErrorText:
-    """How the original says one kind of failure, and which error numbers mean it."""
+    """One type of failure: its text in the original, and the error numbers that mean it."""
 
     error: type[TargetError]
     phrase: str
     errnos: tuple[int, ...] = ()
 
 
-MAX_NAME = 200
-"""Bytes of a host's name that a text repeats."""
+MAX_NAME_BYTES = 200
+"""Bytes of a host name that a text repeats: of its 255, some are for the phrase behind the name."""
 
 ERROR_TEXTS = (
     ErrorText(TargetRefused, "connect: connection refused", (errno.ECONNREFUSED,)),
@@ -64,28 +64,29 @@ ERROR_TEXTS = (
     ErrorText(InvalidTarget, "invalid port"),
     ErrorText(InvalidTarget, "unknown port"),
 )
-"""A text is of the first kind whose phrase it ends with."""
+"""In order: a text has the type of the first entry whose phrase it ends with."""
 
-_BY_ERRNO = {number: words for words in ERROR_TEXTS for number in words.errnos}
+_BY_ERRNO = {number: it for it in ERROR_TEXTS for number in it.errnos}
 
 OUT_OF_RESOURCES = frozenset(
-    number for words in ERROR_TEXTS if words.error is OutOfResources for number in words.errnos
+    number for it in ERROR_TEXTS if it.error is OutOfResources for number in it.errnos
 )
+"""Error numbers that say that this machine, not the target, is the problem."""
 
 _NOT_FOUND = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
 def from_text(text: str) -> TargetError:
-    """Return the error that a jump server's text tells of; an empty text gave no reason."""
+    """Return the error that a jump server's text stands for; an empty text gives no reason."""
     text = text.strip()
-    for words in ERROR_TEXTS:
-        if text.endswith(words.phrase):
-            return words.error(text)
+    for it in ERROR_TEXTS:
+        if text.endswith(it.phrase):
+            return it.error(text)
     return TargetError(text or "no reason given")
 
 
 def from_oserror(error: OSError, where: str) -> TargetError:
-    """Return what a failed connect to `where` (`192.0.2.1:443`) is called."""
+    """Return the error for a failed connect to `where` (`192.0.2.1:443`)."""
     if words := _BY_ERRNO.get(error.errno or 0):
         return words.error(f"dial tcp {where}: {words.phrase}")
     reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
@@ -93,21 +94,25 @@ def from_oserror(error: OSError, where: str) -> TargetError:
 
 
 def from_gaierror(error: socket.gaierror, host: str) -> TargetError:
-    """Return what a failed look-up of `host` is called."""
+    """Return the error for a failed look-up of `host`."""
     if error.errno in _NOT_FOUND:
         return name_not_found(host)
     return NameLookupFailed(f"dial tcp: lookup {_shown(host)}: server misbehaving")
 
 
 def name_not_found(host: str) -> NameNotFound:
-    """Return the error for a name that does not exist, or could not be one."""
+    """Return the error for a name that does not exist, or is not a valid name."""
     return NameNotFound(f"dial tcp: lookup {_shown(host)}: no such host")
 
 
 def _shown(host: str) -> str:
-    """Leave room in the 255 bytes that travel for the words behind the name: they are the type."""
+    """Cut a long name, so that the text's 255 bytes have room for the phrase: it is the type."""
     name = host.encode("utf-8", "replace")
-    return host if len(name) <= MAX_NAME else name[:MAX_NAME].decode("utf-8", "ignore") + "..."
+    return (
+        host
+        if len(name) <= MAX_NAME_BYTES
+        else name[:MAX_NAME_BYTES].decode("utf-8", "ignore") + "..."
+    )
 
 
 def timed_out(where: str) -> TargetTimeout:
@@ -116,12 +121,12 @@ def timed_out(where: str) -> TargetTimeout:
 
 
 def lookup_timed_out(host: str) -> TargetTimeout:
-    """Return the error for a dial whose time was over before `host` was looked up."""
+    """Return the error for a dial whose time was over before the look-up of `host` ended."""
     return TargetTimeout(f"dial tcp: lookup {_shown(host)}: i/o timeout")
 
 
 def denied(target: Address, why: str) -> TargetDenied:
-    """Return the error for a target that this jump server does not lead to."""
+    """Return the error for a target that this jump server does not permit."""
     return TargetDenied(f"dial tcp {_where(target)}: {why}, not permitted")
 
 
@@ -131,7 +136,7 @@ def own_listener(target: Address) -> TargetDenied:
 
 
 def too_many(target: Address, why: str) -> TooManyTunnels:
-    """Return the error for a target that is one too many just now."""
+    """Return the error for a target that would exceed a limit on tunnels."""
     return TooManyTunnels(f"dial tcp {_where(target)}: {why}, too many tunnels")
 
 
@@ -140,5 +145,5 @@ def _where(target: Address) -> Address:
 
 
 def invalid_target(text: str, phrase: str) -> InvalidTarget:
-    """Return the error for a destination frame that is no `host:port`."""
+    """Return the error for a destination frame that is not a valid `host:port`."""
     return InvalidTarget(f"dial tcp: address {_shown(text)}: {phrase}")

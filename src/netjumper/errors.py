@@ -1,13 +1,13 @@
-"""Everything that can go wrong, as types; the words everyone uses.
+"""The exceptions of the package, as types.
 
 Three parties can be at fault, and a caller tells them apart by class:
 
-- the **jump host**: it cannot be reached, or does not know us (`JumpHostError`);
-- the **target**: the jump server could not, or would not, reach it (`TargetError`);
-- the **peer** in a handshake, which broke its protocol (`ProtocolError`).
+- the **jump host**: it cannot be reached, or rejects us (`JumpHostError`);
+- the **target**: the jump server could not reach it, or denies it (`TargetError`);
+- the **peer** of a handshake, which broke the protocol (`ProtocolError`).
 
-Each class is also the builtin that fits, so that code written against `socket` or `asyncio`
-catches it without knowing netjumper. This module imports nothing of the package.
+Each class also inherits the builtin exception that fits, so that code written against `socket` or
+`asyncio` catches it without knowing netjumper. This module imports nothing of the package.
 """
 
 import errno
@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 
 
 class NetjumperError(Exception):
-    """The root of every error netjumper raises on purpose."""
+    """The base of all exceptions that netjumper raises on purpose."""
 
 
 class SettingsError(NetjumperError, ValueError):
@@ -29,73 +29,73 @@ class SettingsError(NetjumperError, ValueError):
 
 
 class AddressError(NetjumperError, ValueError):
-    """A host, a port or a listening address that cannot be one."""
+    """A text is not a valid host, port, address or rule."""
 
 
 class ProtocolError(NetjumperError, ConnectionError):
-    """The peer broke the protocol of the handshake it is in."""
+    """The peer broke the protocol of the handshake."""
 
 
 class TargetBroke(ProtocolError):
-    """The target's answer is not what its protocol has (seen where a message is forwarded)."""
+    """The target broke its protocol (raised where HTTP messages are forwarded)."""
 
 
 class AnswerCut(TargetBroke):
-    """The target's connection ended before its answer did."""
+    """The target's connection ended before the end of its response."""
 
 
 class AnswerTimeout(TargetBroke, TimeoutError):
-    """The target was reached, and did not answer in time."""
+    """The target was reached, but did not respond in time."""
 
 
 class AuthenticationError(NetjumperError, PermissionError):
-    """A client did not prove that it may come in (seen from the listening side)."""
+    """A client failed to authenticate (raised on the listening side)."""
 
 
 class AccessExpired(NetjumperError, PermissionError):
-    """A client proved who it is, and may not come in any more (seen from the listening side)."""
+    """A client proved its identity, but its access has expired (raised on the listening side)."""
 
 
 class HandshakeTimeout(NetjumperError, TimeoutError):
-    """A handshake was not finished before its deadline."""
+    """A handshake was not finished by its deadline."""
 
 
 class JumpHostError(NetjumperError, ConnectionError):
-    """The jump host stands between us and the target, and does not let us through."""
+    """The jump host cannot be used: the target was not asked for."""
 
     def at(self, jump_host: object) -> Self:
-        """Say in the text which jump host it was."""
+        """Name the jump host in the text, and return the error."""
         self.args = (f"jump host {jump_host}: {self}",)
         return self
 
 
 class JumpHostUnreachable(JumpHostError):
-    """No connection to the jump host could be made; `__cause__` says why."""
+    """The jump host could not be connected to; `__cause__` says why."""
 
 
 class JumpHostTimeout(JumpHostError, TimeoutError):
-    """The jump host took the connection and then did not answer in time."""
+    """The jump host accepted the connection, but did not answer in time."""
 
 
 class JumpHostProtocolError(JumpHostError):
-    """What answers there does not speak the netjumper protocol, or stopped in the middle of it."""
+    """The peer does not speak the netjumper protocol, or the connection was lost during it."""
 
 
 class JumpHostUntrusted(JumpHostError, PermissionError):
-    """TLS failed: the jump host did not prove who it is, or speaks none, or we did not prove it.
+    """TLS failed: the jump host did not prove its identity, rejects ours, or does not speak TLS.
 
-    Nothing was said to it.
+    Nothing was sent to it that TLS does not protect.
     """
 
 
 class WrongSecret(JumpHostError, PermissionError):
-    """The jump server did not accept our answer to its challenge, or our key."""
+    """The jump server rejected our answer to its challenge, or our key."""
 
 
 class TargetError(NetjumperError, OSError):
-    """The target was not reached. The text is the dialling side's own, see `netjumper.dial_errors`.
+    """The target was not reached. The text is the dialling side's, see `netjumper.dial_errors`.
 
-    `errno` is what the builtin of that kind has, where there is one number for the kind.
+    `errno` is set if there is one number for this type of failure.
     """
 
     number: ClassVar[int | None] = None
@@ -106,9 +106,11 @@ class TargetError(NetjumperError, OSError):
 
     @property
     def reason(self) -> str:
-        """The text without its `dial tcp ADDRESS:` prefix, for a sentence of our own."""
+        """The text without its prefix `dial tcp ADDRESS:`, to be part of another sentence."""
         dial, _, what = str(self).rpartition(": ")
-        if "lookup " in dial and isinstance(self, TimeoutError):  # or it looks like the port's
+        if "lookup " in dial and isinstance(
+            self, TimeoutError
+        ):  # otherwise it reads like a timeout of the connection
             return f"its name was not looked up in time ({what})"
         return what or "no reason given"
 
@@ -120,7 +122,7 @@ class TargetRefused(TargetError, ConnectionRefusedError):
 
 
 class TargetTimeout(TargetError, TimeoutError):
-    """The target did not answer the dial in time."""
+    """The target did not accept the connection in time."""
 
     number = errno.ETIMEDOUT
 
@@ -132,7 +134,7 @@ class NetworkUnreachable(TargetError):
 
 
 class HostUnreachable(TargetError):
-    """The target's network is there, the target is not."""
+    """The target's network has a route, but the target does not answer there."""
 
     number = errno.EHOSTUNREACH
 
@@ -144,28 +146,28 @@ class NameNotFound(TargetError, socket.gaierror):
 
 
 class NameLookupFailed(TargetError, socket.gaierror):
-    """The target's name could not be looked up just now."""
+    """The target's name could not be looked up; a later attempt may succeed."""
 
     number = socket.EAI_AGAIN
 
 
 class TargetDenied(TargetError, PermissionError):
-    """The jump server refuses to go there."""
+    """The jump server does not permit this target."""
 
     number = errno.EACCES
 
 
 class OutOfResources(TargetError):
-    """The dialling side has no descriptor or memory left: the target was not tried."""
+    """The dialling side has no descriptor or memory left: the target was not dialled."""
 
     number = errno.EMFILE
 
 
 class TooManyTunnels(TargetError):
-    """The jump server leads nowhere now: there are as many tunnels as there may be."""
+    """The limit on tunnels is reached: the target was not dialled."""
 
     number = errno.EAGAIN
 
 
 class InvalidTarget(TargetError, ValueError):
-    """The destination that was named is no `host:port`."""
+    """The destination is not a valid `host:port`."""

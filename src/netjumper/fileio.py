@@ -1,4 +1,4 @@
-"""What stands in a file that a person has named: not for ever more of it, and no wait for ever."""
+"""Reading files that the user has named, with limits on size and waiting time."""
 
 import errno
 import os
@@ -7,34 +7,34 @@ import stat
 from pathlib import Path
 
 MAX_SIZE = 1024 * 1024
-"""Bytes that are read of any file; more is a mistake (`/dev/zero`, a disk image)."""
-PATIENCE = 60.0
-"""Seconds that who writes into a pipe may be silent: a person may have to type a password first."""
-_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+"""Bytes of the largest file that is read; a larger one is a mistake (`/dev/zero`, a disk image)."""
+PIPE_TIMEOUT_S = 60.0
+"""Seconds to wait for the program that writes into a pipe: its user may have to type a password."""
+_OPEN_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
 
 def read_file(path: Path) -> tuple[bytes, int]:
-    """Return what is in a file, and its mode (`st_mode`).
+    """Return the content of a file, and its mode (`st_mode`).
 
-    A pipe that somebody writes into (a shell's `<(...)`, `/dev/stdin`) is read to its end. To open
-    one the ordinary way is to wait for such a somebody.
+    A pipe (a shell's `<(...)`, `/dev/stdin`) is read to its end. It is opened without blocking, as
+    opening it would otherwise wait until a program writes into it.
 
     Raises:
-        OSError: it cannot be read: nobody writes into the pipe, say, or there is too much in it.
+        OSError: the file cannot be read; no program writes into the pipe; it is too large.
         ValueError: no file can have such a name.
     """
-    fd = os.open(path, os.O_RDONLY | _AT_ONCE)
+    fd = os.open(path, os.O_RDONLY | _OPEN_FLAGS)
     try:
         mode = os.fstat(fd).st_mode
-        content = _read_up(fd)
+        content = _read_to_end(fd)
     finally:
         os.close(fd)
     if not content and stat.S_ISFIFO(mode):
-        raise OSError(errno.EPIPE, "nothing is written into that pipe")
+        raise OSError(errno.EPIPE, "no program writes into this pipe")
     return content, mode
 
 
-def _read_up(fd: int) -> bytes:
+def _read_to_end(fd: int) -> bytes:
     content = b""
     while len(content) <= MAX_SIZE:
         try:
@@ -51,5 +51,7 @@ def _read_up(fd: int) -> bytes:
 def _wait_for_more(fd: int) -> None:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    if not poll.poll(1000 * PATIENCE):
-        raise TimeoutError(errno.ETIMEDOUT, f"nothing came out of it for {PATIENCE:g} s")
+    if not poll.poll(1000 * PIPE_TIMEOUT_S):
+        raise TimeoutError(
+            errno.ETIMEDOUT, f"no data came out of this pipe for {PIPE_TIMEOUT_S:g} s"
+        )

@@ -1,4 +1,4 @@
-"""Text for messages: what to quote, what can be printed, sizes and counts for reading."""
+"""Text for messages: quoting, escaping, sizes and counts."""
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 

@@ -18,7 +18,7 @@ TLS = ["netjumper", "--listen-tls", "127.0.0.1:0"]
 BRIDGE = ["netjumper-bridge", "--jump"]
 OVER_TLS = [*BRIDGE, "netjumper+tls://home"]
 SHARE = ["netjumper", "share", "home", "--listen-tls", ":1"]
-NOBODY = "nothing is written into that pipe"
+NOBODY = "no program writes into this pipe"
 TWICE = "a pipe cannot be read twice; expected a file"
 ENV = {"NETJUMPER_SECRET": "one"}
 

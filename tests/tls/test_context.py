@@ -251,5 +251,5 @@ def test_a_certificate_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     why = "a pipe cannot be read twice; expected a file"
     assert refusal(tmp_path / "fifo") == f"{tmp_path / 'fifo'}: {why}"
-    with pytest.raises(EncryptionError, match="nothing is written into that pipe"):
+    with pytest.raises(EncryptionError, match="no program writes into this pipe"):
         client_with_authority(HOST, tmp_path / "fifo")
