@@ -1,7 +1,7 @@
 """The reference of all settings: `python -m settings_reference FILE` writes it.
 
-It is kept as `docs/settings.md`; `make generated` writes it again, and a test checks that it is what
-the declarations give.
+It is kept as `docs/settings.md`; `make generated` writes it again, and a test checks that it is
+what the declarations give.
 """
 
 import sys

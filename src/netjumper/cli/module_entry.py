@@ -5,7 +5,7 @@ import sys
 from netjumper import __version__
 from netjumper.cli import bridge, server
 from netjumper.cli.arguments import Parser
-from netjumper.cli.subcommands import Command, add_commands, refuse_word
+from netjumper.cli.subcommands import Command, add_commands, refuse_arguments
 from netjumper.daemon import process
 from netjumper.errors import SettingsError
 
@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def _refuse(words: list[str]) -> int:
-    refuse_word(PROG, COMMANDS, words)
+    refuse_arguments(PROG, COMMANDS, words)
     _build_parser().parse_args(words)
     names = " or ".join(command.name for command in COMMANDS)
     raise SettingsError(f"expected a command: {names} (see {PROG} --help)")
