@@ -36,7 +36,7 @@ def test_a_command_that_runs_as_a_module_serves_and_ends_in_order() -> None:
     [
         ([], "expected a command: server or bridge"),
         (["serve"], "unknown command 'serve'; did you mean server?"),
-        (["s3cret"], "unknown command; there are server, bridge"),
+        (["s3cret"], "unknown command; expected one of server, bridge"),
         (["--embedded"], "unknown option '--embedded'"),
     ],
 )
