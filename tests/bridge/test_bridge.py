@@ -58,7 +58,7 @@ every_way = pytest.mark.parametrize(
 
 
 @every_way
-async def test_a_program_is_led_to_its_target(service, door, request_for, granted):
+async def test_client_reaches_its_target(service, door, request_for, granted):
     async with serving(echo) as target:
         with await asked(service, door, request_for(target.address)) as sock:
             assert await receive_exactly(sock, len(granted)) == granted
@@ -70,7 +70,7 @@ async def test_a_program_is_led_to_its_target(service, door, request_for, grante
 
 
 @every_way
-async def test_a_program_may_speak_one_byte_at_a_time(service, door, request_for, granted):
+async def test_client_can_send_one_byte_at_a_time(service, door, request_for, granted):
     async with serving(echo) as target:
         with await connected(service.address_of(door)) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -80,21 +80,21 @@ async def test_a_program_may_speak_one_byte_at_a_time(service, door, request_for
 
 
 @every_way
-async def test_a_program_may_end_behind_its_request(service, door, request_for, granted):
+async def test_client_can_half_close_after_its_request(service, door, request_for, granted):
     async with serving(answer_after_end) as target:
         with await asked(service, door, request_for(target.address) + b"hello") as sock:
             sock.shutdown(socket.SHUT_WR)
             assert await receive_to_end(sock) == granted + b"5 bytes received"
 
 
-async def test_a_target_that_speaks_first_is_heard(service):
+async def test_bytes_from_a_target_that_speaks_first_arrive(service):
     async with serving(speak_first(b"220 ready")) as target:
         with await asked(service, "http", http_request(target.address)) as sock:
             data = await receive_exactly(sock, len(ESTABLISHED) + 9)
             assert data == ESTABLISHED + b"220 ready"
 
 
-async def test_names_are_looked_up_by_the_jump_server_and_not_here(service, monkeypatch):
+async def test_names_are_resolved_by_the_jump_server_only(service, monkeypatch):
     async with serving(echo) as target:
         monkeypatch.setitem(NAMES, "only-there.example", target.address.host)
         there = Address("only-there.example", target.address.port)
@@ -102,7 +102,7 @@ async def test_names_are_looked_up_by_the_jump_server_and_not_here(service, monk
             assert await receive_exactly(sock, 12) == b"\5\0" + GRANTED5
 
 
-async def test_names_leave_the_bridge_as_they_came():
+async def test_names_are_passed_on_unchanged():
     size = destination_size(TARGET)
     frames: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
@@ -117,7 +117,7 @@ async def test_names_leave_the_bridge_as_they_came():
             assert await frames == destination(TARGET)
 
 
-async def test_two_hundred_tunnels_at_a_time(service):
+async def test_two_hundred_concurrent_tunnels_work(service):
     async with serving(echo) as target:
         request = socks5_request(target.address)
         socks = await asyncio.gather(*(asked(service, "socks", request) for _ in range(200)))
@@ -132,7 +132,7 @@ async def test_two_hundred_tunnels_at_a_time(service):
         await eventually(lambda: len(service.sessions) == 0)
 
 
-async def test_a_jump_servers_reset_reaches_the_program_as_a_reset():
+async def test_reset_by_the_jump_server_is_a_reset_for_the_client():
     script = (CHALLENGE, ANSWER + destination_size(TARGET), b"\0\0", 5, Step.RESET)
     async with serving(scripted(*script)) as jump, bridge_running(jump.address) as service:
         with await asked(service, "http", http_request(TARGET)) as sock:
@@ -145,7 +145,7 @@ async def test_a_jump_servers_reset_reaches_the_program_as_a_reset():
 
 
 @every_way
-async def test_success_is_told_only_when_the_jump_server_has_said_so(door, request_for, granted):
+async def test_success_is_reported_only_after_the_outcome(door, request_for, granted):
     asked_for, say_yes = asyncio.Event(), asyncio.Event()
     greeting = b"\5\0" if granted.startswith(b"\5") else b""
 
@@ -165,7 +165,7 @@ async def test_success_is_told_only_when_the_jump_server_has_said_so(door, reque
 
 
 @every_way
-async def test_bytes_behind_the_request_wait_for_the_outcome_and_then_come_first(
+async def test_bytes_after_the_request_wait_for_the_outcome_and_are_sent_first(
     door, request_for, granted
 ):
     say_yes = asyncio.Event()
@@ -193,7 +193,7 @@ def sent_ahead(service: Service) -> int:
     return sum(handshake.trailing_size for handshake in handshakes if handshake is not None)
 
 
-async def test_what_comes_with_the_outcome_is_not_lost():
+async def test_bytes_after_the_outcome_are_not_lost():
     script = (CHALLENGE, ANSWER + destination_size(TARGET), b"\0\x00220 ready", Step.SILENCE)
     async with serving(scripted(*script)) as jump, bridge_running(jump.address) as service:
         with await asked(service, "http", http_request(TARGET)) as sock:

@@ -39,7 +39,7 @@ from tests.support.proxy_requests import (
 from tests.support.services import SECRET, bridge_running, jump_server_running
 
 
-async def test_an_idle_tunnel_is_ended():
+async def test_idle_tunnel_is_ended():
     async with (
         serving(echo) as target,
         jump_server_running() as (_, address),
@@ -55,7 +55,7 @@ async def test_an_idle_tunnel_is_ended():
 
 @pytest.mark.parametrize("vanish", [socket.socket.close, reset], ids=["close", "reset"])
 @pytest.mark.parametrize("sent", [b"\5", b"\5\1\0", b"CONNECT x", b"\4\1\0\x50\0\0\0\1me\0ta"])
-async def test_a_program_that_vanishes_in_its_request_leaves_nothing(service, sent, vanish):
+async def test_client_that_vanishes_during_its_request_leaves_nothing(service, sent, vanish):
     sock = await asked(service, "mixed", sent)
     await eventually(
         lambda: [t._phase._handshake is None for t in service.sessions._alive] == [False]
@@ -64,7 +64,7 @@ async def test_a_program_that_vanishes_in_its_request_leaves_nothing(service, se
     await eventually(lambda: len(service.sessions) == 0)
 
 
-async def test_a_program_that_resets_while_it_waits_takes_the_connection_with_it():
+async def test_client_reset_before_the_outcome_closes_the_connection():
     named, gone = asyncio.Event(), asyncio.Event()
 
     async def withhold(sock: socket.socket) -> None:
@@ -81,7 +81,7 @@ async def test_a_program_that_resets_while_it_waits_takes_the_connection_with_it
         await eventually(lambda: len(service.sessions) == 0)
 
 
-async def test_a_program_that_resets_while_the_jump_host_is_dialled_ends_the_dial():
+async def test_client_reset_during_the_dial_cancels_it():
     with unanswering() as jump_host:
         async with bridge_running(jump_host) as service:
             sock = await asked(service, "http", http_request(TARGET))
@@ -90,7 +90,7 @@ async def test_a_program_that_resets_while_the_jump_host_is_dialled_ends_the_dia
             await eventually(lambda: len(service.sessions) == 0)
 
 
-async def test_a_program_that_asks_for_nothing_is_no_line_in_the_log(service, caplog):
+async def test_client_without_a_request_is_not_logged(service, caplog):
     with caplog.at_level(logging.INFO, "netjumper.access"):
         for door in ("socks", "http", "mixed"):
             (await connected(service.address_of(door))).close()
@@ -98,7 +98,7 @@ async def test_a_program_that_asks_for_nothing_is_no_line_in_the_log(service, ca
     assert caplog.records == []
 
 
-async def test_a_program_that_does_not_finish_its_request_is_closed():
+async def test_unfinished_request_is_closed_by_the_timeout():
     limits = TunnelLimits(handshake=0.1)
     async with bridge_running(closed_port(), limits=limits) as service:
         for door in ("socks", "http", "mixed"):
@@ -111,7 +111,7 @@ async def test_a_program_that_does_not_finish_its_request_is_closed():
 # --- credentials --------------------------------------------------------------------------
 
 
-async def test_a_407_is_answered_on_the_same_connection():
+async def test_client_can_retry_after_407_on_the_same_connection():
     async with (
         serving(echo) as target,
         jump_server_running() as (_, address),
@@ -127,7 +127,7 @@ async def test_a_407_is_answered_on_the_same_connection():
 
 
 @pytest.mark.parametrize("leave", [socket.socket.close, reset], ids=["close", "reset"])
-async def test_a_wrong_proxy_password_is_in_the_log_however_the_program_leaves(leave, caplog):
+async def test_wrong_proxy_password_is_logged_however_the_client_leaves(leave, caplog):
     async with (
         jump_server_running() as (_, address),
         bridge_running(address, credentials=Credentials({"ann": "pw"})) as service,
@@ -155,7 +155,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[int], list]:
     return bridge_lines
 
 
-async def test_a_tunnel_is_one_line_in_the_log(service, lines):
+async def test_tunnel_is_one_line_in_the_log(service, lines):
     async with serving(echo) as target:
         with await asked(service, "socks", socks5_request(target.address)) as sock:
             port = sock.getsockname()[1]
@@ -184,7 +184,7 @@ async def test_a_tunnel_is_one_line_in_the_log(service, lines):
         ),
     ],
 )
-async def test_a_failed_tunnel_is_one_line_in_the_log(lines, script, ending):
+async def test_failed_tunnel_is_one_line_in_the_log(lines, script, ending):
     async with serving(scripted(*script)) as jump, bridge_running(jump.address) as service:
         with await asked(service, "http", http_request(TARGET)) as sock:
             port = sock.getsockname()[1]
@@ -198,7 +198,7 @@ async def test_a_failed_tunnel_is_one_line_in_the_log(lines, script, ending):
 # --- the end ------------------------------------------------------------------------------
 
 
-async def test_closing_waits_for_tunnels_cuts_off_the_rest_and_accepts_no_more(service):
+async def test_shutdown_waits_for_tunnels_then_aborts_them_and_accepts_no_more(service):
     async with serving(echo) as target:
         address = service.address_of("http")
         request = http_request(target.address)

@@ -58,7 +58,7 @@ async def http_answer(service: Service, target: Address) -> tuple[int, str, str]
 # --- targets that are not reached ---------------------------------------------------------
 
 
-async def test_a_target_that_refuses(service):
+async def test_target_that_refuses_is_reported(service):
     target = closed_port()
     assert await socks5_code(service, target) == 5
     assert await socks4_code(service, target) == 91
@@ -70,7 +70,7 @@ async def test_a_target_that_refuses(service):
     assert str(target) in body
 
 
-async def test_a_name_that_does_not_exist(service):
+async def test_name_that_does_not_exist_is_reported(service):
     target = Address("none.example", 443)
     assert await socks5_code(service, target) == 4
     assert await socks4_code(service, target) == 91
@@ -80,7 +80,7 @@ async def test_a_name_that_does_not_exist(service):
     assert "no such host" in body
 
 
-async def test_a_target_that_does_not_answer():
+async def test_target_that_times_out_is_reported():
     with unanswering() as target:
         async with jump_server_running(dial_timeout=0.05) as (_, address):
             async with bridge_running(address) as service:
@@ -90,7 +90,7 @@ async def test_a_target_that_does_not_answer():
                 assert proxy_status.startswith("netjumper; error=connection_timeout")
 
 
-async def test_a_target_that_the_jump_server_denies():
+async def test_target_that_the_jump_server_denies_is_reported():
     async with jump_server_running(guard=Guard()) as (_, address):
         async with bridge_running(address) as service:
             assert await socks5_code(service, Address("127.0.0.1", 80)) == 2
@@ -99,7 +99,7 @@ async def test_a_target_that_the_jump_server_denies():
             assert "error=destination_ip_prohibited" in proxy_status
 
 
-async def test_a_target_too_long_for_the_wire(service):
+async def test_target_too_long_for_the_protocol_is_reported(service):
     label = "x" * 63
     target = Address(f"{label}.{label}.{label}.{'x' * 61}", 65535)
     assert await socks5_code(service, target) == 1
@@ -122,13 +122,13 @@ async def told(service: Service) -> tuple[int, int, str]:
     return code, status, error.removeprefix("error=")
 
 
-async def test_a_wrong_secret():
+async def test_wrong_secret_is_reported():
     async with jump_server_running() as (_, address):
         async with bridge_running(address, secret=b"wrong") as service:
             assert await told(service) == (1, 503, "proxy_configuration_error")
 
 
-async def test_a_jump_host_that_is_down():
+async def test_jump_host_that_is_down_is_reported():
     async with bridge_running(closed_port()) as service:
         assert await told(service) == (1, 503, "destination_unavailable")
 
@@ -152,7 +152,7 @@ async def test_a_jump_host_that_is_down():
         "a reset for an outcome",
     ],
 )
-async def test_a_jump_host_that_stops_in_the_middle(script: tuple[Script, ...]):
+async def test_jump_host_that_closes_within_the_handshake_is_reported(script: tuple[Script, ...]):
     async with serving(scripted(*script)) as jump, bridge_running(jump.address) as service:
         assert await told(service) == (1, 502, "connection_terminated")
 
@@ -168,7 +168,7 @@ async def test_a_jump_host_that_stops_in_the_middle(script: tuple[Script, ...]):
     ],
     ids=["no challenge", "half a challenge", "no verdict", "no outcome", "half a text"],
 )
-async def test_a_jump_host_that_falls_silent(script: tuple[Script, ...]):
+async def test_jump_host_that_stops_answering_is_reported(script: tuple[Script, ...]):
     async with serving(scripted(*script)) as jump:
         async with bridge_running(jump.address, jump_timeout=0.05) as service:
             assert await told(service) == (1, 504, "connection_timeout")

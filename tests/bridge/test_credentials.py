@@ -12,7 +12,7 @@ USERS = Credentials({"alice": "open sesame", "bob": "pass:word", "zoë": "naïve
 @pytest.mark.parametrize(
     ("user", "password"), [("alice", "open sesame"), ("bob", "pass:word"), ("zoë", "naïve")]
 )
-def test_a_known_user_with_the_right_password_comes_in(user: str, password: str) -> None:
+def test_known_user_with_the_correct_password_is_accepted(user: str, password: str) -> None:
     assert USERS.check(user.encode(), password.encode())
 
 
@@ -29,11 +29,11 @@ def test_a_known_user_with_the_right_password_comes_in(user: str, password: str)
         (b"\xff", b"\xff"),
     ],
 )
-def test_anybody_else_stays_out(user: bytes, password: bytes) -> None:
+def test_wrong_user_or_password_is_rejected(user: bytes, password: bytes) -> None:
     assert not USERS.check(user, password)
 
 
-def test_without_users_nobody_comes_in() -> None:
+def test_every_password_is_rejected_without_users() -> None:
     assert not Credentials({}).check(b"", b"")
 
 
@@ -50,10 +50,10 @@ def test_every_known_user_is_compared_in_constant_time(monkeypatch: pytest.Monke
     assert compared == known
 
 
-def test_a_password_is_not_shown() -> None:
+def test_password_is_not_in_the_repr() -> None:
     assert "sesame" not in repr(USERS)
 
 
-def test_a_password_from_the_environment_may_be_any_bytes() -> None:
+def test_password_from_the_environment_can_be_any_bytes() -> None:
     password = b"\xff\xfe".decode("utf-8", "surrogateescape")
     assert Credentials({"alice": password}).check(b"alice", b"\xff\xfe")

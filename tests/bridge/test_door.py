@@ -83,7 +83,7 @@ KEPT_OUT = {
 
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize(("door", "said"), KEPT_OUT.values(), ids=KEPT_OUT)
-async def test_who_does_not_give_the_right_password_gets_nothing_dialled(door, said, mixed, caplog):
+async def test_unauthenticated_client_causes_no_dial(door, said, mixed, caplog):
     way = RefusingConnector()
     with caplog.at_level(logging.DEBUG):
         async with direct_bridge(way, credentials=USERS) as service:
@@ -102,7 +102,7 @@ async def test_who_does_not_give_the_right_password_gets_nothing_dialled(door, s
     ("door", "said"),
     [("socks", login(*RIGHT)), ("http", connect(basic(*RIGHT))), ("http", get(basic(*RIGHT)))],
 )
-async def test_who_gives_it_is_led_on_and_the_log_has_the_name_alone(door, said, caplog):
+async def test_authenticated_client_is_served_and_only_its_name_is_logged(door, said, caplog):
     way = RefusingConnector()
     with caplog.at_level(logging.DEBUG):
         async with direct_bridge(way, credentials=USERS) as service:
@@ -148,9 +148,7 @@ ASTRAY = [
 
 
 @pytest.mark.parametrize(("door", "said", "told"), ASTRAY)
-async def test_what_is_spoken_to_the_wrong_port_is_told_in_one_line_and_leads_nowhere(
-    door, said, told, caplog
-):
+async def test_wrong_protocol_is_logged_in_one_line_without_a_dial(door, said, told, caplog):
     way = RefusingConnector()
     async with direct_bridge(way) as service:
         with await connected(service.address_of(door)) as sock:
@@ -164,14 +162,14 @@ async def test_what_is_spoken_to_the_wrong_port_is_told_in_one_line_and_leads_no
 
 
 @pytest.mark.parametrize("said", [b"\x16", b"G", b"P"])
-async def test_one_byte_is_enough_to_know_what_a_socks_port_is_not_for(said):
+async def test_first_byte_reveals_the_wrong_protocol_on_a_socks_listener(said):
     async with direct_bridge(RefusingConnector()) as service:
         with await connected(service.address_of("socks")) as sock:
             await send(sock, said)
             assert await receive(sock) == b""
 
 
-async def test_who_gives_no_password_does_not_keep_out_who_does(monkeypatch):
+async def test_unauthenticated_connections_do_not_block_authenticated_ones(monkeypatch):
     monkeypatch.setattr("netjumper.bridge.bridge.MAX_UNAUTHENTICATED", 3)
     credentials = Credentials({"ann": "pw"})
     async with serving(echo) as target, direct_bridge(credentials=credentials) as service:
@@ -188,7 +186,7 @@ async def test_who_gives_no_password_does_not_keep_out_who_does(monkeypatch):
                 assert (await receive_exactly(sock, 10))[:2] == b"\5\0"
 
 
-async def test_without_a_password_as_many_may_wait_as_come(monkeypatch):
+async def test_pending_connections_are_unlimited_without_a_password(monkeypatch):
     monkeypatch.setattr("netjumper.bridge.bridge.MAX_UNAUTHENTICATED", 3)
     async with direct_bridge() as service:
         with contextlib.ExitStack() as stack:

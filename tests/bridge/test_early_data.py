@@ -87,7 +87,7 @@ class Slow:
 
 
 @every_door
-async def test_a_program_is_told_before_the_jump_server_has_said_anything(door, caplog):
+async def test_success_is_reported_early_for_a_known_target(door, caplog):
     caplog.set_level(logging.INFO)
     slow = Slow()
     async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, upstream):
@@ -104,7 +104,7 @@ async def test_a_program_is_told_before_the_jump_server_has_said_anything(door, 
     assert f"up {len(GET) + 4} down {len(GET) + 4} bytes" in caplog.messages[-1]
 
 
-async def test_what_comes_with_the_request_leaves_with_the_destination():
+async def test_bytes_after_the_request_are_sent_with_the_destination():
     slow = Slow()
     async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, upstream):
         mark_known(upstream)
@@ -115,7 +115,7 @@ async def test_what_comes_with_the_request_leaves_with_the_destination():
 
 
 @every_door
-async def test_a_target_that_nobody_has_reached_is_waited_for_and_then_it_is_known(door):
+async def test_unknown_target_waits_for_its_outcome_and_is_known_afterwards(door):
     slow = Slow()
     async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, _):
         with await asking(service, door) as sock:
@@ -130,7 +130,7 @@ async def test_a_target_that_nobody_has_reached_is_waited_for_and_then_it_is_kno
         (await told(service, door)).close()
 
 
-async def test_what_a_program_sends_untold_does_not_leave_before_the_outcome():
+async def test_bytes_for_an_unknown_target_wait_for_the_outcome():
     slow = Slow()
     async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, _):
         with await asking(service) as sock:
@@ -145,7 +145,7 @@ async def test_what_a_program_sends_untold_does_not_leave_before_the_outcome():
             assert await receive_exactly(sock, len(GET)) == GET
 
 
-async def test_where_it_is_never_wanted_every_outcome_is_waited_for():
+async def test_early_data_never_waits_for_every_outcome():
     slow = Slow()
     async with jump_server(slow.serve) as jump:
         async with bridge_over(jump.address, EarlyData.NEVER) as (service, upstream):
@@ -156,7 +156,7 @@ async def test_where_it_is_never_wanted_every_outcome_is_waited_for():
                 assert nothing_to_receive(sock)
 
 
-async def test_where_it_is_always_wanted_no_outcome_is_waited_for():
+async def test_early_data_always_waits_for_no_outcome():
     async with jump_server(silent) as jump:
         async with bridge_over(jump.address, EarlyData.ALWAYS) as (service, _):
             (await told(service)).close()
@@ -171,7 +171,7 @@ async def test_where_it_is_always_wanted_no_outcome_is_waited_for():
     ],
 )
 @pytest.mark.parametrize("early", [b"", SSH], ids=["nothing sent", "sent"])
-async def test_an_early_success_that_turns_out_false_is_a_reset(door, fate, why, early, caplog):
+async def test_false_early_success_is_a_reset(door, fate, why, early, caplog):
     steered = ControlledPeer()
 
     async def fail(sock: socket.socket) -> None:
@@ -192,7 +192,7 @@ async def test_an_early_success_that_turns_out_false_is_a_reset(door, fate, why,
     assert line.endswith(" (after an early success)")
 
 
-async def test_more_than_there_is_room_for_waits_and_none_of_it_is_lost():
+async def test_bytes_over_the_early_budget_wait_and_are_not_lost():
     slow = Slow()
     data = bytes(range(256)) * 400
     async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, upstream):
@@ -209,7 +209,7 @@ async def test_more_than_there_is_room_for_waits_and_none_of_it_is_lost():
     assert b"".join(slow.segments) == destination(TARGET) + data
 
 
-async def test_a_program_that_ends_its_side_early_has_all_of_it_delivered_and_its_answer():
+async def test_early_half_close_delivers_all_bytes_and_the_answer():
     steered = ControlledPeer()
 
     async def count(sock: socket.socket) -> None:
@@ -230,7 +230,7 @@ async def test_a_program_that_ends_its_side_early_has_all_of_it_delivered_and_it
                 assert await receive_to_end(sock) == b"you sent hello"
 
 
-async def test_a_program_that_resets_early_takes_its_tunnel_with_it(caplog):
+async def test_early_client_reset_closes_the_tunnel(caplog):
     steered = ControlledPeer()
     async with jump_server(in_turn(steered.never_answer)) as jump:
         async with bridge_over(jump.address) as (service, upstream):
@@ -245,7 +245,7 @@ async def test_a_program_that_resets_early_takes_its_tunnel_with_it(caplog):
     assert "Connection reset by peer" in caplog.messages[-1]
 
 
-async def test_first_bytes_that_may_be_repeated_save_a_program_from_a_lost_connection():
+async def test_replay_safe_early_data_survives_a_lost_connection():
     async def with_get(sock: socket.socket) -> None:
         assert await receive_exactly(sock, len(GET)) == GET
         await succeed(sock)

@@ -54,7 +54,7 @@ RFC_9209_ERRORS = {
 @pytest.mark.parametrize(
     ("kind", "socks", "http", "proxy_error", "hop"), EXPECTED, ids=lambda value: str(value)[:50]
 )
-def test_an_error_is_told_by_its_codes(
+def test_error_has_its_codes(
     kind: type[Exception], socks: int, http: int, proxy_error: str, hop: str
 ) -> None:
     reply = reply_for(kind("what happened"))
@@ -67,12 +67,12 @@ def test_an_error_is_told_by_its_codes(
 
 
 @pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: reply.error.__name__)
-def test_no_row_is_hidden_behind_an_earlier_one(reply: Reply) -> None:
+def test_no_row_is_hidden_by_an_earlier_one(reply: Reply) -> None:
     assert reply_for(reply.error("what happened")) is reply
 
 
 @pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: reply.error.__name__)
-def test_every_row_speaks_the_words_of_its_protocols(reply: Reply) -> None:
+def test_every_row_uses_the_terms_of_its_protocols(reply: Reply) -> None:
     assert 400 <= HTTPStatus(reply.http) < 600
     assert reply.proxy_error in RFC_9209_ERRORS
     assert reply.socks != 0

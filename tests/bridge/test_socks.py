@@ -89,13 +89,13 @@ def answered(stream: bytes, answer: Callable[[SocksHandshake], None]) -> bytes:
         (ask_ip("2001:db8::1", 1), Address("2001:db8::1", 1)),
     ],
 )
-def test_a_request_is_read_however_it_comes(request_bytes: bytes, target: Address) -> None:
+def test_request_is_read_for_any_split_of_its_bytes(request_bytes: bytes, target: Address) -> None:
     ended = feed_every_way(SocksHandshake, NO_AUTH + request_bytes)
     assert ended.result == TunnelRequest(target)
     assert ended.sent == b"\x05\x00"
 
 
-def test_a_request_with_a_password_is_read_however_it_comes() -> None:
+def test_request_with_a_password_is_read_for_any_split_of_its_bytes() -> None:
     stream = b"\x05\x02\x00\x02" + login(b"alice", b"sesame") + ask("example.org", 443)
     ended = feed_every_way(guarded, stream)
     assert ended.result == TunnelRequest(Address("example.org", 443), "alice")
@@ -103,27 +103,27 @@ def test_a_request_with_a_password_is_read_however_it_comes() -> None:
 
 
 @pytest.mark.parametrize("methods", [b"", b"\x01", b"\x01\x03\x80\xfe", b"\xff"])
-def test_a_greeting_without_an_acceptable_method_is_answered_ff(methods: bytes) -> None:
+def test_greeting_without_an_acceptable_method_is_answered_ff(methods: bytes) -> None:
     ended = feed_every_way(SocksHandshake, bytes((5, len(methods))) + methods)
     assert ended.error is AuthenticationError
     assert ended.sent == b"\x05\xff"
 
 
-def test_where_a_password_is_wanted_it_must_be_offered() -> None:
+def test_required_password_method_must_be_offered() -> None:
     ended = feed_every_way(guarded, NO_AUTH)
     assert ended.error is AuthenticationError
     assert ended.sent == b"\x05\xff"
 
 
-def test_no_authentication_is_chosen_where_nothing_is_wanted() -> None:
+def test_no_authentication_is_chosen_if_no_password_is_required() -> None:
     assert run(SocksHandshake(), [b"\x05\x03\x01\x02\x00"]).sent == b"\x05\x00"
 
 
-def test_a_password_is_chosen_where_it_is_wanted() -> None:
+def test_password_method_is_chosen_if_a_password_is_required() -> None:
     assert run(guarded(), [b"\x05\x03\x01\x00\x02"]).sent == b"\x05\x02"
 
 
-def test_where_nothing_is_wanted_any_password_will_do() -> None:
+def test_any_password_is_accepted_if_none_is_required() -> None:
     stream = PASSWORD + login(b"anyone", b"anything") + ask("example.org", 443)
     ended = feed_every_way(SocksHandshake, stream)
     assert ended.result == TunnelRequest(Address("example.org", 443))
@@ -142,7 +142,7 @@ def test_where_nothing_is_wanted_any_password_will_do() -> None:
         login(b"alice", b"sesame", version=5),
     ],
 )
-def test_a_wrong_login_is_refused(attempt: bytes) -> None:
+def test_wrong_credentials_are_rejected(attempt: bytes) -> None:
     ended = feed_every_way(guarded, PASSWORD + attempt)
     assert ended.error is AuthenticationError
     assert ended.sent == b"\x05\x02\x01\x01"
@@ -150,7 +150,7 @@ def test_a_wrong_login_is_refused(attempt: bytes) -> None:
 
 
 @pytest.mark.parametrize("command", [0, BIND, UDP_ASSOCIATE, 4, 255])
-def test_commands_but_connect_are_answered_07(command: int) -> None:
+def test_other_commands_than_connect_are_answered_07(command: int) -> None:
     ended = feed_every_way(SocksHandshake, NO_AUTH + ask("example.org", 443, command))
     assert ended.error is ProtocolError
     assert ended.sent == b"\x05\x00" + failed5(7)
@@ -163,7 +163,7 @@ def test_unknown_address_types_are_answered_08(kind: int) -> None:
     assert ended.sent == b"\x05\x00" + failed5(8)
 
 
-def test_a_request_of_another_version_is_answered_01() -> None:
+def test_request_with_another_version_is_answered_01() -> None:
     ended = feed_every_way(SocksHandshake, NO_AUTH + ask("example.org", 443, version=4)[:4])
     assert ended.error is ProtocolError
     assert ended.sent == b"\x05\x00" + failed5(1)
@@ -190,13 +190,13 @@ def test_a_request_of_another_version_is_answered_01() -> None:
         ask_ip("2001:db8::1", 0),
     ],
 )
-def test_a_target_that_cannot_be_one_is_refused_before_any_result(request_bytes: bytes) -> None:
+def test_invalid_target_is_rejected_before_any_result(request_bytes: bytes) -> None:
     ended = feed_every_way(SocksHandshake, NO_AUTH + request_bytes)
     assert ended.error is AddressError
     assert ended.sent == b"\x05\x00" + failed5(1)
 
 
-def test_success_is_told_when_it_is_decided() -> None:
+def test_success_is_sent_when_it_is_known() -> None:
     stream = NO_AUTH + ask("example.org", 443)
     assert answered(stream, SocksHandshake.accept) == failed5(0)
 
@@ -215,7 +215,7 @@ def test_success_is_told_when_it_is_decided() -> None:
         (JumpHostUnreachable, 1),
     ],
 )
-def test_a_failure_is_told_by_its_code(kind: type[NetjumperError], code: int) -> None:
+def test_failure_is_sent_with_its_code(kind: type[NetjumperError], code: int) -> None:
     stream = NO_AUTH + ask("example.org", 443)
     assert answered(stream, lambda handshake: handshake.reject(kind("no"))) == failed5(code)
 
@@ -238,13 +238,15 @@ def test_a_failure_is_told_by_its_code(kind: type[NetjumperError], code: int) ->
         (ask4("0.0.0.1", 1, name=LONGEST.encode()), TunnelRequest(Address(LONGEST, 1))),
     ],
 )
-def test_a_socks4_request_is_read_however_it_comes(stream: bytes, expected: TunnelRequest) -> None:
+def test_socks4_request_is_read_for_any_split_of_its_bytes(
+    stream: bytes, expected: TunnelRequest
+) -> None:
     ended = feed_every_way(SocksHandshake, stream)
     assert ended.result == expected
     assert ended.sent == b""
 
 
-def test_socks4_knows_two_answers() -> None:
+def test_socks4_has_two_reply_codes() -> None:
     stream = ask4("192.0.2.1", 80)
     assert answered(stream, SocksHandshake.accept) == b"\x00\x5a" + bytes(6)
     refused = answered(stream, lambda handshake: handshake.reject(TargetRefused("no")))
@@ -263,20 +265,20 @@ def test_socks4_knows_two_answers() -> None:
         ask4("0.0.0.1", 80, name=b"a." * 127 + b"a"),
     ],
 )
-def test_a_socks4_target_that_cannot_be_one_is_refused(stream: bytes) -> None:
+def test_invalid_socks4_target_is_rejected(stream: bytes) -> None:
     ended = feed_every_way(SocksHandshake, stream)
     assert ended.error is AddressError
     assert ended.sent == b"\x00\x5b" + bytes(6)
 
 
 @pytest.mark.parametrize("command", [0, BIND, UDP_ASSOCIATE, 255])
-def test_socks4_commands_but_connect_are_refused(command: int) -> None:
+def test_other_socks4_commands_than_connect_are_rejected(command: int) -> None:
     ended = feed_every_way(SocksHandshake, ask4("192.0.2.1", 80, command=command))
     assert ended.error is ProtocolError
     assert ended.sent == b"\x00\x5b" + bytes(6)
 
 
-def test_socks4_is_refused_where_a_password_is_wanted() -> None:
+def test_socks4_is_rejected_if_a_password_is_required() -> None:
     ended = feed_every_way(guarded, ask4("192.0.2.1", 80, b"alice"))
     assert ended.error is AuthenticationError
     assert ended.sent == b"\x00\x5b" + bytes(6)
@@ -285,7 +287,7 @@ def test_socks4_is_refused_where_a_password_is_wanted() -> None:
 @pytest.mark.parametrize(
     "start", [ask4("192.0.2.1", 80)[:-1], ask4("0.0.0.1", 80)], ids=["user id", "name"]
 )
-def test_a_socks4_field_that_never_ends_is_refused(start: bytes) -> None:
+def test_endless_socks4_field_is_rejected(start: bytes) -> None:
     handshake = SocksHandshake()
     handshake.receive_data(start)
     assert taken_before_refusal(handshake, b"x", 1 << 20) == 255
@@ -293,7 +295,7 @@ def test_a_socks4_field_that_never_ends_is_refused(start: bytes) -> None:
     assert at_once.error is ProtocolError
 
 
-def test_a_socks5_client_that_never_ends_is_refused() -> None:
+def test_endless_socks5_request_is_rejected() -> None:
     handshake = SocksHandshake()
     handshake.receive_data(b"\x05\xff" + bytes(255))
     assert taken_before_refusal(handshake, b"\x05", 1 << 20) == 3
@@ -303,7 +305,7 @@ def test_a_socks5_client_that_never_ends_is_refused() -> None:
 
 
 @pytest.mark.parametrize("stream", [b"hello\r\n", b"\0\0", b"\x06\0", b"@[", b"[@"])
-def test_what_is_no_socks_is_refused_by_its_first_byte(stream: bytes) -> None:
+def test_another_protocol_is_rejected_by_its_first_byte(stream: bytes) -> None:
     ended = feed_every_way(SocksHandshake, stream)
     assert ended.error is ProtocolError
     assert ended.text == f"SOCKS begins with byte 4 or 5, not {stream[0]}"
@@ -320,7 +322,7 @@ def test_what_is_no_socks_is_refused_by_its_first_byte(stream: bytes) -> None:
         (SocksHandshake, ask4("0.0.0.1", 80, b"alice", b"example.org")),
     ],
 )
-def test_a_client_that_goes_away_in_the_middle_is_an_error(
+def test_client_that_leaves_during_its_request_is_an_error(
     make: Callable[[], SocksHandshake], stream: bytes
 ) -> None:
     for ended in end_everywhere(make, stream):
@@ -332,7 +334,7 @@ def test_a_client_that_goes_away_in_the_middle_is_an_error(
     st.sampled_from([b"", NO_AUTH, PASSWORD, NO_AUTH + ask("a", 1)[:4], ask4("0.0.0.1", 1)]),
     st.lists(st.binary(min_size=1), max_size=8),
 )
-def test_garbage_is_never_more_than_an_error(
+def test_garbage_never_causes_more_than_an_error(
     make: Callable[[], SocksHandshake], start: bytes, pieces: list[bytes]
 ) -> None:
     handshake = make()

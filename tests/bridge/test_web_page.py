@@ -64,9 +64,7 @@ async def said_to(door: str, sent: bytes) -> bytes:
 
 @pytest.mark.parametrize("users", [None, Credentials({"a": "b"})], ids=["open", "with password"])
 @pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
-async def test_what_a_page_can_send_to_an_http_port_leads_nowhere_and_may_be_read_by_no_page(
-    sent, users
-):
+async def test_request_of_a_web_page_is_not_forwarded_and_its_answer_not_readable(sent, users):
     way = RefusingConnector()
     async with direct_bridge(way, credentials=users) as service:
         for door in ("http", "mixed"):
@@ -77,7 +75,7 @@ async def test_what_a_page_can_send_to_an_http_port_leads_nowhere_and_may_be_rea
     assert way.asked == []
 
 
-async def test_no_host_is_better_than_another():
+async def test_no_host_gets_special_treatment():
     """A page whose own name leads here (DNS rebinding) reads what is not worth reading."""
     async with direct_bridge(RefusingConnector()) as service:
         door = service.address_of("http")
@@ -86,7 +84,7 @@ async def test_no_host_is_better_than_another():
 
 
 @pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
-async def test_a_socks_port_does_not_answer_a_page(sent):
+async def test_socks_listener_does_not_answer_a_web_page(sent):
     way = RefusingConnector()
     async with direct_bridge(way) as service:
         assert await said_to(service.address_of("socks"), sent) == b""
@@ -94,7 +92,7 @@ async def test_a_socks_port_does_not_answer_a_page(sent):
     assert way.asked == []
 
 
-async def test_a_body_is_no_request_where_a_page_is_asked_for_a_password_either():
+async def test_body_after_407_is_not_read_as_a_request():
     way = RefusingConnector()
     async with direct_bridge(way, credentials=Credentials({"a": "b"})) as service:
         right = HIDDEN.replace("\r\n\r\n", "\r\nProxy-Authorization: Basic YTpi\r\n\r\n")
@@ -103,7 +101,7 @@ async def test_a_body_is_no_request_where_a_page_is_asked_for_a_password_either(
     assert way.asked == []
 
 
-async def test_the_ping_that_no_page_can_send_says_nothing_to_pages():
+async def test_ping_answer_is_not_readable_by_web_pages():
     async with direct_bridge(RefusingConnector()) as service:
         said = await said_to(service.address_of("http"), request("OPTIONS * HTTP/1.1", *PREFLIGHT))
     assert said.startswith(b"HTTP/1.1 200 ")

@@ -19,7 +19,7 @@ def asked(request: bytes) -> bytes:
 # --- the request --------------------------------------------------------------------------
 
 
-def test_a_request_goes_to_the_target_in_origin_form_with_the_targets_host() -> None:
+def test_a_request_is_sent_to_the_target_in_origin_form_with_the_targets_host() -> None:
     talk = Talk(get(b"/path?q=1", b"X-First: 1", b"x-SECOND: 2"))
     assert talk.it.target_to_open == Address("a.example", 80)
     assert talk.open().to_target == (
@@ -41,13 +41,15 @@ def test_a_request_goes_to_the_target_in_origin_form_with_the_targets_host() -> 
         (b"ws://a/chat", ("a", 80), b"GET /chat ", b"a"),
     ],
 )
-def test_urls(url: bytes, target: tuple[str, int], line: bytes, host: bytes) -> None:
+def test_url_gives_target_request_line_and_host(
+    url: bytes, target: tuple[str, int], line: bytes, host: bytes
+) -> None:
     talk = Talk(b"GET " + url + b" HTTP/1.1\r\nHost: x\r\n\r\n")
     assert talk.it.target_to_open == Address(*target)
     assert talk.open().to_target.startswith(line + b"HTTP/1.1\r\nHost: " + host + b"\r\n")
 
 
-def test_an_options_of_the_whole_server_has_a_star() -> None:
+def test_options_without_a_path_becomes_asterisk_form() -> None:
     assert asked(get(b"", method=b"OPTIONS")).startswith(b"OPTIONS * HTTP/1.1\r\n")
 
 
@@ -62,50 +64,50 @@ def test_an_options_of_the_whole_server_has_a_star() -> None:
         b"Upgrade: websocket",
     ],
 )
-def test_fields_between_two_hops_are_dropped(field: bytes) -> None:
+def test_hop_by_hop_fields_are_dropped(field: bytes) -> None:
     assert field.split(b":")[0].lower() not in asked(get(b"/", field, b"X: 1")).lower()
 
 
-def test_fields_that_connection_names_are_dropped() -> None:
+def test_fields_named_by_connection_are_dropped() -> None:
     assert b"secret" not in asked(get(b"/", b"Connection: X-Hop, close", b"X-Hop: secret"))
 
 
-def test_connection_cannot_take_away_what_the_message_rests_on() -> None:
+def test_connection_cannot_remove_framing_or_routing_fields() -> None:
     request = get(b"/", b"Connection: Host, Content-Length", b"Content-Length: 0", method=b"POST")
     assert b"Host: a.example" in asked(request)
     assert b"Content-Length: 0" in asked(request)
 
 
-def test_our_via_stands_behind_those_of_others() -> None:
+def test_own_via_is_appended_to_existing_ones() -> None:
     fields = asked(get(b"/", b"Via: 1.1 other")).split(b"\r\n")
     assert fields.index(b"Via: 1.1 other") < fields.index(b"Via: 1.1 bridge-1")
 
 
-def test_a_body_of_known_length_goes_on_as_it_comes() -> None:
+def test_body_of_known_length_is_streamed() -> None:
     talk = Talk(get(b"/", b"Content-Length: 10", method=b"PUT") + b"01234").open()
     assert talk.to_target.endswith(b"\r\n\r\n01234")
     assert talk.client(b"56789").to_target == b"56789"
 
 
-def test_a_body_in_chunks_goes_on_in_chunks_with_its_trailers() -> None:
+def test_chunked_body_stays_chunked_with_its_trailers() -> None:
     body = b"5\r\nhello\r\n0\r\nX-Sum: 7\r\nConnection: x\r\n\r\n"
     said = asked(get(b"/", b"Transfer-Encoding: chunked", method=b"POST") + body)
     assert b"Transfer-Encoding: chunked\r\n" in said
     assert said.endswith(b"5\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n")
 
 
-def test_what_frames_and_routes_a_message_is_not_taken_from_its_trailers() -> None:
+def test_framing_and_routing_fields_in_trailers_are_dropped() -> None:
     end = b"0\r\nX: kept\r\nHost: evil\r\nContent-Length: 7\r\n\r\n"
     said = asked(get(b"/", b"Transfer-Encoding: chunked", method=b"POST") + end)
     assert said.endswith(b"0\r\nX: kept\r\n\r\n")
 
 
-def test_an_http_1_0_client_has_no_other_protocol_to_switch_to() -> None:
+def test_upgrade_of_an_http_1_0_client_is_dropped() -> None:
     request = b"GET http://a/ HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     assert b"pgrade" not in asked(request)
 
 
-def test_a_request_for_100_continue_and_the_answer_to_it_go_on() -> None:
+def test_expect_100_continue_and_its_answer_are_forwarded() -> None:
     talk = Talk(get(b"/", b"Expect: 100-continue", b"Content-Length: 2", method=b"PUT")).open()
     assert b"Expect: 100-continue" in talk.to_target
     assert talk.target(b"HTTP/1.1 100 Continue\r\n\r\n").to_client.startswith(b"HTTP/1.1 100 ")
@@ -113,7 +115,7 @@ def test_a_request_for_100_continue_and_the_answer_to_it_go_on() -> None:
     assert talk.target(OK).to_client == OK_BACK
 
 
-def test_an_http_1_0_client_is_told_nothing_it_does_not_know() -> None:
+def test_http_1_0_client_gets_no_informational_answer_chunks_or_trailers() -> None:
     talk = Talk(b"GET http://a/ HTTP/1.0\r\n\r\n").open()
     talk.target(b"HTTP/1.1 103 Early Hints\r\n\r\n")
     talk.target(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
@@ -125,7 +127,7 @@ def test_an_http_1_0_client_is_told_nothing_it_does_not_know() -> None:
 
 
 @pytest.mark.parametrize(("method", "left"), [(b"OPTIONS", b"4"), (b"TRACE", b"4"), (b"GET", b"5")])
-def test_max_forwards_counts_hops(method: bytes, left: bytes) -> None:
+def test_max_forwards_is_decremented(method: bytes, left: bytes) -> None:
     said = asked(get(b"/", b"Max-Forwards: 5", method=method))
     assert b"Max-Forwards: " + left in said
 
@@ -150,7 +152,7 @@ def test_max_forwards_counts_hops(method: bytes, left: bytes) -> None:
         (b"GET / HTTP/1.1\r\nHost: us\r\n" + VIA + b"\r\n", 502, b"proxy_loop_detected"),
     ],
 )
-def test_what_is_not_forwarded_is_answered_and_nothing_is_dialled(
+def test_rejected_request_is_answered_without_a_dial(
     request_: bytes, status: int, words: bytes
 ) -> None:
     talk = Talk(request_)
@@ -166,7 +168,7 @@ def test_what_is_not_forwarded_is_answered_and_nothing_is_dialled(
 
 
 @pytest.mark.parametrize("left", [b"0", b"00"])
-def test_a_trace_that_may_go_no_further_is_shown_without_its_secrets(left: bytes) -> None:
+def test_trace_without_hops_left_is_answered_without_credentials(left: bytes) -> None:
     shown = [b"X-Is: shown", b"Max-Forwards: " + left]
     hidden = [b"Cookie: x=s3cret", b"Authorization: Basic s3cret", b"proxy-authorization: s3cret"]
     talk = Talk(get(b"/p", *shown, *hidden, method=b"TRACE"))
@@ -176,25 +178,25 @@ def test_a_trace_that_may_go_no_further_is_shown_without_its_secrets(left: bytes
     assert [it.ending for it in talk.done] == ["TRACE 200"]
 
 
-def test_an_options_of_this_proxy_is_answered_behind_other_requests_too() -> None:
+def test_options_asterisk_is_answered_after_other_requests() -> None:
     talk = Talk(get()).open().target(OK).client(b"OPTIONS * HTTP/1.1\r\nHost: us\r\n\r\n")
     assert b"HTTP/1.1 200 OK\r\nContent-Type: text/plain" in talk.to_client
     assert talk.done[1].ending == "OPTIONS 200"
 
 
-def test_an_options_that_may_go_no_further_is_answered_here() -> None:
+def test_options_without_hops_left_is_answered_by_the_bridge() -> None:
     talk = Talk(get(b"/", b"Max-Forwards: 0", method=b"OPTIONS"))
     assert talk.to_client.startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_later_request_that_is_no_http_ends_the_connection() -> None:
+def test_invalid_later_request_ends_the_connection() -> None:
     talk = Talk(get()).open().target(OK)
     assert talk.client(b"\x17\x03\x01\r\n\r\n").to_client.startswith(OK_BACK + b"HTTP/1.1 400 ")
     assert talk.it.connection_end is ConnectionEnd.CLOSE
     assert talk.done[1].ending == "ProtocolError: not a valid HTTP request: illegal request line"
 
 
-def test_a_later_request_without_credentials_is_turned_away_and_may_come_again() -> None:
+def test_later_request_without_credentials_gets_407_and_can_be_repeated() -> None:
     right = b"Proxy-Authorization: Basic YW5uOnB3"
     talk = Talk(get(b"/", right), Credentials({"ann": "pw"})).open().target(OK)
     assert talk.to_client == OK_BACK
@@ -212,7 +214,7 @@ def connect(to: bytes = b"b.example:1", *fields: bytes) -> bytes:
     return b"\r\n".join([b"CONNECT " + to + b" HTTP/1.1", b"Host: b", *fields, b"", b""])
 
 
-def test_a_connect_behind_other_requests_becomes_a_tunnel() -> None:
+def test_connect_after_other_requests_becomes_a_tunnel() -> None:
     talk = Talk(get()).open().target(OK).client(connect() + b"early").client(b"bird")
     assert talk.to_client == OK_BACK
     assert talk.it.connection_end is ConnectionEnd.TUNNEL
@@ -224,7 +226,7 @@ def test_a_connect_behind_other_requests_becomes_a_tunnel() -> None:
     assert handshake.data_to_send().startswith(b"HTTP/1.1 200 Connection established\r\n")
 
 
-def test_a_connect_behind_other_requests_needs_credentials_too() -> None:
+def test_connect_after_other_requests_requires_credentials() -> None:
     right = b"Proxy-Authorization: Basic YW5uOnB3"
     talk = Talk(get(b"/", right), Credentials({"ann": "pw"})).open().target(OK).client(connect())
     assert b"HTTP/1.1 407 " in talk.to_client
@@ -240,7 +242,7 @@ def test_a_connect_behind_other_requests_needs_credentials_too() -> None:
         (connect(b"b.example:1", b"Content-Length: 1"), "no body"),
     ],
 )
-def test_a_connect_that_will_not_do_is_refused(wrong: bytes, words: str) -> None:
+def test_invalid_later_connect_is_rejected(wrong: bytes, words: str) -> None:
     talk = Talk(get()).open().target(OK).client(wrong)
     assert b"HTTP/1.1 400 " in talk.to_client
     assert talk.it.connection_end is ConnectionEnd.CLOSE

@@ -23,7 +23,7 @@ from tests.support.forwarding import OK, OK_BACK, VIA, Talk, get
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nX-Kept: yes\r\n\r\n",
     ],
 )
-def test_an_answer_goes_back_however_it_comes(answer: bytes) -> None:
+def test_answer_is_forwarded_for_any_split_of_its_bytes(answer: bytes) -> None:
     said = set()
     for pieces in every_way(answer):
         talk = Talk(get()).open()
@@ -41,13 +41,13 @@ def test_an_answer_goes_back_however_it_comes(answer: bytes) -> None:
 
 
 @pytest.mark.parametrize("status", [b"103 Early Hints", b"204 No Content"])
-def test_an_answer_without_content_has_no_length(status: bytes) -> None:
+def test_answer_without_content_has_no_content_length(status: bytes) -> None:
     answer = b"HTTP/1.1 " + status + b"\r\nX: 1\r\nContent-Length: 5\r\n\r\n"
     said = Talk(get()).open().target(answer).to_client
     assert said == b"HTTP/1.1 " + status + b"\r\nX: 1\r\n" + VIA + b"\r\n"
 
 
-def test_the_answer_under_way_is_the_last_when_the_service_ends() -> None:
+def test_shutdown_makes_the_current_answer_the_last() -> None:
     talk = Talk(get()).open()
     talk.it.begin_shutdown()
     talk.target(OK).client(get(b"/more"))
@@ -55,27 +55,27 @@ def test_the_answer_under_way_is_the_last_when_the_service_ends() -> None:
     assert talk.it.connection_end is ConnectionEnd.CLOSE
 
 
-def test_the_head_that_is_out_already_cannot_say_that_it_is_the_last() -> None:
+def test_shutdown_after_the_head_closes_without_connection_close() -> None:
     talk = Talk(get()).open().target(OK[:-1])
     talk.it.begin_shutdown()
     assert talk.target(OK[-1:]).to_client == OK_BACK
     assert talk.it.connection_end is ConnectionEnd.CLOSE
 
 
-def test_who_is_between_two_requests_when_the_service_ends_begins_no_other() -> None:
+def test_shutdown_between_requests_closes_the_connection() -> None:
     talk = Talk(get()).open().target(OK)
     talk.it.begin_shutdown()
     assert talk.client(get(b"/more")).it.connection_end is ConnectionEnd.CLOSE
     assert len(talk.done) == 1
 
 
-def test_a_target_that_is_a_proxy_itself_is_told_as_that() -> None:
+def test_target_that_answers_407_is_reported_as_a_proxy() -> None:
     said = Talk(get()).open().target(b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n").to_client
     assert said.startswith(b"HTTP/1.1 502 ")
     assert b"the target is itself a proxy and requires authentication (407)" in said
 
 
-def test_what_does_not_answer_in_time_is_a_504() -> None:
+def test_target_without_an_answer_in_time_gives_504() -> None:
     talk = Talk(get()).open()
     assert talk.it.expire()
     assert talk.to_client.startswith(b"HTTP/1.1 504 ")
@@ -86,11 +86,11 @@ def test_what_does_not_answer_in_time_is_a_504() -> None:
     )
 
 
-def test_an_answer_that_has_begun_cannot_become_a_504() -> None:
+def test_started_answer_cannot_become_a_504() -> None:
     assert not Talk(get()).open().target(OK[:-1]).it.expire()
 
 
-def test_an_answer_without_a_length_ends_with_the_targets_connection() -> None:
+def test_answer_without_a_length_ends_with_the_targets_connection() -> None:
     talk = Talk(get()).open().target(b"HTTP/1.0 200 OK\r\n\r\nall of it").target(b"")
     said = talk.to_client
     assert b"Transfer-Encoding: chunked" in said
@@ -98,13 +98,13 @@ def test_an_answer_without_a_length_ends_with_the_targets_connection() -> None:
     assert talk.it.idle
 
 
-def test_trailers_of_an_answer_stay_trailers() -> None:
+def test_trailers_of_an_answer_are_forwarded_as_trailers() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     talk = Talk(get()).open().target(head + b"2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n")
     assert talk.to_client.endswith(b"2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n")
 
 
-def test_the_head_of_an_answer_to_head_says_how_long_it_would_be() -> None:
+def test_answer_to_head_keeps_its_content_length() -> None:
     talk = Talk(get(method=b"HEAD")).open().target(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
     said = talk.to_client
     assert b"Content-Length: 9\r\n" in said
@@ -112,14 +112,14 @@ def test_the_head_of_an_answer_to_head_says_how_long_it_would_be() -> None:
     assert talk.it.idle
 
 
-def test_an_answers_length_is_nothing_beside_its_chunks() -> None:
+def test_content_length_beside_chunks_is_dropped() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n"
     said = Talk(get()).open().target(head + b"2\r\nok\r\n0\r\n\r\n").to_client
     assert b"99" not in said
     assert said.endswith(b"2\r\nok\r\n0\r\n\r\n")
 
 
-def test_an_answer_may_come_before_the_requests_body_is_done() -> None:
+def test_answer_before_the_end_of_the_request_body_closes_the_connection() -> None:
     talk = Talk(get(b"/", b"Content-Length: 10", method=b"PUT") + b"01234").open().target(OK)
     assert talk.to_client == OK_BACK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     assert talk.it.connection_end is ConnectionEnd.CLOSE  # the rest would look like a request
@@ -134,7 +134,7 @@ def test_an_answer_may_come_before_the_requests_body_is_done() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\nxyz\r\n",
     ],
 )
-def test_a_cut_answer_is_never_passed_off_as_complete(answer: bytes) -> None:
+def test_cut_answer_is_never_forwarded_as_complete(answer: bytes) -> None:
     talk = Talk(get()).open().target(answer).target(b"")
     assert talk.it.connection_end is ConnectionEnd.RESET
     assert isinstance(talk.done[0].error, TargetBroke)
@@ -148,14 +148,14 @@ def test_a_cut_answer_is_never_passed_off_as_complete(answer: bytes) -> None:
         (b"SSH-2.0-x\r\n\r\n", b"http_protocol_error", b"the target's answer is not valid HTTP: i"),
     ],
 )
-def test_what_is_wrong_with_an_answer_is_told(answer: bytes, kind: bytes, words: bytes) -> None:
+def test_invalid_answer_is_a_502_with_the_reason(answer: bytes, kind: bytes, words: bytes) -> None:
     said = Talk(get()).open().target(answer).target(b"").to_client
     assert b"Proxy-Status: netjumper-bridge; error=" + kind in said
     assert b"\r\n\r\nNo valid answer from a.example:80: " + words in said
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 2\0"])
-def test_an_answer_cut_in_its_head_is_a_502(answer: bytes) -> None:
+def test_answer_cut_in_its_head_is_a_502(answer: bytes) -> None:
     talk = Talk(get()).open()
     if answer:
         talk.target(answer)
@@ -165,7 +165,7 @@ def test_an_answer_cut_in_its_head_is_a_502(answer: bytes) -> None:
     assert talk.it.connection_end is ConnectionEnd.CLOSE
 
 
-def test_a_reset_in_an_answer_without_a_length_is_a_reset() -> None:
+def test_reset_within_an_answer_without_a_length_is_a_reset() -> None:
     talk = Talk(get()).open().target(b"HTTP/1.0 200 OK\r\n\r\nsome of it")
     talk.it.target_lost()
     assert talk.it.connection_end is ConnectionEnd.RESET
@@ -175,7 +175,7 @@ def test_a_reset_in_an_answer_without_a_length_is_a_reset() -> None:
     ("error", "status"),
     [(TargetRefused("dial tcp a:80: connect: connection refused"), 502), (TargetTimeout("x"), 504)],
 )
-def test_a_target_that_is_not_reached_is_told(error: Any, status: int) -> None:
+def test_unreachable_target_is_reported_with_its_status(error: Any, status: int) -> None:
     talk = Talk(get())
     talk.it.target_failed(error)
     said = talk.to_client

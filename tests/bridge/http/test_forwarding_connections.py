@@ -14,7 +14,7 @@ from tests.support.forwarding import OK, OK_BACK, Talk, get
 # --- several requests ---------------------------------------------------------------------
 
 
-def test_the_next_request_to_the_same_target_takes_the_same_connection() -> None:
+def test_next_request_to_the_same_target_reuses_the_connection() -> None:
     talk = Talk(get(b"/1")).open().target(OK)
     assert talk.to_client == OK_BACK
     assert b"GET /1" in talk.to_target
@@ -24,7 +24,7 @@ def test_the_next_request_to_the_same_target_takes_the_same_connection() -> None
     assert [exchange.reused for exchange in talk.done] == [False, True]
 
 
-def test_a_connection_is_never_used_for_another_target() -> None:
+def test_connection_is_never_used_for_another_target() -> None:
     talk = Talk(get(b"/1")).open().target(OK).client(get(b"/2", host=b"b.example"))
     assert talk.it.must_close_target
     assert talk.it.target_to_open == Address("b.example", 80)
@@ -43,7 +43,7 @@ def test_pipelined_requests_are_answered_in_order() -> None:
 
 
 @pytest.mark.parametrize("empty", [b"\r\n", b"\n", b"\r\n\r\n"])
-def test_empty_lines_behind_a_request_are_nothing(empty: bytes) -> None:
+def test_empty_lines_after_a_request_are_skipped(empty: bytes) -> None:
     """RFC 9112 section 2.2: what some clients send behind a body."""
     post = get(b"/1", b"Content-Length: 2", method=b"POST") + b"ab" + empty
     talk = Talk(post + get(b"/2")).open().target(OK)
@@ -51,12 +51,12 @@ def test_empty_lines_behind_a_request_are_nothing(empty: bytes) -> None:
     assert talk.client(empty).target(OK).to_client == OK_BACK * 2
 
 
-def test_half_an_empty_line_at_the_end_of_the_stream_is_nothing() -> None:
+def test_half_an_empty_line_at_the_end_of_the_stream_is_skipped() -> None:
     talk = Talk(get(b"/1") + b"\r").open().target(OK).client(b"")
     assert talk.to_client == OK_BACK
 
 
-def test_all_of_it_one_byte_at_a_time() -> None:
+def test_requests_and_answers_are_forwarded_one_byte_at_a_time() -> None:
     talk = Talk(get(b"/1")).open()
     for byte in one_by_one(OK):
         talk.target(byte)
@@ -68,14 +68,14 @@ def test_all_of_it_one_byte_at_a_time() -> None:
     assert talk.to_target.endswith(b"abc")
 
 
-def test_a_target_that_closes_between_requests_is_dialled_anew() -> None:
+def test_target_that_closes_between_requests_is_dialled_again() -> None:
     talk = Talk(get(b"/1")).open().target(OK).target(b"")
     assert talk.it.must_close_target
     talk.client(get(b"/2"))
     assert talk.it.target_to_open == Address("a.example", 80)
 
 
-def test_a_safe_request_that_met_a_dying_connection_is_sent_again() -> None:
+def test_safe_request_on_a_dying_kept_connection_is_sent_again() -> None:
     talk = Talk(get(b"/1")).open().target(OK).client(get(b"/2"))
     talk.to_target  # noqa: B018 - it has left
     talk.it.target_lost()
@@ -89,14 +89,14 @@ def test_a_safe_request_that_met_a_dying_connection_is_sent_again() -> None:
 @pytest.mark.parametrize(
     "second", [get(b"/2", method=b"POST"), get(b"/2", b"Content-Length: 1") + b"x"]
 )
-def test_what_could_do_harm_twice_is_not_sent_again(second: bytes) -> None:
+def test_unsafe_request_is_not_sent_again(second: bytes) -> None:
     talk = Talk(get(b"/1")).open().target(OK).client(second)
     talk.it.target_lost()
     assert talk.it.target_to_open is None
     assert b"HTTP/1.1 502 " in talk.to_client
 
 
-def test_a_request_is_sent_again_once_at_most() -> None:
+def test_request_is_sent_again_at_most_once() -> None:
     talk = Talk(get(b"/1")).open().target(OK).client(get(b"/2"))
     talk.it.target_lost()
     talk.open()
@@ -104,13 +104,13 @@ def test_a_request_is_sent_again_once_at_most() -> None:
     assert b"HTTP/1.1 502 " in talk.to_client
 
 
-def test_a_client_that_ends_after_its_request_gets_its_answer() -> None:
+def test_client_that_half_closes_after_its_request_gets_its_answer() -> None:
     talk = Talk(get()).open().client(b"").target(OK)
     assert talk.to_client == OK_BACK
     assert talk.it.connection_end is ConnectionEnd.CLOSE
 
 
-def test_a_raw_url_that_waits_with_the_end_behind_it_is_encoded_too() -> None:
+def test_raw_url_before_the_end_of_the_stream_is_encoded() -> None:
     talk = Talk(get()).open().client(get("/ü".encode())).client(b"")
     assert b"GET / HTTP/1.1\r\n" in talk.to_target
     assert b"GET /%C3%BC HTTP/1.1\r\n" in talk.target(OK).to_target
@@ -118,14 +118,14 @@ def test_a_raw_url_that_waits_with_the_end_behind_it_is_encoded_too() -> None:
     assert talk.it.connection_end is ConnectionEnd.CLOSE
 
 
-def test_a_client_that_ends_in_its_body_gets_none() -> None:
+def test_client_that_half_closes_within_its_body_gets_no_answer() -> None:
     talk = Talk(get(b"/", b"Content-Length: 5", method=b"PUT") + b"01").open().client(b"")
     assert talk.it.connection_end is ConnectionEnd.CLOSE
     assert talk.it.must_close_target
     assert talk.done[0].error is not None
 
 
-def test_a_client_that_is_gone_is_answered_no_more() -> None:
+def test_lost_client_gets_no_further_answer() -> None:
     for late in (lambda it: it.target_opened(), lambda it: it.target_failed(TargetRefused("x"))):
         talk = Talk(get())
         talk.it.client_lost("reset")
@@ -134,7 +134,7 @@ def test_a_client_that_is_gone_is_answered_no_more() -> None:
         assert len(talk.done) == 1
 
 
-def test_a_target_that_is_lost_between_requests_is_no_ones_failure() -> None:
+def test_target_lost_between_requests_is_not_an_error() -> None:
     talk = Talk(get()).open().target(OK)
     talk.it.target_lost()
     talk.it.target_lost()
@@ -142,14 +142,14 @@ def test_a_target_that_is_lost_between_requests_is_no_ones_failure() -> None:
     assert talk.done[0].error is None
 
 
-def test_what_a_target_says_unasked_ends_its_connection() -> None:
+def test_unsolicited_bytes_end_the_targets_connection() -> None:
     talk = Talk(get()).open().target(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     assert talk.to_client == OK_BACK
     assert talk.it.must_close_target
     assert talk.it.idle
 
 
-def test_guesses_at_a_later_request_have_an_end() -> None:
+def test_wrong_credentials_of_later_requests_are_limited() -> None:
     right = b"Proxy-Authorization: Basic YW5uOnB3"
     wrong = get(b"/", b"Proxy-Authorization: Basic YW5uOng=")
     talk = Talk(get(b"/", right), Credentials({"ann": "pw"})).open().target(OK)
@@ -161,13 +161,13 @@ def test_guesses_at_a_later_request_have_an_end() -> None:
     assert talk.done[1].ending == "GET 407: AuthenticationError: wrong proxy credentials"
 
 
-def test_a_refused_head_has_no_body() -> None:
+def test_rejected_head_request_gets_no_body() -> None:
     said = Talk(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").to_client
     assert said.startswith(b"HTTP/1.1 400 ")
     assert said.endswith(b"\r\n\r\n")
 
 
-def test_a_body_that_turns_bad_while_it_is_answered_ends_both_sides() -> None:
+def test_invalid_body_during_its_answer_ends_both_connections() -> None:
     chunked = get(b"/", b"Transfer-Encoding: chunked", method=b"POST") + b"1\r\na\r\n"
     talk = Talk(chunked).open().target(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun")
     talk.client(b"no chunk\r\n")
@@ -181,7 +181,7 @@ UPGRADE = (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: x
 SWITCHING = b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
-def test_an_upgrade_goes_on_and_is_made_only_after_a_101() -> None:
+def test_upgrade_is_forwarded_and_takes_effect_after_a_101() -> None:
     talk = Talk(get(b"/", *UPGRADE) + b"early").open()
     said = talk.to_target
     assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" in said
@@ -194,13 +194,13 @@ def test_an_upgrade_goes_on_and_is_made_only_after_a_101() -> None:
     assert talk.it.rest() == (b"early", b"first frame")
 
 
-def test_an_upgrade_that_is_not_made_is_an_ordinary_answer() -> None:
+def test_declined_upgrade_is_an_ordinary_answer() -> None:
     talk = Talk(get(b"/", *UPGRADE)).open().target(OK)
     assert talk.to_client == OK_BACK
     assert talk.it.idle
 
 
-def test_a_101_that_nobody_asked_for_is_a_502() -> None:
+def test_unrequested_101_is_a_502() -> None:
     talk = Talk(get()).open().target(SWITCHING)
     assert talk.to_client.startswith(b"HTTP/1.1 502 ")
 

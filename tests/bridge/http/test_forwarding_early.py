@@ -24,7 +24,7 @@ def forwarding(first: bytes) -> tuple[Forwarding, list[Exchange]]:
     return Forwarding(handshake.result, name=b"b", clock=lambda: 0.0, done=done.append), done
 
 
-def test_head_and_body_are_there_before_the_target_is_reached() -> None:
+def test_head_and_body_are_queued_before_the_target_is_reached() -> None:
     it, _ = forwarding(POST + b"Content-Length: 5\r\n\r\nhe")
     assert it.target_to_open == Address("a.example", 80)
     assert it.data_to_target().endswith(b"\r\n\r\nhe")
@@ -37,7 +37,7 @@ def test_head_and_body_are_there_before_the_target_is_reached() -> None:
     assert it.data_to_client().endswith(b"\r\n\r\nok")
 
 
-def test_the_next_request_goes_over_the_same_connection() -> None:
+def test_next_request_uses_the_same_connection() -> None:
     it, done = forwarding(GET)
     it.target_opened()
     it.data_to_target()
@@ -49,7 +49,7 @@ def test_the_next_request_goes_over_the_same_connection() -> None:
     assert [exchange.status for exchange in done] == [200, 200]
 
 
-def test_a_target_that_is_not_reached_after_all_is_a_502() -> None:
+def test_target_that_fails_after_early_data_is_a_502() -> None:
     it, _ = forwarding(GET)
     it.target_failed(TargetRefused("connection refused"))
     assert it.data_to_client().startswith(b"HTTP/1.1 502 ")
@@ -67,7 +67,7 @@ def test_a_target_that_is_not_reached_after_all_is_a_502() -> None:
         pytest.param(lambda it: it.expire(), id="idle timeout"),
     ],
 )
-def test_a_target_whose_request_is_over_before_it_is_reached_is_wanted_no_more(
+def test_connection_for_a_finished_request_is_dropped(
     end: Callable[[Forwarding], object],
 ) -> None:
     it, done = forwarding(CHUNKED)

@@ -41,13 +41,13 @@ from tests.support.http_handshake import RIGHT, TARGET, answer, answers, basic, 
         (connect().replace(b"\r\n", b"\n"), TARGET),
     ],
 )
-def test_a_connect_is_read_however_it_comes(head: bytes, target: Address) -> None:
+def test_connect_is_read_for_any_split_of_its_bytes(head: bytes, target: Address) -> None:
     ended = feed_every_way(HttpHandshake, head)
     assert ended.result == TunnelRequest(target)
     assert ended.sent == b""
 
 
-def test_what_comes_behind_the_head_waits_for_the_outcome() -> None:
+def test_bytes_after_the_head_wait_for_the_outcome() -> None:
     handshake = HttpHandshake()
     handshake.receive_data(connect() + FOLLOWING)
     handshake.receive_data(b"more")
@@ -82,13 +82,13 @@ def in_three_ways(stream: bytes) -> list[list[bytes]]:
     return [[stream], [stream[:half], stream[half:]], [stream[:-1], stream[-1:]], in_kilobytes]
 
 
-def test_a_head_of_64_kib_is_taken() -> None:
+def test_head_of_64_kib_is_accepted() -> None:
     for pieces in in_three_ways(head_of(MAX_HEAD)):
         assert run(HttpHandshake(), pieces).result == TunnelRequest(TARGET), len(pieces)
 
 
 @pytest.mark.parametrize("over", [1, 2, 5000, MAX_HEAD])
-def test_a_head_over_64_kib_is_refused_however_it_comes(over: int) -> None:
+def test_head_over_64_kib_is_rejected_for_any_split_of_its_bytes(over: int) -> None:
     for pieces in in_three_ways(head_of(MAX_HEAD + over)):
         ended = run(HttpHandshake(), pieces)
         assert ended.error is ProtocolError, len(pieces)
@@ -97,13 +97,13 @@ def test_a_head_over_64_kib_is_refused_however_it_comes(over: int) -> None:
         assert refused.fields["connection"] == "close"
 
 
-def test_bytes_behind_the_head_do_not_count() -> None:
+def test_bytes_after_the_head_do_not_count_towards_its_limit() -> None:
     ended = run(HttpHandshake(), [connect() + b"x" * (2 * MAX_HEAD)])
     assert ended.result is not None
     assert len(ended.trailing) == 2 * MAX_HEAD
 
 
-def test_a_first_attempt_does_not_count_for_the_second() -> None:
+def test_first_attempt_does_not_count_towards_the_limit_of_the_second() -> None:
     retry = head_of(MAX_HEAD - len(RIGHT) - 2)
     retry = retry.replace(b"X: ", RIGHT.encode() + b"\r\nX: ", 1)
     assert len(retry) == MAX_HEAD
@@ -116,7 +116,7 @@ def test_a_first_attempt_does_not_count_for_the_second() -> None:
 
 
 @pytest.mark.parametrize("start", [b"", connect()[:-2] + b"X: ", connect()[:-2]])
-def test_a_head_that_never_ends_is_refused(start: bytes) -> None:
+def test_endless_head_is_rejected(start: bytes) -> None:
     handshake = HttpHandshake()
     if start:
         handshake.receive_data(start)
@@ -128,7 +128,7 @@ def test_a_head_that_never_ends_is_refused(start: bytes) -> None:
 # --- ends and garbage -----------------------------------------------------------------------
 
 
-def test_a_client_that_goes_away_in_the_middle_is_an_error() -> None:
+def test_client_that_leaves_during_its_request_is_an_error() -> None:
     before, *within = end_everywhere(HttpHandshake, connect())
     assert before.error is EndOfStream
     assert before.sent == b""
@@ -144,7 +144,7 @@ def test_a_client_that_goes_away_in_the_middle_is_an_error() -> None:
         ([basic("alice", "guess")], "wrong proxy credentials"),
     ],
 )
-def test_a_client_that_goes_away_when_it_is_turned_away_was_not_let_in(
+def test_client_that_leaves_after_407_is_an_authentication_error(
     fields: list[str], told: str
 ) -> None:
     ended = run(guarded(), [connect("example.org:443", *fields), b""])
@@ -167,7 +167,7 @@ PIECES = st.lists(
 
 
 @given(st.sampled_from([HttpHandshake, guarded]), st.sampled_from(STARTS), PIECES)
-def test_garbage_is_never_more_than_an_error(
+def test_garbage_never_causes_more_than_an_error(
     make: Callable[[], HttpHandshake], start: bytes, pieces: list[bytes]
 ) -> None:
     handshake = make()

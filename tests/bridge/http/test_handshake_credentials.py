@@ -30,25 +30,25 @@ from tests.support.http_handshake import (
 # --- user names and passwords ---------------------------------------------------------------
 
 
-def test_the_right_password_comes_in() -> None:
+def test_correct_password_is_accepted() -> None:
     ended = feed_every_way(guarded, connect("example.org:443", RIGHT))
     assert ended.result == TunnelRequest(TARGET, "alice")
     assert ended.sent == b""
 
 
-def test_a_name_that_nobody_checked_is_nobodys() -> None:
+def test_unchecked_user_name_is_not_reported() -> None:
     ended = feed_every_way(HttpHandshake, connect("example.org:443", basic("bob", "x")))
     assert ended.result == TunnelRequest(TARGET, "")
 
 
 @pytest.mark.parametrize("token", ["Ym9i", "Ym9i!", ""], ids=["no colon", "no base64", "empty"])
-def test_a_field_that_is_no_login_names_nobody(token: str) -> None:
+def test_invalid_authorization_field_gives_no_user_name(token: str) -> None:
     head = connect("example.org:443", f"Proxy-Authorization: Basic {token}")
     assert run(HttpHandshake(), [head]).result == TunnelRequest(TARGET)
 
 
 @pytest.mark.parametrize("field", [RIGHT.replace("Basic", "bASIC"), RIGHT.replace("c ", "c   ")])
-def test_the_scheme_has_no_case_and_any_spaces_behind_it(field: str) -> None:
+def test_auth_scheme_ignores_case_and_extra_spaces(field: str) -> None:
     assert run(guarded(), [connect("example.org:443", field)]).result is not None
 
 
@@ -71,7 +71,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("fields", WRONG.values(), ids=WRONG)
-def test_a_wrong_login_is_asked_again_and_the_retry_comes_in(fields: list[str]) -> None:
+def test_wrong_credentials_get_407_and_the_retry_is_accepted(fields: list[str]) -> None:
     stream = connect("wrong.example:1", *fields) + connect("example.org:443", RIGHT)
     ended = feed_every_way(guarded, stream)
     assert ended.result == TunnelRequest(TARGET, "alice")
@@ -83,7 +83,7 @@ def test_a_wrong_login_is_asked_again_and_the_retry_comes_in(fields: list[str]) 
     assert_is_a_line(asked.body)
 
 
-def test_the_question_does_not_wait_for_the_retry() -> None:
+def test_407_is_sent_before_the_retry() -> None:
     handshake = guarded()
     asked = run(handshake, [connect()])
     assert answer(asked.sent).status == 407
@@ -91,14 +91,14 @@ def test_the_question_does_not_wait_for_the_retry() -> None:
     assert run(handshake, [connect("example.org:443", RIGHT)]).result is not None
 
 
-def test_every_wrong_attempt_is_answered_in_turn() -> None:
+def test_every_wrong_attempt_is_answered_in_order() -> None:
     wrong = connect("example.org:443", basic("alice", "guess"))
     ended = feed_every_way(guarded, wrong * 2 + connect("example.org:443", RIGHT))
     assert [asked.status for asked in answers(ended.sent)] == [407, 407]
     assert ended.result == TunnelRequest(TARGET, "alice")
 
 
-def test_the_third_wrong_attempt_is_the_last() -> None:
+def test_third_wrong_attempt_is_the_last() -> None:
     wrong = connect("example.org:443", basic("alice", "guess"))
     ended = feed_every_way(guarded, wrong * 3)
     assert [asked.status for asked in answers(ended.sent)] == [407, 407, 407]
@@ -106,14 +106,14 @@ def test_the_third_wrong_attempt_is_the_last() -> None:
     assert ended.text == "wrong proxy credentials"
 
 
-def test_asking_without_credentials_is_no_attempt() -> None:
+def test_request_without_credentials_does_not_count_as_an_attempt() -> None:
     ended = feed_every_way(guarded, connect() * 4 + connect("example.org:443", RIGHT))
     assert [asked.status for asked in answers(ended.sent)] == [407] * 4
     assert ended.result == TunnelRequest(TARGET, "alice")
 
 
 @pytest.mark.parametrize("head", [connect(version="1.0"), connect("a:1", "Connection: close")])
-def test_a_client_that_cannot_ask_again_is_told_and_closed(head: bytes) -> None:
+def test_client_that_cannot_retry_gets_407_and_is_closed(head: bytes) -> None:
     ended = feed_every_way(guarded, head)
     assert ended.error is AuthenticationError
     asked = answer(ended.sent)
@@ -125,7 +125,7 @@ PING = b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @pytest.mark.parametrize("make", [HttpHandshake, guarded])
-def test_a_ping_is_answered_without_a_password_and_a_request_may_follow(
+def test_ping_is_answered_without_a_password_and_a_request_may_follow(
     make: Callable[[], HttpHandshake],
 ) -> None:
     ended = feed_every_way(make, PING * 2 + connect("example.org:443", RIGHT))
@@ -134,7 +134,7 @@ def test_a_ping_is_answered_without_a_password_and_a_request_may_follow(
 
 
 @pytest.mark.parametrize("make", [HttpHandshake, guarded])
-def test_who_has_only_pinged_has_asked_for_nothing(make: Callable[[], HttpHandshake]) -> None:
+def test_client_that_only_pings_has_requested_nothing(make: Callable[[], HttpHandshake]) -> None:
     handshake = make()
     handshake.receive_data(PING)
     assert not handshake.asked
@@ -142,7 +142,7 @@ def test_who_has_only_pinged_has_asked_for_nothing(make: Callable[[], HttpHandsh
     assert handshake.asked
 
 
-def test_a_ping_does_not_hide_a_wrong_password() -> None:
+def test_ping_does_not_hide_a_wrong_password() -> None:
     handshake = guarded()
     handshake.receive_data(connect("a:1", basic("alice", "guess")) + PING)
     assert handshake.asked
@@ -154,7 +154,7 @@ def test_a_ping_does_not_hide_a_wrong_password() -> None:
     "head", [b"OPTIONS * HTTP/1.0\r\n\r\n", PING[:-2] + b"Connection: close\r\n\r\n"]
 )
 @pytest.mark.parametrize("more", [[b""], [b"x"], []])
-def test_a_ping_that_wants_no_more_is_the_last(head: bytes, more: list[bytes]) -> None:
+def test_ping_with_connection_close_is_the_last_request(head: bytes, more: list[bytes]) -> None:
     pieces = [head, *more] if more else [head + b"what comes with it"]
     ended = run(HttpHandshake(), pieces)
     assert ended.error is EndOfStream
@@ -162,19 +162,19 @@ def test_a_ping_that_wants_no_more_is_the_last(head: bytes, more: list[bytes]) -
     assert b"\r\nConnection: close\r\n" in ended.sent
 
 
-def test_a_ping_with_a_body_is_none() -> None:
+def test_options_with_a_body_is_not_a_ping() -> None:
     ended = run(guarded(), [PING[:-2] + b"Content-Length: 1\r\n\r\nx"])
     assert answer(ended.sent).status == 407
 
 
-def test_a_wrong_password_is_not_told() -> None:
+def test_wrong_password_is_not_quoted() -> None:
     head = connect("example.org:443", basic("alice", "guess"), version="1.0")
     ended = run(guarded(), [head])
     assert "guess" not in ended.text + ended.sent.decode()
 
 
 @pytest.mark.parametrize("broken", [" : Basic {}", ": Basic {}\0"])
-def test_a_password_in_a_broken_line_is_not_told(broken: str) -> None:
+def test_password_in_an_invalid_line_is_not_quoted(broken: str) -> None:
     token = base64.b64encode(b"alice:open:sesame").decode()
     ended = feed_every_way(guarded, connect("a:1", "Proxy-Authorization" + broken.format(token)))
     assert ended.error is ProtocolError

@@ -83,7 +83,7 @@ def decided(decide: Callable[[HttpHandshake], None], head: bytes = b"") -> Answe
         "a." * 127 + "a:80",
     ],
 )
-def test_a_target_that_is_none_is_a_bad_request(target: str) -> None:
+def test_invalid_target_is_a_bad_request(target: str) -> None:
     ended = feed_every_way(HttpHandshake, connect(target))
     assert ended.error is AddressError
     refused = answer(ended.sent)
@@ -113,7 +113,7 @@ def test_a_target_that_is_none_is_a_bad_request(target: str) -> None:
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     ],
 )
-def test_what_is_no_request_is_a_bad_request(head: bytes) -> None:
+def test_invalid_request_is_a_bad_request(head: bytes) -> None:
     ended = feed_every_way(HttpHandshake, head)
     assert ended.error is ProtocolError
     refused = answer(ended.sent)
@@ -124,7 +124,7 @@ def test_what_is_no_request_is_a_bad_request(head: bytes) -> None:
 
 
 @pytest.mark.parametrize("hello", [b"\x00\x00\x00\x2c", b"\x06\x01\x00", b"\x01\x01\x00"])
-def test_another_protocol_is_refused_by_its_first_byte(hello: bytes) -> None:
+def test_another_protocol_is_rejected_by_its_first_byte(hello: bytes) -> None:
     ended = feed_every_way(HttpHandshake, hello)
     assert ended.error is ProtocolError
     assert ended.text == "not a valid HTTP request: illegal request line"
@@ -132,7 +132,7 @@ def test_another_protocol_is_refused_by_its_first_byte(hello: bytes) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "PRI", "connect", "X" * 99])
-def test_another_method_is_handed_on_as_it_was_read(method: str) -> None:
+def test_other_method_is_passed_on_unchanged(method: str) -> None:
     head = f"{method} http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n".encode()
     for pieces in every_way(head):
         ended = run(HttpHandshake(), pieces)
@@ -141,7 +141,7 @@ def test_another_method_is_handed_on_as_it_was_read(method: str) -> None:
         assert ended.sent == b""
 
 
-def test_what_no_url_has_is_encoded_as_most_clients_do_themselves() -> None:
+def test_raw_bytes_in_a_url_are_percent_encoded() -> None:
     head = "GET http://a/ü?q=ß HTTP/1.1\r\nHost: a\r\nX: ü\r\n\r\n".encode()
     for pieces in every_way(head):
         ended = run(HttpHandshake(), pieces)
@@ -151,13 +151,13 @@ def test_what_no_url_has_is_encoded_as_most_clients_do_themselves() -> None:
 
 
 @pytest.mark.parametrize("version", ["2.0", "0.9", "3.1"])
-def test_another_version_is_refused(version: str) -> None:
+def test_other_http_version_is_rejected(version: str) -> None:
     ended = feed_every_way(HttpHandshake, connect("a:1", version=version))
     assert ended.error is ProtocolError
     assert answer(ended.sent).status == 505
 
 
-def test_a_password_in_a_target_is_not_told() -> None:
+def test_password_in_a_target_is_not_quoted() -> None:
     for target in ("user:s3cret@example.org:443", "https://user:s3cret@example.org/"):
         ended = feed_every_way(HttpHandshake, connect(target))
         assert ended.error is AddressError
@@ -166,7 +166,7 @@ def test_a_password_in_a_target_is_not_told() -> None:
         assert "s3cret" not in ended.text
 
 
-def test_empty_lines_before_a_request_are_nothing() -> None:
+def test_empty_lines_before_a_request_are_skipped() -> None:
     """RFC 9112 section 2.2."""
     ended = feed_every_way(HttpHandshake, b"\r\n\n\r\n" + connect("example.org:443"))
     assert ended.result == TunnelRequest(TARGET)
@@ -174,14 +174,14 @@ def test_empty_lines_before_a_request_are_nothing() -> None:
 
 @pytest.mark.parametrize("before", [b"", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"])
 @pytest.mark.parametrize("bare", [b"\r", b"\r\r\n", b"\r\n\r"])
-def test_a_bare_cr_before_a_request_is_no_empty_line(before: bytes, bare: bytes) -> None:
+def test_bare_cr_before_a_request_is_not_an_empty_line(before: bytes, bare: bytes) -> None:
     """RFC 9112 section 2.2: another reader may see a part of the method in it."""
     ended = feed_every_way(HttpHandshake, before + bare + connect("example.org:443"))
     assert ended.error is ProtocolError
     assert ended.sent.count(b"HTTP/1.1 400 ") == 1
 
 
-def test_another_method_has_to_be_let_in_too() -> None:
+def test_other_method_requires_credentials() -> None:
     head = b"GET http://a/ HTTP/1.1\r\nHost: a\r\n"
     right = head + RIGHT.encode() + b"\r\n\r\n"
     ended = run(guarded(), [head + b"\r\n", right])
@@ -190,7 +190,7 @@ def test_another_method_has_to_be_let_in_too() -> None:
     assert ended.result.client == "alice"
 
 
-def test_who_is_not_let_in_and_sends_a_body_has_to_come_again() -> None:
+def test_unauthenticated_request_with_a_body_is_closed_after_407() -> None:
     head = b"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
     ended = run(guarded(), [head])
     assert ended.error is AuthenticationError
@@ -200,14 +200,14 @@ def test_who_is_not_let_in_and_sends_a_body_has_to_come_again() -> None:
 @pytest.mark.parametrize(
     "line", ["X: a\r\n b", "X: a\r\n\tb", "X: a\rb"], ids=["folded", "folded by a tab", "bare CR"]
 )
-def test_what_two_readers_can_read_differently_is_a_bad_request(line: str) -> None:
+def test_ambiguous_head_is_a_bad_request(line: str) -> None:
     for pieces in every_way(connect("example.org:443", line)):
         ended = run(HttpHandshake(), pieces)
         assert ended.error is ProtocolError
         assert answer(ended.sent).status == 400
 
 
-def test_a_length_and_a_transfer_coding_together_are_a_bad_request() -> None:
+def test_content_length_beside_a_transfer_coding_is_a_bad_request() -> None:
     head = b"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"
     ended = run(HttpHandshake(), [head + b"\r\n\r\n"])
     assert ended.error is ProtocolError
@@ -215,7 +215,7 @@ def test_a_length_and_a_transfer_coding_together_are_a_bad_request() -> None:
 
 
 @pytest.mark.parametrize("field", ["Content-Length: 5", "Transfer-Encoding: chunked"])
-def test_a_connect_with_a_body_is_a_bad_request(field: str) -> None:
+def test_connect_with_a_body_is_a_bad_request(field: str) -> None:
     ended = feed_every_way(HttpHandshake, connect("example.org:443", field))
     assert ended.error is ProtocolError
     refused = answer(ended.sent)
@@ -223,7 +223,7 @@ def test_a_connect_with_a_body_is_a_bad_request(field: str) -> None:
     assert refused.body == "A CONNECT request carries no body\n"
 
 
-def test_a_transfer_encoding_that_nobody_knows_is_not_implemented() -> None:
+def test_unknown_transfer_coding_is_not_implemented() -> None:
     ended = feed_every_way(HttpHandshake, connect("example.org:443", "Transfer-Encoding: gzip"))
     assert ended.error is ProtocolError
     assert answer(ended.sent).status == 501
@@ -251,7 +251,7 @@ def test_a_transfer_encoding_that_nobody_knows_is_not_implemented() -> None:
         (HandshakeTimeout, 502, BRIDGE, "proxy_internal_error"),
     ],
 )
-def test_a_failure_is_told_with_its_hop_and_its_reason(
+def test_failure_is_reported_with_its_hop_and_reason(
     error: type[NetjumperError], status: int, hop: str, kind: str
 ) -> None:
     told = decided(lambda handshake: handshake.reject(error("what happened")))
@@ -279,7 +279,7 @@ def test_a_failure_is_told_with_its_hop_and_its_reason(
         ("", "", ""),
     ],
 )
-def test_no_text_breaks_out_of_its_field_or_its_line(text: str, details: str, in_body: str) -> None:
+def test_error_text_cannot_leave_its_field_or_line(text: str, details: str, in_body: str) -> None:
     told = decided(lambda handshake: handshake.reject(TargetError(text)))
     assert told.proxy_status[0][1]["details"] == details
     assert told.body.endswith(f": {in_body}\n")
@@ -287,13 +287,13 @@ def test_no_text_breaks_out_of_its_field_or_its_line(text: str, details: str, in
 
 
 @given(st.text(max_size=300))
-def test_any_text_can_be_told(text: str) -> None:
+def test_any_error_text_can_be_reported(text: str) -> None:
     told = decided(lambda handshake: handshake.reject(TargetError(text)))
     assert told.status == 502
     assert [hop for hop, _ in told.proxy_status] == [JUMP_SERVER, BRIDGE]
     assert told.body.count("\n") == 1
 
 
-def test_a_failure_is_told_to_an_http_1_0_client_too() -> None:
+def test_failure_is_reported_to_an_http_1_0_client() -> None:
     head = connect(version="1.0")
     assert decided(lambda handshake: handshake.reject(TargetRefused("no")), head).status == 502

@@ -36,7 +36,7 @@ def system_resolver() -> Resolver:
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
-async def test_a_jump_server_refuses_the_bridge_beside_it(host):
+async def test_jump_server_denies_the_bridge_on_its_own_machine(host):
     async with (
         jump_server_running(guard=Guard(), resolver=system_resolver()) as (_, jump),
         bridge_running(jump) as service,
@@ -50,7 +50,7 @@ async def test_a_jump_server_refuses_the_bridge_beside_it(host):
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
-async def test_where_it_is_permitted_a_request_comes_round_once(host):
+async def test_permitted_loop_is_detected_after_one_round(host):
     async with (
         jump_server_running(guard=AllowAll(), resolver=system_resolver()) as (jumps, jump),
         bridge_running(jump) as service,
@@ -62,7 +62,7 @@ async def test_where_it_is_permitted_a_request_comes_round_once(host):
         assert len(jumps.sessions) <= 1
 
 
-async def test_a_tunnel_to_the_bridge_itself_is_one_and_no_more():
+async def test_tunnel_to_the_bridge_itself_opens_no_further_one():
     """Each further turn would be one that the program asks for, in words of its own."""
     async with (
         jump_server_running(guard=AllowAll()) as (jumps, jump),

@@ -32,7 +32,7 @@ async def test_requests_are_forwarded_over_one_connection(service, door):
     assert [head.split()[1] for head in heads] == [b"/1", b"/2"]
 
 
-async def test_several_targets_are_served_over_one_connection_and_not_mixed_up(service):
+async def test_requests_to_several_targets_on_one_connection_are_not_mixed_up(service):
     async with web() as (one, of_one), web() as (other, of_other):
         with await through(service) as sock:
             await send(sock, b"".join(request(t, f"/{n}") for n, t in enumerate([one, other] * 3)))
@@ -43,7 +43,7 @@ async def test_several_targets_are_served_over_one_connection_and_not_mixed_up(s
     assert [head.split()[1] for head in of_other] == [b"/1", b"/3", b"/5"]
 
 
-async def test_a_target_that_closes_each_time_is_dialled_each_time(service):
+async def test_target_that_closes_after_each_answer_is_dialled_each_time(service):
     async with web(close=True) as (target, heads):
         with await through(service) as sock:
             for _ in range(5):
@@ -52,7 +52,7 @@ async def test_a_target_that_closes_each_time_is_dialled_each_time(service):
     assert len(heads) == 5
 
 
-async def test_a_cut_answer_is_a_reset_for_the_client(service):
+async def test_cut_answer_is_a_reset_for_the_client(service):
     async def cut(sock: socket.socket) -> None:
         await receive_until(sock, b"\r\n\r\n")
         await send(sock, b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
@@ -63,7 +63,7 @@ async def test_a_cut_answer_is_a_reset_for_the_client(service):
             assert (await receive_to_reset(sock)).endswith(b"only this")
 
 
-async def test_an_answer_without_a_length_that_is_reset_is_a_reset(service):
+async def test_answer_without_a_length_that_is_reset_is_a_reset_for_the_client(service):
     async def cut(sock: socket.socket) -> None:
         await receive_until(sock, b"\r\n\r\n")
         await send(sock, b"HTTP/1.0 200 OK\r\n\r\nsome")
@@ -76,7 +76,7 @@ async def test_an_answer_without_a_length_that_is_reset_is_a_reset(service):
     assert not said.endswith(b"0\r\n\r\n")
 
 
-async def test_a_target_that_is_not_there_is_a_502_and_the_end(service):
+async def test_unreachable_target_is_a_502_and_closes_the_connection(service):
     with await through(service) as sock:
         await send(sock, request(closed_port()))
         said = await receive_to_end(sock)
@@ -84,13 +84,13 @@ async def test_a_target_that_is_not_there_is_a_502_and_the_end(service):
     assert b"Proxy-Status: netjumper; error=connection_refused" in said
 
 
-async def test_a_target_that_the_protocol_has_no_room_for_is_a_400(service):
+async def test_target_too_long_for_the_protocol_is_a_400(service):
     with await through(service) as sock:
         await send(sock, request(".".join(["a" * 60] * 4 + ["bcdefghi"]) + ":12345"))
         assert (await receive_to_end(sock)).startswith(b"HTTP/1.1 400 ")
 
 
-async def test_what_is_no_request_for_a_proxy_is_told_what_this_is(service):
+async def test_request_to_a_web_server_is_answered_with_an_explanation(service):
     with await through(service) as sock:
         await send(sock, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         said = await receive_to_end(sock)
@@ -98,7 +98,7 @@ async def test_what_is_no_request_for_a_proxy_is_told_what_this_is(service):
     assert b"http_proxy=" in said
 
 
-async def test_a_connect_behind_a_forwarded_request_is_a_tunnel(service):
+async def test_connect_after_a_forwarded_request_opens_a_tunnel(service):
     async def echo(sock: socket.socket) -> None:
         while data := await receive(sock):
             await send(sock, data)
@@ -115,7 +115,7 @@ async def test_a_connect_behind_a_forwarded_request_is_a_tunnel(service):
     await eventually(lambda: len(service.sessions) == 0)
 
 
-async def test_an_upgraded_connection_is_piped_both_ways(service):
+async def test_upgraded_connection_is_relayed_both_ways(service):
     async def switch(sock: socket.socket) -> None:
         await receive_until(sock, b"\r\n\r\n")
         await send(sock, b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello")
@@ -133,7 +133,7 @@ async def test_an_upgraded_connection_is_piped_both_ways(service):
             assert await receive_to_end(sock) == b""
 
 
-async def test_a_client_that_leaves_takes_the_targets_connection_with_it(service):
+async def test_client_that_leaves_closes_the_targets_connection(service):
     waiting = asyncio.Event()
     left = asyncio.Event()
 
@@ -166,7 +166,7 @@ async def test_each_request_is_one_line_in_the_log(service, caplog):
     assert re.search(r"GET: TargetRefused: dial tcp .* refused$", lines[1])
 
 
-async def test_a_request_that_is_refused_is_a_warning_in_the_log(service, caplog):
+async def test_rejected_request_is_a_warning_in_the_log(service, caplog):
     with caplog.at_level(logging.INFO, "netjumper.access"):
         with await through(service) as sock:
             await send(sock, b"GET /%0As3cret HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -75,7 +75,7 @@ async def serve(sock: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("early", EarlyData)
-async def test_a_request_leaves_with_its_destination_in_one_segment_in_every_mode(early):
+async def test_request_and_destination_are_sent_in_one_segment_in_every_mode(early):
     segments: list[bytes] = []
 
     async def note(sock: socket.socket) -> None:
@@ -92,7 +92,7 @@ async def test_a_request_leaves_with_its_destination_in_one_segment_in_every_mod
     assert segments[0].endswith(b"\r\n\r\n")
 
 
-async def test_of_a_large_body_as_much_as_there_is_room_for_leaves_early():
+async def test_large_body_is_sent_early_up_to_the_budget():
     body = bytes(range(256)) * 400
     steered = ControlledPeer()
     early = b""
@@ -129,7 +129,7 @@ async def test_of_a_large_body_as_much_as_there_is_room_for_leaves_early():
     [(refuse, b"connection refused"), (end_without_outcome, b"jump host 127.0.0.1:")],
     ids=["refused", "lost"],
 )
-async def test_a_request_that_left_early_and_failed_is_a_502(method, fate, words):
+async def test_failed_early_request_is_a_502(method, fate, words):
     async with jump_server(in_turn(fate)) as jump, bridge_over(jump.address) as (service, _):
         with await asking(service, request(method, "Content-Length: 2") + b"hi") as sock:
             told = await receive_to_end(sock)
@@ -141,7 +141,7 @@ async def test_a_request_that_left_early_and_failed_is_a_502(method, fate, words
     ("method", "status"),
     [("GET", b"HTTP/1.1 200 OK"), ("HEAD", b"HTTP/1.1 200 OK"), ("POST", b"HTTP/1.1 502 ")],
 )
-async def test_only_what_is_safe_is_sent_again_on_another_connection(method, status):
+async def test_only_a_safe_request_is_sent_again_on_another_connection(method, status):
     asked: list[bytes] = []
 
     def noted(fate: Callable[[socket.socket], Any]) -> Callable[[socket.socket], Any]:
@@ -163,7 +163,7 @@ async def test_only_what_is_safe_is_sent_again_on_another_connection(method, sta
     assert len(set(asked)) == 1
 
 
-async def test_the_next_requests_take_the_same_connection():
+async def test_next_requests_reuse_the_connection():
     asked = 0
 
     async def once(sock: socket.socket) -> None:
@@ -180,7 +180,7 @@ async def test_the_next_requests_take_the_same_connection():
     assert asked == 1
 
 
-async def test_a_client_that_resets_while_its_target_is_reached_takes_the_connection_with_it():
+async def test_client_reset_before_the_outcome_closes_the_jump_connection():
     steered = ControlledPeer()
     async with jump_server(in_turn(steered.never_answer)) as jump:
         async with bridge_over(jump.address) as (service, _):
@@ -191,7 +191,7 @@ async def test_a_client_that_resets_while_its_target_is_reached_takes_the_connec
             assert len(service.sessions) == 0
 
 
-async def test_a_bad_body_while_its_target_is_reached_is_refused_and_nobody_is_dialled_again():
+async def test_invalid_body_before_the_outcome_is_rejected_without_another_dial():
     reached = 0
     closed = asyncio.Event()
 
@@ -218,7 +218,7 @@ async def test_a_bad_body_while_its_target_is_reached_is_refused_and_nobody_is_d
         assert len(requests) == 1
 
 
-async def test_where_there_is_no_room_nothing_is_sent_early(monkeypatch):
+async def test_nothing_is_sent_early_without_a_budget(monkeypatch):
     """A dialer has no early data, and raises an error for it."""
     waiting: list[int] = []
     update = ForwardingSession._update

@@ -45,7 +45,7 @@ def no_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netjumper.relay.splice.CAN_SPLICE", False)
 
 
-async def test_bodies_are_streamed_and_never_held_whole(no_pipes, service):
+async def test_bodies_are_streamed_and_never_buffered_whole(no_pipes, service):
     size = 128 * 1024 * 1024
     go_on = asyncio.Event()
     got = 0
@@ -80,7 +80,7 @@ async def test_bodies_are_streamed_and_never_held_whole(no_pipes, service):
     assert got == size
 
 
-async def test_a_client_that_does_not_read_its_answer_stops_the_target(no_pipes, service):
+async def test_client_that_does_not_read_its_answer_stops_the_target(no_pipes, service):
     size = 64 * 1024 * 1024
     sent = 0
 
@@ -105,9 +105,7 @@ async def test_a_client_that_does_not_read_its_answer_stops_the_target(no_pipes,
     assert body == size
 
 
-async def test_what_a_client_sends_behind_its_last_answer_is_not_held_without_end(
-    service, monkeypatch
-):
+async def test_bytes_after_the_last_answer_are_not_buffered_without_limit(service, monkeypatch):
     monkeypatch.setattr(session, "READ_SIZE", SMALL)
     small_buffers(service)
     too_much = 16 * 1024 * 1024
@@ -134,7 +132,7 @@ async def test_what_a_client_sends_behind_its_last_answer_is_not_held_without_en
             await asyncio.wait([pouring])
 
 
-async def test_a_connection_that_stays_idle_is_closed(monkeypatch):
+async def test_idle_client_connection_is_closed(monkeypatch):
     monkeypatch.setattr("netjumper.bridge.bridge.KEEP_ALIVE_S", 0.05)
     async with (
         jump_server_running() as (_, address),
@@ -146,7 +144,7 @@ async def test_a_connection_that_stays_idle_is_closed(monkeypatch):
             assert (await receive_to_end(sock)).endswith(b"ok")
 
 
-async def test_closing_waits_for_a_request_and_not_for_an_idle_connection(service):
+async def test_shutdown_waits_for_a_request_but_not_for_an_idle_connection(service):
     release = asyncio.Event()
 
     async def answer(sock: socket.socket) -> None:
@@ -171,7 +169,7 @@ async def test_closing_waits_for_a_request_and_not_for_an_idle_connection(servic
             assert await closing == 0
 
 
-async def test_a_request_without_an_answer_ends_with_the_idle_timeout(caplog):
+async def test_unanswered_request_ends_with_the_idle_timeout(caplog):
     async def listen_only(sock: socket.socket) -> None:
         while await receive(sock):
             pass
@@ -190,7 +188,7 @@ async def test_a_request_without_an_answer_ends_with_the_idle_timeout(caplog):
     ]
 
 
-async def test_a_kept_connection_ends_cleanly_with_the_idle_timeout(caplog):
+async def test_kept_connection_is_closed_cleanly_by_the_idle_timeout(caplog):
     async with (
         web() as (target, _),
         jump_server_running() as (_, address),
@@ -225,7 +223,7 @@ async def an_answer_that_has_not_left(
             yield target, session, sock
 
 
-async def test_closing_waits_until_an_answer_has_left(service):
+async def test_shutdown_waits_until_an_answer_is_sent(service):
     async with an_answer_that_has_not_left(service) as (_, _, sock):
         closing = asyncio.create_task(service.close(grace=30.0))
         said = await receive_to_end(sock)
@@ -233,7 +231,7 @@ async def test_closing_waits_until_an_answer_has_left(service):
         assert await closing == 0
 
 
-async def test_an_answer_that_stops_half_way_is_a_reset_after_the_idle_timeout(caplog):
+async def test_stopped_answer_is_a_reset_after_the_idle_timeout(caplog):
     async def begin(sock: socket.socket) -> None:
         await receive_until(sock, b"\r\n\r\n")
         await send(sock, OK[:-1])
@@ -251,7 +249,7 @@ async def test_an_answer_that_stops_half_way_is_a_reset_after_the_idle_timeout(c
     assert caplog.records[0].msg.ending == "GET 200: EndOfStream: idle timeout"
 
 
-async def test_closing_takes_no_request_behind_an_answer_that_has_not_left(service):
+async def test_shutdown_serves_no_request_after_an_unsent_answer(service):
     async with an_answer_that_has_not_left(service) as (target, session, sock):
         closing = asyncio.create_task(service.close(grace=30.0))
         await eventually(lambda: session._forwarding.connection_end is not None)
@@ -261,7 +259,7 @@ async def test_closing_takes_no_request_behind_an_answer_that_has_not_left(servi
         assert target.accepted == 1
 
 
-async def test_closing_waits_for_a_connect_behind_a_request(service):
+async def test_shutdown_waits_for_a_connect_after_a_request(service):
     small_buffers(service)
     async with serving(large_answer) as page, serving(echo) as target:
         with await through(service) as sock:
@@ -279,7 +277,7 @@ async def test_closing_waits_for_a_connect_behind_a_request(service):
             assert await closing == 0
 
 
-async def test_who_reads_the_last_answer_slowly_gets_all_of_it(service):
+async def test_slow_reader_gets_all_of_the_last_answer(service):
     async with an_answer_that_has_not_left(service) as (_, session, sock):
         said = b""
 
@@ -297,7 +295,7 @@ async def test_who_reads_the_last_answer_slowly_gets_all_of_it(service):
         assert said.endswith(b"\r\n\r\n" + bytes(LARGE))
 
 
-async def test_who_does_not_read_the_last_answer_is_not_kept_for_ever(monkeypatch, caplog):
+async def test_client_that_does_not_read_the_last_answer_is_reset_in_the_end(monkeypatch, caplog):
     monkeypatch.setattr(session, "KEEP_ALIVE_S", 0.05)
     monkeypatch.setattr("netjumper.bridge.bridge.KEEP_ALIVE_S", 0.05)
 
@@ -317,7 +315,7 @@ async def test_who_does_not_read_the_last_answer_is_not_kept_for_ever(monkeypatc
     )
 
 
-async def test_who_does_not_read_its_refusals_is_not_read_either():
+async def test_client_that_does_not_read_its_rejections_is_not_read():
     credentials = Credentials({"ann": "pw"})
     right = "Proxy-Authorization: Basic YW5uOnB3"
     too_much = 64 * 1024 * 1024
@@ -346,5 +344,5 @@ async def test_who_does_not_read_its_refusals_is_not_read_either():
             await asyncio.wait([pouring])
 
 
-def test_an_idle_connection_is_kept_for_longer_than_browsers_do() -> None:
+def test_keep_alive_is_longer_than_that_of_browsers() -> None:
     assert session.KEEP_ALIVE_S > 60

@@ -62,7 +62,7 @@ AMBIGUOUS = {
 @pytest.mark.parametrize("cut", [len(SMUGGLED), 17], ids=["whole", "begun"])
 @pytest.mark.parametrize(("method", "said"), AMBIGUOUS.values(), ids=AMBIGUOUS)
 @pytest.mark.parametrize("pipelined", [False, True])
-async def test_what_stands_behind_an_answer_answers_nothing(pipelined, method, said, cut):
+async def test_bytes_after_an_answer_answer_no_request(pipelined, method, said, cut):
     behave = Target(said + SMUGGLED[:cut])
     async with direct_bridge() as service, serving(behave) as target:
         one, other = request(target, method), request(target, "GET")
@@ -77,7 +77,7 @@ async def test_what_stands_behind_an_answer_answers_nothing(pipelined, method, s
     assert target.accepted == 2
 
 
-async def test_what_a_target_begins_to_say_between_two_requests_answers_nothing():
+async def test_bytes_between_two_requests_answer_no_request():
     behave = Target(OK + b"Content-Length: 2\r\n\r\nok", later=SMUGGLED[:20])
     async with direct_bridge() as service, serving(behave) as target:
         with await connected(service.address_of("http")) as sock:
@@ -107,7 +107,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("said", BROKEN.values(), ids=BROKEN)
-async def test_an_answer_that_can_be_read_in_two_ways_is_a_502(said):
+async def test_ambiguous_answer_is_a_502(said):
     async with direct_bridge() as service, serving(Target(said + SMUGGLED)) as target:
         with await connected(service.address_of("http")) as sock:
             await send(sock, request(target, "GET"))
@@ -133,7 +133,7 @@ REBUILT = {
 
 
 @pytest.mark.parametrize(("said", "fields"), REBUILT.values(), ids=REBUILT)
-async def test_an_answer_is_rebuilt_from_what_was_parsed(said, fields):
+async def test_forwarded_answer_is_rebuilt_from_its_parsed_form(said, fields):
     async with direct_bridge() as service, serving(Target(said)) as target:
         with await connected(service.address_of("http")) as sock:
             await send(sock, request(target, "GET"))
@@ -142,7 +142,7 @@ async def test_an_answer_is_rebuilt_from_what_was_parsed(said, fields):
     assert via.sub(b"", got) == OK + fields + b"\r\nVia: 1.1 netjumper-bridge-\r\n\r\nok"
 
 
-async def test_trailers_that_connection_names_stay_behind():
+async def test_trailers_named_by_connection_are_dropped():
     said = OK + b"Connection: X-Hop\r\n" + CHUNKED + b"\r\n2\r\nok\r\n0\r\nX-Hop: 1\r\nX: y\r\n\r\n"
     async with direct_bridge() as service, serving(Target(said)) as target:
         with await connected(service.address_of("http")) as sock:
@@ -151,7 +151,7 @@ async def test_trailers_that_connection_names_stay_behind():
     assert b"X-Hop" not in got
 
 
-async def test_information_without_end_is_passed_on_and_not_held():
+async def test_endless_informational_answers_are_not_buffered():
     """A target may send 1xx answers as long as it likes; the last one is the answer."""
     said = b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * 1000 + SECOND
     async with direct_bridge() as service, serving(Target(said)) as target:

@@ -139,7 +139,7 @@ async def answer_to(request: bytes, door: str, end: bytes | None = None) -> byte
 
 
 @pytest.mark.parametrize("request_", REFUSED.values(), ids=REFUSED)
-async def test_what_two_readers_could_read_differently_is_not_forwarded(request_):
+async def test_ambiguous_request_is_not_forwarded(request_):
     async with direct_bridge() as service, serving(Target()) as target:
         said = await answer_to(placed(request_ + SECOND, target), service.address_of("http"))
         assert re.match(rb"HTTP/1\.1 (400|501|505) ", said)
@@ -224,7 +224,7 @@ FORWARDED = {
 
 
 @pytest.mark.parametrize(("request_", "expected"), FORWARDED.values(), ids=FORWARDED)
-async def test_what_is_forwarded_is_rebuilt_from_what_was_parsed(request_, expected):
+async def test_forwarded_request_is_rebuilt_from_its_parsed_form(request_, expected):
     behave = Target()
     async with direct_bridge() as service, serving(behave) as target:
         expected = placed(expected, target)
@@ -257,7 +257,7 @@ BROKEN_BODIES = {
 
 
 @pytest.mark.parametrize("body", BROKEN_BODIES.values(), ids=BROKEN_BODIES)
-async def test_a_body_that_is_broken_ends_both_connections(body):
+async def test_invalid_body_ends_both_connections(body):
     behave = Target()
     behave.awaited = 1 << 20
     async with direct_bridge() as service, serving(behave) as target:

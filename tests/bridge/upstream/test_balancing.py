@@ -35,7 +35,7 @@ def names(candidates: list[Host]) -> str:
     return "".join(way.name for way in candidates)
 
 
-def test_the_first_is_used_as_long_as_it_is_not_down():
+def test_failover_uses_the_first_jump_host_that_is_not_down():
     a, b, c = candidates = hosts(a=None, b=None, c=None)
     assert names(Failover().order(candidates)) == "abc"
     a.is_down = True
@@ -44,17 +44,17 @@ def test_the_first_is_used_as_long_as_it_is_not_down():
     assert names(Failover().order(candidates)) == "abc"
 
 
-def test_requests_are_spread_by_weight():
+def test_round_robin_follows_the_weights():
     policy, candidates = WeightedRoundRobin([3, 1]), hosts(a=None, b=None)
     assert [names(policy.order(candidates)) for _ in range(8)] == ["ab", "ab", "ba", "ab"] * 2
 
 
-def test_each_has_its_turn_where_all_weigh_the_same():
+def test_round_robin_with_equal_weights_takes_turns():
     policy, candidates = WeightedRoundRobin([1, 1, 1]), hosts(a=None, b=None, c=None)
     assert "".join(policy.order(candidates)[0].name for _ in range(6)) == "abcabc"
 
 
-def test_what_is_down_has_no_turn_and_is_not_made_up_for_later():
+def test_round_robin_skips_a_jump_host_that_is_down_and_does_not_catch_up():
     policy = WeightedRoundRobin([1, 1, 1])
     a, b, _ = candidates = hosts(a=None, b=None, c=None)
     a.is_down = True
@@ -67,7 +67,7 @@ def test_what_is_down_has_no_turn_and_is_not_made_up_for_later():
     assert policy.order(candidates)[-1] is b
 
 
-def test_with_all_down_all_are_tried():
+def test_all_jump_hosts_are_tried_if_all_are_down():
     for policy in (Failover(), WeightedRoundRobin([1, 1]), LowestLatency()):
         candidates = hosts(a=0.1, b=0.2)
         for way in candidates:
@@ -75,14 +75,14 @@ def test_with_all_down_all_are_tried():
         assert sorted(names(policy.order(candidates))) == ["a", "b"]
 
 
-def test_the_fastest_is_used_and_the_others_follow_by_their_time(caplog):
+def test_lowest_latency_orders_jump_hosts_by_latency(caplog):
     caplog.set_level(logging.INFO)
     policy, candidates = LowestLatency(), hosts(a=0.200, b=0.080, c=0.100)
     assert names(policy.order(candidates)) == "bca"
     assert caplog.messages == ["switched to jump host b (80 ms) from jump host a (200 ms)"]
 
 
-def test_another_must_be_clearly_faster_to_take_its_place(caplog):
+def test_lowest_latency_switches_only_to_a_clearly_faster_jump_host(caplog):
     caplog.set_level(logging.INFO)
     policy = LowestLatency()
     a, b = candidates = hosts(a=0.100, b=0.081)
@@ -94,7 +94,7 @@ def test_another_must_be_clearly_faster_to_take_its_place(caplog):
     assert names(policy.order(candidates)) == "ba"
 
 
-def test_the_one_in_use_is_left_at_once_where_it_is_down(caplog):
+def test_lowest_latency_leaves_a_jump_host_that_is_down_at_once(caplog):
     caplog.set_level(logging.INFO)
     policy = LowestLatency()
     a, _ = candidates = hosts(a=0.100, b=0.300)
@@ -106,7 +106,7 @@ def test_the_one_in_use_is_left_at_once_where_it_is_down(caplog):
     assert names(policy.order(candidates)) == "ab"
 
 
-def test_what_was_not_measured_yet_is_used_when_nothing_else_is_left(caplog):
+def test_jump_host_without_measurements_is_used_if_no_other_is_up(caplog):
     caplog.set_level(logging.INFO)
     policy = LowestLatency()
     a, b = candidates = hosts(a=None, b=None)
@@ -117,7 +117,7 @@ def test_what_was_not_measured_yet_is_used_when_nothing_else_is_left(caplog):
     assert names(policy.order(candidates)) == "ba"
 
 
-def test_nothing_is_told_of_one_that_is_down_as_well(caplog):
+def test_switch_between_jump_hosts_that_are_down_is_not_logged(caplog):
     caplog.set_level(logging.INFO)
     a, b = candidates = hosts(a=0.200, b=0.080)
     a.is_down = b.is_down = True
@@ -133,5 +133,5 @@ def test_nothing_is_told_of_one_that_is_down_as_well(caplog):
         (JumpPolicy.SPREAD, WeightedRoundRobin),
     ],
 )
-def test_a_policy_is_had_by_its_name(which, kind):
+def test_policy_name_selects_its_balancing(which, kind):
     assert isinstance(balancing_for(which, [1]), kind)

@@ -44,7 +44,7 @@ every_hello = pytest.mark.parametrize("hello", HELLOS.values(), ids=HELLOS.keys(
 
 
 @every_hello
-def test_a_client_hello_may_be_repeated_wherever_it_is_cut(hello: bytes) -> None:
+def test_client_hello_is_replay_safe_wherever_it_is_cut(hello: bytes) -> None:
     assert len(hello) > 100
     for end in range(len(hello) + 1):
         assert is_replay_safe(hello[:end]), end
@@ -52,7 +52,7 @@ def test_a_client_hello_may_be_repeated_wherever_it_is_cut(hello: bytes) -> None
 
 @every_hello
 @pytest.mark.parametrize("behind", [ZERO_RTT, CHANGE_CIPHER_SPEC + ZERO_RTT, b"\x17", b"\x14"])
-def test_what_stands_behind_a_client_hello_may_not(hello: bytes, behind: bytes) -> None:
+def test_bytes_after_a_client_hello_are_not_replay_safe(hello: bytes, behind: bytes) -> None:
     assert not is_replay_safe(hello + behind)
 
 
@@ -72,7 +72,7 @@ def test_what_stands_behind_a_client_hello_may_not(hello: bytes, behind: bytes) 
         b"GET / HTTP/1.1\nHost: target.example\n\n",
     ],
 )
-def test_a_safe_requests_head_may_be_repeated_be_it_complete_or_not(data: bytes) -> None:
+def test_head_of_a_safe_request_is_replay_safe_even_if_incomplete(data: bytes) -> None:
     assert is_replay_safe(data)
 
 
@@ -96,7 +96,7 @@ def test_a_safe_requests_head_may_be_repeated_be_it_complete_or_not(data: bytes)
         pytest.param(b"\0", id="a zero"),
     ],
 )
-def test_what_may_change_its_target_may_not_be_repeated(data: bytes) -> None:
+def test_data_that_may_change_its_target_is_not_replay_safe(data: bytes) -> None:
     assert not is_replay_safe(data)
 
 
@@ -108,11 +108,11 @@ def test_what_may_change_its_target_may_not_be_repeated(data: bytes) -> None:
         st.binary().map(lambda more: b"GET " + more),
     )
 )
-def test_whatever_the_bytes_it_is_told(data: bytes) -> None:
+def test_any_bytes_have_an_answer(data: bytes) -> None:
     assert is_replay_safe(data) in (True, False)
 
 
-def test_only_a_target_that_worked_is_expected_to_work_again() -> None:
+def test_only_a_reached_target_is_expected_again() -> None:
     known = KnownTargets(EarlyData.KNOWN)
     assert not known.expects(TARGET, 1.0)
     known.record_success(TARGET, 1.0)
@@ -120,7 +120,7 @@ def test_only_a_target_that_worked_is_expected_to_work_again() -> None:
     assert not known.expects(Address(TARGET.host, 80), 1.0)
 
 
-def test_all_targets_or_none_are_expected_where_it_is_said_so() -> None:
+def test_always_and_never_expect_all_targets_or_none() -> None:
     always, never = KnownTargets(EarlyData.ALWAYS), KnownTargets(EarlyData.NEVER)
     for known in (always, never):
         known.record_success(Address("another.example", 1), 0.0)
@@ -131,7 +131,7 @@ def test_all_targets_or_none_are_expected_where_it_is_said_so() -> None:
     assert not never.expects(TARGET, 1.0)
 
 
-def test_a_target_is_forgotten_after_its_time_which_begins_anew_each_time() -> None:
+def test_target_is_forgotten_after_its_time_since_the_last_success() -> None:
     known = KnownTargets(EarlyData.KNOWN)
     known.record_success(TARGET, 100.0)
     assert known.expects(TARGET, 99.9 + KNOWN_TARGET_S)
@@ -140,7 +140,7 @@ def test_a_target_is_forgotten_after_its_time_which_begins_anew_each_time() -> N
     assert known.expects(TARGET, 199.9 + KNOWN_TARGET_S)
 
 
-def test_a_target_that_failed_is_forgotten() -> None:
+def test_failed_target_is_forgotten() -> None:
     known = KnownTargets(EarlyData.KNOWN)
     known.record_failure(TARGET)
     known.record_success(TARGET, 1.0)
@@ -148,7 +148,7 @@ def test_a_target_that_failed_is_forgotten() -> None:
     assert not known.expects(TARGET, 1.0)
 
 
-def test_no_more_than_so_many_are_remembered_and_the_oldest_go() -> None:
+def test_number_of_known_targets_is_limited_and_the_oldest_is_dropped() -> None:
     known = KnownTargets(EarlyData.KNOWN)
     targets = [Address("target.example", port) for port in range(1, MAX_KNOWN_TARGETS + 2)]
     for target in [*targets[:-1], targets[0], targets[-1]]:

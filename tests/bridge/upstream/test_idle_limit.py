@@ -13,13 +13,13 @@ from netjumper.bridge.upstream.idle_limit import (
 NOW = 5000.0
 
 
-def test_it_is_what_is_known_at_first() -> None:
+def test_limit_is_the_known_one_at_first() -> None:
     limit = IdleLimit(8.0)
     assert limit.seconds == 8.0
     assert limit.may_probe(NOW)
 
 
-def test_what_was_held_longer_is_believed_up_to_the_longest() -> None:
+def test_survival_raises_the_limit_up_to_the_maximum() -> None:
     limit = IdleLimit(8.0)
     for age in (16.0, 32.0, 20.0):
         limit.record_survival(age)
@@ -29,7 +29,7 @@ def test_what_was_held_longer_is_believed_up_to_the_longest() -> None:
     assert not limit.may_probe(NOW)
 
 
-def test_two_losses_of_like_age_are_the_servers_patience() -> None:
+def test_two_losses_of_similar_age_lower_the_limit() -> None:
     limit = IdleLimit(8.0)
     limit.record_survival(64.0)
     limit.record_loss(30.0, NOW)
@@ -38,21 +38,21 @@ def test_two_losses_of_like_age_are_the_servers_patience() -> None:
     assert limit.seconds == SAFETY_FACTOR * 33.0
 
 
-def test_a_loss_does_not_make_it_longer() -> None:
+def test_losses_never_raise_the_limit() -> None:
     limit = IdleLimit(8.0)
     limit.record_loss(30.0, NOW)
     limit.record_loss(30.0, NOW + 40)
     assert limit.seconds == 8.0
 
 
-def test_it_has_a_lower_end() -> None:
+def test_limit_has_a_minimum() -> None:
     limit = IdleLimit(8.0)
     limit.record_loss(1.1, NOW)
     limit.record_loss(1.1, NOW + 2)
     assert limit.seconds == MIN_IDLE_S
 
 
-def test_losses_of_different_ages_are_restarts() -> None:
+def test_losses_of_different_ages_change_nothing() -> None:
     limit = IdleLimit(8.0)
     limit.record_survival(64.0)
     for when, age in enumerate((30.0, 4.0, 50.0, 10.0)):
@@ -60,7 +60,7 @@ def test_losses_of_different_ages_are_restarts() -> None:
     assert limit.seconds == 64.0
 
 
-def test_losses_at_the_same_time_are_one_restart_even_of_like_ages() -> None:
+def test_losses_at_the_same_time_count_as_one_event() -> None:
     limit = IdleLimit(8.0)
     limit.record_survival(64.0)
     for number in range(9):
@@ -70,13 +70,13 @@ def test_losses_at_the_same_time_are_one_restart_even_of_like_ages() -> None:
     assert limit.seconds == SAFETY_FACTOR * 30.0
 
 
-def test_the_first_loss_is_alone_however_young_it_was() -> None:
+def test_first_loss_alone_changes_nothing() -> None:
     limit = IdleLimit(8.0)
     limit.record_loss(1.0, NOW)
     assert limit.seconds == 8.0
 
 
-def test_after_a_scout_was_lost_no_other_is_sent_for_a_while() -> None:
+def test_probe_failure_delays_the_next_probe() -> None:
     limit = IdleLimit(8.0)
     limit.record_probe_failure(NOW)
     assert limit.seconds == 8.0
@@ -87,7 +87,7 @@ def test_after_a_scout_was_lost_no_other_is_sent_for_a_while() -> None:
 @pytest.mark.parametrize(
     ("age", "seconds"), [(20.0, SAFETY_FACTOR * 20.0), (9.0, 8.0), (100.0, 64.0)]
 )
-def test_a_silent_loss_is_believed_but_for_what_is_known(age: float, seconds: float) -> None:
+def test_blackhole_lowers_the_limit_down_to_the_initial_one(age: float, seconds: float) -> None:
     limit = IdleLimit(8.0)
     limit.record_survival(64.0)
     limit.record_blackhole(age, NOW)

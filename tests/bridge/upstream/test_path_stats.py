@@ -11,14 +11,14 @@ from netjumper.bridge.upstream.path_stats import (
 )
 
 
-def test_until_answers_came_the_time_for_parking_says_when_one_is_late():
+def test_hedge_delay_follows_the_refill_time_before_the_first_answers():
     path = PathStats()
     assert path.hedge_delay == HEDGE_FACTOR * INITIAL_REFILL_S
     path.refill_time = 0.1
     assert path.hedge_delay == HEDGE_FACTOR * 0.1
 
 
-def test_an_answer_is_late_when_it_takes_clearly_longer_than_usual():
+def test_hedge_delay_is_clearly_longer_than_the_usual_answer():
     path = PathStats()
     for _ in range(UPDATE_EVERY):
         path.record_answer(0.2)
@@ -27,14 +27,14 @@ def test_an_answer_is_late_when_it_takes_clearly_longer_than_usual():
     assert path.cold_hedge_delay == pytest.approx(0.25 + HEDGE_FACTOR * 0.6)
 
 
-def test_on_a_short_path_nothing_is_late():
+def test_hedge_delay_is_zero_on_a_short_path():
     path = PathStats()
     path.refill_time = 0.001
     assert path.hedge_delay == 0
     assert path.cold_hedge_delay == 0
 
 
-def test_a_first_byte_takes_a_round_trip_and_what_losses_cost():
+def test_first_byte_is_a_round_trip_plus_the_cost_of_losses():
     path = PathStats()
     assert path.first_byte is None
     path.record_connection(0.1, sent=10, retransmitted=0)

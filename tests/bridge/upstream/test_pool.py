@@ -39,14 +39,14 @@ async def tunnel(pool: ConnectionPool, target: Address = TARGET) -> socket.socke
     return (await established).detach()
 
 
-async def test_as_many_as_wanted_wait_for_a_destination():
+async def test_pool_parks_its_target_size():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=3, max_size=9) as pool:
             await eventually(lambda: len(pool) == 3)
             assert jump.accepted == 3
 
 
-async def test_a_tunnel_takes_a_parked_connection_and_another_takes_its_place():
+async def test_used_parked_connection_is_replaced():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
@@ -58,7 +58,7 @@ async def test_a_tunnel_takes_a_parked_connection_and_another_takes_its_place():
                 assert jump.accepted == 2
 
 
-async def test_a_tunnel_through_a_real_jump_server():
+async def test_tunnel_works_through_a_real_jump_server():
     async with serving(echo) as target, jump_server_running() as (_, address):
         with pool_at(address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
@@ -67,7 +67,7 @@ async def test_a_tunnel_through_a_real_jump_server():
                 await tunnel(pool, closed_port())
 
 
-async def test_without_a_descriptor_left_nothing_is_parked_for_a_while(monkeypatch, caplog):
+async def test_pool_pauses_without_free_descriptors(monkeypatch, caplog):
     def no_descriptor(*_: object) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -88,7 +88,7 @@ async def test_without_a_descriptor_left_nothing_is_parked_for_a_while(monkeypat
             await eventually(lambda: len(pool) == 3)
 
 
-async def test_with_nothing_parked_a_connection_is_made_for_the_request():
+async def test_request_dials_if_nothing_is_parked():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=0, max_size=0) as pool:
             (await tunnel(pool)).close()
@@ -96,7 +96,7 @@ async def test_with_nothing_parked_a_connection_is_made_for_the_request():
             assert jump.accepted == 1
 
 
-async def test_more_are_parked_where_more_is_asked_for_and_never_over_the_limit():
+async def test_pool_grows_with_the_demand_up_to_its_limit():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=5) as pool:
             tunnels = await asyncio.gather(*(tunnel(pool) for _ in range(4)))
@@ -109,7 +109,7 @@ async def test_more_are_parked_where_more_is_asked_for_and_never_over_the_limit(
                 sock.close()
 
 
-async def test_one_that_the_jump_server_has_ended_is_not_handed_out():
+async def test_closed_parked_connection_is_not_handed_out():
     first: list[socket.socket] = []
     seen_off = asyncio.Event()
 
@@ -130,7 +130,7 @@ async def test_one_that_the_jump_server_has_ended_is_not_handed_out():
             seen_off.set()
 
 
-async def test_one_that_waits_has_no_deadline_but_its_own():
+async def test_parked_connection_has_no_handshake_deadline():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
@@ -139,7 +139,7 @@ async def test_one_that_waits_has_no_deadline_but_its_own():
         assert place.timer.cancelled()
 
 
-async def test_one_that_is_lost_while_it_is_asked_is_replaced_by_another():
+async def test_parked_connection_lost_during_a_request_is_replaced():
     served = 0
 
     async def first_one_dies(sock: socket.socket) -> None:
@@ -158,13 +158,15 @@ async def test_one_that_is_lost_while_it_is_asked_is_replaced_by_another():
             assert jump.accepted >= 2
 
 
-async def test_a_parked_connection_is_given_up_after_its_time():
+async def test_parked_connection_is_closed_after_its_idle_limit():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=0.05):
             await eventually(lambda: jump.accepted >= 3)
 
 
-async def test_one_that_the_jump_server_ends_is_replaced_which_is_no_failure(monkeypatch, caplog):
+async def test_parked_connection_closed_by_the_jump_server_is_replaced_without_a_failure(
+    monkeypatch, caplog
+):
     monkeypatch.setattr(pool_module, "MIN_IDLE_S", 0.01)
     ended = asyncio.Semaphore(0)
 
@@ -184,7 +186,7 @@ async def test_one_that_the_jump_server_ends_is_replaced_which_is_no_failure(mon
     assert caplog.records == []
 
 
-async def test_a_jump_host_that_cannot_be_reached_is_told_once_and_tried_again(monkeypatch, caplog):
+async def test_unreachable_jump_host_is_logged_once_and_retried(monkeypatch, caplog):
     monkeypatch.setattr(pool_module, "FIRST_RETRY_S", 0.001)
     caplog.set_level(logging.INFO)
     address = closed_port()
@@ -204,14 +206,14 @@ async def test_a_jump_host_that_cannot_be_reached_is_told_once_and_tried_again(m
         assert caplog.records[0].levelno == logging.WARNING
 
 
-async def test_the_pauses_have_an_end(monkeypatch):
+async def test_retry_pauses_are_limited(monkeypatch):
     monkeypatch.setattr(pool_module, "FIRST_RETRY_S", 0.001)
     monkeypatch.setattr(pool_module, "MAX_RETRY_S", 0.002)
     with pool_at(closed_port(), min_size=1, max_size=1) as pool:
         await eventually(lambda: pool._retry_pause == 0.002)
 
 
-async def test_dials_are_bounded(monkeypatch):
+async def test_concurrent_dials_are_limited(monkeypatch):
     monkeypatch.setattr(pool_module, "MAX_DIALS", 2)
 
     async with serving(scripted(Step.SILENCE)) as jump:
@@ -220,7 +222,7 @@ async def test_dials_are_bounded(monkeypatch):
             assert len(pool._dialling) == 2
 
 
-async def test_a_target_too_long_for_the_wire_takes_no_connection():
+async def test_target_too_long_for_the_protocol_takes_no_connection():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
@@ -230,7 +232,7 @@ async def test_a_target_too_long_for_the_wire_takes_no_connection():
             assert len(pool) == 1
 
 
-async def test_a_request_that_is_given_up_calls_nothing():
+async def test_cancelled_request_calls_no_callback():
     called: list[NetjumperError | Endpoint] = []
     async with jump_server(lambda sock: receive(sock)) as jump:
         with pool_at(jump.address, min_size=1, max_size=1) as pool:

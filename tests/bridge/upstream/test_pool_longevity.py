@@ -23,7 +23,7 @@ def told(probes: int) -> TcpInfo:
     return TcpInfo(probes, 0, 0.2, 0, 9)
 
 
-async def test_a_scout_that_lives_makes_the_time_longer_and_goes_on(monkeypatch):
+async def test_surviving_probe_raises_the_limit_and_continues(monkeypatch):
     monkeypatch.setattr(JumpConnection, "info", told(probes=0))
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
@@ -37,7 +37,7 @@ async def test_a_scout_that_lives_makes_the_time_longer_and_goes_on(monkeypatch)
             assert len(pool) == 1
 
 
-async def test_a_scout_that_has_waited_for_the_longest_time_is_given_up(monkeypatch):
+async def test_probe_ends_at_the_maximum_limit(monkeypatch):
     monkeypatch.setattr(JumpConnection, "info", told(probes=0))
     monkeypatch.setattr(idle_limit_module, "MAX_IDLE_S", 2 * FIRST)
     async with jump_server(serve_target) as jump:
@@ -53,7 +53,7 @@ async def test_a_scout_that_has_waited_for_the_longest_time_is_given_up(monkeypa
 
 
 @pytest.mark.parametrize("info", [told(probes=1), None], ids=["no answer", "nothing is told"])
-async def test_a_scout_that_is_not_proved_alive_changes_nothing(monkeypatch, info):
+async def test_probe_not_proven_alive_changes_nothing(monkeypatch, info):
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
             await eventually(lambda: pool._probe.connection is not None)
@@ -65,7 +65,7 @@ async def test_a_scout_that_is_not_proved_alive_changes_nothing(monkeypatch, inf
             assert not pool._idle_limit.may_probe(pool._loop.time())
 
 
-async def test_a_scout_that_the_jump_server_ends_is_no_failure_and_changes_nothing(caplog):
+async def test_probe_closed_by_the_jump_server_is_not_a_failure(caplog):
     oldest_ends = asyncio.Event()
     accepted: list[socket.socket] = []
 
@@ -88,7 +88,7 @@ async def test_a_scout_that_the_jump_server_ends_is_no_failure_and_changes_nothi
     assert caplog.records == []
 
 
-async def test_there_is_one_scout_at_a_time_and_the_others_are_closed(monkeypatch):
+async def test_only_one_probe_runs_and_other_expired_connections_are_closed(monkeypatch):
     monkeypatch.setattr(JumpConnection, "info", told(probes=0))
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=3, max_size=3, idle_limit_s=FIRST) as pool:
@@ -100,7 +100,7 @@ async def test_there_is_one_scout_at_a_time_and_the_others_are_closed(monkeypatc
             await eventually(lambda: len(pool) == 3)
 
 
-async def test_a_scout_that_another_network_has_ended_is_looked_at_no_more():
+async def test_probe_ended_by_a_network_change_is_not_checked():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=FIRST) as pool:
             await eventually(lambda: pool._probe.connection is not None)
@@ -114,7 +114,7 @@ async def test_a_scout_that_another_network_has_ended_is_looked_at_no_more():
             await eventually(lambda: len(pool) == 1)
 
 
-async def test_losses_at_a_like_age_make_the_time_shorter(monkeypatch):
+async def test_losses_of_similar_age_lower_the_limit(monkeypatch):
     monkeypatch.setattr(pool_module, "MIN_IDLE_S", 0.01)
     monkeypatch.setattr(idle_limit_module, "MIN_IDLE_S", 0.01)
     monkeypatch.setattr(idle_limit_module, "MIN_LOSS_SPACING_S", 0.0)

@@ -34,7 +34,7 @@ def connections(pool: pool_module.ConnectionPool) -> set[Any]:
 
 
 @pytest.mark.parametrize("info", [LIVELY, None], ids=["answers", "nothing is told"])
-async def test_one_that_looks_alive_is_handed_out_with_its_age(monkeypatch, info):
+async def test_live_connection_is_handed_out_with_its_age(monkeypatch, info):
     the_kernel_tells(monkeypatch, info)
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1) as pool:
@@ -47,7 +47,7 @@ async def test_one_that_looks_alive_is_handed_out_with_its_age(monkeypatch, info
             await eventually(lambda: len(pool) == 1)
 
 
-async def test_the_newest_is_handed_out():
+async def test_newest_connection_is_handed_out():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=3, max_size=3) as pool:
             await eventually(lambda: len(pool) == 3)
@@ -58,7 +58,7 @@ async def test_the_newest_is_handed_out():
             await eventually(lambda: len(pool) == 3)
 
 
-async def test_those_that_answer_no_keepalive_are_closed_and_replaced_when_one_is_asked_for(
+async def test_connections_without_keepalive_answers_are_closed_and_replaced_on_acquire(
     monkeypatch,
 ):
     async with jump_server(serve_target) as jump:
@@ -87,7 +87,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("change", [{"source": "192.0.2.99"}, {"asleep": 60.0}], ids=str)
-async def test_in_another_network_all_are_made_anew_and_it_is_told(elsewhere, change, caplog):
+async def test_network_change_renews_all_connections_and_is_logged(elsewhere, change, caplog):
     caplog.set_level(logging.INFO)
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=3, max_size=3) as pool:
@@ -107,7 +107,7 @@ async def test_in_another_network_all_are_made_anew_and_it_is_told(elsewhere, ch
     ]
 
 
-async def test_in_another_network_those_that_are_being_dialled_are_made_anew_too(elsewhere):
+async def test_network_change_also_cancels_dials(elsewhere):
     answering = asyncio.Event()
     first, others = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE), scripted(answering, CHALLENGE)
     behaviours = [first]
@@ -128,7 +128,7 @@ async def test_in_another_network_those_that_are_being_dialled_are_made_anew_too
             await eventually(lambda: bool(pool._dialling))
 
 
-async def test_a_change_of_the_network_is_seen_when_another_connection_is_parked_too(elsewhere):
+async def test_network_change_is_detected_when_a_connection_is_parked(elsewhere):
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=2, max_size=2, idle_limit_s=60.0) as pool:
             await eventually(lambda: len(pool) == 2)
@@ -141,7 +141,7 @@ async def test_a_change_of_the_network_is_seen_when_another_connection_is_parked
 # --- after a silent loss ------------------------------------------------------------------
 
 
-async def test_where_one_of_an_age_led_nowhere_those_of_that_age_are_given_up(monkeypatch):
+async def test_blackhole_discards_connections_of_its_age(monkeypatch):
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=3, max_size=3, idle_limit_s=8.0) as pool:
             await eventually(lambda: len(pool) == 3)
@@ -159,7 +159,7 @@ async def test_where_one_of_an_age_led_nowhere_those_of_that_age_are_given_up(mo
             await eventually(lambda: len(pool) == 3)
 
 
-async def test_one_lost_at_an_age_at_which_connections_are_safe_proves_nothing():
+async def test_blackhole_at_a_safe_age_discards_nothing():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1, idle_limit_s=8.0) as pool:
             await eventually(lambda: len(pool) == 1)
@@ -169,7 +169,7 @@ async def test_one_lost_at_an_age_at_which_connections_are_safe_proves_nothing()
             assert len(pool) == 1
 
 
-async def test_what_fails_while_a_retry_is_waited_for_makes_no_longer_pause():
+async def test_failure_during_a_retry_pause_does_not_extend_it():
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=0, max_size=0) as pool:
             for _ in range(3):
@@ -180,7 +180,7 @@ async def test_what_fails_while_a_retry_is_waited_for_makes_no_longer_pause():
             pool.mark_up()
 
 
-async def test_a_jump_host_that_is_down_is_dialled_by_one_connection_at_a_time(monkeypatch):
+async def test_jump_host_that_is_down_gets_one_dial_at_a_time(monkeypatch):
     monkeypatch.setattr(pool_module, "FIRST_RETRY_S", 0.001)
     async with serving(scripted(Step.SILENCE)) as jump:
         with pool_at(jump.address, min_size=5, max_size=5) as pool:
@@ -189,7 +189,7 @@ async def test_a_jump_host_that_is_down_is_dialled_by_one_connection_at_a_time(m
             assert len(pool._dialling) == 1
 
 
-async def test_who_has_a_wrong_secret_asks_again_when_it_is_asked_and_hardly_ever_by_itself(caplog):
+async def test_wrong_secret_is_retried_on_request_but_rarely_otherwise(caplog):
     async with serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as jump:
         with pool_at(jump.address, min_size=1, max_size=9) as pool:
             await eventually(lambda: pool.is_down)
@@ -202,7 +202,7 @@ async def test_who_has_a_wrong_secret_asks_again_when_it_is_asked_and_hardly_eve
             await eventually(lambda: jump.accepted == 2)
 
 
-async def test_after_the_end_no_failure_is_told(caplog):
+async def test_failure_after_the_end_is_not_logged(caplog):
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=0, max_size=0) as pool:
             pass
@@ -211,7 +211,7 @@ async def test_after_the_end_no_failure_is_told(caplog):
     assert caplog.records == []
 
 
-async def test_where_none_is_wanted_it_is_found_out_all_the_same_that_it_is_back(monkeypatch):
+async def test_recovery_is_detected_with_a_pool_of_size_zero(monkeypatch):
     monkeypatch.setattr(pool_module, "FIRST_RETRY_S", 0.01)
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=0, max_size=0) as pool:

@@ -25,7 +25,7 @@ from tests.support.scripted_jump_server import (
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
-async def test_a_request_that_is_given_up_while_it_dials_leaves_nothing():
+async def test_request_cancelled_during_its_dial_leaves_nothing():
     called: list[Endpoint | NetjumperError] = []
     with unanswering() as address, pool_at(address, min_size=0, max_size=0) as pool:
         upstream = Upstream([pool])
@@ -36,7 +36,7 @@ async def test_a_request_that_is_given_up_while_it_dials_leaves_nothing():
 
 
 @pytest.mark.parametrize("script", [(), (CHALLENGE,), (CHALLENGE, ANSWER, b"\0", DESTINATION)])
-async def test_a_request_that_is_given_up_in_the_handshake_leaves_nothing(script):
+async def test_request_cancelled_in_the_handshake_leaves_nothing(script):
     reached = asyncio.Event()
 
     async def wait(sock: socket.socket) -> None:
@@ -56,7 +56,7 @@ async def test_a_request_that_is_given_up_in_the_handshake_leaves_nothing(script
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["held back", "sent"])
-async def test_a_request_that_is_given_up_on_a_parked_connection_closes_it(known):
+async def test_request_cancelled_on_a_parked_connection_closes_it(known):
     closed = asyncio.Event()
 
     async def notice(sock: socket.socket) -> None:

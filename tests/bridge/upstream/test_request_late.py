@@ -35,7 +35,7 @@ async def timer_over(request: Request) -> None:
     await eventually(lambda: request._timer is None)
 
 
-async def test_the_second_ones_answer_wins_where_it_is_first_and_the_first_one_is_closed():
+async def test_first_answer_wins_from_the_second_connection():
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.never_answer, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
@@ -43,7 +43,7 @@ async def test_the_second_ones_answer_wins_where_it_is_first_and_the_first_one_i
             await peers.closed.wait()
 
 
-async def test_the_first_ones_answer_wins_where_it_comes_after_all():
+async def test_late_answer_wins_from_the_first_connection():
     first, second = ControlledPeer(), ControlledPeer()
     async with jump_server(in_turn(first.answer_on_cue, second.never_answer)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
@@ -54,7 +54,7 @@ async def test_the_first_ones_answer_wins_where_it_comes_after_all():
             await second.closed.wait()
 
 
-async def test_both_are_sent_the_first_bytes_and_nothing_more_until_one_of_them_answers():
+async def test_both_connections_get_the_early_data_and_no_more():
     first, second = ControlledPeer(), ControlledPeer()
     second_asked = asyncio.Event()
 
@@ -74,7 +74,7 @@ async def test_both_are_sent_the_first_bytes_and_nothing_more_until_one_of_them_
     assert second.early == GET
 
 
-async def test_who_sent_what_may_not_be_repeated_waits_for_the_first():
+async def test_request_with_unsafe_early_data_is_not_hedged():
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.answer_on_cue, end_without_outcome)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
@@ -87,7 +87,7 @@ async def test_who_sent_what_may_not_be_repeated_waits_for_the_first():
             assert upstream.context.hedge_budget.tokens == hedge_budget.HEDGE_BURST
 
 
-async def test_only_a_share_of_the_requests_is_asked_twice(monkeypatch):
+async def test_hedged_requests_are_limited_to_a_share(monkeypatch):
     monkeypatch.setattr(hedge_budget, "HEDGE_RATIO", 0.5)
     first, second = ControlledPeer(), ControlledPeer()
     behaviours = in_turn(first.answer_on_cue, second.answer_on_cue, silent)
@@ -108,7 +108,7 @@ async def test_only_a_share_of_the_requests_is_asked_twice(monkeypatch):
             await again.close()
 
 
-async def test_a_target_that_refuses_one_of_two_has_refused():
+async def test_refusal_on_either_connection_is_final():
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.never_answer, refuse)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
@@ -121,7 +121,7 @@ async def test_a_target_that_refuses_one_of_two_has_refused():
 
 
 @pytest.mark.parametrize("fate", [end_without_outcome, succeed])
-async def test_one_of_two_that_is_lost_leaves_it_to_the_other(fate):
+async def test_lost_connection_of_two_leaves_the_other(fate):
     first = ControlledPeer()
     lost = asyncio.Event()
 
@@ -142,7 +142,7 @@ async def test_one_of_two_that_is_lost_leaves_it_to_the_other(fate):
             await asked.close()
 
 
-async def test_a_request_that_is_given_up_while_two_are_asked_closes_both():
+async def test_cancelled_hedged_request_closes_both_connections():
     first, second = ControlledPeer(), ControlledPeer()
     async with jump_server(in_turn(first.never_answer, second.never_answer)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
@@ -154,7 +154,7 @@ async def test_a_request_that_is_given_up_while_two_are_asked_closes_both():
             assert not asked.established.done()
 
 
-async def test_nobody_is_asked_twice_where_answers_come_at_once():
+async def test_request_on_a_short_path_is_not_hedged():
     async with jump_server(serve_target) as jump:
         async with upstream_at(jump.address) as upstream:
             pool_of(upstream).path.refill_time = 0.001
@@ -163,7 +163,7 @@ async def test_nobody_is_asked_twice_where_answers_come_at_once():
             await asked.close()
 
 
-async def test_one_that_is_dialled_for_the_request_is_late_later():
+async def test_dialled_connection_has_a_longer_hedge_delay():
     async with jump_server(serve_target) as jump:
         async with upstream_at(jump.address, parked=0) as upstream:
             pool_of(upstream).path.refill_time = 20.0
@@ -174,7 +174,7 @@ async def test_one_that_is_dialled_for_the_request_is_late_later():
             await asked.close()
 
 
-async def test_answers_of_parked_say_how_long_they_usually_take(monkeypatch):
+async def test_latency_is_measured_on_parked_connections(monkeypatch):
     noted: list[float] = []
     monkeypatch.setattr(PathStats, "record_answer", lambda _, seconds: noted.append(seconds))
     async with jump_server(serve_target) as jump:

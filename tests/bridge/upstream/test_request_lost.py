@@ -59,7 +59,7 @@ def unheard(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("soon_lost", "unheard")
-async def test_where_a_parked_connection_leads_nowhere_one_is_dialled():
+async def test_black_hole_of_a_parked_connection_causes_a_dial():
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.never_answer, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
@@ -72,7 +72,7 @@ async def test_where_a_parked_connection_leads_nowhere_one_is_dialled():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
-async def test_a_jump_server_that_has_the_request_is_waited_for(monkeypatch, looks):
+async def test_acknowledged_request_is_waited_for(monkeypatch, looks):
     monkeypatch.setattr(
         upstream_module, "UNANSWERED_S", 0.2
     )  # a kernel takes its time to acknowledge
@@ -89,9 +89,7 @@ async def test_a_jump_server_that_has_the_request_is_waited_for(monkeypatch, loo
 
 @pytest.mark.usefixtures("soon_lost")
 @pytest.mark.parametrize(("early", "parked"), [(SSH, 1), (b"", 0)], ids=["not repeatable", "new"])
-async def test_one_that_was_dialled_or_whose_bytes_may_not_be_repeated_is_waited_for(
-    looks, early, parked
-):
+async def test_dialled_or_unsafe_request_is_waited_for(looks, early, parked):
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.answer_on_cue, silent)) as jump:
         async with upstream_at(jump.address, parked=parked) as upstream:
@@ -105,7 +103,7 @@ async def test_one_that_was_dialled_or_whose_bytes_may_not_be_repeated_is_waited
 
 
 @pytest.mark.usefixtures("soon_lost", "unheard")
-async def test_on_a_longer_path_more_time_is_given(looks):
+async def test_longer_path_gets_more_time(looks):
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.never_answer, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
@@ -130,7 +128,7 @@ async def test_on_a_longer_path_more_time_is_given(looks):
         pytest.param(None, False, id="nothing is told"),
     ],
 )
-async def test_one_that_has_not_even_acknowledged_is_mistrusted(monkeypatch, told, mistrusted):
+async def test_unacknowledged_connection_discards_those_of_its_age(monkeypatch, told, mistrusted):
     ages: list[float] = []
     monkeypatch.setattr(
         upstream_module.ConnectionPool, "discard_older_than", lambda _, age: ages.append(age)
@@ -146,7 +144,7 @@ async def test_one_that_has_not_even_acknowledged_is_mistrusted(monkeypatch, tol
     assert len(ages) == mistrusted
 
 
-async def test_one_that_was_asked_later_is_not_mistrusted(monkeypatch):
+async def test_later_attempt_is_not_a_sign_of_a_black_hole(monkeypatch):
     ages: list[float] = []
     first = ControlledPeer()
     monkeypatch.setattr(
@@ -162,7 +160,7 @@ async def test_one_that_was_asked_later_is_not_mistrusted(monkeypatch):
     assert ages == []
 
 
-async def test_what_the_dialled_one_met_is_told_where_a_parked_one_was_lost_before():
+async def test_error_of_the_dialled_connection_is_reported():
     async with jump_server(in_turn(end_without_outcome)) as jump:
         async with upstream_at(jump.address, parked=1) as upstream:
             nobody = pool_of(upstream).host.address = closed_port()

@@ -37,7 +37,7 @@ async def tunnel(upstream: Upstream, target: Address) -> socket.socket:
     return (await established).detach()
 
 
-async def test_a_request_goes_on_to_the_next_jump_host_where_the_first_is_down(caplog):
+async def test_request_fails_over_to_the_next_jump_host(caplog):
     nobody = closed_port()
     async with serving(echo) as target, jump_server_running() as (_, jump):
         with upstream_through(nobody, jump, parked=0) as (upstream, pools):
@@ -46,7 +46,7 @@ async def test_a_request_goes_on_to_the_next_jump_host_where_the_first_is_down(c
     assert caplog.messages == [f"jump host {nobody}: connection refused; retrying"]
 
 
-async def test_a_jump_host_that_does_not_let_us_in_is_down_too():
+async def test_jump_host_that_rejects_the_secret_is_down():
     async with (
         serving(echo) as target,
         jump_server_running() as (_, strange),
@@ -57,7 +57,7 @@ async def test_a_jump_host_that_does_not_let_us_in_is_down_too():
             assert [lot.is_down for lot in lots] == [True, False]
 
 
-async def test_a_jump_host_is_not_down_because_a_target_failed():
+async def test_target_failure_does_not_mark_the_jump_host_down():
     async with jump_server_running() as (_, first), jump_server_running() as (service, second):
         with upstream_through(first, second, parked=0) as (upstream, pools):
             with pytest.raises(TargetRefused):
@@ -66,7 +66,7 @@ async def test_a_jump_host_is_not_down_because_a_target_failed():
             assert len(service.sessions) == 0
 
 
-async def test_what_the_first_one_said_is_told_where_all_are_down():
+async def test_error_of_the_first_jump_host_is_reported_if_all_are_down():
     nobody, also_nobody = closed_port(), closed_port()
     with upstream_through(nobody, also_nobody, parked=0) as (upstream, _):
         with pytest.raises(JumpHostUnreachable) as caught:
@@ -79,7 +79,7 @@ async def test_what_the_first_one_said_is_told_where_all_are_down():
                 await tunnel(way, Address("target.example", 1))
 
 
-async def test_one_jump_host_that_was_dialled_twice_is_told_of_as_one():
+async def test_jump_host_dialled_twice_is_counted_once_in_the_error():
     nobody = closed_port()
     with upstream_through(nobody, parked=0) as (upstream, _):
         established: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
@@ -90,7 +90,7 @@ async def test_one_jump_host_that_was_dialled_twice_is_told_of_as_one():
         assert str(caught.value) == f"jump host {nobody}: connection refused"
 
 
-async def test_the_first_is_used_again_when_it_is_back(caplog, monkeypatch):
+async def test_first_jump_host_is_used_again_after_its_recovery(caplog, monkeypatch):
     caplog.set_level(logging.INFO, "netjumper")
     monkeypatch.setattr("netjumper.bridge.upstream.pool.FIRST_RETRY_S", 0.01)
     address = closed_port()
@@ -106,7 +106,7 @@ async def test_the_first_is_used_again_when_it_is_back(caplog, monkeypatch):
                     assert len([t for t in service.sessions._alive if t.requested]) == 1
 
 
-async def test_a_jump_host_that_falls_silent_is_down_when_another_has_answered(monkeypatch, caplog):
+async def test_silent_jump_host_is_down_once_another_has_answered(monkeypatch, caplog):
     monkeypatch.setattr("netjumper.bridge.upstream.upstream.UNANSWERED_S", 0.01)
     monkeypatch.setattr("netjumper.bridge.upstream.path_stats.INITIAL_REFILL_S", 0.001)
     async with (
@@ -122,7 +122,7 @@ async def test_a_jump_host_that_falls_silent_is_down_when_another_has_answered(m
     assert caplog.messages == [f"jump host {silent}: it did not answer in time; retrying"]
 
 
-async def test_a_jump_host_that_hangs_while_its_kernel_lives_is_not_waited_for(monkeypatch, caplog):
+async def test_hung_jump_host_with_a_live_kernel_is_not_waited_for(monkeypatch, caplog):
     monkeypatch.setattr(
         "netjumper.bridge.upstream.upstream.UNANSWERED_S", 0.2
     )  # a kernel takes its time to acknowledge
@@ -150,7 +150,7 @@ async def test_a_jump_host_that_hangs_while_its_kernel_lives_is_not_waited_for(m
             assert len(first) == 1
 
 
-async def test_tunnels_that_are_up_stay_where_they_are(monkeypatch):
+async def test_established_tunnels_are_not_moved(monkeypatch):
     monkeypatch.setattr("netjumper.bridge.upstream.pool.FIRST_RETRY_S", 60.0)
     async with serving(echo) as target, jump_server_running() as (_, other):
         async with jump_server_running() as (first, address):
@@ -163,7 +163,7 @@ async def test_tunnels_that_are_up_stay_where_they_are(monkeypatch):
                     assert await receive_exactly(sock, 10) == b"still here"
 
 
-async def test_requests_are_spread_over_all_of_them():
+async def test_requests_are_spread_over_all_jump_hosts():
     async with (
         serving(echo) as target,
         jump_server_running() as (one, first),
@@ -178,7 +178,7 @@ async def test_requests_are_spread_over_all_of_them():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
-async def test_a_round_trip_is_known_once_a_connection_is_parked():
+async def test_round_trip_is_known_once_a_connection_is_parked():
     async with jump_server_running() as (_, jump):
         with upstream_through(jump) as (_, (pool,)):
             assert pool.first_byte is None

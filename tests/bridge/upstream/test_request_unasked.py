@@ -57,7 +57,7 @@ def _hurry(monkeypatch):
     monkeypatch.setattr("netjumper.bridge.upstream.path_stats.INITIAL_REFILL_S", 0.001)
 
 
-async def test_what_may_not_be_repeated_goes_on_from_one_that_ends_without_a_challenge():
+async def test_unsafe_request_fails_over_from_a_close_before_the_challenge():
     async with two_hosts(scripted()) as (it, rogue, target):
         asked = RequestedTunnel(it, target.address)
         asked.request.send_early(SSH)
@@ -67,7 +67,7 @@ async def test_what_may_not_be_repeated_goes_on_from_one_that_ends_without_a_cha
 
 
 @pytest.mark.usefixtures("_hurry")
-async def test_it_goes_on_from_one_that_is_silent(caplog):
+async def test_unsafe_request_fails_over_from_a_silent_jump_host(caplog):
     heard = b""
 
     async def silent(sock: socket.socket) -> None:
@@ -87,7 +87,7 @@ async def test_it_goes_on_from_one_that_is_silent(caplog):
 
 
 @pytest.mark.usefixtures("_hurry")
-async def test_where_no_other_can_be_used_either_that_is_said():
+async def test_error_says_that_no_jump_host_can_be_used():
     async with serving(receive) as rogue:
         with through(rogue.address, closed_port()) as (it, _):
             asked = RequestedTunnel(it, closed_port())
@@ -98,7 +98,7 @@ async def test_where_no_other_can_be_used_either_that_is_said():
 
 
 @pytest.mark.usefixtures("_hurry")
-async def test_a_challenge_that_comes_too_late_is_not_answered():
+async def test_late_challenge_is_not_answered():
     go_on, over = asyncio.Event(), asyncio.Event()
     heard = b""
 
@@ -121,7 +121,7 @@ async def test_a_challenge_that_comes_too_late_is_not_answered():
 
 
 @pytest.mark.usefixtures("_hurry")
-async def test_what_was_sent_to_one_that_then_ends_is_not_sent_to_another():
+async def test_unsafe_request_sent_to_a_closing_jump_host_is_not_repeated():
     async with two_hosts(scripted(CHALLENGE, ANSWER)) as (it, _, target):
         asked = RequestedTunnel(it, target.address)
         asked.request.send_early(SSH)
@@ -130,7 +130,7 @@ async def test_what_was_sent_to_one_that_then_ends_is_not_sent_to_another():
 
 
 @pytest.mark.usefixtures("_hurry")
-async def test_what_was_sent_to_one_that_is_then_silent_is_not_sent_to_another():
+async def test_unsafe_request_sent_to_a_silent_jump_host_is_not_repeated():
     async with serving(echo) as target, jump_server_running() as (_, jump):
         async with serving(scripted(CHALLENGE, ANSWER, Step.SILENCE)) as rogue:
             with through(rogue.address, jump, jump_timeout=0.3) as (it, _):
@@ -140,7 +140,7 @@ async def test_what_was_sent_to_one_that_is_then_silent_is_not_sent_to_another()
                 assert await target.came() == 0
 
 
-async def test_the_time_for_a_jump_host_is_not_begun_anew_by_a_second_connection(monkeypatch):
+async def test_second_connection_does_not_restart_the_jump_timeout(monkeypatch):
     expired = 0
     expire = jump_host.JumpConnection.expire
 
@@ -183,7 +183,7 @@ let_in = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE)
 
 
 @pytest.mark.usefixtures("_impatient")
-async def test_one_that_lets_nobody_in_any_more_is_down_before_it_is_asked(caplog):
+async def test_stalled_jump_host_is_down_before_a_request(caplog):
     async with serving(in_order(let_in, scripted(Step.SILENCE))) as rogue:
         with through(rogue.address, parked=2) as (_, (hung,)):
             await eventually(lambda: len(hung) == 1)
@@ -199,7 +199,7 @@ async def test_one_that_lets_nobody_in_any_more_is_down_before_it_is_asked(caplo
 
 
 @pytest.mark.usefixtures("_impatient")
-async def test_one_of_whose_connections_one_is_stuck_is_not(caplog):
+async def test_jump_host_with_one_stalled_connection_is_not_down(caplog):
     async with serving(in_order(scripted(Step.SILENCE), let_in)) as rogue:
         with through(rogue.address, parked=2) as (_, (well,)):
             await eventually(lambda: len(well) == 1 and well.is_stalled)
@@ -210,7 +210,7 @@ async def test_one_of_whose_connections_one_is_stuck_is_not(caplog):
 
 
 @pytest.mark.usefixtures("_impatient")
-async def test_a_request_does_not_meet_one_that_hangs():
+async def test_request_avoids_a_stalled_jump_host():
     async with serving(echo) as target, jump_server_running() as (_, jump):
         async with serving(in_order(let_in, scripted(Step.SILENCE))) as rogue:
             with through(rogue.address, jump, parked=2) as (it, (hung, _)):

@@ -20,12 +20,12 @@ PEER = ("198.51.100.1", 9527)
 PEER6 = ("2001:db8::9527", 9527, 0, 0)
 
 
-def test_an_address_is_found_to_be_this_machines_or_not():
+def test_own_addresses_are_recognised():
     assert is_of_this_machine("127.0.0.1")
     assert not is_of_this_machine(NOT_THIS_MACHINES)
 
 
-def test_without_a_descriptor_left_an_address_may_be_this_machines(monkeypatch):
+def test_any_address_may_be_own_without_free_descriptors(monkeypatch):
     def no_socket(*_):
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -56,13 +56,13 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return machine
 
 
-def test_the_first_look_has_nothing_to_compare_with(machine):
+def test_first_check_reports_no_change(machine):
     network = RouteMonitor()
     assert not network.has_changed(PEER, 1.0)
     assert not network.has_changed(PEER, 1.0 + CHECK_INTERVAL_S)
 
 
-def test_another_address_of_ours_is_another_network_and_is_told_once(machine):
+def test_changed_source_address_is_reported_once(machine):
     network = RouteMonitor()
     network.has_changed(PEER, 1.0)
     machine.source = "192.0.2.2"
@@ -70,7 +70,7 @@ def test_another_address_of_ours_is_another_network_and_is_told_once(machine):
     assert not network.has_changed(PEER, 5.0)
 
 
-def test_a_connection_by_the_other_family_is_no_other_network(machine):
+def test_other_address_family_is_not_a_change(machine):
     network = RouteMonitor()
     for now, peer in enumerate((PEER, PEER6, PEER, PEER6), start=1):
         assert not network.has_changed(peer, 2.0 * now)
@@ -79,7 +79,7 @@ def test_a_connection_by_the_other_family_is_no_other_network(machine):
     assert network.has_changed(PEER6, 22.0)
 
 
-def test_no_way_at_all_is_no_other_network_until_there_is_another(machine):
+def test_missing_route_is_not_a_change_until_there_is_another(machine):
     network = RouteMonitor()
     network.has_changed(PEER, 1.0)
     machine.source = ""
@@ -92,7 +92,7 @@ def test_no_way_at_all_is_no_other_network_until_there_is_another(machine):
     assert network.has_changed(PEER, 9.0)
 
 
-def test_to_have_slept_counts_as_another_network_from_the_beginning_on(machine):
+def test_suspend_counts_as_a_change(machine):
     network = RouteMonitor()
     machine.asleep += MIN_SUSPEND_S + 0.1
     assert network.has_changed(PEER, 1.0)
@@ -101,7 +101,7 @@ def test_to_have_slept_counts_as_another_network_from_the_beginning_on(machine):
     assert not network.has_changed(PEER, 5.0)
 
 
-def test_there_is_a_look_once_a_second_only(machine):
+def test_checks_happen_at_most_once_a_second(machine):
     network = RouteMonitor()
     network.has_changed(PEER, 1.0)
     machine.source = "192.0.2.2"
@@ -118,16 +118,16 @@ def test_there_is_a_look_once_a_second_only(machine):
         (("no address", 9527), ""),
     ],
 )
-def test_a_real_look(peer, source):
+def test_source_address_is_found(peer, source):
     assert source_address(peer) == source
 
 
-def test_a_machine_that_is_awake_has_not_slept_meanwhile():
+def test_running_machine_reports_no_suspend():
     asleep = route_monitor_module._suspend_time()
     assert asleep >= -0.001
     assert abs(route_monitor_module._suspend_time() - asleep) < 0.5
 
 
-def test_where_nothing_tells_of_sleep_there_was_none(monkeypatch):
+def test_suspend_time_is_zero_without_its_clock(monkeypatch):
     monkeypatch.delattr(time, "CLOCK_BOOTTIME")
     assert route_monitor_module._suspend_time() == 0.0

@@ -72,7 +72,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 @pytest.mark.parametrize(
     "lose", [end_without_outcome, scripted(Step.RESET)], ids=["ended", "reset"]
 )
-async def test_a_lost_one_is_replaced_by_a_parked_one_and_then_by_a_dialled_one(taken, lose):
+async def test_lost_connection_is_replaced_by_a_parked_then_a_dialled_one(taken, lose):
     async with jump_server(in_turn(lose, lose, succeed)) as jump:
         async with upstream_at(jump.address, parked=3) as upstream:
             await RequestedTunnel(upstream).close()
@@ -80,7 +80,7 @@ async def test_a_lost_one_is_replaced_by_a_parked_one_and_then_by_a_dialled_one(
             assert upstream.context.known.expects(TARGET, upstream.context.loop.time())
 
 
-async def test_one_that_was_dialled_for_the_request_is_not_replaced(taken):
+async def test_dialled_connection_is_not_replaced(taken):
     async with jump_server(
         in_turn(end_without_outcome, end_without_outcome, end_without_outcome, succeed)
     ) as jump:
@@ -91,7 +91,7 @@ async def test_one_that_was_dialled_for_the_request_is_not_replaced(taken):
 
 
 @pytest.mark.parametrize("early", [GET, b"\x16\3\1\0\5\1"], ids=["request", "ClientHello"])
-async def test_first_bytes_that_may_be_repeated_go_with_the_replacement(early):
+async def test_replay_safe_early_data_is_sent_on_the_replacement(early):
     seen: list[bytes] = []
 
     async def note(sock: socket.socket) -> None:
@@ -106,7 +106,7 @@ async def test_first_bytes_that_may_be_repeated_go_with_the_replacement(early):
     assert seen == [early, early]
 
 
-async def test_first_bytes_that_may_not_be_repeated_end_the_request_with_their_connection(taken):
+async def test_unsafe_early_data_ends_the_request_with_its_connection(taken):
     async with jump_server(in_turn(end_without_outcome, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             asked = RequestedTunnel(upstream)
@@ -115,7 +115,7 @@ async def test_first_bytes_that_may_not_be_repeated_end_the_request_with_their_c
             assert taken == [True]
 
 
-async def test_first_bytes_that_never_left_do_not_end_the_request_with_its_jump_host():
+async def test_unsent_early_data_does_not_end_the_request_with_its_jump_host():
     async with (
         serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as strange,
         jump_server(in_turn(succeed)) as jump,
@@ -131,7 +131,7 @@ async def test_first_bytes_that_never_left_do_not_end_the_request_with_its_jump_
                 assert await receive_exactly(sock, len(SSH)) == SSH
 
 
-async def test_first_bytes_have_room_as_long_as_there_is_one_connection():
+async def test_early_data_budget_exists_while_there_is_one_connection():
     async with jump_server(in_turn(silent)) as jump:
         async with upstream_at(jump.address) as upstream:
             asked = RequestedTunnel(upstream)
@@ -143,7 +143,7 @@ async def test_first_bytes_have_room_as_long_as_there_is_one_connection():
             assert asked.request.early_data_budget == 0
 
 
-async def test_a_targets_failure_is_final_and_the_target_is_not_expected_the_next_time(taken):
+async def test_target_failure_is_final_and_the_target_is_forgotten(taken):
     async with jump_server(in_turn(succeed, refuse)) as jump:
         async with upstream_at(jump.address) as upstream:
             first = RequestedTunnel(upstream)
@@ -159,7 +159,7 @@ async def test_a_targets_failure_is_final_and_the_target_is_not_expected_the_nex
 
 
 @pytest.mark.parametrize(("early", "expected"), [("always", True), ("never", False)])
-async def test_what_is_expected_is_as_it_is_set(early, expected):
+async def test_early_data_setting_decides_which_targets_are_expected(early, expected):
     async with jump_server(serve_target) as jump:
         async with upstream_at(jump.address, EarlyData(early)) as upstream:
             for _ in range(2):
@@ -176,7 +176,7 @@ async def test_what_is_expected_is_as_it_is_set(early, expected):
         pytest.param(True, 0.001, False, id="short path"),
     ],
 )
-async def test_on_a_long_path_a_destination_waits_for_the_first_bytes_of_who_is_told_at_once(
+async def test_destination_waits_for_early_data_on_a_long_path(
     monkeypatch, known, parking_takes, together
 ):
     segments: list[bytes] = []
@@ -204,21 +204,21 @@ async def test_on_a_long_path_a_destination_waits_for_the_first_bytes_of_who_is_
 # --- the jump host's state ----------------------------------------------------------------
 
 
-async def test_a_jump_host_that_cannot_be_dialled_is_down():
+async def test_jump_host_that_cannot_be_dialled_is_down():
     with pool_at(closed_port(), min_size=0, max_size=0) as pool:
         assert not pool.is_down
         assert type(await RequestedTunnel(Upstream([pool])).error()) is JumpHostUnreachable
         assert pool.is_down
 
 
-async def test_a_jump_host_that_does_not_let_us_in_is_down():
+async def test_jump_host_that_rejects_the_secret_is_down():
     async with serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as jump:
         with pool_at(jump.address, min_size=0, max_size=0) as pool:
             assert type(await RequestedTunnel(Upstream([pool])).error()) is WrongSecret
             assert pool.is_down
 
 
-async def test_a_jump_host_is_not_down_because_a_tunnel_failed_after_it_had_let_us_in(caplog):
+async def test_failure_after_authentication_does_not_mark_the_jump_host_down(caplog):
     async with jump_server(in_turn(end_without_outcome)) as jump:
         with pool_at(jump.address, min_size=0, max_size=0) as pool:
             assert type(await RequestedTunnel(Upstream([pool])).error()) is JumpHostProtocolError
@@ -226,7 +226,7 @@ async def test_a_jump_host_is_not_down_because_a_tunnel_failed_after_it_had_let_
     assert caplog.records == []
 
 
-async def test_a_jump_host_that_lets_a_request_in_answers_again(caplog):
+async def test_authenticated_request_marks_the_jump_host_up(caplog):
     caplog.set_level(logging.INFO)
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=0, max_size=0) as pool:
@@ -237,7 +237,7 @@ async def test_a_jump_host_that_lets_a_request_in_answers_again(caplog):
 
 
 @pytest.mark.parametrize("early", [EarlyData.KNOWN, EarlyData.ALWAYS])
-async def test_nothing_is_expected_where_the_only_jump_host_is_down(early):
+async def test_no_target_is_expected_if_the_only_jump_host_is_down(early):
     with pool_at(closed_port(), min_size=0, max_size=0) as pool:
         upstream = Upstream([pool], early=early)
         upstream.context.known.record_success(TARGET, upstream.context.loop.time())
@@ -250,7 +250,7 @@ async def test_nothing_is_expected_where_the_only_jump_host_is_down(early):
         await second.error()
 
 
-async def test_one_that_was_parked_before_says_nothing_of_who_is_let_in_now(caplog):
+async def test_earlier_parked_connection_does_not_mark_the_jump_host_up(caplog):
     caplog.set_level(logging.INFO)
     async with jump_server(serve_target) as jump:
         async with upstream_at(jump.address) as upstream:
