@@ -31,8 +31,8 @@ from tests.support.proxy_requests import (
     ESTABLISHED,
     GRANTED5,
     TARGET,
-    asked,
     http_request,
+    send_request,
     socks4a_request,
     socks5_request,
 )
@@ -41,8 +41,8 @@ from tests.support.services import NAMES, bridge_running, destination
 GRANTED4 = b"\0\x5a\0\0\0\0\0\0"
 
 
-Ways = list[tuple[str, Callable[[Address], bytes], bytes]]
-WAYS: Ways = [
+Protocols = list[tuple[str, Callable[[Address], bytes], bytes]]
+PROTOCOLS: Protocols = [
     ("socks", socks5_request, b"\5\0" + GRANTED5),
     ("socks", socks4a_request, GRANTED4),
     ("http", http_request, ESTABLISHED),
@@ -50,17 +50,17 @@ WAYS: Ways = [
     ("mixed", socks4a_request, GRANTED4),
     ("mixed", http_request, ESTABLISHED),
 ]
-every_way = pytest.mark.parametrize(
-    ("door", "request_for", "granted"),
-    WAYS,
-    ids=[f"{door}-{request_for.__name__}" for door, request_for, _ in WAYS],
+every_protocol = pytest.mark.parametrize(
+    ("listener", "request_for", "granted"),
+    PROTOCOLS,
+    ids=[f"{listener}-{request_for.__name__}" for listener, request_for, _ in PROTOCOLS],
 )
 
 
-@every_way
-async def test_client_reaches_its_target(service, door, request_for, granted):
+@every_protocol
+async def test_client_reaches_its_target(service, listener, request_for, granted):
     async with serving(echo) as target:
-        with await asked(service, door, request_for(target.address)) as sock:
+        with await send_request(service, listener, request_for(target.address)) as sock:
             assert await receive_exactly(sock, len(granted)) == granted
             await send(sock, b"hello")
             assert await receive_exactly(sock, 5) == b"hello"
@@ -69,27 +69,27 @@ async def test_client_reaches_its_target(service, door, request_for, granted):
         await eventually(lambda: len(service.sessions) == 0)
 
 
-@every_way
-async def test_client_can_send_one_byte_at_a_time(service, door, request_for, granted):
+@every_protocol
+async def test_client_can_send_one_byte_at_a_time(service, listener, request_for, granted):
     async with serving(echo) as target:
-        with await connected(service.address_of(door)) as sock:
+        with await connected(service.address_of(listener)) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for byte in request_for(target.address) + b"hello":
                 await send(sock, bytes((byte,)))
             assert await receive_exactly(sock, len(granted) + 5) == granted + b"hello"
 
 
-@every_way
-async def test_client_can_half_close_after_its_request(service, door, request_for, granted):
+@every_protocol
+async def test_client_can_half_close_after_its_request(service, listener, request_for, granted):
     async with serving(answer_after_end) as target:
-        with await asked(service, door, request_for(target.address) + b"hello") as sock:
+        with await send_request(service, listener, request_for(target.address) + b"hello") as sock:
             sock.shutdown(socket.SHUT_WR)
             assert await receive_to_end(sock) == granted + b"5 bytes received"
 
 
 async def test_bytes_from_a_target_that_speaks_first_arrive(service):
     async with serving(speak_first(b"220 ready")) as target:
-        with await asked(service, "http", http_request(target.address)) as sock:
+        with await send_request(service, "http", http_request(target.address)) as sock:
             data = await receive_exactly(sock, len(ESTABLISHED) + 9)
             assert data == ESTABLISHED + b"220 ready"
 
@@ -98,7 +98,7 @@ async def test_names_are_resolved_by_the_jump_server_only(service, monkeypatch):
     async with serving(echo) as target:
         monkeypatch.setitem(NAMES, "only-there.example", target.address.host)
         there = Address("only-there.example", target.address.port)
-        with await asked(service, "socks", socks5_request(there)) as sock:
+        with await send_request(service, "socks", socks5_request(there)) as sock:
             assert await receive_exactly(sock, 12) == b"\5\0" + GRANTED5
 
 
@@ -112,7 +112,7 @@ async def test_names_are_passed_on_unchanged():
         await scripted(b"\0\0", Step.ECHO)(sock)
 
     async with serving(note) as jump, bridge_running(jump.address) as service:
-        with await asked(service, "http", http_request(TARGET)) as sock:
+        with await send_request(service, "http", http_request(TARGET)) as sock:
             assert await receive_exactly(sock, len(ESTABLISHED)) == ESTABLISHED
             assert await frames == destination(TARGET)
 
@@ -120,7 +120,7 @@ async def test_names_are_passed_on_unchanged():
 async def test_two_hundred_concurrent_tunnels_work(service):
     async with serving(echo) as target:
         request = socks5_request(target.address)
-        socks = await asyncio.gather(*(asked(service, "socks", request) for _ in range(200)))
+        socks = await asyncio.gather(*(send_request(service, "socks", request) for _ in range(200)))
         for number, sock in enumerate(socks):
             assert await receive_exactly(sock, 12) == b"\5\0" + GRANTED5
             await send(sock, b"%04d" % number)
@@ -135,17 +135,17 @@ async def test_two_hundred_concurrent_tunnels_work(service):
 async def test_reset_by_the_jump_server_is_a_reset_for_the_client():
     script = (CHALLENGE, ANSWER + destination_size(TARGET), b"\0\0", 5, Step.RESET)
     async with serving(scripted(*script)) as jump, bridge_running(jump.address) as service:
-        with await asked(service, "http", http_request(TARGET)) as sock:
+        with await send_request(service, "http", http_request(TARGET)) as sock:
             assert await receive_exactly(sock, len(ESTABLISHED)) == ESTABLISHED
             await send(sock, b"hello")
             assert await receive_to_reset(sock) == b""
 
 
-# --- nothing is told before it is true ----------------------------------------------------
+# --- the outcome --------------------------------------------------------------------------
 
 
-@every_way
-async def test_success_is_reported_only_after_the_outcome(door, request_for, granted):
+@every_protocol
+async def test_success_is_reported_only_after_the_outcome(listener, request_for, granted):
     asked_for, say_yes = asyncio.Event(), asyncio.Event()
     greeting = b"\5\0" if granted.startswith(b"\5") else b""
 
@@ -155,7 +155,7 @@ async def test_success_is_reported_only_after_the_outcome(door, request_for, gra
         await scripted(say_yes, b"\0", Step.ECHO)(sock)
 
     async with serving(withhold) as jump, bridge_running(jump.address) as service:
-        with await asked(service, door, request_for(TARGET)) as sock:
+        with await send_request(service, listener, request_for(TARGET)) as sock:
             assert await receive_exactly(sock, len(greeting)) == greeting
             await asked_for.wait()
             assert nothing_to_receive(sock)
@@ -164,9 +164,9 @@ async def test_success_is_reported_only_after_the_outcome(door, request_for, gra
             assert await receive_exactly(sock, len(rest)) == rest
 
 
-@every_way
+@every_protocol
 async def test_bytes_after_the_request_wait_for_the_outcome_and_are_sent_first(
-    door, request_for, granted
+    listener, request_for, granted
 ):
     say_yes = asyncio.Event()
     early: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -178,7 +178,7 @@ async def test_bytes_after_the_request_wait_for_the_outcome_and_are_sent_first(
         await scripted(b"\0", Step.ECHO)(sock)
 
     async with serving(withhold) as jump, bridge_running(jump.address) as service:
-        with await asked(service, door, request_for(TARGET) + b"first ") as sock:
+        with await send_request(service, listener, request_for(TARGET) + b"first ") as sock:
             await eventually(lambda: sent_ahead(service) == 6)
             await send(sock, b"second")
             await eventually(lambda: sent_ahead(service) == 12)
@@ -188,7 +188,7 @@ async def test_bytes_after_the_request_wait_for_the_outcome_and_are_sent_first(
 
 
 def sent_ahead(service: Service) -> int:
-    """How many bytes wait for an outcome."""
+    """Return how many bytes wait for an outcome."""
     handshakes = [tunnel._handshake for tunnel in service.sessions._alive]
     return sum(handshake.trailing_size for handshake in handshakes if handshake is not None)
 
@@ -196,6 +196,6 @@ def sent_ahead(service: Service) -> int:
 async def test_bytes_after_the_outcome_are_not_lost():
     script = (CHALLENGE, ANSWER + destination_size(TARGET), b"\0\x00220 ready", Step.SILENCE)
     async with serving(scripted(*script)) as jump, bridge_running(jump.address) as service:
-        with await asked(service, "http", http_request(TARGET)) as sock:
+        with await send_request(service, "http", http_request(TARGET)) as sock:
             data = await receive_exactly(sock, len(ESTABLISHED) + 9)
             assert data == ESTABLISHED + b"220 ready"

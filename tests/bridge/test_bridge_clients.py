@@ -32,8 +32,8 @@ from tests.support.proxy_requests import (
     ESTABLISHED,
     GRANTED5,
     TARGET,
-    asked,
     http_request,
+    send_request,
     socks5_request,
 )
 from tests.support.services import SECRET, bridge_running, jump_server_running
@@ -45,18 +45,18 @@ async def test_idle_tunnel_is_ended():
         jump_server_running() as (_, address),
         bridge_running(address, limits=TunnelLimits(idle=0.1)) as service,
     ):
-        with await asked(service, "http", http_request(target.address)) as sock:
+        with await send_request(service, "http", http_request(target.address)) as sock:
             assert await receive_to_reset(sock) == ESTABLISHED
         assert len(service.sessions) == 0
 
 
-# --- programs that vanish -----------------------------------------------------------------
+# --- clients that leave -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("vanish", [socket.socket.close, reset], ids=["close", "reset"])
 @pytest.mark.parametrize("sent", [b"\5", b"\5\1\0", b"CONNECT x", b"\4\1\0\x50\0\0\0\1me\0ta"])
 async def test_client_that_vanishes_during_its_request_leaves_nothing(service, sent, vanish):
-    sock = await asked(service, "mixed", sent)
+    sock = await send_request(service, "mixed", sent)
     await eventually(
         lambda: [t._phase._handshake is None for t in service.sessions._alive] == [False]
     )
@@ -74,7 +74,7 @@ async def test_client_reset_before_the_outcome_closes_the_connection():
         gone.set()
 
     async with serving(withhold) as jump, bridge_running(jump.address) as service:
-        sock = await asked(service, "http", http_request(TARGET))
+        sock = await send_request(service, "http", http_request(TARGET))
         await named.wait()
         reset(sock)
         await gone.wait()
@@ -84,7 +84,7 @@ async def test_client_reset_before_the_outcome_closes_the_connection():
 async def test_client_reset_during_the_dial_cancels_it():
     with unanswering() as jump_host:
         async with bridge_running(jump_host) as service:
-            sock = await asked(service, "http", http_request(TARGET))
+            sock = await send_request(service, "http", http_request(TARGET))
             await eventually(lambda: service.sessions.waiting == 1)
             reset(sock)
             await eventually(lambda: len(service.sessions) == 0)
@@ -92,8 +92,8 @@ async def test_client_reset_during_the_dial_cancels_it():
 
 async def test_client_without_a_request_is_not_logged(service, caplog):
     with caplog.at_level(logging.INFO, "netjumper.access"):
-        for door in ("socks", "http", "mixed"):
-            (await connected(service.address_of(door))).close()
+        for listener in ("socks", "http", "mixed"):
+            (await connected(service.address_of(listener))).close()
         await eventually(lambda: len(service.sessions) == 0)
     assert caplog.records == []
 
@@ -101,10 +101,10 @@ async def test_client_without_a_request_is_not_logged(service, caplog):
 async def test_unfinished_request_is_closed_by_the_timeout():
     limits = TunnelLimits(handshake=0.1)
     async with bridge_running(closed_port(), limits=limits) as service:
-        for door in ("socks", "http", "mixed"):
-            with await connected(service.address_of(door)) as sock:
+        for listener in ("socks", "http", "mixed"):
+            with await connected(service.address_of(listener)) as sock:
                 assert await receive(sock) == b""
-        with await asked(service, "socks", b"\5\1\0\5\1") as sock:
+        with await send_request(service, "socks", b"\5\1\0\5\1") as sock:
             assert await receive_to_end(sock) == b"\5\0"
 
 
@@ -117,7 +117,7 @@ async def test_client_can_retry_after_407_on_the_same_connection():
         jump_server_running() as (_, address),
         bridge_running(address, credentials=Credentials({"ann": "pw"})) as service,
     ):
-        with await asked(service, "http", http_request(target.address)) as sock:
+        with await send_request(service, "http", http_request(target.address)) as sock:
             refusal = await receive(sock)
             assert refusal.startswith(b"HTTP/1.1 407 ")
             with_user = http_request(target.address)[:-2] + b"Proxy-Authorization: Basic "
@@ -135,7 +135,7 @@ async def test_wrong_proxy_password_is_logged_however_the_client_leaves(leave, c
         with caplog.at_level(logging.INFO, "netjumper.access"):
             guess = http_request(Address("target.example", 1))[:-2]
             guess += b"Proxy-Authorization: Basic YW5uOng=\r\n\r\n"
-            sock = await asked(service, "http", guess)
+            sock = await send_request(service, "http", guess)
             assert (await receive(sock)).startswith(b"HTTP/1.1 407 ")
             leave(sock)
             await eventually(lambda: bool(caplog.records))
@@ -157,7 +157,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[int], list]:
 
 async def test_tunnel_is_one_line_in_the_log(service, lines):
     async with serving(echo) as target:
-        with await asked(service, "socks", socks5_request(target.address)) as sock:
+        with await send_request(service, "socks", socks5_request(target.address)) as sock:
             port = sock.getsockname()[1]
             assert await receive_exactly(sock, 12) == b"\5\0" + GRANTED5
             await send(sock, b"hello")
@@ -186,7 +186,7 @@ async def test_tunnel_is_one_line_in_the_log(service, lines):
 )
 async def test_failed_tunnel_is_one_line_in_the_log(lines, script, ending):
     async with serving(scripted(*script)) as jump, bridge_running(jump.address) as service:
-        with await asked(service, "http", http_request(TARGET)) as sock:
+        with await send_request(service, "http", http_request(TARGET)) as sock:
             port = sock.getsockname()[1]
             await receive_to_end(sock)
         (end,) = lines(port)
@@ -195,7 +195,7 @@ async def test_failed_tunnel_is_one_line_in_the_log(lines, script, ending):
         assert SECRET.decode() not in str(end)
 
 
-# --- the end ------------------------------------------------------------------------------
+# --- shutdown -----------------------------------------------------------------------------
 
 
 async def test_shutdown_waits_for_tunnels_then_aborts_them_and_accepts_no_more(service):
@@ -203,8 +203,8 @@ async def test_shutdown_waits_for_tunnels_then_aborts_them_and_accepts_no_more(s
         address = service.address_of("http")
         request = http_request(target.address)
         with (
-            await asked(service, "http", request) as one,
-            await asked(service, "http", request) as other,
+            await send_request(service, "http", request) as one,
+            await send_request(service, "http", request) as other,
         ):
             for sock in (one, other):
                 assert await receive_exactly(sock, len(ESTABLISHED)) == ESTABLISHED

@@ -1,4 +1,4 @@
-"""Early data through a bridge: programs that are told at once that their tunnel stands."""
+"""Early data through a bridge: clients that get an early success reply."""
 
 import asyncio
 import logging
@@ -44,28 +44,28 @@ GRANTED = {
     "socks": b"\5\0" + b"\5\0\0\1\0\0\0\0\0\0",
     "http": b"HTTP/1.1 200 Connection established\r\n\r\n",
 }
-every_door = pytest.mark.parametrize("door", ["socks", "http"])
+every_door = pytest.mark.parametrize("listener", ["socks", "http"])
 
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
-async def asking(service: Service, door: str = "socks") -> socket.socket:
-    """Return a program's connection that has asked for `TARGET`."""
-    sock = await connected(service.address_of(door))
-    await send(sock, SOCKS5 if door == "socks" else CONNECT)
+async def requesting_client(service: Service, listener: str = "socks") -> socket.socket:
+    """Return the connection of a client that has requested `TARGET`."""
+    sock = await connected(service.address_of(listener))
+    await send(sock, SOCKS5 if listener == "socks" else CONNECT)
     return sock
 
 
-async def told(service: Service, door: str = "socks") -> socket.socket:
-    """Return one that was told that its tunnel stands."""
-    sock = await asking(service, door)
-    assert await receive_exactly(sock, len(GRANTED[door])) == GRANTED[door]
+async def early_client(service: Service, listener: str = "socks") -> socket.socket:
+    """Return the connection of a client that has got its early success reply."""
+    sock = await requesting_client(service, listener)
+    assert await receive_exactly(sock, len(GRANTED[listener])) == GRANTED[listener]
     return sock
 
 
 class Slow:
-    """A jump server that does not answer until it is told to."""
+    """A jump server that answers only on cue."""
 
     def __init__(self, outcome: bytes = b"\0") -> None:
         self.segments: list[bytes] = []
@@ -87,12 +87,12 @@ class Slow:
 
 
 @every_door
-async def test_success_is_reported_early_for_a_known_target(door, caplog):
+async def test_success_is_reported_early_for_a_known_target(listener, caplog):
     caplog.set_level(logging.INFO)
     slow = Slow()
     async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, upstream):
         mark_known(upstream)
-        with await told(service, door) as sock:
+        with await early_client(service, listener) as sock:
             await send(sock, GET)
             await eventually(lambda: bool(slow.segments))
             assert slow.segments == [destination(TARGET) + GET]
@@ -115,25 +115,25 @@ async def test_bytes_after_the_request_are_sent_with_the_destination():
 
 
 @every_door
-async def test_unknown_target_waits_for_its_outcome_and_is_known_afterwards(door):
+async def test_unknown_target_waits_for_its_outcome_and_is_known_afterwards(listener):
     slow = Slow()
     async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, _):
-        with await asking(service, door) as sock:
+        with await requesting_client(service, listener) as sock:
             await eventually(lambda: bool(slow.segments))
             assert slow.segments == [destination(TARGET)]
-            greeted = len(GRANTED[door]) - 10 if door == "socks" else 0
+            greeted = len(GRANTED[listener]) - 10 if listener == "socks" else 0
             await receive_exactly(sock, greeted)
             assert nothing_to_receive(sock)
             slow.answer.set()
-            assert await receive_exactly(sock, len(GRANTED[door]) - greeted)
+            assert await receive_exactly(sock, len(GRANTED[listener]) - greeted)
         slow.answer.clear()
-        (await told(service, door)).close()
+        (await early_client(service, listener)).close()
 
 
 async def test_bytes_for_an_unknown_target_wait_for_the_outcome():
     slow = Slow()
     async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, _):
-        with await asking(service) as sock:
+        with await requesting_client(service) as sock:
             await eventually(lambda: bool(slow.segments))
             await send(sock, GET)
             (tunnel,) = service.sessions._alive
@@ -150,7 +150,7 @@ async def test_early_data_never_waits_for_every_outcome():
     async with jump_server(slow.serve) as jump:
         async with bridge_over(jump.address, EarlyData.NEVER) as (service, upstream):
             mark_known(upstream)
-            with await asking(service) as sock:
+            with await requesting_client(service) as sock:
                 await eventually(lambda: bool(slow.segments))
                 assert await receive_exactly(sock, 2) == b"\5\0"
                 assert nothing_to_receive(sock)
@@ -159,32 +159,32 @@ async def test_early_data_never_waits_for_every_outcome():
 async def test_early_data_always_waits_for_no_outcome():
     async with jump_server(silent) as jump:
         async with bridge_over(jump.address, EarlyData.ALWAYS) as (service, _):
-            (await told(service)).close()
+            (await early_client(service)).close()
 
 
 @every_door
 @pytest.mark.parametrize(
-    ("fate", "why"),
+    ("behaviour", "why"),
     [
         pytest.param(refuse, "TargetRefused: connect: connection refused", id="refused"),
         pytest.param(end_without_outcome, "JumpHostProtocolError: jump host", id="lost"),
     ],
 )
 @pytest.mark.parametrize("early", [b"", SSH], ids=["nothing sent", "sent"])
-async def test_false_early_success_is_a_reset(door, fate, why, early, caplog):
-    steered = ControlledPeer()
+async def test_false_early_success_is_a_reset(listener, behaviour, why, early, caplog):
+    peer = ControlledPeer()
 
     async def fail(sock: socket.socket) -> None:
-        await steered.answer.wait()
+        await peer.answer.wait()
         await receive_exactly(sock, len(early))
-        await fate(sock)
+        await behaviour(sock)
 
     async with jump_server(in_turn(fail)) as jump:
         async with bridge_over(jump.address) as (service, upstream):
             mark_known(upstream)
-            with await told(service, door) as sock:
+            with await early_client(service, listener) as sock:
                 await send(sock, early)
-                steered.answer.set()
+                peer.answer.set()
                 assert await receive_to_reset(sock) == b""
             assert not upstream.context.known.expects(TARGET, upstream.context.loop.time())
             (line,) = [text for text in caplog.messages if str(TARGET) in text]
@@ -197,7 +197,7 @@ async def test_bytes_over_the_early_budget_wait_and_are_not_lost():
     data = bytes(range(256)) * 400
     async with jump_server(slow.serve) as jump, bridge_over(jump.address) as (service, upstream):
         mark_known(upstream)
-        with await told(service) as sock:
+        with await early_client(service) as sock:
             sending = asyncio.create_task(send(sock, data))
             (tunnel,) = service.sessions._alive
             await eventually(lambda: tunnel._opening.early_data_budget == 0)
@@ -210,10 +210,10 @@ async def test_bytes_over_the_early_budget_wait_and_are_not_lost():
 
 
 async def test_early_half_close_delivers_all_bytes_and_the_answer():
-    steered = ControlledPeer()
+    peer = ControlledPeer()
 
     async def count(sock: socket.socket) -> None:
-        await steered.answer.wait()
+        await peer.answer.wait()
         await send(sock, b"\0")
         got = await receive_to_end(sock)
         await send(sock, b"you sent " + got)
@@ -221,25 +221,25 @@ async def test_early_half_close_delivers_all_bytes_and_the_answer():
     async with jump_server(in_turn(count)) as jump:
         async with bridge_over(jump.address) as (service, upstream):
             mark_known(upstream)
-            with await told(service) as sock:
+            with await early_client(service) as sock:
                 await send(sock, b"hello")
                 sock.shutdown(socket.SHUT_WR)
                 (tunnel,) = service.sessions._alive
                 await eventually(lambda: tunnel._client_ended)
-                steered.answer.set()
+                peer.answer.set()
                 assert await receive_to_end(sock) == b"you sent hello"
 
 
 async def test_early_client_reset_closes_the_tunnel(caplog):
-    steered = ControlledPeer()
-    async with jump_server(in_turn(steered.never_answer)) as jump:
+    peer = ControlledPeer()
+    async with jump_server(in_turn(peer.never_answer)) as jump:
         async with bridge_over(jump.address) as (service, upstream):
             mark_known(upstream)
-            sock = await told(service)
+            sock = await early_client(service)
             await send(sock, GET)
-            await steered.asked.wait()
+            await peer.requested.wait()
             reset(sock)
-            await steered.closed.wait()
+            await peer.closed.wait()
             assert len(service.sessions) == 0
             assert upstream.context.known.expects(TARGET, upstream.context.loop.time())
     assert "Connection reset by peer" in caplog.messages[-1]
@@ -257,7 +257,7 @@ async def test_replay_safe_early_data_survives_a_lost_connection():
     async with jump_server(in_turn(fail, with_get)) as jump:
         async with bridge_over(jump.address, parked=2) as (service, upstream):
             mark_known(upstream)
-            with await told(service) as sock:
+            with await early_client(service) as sock:
                 await send(sock, GET)
                 await send(sock, b"more")
                 assert await receive_exactly(sock, 4) == b"more"

@@ -1,4 +1,4 @@
-"""What a client of the bridge is told if the target or the jump host fails."""
+"""The replies of the bridge if the target or the jump host fails."""
 
 import pytest
 
@@ -19,8 +19,8 @@ from tests.support.peers import (
 )
 from tests.support.proxy_requests import (
     TARGET,
-    asked,
     http_request,
+    send_request,
     socks4a_request,
     socks5_request,
 )
@@ -28,8 +28,8 @@ from tests.support.services import bridge_running, jump_server_running
 
 
 async def socks5_code(service: Service, target: Address) -> int:
-    """Return the code that a SOCKS5 program is told, to its last byte."""
-    with await asked(service, "socks", socks5_request(target)) as sock:
+    """Return the code of a complete SOCKS5 reply."""
+    with await send_request(service, "socks", socks5_request(target)) as sock:
         reply = await receive_to_end(sock)
     assert reply[:3] == b"\5\0\5"
     assert reply[4:] == b"\0\1\0\0\0\0\0\0"
@@ -37,15 +37,15 @@ async def socks5_code(service: Service, target: Address) -> int:
 
 
 async def socks4_code(service: Service, target: Address) -> int:
-    with await asked(service, "socks", socks4a_request(target)) as sock:
+    with await send_request(service, "socks", socks4a_request(target)) as sock:
         reply = await receive_to_end(sock)
     assert len(reply) == 8
     return reply[1]
 
 
 async def http_answer(service: Service, target: Address) -> tuple[int, str, str]:
-    """Return status, `Proxy-Status` field and body that an HTTP program is told."""
-    with await asked(service, "http", http_request(target)) as sock:
+    """Return status, `Proxy-Status` field and body of an HTTP answer."""
+    with await send_request(service, "http", http_request(target)) as sock:
         head, _, body = (await receive_to_end(sock)).decode().partition("\r\n\r\n")
     lines = head.split("\r\n")
     fields = dict(line.lower().split(": ", 1) for line in lines[1:])
@@ -55,7 +55,7 @@ async def http_answer(service: Service, target: Address) -> tuple[int, str, str]
     return int(lines[0].split()[1]), fields["proxy-status"], body
 
 
-# --- targets that are not reached ---------------------------------------------------------
+# --- unreachable targets ------------------------------------------------------------------
 
 
 async def test_target_that_refuses_is_reported(service):
@@ -109,11 +109,11 @@ async def test_target_too_long_for_the_protocol_is_reported(service):
     assert "255" in body
 
 
-# --- jump hosts that do not let us through ------------------------------------------------
+# --- failing jump hosts -------------------------------------------------------------------
 
 
-async def told(service: Service) -> tuple[int, int, str]:
-    """Return what SOCKS5 and HTTP programs are told, the latter with its error type."""
+async def replies(service: Service) -> tuple[int, int, str]:
+    """Return the SOCKS5 code, the HTTP status and its error type."""
     code = await socks5_code(service, TARGET)
     assert await socks4_code(service, TARGET) == 91
     status, proxy_status, _ = await http_answer(service, TARGET)
@@ -125,12 +125,12 @@ async def told(service: Service) -> tuple[int, int, str]:
 async def test_wrong_secret_is_reported():
     async with jump_server_running() as (_, address):
         async with bridge_running(address, secret=b"wrong") as service:
-            assert await told(service) == (1, 503, "proxy_configuration_error")
+            assert await replies(service) == (1, 503, "proxy_configuration_error")
 
 
 async def test_jump_host_that_is_down_is_reported():
     async with bridge_running(closed_port()) as service:
-        assert await told(service) == (1, 503, "destination_unavailable")
+        assert await replies(service) == (1, 503, "destination_unavailable")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ async def test_jump_host_that_is_down_is_reported():
 )
 async def test_jump_host_that_closes_within_the_handshake_is_reported(script: tuple[Script, ...]):
     async with serving(scripted(*script)) as jump, bridge_running(jump.address) as service:
-        assert await told(service) == (1, 502, "connection_terminated")
+        assert await replies(service) == (1, 502, "connection_terminated")
 
 
 @pytest.mark.parametrize(
@@ -171,4 +171,4 @@ async def test_jump_host_that_closes_within_the_handshake_is_reported(script: tu
 async def test_jump_host_that_stops_answering_is_reported(script: tuple[Script, ...]):
     async with serving(scripted(*script)) as jump:
         async with bridge_running(jump.address, jump_timeout=0.05) as service:
-            assert await told(service) == (1, 504, "connection_timeout")
+            assert await replies(service) == (1, 504, "connection_timeout")

@@ -1,6 +1,6 @@
-"""The bridge's own door: who is let in, and what is spoken to a port of the wrong kind.
+"""The bridge's listeners: authentication, and clients that speak the wrong protocol.
 
-Whatever is refused here leads nowhere: nothing is dialled.
+A rejected client never causes a dial.
 """
 
 import base64
@@ -43,7 +43,7 @@ def get(*fields: bytes) -> bytes:
 
 
 def login(user: bytes, password: bytes, version: int = 1) -> bytes:
-    """Return a SOCKS5 client's words that gives these."""
+    """Return a SOCKS5 client's bytes with these credentials."""
     given = bytes((version, len(user))) + user + bytes((len(password),)) + password
     return b"\5\1\2" + given + ASK5
 
@@ -82,34 +82,36 @@ KEPT_OUT = {
 
 
 @pytest.mark.parametrize("mixed", [False, True])
-@pytest.mark.parametrize(("door", "said"), KEPT_OUT.values(), ids=KEPT_OUT)
-async def test_unauthenticated_client_causes_no_dial(door, said, mixed, caplog):
-    way = RefusingConnector()
+@pytest.mark.parametrize(("listener", "received"), KEPT_OUT.values(), ids=KEPT_OUT)
+async def test_unauthenticated_client_causes_no_dial(listener, received, mixed, caplog):
+    connector = RefusingConnector()
     with caplog.at_level(logging.DEBUG):
-        async with direct_bridge(way, credentials=USERS) as service:
-            with await connected(service.address_of("mixed" if mixed else door)) as sock:
-                await send(sock, said)
+        async with direct_bridge(connector, credentials=USERS) as service:
+            with await connected(service.address_of("mixed" if mixed else listener)) as sock:
+                await send(sock, received)
                 sock.shutdown(socket.SHUT_WR)
                 answer = await receive_to_end(sock)
             await eventually(lambda: len(service.sessions) == 0)
-    assert way.asked == []
-    assert b"HTTP/1.1 407 " in answer or door == "socks"
+    assert connector.targets == []
+    assert b"HTTP/1.1 407 " in answer or listener == "socks"
     assert "sesame" not in caplog.text
     assert "bob" not in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("door", "said"),
+    ("listener", "received"),
     [("socks", login(*RIGHT)), ("http", connect(basic(*RIGHT))), ("http", get(basic(*RIGHT)))],
 )
-async def test_authenticated_client_is_served_and_only_its_name_is_logged(door, said, caplog):
-    way = RefusingConnector()
+async def test_authenticated_client_is_served_and_only_its_name_is_logged(
+    listener, received, caplog
+):
+    connector = RefusingConnector()
     with caplog.at_level(logging.DEBUG):
-        async with direct_bridge(way, credentials=USERS) as service:
-            with await connected(service.address_of(door)) as sock:
-                await send(sock, said)
+        async with direct_bridge(connector, credentials=USERS) as service:
+            with await connected(service.address_of(listener)) as sock:
+                await send(sock, received)
                 await receive_to_end(sock)
-    assert way.asked == ["target.example:80"]
+    assert connector.targets == ["target.example:80"]
     assert "(alice) -> target.example:80" in caplog.text
     assert "sesame" not in caplog.text
     assert base64.b64encode(b":".join(RIGHT)).decode() not in caplog.text
@@ -136,7 +138,7 @@ TO_HTTP = (
     "SOCKS was sent to a listener for HTTP; "
     "configure the client with the address of --socks or --mixed"
 )
-ASTRAY = [
+WRONG_PROTOCOL = [
     ("socks", client_hello(), NO_TLS),
     ("http", client_hello(), NO_TLS),
     ("mixed", client_hello(), NO_TLS),
@@ -147,25 +149,27 @@ ASTRAY = [
 ]
 
 
-@pytest.mark.parametrize(("door", "said", "told"), ASTRAY)
-async def test_wrong_protocol_is_logged_in_one_line_without_a_dial(door, said, told, caplog):
-    way = RefusingConnector()
-    async with direct_bridge(way) as service:
-        with await connected(service.address_of(door)) as sock:
-            await send(sock, said)
+@pytest.mark.parametrize(("listener", "received", "message"), WRONG_PROTOCOL)
+async def test_wrong_protocol_is_logged_in_one_line_without_a_dial(
+    listener, received, message, caplog
+):
+    connector = RefusingConnector()
+    async with direct_bridge(connector) as service:
+        with await connected(service.address_of(listener)) as sock:
+            await send(sock, received)
             await receive_to_end(sock)
         await eventually(lambda: len(service.sessions) == 0)
-    assert way.asked == []
+    assert connector.targets == []
     (line,) = (record.getMessage() for record in caplog.records)
-    assert line.endswith(told)
+    assert line.endswith(message)
     assert line.count("\n") == 0
 
 
-@pytest.mark.parametrize("said", [b"\x16", b"G", b"P"])
-async def test_first_byte_reveals_the_wrong_protocol_on_a_socks_listener(said):
+@pytest.mark.parametrize("received", [b"\x16", b"G", b"P"])
+async def test_first_byte_reveals_the_wrong_protocol_on_a_socks_listener(received):
     async with direct_bridge(RefusingConnector()) as service:
         with await connected(service.address_of("socks")) as sock:
-            await send(sock, said)
+            await send(sock, received)
             assert await receive(sock) == b""
 
 

@@ -1,8 +1,8 @@
-"""A web page's script and the bridge's ports: whatever it sends, nothing is dialled.
+"""Scripts of web pages that send requests to the bridge's listeners cause no dial.
 
-A page can have its browser send origin-form requests with any Host (its own name, once that is
-127.0.0.1), a body that it chooses, and fields that are not forbidden to scripts. It cannot have it
-send absolute-form, CONNECT or `Proxy-*` to what is not the browser's proxy.
+A page can make its browser send origin-form requests with any Host (its own name, if that resolves
+to 127.0.0.1), any body, and all fields that scripts may set. It cannot make it send absolute-form,
+CONNECT or `Proxy-*` to an address that is not the browser's proxy.
 """
 
 import socket
@@ -55,8 +55,8 @@ SENT = {
 }
 
 
-async def said_to(door: str, sent: bytes) -> bytes:
-    with await connected(door) as sock:
+async def answer_to(listener: str, sent: bytes) -> bytes:
+    with await connected(listener) as sock:
         await send(sock, sent)
         sock.shutdown(socket.SHUT_WR)
         return await receive_to_end(sock)
@@ -65,44 +65,50 @@ async def said_to(door: str, sent: bytes) -> bytes:
 @pytest.mark.parametrize("users", [None, Credentials({"a": "b"})], ids=["open", "with password"])
 @pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
 async def test_request_of_a_web_page_is_not_forwarded_and_its_answer_not_readable(sent, users):
-    way = RefusingConnector()
-    async with direct_bridge(way, credentials=users) as service:
-        for door in ("http", "mixed"):
-            said = await said_to(service.address_of(door), sent)
-            assert said.startswith(b"HTTP/1.1 400 " if users is None else b"HTTP/1.1 407 ")
-            assert b"access-control-" not in said.lower()
-            assert b"sec-websocket-accept" not in said.lower()
-    assert way.asked == []
+    connector = RefusingConnector()
+    async with direct_bridge(connector, credentials=users) as service:
+        for listener in ("http", "mixed"):
+            received = await answer_to(service.address_of(listener), sent)
+            assert received.startswith(b"HTTP/1.1 400 " if users is None else b"HTTP/1.1 407 ")
+            assert b"access-control-" not in received.lower()
+            assert b"sec-websocket-accept" not in received.lower()
+    assert connector.targets == []
 
 
 async def test_no_host_gets_special_treatment():
-    """A page whose own name leads here (DNS rebinding) reads what is not worth reading."""
+    """A page whose own name resolves to the bridge (DNS rebinding) reads nothing of value."""
     async with direct_bridge(RefusingConnector()) as service:
-        door = service.address_of("http")
-        said = {await said_to(door, request("GET / HTTP/1.1", host=host)) for host in HOSTS}
-    assert len(said) == 1
+        listener = service.address_of("http")
+        received = {
+            await answer_to(listener, request("GET / HTTP/1.1", host=host)) for host in HOSTS
+        }
+    assert len(received) == 1
 
 
 @pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
 async def test_socks_listener_does_not_answer_a_web_page(sent):
-    way = RefusingConnector()
-    async with direct_bridge(way) as service:
-        assert await said_to(service.address_of("socks"), sent) == b""
+    connector = RefusingConnector()
+    async with direct_bridge(connector) as service:
+        assert await answer_to(service.address_of("socks"), sent) == b""
         await eventually(lambda: len(service.sessions) == 0)
-    assert way.asked == []
+    assert connector.targets == []
 
 
 async def test_body_after_407_is_not_read_as_a_request():
-    way = RefusingConnector()
-    async with direct_bridge(way, credentials=Credentials({"a": "b"})) as service:
+    connector = RefusingConnector()
+    async with direct_bridge(connector, credentials=Credentials({"a": "b"})) as service:
         right = HIDDEN.replace("\r\n\r\n", "\r\nProxy-Authorization: Basic YTpi\r\n\r\n")
-        said = await said_to(service.address_of("http"), request("POST / HTTP/1.1", body=right))
-    assert said.count(b"HTTP/1.1 ") == 1
-    assert way.asked == []
+        received = await answer_to(
+            service.address_of("http"), request("POST / HTTP/1.1", body=right)
+        )
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert connector.targets == []
 
 
 async def test_ping_answer_is_not_readable_by_web_pages():
     async with direct_bridge(RefusingConnector()) as service:
-        said = await said_to(service.address_of("http"), request("OPTIONS * HTTP/1.1", *PREFLIGHT))
-    assert said.startswith(b"HTTP/1.1 200 ")
-    assert b"access-control-" not in said.lower()
+        received = await answer_to(
+            service.address_of("http"), request("OPTIONS * HTTP/1.1", *PREFLIGHT)
+        )
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert b"access-control-" not in received.lower()

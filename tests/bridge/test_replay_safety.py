@@ -24,7 +24,7 @@ def client_hello(version: ssl.TLSVersion) -> bytes:
 
 
 def in_records(hello: bytes, size: int) -> bytes:
-    """Put the message that one record holds into several (RFC 8446 section 5.1)."""
+    """Split the message of one record over several (RFC 8446 section 5.1)."""
     head, body = hello[:3], hello[5:]
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
     return b"".join(head + len(piece).to_bytes(2) + piece for piece in pieces)

@@ -1,4 +1,4 @@
-"""The one table from errors to the codes that programs are told."""
+"""The table from errors to reply codes."""
 
 from http import HTTPStatus
 

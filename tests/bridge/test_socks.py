@@ -1,4 +1,4 @@
-"""SOCKS 5, 4 and 4a as a server, fed in every way."""
+"""The server side of SOCKS 5, 4 and 4a, for any split of its bytes."""
 
 import socket
 import struct
@@ -56,7 +56,7 @@ def ask_ip(host: str, port: int) -> bytes:
 
 
 def ask4(host: str, port: int, user: bytes = b"", name: bytes = b"", command: int = 1) -> bytes:
-    """Return a SOCKS4 request, or a 4a one when there is a name."""
+    """Return a SOCKS4 request, or a 4a one if there is a name."""
     head = struct.pack("!BBH", 4, command, port) + socket.inet_aton(host) + user + b"\0"
     return head + name + b"\0" if name else head
 
@@ -66,7 +66,7 @@ def failed5(code: int) -> bytes:
 
 
 def answered(stream: bytes, answer: Callable[[SocksHandshake], None]) -> bytes:
-    """Return what is sent when the request in `stream` has been decided."""
+    """Return the bytes sent in answer to the request in `stream`."""
     handshake = SocksHandshake()
     assert run(handshake, [stream]).result is not None
     answer(handshake)
@@ -301,7 +301,7 @@ def test_endless_socks5_request_is_rejected() -> None:
     assert taken_before_refusal(handshake, b"\x05", 1 << 20) == 3
 
 
-# --- what is no SOCKS -----------------------------------------------------------------------
+# --- other protocols ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [b"hello\r\n", b"\0\0", b"\x06\0", b"@[", b"[@"])

@@ -1,4 +1,4 @@
-"""Bridges without a jump server: one that leads straight to targets, one that leads nowhere."""
+"""Bridges without a jump server: one that dials targets itself, one that refuses all."""
 
 import asyncio
 import contextlib
@@ -15,23 +15,23 @@ from tests.support.services import LOOPBACK, started
 
 
 class RefusingConnector:
-    """Leads nowhere, and keeps where it should have led."""
+    """Refuses every target, and records them."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.targets: list[str] = []
 
     def connect(self, target: Address, opened: Opened, failed: Failed) -> NoReturn:
         """Fail at once."""
-        self.asked.append(str(target))
-        raise TargetRefused("there is no way to anywhere")
+        self.targets.append(str(target))
+        raise TargetRefused("no target is reachable")
 
 
 @contextlib.asynccontextmanager
 async def direct_bridge(
     upstream: Connector | None = None, **options: Any
 ) -> AsyncIterator[Service]:
-    """A bridge with a door of each kind; without `upstream` it dials targets itself."""
-    leads = upstream or Dialer(asyncio.get_running_loop(), timeout=5.0)
-    doors = {"socks": [LOOPBACK], "http": [LOOPBACK], "mixed": [LOOPBACK]}
-    async with started(bridge(upstream=leads, **doors, **options)) as service:
+    """A bridge with a listener of each kind; without `upstream` it dials targets itself."""
+    connector = upstream or Dialer(asyncio.get_running_loop(), timeout=5.0)
+    listeners = {"socks": [LOOPBACK], "http": [LOOPBACK], "mixed": [LOOPBACK]}
+    async with started(bridge(upstream=connector, **listeners, **options)) as service:
         yield service

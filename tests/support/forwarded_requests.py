@@ -32,7 +32,7 @@ async def receive_until(sock: socket.socket, end: bytes) -> bytes:
 
 @contextlib.asynccontextmanager
 async def web(*, close: bool = False) -> AsyncIterator[tuple[Address, list[bytes]]]:
-    """A server that answers `ok` to heads without bodies, and what it was asked."""
+    """A server that answers `ok` to requests without bodies, and the heads it received."""
     heads: list[bytes] = []
 
     async def answer(sock: socket.socket) -> None:
@@ -50,5 +50,5 @@ async def web(*, close: bool = False) -> AsyncIterator[tuple[Address, list[bytes
         yield target.address, heads
 
 
-async def through(service: Service, door: str = "http") -> socket.socket:
-    return await connected(service.address_of(door))
+async def through(service: Service, listener: str = "http") -> socket.socket:
+    return await connected(service.address_of(listener))

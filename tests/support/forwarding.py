@@ -12,7 +12,7 @@ OK_BACK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nVia: 1.1 bridge-1\r\n\r\nok"
 
 
 class Talk:
-    """A forwarding, what it said to both sides, and the exchanges that are over."""
+    """A `Forwarding`, the bytes it sent to both sides, and its finished exchanges."""
 
     def __init__(self, first: bytes, credentials: Credentials | None = None) -> None:
         handshake = HttpHandshake(credentials)

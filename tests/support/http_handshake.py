@@ -70,7 +70,7 @@ def unquoted(value: str) -> str:
 
 
 def answers(sent: bytes, method: str = "CONNECT") -> list[Answer]:
-    """Read what a proxy answered to one request after the other, as h11 understands it."""
+    """Parse, with h11, the proxy's answers to several requests."""
     found = []
     while sent:
         client = h11.Connection(h11.CLIENT)

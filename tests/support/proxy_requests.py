@@ -14,9 +14,6 @@ GRANTED5 = b"\5\0\0\1\0\0\0\0\0\0"
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-# --- programs that speak to a proxy -------------------------------------------------------
-
-
 def socks5_request(target: Address) -> bytes:
     host = target.host.encode()
     return b"\5\1\0" + b"\5\1\0\3" + bytes((len(host),)) + host + target.port.to_bytes(2)
@@ -30,7 +27,7 @@ def http_request(target: Address) -> bytes:
     return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode()
 
 
-async def asked(service: Service, door: str, request: bytes) -> socket.socket:
-    sock = await connected(service.address_of(door))
+async def send_request(service: Service, listener: str, request: bytes) -> socket.socket:
+    sock = await connected(service.address_of(listener))
     await send(sock, request)
     return sock

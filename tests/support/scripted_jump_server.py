@@ -35,9 +35,9 @@ from tests.support.services import LOOPBACK, SECRET, resolver
 
 TARGET = Address("target.example", 443)
 GET = b"GET / HTTP/1.1\r\n\r\n"
-"""First bytes that may be repeated."""
+"""Replay-safe early data."""
 SSH = b"SSH-2.0-OpenSSH_9.2\r\n"
-"""First bytes that may not."""
+"""Early data that is not replay-safe."""
 DESTINATION = destination_size(TARGET)
 
 
@@ -50,7 +50,7 @@ def pool_at(address: Address, **limits: Any) -> ConnectionPool:
 
 @asynccontextmanager
 async def jump_server(parked: Callable[[socket.socket], Any]) -> AsyncIterator[Peer]:
-    """A jump server that goes as far as the verdict; then `parked` says what becomes of it."""
+    """A jump server that authenticates each connection, then calls `parked` with it."""
 
     async def behave(sock: socket.socket) -> None:
         await scripted(CHALLENGE, ANSWER, b"\0")(sock)
@@ -61,14 +61,14 @@ async def jump_server(parked: Callable[[socket.socket], Any]) -> AsyncIterator[P
 
 
 async def serve_target(sock: socket.socket) -> None:
-    """Say that the target is reached, and echo."""
+    """Report that the target is reached, and echo."""
     await scripted(DESTINATION, b"\0", Step.ECHO)(sock)
 
 
 def in_turn(*behaviours: Callable[[socket.socket], Any]) -> Callable[[socket.socket], Any]:
-    """Do the first with the first connection that is asked for `TARGET`, and so on; then the last.
+    """Use one behaviour per connection that `TARGET` is requested on; the last one for all others.
 
-    Which connection is asked first is not in the order in which they were accepted.
+    The order of the requests is not the order in which the connections were accepted.
     """
     left = list(behaviours)
 
@@ -80,7 +80,7 @@ def in_turn(*behaviours: Callable[[socket.socket], Any]) -> Callable[[socket.soc
 
 
 succeed = scripted(b"\0", Step.ECHO)
-"""Say that the target is reached, and echo."""
+"""Report that the target is reached, and echo."""
 refuse = scripted(b"\7\x1bconnect: connection refused")
 end_without_outcome = scripted()
 """Close without an outcome."""
@@ -88,7 +88,7 @@ silent = scripted(Step.SILENCE)
 
 
 class RequestedTunnel:
-    """A tunnel that was asked for, and what comes of it."""
+    """A requested tunnel and its outcome."""
 
     def __init__(self, upstream: Upstream, target: Address = TARGET) -> None:
         self.established: asyncio.Future[Endpoint] = upstream.context.loop.create_future()
@@ -101,7 +101,7 @@ class RequestedTunnel:
         return (await self.established).detach()
 
     async def close(self) -> None:
-        """Wait until it stands, and end it."""
+        """Wait until the tunnel is established, and close it."""
         (await self.socket()).close()
 
     async def error(self) -> NetjumperError:
@@ -114,12 +114,12 @@ class RequestedTunnel:
 async def upstream_at(
     address: Address, early: EarlyData = EarlyData.KNOWN, *, parked: int = 1
 ) -> AsyncIterator[Upstream]:
-    """A way out with so many connections parked, and that has let go of all at the end."""
+    """An upstream over one jump host; at the end, check that it has released everything."""
     with pool_at(address, min_size=parked, max_size=parked) as pool:
         upstream = Upstream([pool], early=early)
         await eventually(lambda: len(pool) == parked)
         yield upstream
-        # A connection that is just being accepted would be nobody's when the jump server ends.
+        # A connection that is still being accepted would leak when the jump server ends.
         await eventually(lambda: pool._refill is None and not pool._dialling)
         assert len(upstream.context.unanswered) == 0
         assert len(pool.host.corked) == 0
@@ -128,13 +128,13 @@ async def upstream_at(
 @contextmanager
 def upstream_through(
     *jump_hosts: Address,
-    policy: Balancing | None = None,
+    balancing: Balancing | None = None,
     secrets: Sequence[bytes] = (),
     parked: int = 1,
     jump_timeout: float = 5.0,
     early: EarlyData = EarlyData.KNOWN,
 ) -> Iterator[tuple[Upstream, list[ConnectionPool]]]:
-    """A way out through several jump hosts, with so many connections parked at each."""
+    """An upstream over several jump hosts, with so many connections parked at each."""
     loop = asyncio.get_running_loop()
     dialer = Dialer(loop, timeout=1.0, resolver=resolver())
     limits = PoolLimits(min_size=parked, max_size=parked)
@@ -145,27 +145,27 @@ def upstream_through(
             )
             for address, secret in zip(jump_hosts, secrets or [SECRET] * 9, strict=False)
         ]
-        yield Upstream(pools, policy, early), pools
+        yield Upstream(pools, balancing, early), pools
 
 
 class ControlledPeer:
-    """What is done with one connection that is asked for a target, as a test says."""
+    """The peer of one connection with a request, controlled by a test."""
 
     def __init__(self) -> None:
-        self.asked, self.answer, self.closed = (asyncio.Event() for _ in range(3))
+        self.requested, self.answer, self.closed = (asyncio.Event() for _ in range(3))
         self.early = b""
 
     async def answer_on_cue(self, sock: socket.socket) -> None:
-        """Answer when told to, or notice that nobody waits for it any more."""
-        self.asked.set()
+        """Answer on cue; record it if the connection is closed before."""
+        self.requested.set()
         closing = asyncio.create_task(self._record_close(sock))
         await self.answer.wait()
         closing.cancel()
         await succeed(sock)
 
     async def never_answer(self, sock: socket.socket) -> None:
-        """Wait until nobody waits for an answer."""
-        self.asked.set()
+        """Wait until the connection is closed."""
+        self.requested.set()
         await self._record_close(sock)
 
     async def receive_early_data(self, sock: socket.socket) -> None:
@@ -174,23 +174,23 @@ class ControlledPeer:
         await succeed(sock)
 
     async def _record_close(self, sock: socket.socket) -> None:
-        with contextlib.suppress(ConnectionResetError):  # where early data came
+        with contextlib.suppress(ConnectionResetError):  # after early data
             await silent(sock)
         self.closed.set()
 
 
 def pool_of(upstream: Upstream) -> ConnectionPool:
-    """Return where its connections are parked."""
+    """Return the only pool of an upstream."""
     (pool,) = upstream._pools
     return pool
 
 
 USUAL_LATENCY_S = 0.03
-"""Seconds that answers are said to take; one is late soon after."""
+"""The usual seconds until an answer; it is late soon after."""
 
 
 def with_known_latency(upstream: Upstream) -> Upstream:
-    """Have it know how long answers usually take."""
+    """Set the usual time until an answer, and return the upstream."""
     pool_of(upstream).path._latency.p95 = USUAL_LATENCY_S
     return upstream
 
@@ -199,14 +199,14 @@ def with_known_latency(upstream: Upstream) -> Upstream:
 async def bridge_over(
     address: Address, early: EarlyData = EarlyData.KNOWN, *, parked: int = 1, **options: Any
 ) -> AsyncIterator[tuple[Service, Upstream]]:
-    """A bridge on loopback with such a way out, which takes the path for a long one."""
+    """A bridge on loopback over `upstream_at`, which assumes a long path."""
     async with upstream_at(address, early, parked=parked) as upstream:
-        doors = {"socks": [LOOPBACK], "http": [LOOPBACK]}
-        async with bridge(upstream=upstream, **doors, **options) as service:
+        listeners = {"socks": [LOOPBACK], "http": [LOOPBACK]}
+        async with bridge(upstream=upstream, **listeners, **options) as service:
             pool_of(upstream).path._latency.p95 = 10.0
             yield service, upstream
 
 
 def mark_known(upstream: Upstream, target: Address = TARGET) -> None:
-    """Have it know the target."""
+    """Make the target known."""
     upstream.context.known.record_success(target, upstream.context.loop.time())

@@ -11,12 +11,12 @@ from netjumper.protocol.handshake import TunnelRequest
 from tests.support.forwarding import OK, OK_BACK, VIA, Talk, get
 
 
-def asked(request: bytes) -> bytes:
-    """Return what the target is asked."""
+def forwarded(request: bytes) -> bytes:
+    """Return the bytes that the target receives for a request."""
     return Talk(request).open().to_target
 
 
-# --- the request --------------------------------------------------------------------------
+# --- forwarded requests -------------------------------------------------------------------
 
 
 def test_a_request_is_sent_to_the_target_in_origin_form_with_the_targets_host() -> None:
@@ -50,7 +50,7 @@ def test_url_gives_target_request_line_and_host(
 
 
 def test_options_without_a_path_becomes_asterisk_form() -> None:
-    assert asked(get(b"", method=b"OPTIONS")).startswith(b"OPTIONS * HTTP/1.1\r\n")
+    assert forwarded(get(b"", method=b"OPTIONS")).startswith(b"OPTIONS * HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize(
@@ -65,21 +65,21 @@ def test_options_without_a_path_becomes_asterisk_form() -> None:
     ],
 )
 def test_hop_by_hop_fields_are_dropped(field: bytes) -> None:
-    assert field.split(b":")[0].lower() not in asked(get(b"/", field, b"X: 1")).lower()
+    assert field.split(b":")[0].lower() not in forwarded(get(b"/", field, b"X: 1")).lower()
 
 
 def test_fields_named_by_connection_are_dropped() -> None:
-    assert b"secret" not in asked(get(b"/", b"Connection: X-Hop, close", b"X-Hop: secret"))
+    assert b"secret" not in forwarded(get(b"/", b"Connection: X-Hop, close", b"X-Hop: secret"))
 
 
 def test_connection_cannot_remove_framing_or_routing_fields() -> None:
     request = get(b"/", b"Connection: Host, Content-Length", b"Content-Length: 0", method=b"POST")
-    assert b"Host: a.example" in asked(request)
-    assert b"Content-Length: 0" in asked(request)
+    assert b"Host: a.example" in forwarded(request)
+    assert b"Content-Length: 0" in forwarded(request)
 
 
 def test_own_via_is_appended_to_existing_ones() -> None:
-    fields = asked(get(b"/", b"Via: 1.1 other")).split(b"\r\n")
+    fields = forwarded(get(b"/", b"Via: 1.1 other")).split(b"\r\n")
     assert fields.index(b"Via: 1.1 other") < fields.index(b"Via: 1.1 bridge-1")
 
 
@@ -91,20 +91,20 @@ def test_body_of_known_length_is_streamed() -> None:
 
 def test_chunked_body_stays_chunked_with_its_trailers() -> None:
     body = b"5\r\nhello\r\n0\r\nX-Sum: 7\r\nConnection: x\r\n\r\n"
-    said = asked(get(b"/", b"Transfer-Encoding: chunked", method=b"POST") + body)
-    assert b"Transfer-Encoding: chunked\r\n" in said
-    assert said.endswith(b"5\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n")
+    received = forwarded(get(b"/", b"Transfer-Encoding: chunked", method=b"POST") + body)
+    assert b"Transfer-Encoding: chunked\r\n" in received
+    assert received.endswith(b"5\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n")
 
 
 def test_framing_and_routing_fields_in_trailers_are_dropped() -> None:
     end = b"0\r\nX: kept\r\nHost: evil\r\nContent-Length: 7\r\n\r\n"
-    said = asked(get(b"/", b"Transfer-Encoding: chunked", method=b"POST") + end)
-    assert said.endswith(b"0\r\nX: kept\r\n\r\n")
+    received = forwarded(get(b"/", b"Transfer-Encoding: chunked", method=b"POST") + end)
+    assert received.endswith(b"0\r\nX: kept\r\n\r\n")
 
 
 def test_upgrade_of_an_http_1_0_client_is_dropped() -> None:
     request = b"GET http://a/ HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    assert b"pgrade" not in asked(request)
+    assert b"pgrade" not in forwarded(request)
 
 
 def test_expect_100_continue_and_its_answer_are_forwarded() -> None:
@@ -119,20 +119,20 @@ def test_http_1_0_client_gets_no_informational_answer_chunks_or_trailers() -> No
     talk = Talk(b"GET http://a/ HTTP/1.0\r\n\r\n").open()
     talk.target(b"HTTP/1.1 103 Early Hints\r\n\r\n")
     talk.target(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
-    said = talk.to_client
-    assert said.startswith(b"HTTP/1.1 200 ")
-    assert b"chunked" not in said
-    assert said.endswith(b"\r\n\r\nok")
+    received = talk.to_client
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert b"chunked" not in received
+    assert received.endswith(b"\r\n\r\nok")
     assert talk.it.connection_end is ConnectionEnd.CLOSE
 
 
 @pytest.mark.parametrize(("method", "left"), [(b"OPTIONS", b"4"), (b"TRACE", b"4"), (b"GET", b"5")])
 def test_max_forwards_is_decremented(method: bytes, left: bytes) -> None:
-    said = asked(get(b"/", b"Max-Forwards: 5", method=method))
-    assert b"Max-Forwards: " + left in said
+    received = forwarded(get(b"/", b"Max-Forwards: 5", method=method))
+    assert b"Max-Forwards: " + left in received
 
 
-# --- what is refused ----------------------------------------------------------------------
+# --- rejected requests --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -156,10 +156,10 @@ def test_rejected_request_is_answered_without_a_dial(
     request_: bytes, status: int, words: bytes
 ) -> None:
     talk = Talk(request_)
-    said = talk.to_client
-    assert said.startswith(b"HTTP/1.1 %d " % status)
-    assert words in said
-    assert b"pw" not in said
+    received = talk.to_client
+    assert received.startswith(b"HTTP/1.1 %d " % status)
+    assert words in received
+    assert b"pw" not in received
     assert talk.it.target_to_open is None
     assert talk.it.connection_end is ConnectionEnd.CLOSE
     (refused,) = talk.done

@@ -10,8 +10,6 @@ from netjumper.errors import TargetBroke, TargetRefused, TargetTimeout
 from tests.support.byte_splits import every_way
 from tests.support.forwarding import OK, OK_BACK, VIA, Talk, get
 
-# --- the answer ---------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(
     "answer",
@@ -24,7 +22,7 @@ from tests.support.forwarding import OK, OK_BACK, VIA, Talk, get
     ],
 )
 def test_answer_is_forwarded_for_any_split_of_its_bytes(answer: bytes) -> None:
-    said = set()
+    received = set()
     for pieces in every_way(answer):
         talk = Talk(get()).open()
         back = b""
@@ -34,8 +32,8 @@ def test_answer_is_forwarded_for_any_split_of_its_bytes(answer: bytes) -> None:
         assert talk.it.idle
         unchunked = re.sub(rb"[0-9]+\r\n|\r\n", b"", back.partition(b"\r\n\r\n")[2])
         assert unchunked == (b"ok" if b"ok" in answer else b"")
-        said.add(back.partition(b"\r\n\r\n")[0])
-    (head,) = said
+        received.add(back.partition(b"\r\n\r\n")[0])
+    (head,) = received
     assert head.startswith(answer.partition(b"\r\n")[0])
     assert b"Via: 1.1 bridge-1" in head
 
@@ -43,8 +41,8 @@ def test_answer_is_forwarded_for_any_split_of_its_bytes(answer: bytes) -> None:
 @pytest.mark.parametrize("status", [b"103 Early Hints", b"204 No Content"])
 def test_answer_without_content_has_no_content_length(status: bytes) -> None:
     answer = b"HTTP/1.1 " + status + b"\r\nX: 1\r\nContent-Length: 5\r\n\r\n"
-    said = Talk(get()).open().target(answer).to_client
-    assert said == b"HTTP/1.1 " + status + b"\r\nX: 1\r\n" + VIA + b"\r\n"
+    received = Talk(get()).open().target(answer).to_client
+    assert received == b"HTTP/1.1 " + status + b"\r\nX: 1\r\n" + VIA + b"\r\n"
 
 
 def test_shutdown_makes_the_current_answer_the_last() -> None:
@@ -70,9 +68,11 @@ def test_shutdown_between_requests_closes_the_connection() -> None:
 
 
 def test_target_that_answers_407_is_reported_as_a_proxy() -> None:
-    said = Talk(get()).open().target(b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n").to_client
-    assert said.startswith(b"HTTP/1.1 502 ")
-    assert b"the target is itself a proxy and requires authentication (407)" in said
+    received = (
+        Talk(get()).open().target(b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n").to_client
+    )
+    assert received.startswith(b"HTTP/1.1 502 ")
+    assert b"the target is itself a proxy and requires authentication (407)" in received
 
 
 def test_target_without_an_answer_in_time_gives_504() -> None:
@@ -92,9 +92,9 @@ def test_started_answer_cannot_become_a_504() -> None:
 
 def test_answer_without_a_length_ends_with_the_targets_connection() -> None:
     talk = Talk(get()).open().target(b"HTTP/1.0 200 OK\r\n\r\nall of it").target(b"")
-    said = talk.to_client
-    assert b"Transfer-Encoding: chunked" in said
-    assert said.endswith(b"9\r\nall of it\r\n0\r\n\r\n")
+    received = talk.to_client
+    assert b"Transfer-Encoding: chunked" in received
+    assert received.endswith(b"9\r\nall of it\r\n0\r\n\r\n")
     assert talk.it.idle
 
 
@@ -106,17 +106,17 @@ def test_trailers_of_an_answer_are_forwarded_as_trailers() -> None:
 
 def test_answer_to_head_keeps_its_content_length() -> None:
     talk = Talk(get(method=b"HEAD")).open().target(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
-    said = talk.to_client
-    assert b"Content-Length: 9\r\n" in said
-    assert said.endswith(b"\r\n\r\n")
+    received = talk.to_client
+    assert b"Content-Length: 9\r\n" in received
+    assert received.endswith(b"\r\n\r\n")
     assert talk.it.idle
 
 
 def test_content_length_beside_chunks_is_dropped() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n"
-    said = Talk(get()).open().target(head + b"2\r\nok\r\n0\r\n\r\n").to_client
-    assert b"99" not in said
-    assert said.endswith(b"2\r\nok\r\n0\r\n\r\n")
+    received = Talk(get()).open().target(head + b"2\r\nok\r\n0\r\n\r\n").to_client
+    assert b"99" not in received
+    assert received.endswith(b"2\r\nok\r\n0\r\n\r\n")
 
 
 def test_answer_before_the_end_of_the_request_body_closes_the_connection() -> None:
@@ -149,9 +149,9 @@ def test_cut_answer_is_never_forwarded_as_complete(answer: bytes) -> None:
     ],
 )
 def test_invalid_answer_is_a_502_with_the_reason(answer: bytes, kind: bytes, words: bytes) -> None:
-    said = Talk(get()).open().target(answer).target(b"").to_client
-    assert b"Proxy-Status: netjumper-bridge; error=" + kind in said
-    assert b"\r\n\r\nNo valid answer from a.example:80: " + words in said
+    received = Talk(get()).open().target(answer).target(b"").to_client
+    assert b"Proxy-Status: netjumper-bridge; error=" + kind in received
+    assert b"\r\n\r\nNo valid answer from a.example:80: " + words in received
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 2\0"])
@@ -178,7 +178,7 @@ def test_reset_within_an_answer_without_a_length_is_a_reset() -> None:
 def test_unreachable_target_is_reported_with_its_status(error: Any, status: int) -> None:
     talk = Talk(get())
     talk.it.target_failed(error)
-    said = talk.to_client
-    assert said.startswith(b"HTTP/1.1 %d " % status)
-    assert b"Proxy-Status: netjumper; error=" in said
+    received = talk.to_client
+    assert received.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Proxy-Status: netjumper; error=" in received
     assert talk.done[0].error is error

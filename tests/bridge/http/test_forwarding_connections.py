@@ -37,14 +37,14 @@ def test_pipelined_requests_are_answered_in_order() -> None:
     assert b"/1" in talk.to_target
     talk.target(OK).open()
     assert b"/2" in talk.to_target
-    said = talk.target(OK).to_target
-    assert b"/3" in said
+    received = talk.target(OK).to_target
+    assert b"/3" in received
     assert talk.target(OK).to_client == OK_BACK * 3
 
 
 @pytest.mark.parametrize("empty", [b"\r\n", b"\n", b"\r\n\r\n"])
 def test_empty_lines_after_a_request_are_skipped(empty: bytes) -> None:
-    """RFC 9112 section 2.2: what some clients send behind a body."""
+    """RFC 9112 section 2.2: some clients send an empty line after a body."""
     post = get(b"/1", b"Content-Length: 2", method=b"POST") + b"ab" + empty
     talk = Talk(post + get(b"/2")).open().target(OK)
     assert b"GET /2" in talk.to_target
@@ -162,9 +162,9 @@ def test_wrong_credentials_of_later_requests_are_limited() -> None:
 
 
 def test_rejected_head_request_gets_no_body() -> None:
-    said = Talk(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").to_client
-    assert said.startswith(b"HTTP/1.1 400 ")
-    assert said.endswith(b"\r\n\r\n")
+    received = Talk(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").to_client
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert received.endswith(b"\r\n\r\n")
 
 
 def test_invalid_body_during_its_answer_ends_both_connections() -> None:
@@ -175,7 +175,7 @@ def test_invalid_body_during_its_answer_ends_both_connections() -> None:
     assert b"HTTP/1.1 400" not in talk.to_client
 
 
-# --- another protocol ---------------------------------------------------------------------
+# --- protocol switches --------------------------------------------------------------------
 
 UPGRADE = (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: x")
 SWITCHING = b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -183,9 +183,9 @@ SWITCHING = b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocke
 
 def test_upgrade_is_forwarded_and_takes_effect_after_a_101() -> None:
     talk = Talk(get(b"/", *UPGRADE) + b"early").open()
-    said = talk.to_target
-    assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" in said
-    assert b"early" not in said
+    received = talk.to_target
+    assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" in received
+    assert b"early" not in received
     talk.target(SWITCHING + b"first frame")
     back = talk.to_client
     assert back.startswith(b"HTTP/1.1 101 ")

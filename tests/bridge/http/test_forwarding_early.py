@@ -1,4 +1,4 @@
-"""Forwarding, sans-IO: what there is for a target that is not reached yet."""
+"""Forwarding, sans-I/O: bytes for a target that is not reached yet."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Response smuggling: what a target says is rebuilt too, and never answers another request."""
+"""Response smuggling: answers are rebuilt, and never answer another request."""
 
 import asyncio
 import re
@@ -20,10 +20,10 @@ def request(target: object, method: str) -> bytes:
 
 
 class Target:
-    """Says that to the first connection, and `SECOND` to any other."""
+    """A target that sends given bytes on the first connection, and `SECOND` on any other."""
 
-    def __init__(self, said: bytes, later: bytes = b"") -> None:
-        self.said = said
+    def __init__(self, sent: bytes, later: bytes = b"") -> None:
+        self.sent = sent
         self.later = later
         self.go_on = asyncio.Event()
         self.ended = asyncio.Event()
@@ -33,7 +33,7 @@ class Target:
         first = self.heads == 0
         await receive(sock)
         self.heads += 1
-        await send(sock, self.said if first else SECOND)
+        await send(sock, self.sent if first else SECOND)
         if first and self.later:
             await self.go_on.wait()
             await send(sock, self.later)
@@ -60,16 +60,16 @@ AMBIGUOUS = {
 
 
 @pytest.mark.parametrize("cut", [len(SMUGGLED), 17], ids=["whole", "begun"])
-@pytest.mark.parametrize(("method", "said"), AMBIGUOUS.values(), ids=AMBIGUOUS)
+@pytest.mark.parametrize(("method", "sent"), AMBIGUOUS.values(), ids=AMBIGUOUS)
 @pytest.mark.parametrize("pipelined", [False, True])
-async def test_bytes_after_an_answer_answer_no_request(pipelined, method, said, cut):
-    behave = Target(said + SMUGGLED[:cut])
+async def test_bytes_after_an_answer_answer_no_request(pipelined, method, sent, cut):
+    behave = Target(sent + SMUGGLED[:cut])
     async with direct_bridge() as service, serving(behave) as target:
         one, other = request(target, method), request(target, "GET")
         with await connected(service.address_of("http")) as sock:
             await send(sock, one + other if pipelined else one)
             if not pipelined:
-                await behave.ended.wait()  # the bridge has closed it at once
+                await behave.ended.wait()  # the bridge closes it at once
                 await send(sock, other)
             got = await received(sock, b"second")
     assert b"smuggled" not in got
@@ -102,13 +102,13 @@ BROKEN = {
     "a bare CR in the reason": b"HTTP/1.1 200 O\rX: y\r\nContent-Length: 0\r\n\r\n",
     "no status": b"HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n",
     "no HTTP at all": b"220 smtp.example ESMTP\r\n\r\n",
-    "a 101 that nobody asked for": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    "an unrequested 101": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
 }
 
 
-@pytest.mark.parametrize("said", BROKEN.values(), ids=BROKEN)
-async def test_ambiguous_answer_is_a_502(said):
-    async with direct_bridge() as service, serving(Target(said + SMUGGLED)) as target:
+@pytest.mark.parametrize("sent", BROKEN.values(), ids=BROKEN)
+async def test_ambiguous_answer_is_a_502(sent):
+    async with direct_bridge() as service, serving(Target(sent + SMUGGLED)) as target:
         with await connected(service.address_of("http")) as sock:
             await send(sock, request(target, "GET"))
             got = await receive_to_end(sock)
@@ -132,9 +132,9 @@ REBUILT = {
 }
 
 
-@pytest.mark.parametrize(("said", "fields"), REBUILT.values(), ids=REBUILT)
-async def test_forwarded_answer_is_rebuilt_from_its_parsed_form(said, fields):
-    async with direct_bridge() as service, serving(Target(said)) as target:
+@pytest.mark.parametrize(("sent", "fields"), REBUILT.values(), ids=REBUILT)
+async def test_forwarded_answer_is_rebuilt_from_its_parsed_form(sent, fields):
+    async with direct_bridge() as service, serving(Target(sent)) as target:
         with await connected(service.address_of("http")) as sock:
             await send(sock, request(target, "GET"))
             got = await received(sock, b"ok")
@@ -143,8 +143,8 @@ async def test_forwarded_answer_is_rebuilt_from_its_parsed_form(said, fields):
 
 
 async def test_trailers_named_by_connection_are_dropped():
-    said = OK + b"Connection: X-Hop\r\n" + CHUNKED + b"\r\n2\r\nok\r\n0\r\nX-Hop: 1\r\nX: y\r\n\r\n"
-    async with direct_bridge() as service, serving(Target(said)) as target:
+    sent = OK + b"Connection: X-Hop\r\n" + CHUNKED + b"\r\n2\r\nok\r\n0\r\nX-Hop: 1\r\nX: y\r\n\r\n"
+    async with direct_bridge() as service, serving(Target(sent)) as target:
         with await connected(service.address_of("http")) as sock:
             await send(sock, request(target, "GET"))
             got = await received(sock, b"0\r\nX: y\r\n\r\n")
@@ -152,9 +152,9 @@ async def test_trailers_named_by_connection_are_dropped():
 
 
 async def test_endless_informational_answers_are_not_buffered():
-    """A target may send 1xx answers as long as it likes; the last one is the answer."""
-    said = b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * 1000 + SECOND
-    async with direct_bridge() as service, serving(Target(said)) as target:
+    """A target may send any number of 1xx answers before the final one."""
+    sent = b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * 1000 + SECOND
+    async with direct_bridge() as service, serving(Target(sent)) as target:
         with await connected(service.address_of("http")) as sock:
             await send(sock, request(target, "GET"))
             got = await received(sock, b"second")

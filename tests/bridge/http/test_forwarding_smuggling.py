@@ -1,8 +1,8 @@
-"""Request smuggling: a target gets, to the byte, what was rebuilt from what was parsed.
+"""Request smuggling: a target receives exactly the bytes rebuilt from the parsed request.
 
-Where two readers could read one request as two, nothing is forwarded at all. `TARGET` in the tables
-stands for the target's address; behind each request that is refused another one comes, which must
-not be served.
+A request that two parsers could read as two is not forwarded at all. `TARGET` in the tables is
+replaced by the target's address. A second request follows each rejected one, and must not be
+served.
 """
 
 import re
@@ -114,7 +114,7 @@ def placed(text: bytes, target: Peer) -> bytes:
 
 
 class Target:
-    """Receives so many bytes, answers, and keeps all that ever comes."""
+    """A target that answers after so many bytes, and keeps all that it receives."""
 
     def __init__(self) -> None:
         self.awaited = 0
@@ -126,25 +126,25 @@ class Target:
         self.got.append(data + await receive_to_end(sock))
 
 
-async def answer_to(request: bytes, door: str, end: bytes | None = None) -> bytes:
-    """Return the answer, up to `end` where the connection goes on behind it."""
-    with await connected(door) as sock:
+async def answer_to(request: bytes, listener: str, end: bytes | None = None) -> bytes:
+    """Return the answer; up to `end` if the connection stays open after it."""
+    with await connected(listener) as sock:
         await send(sock, request)
         if end is None:
             return await receive_to_end(sock)
-        said = b""
-        while not said.endswith(end) and (more := await receive(sock)):
-            said += more
-        return said
+        received = b""
+        while not received.endswith(end) and (more := await receive(sock)):
+            received += more
+        return received
 
 
 @pytest.mark.parametrize("request_", REFUSED.values(), ids=REFUSED)
 async def test_ambiguous_request_is_not_forwarded(request_):
     async with direct_bridge() as service, serving(Target()) as target:
-        said = await answer_to(placed(request_ + SECOND, target), service.address_of("http"))
-        assert re.match(rb"HTTP/1\.1 (400|501|505) ", said)
-        assert said.count(b"HTTP/1.1 ") == 1
-        assert b"pw" not in said
+        received = await answer_to(placed(request_ + SECOND, target), service.address_of("http"))
+        assert re.match(rb"HTTP/1\.1 (400|501|505) ", received)
+        assert received.count(b"HTTP/1.1 ") == 1
+        assert b"pw" not in received
         assert await target.came() == 0
 
 
@@ -229,8 +229,8 @@ async def test_forwarded_request_is_rebuilt_from_its_parsed_form(request_, expec
     async with direct_bridge() as service, serving(behave) as target:
         expected = placed(expected, target)
         behave.awaited = len(expected)
-        said = await answer_to(placed(request_, target), service.address_of("http"), end=b"ok")
-        assert said.startswith(b"HTTP/1.1 200 OK\r\n")
+        received = await answer_to(placed(request_, target), service.address_of("http"), end=b"ok")
+        assert received.startswith(b"HTTP/1.1 200 OK\r\n")
         await eventually(lambda: len(behave.got) == 1)
     (got,) = behave.got
     via = re.compile(rb"(?<=netjumper-bridge-)[0-9a-f]{8}(?=\r)")
@@ -261,11 +261,11 @@ async def test_invalid_body_ends_both_connections(body):
     behave = Target()
     behave.awaited = 1 << 20
     async with direct_bridge() as service, serving(behave) as target:
-        said = await answer_to(
+        received = await answer_to(
             placed(post(CHUNKED, body=body + SECOND), target), service.address_of("http")
         )
-        assert said.startswith(b"HTTP/1.1 400 ")
-        assert said.count(b"HTTP/1.1 ") == 1
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert received.count(b"HTTP/1.1 ") == 1
         assert await target.came() <= 1
     for got in behave.got:
         assert b"smuggled" not in got

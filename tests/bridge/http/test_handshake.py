@@ -24,7 +24,7 @@ from tests.support.byte_splits import (
 )
 from tests.support.http_handshake import RIGHT, TARGET, answer, answers, basic, connect, guarded
 
-# --- what is let through --------------------------------------------------------------------
+# --- accepted requests ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_success_is_a_200_without_a_body(version: str) -> None:
     assert answer(sent).fields.keys() <= {"connection"}
 
 
-# --- how much is taken ----------------------------------------------------------------------
+# --- limits ---------------------------------------------------------------------------------
 
 
 def head_of(size: int) -> bytes:
@@ -125,7 +125,7 @@ def test_endless_head_is_rejected(start: bytes) -> None:
     assert answer(handshake.data_to_send()).status == 431
 
 
-# --- ends and garbage -----------------------------------------------------------------------
+# --- early ends and garbage -----------------------------------------------------------------
 
 
 def test_client_that_leaves_during_its_request_is_an_error() -> None:
@@ -138,19 +138,19 @@ def test_client_that_leaves_during_its_request_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ([], "no proxy credentials were given"),
         ([basic("alice", "guess")], "wrong proxy credentials"),
     ],
 )
 def test_client_that_leaves_after_407_is_an_authentication_error(
-    fields: list[str], told: str
+    fields: list[str], message: str
 ) -> None:
     ended = run(guarded(), [connect("example.org:443", *fields), b""])
     assert ended.error is AuthenticationError
-    assert ended.text == told
-    assert [asked.status for asked in answers(ended.sent)] == [407]
+    assert ended.text == message
+    assert [response.status for response in answers(ended.sent)] == [407]
 
 
 STARTS = [

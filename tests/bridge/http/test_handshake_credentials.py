@@ -27,8 +27,6 @@ from tests.support.http_handshake import (
     guarded,
 )
 
-# --- user names and passwords ---------------------------------------------------------------
-
 
 def test_correct_password_is_accepted() -> None:
     ended = feed_every_way(guarded, connect("example.org:443", RIGHT))
@@ -75,40 +73,40 @@ def test_wrong_credentials_get_407_and_the_retry_is_accepted(fields: list[str]) 
     stream = connect("wrong.example:1", *fields) + connect("example.org:443", RIGHT)
     ended = feed_every_way(guarded, stream)
     assert ended.result == TunnelRequest(TARGET, "alice")
-    asked = answer(ended.sent)
-    assert (asked.status, asked.reason) == (407, "Proxy Authentication Required")
-    challenge = asked.fields["proxy-authenticate"]
+    response = answer(ended.sent)
+    assert (response.status, response.reason) == (407, "Proxy Authentication Required")
+    challenge = response.fields["proxy-authenticate"]
     assert re.fullmatch(r'Basic realm="[^"]+", charset="UTF-8"', challenge)
-    assert "connection" not in asked.fields
-    assert_is_a_line(asked.body)
+    assert "connection" not in response.fields
+    assert_is_a_line(response.body)
 
 
 def test_407_is_sent_before_the_retry() -> None:
     handshake = guarded()
-    asked = run(handshake, [connect()])
-    assert answer(asked.sent).status == 407
-    assert asked.result is None
+    ended = run(handshake, [connect()])
+    assert answer(ended.sent).status == 407
+    assert ended.result is None
     assert run(handshake, [connect("example.org:443", RIGHT)]).result is not None
 
 
 def test_every_wrong_attempt_is_answered_in_order() -> None:
     wrong = connect("example.org:443", basic("alice", "guess"))
     ended = feed_every_way(guarded, wrong * 2 + connect("example.org:443", RIGHT))
-    assert [asked.status for asked in answers(ended.sent)] == [407, 407]
+    assert [response.status for response in answers(ended.sent)] == [407, 407]
     assert ended.result == TunnelRequest(TARGET, "alice")
 
 
 def test_third_wrong_attempt_is_the_last() -> None:
     wrong = connect("example.org:443", basic("alice", "guess"))
     ended = feed_every_way(guarded, wrong * 3)
-    assert [asked.status for asked in answers(ended.sent)] == [407, 407, 407]
+    assert [response.status for response in answers(ended.sent)] == [407, 407, 407]
     assert ended.error is AuthenticationError
     assert ended.text == "wrong proxy credentials"
 
 
 def test_request_without_credentials_does_not_count_as_an_attempt() -> None:
     ended = feed_every_way(guarded, connect() * 4 + connect("example.org:443", RIGHT))
-    assert [asked.status for asked in answers(ended.sent)] == [407] * 4
+    assert [response.status for response in answers(ended.sent)] == [407] * 4
     assert ended.result == TunnelRequest(TARGET, "alice")
 
 
@@ -116,9 +114,9 @@ def test_request_without_credentials_does_not_count_as_an_attempt() -> None:
 def test_client_that_cannot_retry_gets_407_and_is_closed(head: bytes) -> None:
     ended = feed_every_way(guarded, head)
     assert ended.error is AuthenticationError
-    asked = answer(ended.sent)
-    assert asked.status == 407
-    assert asked.fields["connection"] == "close"
+    response = answer(ended.sent)
+    assert response.status == 407
+    assert response.fields["connection"] == "close"
 
 
 PING = b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"

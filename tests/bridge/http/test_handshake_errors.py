@@ -45,15 +45,15 @@ from tests.support.http_handshake import (
 )
 
 
-def decided(decide: Callable[[HttpHandshake], None], head: bytes = b"") -> Answer:
-    """Return the answer to a request when it has been decided."""
+def answer_after(decide: Callable[[HttpHandshake], None], head: bytes = b"") -> Answer:
+    """Return the answer to a request after `decide` was called."""
     handshake = HttpHandshake()
     assert run(handshake, [head or connect()]).result is not None
     decide(handshake)
     return answer(handshake.data_to_send())
 
 
-# --- what is refused ------------------------------------------------------------------------
+# --- rejected requests ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_empty_lines_before_a_request_are_skipped() -> None:
 @pytest.mark.parametrize("before", [b"", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"])
 @pytest.mark.parametrize("bare", [b"\r", b"\r\r\n", b"\r\n\r"])
 def test_bare_cr_before_a_request_is_not_an_empty_line(before: bytes, bare: bytes) -> None:
-    """RFC 9112 section 2.2: another reader may see a part of the method in it."""
+    """RFC 9112 section 2.2: another parser may take it for a part of the method."""
     ended = feed_every_way(HttpHandshake, before + bare + connect("example.org:443"))
     assert ended.error is ProtocolError
     assert ended.sent.count(b"HTTP/1.1 400 ") == 1
@@ -185,7 +185,7 @@ def test_other_method_requires_credentials() -> None:
     head = b"GET http://a/ HTTP/1.1\r\nHost: a\r\n"
     right = head + RIGHT.encode() + b"\r\n\r\n"
     ended = run(guarded(), [head + b"\r\n", right])
-    assert [asked.status for asked in answers(ended.sent)] == [407]
+    assert [response.status for response in answers(ended.sent)] == [407]
     assert isinstance(ended.result, AuthorizedRequest)
     assert ended.result.client == "alice"
 
@@ -229,7 +229,7 @@ def test_unknown_transfer_coding_is_not_implemented() -> None:
     assert answer(ended.sent).status == 501
 
 
-# --- failures behind the bridge -------------------------------------------------------------
+# --- failures of the jump host and the target -----------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -254,15 +254,15 @@ def test_unknown_transfer_coding_is_not_implemented() -> None:
 def test_failure_is_reported_with_its_hop_and_reason(
     error: type[NetjumperError], status: int, hop: str, kind: str
 ) -> None:
-    told = decided(lambda handshake: handshake.reject(error("what happened")))
-    assert told.status == status
-    assert told.fields["connection"] == "close"
-    assert told.fields["content-type"] == "text/plain; charset=utf-8"
-    hops = told.proxy_status
+    response = answer_after(lambda handshake: handshake.reject(error("what happened")))
+    assert response.status == status
+    assert response.fields["connection"] == "close"
+    assert response.fields["content-type"] == "text/plain; charset=utf-8"
+    hops = response.proxy_status
     assert hops[0] == (hop, {"error": kind, "details": "what happened"})
     assert [name for name, _ in hops[1:]] == ([BRIDGE] if hop == JUMP_SERVER else [])
-    assert_is_a_line(told.body)
-    assert told.body.endswith(" example.org:443: what happened\n")
+    assert_is_a_line(response.body)
+    assert response.body.endswith(" example.org:443: what happened\n")
 
 
 @pytest.mark.parametrize(
@@ -280,20 +280,20 @@ def test_failure_is_reported_with_its_hop_and_reason(
     ],
 )
 def test_error_text_cannot_leave_its_field_or_line(text: str, details: str, in_body: str) -> None:
-    told = decided(lambda handshake: handshake.reject(TargetError(text)))
-    assert told.proxy_status[0][1]["details"] == details
-    assert told.body.endswith(f": {in_body}\n")
-    assert "set-cookie" not in told.fields
+    response = answer_after(lambda handshake: handshake.reject(TargetError(text)))
+    assert response.proxy_status[0][1]["details"] == details
+    assert response.body.endswith(f": {in_body}\n")
+    assert "set-cookie" not in response.fields
 
 
 @given(st.text(max_size=300))
 def test_any_error_text_can_be_reported(text: str) -> None:
-    told = decided(lambda handshake: handshake.reject(TargetError(text)))
-    assert told.status == 502
-    assert [hop for hop, _ in told.proxy_status] == [JUMP_SERVER, BRIDGE]
-    assert told.body.count("\n") == 1
+    response = answer_after(lambda handshake: handshake.reject(TargetError(text)))
+    assert response.status == 502
+    assert [hop for hop, _ in response.proxy_status] == [JUMP_SERVER, BRIDGE]
+    assert response.body.count("\n") == 1
 
 
 def test_failure_is_reported_to_an_http_1_0_client() -> None:
     head = connect(version="1.0")
-    assert decided(lambda handshake: handshake.reject(TargetRefused("no")), head).status == 502
+    assert answer_after(lambda handshake: handshake.reject(TargetRefused("no")), head).status == 502

@@ -22,10 +22,10 @@ from tests.support.peers import (
 )
 
 
-@pytest.mark.parametrize("door", ["http", "mixed"])
-async def test_requests_are_forwarded_over_one_connection(service, door):
+@pytest.mark.parametrize("listener", ["http", "mixed"])
+async def test_requests_are_forwarded_over_one_connection(service, listener):
     async with web() as (target, heads):
-        with await through(service, door) as sock:
+        with await through(service, listener) as sock:
             for path in ("/1", "/2"):
                 await send(sock, request(target, path))
                 assert (await receive_until(sock, b"ok")).startswith(b"HTTP/1.1 200 OK\r\n")
@@ -36,9 +36,9 @@ async def test_requests_to_several_targets_on_one_connection_are_not_mixed_up(se
     async with web() as (one, of_one), web() as (other, of_other):
         with await through(service) as sock:
             await send(sock, b"".join(request(t, f"/{n}") for n, t in enumerate([one, other] * 3)))
-            said = b""
-            while said.count(b"\r\n\r\nok") < 6:
-                said += await receive(sock)
+            received = b""
+            while received.count(b"\r\n\r\nok") < 6:
+                received += await receive(sock)
     assert [head.split()[1] for head in of_one] == [b"/0", b"/2", b"/4"]
     assert [head.split()[1] for head in of_other] == [b"/1", b"/3", b"/5"]
 
@@ -72,16 +72,16 @@ async def test_answer_without_a_length_that_is_reset_is_a_reset_for_the_client(s
     async with serving(cut) as target:
         with await through(service) as sock:
             await send(sock, request(target.address))
-            said = await receive_to_reset(sock)
-    assert not said.endswith(b"0\r\n\r\n")
+            received = await receive_to_reset(sock)
+    assert not received.endswith(b"0\r\n\r\n")
 
 
 async def test_unreachable_target_is_a_502_and_closes_the_connection(service):
     with await through(service) as sock:
         await send(sock, request(closed_port()))
-        said = await receive_to_end(sock)
-    assert said.startswith(b"HTTP/1.1 502 ")
-    assert b"Proxy-Status: netjumper; error=connection_refused" in said
+        received = await receive_to_end(sock)
+    assert received.startswith(b"HTTP/1.1 502 ")
+    assert b"Proxy-Status: netjumper; error=connection_refused" in received
 
 
 async def test_target_too_long_for_the_protocol_is_a_400(service):
@@ -93,9 +93,9 @@ async def test_target_too_long_for_the_protocol_is_a_400(service):
 async def test_request_to_a_web_server_is_answered_with_an_explanation(service):
     with await through(service) as sock:
         await send(sock, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        said = await receive_to_end(sock)
-    assert said.startswith(b"HTTP/1.1 400 ")
-    assert b"http_proxy=" in said
+        received = await receive_to_end(sock)
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert b"http_proxy=" in received
 
 
 async def test_connect_after_a_forwarded_request_opens_a_tunnel(service):

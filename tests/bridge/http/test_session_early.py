@@ -1,4 +1,4 @@
-"""Forwarded requests leave with the destination: their bodies, their failures, their repetition."""
+"""Forwarded requests as early data: bodies, failures, repetition."""
 
 import asyncio
 import socket
@@ -44,7 +44,7 @@ def request(method: str = "GET", *fields: str, url: str = URL) -> bytes:
     return "\r\n".join([f"{method} {url} HTTP/1.1", "Host: x", *fields, "", ""]).encode()
 
 
-async def asking(service: Service, data: bytes) -> socket.socket:
+async def requesting_client(service: Service, data: bytes) -> socket.socket:
     sock = await connected(service.address_of("http"))
     await send(sock, data)
     return sock
@@ -68,7 +68,7 @@ async def head_of(sock: socket.socket) -> bytes:
 
 
 async def serve(sock: socket.socket) -> None:
-    """Be an HTTP server behind the destination."""
+    """Act as an HTTP server after the destination was received."""
     await send(sock, b"\0")
     while await head_of(sock):
         await send(sock, OK)
@@ -85,7 +85,7 @@ async def test_request_and_destination_are_sent_in_one_segment_in_every_mode(ear
             await receive(sock)
 
     async with jump_server(note) as jump, bridge_over(jump.address, early) as (service, _):
-        with await asking(service, request()) as sock:
+        with await requesting_client(service, request()) as sock:
             assert await answered(sock) == b"HTTP/1.1 200 OK"
     assert len(segments) == 1
     assert segments[0].startswith(destination(TARGET) + b"GET / HTTP/1.1\r\n")
@@ -94,15 +94,15 @@ async def test_request_and_destination_are_sent_in_one_segment_in_every_mode(ear
 
 async def test_large_body_is_sent_early_up_to_the_budget():
     body = bytes(range(256)) * 400
-    steered = ControlledPeer()
+    peer = ControlledPeer()
     early = b""
     whole = b""
 
     async def count(sock: socket.socket) -> None:
         nonlocal early, whole
         early = await receive_exactly(sock, EARLY_LIMIT)
-        steered.asked.set()
-        await steered.answer.wait()
+        peer.requested.set()
+        await peer.answer.wait()
         await send(sock, b"\0")
         _, _, begin = early.partition(b"\r\n\r\n")
         whole = begin + await receive_exactly(sock, len(body) - len(begin))
@@ -111,12 +111,12 @@ async def test_large_body_is_sent_early_up_to_the_budget():
 
     async with jump_server(in_turn(count)) as jump, bridge_over(jump.address) as (service, _):
         post = request("POST", f"Content-Length: {len(body)}")
-        with await asking(service, post) as sock:
+        with await requesting_client(service, post) as sock:
             sending = asyncio.create_task(send(sock, body))
-            await steered.asked.wait()
-            (forwarder,) = service.sessions._alive
-            assert forwarder._target._opening.early_data_budget == 0
-            steered.answer.set()
+            await peer.requested.wait()
+            (session,) = service.sessions._alive
+            assert session._target._opening.early_data_budget == 0
+            peer.answer.set()
             assert await answered(sock) == b"HTTP/1.1 200 OK"
             await sending
     assert early.startswith(b"POST / HTTP/1.1\r\n")
@@ -125,16 +125,16 @@ async def test_large_body_is_sent_early_up_to_the_budget():
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
-    ("fate", "words"),
+    ("behaviour", "words"),
     [(refuse, b"connection refused"), (end_without_outcome, b"jump host 127.0.0.1:")],
     ids=["refused", "lost"],
 )
-async def test_failed_early_request_is_a_502(method, fate, words):
-    async with jump_server(in_turn(fate)) as jump, bridge_over(jump.address) as (service, _):
-        with await asking(service, request(method, "Content-Length: 2") + b"hi") as sock:
-            told = await receive_to_end(sock)
-    assert told.startswith(b"HTTP/1.1 502 ")
-    assert words in told
+async def test_failed_early_request_is_a_502(method, behaviour, words):
+    async with jump_server(in_turn(behaviour)) as jump, bridge_over(jump.address) as (service, _):
+        with await requesting_client(service, request(method, "Content-Length: 2") + b"hi") as sock:
+            response = await receive_to_end(sock)
+    assert response.startswith(b"HTTP/1.1 502 ")
+    assert words in response
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,12 @@ async def test_failed_early_request_is_a_502(method, fate, words):
     [("GET", b"HTTP/1.1 200 OK"), ("HEAD", b"HTTP/1.1 200 OK"), ("POST", b"HTTP/1.1 502 ")],
 )
 async def test_only_a_safe_request_is_sent_again_on_another_connection(method, status):
-    asked: list[bytes] = []
+    requested: list[bytes] = []
 
-    def noted(fate: Callable[[socket.socket], Any]) -> Callable[[socket.socket], Any]:
+    def recording(behaviour: Callable[[socket.socket], Any]) -> Callable[[socket.socket], Any]:
         async def behave(sock: socket.socket) -> None:
-            asked.append(await head_of(sock))
-            await fate(sock)
+            requested.append(await head_of(sock))
+            await behaviour(sock)
 
         return behave
 
@@ -155,39 +155,39 @@ async def test_only_a_safe_request_is_sent_again_on_another_connection(method, s
         await send(sock, b"\0" + OK)
         await receive(sock)
 
-    behaviours = in_turn(noted(end_without_outcome), noted(answer))
+    behaviours = in_turn(recording(end_without_outcome), recording(answer))
     async with jump_server(behaviours) as jump, bridge_over(jump.address, parked=2) as (service, _):
-        with await asking(service, request(method)) as sock:
+        with await requesting_client(service, request(method)) as sock:
             assert (await receive(sock)).startswith(status)
-    assert len(asked) == (1 if method == "POST" else 2)
-    assert len(set(asked)) == 1
+    assert len(requested) == (1 if method == "POST" else 2)
+    assert len(set(requested)) == 1
 
 
 async def test_next_requests_reuse_the_connection():
-    asked = 0
+    requested = 0
 
     async def once(sock: socket.socket) -> None:
-        nonlocal asked
-        asked += 1
+        nonlocal requested
+        requested += 1
         await serve(sock)
 
     async with jump_server(in_turn(once)) as jump, bridge_over(jump.address) as (service, _):
-        with await asking(service, request()) as sock:
+        with await requesting_client(service, request()) as sock:
             for _ in range(3):
                 assert await answered(sock) == b"HTTP/1.1 200 OK"
                 await send(sock, request())
             assert await answered(sock) == b"HTTP/1.1 200 OK"
-    assert asked == 1
+    assert requested == 1
 
 
 async def test_client_reset_before_the_outcome_closes_the_jump_connection():
-    steered = ControlledPeer()
-    async with jump_server(in_turn(steered.never_answer)) as jump:
+    peer = ControlledPeer()
+    async with jump_server(in_turn(peer.never_answer)) as jump:
         async with bridge_over(jump.address) as (service, _):
-            sock = await asking(service, request())
-            await steered.asked.wait()
+            sock = await requesting_client(service, request())
+            await peer.requested.wait()
             reset(sock)
-            await steered.closed.wait()
+            await peer.closed.wait()
             assert len(service.sessions) == 0
 
 
@@ -205,12 +205,14 @@ async def test_invalid_body_before_the_outcome_is_rejected_without_another_dial(
         requests: list[Any] = []
         connect = upstream.connect
 
-        def noted(*args: Any) -> Any:
+        def recording(*args: Any) -> Any:
             requests.append(args)
             return connect(*args)
 
-        upstream.connect = noted
-        with await asking(service, request("POST", "Transfer-Encoding: chunked")) as sock:
+        upstream.connect = recording
+        with await requesting_client(
+            service, request("POST", "Transfer-Encoding: chunked")
+        ) as sock:
             await eventually(lambda: reached == 1)
             await send(sock, b"no chunk\r\n")
             assert (await receive(sock)).startswith(b"HTTP/1.1 400 ")
@@ -223,14 +225,14 @@ async def test_nothing_is_sent_early_without_a_budget(monkeypatch):
     waiting: list[int] = []
     update = ForwardingSession._update
 
-    def noted(forwarder: ForwardingSession) -> None:
-        update(forwarder)
-        waiting.append(forwarder._target.waiting)
+    def recording(session: ForwardingSession) -> None:
+        update(session)
+        waiting.append(session._target.waiting)
 
     def none(*_: Any) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr(ForwardingSession, "_update", noted)
+    monkeypatch.setattr(ForwardingSession, "_update", recording)
     monkeypatch.setattr("netjumper.client.jump_host.JumpConnection.early_data_budget", 0)
     monkeypatch.setattr("netjumper.client.jump_host.JumpConnection.send_early", none)
 
@@ -241,6 +243,6 @@ async def test_nothing_is_sent_early_without_a_budget(monkeypatch):
 
     async with serving(answer) as target, jump_server_running() as (_, jump):
         async with bridge_running(jump) as service:
-            with await asking(service, request(url=f"http://{target}/")) as sock:
+            with await requesting_client(service, request(url=f"http://{target}/")) as sock:
                 assert await answered(sock) == b"HTTP/1.1 200 OK"
     assert waiting[0] > 0

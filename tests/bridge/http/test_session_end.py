@@ -30,18 +30,18 @@ from tests.support.services import bridge_running, jump_server_running
 
 SMALL = 8 * 1024
 LARGE = session.MAX_BUFFERED // 2
-"""Bytes that the bridge holds for a client whose kernel takes few."""
+"""Bytes that the bridge must buffer for a client with small socket buffers."""
 
 
 def small_buffers(service: Service) -> None:
-    """Have the kernel hold little of what a client that does not read is sent."""
+    """Make the kernel buffer few bytes for a client that does not read."""
     for _, listener in service._listeners:
         listener._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
 
 
 @pytest.fixture
 def no_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The jump server would keep its pipes for the next transfer: they would look like leaks."""
+    """Disable splicing: the jump server keeps its pipes, which would look like leaks."""
     monkeypatch.setattr("netjumper.relay.splice.CAN_SPLICE", False)
 
 
@@ -161,11 +161,11 @@ async def test_shutdown_waits_for_a_request_but_not_for_an_idle_connection(servi
             closing = asyncio.create_task(service.close(grace=30.0))
             assert await receive_to_end(idle) == b""
             assert nothing_to_receive(busy)
-            await send(busy, request(target.address))  # this one comes too late
+            await send(busy, request(target.address))  # too late
             release.set()
-            said = await receive_to_end(busy)
-            assert said.count(b"HTTP/1.1 200 ") == 1
-            assert b"\r\nConnection: close\r\n" in said
+            received = await receive_to_end(busy)
+            assert received.count(b"HTTP/1.1 200 ") == 1
+            assert b"\r\nConnection: close\r\n" in received
             assert await closing == 0
 
 
@@ -208,10 +208,10 @@ async def large_answer(sock: socket.socket) -> None:
 
 
 @contextlib.asynccontextmanager
-async def an_answer_that_has_not_left(
+async def unsent_answer(
     service: Service,
 ) -> AsyncIterator[tuple[Peer, session.ForwardingSession, socket.socket]]:
-    """The target that gave a large answer, the session that holds it, and its client."""
+    """The target of a large answer, the session that buffers the answer, and its client."""
     small_buffers(service)
     async with serving(large_answer) as target:
         with await through(service) as sock:
@@ -224,10 +224,10 @@ async def an_answer_that_has_not_left(
 
 
 async def test_shutdown_waits_until_an_answer_is_sent(service):
-    async with an_answer_that_has_not_left(service) as (_, _, sock):
+    async with unsent_answer(service) as (_, _, sock):
         closing = asyncio.create_task(service.close(grace=30.0))
-        said = await receive_to_end(sock)
-        assert said.endswith(b"\r\n\r\n" + bytes(LARGE))
+        received = await receive_to_end(sock)
+        assert received.endswith(b"\r\n\r\n" + bytes(LARGE))
         assert await closing == 0
 
 
@@ -250,7 +250,7 @@ async def test_stopped_answer_is_a_reset_after_the_idle_timeout(caplog):
 
 
 async def test_shutdown_serves_no_request_after_an_unsent_answer(service):
-    async with an_answer_that_has_not_left(service) as (target, session, sock):
+    async with unsent_answer(service) as (target, session, sock):
         closing = asyncio.create_task(service.close(grace=30.0))
         await eventually(lambda: session._forwarding.connection_end is not None)
         await send(sock, request(target.address))
@@ -268,8 +268,8 @@ async def test_shutdown_waits_for_a_connect_after_a_request(service):
             await send(sock, request(page.address) + connect)
             await receive(sock, 1)
             closing = asyncio.create_task(service.close(grace=30.0))
-            said = await receive_until(sock, b"established\r\n\r\n")
-            assert len(said) > LARGE
+            received = await receive_until(sock, b"established\r\n\r\n")
+            assert len(received) > LARGE
             await send(sock, b"echo")
             assert await receive_exactly(sock, 4) == b"echo"
             sock.shutdown(socket.SHUT_WR)
@@ -278,8 +278,8 @@ async def test_shutdown_waits_for_a_connect_after_a_request(service):
 
 
 async def test_slow_reader_gets_all_of_the_last_answer(service):
-    async with an_answer_that_has_not_left(service) as (_, session, sock):
-        said = b""
+    async with unsent_answer(service) as (_, session, sock):
+        received = b""
 
         def left() -> int:
             return len(session._to_client) + session._client.unacknowledged()
@@ -289,10 +289,10 @@ async def test_slow_reader_gets_all_of_the_last_answer(service):
             assert session in service.sessions._alive
             before = left()
             while session._to_client and left() == before:
-                said += await receive(sock)
+                received += await receive(sock)
         sock.shutdown(socket.SHUT_WR)
-        said += await receive_to_end(sock)
-        assert said.endswith(b"\r\n\r\n" + bytes(LARGE))
+        received += await receive_to_end(sock)
+        assert received.endswith(b"\r\n\r\n" + bytes(LARGE))
 
 
 async def test_client_that_does_not_read_the_last_answer_is_reset_in_the_end(monkeypatch, caplog):

@@ -24,8 +24,8 @@ SPELLINGS = [
 ]
 
 
-async def asked(door: str, request: str) -> bytes:
-    with await connected(door) as sock:
+async def fetch(listener: str, request: str) -> bytes:
+    with await connected(listener) as sock:
         await send(sock, f"{request} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         sock.shutdown(socket.SHUT_WR)
         return await receive_to_end(sock)
@@ -41,38 +41,38 @@ async def test_jump_server_denies_the_bridge_on_its_own_machine(host):
         jump_server_running(guard=Guard(), resolver=system_resolver()) as (_, jump),
         bridge_running(jump) as service,
     ):
-        for door in ("http", "socks", "mixed"):
-            itself = f"{host}:{Address.parse(service.address_of(door)).port}"
+        for listener in ("http", "socks", "mixed"):
+            itself = f"{host}:{Address.parse(service.address_of(listener)).port}"
             for request in (f"CONNECT {itself}", f"GET http://{itself}/"):
-                said = await asked(service.address_of("http"), request)
-                assert said.startswith(b"HTTP/1.1 403 ")
-                assert b"not permitted" in said
+                received = await fetch(service.address_of("http"), request)
+                assert received.startswith(b"HTTP/1.1 403 ")
+                assert b"not permitted" in received
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
 async def test_permitted_loop_is_detected_after_one_round(host):
     async with (
-        jump_server_running(guard=AllowAll(), resolver=system_resolver()) as (jumps, jump),
+        jump_server_running(guard=AllowAll(), resolver=system_resolver()) as (jump_service, jump),
         bridge_running(jump) as service,
     ):
         itself = f"{host}:{Address.parse(service.address_of('http')).port}"
-        said = await asked(service.address_of("http"), f"GET http://{itself}/")
-        assert said.startswith(b"HTTP/1.1 502 ")
-        assert b"proxy_loop_detected" in said
-        assert len(jumps.sessions) <= 1
+        received = await fetch(service.address_of("http"), f"GET http://{itself}/")
+        assert received.startswith(b"HTTP/1.1 502 ")
+        assert b"proxy_loop_detected" in received
+        assert len(jump_service.sessions) <= 1
 
 
 async def test_tunnel_to_the_bridge_itself_opens_no_further_one():
-    """Each further turn would be one that the program asks for, in words of its own."""
+    """Each further round needs another CONNECT from the client itself."""
     async with (
-        jump_server_running(guard=AllowAll()) as (jumps, jump),
+        jump_server_running(guard=AllowAll()) as (jump_service, jump),
         bridge_running(jump) as service,
     ):
-        door = service.address_of("http")
-        with await connected(door) as sock:
-            await send(sock, f"CONNECT {door} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        listener = service.address_of("http")
+        with await connected(listener) as sock:
+            await send(sock, f"CONNECT {listener} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             established = b"HTTP/1.1 200 Connection established\r\n\r\n"
             assert await receive_exactly(sock, len(established)) == established
-            assert len(jumps.sessions) == 1
+            assert len(jump_service.sessions) == 1
             await send(sock, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert (await receive_exactly(sock, 13)) == b"HTTP/1.1 400 "

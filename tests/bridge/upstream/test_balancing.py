@@ -17,7 +17,7 @@ from netjumper.bridge.upstream.balancing import (
 
 @dataclass(eq=False)
 class Host:
-    """A jump host, as a policy sees it."""
+    """A jump host as a balancing sees it."""
 
     name: str
     first_byte: float | None = None
@@ -32,7 +32,7 @@ def hosts(**times: float | None) -> list[Host]:
 
 
 def names(candidates: list[Host]) -> str:
-    return "".join(way.name for way in candidates)
+    return "".join(host.name for host in candidates)
 
 
 def test_failover_uses_the_first_jump_host_that_is_not_down():
@@ -45,76 +45,80 @@ def test_failover_uses_the_first_jump_host_that_is_not_down():
 
 
 def test_round_robin_follows_the_weights():
-    policy, candidates = WeightedRoundRobin([3, 1]), hosts(a=None, b=None)
-    assert [names(policy.order(candidates)) for _ in range(8)] == ["ab", "ab", "ba", "ab"] * 2
+    balancing, candidates = WeightedRoundRobin([3, 1]), hosts(a=None, b=None)
+    assert [names(balancing.order(candidates)) for _ in range(8)] == ["ab", "ab", "ba", "ab"] * 2
 
 
 def test_round_robin_with_equal_weights_takes_turns():
-    policy, candidates = WeightedRoundRobin([1, 1, 1]), hosts(a=None, b=None, c=None)
-    assert "".join(policy.order(candidates)[0].name for _ in range(6)) == "abcabc"
+    balancing, candidates = WeightedRoundRobin([1, 1, 1]), hosts(a=None, b=None, c=None)
+    assert "".join(balancing.order(candidates)[0].name for _ in range(6)) == "abcabc"
 
 
 def test_round_robin_skips_a_jump_host_that_is_down_and_does_not_catch_up():
-    policy = WeightedRoundRobin([1, 1, 1])
+    balancing = WeightedRoundRobin([1, 1, 1])
     a, b, _ = candidates = hosts(a=None, b=None, c=None)
     a.is_down = True
-    turns = Counter(policy.order(candidates)[0].name for _ in range(100))
+    turns = Counter(balancing.order(candidates)[0].name for _ in range(100))
     assert turns == {"b": 50, "c": 50}
-    assert policy.order(candidates)[-1] is a
+    assert balancing.order(candidates)[-1] is a
     a.is_down = False
-    assert Counter(policy.order(candidates)[0].name for _ in range(6)) == {"a": 2, "b": 2, "c": 2}
+    assert Counter(balancing.order(candidates)[0].name for _ in range(6)) == {
+        "a": 2,
+        "b": 2,
+        "c": 2,
+    }
     b.is_down = True
-    assert policy.order(candidates)[-1] is b
+    assert balancing.order(candidates)[-1] is b
 
 
 def test_all_jump_hosts_are_tried_if_all_are_down():
-    for policy in (Failover(), WeightedRoundRobin([1, 1]), LowestLatency()):
+    for balancing in (Failover(), WeightedRoundRobin([1, 1]), LowestLatency()):
         candidates = hosts(a=0.1, b=0.2)
-        for way in candidates:
-            way.is_down = True
-        assert sorted(names(policy.order(candidates))) == ["a", "b"]
+        for host in candidates:
+            host.is_down = True
+        assert sorted(names(balancing.order(candidates))) == ["a", "b"]
 
 
 def test_lowest_latency_orders_jump_hosts_by_latency(caplog):
     caplog.set_level(logging.INFO)
-    policy, candidates = LowestLatency(), hosts(a=0.200, b=0.080, c=0.100)
-    assert names(policy.order(candidates)) == "bca"
+    balancing, candidates = LowestLatency(), hosts(a=0.200, b=0.080, c=0.100)
+    assert names(balancing.order(candidates)) == "bca"
     assert caplog.messages == ["switched to jump host b (80 ms) from jump host a (200 ms)"]
 
 
 def test_lowest_latency_switches_only_to_a_clearly_faster_jump_host(caplog):
     caplog.set_level(logging.INFO)
-    policy = LowestLatency()
+    balancing = LowestLatency()
     a, b = candidates = hosts(a=0.100, b=0.081)
-    assert names(policy.order(candidates)) == "ab"
+    assert names(balancing.order(candidates)) == "ab"
     assert caplog.messages == []
     b.first_byte = 0.079
-    assert names(policy.order(candidates)) == "ba"
+    assert names(balancing.order(candidates)) == "ba"
     a.first_byte, b.first_byte = 0.079, 0.081
-    assert names(policy.order(candidates)) == "ba"
+    assert names(balancing.order(candidates)) == "ba"
 
 
 def test_lowest_latency_leaves_a_jump_host_that_is_down_at_once(caplog):
     caplog.set_level(logging.INFO)
-    policy = LowestLatency()
+    balancing = LowestLatency()
     a, _ = candidates = hosts(a=0.100, b=0.300)
-    assert names(policy.order(candidates)) == "ab"
+    assert names(balancing.order(candidates)) == "ab"
     a.is_down = True
-    assert names(policy.order(candidates)) == "ba"
+    assert names(balancing.order(candidates)) == "ba"
     assert caplog.messages == ["switched to jump host b (300 ms) from jump host a (down)"]
     a.is_down = False
-    assert names(policy.order(candidates)) == "ab"
+    assert names(balancing.order(candidates)) == "ab"
 
 
 def test_jump_host_without_measurements_is_used_if_no_other_is_up(caplog):
     caplog.set_level(logging.INFO)
-    policy = LowestLatency()
+    balancing = LowestLatency()
     a, b = candidates = hosts(a=None, b=None)
-    assert names(policy.order(candidates)) == "ab"
+    assert names(balancing.order(candidates)) == "ab"
     a.is_down = True
-    assert names(policy.order(candidates)) == "ba"
+    assert names(balancing.order(candidates)) == "ba"
     b.first_byte = 0.5
-    assert names(policy.order(candidates)) == "ba"
+    assert names(balancing.order(candidates)) == "ba"
 
 
 def test_switch_between_jump_hosts_that_are_down_is_not_logged(caplog):

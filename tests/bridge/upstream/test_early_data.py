@@ -49,6 +49,6 @@ def test_number_of_known_targets_is_limited_and_the_oldest_is_dropped() -> None:
     for target in [*targets[:-1], targets[0], targets[-1]]:
         known.record_success(target, 1.0)
     assert len(known._until) == MAX_KNOWN_TARGETS
-    assert known.expects(targets[0], 1.0)  # it worked again
+    assert known.expects(targets[0], 1.0)  # it was reached again
     assert not known.expects(targets[1], 1.0)
     assert known.expects(targets[-1], 1.0)

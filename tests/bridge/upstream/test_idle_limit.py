@@ -1,4 +1,4 @@
-"""How long a jump server holds parked connections, learned from what became of them."""
+"""The idle limit of a jump server, learned from lost connections."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is measured of the path to a jump host."""
+"""Measurements of the path to a jump host."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How long answers usually take."""
+"""The distribution of answer times."""
 
 import pytest
 

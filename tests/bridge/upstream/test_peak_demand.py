@@ -1,4 +1,4 @@
-"""How many connections the busiest moment of the last minute would have needed."""
+"""The peak of the demand within the last minute."""
 
 from netjumper.bridge.upstream.peak_demand import PEAK_MEMORY_S, PeakDemand
 

@@ -1,4 +1,4 @@
-"""Parked connections, over real jump servers and scripted ones."""
+"""Parked connections at real and scripted jump servers."""
 
 import asyncio
 import errno
@@ -124,7 +124,7 @@ async def test_closed_parked_connection_is_not_handed_out():
     async with jump_server(end_the_first) as jump:
         with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1 and bool(first))
-            # In the same turn of the loop: only a look at the connection tells.
+            # In the same turn of the loop, only a check of the connection shows its end.
             first[0].shutdown(socket.SHUT_WR)
             (await tunnel(pool)).close()
             seen_off.set()

@@ -1,4 +1,4 @@
-"""Parked connections that lead nowhere: at hand-out, in another network, after a silent loss."""
+"""Dead parked connections: at hand-out, after a network change, after a black hole."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ LIVELY = UNANSWERED._replace(probes=0)
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
-def the_kernel_tells(monkeypatch: pytest.MonkeyPatch, info: TcpInfo | None) -> None:
+def set_tcp_info(monkeypatch: pytest.MonkeyPatch, info: TcpInfo | None) -> None:
     monkeypatch.setattr(JumpConnection, "info", info)
 
 
@@ -33,9 +33,9 @@ def connections(pool: pool_module.ConnectionPool) -> set[Any]:
 # --- at hand-out --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("info", [LIVELY, None], ids=["answers", "nothing is told"])
+@pytest.mark.parametrize("info", [LIVELY, None], ids=["answers", "no TCP_INFO"])
 async def test_live_connection_is_handed_out_with_its_age(monkeypatch, info):
-    the_kernel_tells(monkeypatch, info)
+    set_tcp_info(monkeypatch, info)
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=1, max_size=1) as pool:
             await eventually(lambda: len(pool) == 1)
@@ -65,7 +65,7 @@ async def test_connections_without_keepalive_answers_are_closed_and_replaced_on_
         with pool_at(jump.address, min_size=3, max_size=3) as pool:
             await eventually(lambda: len(pool) == 3)
             dead = connections(pool)
-            the_kernel_tells(monkeypatch, UNANSWERED)
+            set_tcp_info(monkeypatch, UNANSWERED)
             assert pool.acquire() is None
             assert len(pool) == 0
             assert all(connection.peer is None for connection in dead)
@@ -73,12 +73,12 @@ async def test_connections_without_keepalive_answers_are_closed_and_replaced_on_
             assert not dead & connections(pool)
 
 
-# --- in another network -------------------------------------------------------------------
+# --- after a network change ---------------------------------------------------------------
 
 
 @pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Where the machine is, as far as the parking can see."""
+def route(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The machine's route, as the pool sees it."""
     place = {"source": "192.0.2.1", "asleep": 0.0}
     monkeypatch.setattr(route_monitor, "CHECK_INTERVAL_S", 0.0)
     monkeypatch.setattr(route_monitor, "source_address", lambda _: place["source"])
@@ -87,17 +87,17 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("change", [{"source": "192.0.2.99"}, {"asleep": 60.0}], ids=str)
-async def test_network_change_renews_all_connections_and_is_logged(elsewhere, change, caplog):
+async def test_network_change_renews_all_connections_and_is_logged(route, change, caplog):
     caplog.set_level(logging.INFO)
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=3, max_size=3) as pool:
             await eventually(lambda: len(pool) == 3)
             before = connections(pool)
-            scout = pool._probe.connection = JumpConnection(pool.host)
-            elsewhere.update(change)
+            probe = pool._probe.connection = JumpConnection(pool.host)
+            route.update(change)
             assert pool.acquire() is None
             assert pool._probe.connection is None
-            assert all(connection.peer is None for connection in (*before, scout))
+            assert all(connection.peer is None for connection in (*before, probe))
             await eventually(lambda: len(pool) == 3)
             assert not before & connections(pool)
             pool.acquire()[0].cancel()
@@ -107,7 +107,7 @@ async def test_network_change_renews_all_connections_and_is_logged(elsewhere, ch
     ]
 
 
-async def test_network_change_also_cancels_dials(elsewhere):
+async def test_network_change_also_cancels_dials(route):
     answering = asyncio.Event()
     first, others = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE), scripted(answering, CHALLENGE)
     behaviours = [first]
@@ -122,23 +122,23 @@ async def test_network_change_also_cancels_dials(elsewhere):
             pool.record_request()
             await eventually(lambda: len(pool._dialling) == 1)
             before = set(pool._dialling)
-            elsewhere["source"] = "192.0.2.99"
+            route["source"] = "192.0.2.99"
             assert pool.acquire() is None
             assert not before & set(pool._dialling)
             await eventually(lambda: bool(pool._dialling))
 
 
-async def test_network_change_is_detected_when_a_connection_is_parked(elsewhere):
+async def test_network_change_is_detected_when_a_connection_is_parked(route):
     async with jump_server(serve_target) as jump:
         with pool_at(jump.address, min_size=2, max_size=2, idle_limit_s=60.0) as pool:
             await eventually(lambda: len(pool) == 2)
             before = connections(pool)
-            elsewhere["source"] = "192.0.2.99"
+            route["source"] = "192.0.2.99"
             pool._expire(next(iter(before)))
             await eventually(lambda: not before & connections(pool) and len(pool) == 2)
 
 
-# --- after a silent loss ------------------------------------------------------------------
+# --- after a black hole -------------------------------------------------------------------
 
 
 async def test_blackhole_discards_connections_of_its_age(monkeypatch):
@@ -198,7 +198,7 @@ async def test_wrong_secret_is_retried_on_request_but_rarely_otherwise(caplog):
             loop = asyncio.get_running_loop()
             assert pool._retry is not None
             assert 590 < pool._retry.when() - loop.time() <= 1200
-            pool.mark_up()  # a connection that was made for a request
+            pool.mark_up()  # as after a connection for a request
             await eventually(lambda: jump.accepted == 2)
 
 

@@ -1,4 +1,4 @@
-"""Requests that are given up: in no state is anything left of them."""
+"""Cancelled requests: nothing is left of them in any state."""
 
 import asyncio
 import socket
@@ -47,12 +47,12 @@ async def test_request_cancelled_in_the_handshake_leaves_nothing(script):
     async with serving(wait) as jump:
         with pool_at(jump.address, min_size=0, max_size=0) as pool:
             upstream = Upstream([pool])
-            asked = RequestedTunnel(upstream)
+            requested = RequestedTunnel(upstream)
             await reached.wait()
-            asked.request.cancel()
-            asked.request.cancel()
+            requested.request.cancel()
+            requested.request.cancel()
             assert len(upstream.context.unanswered) == len(pool.host.deadlines) == 0
-            assert not asked.established.done()
+            assert not requested.established.done()
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["held back", "sent"])
@@ -68,8 +68,8 @@ async def test_request_cancelled_on_a_parked_connection_closes_it(known):
             if known:
                 upstream.context.known.record_success(TARGET, upstream.context.loop.time())
             pool_of(upstream).path.refill_time = 1.0
-            asked = RequestedTunnel(upstream)
+            requested = RequestedTunnel(upstream)
             assert len(pool_of(upstream).host.corked) == known
-            asked.request.cancel()
+            requested.request.cancel()
             await closed.wait()
-            assert not asked.established.done()
+            assert not requested.established.done()

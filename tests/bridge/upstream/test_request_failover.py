@@ -38,12 +38,12 @@ async def tunnel(upstream: Upstream, target: Address) -> socket.socket:
 
 
 async def test_request_fails_over_to_the_next_jump_host(caplog):
-    nobody = closed_port()
+    closed = closed_port()
     async with serving(echo) as target, jump_server_running() as (_, jump):
-        with upstream_through(nobody, jump, parked=0) as (upstream, pools):
+        with upstream_through(closed, jump, parked=0) as (upstream, pools):
             (await tunnel(upstream, target.address)).close()
             assert [pool.is_down for pool in pools] == [True, False]
-    assert caplog.messages == [f"jump host {nobody}: connection refused; retrying"]
+    assert caplog.messages == [f"jump host {closed}: connection refused; retrying"]
 
 
 async def test_jump_host_that_rejects_the_secret_is_down():
@@ -52,9 +52,12 @@ async def test_jump_host_that_rejects_the_secret_is_down():
         jump_server_running() as (_, strange),
         jump_server_running() as (_, jump),
     ):
-        with upstream_through(strange, jump, secrets=[b"another", SECRET], parked=0) as (way, lots):
-            (await tunnel(way, target.address)).close()
-            assert [lot.is_down for lot in lots] == [True, False]
+        with upstream_through(strange, jump, secrets=[b"another", SECRET], parked=0) as (
+            upstream,
+            pools,
+        ):
+            (await tunnel(upstream, target.address)).close()
+            assert [lot.is_down for lot in pools] == [True, False]
 
 
 async def test_target_failure_does_not_mark_the_jump_host_down():
@@ -67,27 +70,30 @@ async def test_target_failure_does_not_mark_the_jump_host_down():
 
 
 async def test_error_of_the_first_jump_host_is_reported_if_all_are_down():
-    nobody, also_nobody = closed_port(), closed_port()
-    with upstream_through(nobody, also_nobody, parked=0) as (upstream, _):
+    closed, also_nobody = closed_port(), closed_port()
+    with upstream_through(closed, also_nobody, parked=0) as (upstream, _):
         with pytest.raises(JumpHostUnreachable) as caught:
             await tunnel(upstream, Address("target.example", 1))
-        told = f"none of 2 jump hosts can be used; jump host {nobody}: connection refused"
-        assert str(caught.value) == told
+        message = f"none of 2 jump hosts can be used; jump host {closed}: connection refused"
+        assert str(caught.value) == message
     async with jump_server_running() as (_, jump):
-        with upstream_through(jump, nobody, secrets=[b"another", SECRET], parked=0) as (way, _):
+        with upstream_through(jump, closed, secrets=[b"another", SECRET], parked=0) as (
+            upstream,
+            _,
+        ):
             with pytest.raises(WrongSecret, match=str(jump)):
-                await tunnel(way, Address("target.example", 1))
+                await tunnel(upstream, Address("target.example", 1))
 
 
 async def test_jump_host_dialled_twice_is_counted_once_in_the_error():
-    nobody = closed_port()
-    with upstream_through(nobody, parked=0) as (upstream, _):
+    closed = closed_port()
+    with upstream_through(closed, parked=0) as (upstream, _):
         established: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
         target = Address("target.example", 1)
         upstream.connect(target, established.set_result, established.set_exception)._hedge()
         with pytest.raises(JumpHostUnreachable) as caught:
             await established
-        assert str(caught.value) == f"jump host {nobody}: connection refused"
+        assert str(caught.value) == f"jump host {closed}: connection refused"
 
 
 async def test_first_jump_host_is_used_again_after_its_recovery(caplog, monkeypatch):
@@ -125,7 +131,7 @@ async def test_silent_jump_host_is_down_once_another_has_answered(monkeypatch, c
 async def test_hung_jump_host_with_a_live_kernel_is_not_waited_for(monkeypatch, caplog):
     monkeypatch.setattr(
         "netjumper.bridge.upstream.upstream.UNANSWERED_S", 0.2
-    )  # a kernel takes its time to acknowledge
+    )  # the kernel delays its acknowledgement
     monkeypatch.setattr("netjumper.bridge.upstream.pool.STALLED_AFTER_S", 0.02)
     let_in = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE)
     behaviours = [let_in, let_in]
@@ -144,9 +150,9 @@ async def test_hung_jump_host_with_a_live_kernel_is_not_waited_for(monkeypatch, 
             first.path.refill_time = second.path.refill_time = 0.001
             (await tunnel(upstream, target.address)).close()
             assert (first.is_down, second.is_down) == (True, False)
-            (told,) = caplog.messages
-            assert told.startswith(f"jump host {hanging}: it did not answer in time; ")
-            (await tunnel(upstream, target.address)).close()  # at once
+            (message,) = caplog.messages
+            assert message.startswith(f"jump host {hanging}: it did not answer in time; ")
+            (await tunnel(upstream, target.address)).close()  # without a wait
             assert len(first) == 1
 
 
@@ -169,8 +175,8 @@ async def test_requests_are_spread_over_all_jump_hosts():
         jump_server_running() as (one, first),
         jump_server_running() as (other, second),
     ):
-        policy = WeightedRoundRobin([1, 1])
-        with upstream_through(first, second, policy=policy, parked=0) as (upstream, _):
+        balancing = WeightedRoundRobin([1, 1])
+        with upstream_through(first, second, balancing=balancing, parked=0) as (upstream, _):
             socks = [await tunnel(upstream, target.address) for _ in range(4)]
             assert (len(one.sessions), len(other.sessions)) == (2, 2)
             for sock in socks:

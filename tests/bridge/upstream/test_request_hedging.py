@@ -1,4 +1,4 @@
-"""Requests whose answer is late, or never comes: another connection is asked the same."""
+"""Requests that are sent on a second connection because the answer is late."""
 
 import asyncio
 import socket
@@ -30,8 +30,8 @@ from tests.support.scripted_jump_server import (
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
-async def timer_over(request: Request) -> None:
-    """Wait until it was decided whether to ask twice."""
+async def hedge_decided(request: Request) -> None:
+    """Wait until the request was hedged or not."""
     await eventually(lambda: request._timer is None)
 
 
@@ -47,10 +47,10 @@ async def test_late_answer_wins_from_the_first_connection():
     first, second = ControlledPeer(), ControlledPeer()
     async with jump_server(in_turn(first.answer_on_cue, second.never_answer)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = RequestedTunnel(with_known_latency(upstream))
-            await second.asked.wait()
+            requested = RequestedTunnel(with_known_latency(upstream))
+            await second.requested.wait()
             first.answer.set()
-            await asked.close()
+            await requested.close()
             await second.closed.wait()
 
 
@@ -64,13 +64,13 @@ async def test_both_connections_get_the_early_data_and_no_more():
 
     async with jump_server(in_turn(first.never_answer, second_one)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = RequestedTunnel(with_known_latency(upstream))
-            asked.request.send_early(GET[:10])
-            assert asked.request.early_data_budget > 0
+            requested = RequestedTunnel(with_known_latency(upstream))
+            requested.request.send_early(GET[:10])
+            assert requested.request.early_data_budget > 0
             await second_asked.wait()
-            assert asked.request.early_data_budget == 0
-            asked.request.send_early(GET[10:])  # for the peer to go on
-            await asked.close()
+            assert requested.request.early_data_budget == 0
+            requested.request.send_early(GET[10:])  # lets the peer continue
+            await requested.close()
     assert second.early == GET
 
 
@@ -78,12 +78,12 @@ async def test_request_with_unsafe_early_data_is_not_hedged():
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.answer_on_cue, end_without_outcome)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = RequestedTunnel(with_known_latency(upstream))
-            asked.request.send_early(SSH)
-            await timer_over(asked.request)
-            assert len(asked.request._attempts) == 1
+            requested = RequestedTunnel(with_known_latency(upstream))
+            requested.request.send_early(SSH)
+            await hedge_decided(requested.request)
+            assert len(requested.request._attempts) == 1
             peers.answer.set()
-            await asked.close()
+            await requested.close()
             assert upstream.context.hedge_budget.tokens == hedge_budget.HEDGE_BURST
 
 
@@ -94,17 +94,17 @@ async def test_hedged_requests_are_limited_to_a_share(monkeypatch):
     async with jump_server(behaviours) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             upstream.context.hedge_budget.tokens = 0.0
-            asked = RequestedTunnel(with_known_latency(upstream))
-            await timer_over(asked.request)
-            assert len(asked.request._attempts) == 1
+            requested = RequestedTunnel(with_known_latency(upstream))
+            await hedge_decided(requested.request)
+            assert len(requested.request._attempts) == 1
             assert upstream.context.hedge_budget.tokens == 0.5
             again = RequestedTunnel(upstream)
-            await timer_over(again.request)
+            await hedge_decided(again.request)
             assert len(again.request._attempts) == 2
             assert upstream.context.hedge_budget.tokens == 0.0
             first.answer.set()
             second.answer.set()
-            await asked.close()
+            await requested.close()
             await again.close()
 
 
@@ -112,7 +112,7 @@ async def test_refusal_on_either_connection_is_final():
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.never_answer, refuse)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            async with asyncio.timeout(3):  # the other's time for an answer is longer
+            async with asyncio.timeout(3):  # shorter than the other's deadline
                 assert (
                     type(await RequestedTunnel(with_known_latency(upstream)).error())
                     is TargetRefused
@@ -120,8 +120,8 @@ async def test_refusal_on_either_connection_is_final():
             await peers.closed.wait()
 
 
-@pytest.mark.parametrize("fate", [end_without_outcome, succeed])
-async def test_lost_connection_of_two_leaves_the_other(fate):
+@pytest.mark.parametrize("behaviour", [end_without_outcome, succeed])
+async def test_lost_connection_of_two_leaves_the_other(behaviour):
     first = ControlledPeer()
     lost = asyncio.Event()
 
@@ -130,57 +130,57 @@ async def test_lost_connection_of_two_leaves_the_other(fate):
 
     async def first_one(sock: socket.socket) -> None:
         await first.answer.wait()
-        await fate(sock)
+        await behaviour(sock)
 
     async with jump_server(in_turn(first_one, second_one, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = RequestedTunnel(with_known_latency(upstream))
+            requested = RequestedTunnel(with_known_latency(upstream))
             await lost.wait()
-            await eventually(lambda: len(asked.request._attempts) == 1)
-            assert not asked.established.done()
+            await eventually(lambda: len(requested.request._attempts) == 1)
+            assert not requested.established.done()
             first.answer.set()
-            await asked.close()
+            await requested.close()
 
 
 async def test_cancelled_hedged_request_closes_both_connections():
     first, second = ControlledPeer(), ControlledPeer()
     async with jump_server(in_turn(first.never_answer, second.never_answer)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = RequestedTunnel(with_known_latency(upstream))
-            await second.asked.wait()
-            asked.request.cancel()
+            requested = RequestedTunnel(with_known_latency(upstream))
+            await second.requested.wait()
+            requested.request.cancel()
             await first.closed.wait()
             await second.closed.wait()
-            assert not asked.established.done()
+            assert not requested.established.done()
 
 
 async def test_request_on_a_short_path_is_not_hedged():
     async with jump_server(serve_target) as jump:
         async with upstream_at(jump.address) as upstream:
             pool_of(upstream).path.refill_time = 0.001
-            asked = RequestedTunnel(upstream)
-            assert asked.request._timer is None
-            await asked.close()
+            requested = RequestedTunnel(upstream)
+            assert requested.request._timer is None
+            await requested.close()
 
 
 async def test_dialled_connection_has_a_longer_hedge_delay():
     async with jump_server(serve_target) as jump:
         async with upstream_at(jump.address, parked=0) as upstream:
             pool_of(upstream).path.refill_time = 20.0
-            asked = RequestedTunnel(with_known_latency(upstream))
-            timer = asked.request._timer
+            requested = RequestedTunnel(with_known_latency(upstream))
+            timer = requested.request._timer
             assert timer is not None
             assert timer.when() - upstream.context.loop.time() > 20.0
-            await asked.close()
+            await requested.close()
 
 
 async def test_latency_is_measured_on_parked_connections(monkeypatch):
-    noted: list[float] = []
-    monkeypatch.setattr(PathStats, "record_answer", lambda _, seconds: noted.append(seconds))
+    recording: list[float] = []
+    monkeypatch.setattr(PathStats, "record_answer", lambda _, seconds: recording.append(seconds))
     async with jump_server(serve_target) as jump:
         async with upstream_at(jump.address, parked=1) as upstream:
             await RequestedTunnel(upstream).close()
-            assert len(noted) == 1
+            assert len(recording) == 1
         async with upstream_at(jump.address, parked=0) as upstream:
             await RequestedTunnel(upstream).close()
-            assert len(noted) == 1
+            assert len(recording) == 1

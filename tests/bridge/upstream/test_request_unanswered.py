@@ -1,4 +1,4 @@
-"""Requests that get no answer at all, and what is learned from them."""
+"""Requests without any answer, and what they show about connections."""
 
 import sys
 
@@ -30,105 +30,108 @@ def info(unacknowledged: int) -> TcpInfo:
     return TcpInfo(0, unacknowledged, 0.2, 0, 9)
 
 
-# --- no answer at all ---------------------------------------------------------------------
+# --- no answer ----------------------------------------------------------------------------
 
 
 @pytest.fixture
-def soon_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_unanswered_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upstream_module, "UNANSWERED_S", 0.02)
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many were asked, after each look at a request that has no answer."""
+def attempts_at_checks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of attempts after each check of an unanswered request."""
     counts: list[int] = []
     is_lost = Request.check_unanswered
 
-    def noted(request: Request) -> None:
+    def recording(request: Request) -> None:
         is_lost(request)
         counts.append(len(request._attempts))
 
-    monkeypatch.setattr(Request, "check_unanswered", noted)
+    monkeypatch.setattr(Request, "check_unanswered", recording)
     return counts
 
 
 @pytest.fixture
-def unheard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is sent is not acknowledged, as far as the kernel tells."""
+def unacknowledged_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TCP_INFO shows unacknowledged data."""
     monkeypatch.setattr(JumpConnection, "info", info(unacknowledged=2))
 
 
-@pytest.mark.usefixtures("soon_lost", "unheard")
+@pytest.mark.usefixtures("short_unanswered_time", "unacknowledged_data")
 async def test_black_hole_of_a_parked_connection_causes_a_dial():
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.never_answer, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             upstream.context.hedge_budget.tokens = -10.0
-            asked = RequestedTunnel(upstream)
-            await eventually(lambda: len(asked.request._attempts) == 2)
-            assert [it.parked is None for it in asked.request._attempts.values()] == [False, True]
-            await asked.close()
+            requested = RequestedTunnel(upstream)
+            await eventually(lambda: len(requested.request._attempts) == 2)
+            assert [it.parked is None for it in requested.request._attempts.values()] == [
+                False,
+                True,
+            ]
+            await requested.close()
             await peers.closed.wait()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
-async def test_acknowledged_request_is_waited_for(monkeypatch, looks):
+async def test_acknowledged_request_is_waited_for(monkeypatch, attempts_at_checks):
     monkeypatch.setattr(
         upstream_module, "UNANSWERED_S", 0.2
-    )  # a kernel takes its time to acknowledge
+    )  # the kernel delays its acknowledgement
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.answer_on_cue)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             upstream.context.hedge_budget.tokens = -10.0
-            asked = RequestedTunnel(upstream)
-            await eventually(lambda: len(looks) == 2)
-            assert looks == [1, 1]
+            requested = RequestedTunnel(upstream)
+            await eventually(lambda: len(attempts_at_checks) == 2)
+            assert attempts_at_checks == [1, 1]
             peers.answer.set()
-            await asked.close()
+            await requested.close()
 
 
-@pytest.mark.usefixtures("soon_lost")
+@pytest.mark.usefixtures("short_unanswered_time")
 @pytest.mark.parametrize(("early", "parked"), [(SSH, 1), (b"", 0)], ids=["not repeatable", "new"])
-async def test_dialled_or_unsafe_request_is_waited_for(looks, early, parked):
+async def test_dialled_or_unsafe_request_is_waited_for(attempts_at_checks, early, parked):
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.answer_on_cue, silent)) as jump:
         async with upstream_at(jump.address, parked=parked) as upstream:
             pool_of(upstream).path.refill_time = 0.01
-            asked = RequestedTunnel(upstream)
-            asked.request.send_early(early)
-            await eventually(lambda: bool(looks))
-            assert looks[0] == 1
+            requested = RequestedTunnel(upstream)
+            requested.request.send_early(early)
+            await eventually(lambda: bool(attempts_at_checks))
+            assert attempts_at_checks[0] == 1
             peers.answer.set()
-            await asked.close()
+            await requested.close()
 
 
-@pytest.mark.usefixtures("soon_lost", "unheard")
-async def test_longer_path_gets_more_time(looks):
+@pytest.mark.usefixtures("short_unanswered_time", "unacknowledged_data")
+async def test_longer_path_gets_more_time(attempts_at_checks):
     peers = ControlledPeer()
     async with jump_server(in_turn(peers.never_answer, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
             upstream.context.hedge_budget.tokens = -10.0
             path = pool_of(upstream).path
             path._latency.p95 = 10.0
-            asked = RequestedTunnel(upstream)
-            await eventually(lambda: len(looks) == 2)
-            assert looks == [1, 1]
+            requested = RequestedTunnel(upstream)
+            await eventually(lambda: len(attempts_at_checks) == 2)
+            assert attempts_at_checks == [1, 1]
             path._latency.p95 = 0.001
-            await asked.close()
+            await requested.close()
 
 
-# --- what is learned from it --------------------------------------------------------------
+# --- black holes --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("told", "mistrusted"),
+    ("info", "discarded"),
     [
         pytest.param(info(unacknowledged=2), True, id="not acknowledged"),
         pytest.param(info(unacknowledged=0), False, id="acknowledged"),
-        pytest.param(None, False, id="nothing is told"),
+        pytest.param(None, False, id="no TCP_INFO"),
     ],
 )
-async def test_unacknowledged_connection_discards_those_of_its_age(monkeypatch, told, mistrusted):
+async def test_unacknowledged_connection_discards_those_of_its_age(monkeypatch, info, discarded):
     ages: list[float] = []
     monkeypatch.setattr(
         upstream_module.ConnectionPool, "discard_older_than", lambda _, age: ages.append(age)
@@ -136,12 +139,12 @@ async def test_unacknowledged_connection_discards_those_of_its_age(monkeypatch, 
     second = ControlledPeer()
     async with jump_server(in_turn(silent, second.answer_on_cue)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = RequestedTunnel(with_known_latency(upstream))
-            await eventually(lambda: len(asked.request._attempts) == 2)
-            monkeypatch.setattr(JumpConnection, "info", told)
+            requested = RequestedTunnel(with_known_latency(upstream))
+            await eventually(lambda: len(requested.request._attempts) == 2)
+            monkeypatch.setattr(JumpConnection, "info", info)
             second.answer.set()
-            await asked.close()
-    assert len(ages) == mistrusted
+            await requested.close()
+    assert len(ages) == discarded
 
 
 async def test_later_attempt_is_not_a_sign_of_a_black_hole(monkeypatch):
@@ -152,17 +155,17 @@ async def test_later_attempt_is_not_a_sign_of_a_black_hole(monkeypatch):
     )
     async with jump_server(in_turn(first.answer_on_cue, silent)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = RequestedTunnel(with_known_latency(upstream))
-            await eventually(lambda: len(asked.request._attempts) == 2)
+            requested = RequestedTunnel(with_known_latency(upstream))
+            await eventually(lambda: len(requested.request._attempts) == 2)
             monkeypatch.setattr(JumpConnection, "info", info(unacknowledged=2))
             first.answer.set()
-            await asked.close()
+            await requested.close()
     assert ages == []
 
 
 async def test_error_of_the_dialled_connection_is_reported():
     async with jump_server(in_turn(end_without_outcome)) as jump:
         async with upstream_at(jump.address, parked=1) as upstream:
-            nobody = pool_of(upstream).host.address = closed_port()
+            closed = pool_of(upstream).host.address = closed_port()
             error = await RequestedTunnel(upstream).error()
-            assert str(error) == f"jump host {nobody}: connection refused"
+            assert str(error) == f"jump host {closed}: connection refused"

@@ -1,4 +1,4 @@
-"""Jump hosts that were not told yet what is asked for: it goes on; and those that hang."""
+"""Requests that were not sent yet when their jump host failed, and stalled jump hosts."""
 
 import asyncio
 import contextlib
@@ -45,28 +45,28 @@ def through(
 
 @asynccontextmanager
 async def two_hosts(first: Any) -> AsyncIterator[tuple[Upstream, Any, Any]]:
-    """A way out through `first` and a real jump server, the first's listener, and a target."""
+    """An upstream over `first` and a real jump server, the listener of `first`, and a target."""
     async with serving(echo) as target, serving(first) as rogue, jump_server_running() as (_, jump):
         with through(rogue.address, jump) as (it, _):
             yield it, rogue, target
 
 
 @pytest.fixture
-def _hurry(monkeypatch):
+def _short_timeouts(monkeypatch):
     monkeypatch.setattr(upstream, "UNANSWERED_S", 0.05)
     monkeypatch.setattr("netjumper.bridge.upstream.path_stats.INITIAL_REFILL_S", 0.001)
 
 
 async def test_unsafe_request_fails_over_from_a_close_before_the_challenge():
     async with two_hosts(scripted()) as (it, rogue, target):
-        asked = RequestedTunnel(it, target.address)
-        asked.request.send_early(SSH)
-        with await asked.socket() as sock:
+        requested = RequestedTunnel(it, target.address)
+        requested.request.send_early(SSH)
+        with await requested.socket() as sock:
             assert await receive_exactly(sock, len(SSH)) == SSH
         assert await rogue.came() == 1
 
 
-@pytest.mark.usefixtures("_hurry")
+@pytest.mark.usefixtures("_short_timeouts")
 async def test_unsafe_request_fails_over_from_a_silent_jump_host(caplog):
     heard = b""
 
@@ -75,29 +75,29 @@ async def test_unsafe_request_fails_over_from_a_silent_jump_host(caplog):
         heard += await receive(sock)
 
     async with two_hosts(silent) as (it, rogue, target):
-        asked = RequestedTunnel(it, target.address)
-        asked.request.send_early(SSH)
-        with await asked.socket() as sock:
+        requested = RequestedTunnel(it, target.address)
+        requested.request.send_early(SSH)
+        with await requested.socket() as sock:
             assert await receive_exactly(sock, len(SSH)) == SSH
         assert heard == b""
-        told = f"jump host {rogue.address}: it did not answer in time; retrying"
-        assert sum(told in line for line in caplog.messages) == 1
+        message = f"jump host {rogue.address}: it did not answer in time; retrying"
+        assert sum(message in line for line in caplog.messages) == 1
         with await RequestedTunnel(it, target.address).socket():
-            assert await rogue.came() <= 2  # the request's, and one that looks whether it is back
+            assert await rogue.came() <= 2  # the request's, and the retry's
 
 
-@pytest.mark.usefixtures("_hurry")
+@pytest.mark.usefixtures("_short_timeouts")
 async def test_error_says_that_no_jump_host_can_be_used():
     async with serving(receive) as rogue:
         with through(rogue.address, closed_port()) as (it, _):
-            asked = RequestedTunnel(it, closed_port())
-            asked.request.send_early(SSH)
-            told = str(await asked.error())
+            requested = RequestedTunnel(it, closed_port())
+            requested.request.send_early(SSH)
+            message = str(await requested.error())
     silent = f"jump host {rogue.address}: it did not answer in time"
-    assert told == f"none of 2 jump hosts can be used; {silent}"
+    assert message == f"none of 2 jump hosts can be used; {silent}"
 
 
-@pytest.mark.usefixtures("_hurry")
+@pytest.mark.usefixtures("_short_timeouts")
 async def test_late_challenge_is_not_answered():
     go_on, over = asyncio.Event(), asyncio.Event()
     heard = b""
@@ -111,32 +111,32 @@ async def test_late_challenge_is_not_answered():
         over.set()
 
     async with two_hosts(hedge_delay) as (it, _, target):
-        asked = RequestedTunnel(it, target.address)
-        asked.request.send_early(SSH)
-        with await asked.socket() as sock:
+        requested = RequestedTunnel(it, target.address)
+        requested.request.send_early(SSH)
+        with await requested.socket() as sock:
             go_on.set()
             assert await receive_exactly(sock, len(SSH)) == SSH
             await over.wait()
         assert heard == b""
 
 
-@pytest.mark.usefixtures("_hurry")
+@pytest.mark.usefixtures("_short_timeouts")
 async def test_unsafe_request_sent_to_a_closing_jump_host_is_not_repeated():
     async with two_hosts(scripted(CHALLENGE, ANSWER)) as (it, _, target):
-        asked = RequestedTunnel(it, target.address)
-        asked.request.send_early(SSH)
-        assert isinstance(await asked.error(), JumpHostProtocolError)
+        requested = RequestedTunnel(it, target.address)
+        requested.request.send_early(SSH)
+        assert isinstance(await requested.error(), JumpHostProtocolError)
         assert await target.came() == 0
 
 
-@pytest.mark.usefixtures("_hurry")
+@pytest.mark.usefixtures("_short_timeouts")
 async def test_unsafe_request_sent_to_a_silent_jump_host_is_not_repeated():
     async with serving(echo) as target, jump_server_running() as (_, jump):
         async with serving(scripted(CHALLENGE, ANSWER, Step.SILENCE)) as rogue:
             with through(rogue.address, jump, jump_timeout=0.3) as (it, _):
-                asked = RequestedTunnel(it, target.address)
-                asked.request.send_early(SSH)
-                assert isinstance(await asked.error(), JumpHostTimeout)
+                requested = RequestedTunnel(it, target.address)
+                requested.request.send_early(SSH)
+                assert isinstance(await requested.error(), JumpHostTimeout)
                 assert await target.came() == 0
 
 
@@ -153,24 +153,24 @@ async def test_second_connection_does_not_restart_the_jump_timeout(monkeypatch):
     async with serving(scripted(Step.SILENCE)) as rogue:
         with through(rogue.address, jump_timeout=0.3) as (it, pools):
             pools[0].path.refill_time = 0.02
-            asked = RequestedTunnel(it)
-            asked.request.send_early(GET)
-            await eventually(lambda: len(asked.request._attempts) == 2)
-            assert isinstance(await asked.error(), JumpHostTimeout)
+            requested = RequestedTunnel(it)
+            requested.request.send_early(GET)
+            await eventually(lambda: len(requested.request._attempts) == 2)
+            assert isinstance(await requested.error(), JumpHostTimeout)
             assert expired == 1
 
 
-# --- one that hangs -----------------------------------------------------------------------
+# --- stalled jump hosts -------------------------------------------------------------------
 
 
 @pytest.fixture
-def _impatient(monkeypatch):
+def _short_stall_time(monkeypatch):
     monkeypatch.setattr(pool, "UNRESPONSIVE_AFTER_S", 0.1)
     monkeypatch.setattr(pool, "STALLED_AFTER_S", 0.1)
 
 
 def in_order(*behaviours: Any) -> Any:
-    """Do the first with the first connection, and so on; then the last."""
+    """Use one behaviour per connection in order; the last one also for all others."""
     left = list(behaviours)
 
     async def behave(sock: socket.socket) -> None:
@@ -182,7 +182,7 @@ def in_order(*behaviours: Any) -> Any:
 let_in = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE)
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("_short_stall_time")
 async def test_stalled_jump_host_is_down_before_a_request(caplog):
     async with serving(in_order(let_in, scripted(Step.SILENCE))) as rogue:
         with through(rogue.address, parked=2) as (_, (hung,)):
@@ -194,11 +194,11 @@ async def test_stalled_jump_host_is_down_before_a_request(caplog):
 
             await eventually(is_found)
             hung.check_stalled()
-    told = f"jump host {rogue.address}: it did not answer in time; retrying"
-    assert [line.startswith(told) for line in caplog.messages] == [True]
+    message = f"jump host {rogue.address}: it did not answer in time; retrying"
+    assert [line.startswith(message) for line in caplog.messages] == [True]
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("_short_stall_time")
 async def test_jump_host_with_one_stalled_connection_is_not_down(caplog):
     async with serving(in_order(scripted(Step.SILENCE), let_in)) as rogue:
         with through(rogue.address, parked=2) as (_, (well,)):
@@ -209,7 +209,7 @@ async def test_jump_host_with_one_stalled_connection_is_not_down(caplog):
     assert not [line for line in caplog.messages if "did not answer" in line]
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("_short_stall_time")
 async def test_request_avoids_a_stalled_jump_host():
     async with serving(echo) as target, jump_server_running() as (_, jump):
         async with serving(in_order(let_in, scripted(Step.SILENCE))) as rogue:
@@ -217,7 +217,7 @@ async def test_request_avoids_a_stalled_jump_host():
                 loop = asyncio.get_running_loop()
                 over = loop.time() + 2 * pool.UNRESPONSIVE_AFTER_S
                 await eventually(lambda: len(hung) == 1 and loop.time() > over)
-                asked = RequestedTunnel(it, target.address)
-                asked.request.send_early(SSH)
-                with await asked.socket() as sock:
+                requested = RequestedTunnel(it, target.address)
+                requested.request.send_early(SSH)
+                with await requested.socket() as sock:
                     assert await receive_exactly(sock, len(SSH)) == SSH

@@ -1,4 +1,4 @@
-"""Whether the machine's way into the network is another than before."""
+"""Detection of changes of the machine's network."""
 
 import errno
 import socket
@@ -15,14 +15,14 @@ from netjumper.bridge.upstream.route_monitor import (
 )
 from netjumper.net.listener import is_of_this_machine
 
-NOT_THIS_MACHINES = "198.51.100.1"
+FOREIGN_ADDRESS = "198.51.100.1"
 PEER = ("198.51.100.1", 9527)
 PEER6 = ("2001:db8::9527", 9527, 0, 0)
 
 
 def test_own_addresses_are_recognised():
     assert is_of_this_machine("127.0.0.1")
-    assert not is_of_this_machine(NOT_THIS_MACHINES)
+    assert not is_of_this_machine(FOREIGN_ADDRESS)
 
 
 def test_any_address_may_be_own_without_free_descriptors(monkeypatch):
@@ -30,16 +30,16 @@ def test_any_address_may_be_own_without_free_descriptors(monkeypatch):
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(socket, "socket", no_socket)
-    assert is_of_this_machine(NOT_THIS_MACHINES)
+    assert is_of_this_machine(FOREIGN_ADDRESS)
 
 
 class Machine:
-    """Where the machine is, and how long it has slept."""
+    """The machine's source addresses and suspend time."""
 
     def __init__(self) -> None:
         self.source = "192.0.2.1"
         self.source6 = "2001:db8::1"
-        self.asleep = 100.0
+        self.suspended = 100.0
         self.looks = 0
 
     def source_address(self, peer: tuple[str | int, ...]) -> str:
@@ -52,7 +52,7 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
     monkeypatch.setattr(route_monitor_module, "source_address", machine.source_address)
-    monkeypatch.setattr(route_monitor_module, "_suspend_time", lambda: machine.asleep)
+    monkeypatch.setattr(route_monitor_module, "_suspend_time", lambda: machine.suspended)
     return machine
 
 
@@ -94,10 +94,10 @@ def test_missing_route_is_not_a_change_until_there_is_another(machine):
 
 def test_suspend_counts_as_a_change(machine):
     network = RouteMonitor()
-    machine.asleep += MIN_SUSPEND_S + 0.1
+    machine.suspended += MIN_SUSPEND_S + 0.1
     assert network.has_changed(PEER, 1.0)
     assert not network.has_changed(PEER, 3.0)
-    machine.asleep += MIN_SUSPEND_S / 2  # two clocks that drift
+    machine.suspended += MIN_SUSPEND_S / 2  # clocks drift
     assert not network.has_changed(PEER, 5.0)
 
 
@@ -123,9 +123,9 @@ def test_source_address_is_found(peer, source):
 
 
 def test_running_machine_reports_no_suspend():
-    asleep = route_monitor_module._suspend_time()
-    assert asleep >= -0.001
-    assert abs(route_monitor_module._suspend_time() - asleep) < 0.5
+    suspended = route_monitor_module._suspend_time()
+    assert suspended >= -0.001
+    assert abs(route_monitor_module._suspend_time() - suspended) < 0.5
 
 
 def test_suspend_time_is_zero_without_its_clock(monkeypatch):

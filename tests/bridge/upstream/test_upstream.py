@@ -1,4 +1,4 @@
-"""Requests for tunnels: what becomes of one whose connection is lost, or that is given up."""
+"""Requests over an upstream: lost connections, early data, the state of jump hosts."""
 
 import asyncio
 import logging
@@ -51,43 +51,43 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 @pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each look for a parked connection found one, where none is for a late answer."""
+def acquired(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each `acquire` found a parked connection; hedging is off."""
     monkeypatch.setattr(path_module, "MIN_HEDGED_LATENCY_S", math.inf)
     looks: list[bool] = []
     take = upstream_module.ConnectionPool.acquire
 
-    def noted(pool):
+    def recording(pool):
         found = take(pool)
         looks.append(found is not None)
         return found
 
-    monkeypatch.setattr(upstream_module.ConnectionPool, "acquire", noted)
+    monkeypatch.setattr(upstream_module.ConnectionPool, "acquire", recording)
     return looks
 
 
-# --- connections that are lost ------------------------------------------------------------
+# --- lost connections ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "lose", [end_without_outcome, scripted(Step.RESET)], ids=["ended", "reset"]
+    "loss", [end_without_outcome, scripted(Step.RESET)], ids=["ended", "reset"]
 )
-async def test_lost_connection_is_replaced_by_a_parked_then_a_dialled_one(taken, lose):
-    async with jump_server(in_turn(lose, lose, succeed)) as jump:
+async def test_lost_connection_is_replaced_by_a_parked_then_a_dialled_one(acquired, loss):
+    async with jump_server(in_turn(loss, loss, succeed)) as jump:
         async with upstream_at(jump.address, parked=3) as upstream:
             await RequestedTunnel(upstream).close()
-            assert taken == [True, True]
+            assert acquired == [True, True]
             assert upstream.context.known.expects(TARGET, upstream.context.loop.time())
 
 
-async def test_dialled_connection_is_not_replaced(taken):
+async def test_dialled_connection_is_not_replaced(acquired):
     async with jump_server(
         in_turn(end_without_outcome, end_without_outcome, end_without_outcome, succeed)
     ) as jump:
         async with upstream_at(jump.address, parked=3) as upstream:
             error = await RequestedTunnel(upstream).error()
             assert type(error) is JumpHostProtocolError
-            assert taken == [True, True]
+            assert acquired == [True, True]
 
 
 @pytest.mark.parametrize("early", [GET, b"\x16\3\1\0\5\1"], ids=["request", "ClientHello"])
@@ -100,19 +100,19 @@ async def test_replay_safe_early_data_is_sent_on_the_replacement(early):
 
     async with jump_server(in_turn(note)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = RequestedTunnel(upstream)
-            asked.request.send_early(early)
-            await asked.close()
+            requested = RequestedTunnel(upstream)
+            requested.request.send_early(early)
+            await requested.close()
     assert seen == [early, early]
 
 
-async def test_unsafe_early_data_ends_the_request_with_its_connection(taken):
+async def test_unsafe_early_data_ends_the_request_with_its_connection(acquired):
     async with jump_server(in_turn(end_without_outcome, succeed)) as jump:
         async with upstream_at(jump.address, parked=2) as upstream:
-            asked = RequestedTunnel(upstream)
-            asked.request.send_early(SSH)
-            assert type(await asked.error()) is JumpHostProtocolError
-            assert taken == [True]
+            requested = RequestedTunnel(upstream)
+            requested.request.send_early(SSH)
+            assert type(await requested.error()) is JumpHostProtocolError
+            assert acquired == [True]
 
 
 async def test_unsent_early_data_does_not_end_the_request_with_its_jump_host():
@@ -125,35 +125,35 @@ async def test_unsent_early_data_does_not_end_the_request_with_its_jump_host():
             pool_at(strange.address, min_size=0, max_size=0) as second,
             pool_at(jump.address, min_size=0, max_size=0) as third,
         ):
-            asked = RequestedTunnel(Upstream([first, second, third]))
-            asked.request.send_early(SSH)
-            with await asked.socket() as sock:
+            requested = RequestedTunnel(Upstream([first, second, third]))
+            requested.request.send_early(SSH)
+            with await requested.socket() as sock:
                 assert await receive_exactly(sock, len(SSH)) == SSH
 
 
 async def test_early_data_budget_exists_while_there_is_one_connection():
     async with jump_server(in_turn(silent)) as jump:
         async with upstream_at(jump.address) as upstream:
-            asked = RequestedTunnel(upstream)
-            room = asked.request.early_data_budget
+            requested = RequestedTunnel(upstream)
+            room = requested.request.early_data_budget
             assert room == EARLY_LIMIT
-            asked.request.send_early(GET)
-            assert asked.request.early_data_budget == room - len(GET)
-            asked.request.cancel()
-            assert asked.request.early_data_budget == 0
+            requested.request.send_early(GET)
+            assert requested.request.early_data_budget == room - len(GET)
+            requested.request.cancel()
+            assert requested.request.early_data_budget == 0
 
 
-async def test_target_failure_is_final_and_the_target_is_forgotten(taken):
+async def test_target_failure_is_final_and_the_target_is_forgotten(acquired):
     async with jump_server(in_turn(succeed, refuse)) as jump:
         async with upstream_at(jump.address) as upstream:
             first = RequestedTunnel(upstream)
             assert not first.request.optimistic
             await first.close()
             await eventually(lambda: len(pool_of(upstream)) == 1)
-            asked = RequestedTunnel(upstream)
-            assert asked.request.optimistic
-            assert type(await asked.error()) is TargetRefused
-            assert taken == [True, True]
+            requested = RequestedTunnel(upstream)
+            assert requested.request.optimistic
+            assert type(await requested.error()) is TargetRefused
+            assert acquired == [True, True]
             assert not upstream.context.known.expects(TARGET, upstream.context.loop.time())
             assert not pool_of(upstream).is_down
 
@@ -163,9 +163,9 @@ async def test_early_data_setting_decides_which_targets_are_expected(early, expe
     async with jump_server(serve_target) as jump:
         async with upstream_at(jump.address, EarlyData(early)) as upstream:
             for _ in range(2):
-                asked = RequestedTunnel(upstream)
-                assert asked.request.optimistic is expected
-                await asked.close()
+                requested = RequestedTunnel(upstream)
+                assert requested.request.optimistic is expected
+                await requested.close()
 
 
 @pytest.mark.parametrize(
@@ -191,13 +191,13 @@ async def test_destination_waits_for_early_data_on_a_long_path(
             pool_of(upstream).path.refill_time = parking_takes
             if known:
                 upstream.context.known.record_success(TARGET, upstream.context.loop.time())
-            asked = RequestedTunnel(upstream)
+            requested = RequestedTunnel(upstream)
             if not together:
                 await eventually(lambda: bool(segments))
             for _ in range(3):
-                await asyncio.sleep(0)  # the program is told, and sends something
-            asked.request.send_early(GET)
-            await asked.close()
+                await asyncio.sleep(0)  # the client gets its reply and sends early data
+            requested.request.send_early(GET)
+            await requested.close()
     assert segments[0] == destination(TARGET) + GET * together
 
 

@@ -65,7 +65,7 @@ class Request:
     Args:
         context: shared with the other requests.
         candidates: the jump hosts in the order to try them; at least one.
-        target: where the tunnel leads.
+        target: the target of the tunnel.
         opened: called with the endpoint once the target is reached.
         failed: called with the error if it is not.
     """

@@ -51,7 +51,7 @@ class Upstream(Connector):
         """Request a tunnel; one of the callbacks is called later.
 
         Args:
-            target: where the tunnel leads.
+            target: the target of the tunnel.
             opened: called with the endpoint once the target is reached.
             failed: called with a `JumpHostError` or a `TargetError`.
 
