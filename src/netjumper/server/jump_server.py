@@ -39,19 +39,15 @@ def jump_server(
     """Return a jump server on the running loop, not yet listening.
 
     Args:
-        listen: addresses to listen on, or sockets that listen already.
-        listen_tls: the same for connections with TLS.
-        encryption: makes the TLS endpoints.
+        listen, listen_tls: addresses to listen on without and with TLS, or listening sockets.
+        encryption: makes the TLS endpoints; required for `listen_tls`.
         clients: the clients, with the guard of each.
-        is_own_listener: returns whether another part of this process listens at an address, which
-            is then refused as a target.
+        is_own_listener: whether another part of this process listens at an address.
         dial_timeout: seconds for reaching a target, its look-up included.
-        limits: the deadlines of sessions.
-        admission: the limits on connections and tunnels.
+        limits, admission: deadlines of sessions; limits on connections and tunnels.
         resolver: looks up the names of targets.
         log: the access log.
-        listening: options of the sockets that clients connect to.
-        dialling: options of the connections to targets.
+        listening, dialling: socket options of the listeners; of the connections to targets.
 
     Raises:
         ValueError: `listen_tls` is given without `encryption`.
@@ -59,42 +55,80 @@ def jump_server(
     if listen_tls and encryption is None:
         raise ValueError("listen_tls needs encryption")
     loop = asyncio.get_running_loop()
-    resolver = resolver or Resolver(loop)
+    dialers = _Dialers(loop, dial_timeout, resolver or Resolver(loop), dialling)
+    sessions = SessionManager(
+        loop,
+        Admission(loop, Accounts(clients, dialers), admission),
+        limits,
+        log=log,
+        peer_timeout=listening.peer_timeout,
+    )
+    configs = _listener_configs(clients, listen, listen_tls, encryption)
+    service = Service(sessions, configs, listening)
+    dialers.own_listeners = [it for it in (service.listens_at, is_own_listener) if it]
+    return service
 
-    def listens_at(ip: str, port: int) -> bool:
-        return service.listens_at(ip, port) or (
-            is_own_listener is not None and is_own_listener(ip, port)
-        )
 
-    def dialer(guard: TargetFilter) -> Dialer:
+class _Dialers:
+    """Makes the dialers of clients.
+
+    Args:
+        loop: the running loop.
+        timeout: seconds for reaching a target.
+        resolver: looks up the names of targets.
+        options: socket options of the connections to targets.
+
+    Attributes:
+        own_listeners: each returns whether a part of this process listens at an address, which
+            is then refused as a target.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        timeout: float,
+        resolver: Resolver,
+        options: SocketOptions,
+    ) -> None:
+        self._loop = loop
+        self._timeout = timeout
+        self._resolver = resolver
+        self._options = options
+        self.own_listeners: Sequence[IsOwnListener] = ()
+
+    def __call__(self, guard: TargetFilter) -> Dialer:
+        """Return a dialer for the targets that a guard allows."""
         return Dialer(
-            loop,
-            timeout=dial_timeout,
+            self._loop,
+            timeout=self._timeout,
             target_filter=guard,
-            is_own_listener=listens_at,
-            resolver=resolver,
-            options=dialling,
+            is_own_listener=self._is_own_listener,
+            resolver=self._resolver,
+            options=self._options,
         )
 
-    def handshake(_: bytes) -> ServerHandshake:
-        return ServerHandshake(clients.verify)
+    def _is_own_listener(self, ip: str, port: int) -> bool:
+        return any(listens_at(ip, port) for listens_at in self.own_listeners)
 
+
+def _listener_configs(
+    clients: Clients,
+    listen: Sequence[ListenTarget],
+    listen_tls: Sequence[ListenTarget],
+    encryption: Encryption | ReloadableTls | None,
+) -> list[ListenerConfig]:
     def config(
         kind: ListenerKind, target: ListenTarget, make_endpoint: MakeEndpoint
     ) -> ListenerConfig:
         return ListenerConfig(
-            kind.name, target, handshake, speaks_first=True, make_endpoint=make_endpoint
+            kind.name,
+            target,
+            lambda _: ServerHandshake(clients.verify),
+            speaks_first=True,
+            make_endpoint=make_endpoint,
         )
 
     configs = [config(CLEAR, target, Endpoint) for target in listen]
     if encryption is not None:
         configs += [config(TLS, target, encryption.endpoint) for target in listen_tls]
-    sessions = SessionManager(
-        loop,
-        Admission(loop, Accounts(clients, dialer), admission),
-        limits,
-        log=log,
-        peer_timeout=listening.peer_timeout,
-    )
-    service = Service(sessions, configs, listening)
-    return service
+    return configs
