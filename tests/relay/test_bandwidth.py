@@ -80,7 +80,7 @@ def most_in_any_window(got: list[tuple[float, int]], rate: float) -> float:
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("pace", [100, FOREVER])
-def test_bulk_has_the_rate_and_no_more_than_a_burst_beside_it(clock, rate, pace):
+def test_bulk_has_the_rate_and_at_most_one_burst_more(clock, rate, pace):
     bandwidth = Bandwidth(clock, rate)
     reader = Reader(clock, bandwidth, pace=max(pace, rate // 10_000))
     clock.advance(5)
@@ -91,7 +91,7 @@ def test_bulk_has_the_rate_and_no_more_than_a_burst_beside_it(clock, rate, pace)
 
 
 @pytest.mark.parametrize("rate", [rate for rate in RATES if rate >= 64 * KB])
-def test_two_seconds_of_bulk_are_within_5_percent_even_after_a_rest(clock, rate):
+def test_two_seconds_of_bulk_are_within_5_percent_of_the_rate_even_after_idleness(clock, rate):
     reader = Reader(clock, Bandwidth(clock, rate))
     clock.advance(60)
     reader.arrive()
@@ -111,7 +111,7 @@ events = st.lists(
     st.sampled_from([*RATES[:4], None]),
     events,
 )
-def test_in_no_stretch_of_time_is_there_more_than_the_rate_and_a_burst(rate, one, two, events):
+def test_no_period_exceeds_the_rate_and_a_burst(rate, one, two, events):
     clock = Clock()
     parent = Bandwidth(clock, rate)
     children = [Bandwidth(clock, one, parent), Bandwidth(clock, two, parent)]
@@ -129,7 +129,7 @@ def test_in_no_stretch_of_time_is_there_more_than_the_rate_and_a_burst(rate, one
 
 
 @pytest.mark.parametrize("none", [0, None])
-def test_without_a_limit_nobody_waits(clock, none):
+def test_without_a_limit_no_direction_waits(clock, none):
     for bandwidth in (Bandwidth(clock, none), Bandwidth(clock, none, Bandwidth(clock, none))):
         for _ in range(1000):
             assert bandwidth.allowance() == MAX_QUANTUM
@@ -153,7 +153,7 @@ def test_the_smaller_of_two_limits_counts(clock):
 # --- changed while in use -----------------------------------------------------------------
 
 
-def test_a_rate_that_is_changed_counts_from_then_on(clock):
+def test_a_changed_rate_holds_at_once(clock):
     bandwidth = Bandwidth(clock, 100 * MB)
     reader = Reader(clock, bandwidth)
     reader.arrive()
@@ -167,7 +167,7 @@ def test_a_rate_that_is_changed_counts_from_then_on(clock):
 
 
 @pytest.mark.parametrize("within", [None, 50 * MB])
-def test_who_waits_goes_on_when_a_limit_is_lifted(clock, within):
+def test_waiters_go_on_when_a_limit_is_lifted(clock, within):
     bandwidth = Bandwidth(clock, 1, within and Bandwidth(clock, within))
     readers = [Reader(clock, bandwidth) for _ in range(3)]
     for reader in readers:
@@ -180,7 +180,7 @@ def test_who_waits_goes_on_when_a_limit_is_lifted(clock, within):
     assert clock.timers == 0
 
 
-def test_a_limit_set_on_what_had_none_begins_with_no_more_than_a_burst(clock):
+def test_a_new_limit_begins_with_at_most_a_burst(clock):
     bandwidth = Bandwidth(clock, None)
     bandwidth.spend(100 * MB)
     clock.advance(1000)
@@ -195,7 +195,7 @@ def test_a_limit_set_on_what_had_none_begins_with_no_more_than_a_burst(clock):
 # --- whose turn it is ---------------------------------------------------------------------
 
 
-def test_all_who_are_busy_have_the_same_share(clock):
+def test_all_busy_directions_have_the_same_share(clock):
     bandwidth = Bandwidth(clock, 2 * MB)
     readers = [Reader(clock, bandwidth) for _ in range(7)]
     for reader in readers:
@@ -208,7 +208,7 @@ def test_all_who_are_busy_have_the_same_share(clock):
 
 
 @pytest.mark.parametrize("busy", [1, 5])
-def test_a_message_waits_for_a_quantum_of_each_that_is_busy(clock, busy):
+def test_a_message_waits_for_one_quantum_of_each_busy_direction(clock, busy):
     rate = 2 * MB
     bandwidth = Bandwidth(clock, rate)
     for _ in range(busy):
@@ -221,7 +221,7 @@ def test_a_message_waits_for_a_quantum_of_each_that_is_busy(clock, busy):
         assert not talker.there
 
 
-def test_many_messages_do_not_wait_for_a_tick_each(clock):
+def test_many_messages_do_not_wait_for_one_timer_each(clock):
     rate = 2 * MB
     bandwidth = Bandwidth(clock, rate)
     Reader(clock, bandwidth).arrive()
@@ -233,7 +233,7 @@ def test_many_messages_do_not_wait_for_a_tick_each(clock):
     assert not any(talker.there for talker in talkers)
 
 
-def test_many_messages_of_a_client_do_not_take_a_turn_among_all_each(clock):
+def test_many_messages_of_a_client_share_its_turn(clock):
     rate = 100 * MB
     client = Bandwidth(clock, None, Bandwidth(clock, rate))
     Reader(clock, client).arrive()
@@ -245,7 +245,7 @@ def test_many_messages_of_a_client_do_not_take_a_turn_among_all_each(clock):
     assert not any(talker.there for talker in talkers)
 
 
-def test_who_was_silent_need_not_wait_where_there_is_something_left(clock):
+def test_a_quiet_direction_does_not_wait_while_tokens_are_left(clock):
     bandwidth = Bandwidth(clock, 2 * MB)
     reader = Reader(clock, bandwidth)
     for _ in range(100):
@@ -255,7 +255,7 @@ def test_who_was_silent_need_not_wait_where_there_is_something_left(clock):
     assert clock.timers == 0
 
 
-def test_nobody_goes_before_who_waits_already(clock):
+def test_no_direction_overtakes_the_queue(clock):
     bandwidth = Bandwidth(clock, 64 * KB)
     bandwidth.spend(64 * KB)
     first, second = Reader(clock, bandwidth), Reader(clock, bandwidth)
@@ -269,7 +269,7 @@ def test_nobody_goes_before_who_waits_already(clock):
 
 @pytest.mark.parametrize("limit", [None, 1.5 * MB])
 @pytest.mark.parametrize("late", [0.0, 0.02])
-def test_a_client_has_no_more_for_having_more_tunnels(clock, limit, late):
+def test_more_tunnels_do_not_give_a_client_a_larger_share(clock, limit, late):
     """Even where the loop is late: nothing is lost by that, although not all is shared as well."""
     parent = Bandwidth(clock, 2 * MB)
     many, one = (Bandwidth(clock, limit, parent) for _ in range(2))
@@ -286,7 +286,7 @@ def test_a_client_has_no_more_for_having_more_tunnels(clock, limit, late):
     assert single.total == pytest.approx(seconds * 1 * MB, rel=0.3 if late else 0.02)
 
 
-def test_a_client_that_has_waited_for_its_own_limit_does_not_wait_for_all_as_well(clock):
+def test_a_client_that_waited_for_its_own_limit_does_not_wait_for_the_total_as_well(clock):
     bandwidth = Bandwidth(clock, 64 * KB, Bandwidth(clock, 100 * MB))
     bandwidth.spend(64 * KB)
     reader = Reader(clock, bandwidth)
@@ -299,7 +299,7 @@ def test_a_client_that_has_waited_for_its_own_limit_does_not_wait_for_all_as_wel
 # --- who waits, and what that takes -------------------------------------------------------
 
 
-def test_there_is_one_timer_for_all_who_wait_and_none_without(clock):
+def test_all_waiters_share_one_timer_and_none_is_left_without_waiters(clock):
     parent = Bandwidth(clock, 1 * KB)
     bandwidth = Bandwidth(clock, 1 * KB, parent)
     bandwidth.spend(100 * KB)
@@ -316,7 +316,7 @@ def test_there_is_one_timer_for_all_who_wait_and_none_without(clock):
     assert clock.timers == 0
 
 
-def test_the_last_to_leave_gives_up_its_clients_place_among_all(clock):
+def test_the_last_waiter_to_leave_takes_its_client_out_of_the_parents_queue(clock):
     parent = Bandwidth(clock, 1 * KB)
     parent.spend(100 * KB)
     bandwidth = Bandwidth(clock, None, parent)
@@ -329,7 +329,7 @@ def test_the_last_to_leave_gives_up_its_clients_place_among_all(clock):
     assert clock.timers == 0
 
 
-def test_who_has_left_takes_no_turn(clock):
+def test_a_waiter_that_left_gets_no_turn(clock):
     bandwidth = Bandwidth(clock, 64 * KB)
     bandwidth.spend(64 * KB)
     gone, stays = Reader(clock, bandwidth), Reader(clock, bandwidth)
@@ -340,7 +340,7 @@ def test_who_has_left_takes_no_turn(clock):
     assert (gone.total, stays.total) == (0, 64)
 
 
-def test_a_turn_may_end_the_wait_of_others(clock):
+def test_a_turn_can_end_the_wait_of_other_directions(clock):
     """As when one direction of a relay meets a reset: the other has nothing to wait for then."""
     bandwidth = Bandwidth(clock, 64 * KB)
     others = [Reader(clock, bandwidth) for _ in range(3)]
@@ -361,7 +361,7 @@ def test_a_turn_may_end_the_wait_of_others(clock):
 
 
 @pytest.mark.parametrize("of_all", [None, 100 * MB])
-def test_who_waits_again_in_its_turn_has_no_second_one_in_it(clock, of_all):
+def test_a_waiter_that_queues_again_in_its_turn_gets_no_second_turn_in_that_round(clock, of_all):
     """As a TLS endpoint does that is read on at once, for what it has decrypted already."""
     bandwidth = Bandwidth(clock, 2 * MB, of_all and Bandwidth(clock, of_all))
     turns: list[float] = []
@@ -379,7 +379,7 @@ def test_who_waits_again_in_its_turn_has_no_second_one_in_it(clock, of_all):
 
 
 @pytest.mark.parametrize("of_all", [None, 100 * MB])
-def test_one_that_fails_in_its_turn_holds_up_no_other(clock, of_all):
+def test_a_waiter_that_fails_in_its_turn_does_not_block_others(clock, of_all):
     bandwidth = Bandwidth(clock, 64 * KB, of_all and Bandwidth(clock, of_all))
     bandwidth.spend(64 * KB)
 

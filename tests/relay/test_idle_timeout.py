@@ -36,7 +36,7 @@ def relay(watch: IdleWatch) -> CountedRelay:
     return relay
 
 
-def test_a_relay_without_a_byte_is_ended_once_its_time_is_over(clock, watch, relay):
+def test_a_relay_without_a_byte_is_ended_after_the_idle_timeout(clock, watch, relay):
     clock.advance(60)
     assert relay.stopped == []
     clock.advance(15)
@@ -44,7 +44,7 @@ def test_a_relay_without_a_byte_is_ended_once_its_time_is_over(clock, watch, rel
 
 
 @pytest.mark.parametrize("count", ["bytes_up", "bytes_down"])
-def test_a_byte_in_either_direction_keeps_it_alive(clock, watch, relay, count):
+def test_a_byte_in_either_direction_restarts_the_idle_timeout(clock, watch, relay, count):
     for _ in range(20):
         clock.advance(50)
         setattr(relay, count, getattr(relay, count) + 1)
@@ -53,7 +53,7 @@ def test_a_byte_in_either_direction_keeps_it_alive(clock, watch, relay, count):
     assert relay.stopped == [RelayEnd.IDLE]
 
 
-def test_the_idle_one_ends_and_the_busy_one_beside_it_does_not(clock, watch, relay):
+def test_only_the_idle_relay_ends(clock, watch, relay):
     busy = CountedRelay()
     watch.add(busy)
     for _ in range(5):
@@ -63,7 +63,7 @@ def test_the_idle_one_ends_and_the_busy_one_beside_it_does_not(clock, watch, rel
     assert busy.stopped == []
 
 
-def test_a_relay_no_longer_watched_is_left_alone(clock, watch, relay):
+def test_a_relay_that_was_removed_is_not_ended(clock, watch, relay):
     watch.remove(relay)
     watch.remove(relay)
     clock.advance(1000)

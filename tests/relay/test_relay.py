@@ -33,7 +33,7 @@ from tests.support.relay_pair import MIB, SIDES, SMALL_BUFFER, drink, pour
 # --- both directions ----------------------------------------------------------------------
 
 
-async def test_what_one_side_sends_the_other_gets(join):
+async def test_each_side_receives_what_the_other_sends(join):
     async with join() as it:
         await send(it.client, b"question")
         assert await receive(it.target) == b"question"
@@ -57,7 +57,7 @@ async def test_each_direction_ends_on_its_own(join, first, second):
         assert await it.ended == RelayEnd.CLOSED
 
 
-async def test_bulk_goes_both_ways_at_once_unharmed(join, splice, monkeypatch):
+async def test_bulk_in_both_directions_at_once_is_intact(join, splice, monkeypatch):
     size = 64 * MIB
     spliced = 0
 
@@ -90,7 +90,7 @@ async def test_small_and_bulk_traffic_alternate(join):
             assert got == sent
 
 
-async def test_bulk_may_end_in_the_middle_of_a_pipeful(join):
+async def test_bulk_can_end_with_a_partly_filled_pipe(join):
     async with join() as it:
         data = os.urandom(5 * MIB + 12345)
         sending = asyncio.create_task(send(it.target, data))
@@ -118,9 +118,7 @@ async def test_unix_sockets_are_relayed_too(join):
 
 
 @pytest.mark.parametrize(("source", "sink"), SIDES)
-async def test_a_peer_that_does_not_read_stops_the_sender_and_loses_nothing(
-    join, source, sink, way
-):
+async def test_a_peer_that_does_not_read_stops_the_sender_without_loss(join, source, sink, way):
     async with join(small_buffers=True) as it:
         size = 32 * MIB
         sending = asyncio.create_task(pour(it.side(source), size))
@@ -145,7 +143,7 @@ async def test_the_other_direction_goes_on_while_one_is_blocked(join):
 # --- what was read before it began --------------------------------------------------------
 
 
-async def test_what_was_read_before_comes_first_even_when_it_does_not_fit(join):
+async def test_bytes_read_before_the_relay_come_first_even_if_they_do_not_fit(join):
     async with join(start=False) as it:
         up, down = os.urandom(8 * MIB), os.urandom(9 * MIB)
         it.relay.start(up=up, down=down)
@@ -160,7 +158,7 @@ async def test_what_was_read_before_comes_first_even_when_it_does_not_fit(join):
 
 
 @pytest.mark.parametrize("size", [0, 10, 8 * MIB])
-async def test_a_client_that_has_ended_before_is_ended_behind_its_bytes(join, size):
+async def test_the_end_of_stream_of_a_client_that_ended_before_follows_its_bytes(join, size):
     async with join(start=False) as it:
         up = os.urandom(size)
         it.relay.start(up=up, client_ended=True)
@@ -198,7 +196,7 @@ async def test_a_target_that_is_gone_before_the_start_resets_the_client(join):
 # --- what it owns -------------------------------------------------------------------------
 
 
-async def test_an_idle_relay_owns_no_pipe_and_no_timer(join):
+async def test_an_idle_relay_has_no_pipe_and_no_timer(join):
     loop = asyncio.get_running_loop()
     async with join(start=False) as it:
         pipes_before = open_descriptors()["pipe"]
@@ -264,7 +262,7 @@ async def test_an_endpoint_without_a_plain_descriptor_is_never_spliced(memory, m
         relay.stop(RelayEnd.SHUTDOWN)
 
 
-async def test_a_splice_with_nothing_to_move_is_no_end(join, splice, monkeypatch):
+async def test_a_splice_with_nothing_to_move_is_not_an_end_of_stream(join, splice, monkeypatch):
     """A socket may be called readable when it is not (select(2), "Bugs")."""
     spurious = [True, True, True]
 

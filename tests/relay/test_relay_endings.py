@@ -30,7 +30,7 @@ RESETS = {"client": RelayEnd.CLIENT_RESET, "target": RelayEnd.TARGET_RESET}
 
 @pytest.mark.parametrize(("lost", "other"), SIDES)
 @pytest.mark.parametrize("size", [0, 10, 2 * MIB])
-async def test_a_reset_reaches_the_other_side_behind_what_was_sent_before(join, lost, other, size):
+async def test_a_reset_reaches_the_other_side_after_the_bytes_before_it(join, lost, other, size):
     async with join() as it:
         data = os.urandom(size)
         await send(it.side(lost), data)
@@ -65,7 +65,7 @@ def end(sock: socket.socket) -> None:
 
 @pytest.mark.parametrize(("lost", "other"), SIDES)
 @pytest.mark.parametrize("passed_on", [write, end])
-async def test_a_reset_met_while_passing_on_comes_behind_what_was_sent_before(
+async def test_a_reset_found_by_a_send_is_delivered_after_the_bytes_before_it(
     join, lost, other, passed_on
 ):
     """The relay reads nothing more of a side whose bytes it cannot deliver, so it meets the
@@ -87,7 +87,7 @@ async def test_a_reset_met_while_passing_on_comes_behind_what_was_sent_before(
 
 
 @pytest.mark.parametrize(("lost", "other"), SIDES)
-async def test_a_side_that_is_lost_after_its_own_end_resets_the_other(join, lost, other):
+async def test_a_side_lost_after_its_own_end_of_stream_resets_the_other(join, lost, other):
     async with join() as it:
         it.side(lost).shutdown(socket.SHUT_WR)
         assert await receive(it.side(other)) == b""
@@ -105,7 +105,7 @@ def _send_fails(sock: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize(("lost", "other"), SIDES)
-async def test_a_reset_in_the_middle_of_bulk_is_no_clean_end(join, lost, other):
+async def test_a_reset_in_the_middle_of_bulk_is_not_an_end_of_stream(join, lost, other):
     async with join() as it:
         pouring = asyncio.create_task(pour(it.side(other), 64 * MIB))
         await receive_exactly(it.side(lost), 4 * MIB)
@@ -126,7 +126,7 @@ async def test_stopping_a_relay_resets_both_sides(join):
         it.relay.stop(RelayEnd.IDLE)
 
 
-async def test_stopping_a_relay_with_a_full_pipe_lets_go_of_it(join):
+async def test_stopping_a_relay_with_a_full_pipe_closes_the_pipe(join):
     async with join(small_buffers=True) as it:
         sending = asyncio.create_task(pour(it.client, 32 * MIB))
         await settled(lambda: it.relay.bytes_up)
@@ -137,7 +137,7 @@ async def test_stopping_a_relay_with_a_full_pipe_lets_go_of_it(join):
 
 
 @pytest.mark.parametrize("lost", ["client", "target"])
-async def test_what_a_cut_off_tunnel_left_behind_never_reaches_another(join, lost):
+async def test_bytes_of_an_aborted_tunnel_never_reach_another(join, lost):
     """Pipes are used again, and one that still holds bytes must not be."""
     async with join(small_buffers=True) as cut, join() as other:
         sending = asyncio.create_task(pour(cut.client, 32 * MIB))
@@ -156,7 +156,7 @@ async def test_what_a_cut_off_tunnel_left_behind_never_reaches_another(join, los
 
 
 @pytest.mark.parametrize(("first", "other"), SIDES)
-async def test_a_reset_behind_an_end_of_stream_is_noticed_by_looking(memory, first, other):
+async def test_a_reset_after_an_end_of_stream_is_found_by_the_check(memory, first, other):
     """Nobody reads a side that has sent everything, so nothing tells when it is reset."""
     loop = asyncio.get_running_loop()
     half_closed: Deadlines[Relay] = Deadlines(loop, 0.01, Relay.check_half_closed)
@@ -181,7 +181,7 @@ async def test_a_reset_behind_an_end_of_stream_is_noticed_by_looking(memory, fir
         sides[other].close()
 
 
-async def test_a_half_closed_relay_that_is_well_is_left_alone(memory):
+async def test_a_healthy_half_closed_relay_is_not_ended(memory):
     loop = asyncio.get_running_loop()
     looks = 0
 

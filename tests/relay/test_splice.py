@@ -21,7 +21,7 @@ def memory() -> Iterator[RelayMemory]:
     memory.close()
 
 
-def test_a_pipe_that_was_given_back_is_used_again(memory):
+def test_a_returned_pipe_is_used_again(memory):
     pipe = memory.acquire_pipe()
     memory.return_pipe(pipe)
     assert memory.acquire_pipe() is pipe
@@ -37,7 +37,7 @@ def test_a_pipe_holds_a_mebibyte_and_never_blocks(memory):
     memory.return_pipe(pipe)
 
 
-def test_no_more_than_a_few_idle_pipes_are_kept(memory):
+def test_the_number_of_idle_pipes_is_limited(memory):
     before = open_descriptors()["pipe"]
     taken = [memory.acquire_pipe() for _ in range(MAX_FREE_PIPES + 5)]
     for pipe in taken:
@@ -47,7 +47,7 @@ def test_no_more_than_a_few_idle_pipes_are_kept(memory):
     assert open_descriptors()["pipe"] == before
 
 
-def test_without_a_descriptor_left_there_is_no_pipe_and_no_error(memory):
+def test_without_a_free_descriptor_there_is_no_pipe_and_no_error(memory):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.dup(0)
     os.close(lowest_free)
@@ -58,7 +58,7 @@ def test_without_a_descriptor_left_there_is_no_pipe_and_no_error(memory):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_kernel_that_grants_no_big_pipe_gives_a_small_one(monkeypatch):
+def test_a_small_pipe_is_used_if_the_kernel_refuses_a_large_one(monkeypatch):
     monkeypatch.setattr(splice, "PIPE_SIZE", 1 << 40)  # the kernel refuses that to everybody
     pipe = Pipe()
     try:

@@ -85,7 +85,7 @@ async def passing(clock: Clock) -> AsyncIterator[None]:
 
 @every_way
 @pytest.mark.parametrize(("source", "sink", "rate"), [(*SIDES[0], SLOW), (*SIDES[1], FAST)])
-async def test_what_time_allows_is_moved_and_the_sender_waits(join, clock, rate, source, sink):
+async def test_the_rate_is_kept_and_the_sender_waits(join, clock, rate, source, sink):
     bandwidth = Bandwidth(clock, rate)
     async with join(bandwidth=bandwidth) as it:
         sending = asyncio.create_task(pour(it.side(source), 64 * MIB))
@@ -107,9 +107,7 @@ async def test_what_time_allows_is_moved_and_the_sender_waits(join, clock, rate,
 @pytest.mark.skipif(not splice_module.CAN_SPLICE, reason="only Linux splices")
 @pytest.mark.parametrize("way", ["splice"])
 @pytest.mark.parametrize(("rate", "splices"), [(SLOW, False), (FAST, True)])
-async def test_only_turns_that_are_worth_a_pipe_are_spliced(
-    join, clock, rate, splices, monkeypatch
-):
+async def test_only_large_turns_are_spliced(join, clock, rate, splices, monkeypatch):
     moved = []
 
     def noting(source: int, sink: int, limit: int) -> int:
@@ -129,7 +127,7 @@ async def test_only_turns_that_are_worth_a_pipe_are_spliced(
 
 
 @every_way
-async def test_what_goes_both_ways_counts_together(join, clock):
+async def test_both_directions_count_together(join, clock):
     async with join(bandwidth=Bandwidth(clock, FAST)) as it:
         pouring = [asyncio.create_task(pour(sock, 64 * MIB)) for sock in (it.client, it.target)]
         drinking = [asyncio.create_task(drink(sock, 64 * MIB)) for sock in (it.client, it.target)]
@@ -143,7 +141,7 @@ async def test_what_goes_both_ways_counts_together(join, clock):
 
 
 @every_way
-async def test_who_waits_holds_no_pipe_and_is_not_read(join, spent, clock):
+async def test_a_waiting_direction_has_no_pipe_and_is_not_read(join, spent, clock):
     async with join(bandwidth=spent) as it:
         pipes_before = open_descriptors()["pipe"]
         data = os.urandom(4096)
@@ -167,7 +165,7 @@ async def test_who_waits_holds_no_pipe_and_is_not_read(join, spent, clock):
 
 @every_way
 @pytest.mark.parametrize(("first", "second"), SIDES)
-async def test_an_end_waits_for_nothing(join, spent, first, second):
+async def test_an_end_of_stream_does_not_wait_for_a_turn(join, spent, first, second):
     async with join(bandwidth=spent) as it:
         it.side(first).shutdown(socket.SHUT_WR)
         assert await receive(it.side(second)) == b""
@@ -179,7 +177,7 @@ async def test_an_end_waits_for_nothing(join, spent, first, second):
 
 @every_way
 @pytest.mark.parametrize(("lost", "other"), SIDES)
-async def test_a_reset_waits_for_nothing_and_stays_one(join, spent, lost, other):
+async def test_a_reset_does_not_wait_for_a_turn_and_stays_a_reset(join, spent, lost, other):
     async with join(bandwidth=spent) as it:
         reset(it.side(lost))
         assert await receive_to_reset(it.side(other)) == b""
@@ -188,7 +186,7 @@ async def test_a_reset_waits_for_nothing_and_stays_one(join, spent, lost, other)
 
 @every_way
 @pytest.mark.parametrize(("first", "second"), SIDES)
-async def test_an_end_comes_behind_what_waits(join, slow, clock, first, second):
+async def test_an_end_of_stream_follows_bytes_that_wait(join, slow, clock, first, second):
     async with join(bandwidth=slow) as it:
         data = os.urandom(100_000)
         await send(it.side(first), data)
@@ -201,7 +199,7 @@ async def test_an_end_comes_behind_what_waits(join, slow, clock, first, second):
 
 @every_way
 @pytest.mark.parametrize(("first", "second"), SIDES)
-async def test_a_reset_comes_behind_what_waits(join, slow, clock, first, second):
+async def test_a_reset_follows_bytes_that_wait(join, slow, clock, first, second):
     async with join(bandwidth=slow) as it:
         data = os.urandom(100_000)
         await send(it.side(first), data)
@@ -215,7 +213,7 @@ async def test_a_reset_comes_behind_what_waits(join, slow, clock, first, second)
 
 @every_way
 @pytest.mark.parametrize("how", ["stopped", "client", "target"])
-async def test_a_relay_that_is_over_waits_no_more(join, spent, clock, how):
+async def test_a_finished_relay_leaves_the_queue(join, spent, clock, how):
     async with join(bandwidth=spent) as it, join(bandwidth=spent) as other:
         for sock in (it.client, other.client):
             await send(sock, b"question")
@@ -237,7 +235,7 @@ async def test_a_relay_that_is_over_waits_no_more(join, spent, clock, how):
 
 
 @every_way
-async def test_random_ends_lose_and_reorder_nothing(join, clock):
+async def test_random_ends_neither_lose_nor_reorder_bytes(join, clock):
     """All that a side took before its peer's end is the beginning of what was sent."""
     dice = random.Random(20261123)
     bandwidth = Bandwidth(clock, 2_000_000, Bandwidth(clock, 3_000_000))
@@ -288,7 +286,7 @@ def digest(data: bytes) -> str:
 
 @every_way
 @pytest.mark.parametrize("client_ended", [False, True])
-async def test_what_was_read_before_waits_its_turn_and_our_own_word_does_not(
+async def test_bytes_read_before_the_relay_wait_for_a_turn_but_the_answer_does_not(
     join, spent, clock, client_ended
 ):
     async with join(start=False, bandwidth=spent) as it:
@@ -306,7 +304,7 @@ async def test_what_was_read_before_waits_its_turn_and_our_own_word_does_not(
 
 
 @every_way
-async def test_what_was_read_before_counts_and_so_does_what_had_left_already(join, slow):
+async def test_bytes_read_before_the_relay_and_early_bytes_count(join, slow):
     async with join(start=False, bandwidth=slow) as it:
         it.relay.start(up=bytes(1000), early=1000)
         assert slow._tokens == MIN_SAVED - 2000
@@ -314,7 +312,7 @@ async def test_what_was_read_before_counts_and_so_does_what_had_left_already(joi
 
 
 @every_way
-async def test_what_was_read_before_and_waited_is_paid_for(join, spent, clock):
+async def test_bytes_read_before_the_relay_that_waited_count(join, spent, clock):
     async with join(start=False, bandwidth=spent) as it:
         began = clock.time()
         it.relay.start(up=bytes(100_000))
@@ -324,7 +322,7 @@ async def test_what_was_read_before_and_waited_is_paid_for(join, spent, clock):
 
 
 @every_way
-async def test_what_was_read_before_takes_no_more_than_its_turns(join, spent, clock):
+async def test_bytes_read_before_the_relay_take_one_turn_at_a_time(join, spent, clock):
     data = os.urandom(100_000)
     async with join(bandwidth=spent) as other, join(start=False, bandwidth=spent) as it:
         sending = asyncio.create_task(send(other.client, bytes(100_000)))
@@ -341,7 +339,9 @@ async def test_what_was_read_before_takes_no_more_than_its_turns(join, spent, cl
 
 
 @every_way
-async def test_a_target_that_does_not_read_gets_what_was_read_before_in_order(join, slow, clock):
+async def test_a_target_that_reads_late_gets_bytes_read_before_the_relay_in_order(
+    join, slow, clock
+):
     slow.set_rate(FAST)
     data = os.urandom(MIB)
     async with join(start=False, small_buffers=True, bandwidth=slow) as it:
@@ -353,7 +353,7 @@ async def test_a_target_that_does_not_read_gets_what_was_read_before_in_order(jo
 
 
 @every_way
-async def test_what_was_read_before_goes_nowhere_once_its_relay_is_over(join, spent, clock):
+async def test_bytes_read_before_the_relay_are_dropped_when_it_ends(join, spent, clock):
     async with join(start=False, bandwidth=spent) as it:
         it.relay.start(up=b"early")
         it.relay.stop(RelayEnd.SHUTDOWN)
@@ -366,7 +366,7 @@ async def test_what_was_read_before_goes_nowhere_once_its_relay_is_over(join, sp
 
 
 @every_way
-async def test_who_is_held_back_is_not_idle(join, clock):
+async def test_a_throttled_relay_is_not_idle(join, clock):
     bandwidth = Bandwidth(clock, 1)
     bandwidth.spend(MIN_SAVED + 300)
     async with join(bandwidth=bandwidth) as it:
@@ -385,7 +385,9 @@ async def test_who_is_held_back_is_not_idle(join, clock):
 
 @pytest.mark.parametrize("way", ["copy"])
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout")
-async def test_who_is_held_back_for_longer_than_the_user_timeout_is_not_cut_off(join, spent, clock):
+async def test_a_relay_throttled_for_longer_than_the_user_timeout_is_not_aborted(
+    join, spent, clock
+):
     """Neither by us, nor by a sender that looks after those who do not read, as we do."""
     loop = asyncio.get_running_loop()
     milliseconds = user_timeout_of(1.0)

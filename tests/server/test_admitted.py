@@ -82,7 +82,7 @@ async def let_in(address: Address, secret: bytes, target: Address) -> socket.soc
     return sock
 
 
-async def test_a_thousand_that_say_nothing_do_not_keep_a_user_out():
+async def test_a_thousand_silent_connections_do_not_block_a_client():
     async with serving(echo) as target, limited(unauthenticated=100) as (service, address):
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(1000):
@@ -95,7 +95,7 @@ async def test_a_thousand_that_say_nothing_do_not_keep_a_user_out():
             assert len(service.sessions) <= 101
 
 
-async def test_who_makes_room_is_gone_at_once_also_where_nothing_arrives(monkeypatch):
+async def test_evicted_connection_is_reset_immediately(monkeypatch):
     monkeypatch.setattr(Endpoint, "unacknowledged", lambda _: 33)  # its peer sends no ACK
     async with limited(unauthenticated=1) as (_, address):
         with await connected(address) as gone, await connected(address):
@@ -104,7 +104,7 @@ async def test_who_makes_room_is_gone_at_once_also_where_nothing_arrives(monkeyp
                     await receive_to_end(gone)
 
 
-async def test_who_has_proved_itself_never_makes_room():
+async def test_a_parked_connection_is_never_evicted():
     async with serving(echo) as target, limited(unauthenticated=2) as (service, address):
         with await connected(address) as parked:
             await send(parked, await answer(parked))
@@ -118,7 +118,7 @@ async def test_who_has_proved_itself_never_makes_room():
                 assert await echoed(parked)
 
 
-async def test_a_tunnel_never_makes_room():
+async def test_a_tunnel_is_never_evicted():
     async with serving(echo) as target, limited(unauthenticated=1) as (service, address):
         with await let_in(address, SECRET, target.address) as tunnel:
             assert await receive_exactly(tunnel, 2) == b"\0\0"
@@ -129,7 +129,7 @@ async def test_a_tunnel_never_makes_room():
                 assert await echoed(tunnel)
 
 
-async def test_who_is_being_refused_still_counts_among_those_that_wait():
+async def test_a_lingering_refused_connection_still_counts_as_pending():
     async with limited(unauthenticated=2) as (service, address):
         with contextlib.ExitStack() as stack:
             socks = [stack.enter_context(await connected(address)) for _ in range(2)]
@@ -141,7 +141,7 @@ async def test_who_is_being_refused_still_counts_among_those_that_wait():
             await eventually(lambda: len(service.sessions.context.lingering) == 1)
 
 
-async def test_the_cap_serves_exactly_so_many():
+async def test_the_limit_on_tunnels_is_exact():
     async with serving(echo) as target, limited(tunnels=5) as (service, address):
         with contextlib.ExitStack() as stack:
             socks = [stack.enter_context(await asked(address, target.address)) for _ in range(5)]
@@ -160,14 +160,14 @@ async def test_the_cap_serves_exactly_so_many():
                 assert await echoed(sock)
 
 
-async def test_a_tunnel_that_never_stood_is_not_counted_for_longer():
+async def test_a_failed_tunnel_is_not_counted_any_longer():
     async with limited(tunnels=1) as (service, address):
         for _ in range(3):
             assert "connection refused" in await refusal(address, closed_port())
         await eventually(lambda: service.sessions.context.admission.tunnels == 0)
 
 
-async def test_who_is_being_refused_has_no_tunnel():
+async def test_a_client_that_is_being_refused_has_no_tunnel():
     async with serving(echo) as target, limited(tunnels=1) as (service, address):
         with await asked(address, closed_port()) as refused:
             assert await receive_exactly(refused, 1) == b"\1"
@@ -176,7 +176,7 @@ async def test_who_is_being_refused_has_no_tunnel():
                 assert service.sessions.context.admission.tunnels == 1
 
 
-async def test_the_first_wrong_answer_is_refused_at_once_and_later_ones_take_their_time(
+async def test_the_first_failed_authentication_is_refused_immediately_and_later_ones_with_delay(
     monkeypatch,
 ):
     monkeypatch.setattr(manager, "REFUSAL_DELAY_S", 3600.0)
@@ -188,13 +188,13 @@ async def test_the_first_wrong_answer_is_refused_at_once_and_later_ones_take_the
         assert await wrongly_answered(address, "127.0.0.2") == REFUSED
 
 
-async def test_a_refusal_that_was_held_back_is_told_in_the_end(monkeypatch):
+async def test_a_delayed_refusal_is_sent(monkeypatch):
     monkeypatch.setattr(manager, "REFUSAL_DELAY_S", 0.01)
     async with limited(auth_failures=10) as (_, address):
         assert [await wrongly_answered(address) for _ in range(3)] == [REFUSED] * 3
 
 
-async def test_wrong_answers_shut_their_source_out_and_its_tunnels_go_on(monkeypatch):
+async def test_failed_authentications_ban_the_source_and_its_tunnels_go_on(monkeypatch):
     monkeypatch.setattr(manager, "REFUSAL_DELAY_S", 0.0)
     async with serving(echo) as target, limited(auth_failures=3) as (_, address):
         with await asked(address, target.address) as tunnel:
@@ -209,7 +209,7 @@ async def test_wrong_answers_shut_their_source_out_and_its_tunnels_go_on(monkeyp
                 assert len(await receive_exactly(sock, 33)) == 33
 
 
-async def test_guesses_that_were_accepted_before_count_no_more_than_those_after(caplog):
+async def test_connections_accepted_before_a_ban_cannot_guess_on(caplog):
     async with limited(auth_failures=2) as (_, address):
         with contextlib.ExitStack() as stack:
             socks = [stack.enter_context(await connected(address)) for _ in range(20)]
@@ -226,7 +226,7 @@ async def test_guesses_that_were_accepted_before_count_no_more_than_those_after(
     assert not any("120 s" in it for it in caplog.messages)
 
 
-async def test_each_client_comes_in_with_its_own_secret_and_the_log_has_its_name(caplog):
+async def test_each_client_authenticates_with_its_own_secret_and_is_named_in_the_log(caplog):
     caplog.set_level("INFO", "netjumper.access")
     clients = Clients(
         [
@@ -242,7 +242,7 @@ async def test_each_client_comes_in_with_its_own_secret_and_the_log_has_its_name
     assert [record.msg.client for record in caplog.records] == ["alice", "alice", "bob"]
 
 
-async def test_a_client_that_has_expired_is_told_so_and_not_slowed_or_shut_out():
+async def test_an_expired_client_is_refused_with_that_reason_and_neither_delayed_nor_banned():
     expired = Client(
         name="alice", secrets=(ALICE,), guard=AT_HOME, expires=datetime(2020, 2, 1, tzinfo=UTC)
     )
@@ -253,7 +253,7 @@ async def test_a_client_that_has_expired_is_told_so_and_not_slowed_or_shut_out()
                 assert (await receive_to_end(sock))[2:] == b"access of alice ended 2020-02-01"
 
 
-async def test_each_client_goes_where_its_own_guard_lets_it():
+async def test_each_client_has_its_own_guard():
     only_here = Guard([Rule.parse("127.0.0.1")])
     clients = Clients(
         [
@@ -269,7 +269,7 @@ async def test_each_client_goes_where_its_own_guard_lets_it():
         assert await target.came() == 1
 
 
-async def test_each_client_has_as_many_tunnels_as_its_own_limit():
+async def test_each_client_has_its_own_limit_on_tunnels():
     clients = Clients(
         [
             Client(name="alice", secrets=(ALICE,), guard=AT_HOME, max_tunnels=1),
@@ -285,7 +285,7 @@ async def test_each_client_has_as_many_tunnels_as_its_own_limit():
                 assert await receive_exactly(other, 2) == b"\0\0"
 
 
-async def test_a_client_whose_names_hang_keeps_no_other_waiting():
+async def test_a_client_whose_look_ups_hang_does_not_block_another():
     clients = Clients(
         [
             Client(name="alice", secrets=(ALICE,), guard=AT_HOME),
@@ -314,7 +314,7 @@ async def test_a_client_whose_names_hang_keeps_no_other_waiting():
                 answered.set()
 
 
-async def test_bandwidth_of_a_client_is_shared_by_its_tunnels_and_changes_with_it():
+async def test_the_tunnels_of_a_client_share_its_bandwidth_which_can_change():
     clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME, bandwidth=1e9)])
     async with serving(echo) as target, limited(clients) as (service, address):
         with await let_in(address, ALICE, target.address) as tunnel:
@@ -335,7 +335,7 @@ async def test_bandwidth_of_a_client_is_shared_by_its_tunnels_and_changes_with_i
             assert account.bandwidth is bandwidth
 
 
-async def test_what_clients_may_do_changes_while_they_have_tunnels():
+async def test_the_limits_of_a_client_can_change_while_it_has_tunnels():
     clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME)])
     async with serving(echo) as target, limited(clients) as (_, address):
         with await let_in(address, ALICE, target.address) as tunnel:
@@ -347,7 +347,7 @@ async def test_what_clients_may_do_changes_while_they_have_tunnels():
             assert await echoed(tunnel)
 
 
-async def test_what_comes_while_a_tunnel_waits_for_bandwidth_is_its_own():
+async def test_data_that_arrives_while_a_tunnel_waits_for_bandwidth_reaches_its_target():
     async with serving(echo) as target, limited(bandwidth=200_000) as (service, address):
         with await asked(address, target.address) as other, await connected(address) as sock:
             assert await receive_exactly(other, 1) == b"\0"
@@ -379,7 +379,7 @@ async def test_what_comes_while_a_tunnel_waits_for_bandwidth_is_its_own():
     ],
     ids=["nobody", "another secret", "expired"],
 )
-async def test_a_client_that_is_taken_away_while_it_is_parked_goes_nowhere(since, told):
+async def test_a_client_removed_while_it_is_parked_reaches_no_target(since, told):
     clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME)])
     async with serving(echo) as target, limited(clients) as (_, address):
         with await connected(address) as parked:
@@ -391,7 +391,7 @@ async def test_a_client_that_is_taken_away_while_it_is_parked_goes_nowhere(since
         assert await target.came() == 0
 
 
-async def test_a_parked_client_is_who_its_secret_belongs_to_now(caplog):
+async def test_a_parked_client_is_the_current_owner_of_its_secret(caplog):
     clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME)])
     async with serving(echo) as target, limited(clients) as (_, address):
         with await connected(address) as parked:
@@ -405,7 +405,7 @@ async def test_a_parked_client_is_who_its_secret_belongs_to_now(caplog):
 @pytest.mark.parametrize(
     "first", [b"GET / HTTP/1.1\r\nHost: home\r\n\r\n" * 9, b"\x16\x03\x01" * 99]
 )
-async def test_another_protocol_is_no_wrong_answer(first):
+async def test_another_protocol_is_not_a_failed_authentication(first):
     async with limited(auth_failures=1) as (_, address):
         for _ in range(3):
             with await connected(address) as sock:
@@ -414,7 +414,7 @@ async def test_another_protocol_is_no_wrong_answer(first):
                 assert await receive_to_end(sock) == REFUSED
 
 
-def test_no_secret_is_in_what_a_client_looks_like():
+def test_the_repr_of_a_client_has_no_secret():
     assert "secret of alice" not in repr(Client(name="a", secrets=(ALICE,), guard=AT_HOME))
 
 

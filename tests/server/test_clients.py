@@ -23,19 +23,19 @@ def verified(clients: Clients, secret: bytes) -> str | None:
     return clients.verify(CHALLENGE, answer_to(CHALLENGE, secret))
 
 
-def test_each_secret_is_its_clients() -> None:
+def test_each_secret_identifies_its_client() -> None:
     clients = Clients([client("alice", b"one", b"two"), client("bob", b"three")])
     assert [verified(clients, it) for it in (b"one", b"two", b"three", b"four", b"")] == [
         "alice", "alice", "bob", None, None,
     ]  # fmt: skip
 
 
-def test_who_knows_the_secret_of_all_has_no_name() -> None:
+def test_a_client_with_the_single_secret_has_no_name() -> None:
     assert verified(single_secret(b"one", Guard()), b"one") == ""
 
 
 @pytest.mark.parametrize("answer", [b"", b"\0" * 19, b"\0" * 20, b"\0" * 255])
-def test_an_answer_of_any_length_is_only_wrong(answer: bytes) -> None:
+def test_a_wrong_answer_of_any_length_is_rejected(answer: bytes) -> None:
     assert single_secret(b"one", Guard()).verify(CHALLENGE, answer) is None
 
 
@@ -55,7 +55,7 @@ def test_every_answer_is_compared_with_every_secret(monkeypatch, secret: bytes) 
     assert len(set(compared)) == len(compared) == 20
 
 
-def test_who_has_expired_is_told_when_and_nobody_else_is() -> None:
+def test_only_the_owner_of_an_expired_secret_gets_the_date() -> None:
     clients = Clients(
         [
             client("alice", b"one", expires=datetime(2020, 1, 31, tzinfo=UTC)),
@@ -68,7 +68,7 @@ def test_who_has_expired_is_told_when_and_nobody_else_is() -> None:
     assert verified(clients, b"three") is None
 
 
-def test_others_take_their_place() -> None:
+def test_replaced_clients_are_unknown() -> None:
     clients = Clients([client("alice", b"one")])
     clients.replace([client("alice", b"two")])
     assert (verified(clients, b"one"), verified(clients, b"two")) == (None, "alice")

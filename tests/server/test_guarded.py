@@ -29,7 +29,7 @@ FULLWIDTH = str.maketrans("0127", "\uff10\uff11\uff12\uff17")
         "127.1".translate(FULLWIDTH),
     ],
 )
-async def test_a_literal_is_refused_as_the_resolver_reads_it(host):
+async def test_an_ipv4_literal_in_any_notation_is_refused(host):
     asks_the_system = Resolver(asyncio.get_running_loop())
     async with serving(echo) as target:
         async with jump_server_running(guard=Guard(), resolver=asks_the_system) as (_, jump):
@@ -42,12 +42,12 @@ async def test_a_literal_is_refused_as_the_resolver_reads_it(host):
 @pytest.mark.parametrize(
     "host", ["[::1]", "[::]", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"]
 )
-async def test_so_is_one_of_ipv6(host):
+async def test_an_ipv6_literal_in_any_notation_is_refused(host):
     async with jump_server_running(guard=Guard()) as (_, jump):
         assert (await refusal(jump, f"{host}:80")).endswith(", not permitted")
 
 
-async def test_of_a_names_addresses_only_those_that_pass_are_dialled():
+async def test_only_the_allowed_addresses_of_a_name_are_dialled():
     def find(host: str, port: int, **_: object) -> list[object]:
         return [
             (family, socket.SOCK_STREAM, 6, "", (ip, port))
@@ -102,7 +102,7 @@ async def test_a_denied_name_is_not_looked_up():
         ("::1", "[::1]"),
     ],
 )
-async def test_its_own_door_is_refused_whatever_is_allowed(listen, host):
+async def test_its_own_listener_is_refused_whatever_is_allowed(listen, host):
     guard = Guard([Rule.parse("0.0.0.0/0"), Rule.parse("::/0")])
     async with jump_server_running(listen=[ListenAddress(listen, 0)], guard=guard) as (service, _):
         port = Address.parse(service.address_of("netjumper")).port
@@ -112,7 +112,7 @@ async def test_its_own_door_is_refused_whatever_is_allowed(listen, host):
         await eventually(lambda: len(service.sessions) == 0)
 
 
-async def test_another_address_of_its_port_is_not_its_own_door():
+async def test_its_port_on_another_address_is_not_its_own_listener():
     async with jump_server_running(listen=[LOOPBACK]) as (service, jump):
         with socket.create_server(("127.0.0.2", jump.port)):
             with await asked(jump, f"127.0.0.2:{jump.port}") as sock:
@@ -120,7 +120,7 @@ async def test_another_address_of_its_port_is_not_its_own_door():
         await eventually(lambda: len(service.sessions) == 0)
 
 
-async def test_what_else_the_process_listens_at_is_refused_too():
+async def test_other_listeners_of_the_process_are_refused():
     def is_own_listener(ip: str, port: int) -> bool:
         return (ip, port) == ("127.0.0.1", 1080)
 

@@ -71,7 +71,7 @@ async def server() -> AsyncIterator[Running]:
 # --- the handshake ------------------------------------------------------------------------
 
 
-async def test_a_client_with_the_secret_is_led_to_its_target(server):
+async def test_a_client_with_the_secret_reaches_its_target(server):
     service, address = server
     async with serving(echo) as target:
         with await asked(address, target) as sock:
@@ -85,7 +85,7 @@ async def test_a_client_with_the_secret_is_led_to_its_target(server):
         await eventually(lambda: len(service.sessions) == 0)
 
 
-async def test_a_socket_that_listened_before_has_the_options_of_our_own():
+async def test_an_inherited_socket_gets_the_same_options():
     options = SocketOptions(peer_timeout=60.0)
     with listening() as sock:
         async with jump_server_running(listen=[sock.dup()], listening=options):
@@ -93,7 +93,7 @@ async def test_a_socket_that_listened_before_has_the_options_of_our_own():
             assert keepalive(sock)[1] == 30
 
 
-async def test_each_connection_has_a_challenge_of_its_own(server):
+async def test_each_connection_gets_another_challenge(server):
     _, address = server
     challenges = set()
     for _ in range(20):
@@ -103,7 +103,7 @@ async def test_each_connection_has_a_challenge_of_its_own(server):
     assert {challenge[0] for challenge in challenges} == {32}
 
 
-async def test_a_handshake_may_come_one_byte_at_a_time(server):
+async def test_a_handshake_can_arrive_byte_by_byte(server):
     _, address = server
     async with serving(echo) as target:
         with await connected(address) as sock:
@@ -113,7 +113,7 @@ async def test_a_handshake_may_come_one_byte_at_a_time(server):
             assert await receive_exactly(sock, 7) == b"\0\0hello"
 
 
-async def test_answer_destination_and_data_may_come_in_one_segment(server):
+async def test_answer_destination_and_data_can_arrive_in_one_segment(server):
     _, address = server
     async with serving(echo) as target:
         with await connected(address) as sock:
@@ -121,7 +121,7 @@ async def test_answer_destination_and_data_may_come_in_one_segment(server):
             assert await receive_exactly(sock, 7) == b"\0\0hello"
 
 
-async def test_a_client_may_end_behind_its_request_and_still_get_the_answer(server):
+async def test_a_client_that_half_closes_after_its_request_gets_the_answer(server):
     _, address = server
     async with serving(answer_after_end) as target:
         with await connected(address) as sock:
@@ -130,14 +130,14 @@ async def test_a_client_may_end_behind_its_request_and_still_get_the_answer(serv
             assert await receive_to_end(sock) == b"\0\0005 bytes received"
 
 
-async def test_a_target_that_speaks_first_is_heard_behind_the_outcome(server):
+async def test_data_of_a_target_that_speaks_first_follows_the_outcome(server):
     _, address = server
     async with serving(speak_first(b"220 ready")) as target:
         with await asked(address, target) as sock:
             assert await receive_exactly(sock, 10) == b"\x00220 ready"
 
 
-async def test_data_that_a_client_sends_ahead_is_bounded_and_not_lost(server):
+async def test_data_sent_before_the_target_is_reached_is_limited_and_not_lost(server):
     service, address = server
     looking, go_on = threading.Event(), threading.Event()
 
@@ -164,7 +164,7 @@ async def test_data_that_a_client_sends_ahead_is_bounded_and_not_lost(server):
 # --- refusals -----------------------------------------------------------------------------
 
 
-async def test_a_wrong_secret_is_told_and_then_the_stream_ends(server, caplog):
+async def test_a_wrong_secret_is_refused_with_the_reason_and_an_end_of_stream(server, caplog):
     service, address = server
     with await connected(address) as sock:
         await send(sock, await answer(sock, b"wrong"))
@@ -177,7 +177,7 @@ async def test_a_wrong_secret_is_told_and_then_the_stream_ends(server, caplog):
 
 
 @pytest.mark.parametrize("size", [0, 100, 1024 * 1024])
-async def test_a_wrong_secret_is_told_to_a_client_that_went_on_sending(server, size):
+async def test_a_client_that_sends_on_gets_the_refusal_of_its_secret(server, size):
     _, address = server
     async with serving(echo) as target:
         with await connected(address) as sock:
@@ -206,17 +206,17 @@ async def test_a_refused_client_that_resets_is_forgotten(server):
     await eventually(lambda: len(service.sessions) == 0)
 
 
-async def test_a_target_that_refuses_is_told_in_the_originals_words(server):
+async def test_a_refused_dial_has_the_error_text_of_the_original(server):
     target = closed_port()
     assert await refusal(server[1], target) == f"dial tcp {target}: connect: connection refused"
 
 
-async def test_a_name_that_does_not_exist_is_told_in_the_originals_words(server):
+async def test_an_unknown_name_has_the_error_text_of_the_original(server):
     text = await refusal(server[1], "none.example:80")
     assert text == "dial tcp: lookup none.example: no such host"
 
 
-async def test_a_target_that_does_not_answer_is_told_in_the_originals_words():
+async def test_a_dial_timeout_has_the_error_text_of_the_original():
     with unanswering() as target:
         async with jump_server_running(dial_timeout=0.05) as (_, address):
             assert await refusal(address, target) == f"dial tcp {target}: i/o timeout"
@@ -231,7 +231,7 @@ async def test_a_target_that_does_not_answer_is_told_in_the_originals_words():
         ("", "dial tcp: missing address"),
     ],
 )
-async def test_a_destination_that_is_none_is_told_in_the_originals_words(server, text, told):
+async def test_an_invalid_destination_has_the_error_text_of_the_original(server, text, told):
     assert await refusal(server[1], text) == told
 
 
@@ -242,7 +242,7 @@ async def test_a_target_that_the_guard_forbids_is_denied():
         assert await target.came() == 0
 
 
-async def test_a_refused_target_is_told_to_a_client_that_sent_data_ahead(server):
+async def test_a_client_that_sent_data_ahead_gets_the_refusal_of_its_target(server):
     _, address = server
     with await connected(address) as sock:
         await send(sock, await answer(sock) + destination(closed_port()) + b"x" * 200_000)
@@ -254,7 +254,7 @@ async def test_a_refused_target_is_told_to_a_client_that_sent_data_ahead(server)
 # --- deadlines ----------------------------------------------------------------------------
 
 
-async def test_a_client_that_says_nothing_is_closed(caplog):
+async def test_a_silent_client_is_closed(caplog):
     async with jump_server_running(limits=TunnelLimits(handshake=0.1)) as (service, address):
         with await connected(address) as sock:
             assert len(await receive_to_end(sock)) == 33
@@ -270,7 +270,7 @@ async def test_a_client_that_says_nothing_is_closed(caplog):
         pytest.param(TunnelLimits(handshake=0.1, max_parked=0), id="where none are allowed"),
     ],
 )
-async def test_a_client_that_names_no_target_is_closed_in_silence(caplog, limits):
+async def test_a_client_that_names_no_target_is_closed_without_a_log_line(caplog, limits):
     caplog.set_level(logging.INFO)
     async with jump_server_running(limits=limits) as (_, address):
         with await connected(address) as sock:
@@ -292,7 +292,7 @@ async def test_a_parked_client_has_more_time_than_a_handshake():
             assert len(service.sessions.context.handshakes.parked) == 0
 
 
-async def test_a_parked_client_that_begins_to_ask_has_a_handshakes_time_for_it():
+async def test_a_parked_client_that_begins_its_request_has_the_handshakes_deadline():
     limits = TunnelLimits(handshake=0.05)
     async with jump_server_running(limits=limits) as (service, address):
         with await connected(address) as sock:
@@ -303,7 +303,7 @@ async def test_a_parked_client_that_begins_to_ask_has_a_handshakes_time_for_it()
             assert len(service.sessions.context.handshakes.parked) == 0
 
 
-async def test_a_client_may_have_only_so_many_parked_and_the_rest_have_a_handshakes_time():
+async def test_connections_beyond_the_limit_on_parked_ones_have_the_handshakes_deadline():
     limits = TunnelLimits(handshake=0.05, max_parked=1)
     async with jump_server_running(limits=limits) as (service, address):
         with await connected(address) as first, await connected(address) as second:
@@ -321,7 +321,7 @@ async def test_a_client_may_have_only_so_many_parked_and_the_rest_have_a_handsha
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has MSG_MORE")
-async def test_the_outcome_leaves_with_the_targets_first_bytes_where_early_data_came(monkeypatch):
+async def test_after_early_data_the_outcome_leaves_with_the_targets_first_bytes(monkeypatch):
     monkeypatch.setattr(manager, "ANSWER_CORK_TIME_S", 30.0)
     reached, answering = asyncio.Event(), asyncio.Event()
 
@@ -357,7 +357,7 @@ async def test_the_outcome_does_not_wait_long_for_the_targets_first_bytes(monkey
             assert await receive_exactly(sock, 2) == b"\0\0"
 
 
-async def test_a_client_that_only_proves_its_secret_leaves_no_line_in_the_log(server, caplog):
+async def test_a_client_that_only_authenticates_leaves_no_line_in_the_log(server, caplog):
     caplog.set_level(logging.INFO)
     service, address = server
     with await connected(address) as sock:
@@ -367,9 +367,7 @@ async def test_a_client_that_only_proves_its_secret_leaves_no_line_in_the_log(se
     assert caplog.records == []
 
 
-async def test_a_tunnels_time_does_not_count_what_its_connection_was_parked(
-    server, caplog, monkeypatch
-):
+async def test_the_duration_of_a_tunnel_does_not_include_parked_time(server, caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     service, address = server
     now = 1000.0
@@ -387,7 +385,7 @@ async def test_a_tunnels_time_does_not_count_what_its_connection_was_parked(
     assert [record.msg.seconds for record in caplog.records] == [5.0]
 
 
-async def test_a_client_that_names_half_a_target_is_told_of(caplog):
+async def test_a_client_that_names_half_a_target_is_logged(caplog):
     async with jump_server_running(limits=TunnelLimits(handshake=0.1)) as (_, address):
         with await connected(address) as sock:
             await send(sock, await answer(sock) + b"\x09exam")
@@ -435,7 +433,7 @@ async def test_an_idle_tunnel_is_ended():
 
 @pytest.mark.parametrize("vanish", [socket.socket.close, reset], ids=["close", "reset"])
 @pytest.mark.parametrize("state", ["connected", "half an answer", "answered", "half a name"])
-async def test_a_client_that_vanishes_in_its_handshake_leaves_nothing(server, state, vanish):
+async def test_a_client_that_vanishes_in_its_handshake_leaves_no_session(server, state, vanish):
     service, address = server
     sock = await connected(address)
     reply = await answer(sock)
@@ -451,7 +449,7 @@ async def test_a_client_that_vanishes_in_its_handshake_leaves_nothing(server, st
     await eventually(lambda: len(service.sessions) == 0)
 
 
-async def test_a_client_that_resets_while_its_target_is_dialled_ends_the_dial(server):
+async def test_a_client_that_resets_cancels_the_dial(server):
     service, address = server
     with unanswering() as target:
         sock = await asked(address, target)
@@ -492,7 +490,7 @@ async def test_a_target_that_resets_reaches_the_client_as_a_reset(server):
     ("failure", "told"),
     [(None, "the client does not read its answers"), (errno.EPIPE, "Broken pipe")],
 )
-async def test_a_client_that_cannot_be_sent_the_challenge_is_cut_off(
+async def test_a_client_that_does_not_take_the_challenge_is_aborted(
     server, monkeypatch, caplog, failure, told
 ):
     service, address = server
@@ -510,7 +508,7 @@ async def test_a_client_that_cannot_be_sent_the_challenge_is_cut_off(
 
 
 @pytest.mark.parametrize("secret", [SECRET, b"wrong"])
-async def test_a_client_that_cannot_be_sent_the_verdict_is_cut_off(
+async def test_a_client_that_does_not_take_the_verdict_is_aborted(
     server, monkeypatch, caplog, secret
 ):
     service, address = server
@@ -559,14 +557,14 @@ async def test_a_failed_tunnel_is_one_line_in_the_log_and_a_warning(server, capl
     )
 
 
-async def test_a_log_that_is_switched_off_costs_nothing(server, caplog):
+async def test_a_disabled_access_log_gets_no_record(server, caplog):
     with caplog.at_level(logging.CRITICAL, "netjumper.access"):
         await refusal(server[1], closed_port())
     assert caplog.records == []
 
 
 @pytest.mark.parametrize("leave", [socket.socket.close, reset], ids=["close", "reset"])
-async def test_a_port_scan_is_no_line_in_the_log(server, caplog, leave):
+async def test_a_port_scan_leaves_no_line_in_the_log(server, caplog, leave):
     service, address = server
     with caplog.at_level(logging.INFO):
         sock = await connected(address)
@@ -579,7 +577,7 @@ async def test_a_port_scan_is_no_line_in_the_log(server, caplog, leave):
 # --- the service's life -------------------------------------------------------------------
 
 
-async def test_it_listens_at_several_places():
+async def test_it_listens_on_several_addresses():
     listen = [LOOPBACK, ListenAddress("::1", 0)]
     async with jump_server_running(listen=listen) as (service, _):
         assert [name for name, _ in service.listening] == ["netjumper"] * 2
@@ -589,7 +587,7 @@ async def test_it_listens_at_several_places():
 
 
 @pytest.mark.parametrize("hosts", [("0.0.0.0", "::"), ("::", "0.0.0.0")])
-async def test_all_of_ipv4_and_all_of_ipv6_can_be_named_apart(hosts):
+async def test_it_listens_on_all_ipv4_and_all_ipv6_addresses_separately(hosts):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     async with jump_server_running(listen=[ListenAddress(host, port) for host in hosts]):
@@ -598,7 +596,7 @@ async def test_all_of_ipv4_and_all_of_ipv6_can_be_named_apart(hosts):
                 assert await receive_exactly(sock, 1) == b"\x20"
 
 
-async def test_it_listens_everywhere_or_nowhere(server):
+async def test_it_opens_all_listeners_or_none(server):
     taken = ListenAddress.parse(str(server[1]))
     other = jump_server(listen=[LOOPBACK, taken], clients=single_secret(SECRET, Guard()))
     with pytest.raises(ListenError, match="another program listens there") as caught:
@@ -624,7 +622,7 @@ async def test_closing_waits_for_tunnels_and_accepts_no_more(server):
             assert await closing == 0
 
 
-async def test_closing_cuts_off_what_takes_longer_than_the_grace(server, caplog):
+async def test_closing_aborts_tunnels_after_the_grace_period(server, caplog):
     service, address = server
     async with serving(echo) as target:
         with caplog.at_level(logging.INFO, "netjumper.access"):
@@ -642,7 +640,7 @@ def a_moment(monkeypatch):
     return 0.1
 
 
-async def test_closing_does_not_wait_for_who_has_not_asked_for_anything(server, a_moment, caplog):
+async def test_closing_does_not_wait_for_a_connection_without_a_request(server, a_moment, caplog):
     service, address = server
     with await connected(address) as sock:
         assert len(await receive_exactly(sock, 33)) == 33
@@ -651,7 +649,7 @@ async def test_closing_does_not_wait_for_who_has_not_asked_for_anything(server, 
     assert caplog.records == []
 
 
-async def test_closing_does_not_wait_for_who_is_in_the_middle_of_asking(server, a_moment, caplog):
+async def test_closing_does_not_wait_for_half_a_request(server, a_moment, caplog):
     service, address = server
     with await connected(address) as sock:
         await send(sock, await answer(sock) + b"\x09exam")
@@ -661,7 +659,7 @@ async def test_closing_does_not_wait_for_who_is_in_the_middle_of_asking(server, 
     assert [record.msg.ending for record in caplog.records] == ["shut down"]
 
 
-async def test_closing_hears_out_who_came_in_just_before(server):
+async def test_closing_finishes_the_handshake_of_a_new_connection(server):
     service, address = server
     async with serving(echo) as target:
         with await connected(address) as sock:
@@ -672,7 +670,7 @@ async def test_closing_hears_out_who_came_in_just_before(server):
         assert await closing == 0
 
 
-async def test_closing_does_not_hear_out_who_came_in_long_ago(server, monkeypatch):
+async def test_closing_does_not_wait_for_the_handshake_of_an_old_connection(server, monkeypatch):
     monkeypatch.setattr(manager, "ACCEPT_GRACE_S", 3600.0)
     service, address = server
     with await connected(address):
@@ -682,7 +680,7 @@ async def test_closing_does_not_hear_out_who_came_in_long_ago(server, monkeypatc
             assert await service.close(grace=3600.0) == 0
 
 
-async def test_hearing_out_is_a_part_of_the_grace_period(server, a_moment, monkeypatch):
+async def test_the_wait_for_handshakes_is_part_of_the_grace_period(server, a_moment, monkeypatch):
     waited, really_wait = [], asyncio.wait
 
     async def wait(futures, timeout):
@@ -711,7 +709,7 @@ async def test_closing_logs_a_refused_client_only_once(server, caplog):
     assert len(caplog.records) == 1
 
 
-async def test_closing_waits_for_a_tunnel_that_is_on_its_way(server):
+async def test_closing_waits_for_a_tunnel_that_is_being_opened(server):
     service, address = server
     with unanswering() as target:
         with await asked(address, target) as sock:
@@ -734,7 +732,7 @@ async def test_many_tunnels_at_a_time(server):
         await eventually(lambda: len(service.sessions) == 0)
 
 
-async def test_a_target_that_ends_first_still_hears_the_rest(server):
+async def test_a_target_that_half_closes_first_receives_the_rest(server):
     _, address = server
     heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 

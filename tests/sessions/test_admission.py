@@ -38,7 +38,7 @@ def waiting(it: Admission, *peers: str) -> list[Connection]:
     return connections
 
 
-def test_one_too_many_takes_the_place_of_the_oldest_from_where_the_most_come(caplog) -> None:
+def test_one_connection_too_many_evicts_the_oldest_of_the_source_with_most(caplog) -> None:
     it = admission(unauthenticated=4)
     peers = ["192.0.2.1:1", "192.0.2.9:1", "192.0.2.9:2", "192.0.2.2:1", "192.0.2.3:1"]
     assert [its.closed for its in waiting(it, *peers)] == [False, True, False, False, False]
@@ -47,7 +47,7 @@ def test_one_too_many_takes_the_place_of_the_oldest_from_where_the_most_come(cap
     ]
 
 
-def test_a_thousand_from_one_source_keep_nobody_else_waiting_out() -> None:
+def test_a_thousand_connections_of_one_source_do_not_evict_another_source() -> None:
     it = admission(unauthenticated=10)
     (user,) = waiting(it, "192.0.2.1:1")
     waiting(it, *(f"[2001:db8::{number:x}]:1" for number in range(1, 1000)))
@@ -55,14 +55,14 @@ def test_a_thousand_from_one_source_keep_nobody_else_waiting_out() -> None:
     assert len(it._pending) == 10
 
 
-def test_among_sources_with_one_each_the_oldest_makes_room() -> None:
+def test_among_sources_with_one_connection_each_the_oldest_is_evicted() -> None:
     it = admission(unauthenticated=2)
     assert [its.closed for its in waiting(it, "1.1.1.1:1", "2.2.2.2:1", "3.3.3.3:1")] == [
         True, False, False,
     ]  # fmt: skip
 
 
-def test_from_where_somebody_is_known_to_come_nobody_makes_room_for_strangers(monkeypatch) -> None:
+def test_connections_of_known_sources_are_not_evicted_for_unknown_sources(monkeypatch) -> None:
     monkeypatch.setattr(admission_module, "MAX_KNOWN_SOURCES", 2)
     it = admission(unauthenticated=64)
     for peer in ("192.0.2.1:1", "192.0.2.2:1", "192.0.2.1:2", "192.0.2.3:1"):
@@ -75,7 +75,7 @@ def test_from_where_somebody_is_known_to_come_nobody_makes_room_for_strangers(mo
     assert len(it._pending) == 64
 
 
-def test_a_crowd_makes_room_even_from_where_somebody_is_known_to_come() -> None:
+def test_a_known_source_with_more_than_its_fair_share_is_evicted_from() -> None:
     it = admission(unauthenticated=64)
     (known,) = waiting(it, "192.0.2.1:1")
     it.authenticated(known)
@@ -86,7 +86,7 @@ def test_a_crowd_makes_room_even_from_where_somebody_is_known_to_come() -> None:
     assert sum(not its.closed for its in crowd) == 4
 
 
-def test_where_all_are_known_the_oldest_makes_room() -> None:
+def test_if_all_sources_are_known_the_oldest_connection_is_evicted() -> None:
     it = admission(unauthenticated=3)
     for number in range(4):
         (known,) = waiting(it, f"192.0.2.{number}:1")
@@ -97,7 +97,7 @@ def test_where_all_are_known_the_oldest_makes_room() -> None:
     assert not stranger.closed
 
 
-def test_who_has_proved_itself_waits_no_more_and_nothing_is_kept_of_it() -> None:
+def test_an_authenticated_connection_is_not_pending_and_leaves_no_state() -> None:
     it = admission(unauthenticated=1)
     (first,) = waiting(it, "192.0.2.1:1")
     it.authenticated(first)
@@ -108,11 +108,11 @@ def test_who_has_proved_itself_waits_no_more_and_nothing_is_kept_of_it() -> None
     assert list(it._pending_from) == ["192.0.2.2"]
 
 
-def test_without_a_limit_all_may_wait() -> None:
+def test_without_a_limit_no_pending_connection_is_evicted() -> None:
     assert not any(its.closed for its in waiting(admission(), *["192.0.2.1:1"] * 2000))
 
 
-def test_wrong_answers_slow_their_source_and_then_shut_it_out(caplog) -> None:
+def test_failed_authentications_delay_refusals_and_then_ban_the_source(caplog) -> None:
     clock = Clock()
     it = admission(clock, auth_failures=3, ban_time=60.0)
     assert [it.auth_failed(f"192.0.2.1:{port}") for port in range(2)] == [False, True]
@@ -128,7 +128,7 @@ def test_wrong_answers_slow_their_source_and_then_shut_it_out(caplog) -> None:
     assert it.is_allowed("192.0.2.1:9")
 
 
-def test_who_waits_from_a_source_when_it_is_shut_out_is_closed_but_for_who_is_to_be_told() -> None:
+def test_a_ban_resets_the_sources_pending_connections_except_the_one_being_refused() -> None:
     it = admission(auth_failures=2)
     wrong, guess, elsewhere, proved = waiting(
         it, "192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1", "192.0.2.1:3"
@@ -140,7 +140,7 @@ def test_who_waits_from_a_source_when_it_is_shut_out_is_closed_but_for_who_is_to
     assert [its.closed for its in (wrong, guess, elsewhere, proved)] == [False, True, False, False]
 
 
-def test_a_network_of_ipv6_is_shut_out_as_a_whole_and_the_line_names_who_was_last(caplog) -> None:
+def test_an_ipv6_network_is_banned_as_a_whole_and_the_log_names_the_last_address(caplog) -> None:
     it = admission(auth_failures=2)
     it.auth_failed("[2001:db8::1]:1")
     it.auth_failed("[2001:db8::2]:1")
@@ -151,13 +151,13 @@ def test_a_network_of_ipv6_is_shut_out_as_a_whole_and_the_line_names_who_was_las
     ]
 
 
-def test_who_comes_through_a_unix_socket_is_never_shut_out() -> None:
+def test_clients_of_a_unix_socket_are_never_banned() -> None:
     it = admission(auth_failures=1)
     assert not any(it.auth_failed("unix") for _ in range(3))
     assert it.is_allowed("unix")
 
 
-def test_where_nobody_is_shut_out_nobody_is_slowed() -> None:
+def test_without_bans_refusals_are_not_delayed() -> None:
     it = admission()
     assert not any(it.auth_failed("192.0.2.1:1") for _ in range(100))
     assert it.is_allowed("192.0.2.1:1")
@@ -167,7 +167,7 @@ def opened(it: Admission, client: str = "", peer: str = "192.0.2.1:1") -> Accoun
     return it.open(client, peer, TARGET)
 
 
-def test_so_many_tunnels_in_all_and_one_that_ends_makes_room() -> None:
+def test_the_total_limit_holds_until_a_tunnel_ends() -> None:
     it = admission(tunnels=2)
     first = opened(it)
     opened(it, peer="192.0.2.2:1")
@@ -180,7 +180,7 @@ def test_so_many_tunnels_in_all_and_one_that_ends_makes_room() -> None:
     opened(it, peer="192.0.2.3:1")
 
 
-def test_so_many_of_a_client_wherever_it_comes_from() -> None:
+def test_the_limit_per_client_counts_all_its_sources() -> None:
     it = admission()
     opened(it, "alice", "192.0.2.1:1")
     opened(it, "alice", "192.0.2.2:1")
@@ -189,7 +189,7 @@ def test_so_many_of_a_client_wherever_it_comes_from() -> None:
     opened(it, "")
 
 
-def test_so_many_from_a_source_whoever_it_is() -> None:
+def test_the_limit_per_source_counts_all_its_clients_but_no_unix_socket() -> None:
     it = admission(tunnels_per_source=2)
     account = opened(it, "alice", "192.0.2.1:1")
     opened(it, "", "192.0.2.1:2")
@@ -202,7 +202,7 @@ def test_so_many_from_a_source_whoever_it_is() -> None:
     opened(it, "", "192.0.2.1:4")
 
 
-def test_what_was_refused_is_not_counted_and_what_is_over_not_kept() -> None:
+def test_refused_tunnels_are_not_counted_and_ended_ones_leave_no_state() -> None:
     it = admission(tunnels=1)
     account = opened(it)
     for _ in range(3):
@@ -213,7 +213,7 @@ def test_what_was_refused_is_not_counted_and_what_is_over_not_kept() -> None:
     assert (it.tunnels, account.tunnels, list(it._tunnels)) == (0, 0, [])
 
 
-def test_other_limits_hold_from_when_they_are_set_on() -> None:
+def test_new_limits_hold_at_once_and_lift_all_bans() -> None:
     it = admission(tunnels=1)
     opened(it)
     it.set_limits(AdmissionLimits(tunnels=2, auth_failures=1, ban_time=5.0))
@@ -224,7 +224,7 @@ def test_other_limits_hold_from_when_they_are_set_on() -> None:
     assert it.is_allowed("192.0.2.1:1")
 
 
-def test_tunnels_share_a_bandwidth_where_there_is_a_limit_and_have_none_otherwise() -> None:
+def test_tunnels_share_a_bandwidth_only_if_there_is_a_limit() -> None:
     clock = Clock()
     accounts = {"slow": Account(CONNECTOR, rate=100.0), "": Account(CONNECTOR)}
     it: Admission = Admission(clock, accounts.__getitem__)

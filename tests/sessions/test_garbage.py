@@ -72,7 +72,7 @@ def left() -> list[object]:
 
 
 @pytest.mark.parametrize("how", ["ended", "reset", "refused", "given up"])
-async def test_a_tunnel_that_is_over_leaves_nothing_to_the_garbage_collector(tmp_path, how):
+async def test_a_finished_tunnel_is_freed_without_the_garbage_collector(tmp_path, how):
     async with serving(echo) as target, chain(tmp_path) as service:
         place = closed_port() if how == "refused" else target.address
         for _ in range(3):
