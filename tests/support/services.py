@@ -32,6 +32,8 @@ from tests.support.peers import (
 SECRET = b"correct horse battery staple"
 AT_HOME = Guard([Rule.parse("127.0.0.0/8"), Rule.parse("::1")])
 """What lets tests have their targets on this machine."""
+AUTH_REFUSAL = b"\1\x1echallenge failed, check secret"
+"""What a client with a wrong secret receives."""
 LOOPBACK = ListenAddress("127.0.0.1", 0)
 
 NAMES = {"localhost": "127.0.0.1", "target.example": "127.0.0.1"}
