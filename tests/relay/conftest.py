@@ -8,13 +8,31 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from netjumper.net.endpoint import Endpoint
-from netjumper.relay.bandwidth import Bandwidth
+from netjumper.relay.bandwidth import MIN_SAVED, Bandwidth
 from netjumper.relay.ending import RelayEnd
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import CAN_SPLICE, RelayMemory
+from tests.support.clock import Clock
 from tests.support.peers import no_descriptor_is_left, tcp_pair
-from tests.support.relay_pair import MIB, SMALL_BUFFER, Join, Joined
+from tests.support.relay_pair import MIB, SLOW, SMALL_BUFFER, Join, Joined
 from tests.support.tls_pair import tls_pair
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def slow(clock: Clock) -> Bandwidth:
+    return Bandwidth(clock, SLOW)
+
+
+@pytest.fixture
+def spent(slow: Bandwidth) -> Bandwidth:
+    """A slow bandwidth without a byte left for the next second."""
+    slow.spend(SLOW + MIN_SAVED)
+    return slow
 
 
 @pytest.fixture(params=["splice", "copy", "tls", "throttled"])

@@ -53,11 +53,6 @@ class Reader:
             self._clock.call_later(0, self._is_readable)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def quantum(rate: float) -> int:
     return int(min(max(rate * 0.005, MIN_QUANTUM), MAX_QUANTUM))
 

@@ -20,11 +20,6 @@ class CountedRelay:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def watch(clock: Clock) -> IdleWatch:
     return IdleWatch(clock, 60.0)
 

@@ -1,7 +1,7 @@
-"""Relays whose bandwidth is limited, on a clock of the tests' own: no byte passes before its time.
+"""Relays with limited bandwidth, on a test clock: no byte passes before its time.
 
-How bandwidth is shared is in `test_bandwidth`. That a limited relay is one like all others is shown
-where relays are tested: it is one of the `way`s there.
+How bandwidth is shared is tested in `test_bandwidth`. That a throttled relay is like all others is
+tested with the others: it is one of the `way`s there.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import os
 import random
 import socket
 import sys
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -22,10 +21,8 @@ from netjumper.relay import splice as splice_module
 from netjumper.relay.bandwidth import MIN_QUANTUM, MIN_SAVED, Bandwidth
 from netjumper.relay.ending import RelayEnd
 from netjumper.relay.idle_timeout import IdleWatch
-from tests.support.clock import Clock
 from tests.support.peers import (
     eventually,
-    nothing_to_receive,
     open_descriptors,
     receive,
     receive_exactly,
@@ -37,50 +34,16 @@ from tests.support.peers import (
     tcp_pair,
     the_kernel_cuts_off_who_does_not_read,
 )
-from tests.support.relay_pair import MIB, SIDES, drink, pour, queued
+from tests.support.relay_pair import MIB, SIDES, SLOW, drink, passing, pour, queued
 
 every_way = pytest.mark.parametrize("way", ["splice", "copy", "tls"])
 
-SLOW = 64_000
+
 FAST = 20_000_000
+
+
 BURST_BYTES = MIN_QUANTUM + MIN_SAVED
 """That of a slow one."""
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def slow(clock: Clock) -> Bandwidth:
-    return Bandwidth(clock, SLOW)
-
-
-@pytest.fixture
-def spent(slow: Bandwidth) -> Bandwidth:
-    """A slow one with nothing left for the next second."""
-    slow.spend(SLOW + MIN_SAVED)
-    return slow
-
-
-@contextlib.asynccontextmanager
-async def passing(clock: Clock) -> AsyncIterator[None]:
-    """Let time pass on that clock with the loop's rounds."""
-
-    async def pass_on() -> None:
-        while True:
-            clock.advance(0.001)
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(pass_on())
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
-# --- how much -----------------------------------------------------------------------------
 
 
 @every_way
@@ -158,9 +121,6 @@ async def test_a_waiting_direction_has_no_pipe_and_is_not_read(join, spent, cloc
         assert await receive_exactly(it.target, 4096) == data
         assert await receive_exactly(it.client, 4096) == data
         assert clock.timers == 0
-
-
-# --- how it ends --------------------------------------------------------------------------
 
 
 @every_way
@@ -279,90 +239,6 @@ async def say(sock: socket.socket, data: bytes) -> None:
 
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-# --- what was read before it began --------------------------------------------------------
-
-
-@every_way
-@pytest.mark.parametrize("client_ended", [False, True])
-async def test_bytes_read_before_the_relay_wait_for_a_turn_but_the_answer_does_not(
-    join, spent, clock, client_ended
-):
-    async with join(start=False, bandwidth=spent) as it:
-        it.relay.start(up=b"early", down=b"\0", client_ended=client_ended)
-        assert await receive(it.client) == b"\0"
-        assert it.relay._up in spent
-        assert nothing_to_receive(it.target)
-        clock.advance(2)
-        assert await receive_exactly(it.target, 5) == b"early"
-        if client_ended:
-            assert await receive(it.target) == b""
-        else:
-            await send(it.client, b"more")
-            assert await receive(it.target) == b"more"
-
-
-@every_way
-async def test_bytes_read_before_the_relay_and_early_bytes_count(join, slow):
-    async with join(start=False, bandwidth=slow) as it:
-        it.relay.start(up=bytes(1000), early=1000)
-        assert slow._tokens == MIN_SAVED - 2000
-        assert await receive_exactly(it.target, 1000) == bytes(1000)
-
-
-@every_way
-async def test_bytes_read_before_the_relay_that_waited_count(join, spent, clock):
-    async with join(start=False, bandwidth=spent) as it:
-        began = clock.time()
-        it.relay.start(up=bytes(100_000))
-        async with passing(clock):
-            assert await receive_exactly(it.target, 100_000) == bytes(100_000)
-        assert clock.time() - began > 1 + (100_000 - BURST_BYTES) / SLOW
-
-
-@every_way
-async def test_bytes_read_before_the_relay_take_one_turn_at_a_time(join, spent, clock):
-    data = os.urandom(100_000)
-    async with join(bandwidth=spent) as other, join(start=False, bandwidth=spent) as it:
-        sending = asyncio.create_task(send(other.client, bytes(100_000)))
-        await eventually(lambda: other.relay._up in spent)
-        it.relay.start(up=data)
-        await send(it.client, b"behind it")
-        async with passing(clock):
-            await eventually(lambda: other.relay.bytes_up > 50_000)
-            moved, others = len(data) - len(it.relay._up._first), other.relay.bytes_up
-            assert await receive_exactly(it.target, 100_009) == data + b"behind it"
-            await receive_exactly(other.target, 100_000)
-        assert abs(moved - others) <= 2 * MIN_QUANTUM
-        await sending
-
-
-@every_way
-async def test_a_target_that_reads_late_gets_bytes_read_before_the_relay_in_order(
-    join, slow, clock
-):
-    slow.set_rate(FAST)
-    data = os.urandom(MIB)
-    async with join(start=False, small_buffers=True, bandwidth=slow) as it:
-        it.relay.start(up=data)
-        async with passing(clock):
-            await eventually(lambda: it.relay._up.blocked)
-            await send(it.client, b"behind it")
-            assert await receive_exactly(it.target, MIB + 9) == data + b"behind it"
-
-
-@every_way
-async def test_bytes_read_before_the_relay_are_dropped_when_it_ends(join, spent, clock):
-    async with join(start=False, bandwidth=spent) as it:
-        it.relay.start(up=b"early")
-        it.relay.stop(RelayEnd.SHUTDOWN)
-        assert it.relay._up not in spent
-        assert clock.timers == 0
-        assert await receive_to_reset(it.target) == b""
-
-
-# --- who looks after tunnels --------------------------------------------------------------
 
 
 @every_way

@@ -6,14 +6,17 @@ import hashlib
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from netjumper.relay.ending import RelayEnd
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import RelayMemory
+from tests.support.clock import Clock
 from tests.support.peers import receive, send
 
+SLOW = 64_000
+"""Bytes per second of a slow bandwidth."""
 MIB = 1024 * 1024
 SMALL_BUFFER = 64 * 1024
 SIDES = [("client", "target"), ("target", "client")]
@@ -65,3 +68,19 @@ async def drink(sock: socket.socket, size: int) -> str:
         digest.update(data)
         size -= len(data)
     return digest.hexdigest()
+
+
+@contextlib.asynccontextmanager
+async def passing(clock: Clock) -> AsyncIterator[None]:
+    """Advance the clock by a millisecond in each round of the loop."""
+
+    async def pass_on() -> None:
+        while True:
+            clock.advance(0.001)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(pass_on())
+    try:
+        yield
+    finally:
+        task.cancel()
