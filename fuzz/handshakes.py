@@ -27,7 +27,7 @@ class Run:
     result: object = None
     error: type[NetjumperError] | None = None
     text: str = ""
-    asked: bool = False
+    has_request: bool = False
     trailing: bytes = b""
 
     @property
@@ -65,7 +65,7 @@ def run(handshake: Handshake[Any], pieces: Iterable[bytes]) -> Run:
     left = iter(pieces)
     try:
         for piece in left:
-            if not piece and not handshake.asked:
+            if not piece and not handshake.has_request:
                 return Run(sent, error=NetjumperError)  # nobody tells it of such an end
             handshake.receive_data(piece)
             sent += handshake.data_to_send()
@@ -75,7 +75,7 @@ def run(handshake: Handshake[Any], pieces: Iterable[bytes]) -> Run:
     except NetjumperError as error:
         return _failed(sent + handshake.data_to_send(), error)
     if handshake.result is None:
-        return Run(sent, asked=handshake.asked)
+        return Run(sent, has_request=handshake.has_request)
     result, held = _comparable(handshake.result)
     trailing = held + handshake.trailing_data() + b"".join(left)
     return Run(sent, result, trailing=trailing)
@@ -115,10 +115,10 @@ def _run_as_wanted(handshake: Handshake[Any], stream: bytes) -> Run:
             sent += handshake.data_to_send()
     except NetjumperError as error:
         return _failed(sent + handshake.data_to_send(), error)
-    asked = handshake.result is None and handshake.asked
+    asked = handshake.result is None and handshake.has_request
     result, held = _comparable(handshake.result)
     assert result is None or not held + handshake.trailing_data()
-    return Run(sent, result, asked=asked)
+    return Run(sent, result, has_request=asked)
 
 
 def _failed(sent: bytes, error: NetjumperError) -> Run:

@@ -92,7 +92,7 @@ def test_what_is_no_rule_is_told(text, problem):
     ],
 )
 def test_a_rule_with_a_name_is_about_targets_as_they_are_named(rule, host, port, is_about):
-    assert Rule.parse(rule).has_name(Address(host, port)) is is_about
+    assert Rule.parse(rule).matches_name(Address(host, port)) is is_about
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_a_rule_with_a_name_is_about_targets_as_they_are_named(rule, host, port,
     ],
 )
 def test_a_rule_with_a_network_is_about_addresses(rule, ip, port, is_about):
-    assert Rule.parse(rule).has_address(ipaddress.ip_address(ip), port) is is_about
+    assert Rule.parse(rule).matches_address(ipaddress.ip_address(ip), port) is is_about

@@ -12,7 +12,7 @@ from netjumper.addressing.listen_address import ListenAddress
 from netjumper.app.bridge import bridge_of
 from netjumper.app.socket_options import bridge_options, server_options
 from netjumper.cli import bridge, server
-from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
+from netjumper.net.socket_options import LONG_PATH_LOSS_PROBE_S, SocketOptions
 from netjumper.net.user_timeout import UserTimeoutSuspender
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.server import ServerSettings
@@ -57,7 +57,9 @@ def refused(capsys, name, *arguments):
 
 def test_a_jump_server_has_the_long_path_behind_its_listeners_and_targets_before_it():
     both = server_options(ServerSettings(secret="x", peer_timeout=60.0, **LONG_PATH, **WAY_OUT))
-    assert both.listening == SocketOptions(peer_timeout=60.0, loss_probe=LOSS_PROBE, **LONG_PATH)
+    assert both.listening == SocketOptions(
+        peer_timeout=60.0, loss_probe=LONG_PATH_LOSS_PROBE_S, **LONG_PATH
+    )
     assert both.dialling == SocketOptions(peer_timeout=60.0, **WAY_OUT)
 
 
@@ -66,7 +68,7 @@ def test_a_bridge_has_the_long_path_before_it():
     both = bridge_options(BridgeSettings(**more, **LONG_PATH, **WAY_OUT))
     assert both.listening == SocketOptions(peer_timeout=60.0, defer_accept=True)
     assert both.dialling == SocketOptions(
-        peer_timeout=60.0, loss_probe=LOSS_PROBE, **LONG_PATH, **WAY_OUT
+        peer_timeout=60.0, loss_probe=LONG_PATH_LOSS_PROBE_S, **LONG_PATH, **WAY_OUT
     )
 
 

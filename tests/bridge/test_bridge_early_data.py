@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from netjumper.addressing.choices import EarlyData
-from netjumper.client.jump_host import EARLY_LIMIT
+from netjumper.client.jump_host import MAX_EARLY_DATA_BYTES
 from netjumper.sessions.service import Service
 from tests.support.peers import (
     connected,
@@ -202,7 +202,7 @@ async def test_bytes_over_the_early_budget_wait_and_are_not_lost():
             (tunnel,) = service.sessions._alive
             await eventually(lambda: tunnel._opening.early_data_budget == 0)
             await eventually(lambda: tunnel._client._on_readable is None)
-            assert tunnel._early == EARLY_LIMIT
+            assert tunnel._early == MAX_EARLY_DATA_BYTES
             slow.answer.set()
             assert await receive_exactly(sock, len(data)) == data
             await sending

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.client.jump_host import EARLY_LIMIT, JumpConnection, JumpHost
+from netjumper.client.jump_host import MAX_EARLY_DATA_BYTES, JumpConnection, JumpHost
 from netjumper.errors import JumpHostProtocolError
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
@@ -104,7 +104,7 @@ async def test_on_a_parked_one_it_leaves_with_the_destination_in_the_same_turn_o
 
 
 async def test_a_destination_waits_where_it_is_near(monkeypatch):
-    monkeypatch.setattr("netjumper.client.jump_host.CORK_TIME", 30.0)
+    monkeypatch.setattr("netjumper.client.jump_host.CORK_TIME_S", 30.0)
     segments = Segments()
     async with jump_server(segments.note) as jump:
         connection = await parked_at(host_at(jump.address))
@@ -159,20 +159,22 @@ async def test_there_is_room_for_a_first_flight(monkeypatch):
     segments: list[bytes] = []
 
     async def take_all(sock: socket.socket) -> None:
-        segments.append(await receive_exactly(sock, len(destination(TARGET)) + EARLY_LIMIT))
+        segments.append(
+            await receive_exactly(sock, len(destination(TARGET)) + MAX_EARLY_DATA_BYTES)
+        )
         await succeed(sock)
 
     async with jump_server(take_all) as jump:
         connection = await parked_at(host_at(jump.address))
         outcome = Outcome().of(connection)
-        assert connection.early_data_budget == EARLY_LIMIT
+        assert connection.early_data_budget == MAX_EARLY_DATA_BYTES
         connection.send_early(EARLY)
-        assert connection.early_data_budget == EARLY_LIMIT - len(EARLY)
+        assert connection.early_data_budget == MAX_EARLY_DATA_BYTES - len(EARLY)
         connection.send_early(bytes(connection.early_data_budget))
         assert connection.early_data_budget == 0
         assert not connection.optimistic
         await outcome.close()
-    assert segments == [destination(TARGET) + EARLY + bytes(EARLY_LIMIT - len(EARLY))]
+    assert segments == [destination(TARGET) + EARLY + bytes(MAX_EARLY_DATA_BYTES - len(EARLY))]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +238,7 @@ async def test_what_the_kernel_knows_is_told_as_long_as_there_is_a_connection():
     async with jump_server(silent) as jump:
         connection = await parked_at(host_at(jump.address))
         assert connection.has_no_input
-        assert connection.was_let_in
+        assert connection.is_authenticated
         assert connection.peer == (jump.address.host, jump.address.port)
         assert connection.info.rtt > 0
         connection.cancel()
@@ -246,7 +248,7 @@ async def test_what_the_kernel_knows_is_told_as_long_as_there_is_a_connection():
 
 
 async def test_one_that_ends_while_its_destination_is_held_back_is_told_as_lost(monkeypatch):
-    monkeypatch.setattr("netjumper.client.jump_host.CORK_TIME", 30.0)
+    monkeypatch.setattr("netjumper.client.jump_host.CORK_TIME_S", 30.0)
     ending = asyncio.Event()
 
     async def end(sock: socket.socket) -> None:

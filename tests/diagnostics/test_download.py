@@ -80,7 +80,7 @@ async def test_a_web_server_that_does_not_answer_is_told(capsys):
 async def test_a_download_that_takes_all_the_time_is_measured_however_small_it_is(
     capsys, monkeypatch
 ):
-    monkeypatch.setattr(steps, "LONGEST", 0.0)
+    monkeypatch.setattr(steps, "MAX_DOWNLOAD_S", 0.0)
     with web_server() as port:
         async with jump_server_running() as (_, jump):
             _, told = await examined(capsys, jump, f"http://127.0.0.1:{port}/")

@@ -22,7 +22,7 @@ from netjumper.errors import (
 )
 from netjumper.net import blocking_dialer
 from netjumper.net.blocking_dialer import dial, resolve
-from netjumper.net.happy_eyeballs import ATTEMPT_DELAY
+from netjumper.net.happy_eyeballs import ATTEMPT_DELAY_S
 from netjumper.net.socket_options import DEFAULTS, Found, SocketOptions
 from tests.support.peers import address_of, closed_port, listening, open_descriptors, unanswering
 
@@ -83,22 +83,22 @@ class TestDial:
         with unanswering("::1") as silent, listening() as second:
             began = time.monotonic()
             assert connect(silent, address_of(second)) == "127.0.0.1"
-            assert ATTEMPT_DELAY <= time.monotonic() - began < ATTEMPT_DELAY + 2
+            assert ATTEMPT_DELAY_S <= time.monotonic() - began < ATTEMPT_DELAY_S + 2
 
     def test_the_other_family_is_tried_before_the_first_ones_second_address(self):
         with unanswering("::1") as silent, listening() as second:
             began = time.monotonic()
             assert connect(silent, silent, silent, address_of(second)) == "127.0.0.1"
-            assert time.monotonic() - began < 2 * ATTEMPT_DELAY
+            assert time.monotonic() - began < 2 * ATTEMPT_DELAY_S
 
     def test_the_next_address_is_tried_at_once_if_the_first_refuses(self, monkeypatch):
-        monkeypatch.setattr(blocking_dialer, "ATTEMPT_DELAY", LONG_S)
+        monkeypatch.setattr(blocking_dialer, "ATTEMPT_DELAY_S", LONG_S)
         with listening() as last:
             addresses = [closed_port("::1"), closed_port(), address_of(last)]
             assert connect(*addresses, timeout=LONG_S / 2) == "127.0.0.1"
 
     def test_the_next_address_is_tried_at_once_if_the_first_is_unreachable(self, monkeypatch):
-        monkeypatch.setattr(blocking_dialer, "ATTEMPT_DELAY", LONG_S)
+        monkeypatch.setattr(blocking_dialer, "ATTEMPT_DELAY_S", LONG_S)
         real = socket.socket.connect
 
         def connect_to(sock: socket.socket, sockaddr: Any) -> None:
@@ -115,7 +115,7 @@ class TestDial:
             address = address_of(listener)
             with socket.create_connection(listener.getsockname()) as filler:
                 refusing = closed_port("::1")
-                opening = threading.Timer(2 * ATTEMPT_DELAY, lambda: listener.accept()[0].close())
+                opening = threading.Timer(2 * ATTEMPT_DELAY_S, lambda: listener.accept()[0].close())
                 opening.start()
                 assert connect(address, refusing) == "127.0.0.1"
                 opening.join()
@@ -134,7 +134,7 @@ class TestDial:
 
     def test_a_refusal_by_the_second_is_not_the_end_while_the_first_is_tried(self):
         with unanswering() as silent, pytest.raises(TargetTimeout) as caught:
-            connect(silent, closed_port("::1"), timeout=2 * ATTEMPT_DELAY)
+            connect(silent, closed_port("::1"), timeout=2 * ATTEMPT_DELAY_S)
         assert str(caught.value) == f"dial tcp {silent}: i/o timeout"
 
     @pytest.mark.parametrize("count", [1, 4])

@@ -25,7 +25,7 @@ from netjumper.errors import (
 )
 from netjumper.net import dialer as dial_module
 from netjumper.net.connector import TargetFilter
-from netjumper.net.dialer import ATTEMPT_DELAY, Dialer
+from netjumper.net.dialer import ATTEMPT_DELAY_S, Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.resolver import Resolver
 from tests.support.peers import (
@@ -162,11 +162,11 @@ async def test_a_silent_address_gives_way_to_the_next_one_after_the_attempt_dela
             dial = Outcome(NAME, find=answers(silent, second.address), target_filter=asked)
             assert await dial.peer() == second.address
             assert asked.ips == ["::1", "127.0.0.1"]
-            assert ATTEMPT_DELAY <= asked.times[1] - asked.times[0] < ATTEMPT_DELAY + 1
+            assert ATTEMPT_DELAY_S <= asked.times[1] - asked.times[0] < ATTEMPT_DELAY_S + 1
 
 
 async def test_a_refused_address_gives_way_to_the_next_one_at_once(monkeypatch):
-    monkeypatch.setattr(dial_module, "ATTEMPT_DELAY", LONG)
+    monkeypatch.setattr(dial_module, "ATTEMPT_DELAY_S", LONG)
     async with serving(echo) as second:
         find = answers(closed_port("::1"), closed_port(), second.address)
         assert await Outcome(NAME, find=find).peer() == second.address

@@ -155,7 +155,7 @@ async def test_an_abort_comes_after_what_was_sent_before(pair):
 
 async def test_an_abort_waits_for_a_slow_reader_as_long_as_it_reads(pair, monkeypatch):
     # All in all the reader takes several times as long as the patience with one that does not.
-    monkeypatch.setattr(endpoint_module, "RESET_PATIENCE", 0.5)
+    monkeypatch.setattr(endpoint_module, "RESET_TIMEOUT_S", 0.5)
     endpoint, theirs = pair
     total = fill(endpoint)
     endpoint.abort()
@@ -169,7 +169,7 @@ async def test_an_abort_waits_for_a_slow_reader_as_long_as_it_reads(pair, monkey
 
 
 async def test_an_abort_does_not_wait_for_ever(pair, monkeypatch):
-    monkeypatch.setattr(endpoint_module, "RESET_PATIENCE", 0.05)
+    monkeypatch.setattr(endpoint_module, "RESET_TIMEOUT_S", 0.05)
     endpoint, theirs = pair
     total = fill(endpoint)
     endpoint.abort()

@@ -339,7 +339,7 @@ OUT_OF_SOMETHING = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
 @pytest.fixture
 def short_pause(monkeypatch):
     """Pause for a tenth of a second, and tell the first time, whatever the test before told."""
-    monkeypatch.setattr(listener_module, "PAUSE", 0.1)
+    monkeypatch.setattr(listener_module, "ACCEPT_PAUSE_S", 0.1)
     monkeypatch.setattr(listener_module, "_ACCEPT_ERRORS", listener_module.AcceptErrorLog())
 
 
@@ -390,7 +390,7 @@ async def test_it_can_be_closed_while_it_pauses(short_pause, caplog):
 
 
 async def test_several_listeners_that_pause_say_so_in_one_line(short_pause, monkeypatch, caplog):
-    monkeypatch.setattr(listener_module, "PAUSE", 60.0)
+    monkeypatch.setattr(listener_module, "ACCEPT_PAUSE_S", 60.0)
     with contextlib.ExitStack() as stack:
         for _ in range(5):
             it = stack.enter_context(Accepting(ShortOfDescriptors(errno.EMFILE)))

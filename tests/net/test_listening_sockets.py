@@ -32,6 +32,6 @@ def test_what_was_opened_before_a_door_that_cannot_be_had_is_closed_and_its_file
         places = [f"unix:{path}", "127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}"]
         with pytest.raises(ListenError, match="another program listens there") as caught:
             open_listeners([(str(at), ListenAddress.parse(it)) for at, it in enumerate(places)])
-        assert caught.value.door == "2"
+        assert caught.value.listener == "2"
         assert open_descriptors() == before
     assert not path.exists()

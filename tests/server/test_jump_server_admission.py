@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from netjumper.addressing.address import Address
-from netjumper.net.endpoint import RESET_PATIENCE, Endpoint
+from netjumper.net.endpoint import RESET_TIMEOUT_S, Endpoint
 from netjumper.server.clients import Clients, single_secret
 from netjumper.sessions import manager
 from netjumper.sessions.admission import AdmissionLimits
@@ -89,7 +89,7 @@ async def test_evicted_connection_is_reset_immediately(monkeypatch):
     monkeypatch.setattr(Endpoint, "unacknowledged", lambda _: 33)  # its peer sends no ACK
     async with limited(unauthenticated=1) as (_, address):
         with await connected(address) as gone, await connected(address):
-            async with asyncio.timeout(RESET_PATIENCE / 2):
+            async with asyncio.timeout(RESET_TIMEOUT_S / 2):
                 with pytest.raises(ConnectionResetError):
                     await receive_to_end(gone)
 

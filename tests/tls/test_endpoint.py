@@ -194,7 +194,7 @@ async def test_closing_loses_nothing_of_what_was_taken():
 
 
 async def test_a_peer_that_does_not_read_does_not_keep_a_closed_connection(monkeypatch):
-    monkeypatch.setattr("netjumper.tls.endpoint.RESET_PATIENCE", 0.05)
+    monkeypatch.setattr("netjumper.tls.endpoint.RESET_TIMEOUT_S", 0.05)
     async with no_descriptor_is_left():
         ours, theirs = tcp_pair()
         client, server = await tls_pair(ours, theirs)

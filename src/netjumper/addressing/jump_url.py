@@ -23,7 +23,7 @@ CLEAR_SCHEME, TLS_SCHEME = "netjumper", "netjumper+tls"
 SYSTEM = "system"
 
 CLIENT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-CLIENT_NAME_IS = "of letters, digits, '.', '-' and '_', at most 64"
+CLIENT_NAME_RULE = "of letters, digits, '.', '-' and '_', at most 64"
 _URL = re.compile(r"([A-Za-z0-9+.-]*)://(?:([^@/?#]*)@)?([^@/?#]*)/?(?:\?([^#@]*))?")
 _WEIGHT = re.compile(r"[0-9]{1,4}", re.ASCII)
 _PIN = re.compile(r"(?:sha256:)?([0-9A-Fa-f]{64})", re.ASCII)
@@ -91,7 +91,7 @@ class JumpUrl:
             raise AddressError("what is pinned needs neither ca nor name")
         client = _unquoted(client)
         if client and not CLIENT_NAME.fullmatch(client):
-            raise AddressError(f"a client's name is {CLIENT_NAME_IS}, not {quoted(client)}")
+            raise AddressError(f"a client's name is {CLIENT_NAME_RULE}, not {quoted(client)}")
         return cls(
             address,
             _weight(_one("weight", weights)) if weights else 1,

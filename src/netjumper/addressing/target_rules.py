@@ -75,7 +75,7 @@ class Rule:
         """Whether nothing is outside of it."""
         return self == Rule()
 
-    def has_name(self, target: Address) -> bool:
+    def matches_name(self, target: Address) -> bool:
         """Whether it is about a target as it was named; a rule with a network is not."""
         if self.network is not None or target.port not in self.ports:
             return False
@@ -84,7 +84,7 @@ class Rule:
             return f".{host}".endswith(self.name)
         return not self.name or host == self.name
 
-    def has_address(self, ip: IPAddress, port: int) -> bool:
+    def matches_address(self, ip: IPAddress, port: int) -> bool:
         """Whether it is about an address; a rule without a network is not."""
         return self.network is not None and port in self.ports and ip in self.network
 

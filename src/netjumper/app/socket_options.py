@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from netjumper.errors import SettingsError
 from netjumper.net.option_checks import OptionUnavailable, check_dialling, check_listening
-from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
+from netjumper.net.socket_options import LONG_PATH_LOSS_PROBE_S, SocketOptions
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.loader import Loaded, SettingsT
 from netjumper.settings.server import ServerSettings
@@ -48,7 +48,7 @@ def _for_all(settings: SocketSettings) -> SocketOptions:
 def _long_path(settings: SocketSettings) -> SocketOptions:
     return replace(
         _for_all(settings),
-        loss_probe=LOSS_PROBE,
+        loss_probe=LONG_PATH_LOSS_PROBE_S,
         congestion_control=settings.congestion_control,
         fast_open=settings.fast_open,
         mptcp=settings.mptcp,

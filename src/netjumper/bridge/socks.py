@@ -97,7 +97,7 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         self._write(bytes((SOCKS5, method)))
         if method == AuthMethod.NOT_ACCEPTABLE:
             raise AuthenticationError("no acceptable authentication method was offered")
-        self._nothing_asked()  # it may be a health check, or a client that preconnects
+        self._nothing_requested()  # it may be a health check, or a client that preconnects
         if method == AuthMethod.PASSWORD:
             user = yield from self._authenticate()
         version, command, _, address_type = yield from self._read_exactly(4)

@@ -20,12 +20,12 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.tcp_info import TcpInfo, tcp_info
 from netjumper.protocol.wire import ClientHandshake
 
-EARLY_LIMIT = 14_000
+MAX_EARLY_DATA_BYTES = 14_000
 """Bytes; with the destination that is the first flight of a connection (RFC 6928), and more would
 wait for an acknowledgement anyway."""
 
 
-CORK_TIME = 0.005
+CORK_TIME_S = 0.005
 """Seconds that a destination waits for early data, to leave with it."""
 
 
@@ -53,7 +53,7 @@ class JumpHost:
         self.secret = secret
         self.dialer = dialer
         self.deadlines: Deadlines[JumpConnection] = Deadlines(loop, timeout, JumpConnection.expire)
-        self.corked: Deadlines[JumpConnection] = Deadlines(loop, CORK_TIME, JumpConnection.send)
+        self.corked: Deadlines[JumpConnection] = Deadlines(loop, CORK_TIME_S, JumpConnection.send)
 
     def __repr__(self) -> str:
         return f"<JumpHost {self.address}>"
@@ -101,7 +101,7 @@ class JumpConnection:
         self._failed: Failed | None = None
         self._endpoint: Endpoint | None = None
         self._dial: PendingConnection | None = None
-        self._early_data_budget = EARLY_LIMIT
+        self._early_data_budget = MAX_EARLY_DATA_BYTES
         self.has_asked = False
         """Something of what was asked for has left: the jump server may pass it on."""
 
@@ -167,7 +167,7 @@ class JumpConnection:
         self._host.loop.call_soon(self._do, self._send)
 
     @property
-    def was_let_in(self) -> bool:
+    def is_authenticated(self) -> bool:
         """Whether the jump server has said yes to our answer."""
         return self._handshake.authenticated
 
@@ -188,7 +188,7 @@ class JumpConnection:
 
     @property
     def _early_has_left(self) -> bool:
-        return self.has_asked and self._early_data_budget < EARLY_LIMIT
+        return self.has_asked and self._early_data_budget < MAX_EARLY_DATA_BYTES
 
     def cancel(self) -> None:
         """Give it up without a word; early data that has left must not look complete."""

@@ -24,7 +24,7 @@ from netjumper.errors import (
 )
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.socket_options import LOSS_PROBE, SocketOptions
+from netjumper.net.socket_options import LONG_PATH_LOSS_PROBE_S, SocketOptions
 from netjumper.tls.context import Encryption
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
-CONNECT_TIMEOUT = 15.0
-_OPTIONS = SocketOptions(user_timeout=False, loss_probe=LOSS_PROBE)
+CONNECT_TIMEOUT_S = 15.0
+_OPTIONS = SocketOptions(user_timeout=False, loss_probe=LONG_PATH_LOSS_PROBE_S)
 """Who has such a socket may have a peer that does not read, and nobody looks after that one."""
 
 
@@ -59,7 +59,7 @@ class Jumper:
         jump_host: str,
         secret: str | bytes | None = None,
         *,
-        connect_timeout: float = CONNECT_TIMEOUT,
+        connect_timeout: float = CONNECT_TIMEOUT_S,
         encryption: Encryption | None = None,
     ) -> None:
         url = JumpUrl.parse(jump_host)

@@ -164,7 +164,7 @@ def _blaming(options: DaemonOptions) -> Iterator[None]:
     try:
         yield
     except ListenError as error:
-        key = LISTENERS[error.door].key
+        key = LISTENERS[error.listener].key
         raise ListenError(f"{options.origin(key)}: {error}") from None
 
 

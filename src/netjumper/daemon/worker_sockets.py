@@ -55,7 +55,7 @@ class WorkerSockets:
                 try:
                     parts.append((name, reuseport_group(sock, count, options) if ours else [sock]))
                 except ListenError as error:
-                    error.door = name
+                    error.listener = name
                     raise
                 files.append(SocketFile(bound_address(sock).path if ours else ""))
         entrance = cls(parts, files, options)

@@ -7,11 +7,11 @@ import time
 from netjumper.addressing.address import Address
 from netjumper.tls.errors import is_cut
 
-ENOUGH = 64 * 1024
+MIN_MEASURED_BYTES = 64 * 1024
 """Bytes of an answer's body from which on its speed says something."""
-CHUNK = 65536
-MOST = 16 * 1024 * 1024
-LONGEST = 5.0
+READ_BYTES = 65536
+MAX_DOWNLOAD_BYTES = 16 * 1024 * 1024
+MAX_DOWNLOAD_S = 5.0
 """Seconds of a download that are measured."""
 
 
@@ -50,7 +50,11 @@ def download(
             raise ConnectionError("it closed the connection without an answer")
         begun = now = time.monotonic()
         count = 0
-        while count < MOST and now - begun < LONGEST and (data := _received(stream)):
+        while (
+            count < MAX_DOWNLOAD_BYTES
+            and now - begun < MAX_DOWNLOAD_S
+            and (data := _received(stream))
+        ):
             count += len(data)
             now = time.monotonic()
     return count, now - begun
@@ -59,7 +63,7 @@ def download(
 def _received(stream: socket.socket) -> bytes:
     """Return what came, `b""` at the end; a cut is one too: what came before is measured."""
     try:
-        return stream.recv(CHUNK)
+        return stream.recv(READ_BYTES)
     except ssl.SSLError as error:
         if not is_cut(error):
             raise

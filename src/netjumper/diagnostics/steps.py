@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from netjumper.addressing.address import Address
 from netjumper.daemon import process
 from netjumper.diagnostics.advice import advice
-from netjumper.diagnostics.download import ENOUGH, LONGEST, download
+from netjumper.diagnostics.download import MAX_DOWNLOAD_S, MIN_MEASURED_BYTES, download
 from netjumper.diagnostics.probe import Probe
 from netjumper.errors import AddressError, NetjumperError, SettingsError
 from netjumper.text import human_size, quoted
@@ -167,7 +167,9 @@ class Diagnosis:
         except OSError as error:
             reason = error.strerror or str(error) or type(error).__name__
             return f"not measured: the target was reached, then: {reason}", None
-        if count < ENOUGH and seconds < LONGEST:  # so little in all that time is slow
+        if (
+            count < MIN_MEASURED_BYTES and seconds < MAX_DOWNLOAD_S
+        ):  # so little in all that time is slow
             return f"not measured: {human_size(count)} are too few; give a larger file's URL", None
         return f"{human_size(int(count / max(seconds, 1e-6)))}/s over {human_size(count)}", True
 

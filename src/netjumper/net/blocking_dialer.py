@@ -8,7 +8,7 @@ import time
 
 from netjumper import dial_errors
 from netjumper.addressing.address import Address
-from netjumper.net.happy_eyeballs import ATTEMPT_DELAY, Attempt, ConnectionAttempts
+from netjumper.net.happy_eyeballs import ATTEMPT_DELAY_S, Attempt, ConnectionAttempts
 from netjumper.net.resolver import Answer, checked_answer, found_literal, look_up
 from netjumper.net.socket_options import Found, SocketOptions
 
@@ -65,7 +65,7 @@ def dial(found: Found, options: SocketOptions, deadline: float) -> Attempt:
                 if attempts.has_untried and now >= next_attempt:
                     if sock := attempts.start_next(options.dial):
                         selector.register(sock, selectors.EVENT_WRITE)
-                    next_attempt = now + ATTEMPT_DELAY
+                    next_attempt = now + ATTEMPT_DELAY_S
                     continue
                 if now >= deadline:
                     raise attempts.timed_out()

@@ -9,7 +9,7 @@ from netjumper.errors import NetjumperError, TargetError
 from netjumper.net.connector import AllowAll, Failed, IsOwnListener, Opened, TargetFilter
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
-from netjumper.net.happy_eyeballs import ATTEMPT_DELAY, ConnectionAttempts
+from netjumper.net.happy_eyeballs import ATTEMPT_DELAY_S, ConnectionAttempts
 from netjumper.net.resolver import Answer, Resolver, checked_answer, found_literal
 from netjumper.net.socket_options import DEFAULTS, SockAddr, SocketOptions
 
@@ -125,7 +125,7 @@ class Dial:
             fd = sock.fileno()
             loop.add_writer(fd, self._on_writable, attempts, fd)
             if attempts.has_untried:
-                self._timer = loop.call_later(ATTEMPT_DELAY, self._try_next, attempts)
+                self._timer = loop.call_later(ATTEMPT_DELAY_S, self._try_next, attempts)
         elif error := attempts.failure:
             self._fail(error)
 

@@ -20,7 +20,7 @@ if sys.platform != "win32":
     import fcntl
     import termios
 
-RESET_PATIENCE = 10.0
+RESET_TIMEOUT_S = 10.0
 """Seconds without any of the queued data being acknowledged, after which a reset cuts it off."""
 
 _RESET_ON_CLOSE, _END_ON_CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
@@ -241,13 +241,13 @@ class Endpoint:
         """Reset the connection, once the peer has what was sent before.
 
         A reset throws away what the kernel has still queued, so that is waited for, for as
-        long as the peer takes some of it every `RESET_PATIENCE` seconds: it may be gone.
+        long as the peer takes some of it every `RESET_TIMEOUT_S` seconds: it may be gone.
         """
         self.stop_reading()
         self.stop_writing()
         # At once, so that a process that ends meanwhile resets too.
         self._set_linger(_RESET_ON_CLOSE)
-        self._reset_when_delivered(0.005, 0, self._loop.time() + RESET_PATIENCE)
+        self._reset_when_delivered(0.005, 0, self._loop.time() + RESET_TIMEOUT_S)
 
     def detach(self) -> socket.socket:
         """Give the socket away, still non-blocking; the endpoint is then of no more use."""
@@ -258,7 +258,7 @@ class Endpoint:
     def _reset_when_delivered(self, pause: float, before: int, patience_ends: float) -> None:
         queued, now = self.unacknowledged(), self._loop.time()
         if queued < before:
-            patience_ends = now + RESET_PATIENCE
+            patience_ends = now + RESET_TIMEOUT_S
         if queued and now < patience_ends:
             self._loop.call_later(
                 pause, self._reset_when_delivered, min(2 * pause, 0.25), queued, patience_ends

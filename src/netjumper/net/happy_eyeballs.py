@@ -1,7 +1,7 @@
 """Happy Eyeballs (RFC 8305): the attempts to connect to one of a host's addresses.
 
 The addresses are tried with the families alternating. The next attempt starts when one has failed,
-or when `ATTEMPT_DELAY` has passed; the first that connects wins. Both families come from one
+or when `ATTEMPT_DELAY_S` has passed; the first that connects wins. Both families come from one
 look-up, so there is no resolution delay (section 3).
 
 This module opens non-blocking sockets and waits for none. Its callers do: `net.dialer` on a loop,
@@ -16,7 +16,7 @@ from netjumper.addressing.address import Address
 from netjumper.errors import NetjumperError, TargetTimeout
 from netjumper.net.socket_options import Found, SockAddr
 
-ATTEMPT_DELAY = 0.25
+ATTEMPT_DELAY_S = 0.25
 """Seconds between attempts (RFC 8305 section 5: the "Connection Attempt Delay")."""
 
 Attempt = tuple[socket.socket, SockAddr]

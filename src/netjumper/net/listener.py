@@ -17,7 +17,7 @@ from netjumper.dial_errors import OUT_OF_RESOURCES
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listening_sockets import SocketFile, bound_address
 
-PAUSE = 1.0
+ACCEPT_PAUSE_S = 1.0
 """Seconds without accepting after a failure that would only come again; told once in that time."""
 ACCEPT_BATCH = 64
 """Connections accepted before other events get their turn."""
@@ -53,9 +53,11 @@ class AcceptErrorLog:
             error: why.
         """
         if now >= self._next:
-            self._next = now + PAUSE
+            self._next = now + ACCEPT_PAUSE_S
             reason = error.strerror or error
-            _LOG.error("cannot accept connections on %s for %g s: %s", address, PAUSE, reason)
+            _LOG.error(
+                "cannot accept connections on %s for %g s: %s", address, ACCEPT_PAUSE_S, reason
+            )
 
 
 _ACCEPT_ERRORS = AcceptErrorLog()
@@ -102,7 +104,7 @@ class Listener:
         if theirs.version == 6 and theirs.ipv4_mapped:
             theirs = theirs.ipv4_mapped
         if ours.is_unspecified or theirs.is_unspecified:  # the latter is any of ours to connect(2)
-            return is_of_this_machine(str(theirs))
+            return is_local_address(str(theirs))
         return ours == theirs
 
     def close(self) -> None:
@@ -133,7 +135,7 @@ class Listener:
     def _wait_after(self, error: OSError) -> None:
         _ACCEPT_ERRORS.tell(self._loop.time(), self.address, error)
         self._loop.remove_reader(self._sock.fileno())
-        self._pause = self._loop.call_later(PAUSE, self._resume)
+        self._pause = self._loop.call_later(ACCEPT_PAUSE_S, self._resume)
 
 
 def _peer_name(peer: object) -> str:
@@ -142,7 +144,7 @@ def _peer_name(peer: object) -> str:
     return str(Address(peer[0].removeprefix("::ffff:"), peer[1]))
 
 
-def is_of_this_machine(ip: str) -> bool:
+def is_local_address(ip: str) -> bool:
     """Return whether `ip` is one of this machine's addresses, the wildcard among them.
 
     Where it cannot be found out, for want of a descriptor, it is: whoever asks keeps away from it.

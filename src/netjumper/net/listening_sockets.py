@@ -31,8 +31,8 @@ _UNIX_REASONS = {
 class ListenError(NetjumperError, OSError):
     """A listening socket could not be had."""
 
-    door = ""
-    """The name of the door it was for, where it was for one."""
+    listener = ""
+    """The name of the listener that the socket is for; empty if it has none."""
 
 
 ListenTarget = ListenAddress | socket.socket
@@ -193,43 +193,43 @@ class SocketFile:
 
 
 def open_listeners(
-    doors: Sequence[tuple[str, ListenTarget]], options: SocketOptions = DEFAULTS
+    listeners: Sequence[tuple[str, ListenTarget]], options: SocketOptions = DEFAULTS
 ) -> list[list[socket.socket]]:
-    """Return the listening sockets of each door, in the doors' order.
+    """Return the listening sockets of each listener, in the order of the listeners.
 
     Args:
-        doors: the name and the place of each.
-        options: of TCP sockets.
+        listeners: the name and the target of each.
+        options: of the TCP sockets.
 
     Raises:
-        ListenError: one cannot be had; it says which door's. Then there is none at all.
+        ListenError: one cannot be opened; it names the listener. All others are closed.
     """
     opened: list[list[socket.socket]] = []
-    for name, place in doors:
+    for name, target in listeners:
         try:
-            opened.append(_open(place, doors, options))
+            opened.append(_open(target, listeners, options))
         except ListenError as error:
-            error.door = name
-            for (_, before), socks in zip(doors, opened, strict=False):
+            error.listener = name
+            for (_, before), socks in zip(listeners, opened, strict=False):
                 _close(before, socks)
             raise
     return opened
 
 
-def _close(place: ListenTarget, socks: Sequence[socket.socket]) -> None:
+def _close(target: ListenTarget, socks: Sequence[socket.socket]) -> None:
     for sock in socks:
         sock.close()
-    if isinstance(place, ListenAddress) and place.path:
-        Path(place.path).unlink(missing_ok=True)
+    if isinstance(target, ListenAddress) and target.path:
+        Path(target.path).unlink(missing_ok=True)
 
 
 def _open(
-    place: ListenTarget, doors: Sequence[tuple[str, ListenTarget]], options: SocketOptions
+    target: ListenTarget, listeners: Sequence[tuple[str, ListenTarget]], options: SocketOptions
 ) -> list[socket.socket]:
-    if isinstance(place, socket.socket):
-        options.set_listening(place)
-        return [place]
-    # 0.0.0.0 with that port is another door's: [::] is for IPv6 only.
-    every_ipv4 = ListenAddress("0.0.0.0", place.port)  # noqa: S104 - compared, not bound
-    dual_stack = all(other != every_ipv4 for _, other in doors)
-    return listen_on(place, dual_stack=dual_stack, options=options)
+    if isinstance(target, socket.socket):
+        options.set_listening(target)
+        return [target]
+    # If another listener has 0.0.0.0 with this port, [::] is for IPv6 only.
+    every_ipv4 = ListenAddress("0.0.0.0", target.port)  # noqa: S104 - compared, not bound
+    dual_stack = all(other != every_ipv4 for _, other in listeners)
+    return listen_on(target, dual_stack=dual_stack, options=options)

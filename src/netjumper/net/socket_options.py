@@ -12,13 +12,13 @@ from functools import cache, cached_property
 from netjumper.addressing.address import ip_literal
 from netjumper.net.user_timeout import user_timeout_of
 
-PEER_TIMEOUT = 30.0
+DEFAULT_PEER_TIMEOUT_S = 30.0
 """Seconds in which a peer that vanished without a word is noticed, where nothing else is said."""
 FAST_OPEN_QUEUE = 1024
 """Connections by Fast Open that are accepted before their handshake is complete; others wait."""
-LOSS_PROBE = 0.05
+LONG_PATH_LOSS_PROBE_S = 0.05
 """Seconds for `loss_probe` on a long path: just more than Linux delays an acknowledgement by."""
-FIRST_BYTES = 10
+DEFER_ACCEPT_S = 10
 """Seconds that a connection without bytes is kept from us with `defer_accept`."""
 
 Option = tuple[int, int, int | bytes]
@@ -61,7 +61,7 @@ class SocketOptions:
             none is the system's choice.
     """
 
-    peer_timeout: float = PEER_TIMEOUT
+    peer_timeout: float = DEFAULT_PEER_TIMEOUT_S
     user_timeout: bool = True
     loss_probe: float = 0.0
     congestion_control: str = ""
@@ -153,7 +153,7 @@ class SocketOptions:
         if self.fast_open:
             options.append((_TCP, socket.TCP_FASTOPEN, FAST_OPEN_QUEUE))
         if self.defer_accept:
-            options.append((_TCP, socket.TCP_DEFER_ACCEPT, FIRST_BYTES))
+            options.append((_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT_S))
         return options
 
     @cached_property

@@ -14,11 +14,11 @@ from typing import Protocol
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.tcp_info import tcp_info
 
-_LOOKS = 4
+_CHECKS_PER_TIMEOUT = 4
 """Looks in the time of the user timeout."""
 
 
-class Served(Protocol):
+class HasUserTimeouts(Protocol):
     """What has peers that may not read."""
 
     def suspend_timeouts(self, milliseconds: int) -> None:
@@ -37,12 +37,15 @@ class UserTimeoutSuspender:
     __slots__ = ("_interval", "_loop", "_milliseconds", "_served", "_timer")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, peer_timeout: float, served: Collection[Served]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        peer_timeout: float,
+        served: Collection[HasUserTimeouts],
     ) -> None:
         self._loop = loop
         has_one = peer_timeout and hasattr(socket, "TCP_USER_TIMEOUT")
         self._milliseconds = user_timeout_of(peer_timeout) if has_one else 0
-        self._interval = self._milliseconds / 1000 / _LOOKS
+        self._interval = self._milliseconds / 1000 / _CHECKS_PER_TIMEOUT
         self._served = served
         self._timer: asyncio.TimerHandle | None = None
 

@@ -30,7 +30,7 @@ class EndOfStream(ProtocolError):
 class Handshake(Generic[ResultT_co]):
     """The driver of one handshake's generator; subclasses write `_steps`."""
 
-    __slots__ = ("_eof", "_incoming", "_outgoing", "_resume", "asked", "result", "wanted")
+    __slots__ = ("_eof", "_incoming", "_outgoing", "_resume", "has_request", "result", "wanted")
 
     def __init__(self) -> None:
         self._incoming = bytearray()
@@ -38,7 +38,7 @@ class Handshake(Generic[ResultT_co]):
         self._eof = False
         self.result: ResultT_co | None = None
         """What the handshake came to; None as long as it is under way."""
-        self.asked = False
+        self.has_request = False
         """The peer has begun to ask for something: when it leaves now, the log is to tell."""
         self.wanted = 0
         """How many bytes can be read now without reading past the handshake."""
@@ -56,7 +56,7 @@ class Handshake(Generic[ResultT_co]):
                 `data_to_send`; the handshake must not be fed again.
         """
         if data:
-            self.asked = True
+            self.has_request = True
             self._incoming += data
         else:
             self._eof = True
@@ -92,9 +92,9 @@ class Handshake(Generic[ResultT_co]):
         except StopIteration as stop:
             self.result = stop.value
 
-    def _nothing_asked(self) -> None:
+    def _nothing_requested(self) -> None:
         """What the peer has sent asks for nothing yet, unless more of it is there."""
-        self.asked = bool(self._incoming)
+        self.has_request = bool(self._incoming)
 
     def _write(self, data: bytes) -> None:
         self._outgoing += data
@@ -147,7 +147,7 @@ class ListeningHandshake(Handshake[ResultT_co]):
 
     __slots__ = ()
 
-    answers_together: ClassVar[bool] = False
+    corks_success: ClassVar[bool] = False
     """A client that has sent early data is told that the tunnel stands together with the target's
     first bytes, where these come soon: one packet on a long path, and one that can be lost."""
 

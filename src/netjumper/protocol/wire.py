@@ -65,8 +65,8 @@ CHALLENGE_FAILED = "challenge failed, check secret"
 class Status(IntEnum):
     """A verdict or an outcome; any other byte is a failure too."""
 
-    YES = 0
-    NO = 1
+    SUCCESS = 0
+    FAILURE = 1
 
 
 Verify = Callable[[bytes, bytes], str | None]
@@ -176,7 +176,7 @@ class ClientHandshake(Handshake[Address]):
             status = yield from self._read_exactly(1)
         except EndOfStream:
             raise JumpHostProtocolError(f"it closed the connection without {step}") from None
-        if status[0] == Status.YES:
+        if status[0] == Status.SUCCESS:
             return ""
         try:
             text = yield from self._read_frame()
@@ -196,13 +196,13 @@ class ClientHandshake(Handshake[Address]):
 class ServerHandshake(ListeningHandshake[TunnelRequest]):
     """The jump server's side; `verify` decides who comes in."""
 
-    __slots__ = ("_challenge", "_let_in", "_verify")
+    __slots__ = ("_authenticated", "_challenge", "_verify")
 
-    answers_together = True
+    corks_success = True
 
     def __init__(self, verify: Verify, challenge: bytes | None = None) -> None:
         self._verify = verify
-        self._let_in = False
+        self._authenticated = False
         self._challenge = os.urandom(CHALLENGE_SIZE) if challenge is None else challenge
         super().__init__()
 
@@ -220,9 +220,9 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
             if len(answer) != ANSWER_SIZE:
                 raise ProtocolError("what came is no answer to a challenge")
             raise AuthenticationError("wrong secret")
-        self._write(bytes((Status.YES,)))
-        self._nothing_asked()  # this may be a check of the secret, or a connection to be parked
-        self._let_in = True
+        self._write(bytes((Status.SUCCESS,)))
+        self._nothing_requested()  # this may be a check of the secret, or a connection to be parked
+        self._authenticated = True
         size = yield from self._read_exactly(1)
         text = yield from self._read_exactly(size[0])
         try:
@@ -245,18 +245,18 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
     @property
     def is_parked(self) -> bool:
         """Whether the client has proved that it may come in, and named no target yet."""
-        return self._let_in and not self.asked
+        return self._authenticated and not self.has_request
 
     def accept(self) -> None:
         """Tell the client that it is piped to its target from here on."""
-        self._write(bytes((Status.YES,)))
+        self._write(bytes((Status.SUCCESS,)))
 
     def reject(self, error: Exception) -> None:
         """Tell the client in the original's words why its target was not reached."""
         self._refuse(str(error) or "no reason given")
 
     def _refuse(self, text: str) -> None:
-        self._write(bytes((Status.NO,)) + text_frame(text))
+        self._write(bytes((Status.FAILURE,)) + text_frame(text))
 
 
 def parse_destination(text: str) -> Address:

@@ -110,7 +110,7 @@ class Guard:
             TargetDenied: it is refused, whatever its addresses are.
         """
         for rule in self._deny:
-            if rule.has_name(target):
+            if rule.matches_name(target):
                 raise dial_errors.denied(target, "denied by a rule")
         # An address of the name can be in the network of a rule: that is checked after the look-up.
         self._require_rule(
@@ -118,7 +118,7 @@ class Guard:
             [
                 rule
                 for rule in self._allow
-                if rule.has_name(target) or (rule.network and target.port in rule.ports)
+                if rule.matches_name(target) or (rule.network and target.port in rule.ports)
             ],
         )
 
@@ -140,7 +140,7 @@ class Guard:
             [
                 rule
                 for rule in self._allow
-                if rule.has_name(target) or rule.has_address(first, target.port)
+                if rule.matches_name(target) or rule.matches_address(first, target.port)
             ],
         )
 
@@ -153,9 +153,9 @@ class Guard:
 
     def _check_network(self, target: Address, address: IPAddress, what: str) -> None:
         for rule in self._deny:
-            if rule.has_address(address, target.port):
+            if rule.matches_address(address, target.port):
                 raise dial_errors.denied(target, "denied by a rule")
-        opened = [it.network for it in self._allow if it.has_address(address, target.port)]
+        opened = [it.network for it in self._allow if it.matches_address(address, target.port)]
         if address in _METADATA and not any(it and it.num_addresses == 1 for it in opened):
             raise dial_errors.denied(target, f"cloud metadata ({address})")
         if what and not opened:

@@ -111,7 +111,7 @@ class HandshakePhase:
     @property
     def has_request(self) -> bool:
         """Whether the client has begun a request: then its end must be in the access log."""
-        return self._handshake is not None and self._handshake.asked
+        return self._handshake is not None and self._handshake.has_request
 
     def start(self, speaks_first: bool) -> None:
         """Begin to read, and send the first bytes if the server speaks first."""
@@ -216,7 +216,7 @@ class HandshakePhase:
             self._tls_failed(error)
             return
         handshake = self._handshake
-        if handshake is None or not handshake.asked:
+        if handshake is None or not handshake.has_request:
             self._close_silently()
             return
         self._client.abort()

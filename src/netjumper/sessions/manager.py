@@ -13,7 +13,7 @@ from operator import methodcaller
 from netjumper.access_log import ACCESS_LOG
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
-from netjumper.net.socket_options import PEER_TIMEOUT
+from netjumper.net.socket_options import DEFAULT_PEER_TIMEOUT_S
 from netjumper.net.user_timeout import UserTimeoutSuspender
 from netjumper.relay.idle_timeout import IdleWatch
 from netjumper.relay.relay import HALF_CLOSED_CHECK_INTERVAL_S, Relay
@@ -77,7 +77,7 @@ class SessionManager:
         *,
         log: logging.Logger = ACCESS_LOG,
         serve_other: ServeOther | None = None,
-        peer_timeout: float = PEER_TIMEOUT,
+        peer_timeout: float = DEFAULT_PEER_TIMEOUT_S,
     ) -> None:
         limits = limits or TunnelLimits()
         self._loop = loop

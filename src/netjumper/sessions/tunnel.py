@@ -191,7 +191,7 @@ class Tunnel(Session):
         if not self._success_sent:
             handshake.accept()
         up, down = handshake.trailing_data(), handshake.data_to_send()
-        if up and handshake.answers_together:
+        if up and handshake.corks_success:
             down = self._cork(down)
         account = self._account
         bandwidth = None if account is None else account.bandwidth

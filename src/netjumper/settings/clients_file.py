@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from netjumper.addressing.jump_url import CLIENT_NAME, CLIENT_NAME_IS
+from netjumper.addressing.jump_url import CLIENT_NAME, CLIENT_NAME_RULE
 from netjumper.errors import SettingsError
 from netjumper.settings.files import read_toml, refuse_if_shared
 from netjumper.settings.messages import describe_wrong_value, did_you_mean, expectation
@@ -101,7 +101,7 @@ def read_clients(path: Path, where: str) -> dict[str, ClientTable]:
 
 def _client(name: str, table: Any) -> ClientTable:
     if not CLIENT_NAME.fullmatch(name):
-        raise SettingsError(f"{quoted(name)}: a client's name is {CLIENT_NAME_IS}")
+        raise SettingsError(f"{quoted(name)}: a client's name is {CLIENT_NAME_RULE}")
     if not isinstance(table, dict):
         raise SettingsError(f"{name}: is in no table; a client is a table, such as [alice]")
     return ClientTable(**table)

@@ -14,7 +14,7 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from netjumper.net.endpoint import RESET_PATIENCE, Endpoint
+from netjumper.net.endpoint import RESET_TIMEOUT_S, Endpoint
 from netjumper.tls.engine import AT_ONCE, Incoming, Outgoing
 
 Check = Callable[[ssl.SSLObject], None]
@@ -372,7 +372,7 @@ class TlsEndpoint(Endpoint):
         except OSError:
             self._outgoing.drop()
         if self._outgoing:
-            self._closing = self._loop.call_later(RESET_PATIENCE, self._close_now)
+            self._closing = self._loop.call_later(RESET_TIMEOUT_S, self._close_now)
         else:
             self._close_now()
 

@@ -9,7 +9,7 @@ import pytest
 
 from netjumper.addressing.choices import EarlyData
 from netjumper.bridge.http.session import ForwardingSession
-from netjumper.client.jump_host import EARLY_LIMIT
+from netjumper.client.jump_host import MAX_EARLY_DATA_BYTES
 from netjumper.sessions.service import Service
 from tests.support.peers import (
     connected,
@@ -100,7 +100,7 @@ async def test_large_body_is_sent_early_up_to_the_budget():
 
     async def count(sock: socket.socket) -> None:
         nonlocal early, whole
-        early = await receive_exactly(sock, EARLY_LIMIT)
+        early = await receive_exactly(sock, MAX_EARLY_DATA_BYTES)
         peer.requested.set()
         await peer.answer.wait()
         await send(sock, b"\0")

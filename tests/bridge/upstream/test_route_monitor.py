@@ -13,7 +13,7 @@ from netjumper.bridge.upstream.route_monitor import (
     RouteMonitor,
     source_address,
 )
-from netjumper.net.listener import is_of_this_machine
+from netjumper.net.listener import is_local_address
 
 FOREIGN_ADDRESS = "198.51.100.1"
 PEER = ("198.51.100.1", 9527)
@@ -21,8 +21,8 @@ PEER6 = ("2001:db8::9527", 9527, 0, 0)
 
 
 def test_own_addresses_are_recognised():
-    assert is_of_this_machine("127.0.0.1")
-    assert not is_of_this_machine(FOREIGN_ADDRESS)
+    assert is_local_address("127.0.0.1")
+    assert not is_local_address(FOREIGN_ADDRESS)
 
 
 def test_any_address_may_be_own_without_free_descriptors(monkeypatch):
@@ -30,7 +30,7 @@ def test_any_address_may_be_own_without_free_descriptors(monkeypatch):
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(socket, "socket", no_socket)
-    assert is_of_this_machine(FOREIGN_ADDRESS)
+    assert is_local_address(FOREIGN_ADDRESS)
 
 
 class Machine:

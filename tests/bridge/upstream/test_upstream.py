@@ -11,7 +11,7 @@ from netjumper.addressing.choices import EarlyData
 from netjumper.bridge.upstream import path_stats as path_module
 from netjumper.bridge.upstream import upstream as upstream_module
 from netjumper.bridge.upstream.upstream import Upstream
-from netjumper.client.jump_host import EARLY_LIMIT
+from netjumper.client.jump_host import MAX_EARLY_DATA_BYTES
 from netjumper.errors import (
     JumpHostProtocolError,
     JumpHostUnreachable,
@@ -136,7 +136,7 @@ async def test_early_data_budget_exists_while_there_is_one_connection():
         async with upstream_at(jump.address) as upstream:
             requested = RequestedTunnel(upstream)
             room = requested.request.early_data_budget
-            assert room == EARLY_LIMIT
+            assert room == MAX_EARLY_DATA_BYTES
             requested.request.send_early(GET)
             assert requested.request.early_data_budget == room - len(GET)
             requested.request.cancel()
@@ -185,7 +185,7 @@ async def test_destination_waits_for_early_data_on_a_long_path(
         segments.append(await receive(sock))
         await succeed(sock)
 
-    monkeypatch.setattr("netjumper.client.jump_host.CORK_TIME", 30.0)
+    monkeypatch.setattr("netjumper.client.jump_host.CORK_TIME_S", 30.0)
     async with jump_server(note) as jump:
         async with upstream_at(jump.address) as upstream:
             pool_of(upstream).path.refill_time = parking_takes

@@ -84,7 +84,7 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | AuthorizedRequest]):
         server.next_event()  # the end of the request, which has no body
         self._write(server.data_to_send())
         # An authentication failure before the ping is logged, however the client leaves.
-        self.asked = bool(server.trailing_data() or server.auth_error)
+        self.has_request = bool(server.trailing_data() or server.auth_error)
         if not server.start_next_cycle():
             if not server.trailing_data():
                 yield from self._read_some()

@@ -22,7 +22,7 @@ from netjumper.bridge.replay_safety import is_replay_safe
 from netjumper.bridge.upstream.early_data import KnownTargets
 from netjumper.bridge.upstream.hedge_budget import HedgeBudget
 from netjumper.bridge.upstream.pool import ConnectionPool
-from netjumper.client.jump_host import EARLY_LIMIT, JumpConnection
+from netjumper.client.jump_host import MAX_EARLY_DATA_BYTES, JumpConnection
 from netjumper.errors import (
     JumpHostProtocolError,
     JumpHostTimeout,
@@ -115,7 +115,7 @@ class Request:
     def early_data_budget(self) -> int:
         """Bytes that can be sent to the target before the outcome is known."""
         # More early data could make a hedged request unsafe to replay.
-        return EARLY_LIMIT - len(self._early_data) if len(self._attempts) == 1 else 0
+        return MAX_EARLY_DATA_BYTES - len(self._early_data) if len(self._attempts) == 1 else 0
 
     def send_early(self, data: bytes) -> None:
         """Send early data; at most `early_data_budget` bytes."""
@@ -231,7 +231,7 @@ class Request:
     def _update_unanswered(self, answered: _Attempt) -> None:
         """Record what the other attempts show: a jump host is stalled, or a connection is dead."""
         for connection, attempt in self._attempts.items():
-            hangs = not connection.was_let_in or attempt.jump_host.is_stalled
+            hangs = not connection.is_authenticated or attempt.jump_host.is_stalled
             if attempt.jump_host is not answered.jump_host and hangs:
                 attempt.jump_host.mark_unresponsive()
             elif attempt.parked is not None and attempt.since <= answered.since:
@@ -244,7 +244,7 @@ class Request:
         if isinstance(error, TargetError):
             self._fail(error)
             return
-        if not connection.was_let_in:
+        if not connection.is_authenticated:
             attempt.jump_host.record_failure(error)
         if attempt.parked is None:  # the loss of a parked connection is not the client's concern
             self._errors.setdefault(attempt.jump_host, error)
@@ -287,7 +287,7 @@ class Request:
 def _was_acknowledged(connection: JumpConnection) -> bool:
     """Return whether the jump server has received the request: then only the target is slow."""
     info = connection.info
-    return connection.was_let_in and info is not None and not info.unacknowledged
+    return connection.is_authenticated and info is not None and not info.unacknowledged
 
 
 def _combined_error(errors: Sequence[NetjumperError]) -> NetjumperError | None:
