@@ -197,7 +197,7 @@ async def test_it_opens_all_listeners_or_none(server):
     other = jump_server(listen=[LOOPBACK, taken], clients=single_secret(SECRET, Guard()))
     with pytest.raises(ListenError, match="another program listens there") as caught:
         other.open()
-    assert caught.value.door == "netjumper"
+    assert caught.value.listener == "netjumper"
     assert other.listening == []
 
 
