@@ -27,7 +27,7 @@ from netjumper.net.socket_options import SocketOptions
 from netjumper.server.clients import single_secret
 from netjumper.server.guard import Guard
 from netjumper.server.jump_server import jump_server
-from netjumper.sessions.manager import TunnelLimits
+from netjumper.sessions.manager import SessionManager, TunnelLimits
 from netjumper.sessions.service import Service
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
 from netjumper.settings.files import read_users
@@ -93,7 +93,7 @@ async def bridge_of(
     hosts: Sequence[KnownHost],
     users: Mapping[str, str] | None,
     sockets: Mapping[str, Sequence[socket.socket]] | None = None,
-) -> AsyncIterator[tuple[Service, str]]:
+) -> AsyncIterator[tuple[Service[SessionManager], str]]:
     """Yield a bridge that is not open yet, and a line about the route of its tunnels.
 
     Args:
@@ -104,7 +104,7 @@ async def bridge_of(
     """
     limits = TunnelLimits(handshake=settings.handshake_timeout, idle=settings.idle_timeout or None)
     targets: Mapping[str, Sequence[ListenTarget]] = sockets or settings.listeners
-    opened: list[Service] = []
+    opened: list[Service[SessionManager]] = []
 
     def listens_at(ip: str, port: int) -> bool:
         return any(it.listens_at(ip, port) for it in opened)

@@ -1,6 +1,6 @@
 """What a service as a process takes from the settings."""
 
-from netjumper.daemon.serve import DaemonOptions
+from netjumper.daemon.startup import DaemonOptions
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.loader import AnyLoaded
 

@@ -18,7 +18,7 @@ from netjumper.net.listening_sockets import ListenTarget
 from netjumper.server.clients import Client, Clients
 from netjumper.server.jump_server import jump_server
 from netjumper.sessions.admission import AdmissionLimits
-from netjumper.sessions.manager import TunnelLimits
+from netjumper.sessions.manager import SessionManager, TunnelLimits
 from netjumper.sessions.service import Service
 from netjumper.settings.files import refuse_shared_key
 from netjumper.settings.loader import Loaded
@@ -115,7 +115,7 @@ class JumpServer:
         self._encryption = None if encryption is None else ReloadableTls(encryption)
         self._requested: Prepare | None = None
         self._reloading: asyncio.Task[None] | None = None
-        self.service: Service = jump_server(
+        self.service: Service[SessionManager] = jump_server(
             listen=targets.get(CLEAR.name, ()),
             listen_tls=targets.get(TLS.name, ()),
             encryption=self._encryption,

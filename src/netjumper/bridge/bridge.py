@@ -33,7 +33,7 @@ def bridge(
     credentials: Credentials | None = None,
     limits: TunnelLimits | None = None,
     listening: SocketOptions = DEFAULTS,
-) -> Service:
+) -> Service[SessionManager]:
     """Return a bridge on the running loop, not yet listening.
 
     Args:

@@ -11,7 +11,6 @@ from netjumper.app.daemon_options import daemon_options
 from netjumper.app.inherited_sockets import InheritedSockets, bridge_sockets
 from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
-from netjumper.cli import doctor, env, exec_command, healthcheck
 from netjumper.cli.arguments import (
     PLACES,
     Parser,
@@ -21,7 +20,7 @@ from netjumper.cli.arguments import (
 )
 from netjumper.cli.check import report_valid
 from netjumper.cli.completion import completion_command
-from netjumper.cli.subcommands import Command, add_commands, refuse_arguments, selected
+from netjumper.cli.subcommands import add_commands, lazy_command, refuse_arguments, selected
 from netjumper.cli.usage_hints import bridge_lines
 from netjumper.daemon import process, serve
 from netjumper.daemon.sighup import unblock_sighup
@@ -31,29 +30,25 @@ from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.loader import Loaded
 
 COMMANDS = (
-    Command(
+    lazy_command(
         "exec",
         "run a program whose connections go through a bridge of its own",
-        exec_command.build_parser,
-        exec_command.run,
+        "netjumper.cli.exec_command",
     ),
-    Command(
+    lazy_command(
         "env",
         "print the proxy variables for a shell or for Docker",
-        env.build_parser,
-        env.run,
+        "netjumper.cli.env",
     ),
-    Command(
+    lazy_command(
         "healthcheck",
         "ask the bridge on this machine whether it answers",
-        healthcheck.build_parser,
-        healthcheck.run,
+        "netjumper.cli.healthcheck",
     ),
-    Command(
+    lazy_command(
         "doctor",
         "try each step to a target, and explain the first that fails",
-        doctor.build_parser,
-        doctor.run,
+        "netjumper.cli.doctor",
     ),
     completion_command("netjumper-bridge"),
 )

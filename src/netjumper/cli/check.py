@@ -2,7 +2,7 @@
 
 from netjumper.app.daemon_options import daemon_options
 from netjumper.cli.output import say
-from netjumper.daemon.serve import begin
+from netjumper.daemon.startup import begin
 from netjumper.settings.loader import AnyLoaded
 from netjumper.text import printable
 

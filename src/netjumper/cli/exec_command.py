@@ -19,7 +19,7 @@ from netjumper.app.socket_options import bridge_options, check_options
 from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.child_process import ChildProcess
 from netjumper.cli.proxy_variables import PROXY_VARIABLES, first_of, variables
-from netjumper.daemon import process, sd_notify, serve, socket_activation
+from netjumper.daemon import process, sd_notify, serve, socket_activation, startup
 from netjumper.errors import AddressError, SettingsError
 from netjumper.logs.handler import nonblocking_logging
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
@@ -112,7 +112,7 @@ def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         loaded = _with_quiet_log(load_bridge(given, RunningBridge))
         http, socks = _addresses_of(arguments.via)
         env = _environment(variables(http, socks, first_of(users_of(loaded))))
-        serve.begin(daemon_options(loaded))
+        startup.begin(daemon_options(loaded))
         return process.run_loop(_without_bridge(command, env))
     loaded = _with_quiet_log(load_bridge(given))
     check_options(loaded, bridge_options)
@@ -168,7 +168,7 @@ async def _with_bridge(
     users: Mapping[str, str] | None,
     command: Sequence[str],
 ) -> int:
-    serve.begin(daemon_options(loaded))
+    startup.begin(daemon_options(loaded))
     program = ChildProcess(asyncio.get_running_loop())
     async with bridge_of(loaded.settings, hosts, users) as (service, _):
         with nonblocking_logging():

@@ -3,9 +3,8 @@
 import sys
 
 from netjumper import __version__
-from netjumper.cli import bridge, server
 from netjumper.cli.arguments import Parser
-from netjumper.cli.subcommands import Command, add_commands, refuse_arguments
+from netjumper.cli.subcommands import add_commands, lazy_command, refuse_arguments
 from netjumper.daemon import process
 from netjumper.errors import SettingsError
 
@@ -18,9 +17,9 @@ examples:
       the same as netjumper-bridge doctor --secret-file secret
 """
 COMMANDS = (
-    Command("server", "the jump server: netjumper", server.build_parser, server.main),
-    Command(
-        "bridge", "the SOCKS and HTTP proxy: netjumper-bridge", bridge.build_parser, bridge.main
+    lazy_command("server", "the jump server: netjumper", "netjumper.cli.server", "main"),
+    lazy_command(
+        "bridge", "the SOCKS and HTTP proxy: netjumper-bridge", "netjumper.cli.bridge", "main"
     ),
 )
 

@@ -19,7 +19,7 @@ from netjumper.app.jump_server import (
     try_reload,
 )
 from netjumper.app.socket_options import check_options, server_options
-from netjumper.cli import keygen, server_healthcheck, share
+from netjumper.cli import server_healthcheck
 from netjumper.cli.arguments import (
     PLACES,
     Parser,
@@ -29,7 +29,7 @@ from netjumper.cli.arguments import (
 )
 from netjumper.cli.check import report_valid
 from netjumper.cli.completion import completion_command
-from netjumper.cli.subcommands import Command, add_commands, refuse_misspelt, selected
+from netjumper.cli.subcommands import add_commands, lazy_command, refuse_misspelt, selected
 from netjumper.cli.usage_hints import server_lines
 from netjumper.daemon import process, serve
 from netjumper.daemon.sighup import unblock_sighup
@@ -125,18 +125,16 @@ def _command(words: Sequence[str]) -> int:
 
 
 COMMANDS = (
-    Command("keygen", "print a fresh 256-bit secret and stop", keygen.build_parser, keygen.run),
-    Command(
+    lazy_command("keygen", "print a fresh 256-bit secret and stop", "netjumper.cli.keygen"),
+    lazy_command(
         "share",
         "print what a bridge needs to be given for this jump server",
-        share.build_parser,
-        share.run,
+        "netjumper.cli.share",
     ),
-    Command(
+    lazy_command(
         "healthcheck",
         "ask the jump server on this machine whether it answers",
-        server_healthcheck.build_parser,
-        server_healthcheck.run,
+        "netjumper.cli.server_healthcheck",
     ),
     completion_command("netjumper"),
 )

@@ -4,6 +4,7 @@ Each has its own parser. If the first word selects none, the command itself read
 """
 
 import difflib
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,29 @@ class Command:
     summary: str
     build_parser: Callable[[], Parser]
     run: Callable[[Sequence[str]], int]
+
+
+def lazy_command(name: str, summary: str, module: str, function: str = "run") -> Command:
+    """Return a sub-command whose module is imported only when it is used.
+
+    So no command waits for what the others need.
+
+    Args:
+        name: the word that selects it.
+        summary: what it does, in one line of `--help`.
+        module: where its `build_parser` and its `function` are.
+        function: the name of what runs it.
+    """
+
+    def build_parser() -> Parser:
+        parser: Parser = importlib.import_module(module).build_parser()
+        return parser
+
+    def run(words: Sequence[str]) -> int:
+        code: int = getattr(importlib.import_module(module), function)(words)
+        return code
+
+    return Command(name, summary, build_parser, run)
 
 
 def selected(commands: Sequence[Command], argv: Sequence[str]) -> Command | None:

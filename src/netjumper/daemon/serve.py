@@ -6,20 +6,20 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from netjumper.addressing.listeners import LISTENERS
 from netjumper.daemon.descriptors import descriptor_warning, raise_descriptor_limit
 from netjumper.daemon.sd_notify import Notifier
 from netjumper.daemon.sighup import handle_sighup, nothing_to_reload
+from netjumper.daemon.startup import DaemonOptions, begin
 from netjumper.daemon.stop_requests import ParentLink, StopRequests
 from netjumper.daemon.supervisor import Parent, Work
 from netjumper.daemon.worker_sockets import WorkerSockets
-from netjumper.logs.handler import nonblocking_logging, set_up_logging
+from netjumper.logs.handler import nonblocking_logging
 from netjumper.logs.terminal import RichFormatter, StartSummary
 from netjumper.net.listening_sockets import ListenError, ListenTarget
 from netjumper.net.socket_options import SocketOptions
-from netjumper.sessions.service import Service
+from netjumper.sessions.service import Service, Sessions
 from netjumper.text import counted, printable
 
 Listening = Sequence[tuple[str, str]]
@@ -28,31 +28,8 @@ INHERITS = "the service manager opened the sockets; addresses of the settings ar
 _LOG = logging.getLogger("netjumper")
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonOptions:
-    """What the life of a service depends on, apart from the service itself.
-
-    Attributes:
-        log_level: the lowest level that is logged.
-        log_format: how log lines are written.
-        grace_period: seconds that open tunnels have to end after the first signal.
-        workers: the number of processes that serve.
-        descriptors_per_tunnel: how many descriptors a tunnel takes in a process.
-        origin: returns what gave a setting its value, by the setting's key, for messages.
-        warnings: lines to log at the start.
-    """
-
-    log_level: str
-    log_format: str
-    grace_period: float
-    workers: int
-    descriptors_per_tunnel: int
-    origin: Callable[[str], str]
-    warnings: Sequence[str] = ()
-
-
 async def serve(
-    service: Service,
+    service: Service[Sessions],
     options: DaemonOptions,
     start: Callable[[Listening], StartSummary],
     reload: Callable[[], object] = nothing_to_reload,
@@ -88,7 +65,7 @@ async def serve(
 
 
 async def work(
-    service: Service,
+    service: Service[Sessions],
     grace: float,
     link: socket.socket,
     reload: Callable[[], object] = nothing_to_reload,
@@ -168,14 +145,6 @@ def _blaming(options: DaemonOptions) -> Iterator[None]:
         raise ListenError(f"{options.origin(key)}: {error}") from None
 
 
-def begin(options: DaemonOptions) -> RichFormatter | None:
-    """Set the logging up and tell what is doubtful about the settings."""
-    rich = set_up_logging(options.log_level, options.log_format)
-    for warning in options.warnings:
-        _LOG.warning("%s", warning)
-    return rich
-
-
 def _begin_to_serve(options: DaemonOptions) -> RichFormatter | None:
     raise_descriptor_limit()
     rich = begin(options)
@@ -184,7 +153,7 @@ def _begin_to_serve(options: DaemonOptions) -> RichFormatter | None:
     return rich
 
 
-async def drain(service: Service, grace: float, hurry: asyncio.Event) -> None:
+async def drain(service: Service[Sessions], grace: float, hurry: asyncio.Event) -> None:
     """Stop accepting and wait for the tunnels, then cut off what is left.
 
     Args:
@@ -225,7 +194,7 @@ class _Status:
         stopped: set when it no longer is.
     """
 
-    def __init__(self, service: Service, stopped: asyncio.Event) -> None:
+    def __init__(self, service: Service[Sessions], stopped: asyncio.Event) -> None:
         self._tunnels = service.sessions
         self._stopped = stopped
         self._where = _where(service.listening)

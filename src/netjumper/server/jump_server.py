@@ -35,7 +35,7 @@ def jump_server(
     log: logging.Logger = ACCESS_LOG,
     listening: SocketOptions = DEFAULTS,
     dialling: SocketOptions = DEFAULTS,
-) -> Service:
+) -> Service[SessionManager]:
     """Return a jump server on the running loop, not yet listening.
 
     Args:

@@ -1,17 +1,17 @@
 """A service: listeners whose connections become sessions; both programs are one."""
 
+import asyncio
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Generic, Protocol, Self, TypeVar
 
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listener import Listener
 from netjumper.net.listening_sockets import ListenTarget, open_listeners
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.sessions.handshake_phase import ChooseHandshake
-from netjumper.sessions.manager import SessionManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,24 @@ class ListenerConfig:
     make_endpoint: MakeEndpoint = Endpoint
 
 
-class Service:
+class Sessions(Protocol):
+    """The sessions of one loop, as a service uses them."""
+
+    @property
+    def waiting(self) -> int:
+        """How many sessions `drain` would wait for."""
+
+    def add(self, client: Endpoint, peer: str, choose: ChooseHandshake, speaks_first: bool) -> None:
+        """Serve an accepted connection."""
+
+    async def drain(self, grace: float) -> int:
+        """Wait up to `grace` seconds for sessions to end, abort the rest, return their number."""
+
+
+SessionsT_co = TypeVar("SessionsT_co", bound=Sessions, covariant=True)
+
+
+class Service(Generic[SessionsT_co]):
     """Opens listeners, serves their connections, and drains.
 
     Args:
@@ -45,7 +62,7 @@ class Service:
 
     def __init__(
         self,
-        sessions: SessionManager,
+        sessions: SessionsT_co,
         configs: Sequence[ListenerConfig],
         options: SocketOptions = DEFAULTS,
     ) -> None:
@@ -114,7 +131,7 @@ class Service:
     def _listen(self, config: ListenerConfig, sock: socket.socket) -> None:
         add, choose, speaks_first = self.sessions.add, config.choose_handshake, config.speaks_first
         listener = Listener(
-            self.sessions.context.loop,
+            asyncio.get_running_loop(),
             sock,
             lambda endpoint, peer: add(endpoint, peer, choose, speaks_first),
             removes_file=sock is not config.target,
