@@ -11,7 +11,7 @@ from netjumper.addressing.jump_url import JumpUrl
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
 from netjumper.errors import NetjumperError, SettingsError
-from netjumper.settings.loader import AnyLoaded
+from netjumper.settings.loaded import AnyLoaded
 from netjumper.text import printable
 
 LONGEST_LINE = 2000

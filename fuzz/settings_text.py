@@ -14,7 +14,8 @@ from fuzz.settings import environment, hold_settings
 from netjumper.cli import bridge, server
 from netjumper.cli.arguments import Parser, command_line_of
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.loader import AnyLoaded, load
+from netjumper.settings.loaded import AnyLoaded
+from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
 from netjumper.settings.sources import CommandLine
 

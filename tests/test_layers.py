@@ -14,7 +14,7 @@ import netjumper
 SOURCE = Path(netjumper.__file__).parent
 
 LAYERS: list[list[str]] = [
-    ["netjumper.errors"],
+    ["netjumper.errors", "netjumper.version"],
     [
         "netjumper.text",
         "netjumper.addressing.listen_address",

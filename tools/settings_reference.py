@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netjumper.settings.common import CommonSettings
+from netjumper.settings.loader import MODELS
 from netjumper.settings.messages import expectation
 from netjumper.settings.option import Command, Group, default_of, flag, option_of, variable
-from netjumper.settings.settings_file import CONFIG_VARIABLE, MODELS, SYSTEM_CONFIG
+from netjumper.settings.settings_file import CONFIG_VARIABLE, SYSTEM_CONFIG
 
 _HEAD = f"""\
 <!-- Written by `make generated` from the declarations in src/netjumper/settings. Do not edit. -->

@@ -27,8 +27,7 @@ from netjumper.errors import (
     TargetTimeout,
     WrongSecret,
 )
-
-__version__ = "0.1.0"
+from netjumper.version import __version__ as __version__
 
 __all__ = [
     "Address",

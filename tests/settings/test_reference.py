@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import settings_reference
+from netjumper.settings.loader import MODELS
 from netjumper.settings.option import option_of
-from netjumper.settings.settings_file import MODELS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 

@@ -31,7 +31,8 @@ from netjumper.sessions.manager import SessionManager, TunnelLimits
 from netjumper.sessions.service import Service
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
 from netjumper.settings.files import read_users
-from netjumper.settings.loader import Loaded, load
+from netjumper.settings.loaded import Loaded
+from netjumper.settings.loader import load
 from netjumper.settings.messages import VISIBLE_IN_ARGV
 from netjumper.settings.sources import CommandLine
 

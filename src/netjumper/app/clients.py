@@ -4,7 +4,7 @@ from netjumper.errors import SettingsError
 from netjumper.server.clients import Client
 from netjumper.server.guard import Guard
 from netjumper.settings.clients_file import ClientTable, read_clients
-from netjumper.settings.loader import Loaded
+from netjumper.settings.loaded import Loaded
 from netjumper.settings.server import ServerSettings
 
 BYTES_IN_MEGABIT = 1_000_000 / 8

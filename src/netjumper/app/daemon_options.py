@@ -2,7 +2,7 @@
 
 from netjumper.daemon.startup import DaemonOptions
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.loader import AnyLoaded
+from netjumper.settings.loaded import AnyLoaded
 
 DESCRIPTORS_PER_TUNNEL = 2
 """Descriptors that a tunnel takes in a process: a connection to each side."""

@@ -8,7 +8,7 @@ from netjumper.daemon.socket_activation import InheritError, inherited_sockets
 from netjumper.errors import SettingsError
 from netjumper.net.listening_sockets import bound_address
 from netjumper.settings.bridge import UNPROTECTED_LISTENER, BridgeSettings
-from netjumper.settings.loader import Loaded, SettingsT
+from netjumper.settings.loaded import Loaded, SettingsT
 from netjumper.settings.server import ServerSettings
 from netjumper.text import quoted
 

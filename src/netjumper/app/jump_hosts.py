@@ -8,7 +8,7 @@ from netjumper.client.encryption import client_for
 from netjumper.errors import SettingsError
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.files import refuse_shared_key
-from netjumper.settings.loader import Loaded
+from netjumper.settings.loaded import Loaded
 from netjumper.tls.certificates import AuthorityError, CertificateError, EncryptionError
 from netjumper.tls.context import Encryption
 

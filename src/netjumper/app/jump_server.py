@@ -21,7 +21,7 @@ from netjumper.sessions.admission import AdmissionLimits
 from netjumper.sessions.manager import SessionManager, TunnelLimits
 from netjumper.sessions.service import Service
 from netjumper.settings.files import refuse_shared_key
-from netjumper.settings.loader import Loaded
+from netjumper.settings.loaded import Loaded
 from netjumper.settings.server import ServerSettings
 from netjumper.tls.certificates import AuthorityError, EncryptionError
 from netjumper.tls.context import (

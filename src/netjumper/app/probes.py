@@ -4,7 +4,7 @@ from netjumper.app.jump_hosts import known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
 from netjumper.diagnostics.probe import Probe
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.loader import Loaded
+from netjumper.settings.loaded import Loaded
 
 
 def probes_of(loaded: Loaded[BridgeSettings]) -> list[Probe]:

@@ -7,7 +7,7 @@ from netjumper.errors import SettingsError
 from netjumper.net.option_checks import OptionUnavailable, check_dialling, check_listening
 from netjumper.net.socket_options import LONG_PATH_LOSS_PROBE_S, SocketOptions
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.loader import Loaded, SettingsT
+from netjumper.settings.loaded import Loaded, SettingsT
 from netjumper.settings.server import ServerSettings
 from netjumper.settings.sockets import SocketSettings
 

@@ -7,14 +7,14 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from netjumper import __version__
 from netjumper.cli.help_formatter import HelpFormatter
 from netjumper.errors import SettingsError
-from netjumper.settings.loader import AnySettings
+from netjumper.settings.common import CommonSettings
 from netjumper.settings.messages import expectation
 from netjumper.settings.option import Command, Group, default_of, flag, option_of
 from netjumper.settings.sources import CommandLine
 from netjumper.text import quoted
+from netjumper.version import __version__
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,7 +77,7 @@ class Parser(argparse.ArgumentParser):
 
 def add_settings(
     parser: Parser,
-    model: AnySettings,
+    model: type[CommonSettings],
     titles: Mapping[Group, str] | None = None,
     helps: Mapping[str, str] | None = None,
 ) -> None:
@@ -103,7 +103,9 @@ def add_settings(
                 _add_flag(added, model, key, (helps or {}).get(key, ""))
 
 
-def _add_flag(group: argparse._ArgumentGroup, model: AnySettings, key: str, text: str) -> None:
+def _add_flag(
+    group: argparse._ArgumentGroup, model: type[CommonSettings], key: str, text: str
+) -> None:
     info = model.model_fields[key]
     expected = expectation(info)
     kind: dict[str, Any] = {"metavar": expected.metavar}
@@ -141,7 +143,7 @@ def add_config_check_version(parser: Parser) -> None:
     )
 
 
-def command_line_of(arguments: argparse.Namespace, model: AnySettings) -> CommandLine:
+def command_line_of(arguments: argparse.Namespace, model: type[CommonSettings]) -> CommandLine:
     """Return the settings that a command line gave."""
     given = CommandLine(config=getattr(arguments, "config", None))
     for key, value in vars(arguments).items():

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from netjumper import __version__
 from netjumper.app.bridge import bridge_of, load_bridge, route_of, users_of
 from netjumper.app.daemon_options import daemon_options
 from netjumper.app.inherited_sockets import InheritedSockets, bridge_sockets
@@ -22,12 +21,13 @@ from netjumper.cli.check import report_valid
 from netjumper.cli.completion import completion_command
 from netjumper.cli.subcommands import add_commands, lazy_command, refuse_arguments, selected
 from netjumper.cli.usage_hints import bridge_lines
-from netjumper.daemon import process, serve
+from netjumper.daemon import process, serve, startup
 from netjumper.daemon.sighup import unblock_sighup
 from netjumper.daemon.worker_sockets import Listeners
 from netjumper.logs.terminal import StartSummary
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.loader import Loaded
+from netjumper.settings.loaded import Loaded
+from netjumper.version import __version__
 
 COMMANDS = (
     lazy_command(
@@ -105,6 +105,7 @@ def _command(words: Sequence[str]) -> int:
     check_options(loaded, bridge_options)
     loaded, sockets = bridge_sockets(loaded, password=users is not None)
     if hasattr(arguments, "check"):
+        startup.begin(daemon_options(loaded))
         report_valid(loaded)
     elif loaded.settings.workers == 1:
         process.run_loop(_serve(loaded, hosts, users, sockets))

@@ -1,9 +1,7 @@
 """`--check`: reads the settings, prints those given with their origins, and starts nothing."""
 
-from netjumper.app.daemon_options import daemon_options
 from netjumper.cli.output import say
-from netjumper.daemon.startup import begin
-from netjumper.settings.loader import AnyLoaded
+from netjumper.settings.loaded import AnyLoaded
 from netjumper.text import printable
 
 HIDDEN = "(hidden)"
@@ -16,7 +14,6 @@ def report_valid(loaded: AnyLoaded) -> None:
     Raises:
         OutputLost: standard output cannot be written to.
     """
-    begin(daemon_options(loaded))
     for key, origin in sorted(loaded.origins.items()):
         hidden = key in loaded.settings.private
         value = HIDDEN if hidden else _written(getattr(loaded.settings, key))

@@ -23,7 +23,7 @@ from netjumper.daemon import process, sd_notify, serve, socket_activation, start
 from netjumper.errors import AddressError, SettingsError
 from netjumper.logs.handler import nonblocking_logging
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
-from netjumper.settings.loader import Loaded
+from netjumper.settings.loaded import Loaded
 from netjumper.settings.option import Group
 
 SECRET_VARIABLES = frozenset({"NETJUMPER_SECRET", "NETJUMPER_AUTH"})

@@ -2,11 +2,11 @@
 
 import sys
 
-from netjumper import __version__
 from netjumper.cli.arguments import Parser
 from netjumper.cli.subcommands import add_commands, lazy_command, refuse_arguments
 from netjumper.daemon import process
 from netjumper.errors import SettingsError
+from netjumper.version import __version__
 
 PROG = "python -m netjumper"
 _EXAMPLES = """\

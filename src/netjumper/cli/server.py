@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from netjumper import __version__
 from netjumper.addressing.listeners import SERVER_LISTENERS
 from netjumper.app.daemon_options import daemon_options
 from netjumper.app.inherited_sockets import server_sockets
@@ -31,7 +30,7 @@ from netjumper.cli.check import report_valid
 from netjumper.cli.completion import completion_command
 from netjumper.cli.subcommands import add_commands, lazy_command, refuse_misspelt, selected
 from netjumper.cli.usage_hints import server_lines
-from netjumper.daemon import process, serve
+from netjumper.daemon import process, serve, startup
 from netjumper.daemon.sighup import unblock_sighup
 from netjumper.daemon.worker_sockets import Listeners
 from netjumper.errors import SettingsError
@@ -40,6 +39,7 @@ from netjumper.settings.loader import load
 from netjumper.settings.messages import VISIBLE_IN_ARGV
 from netjumper.settings.server import ServerSettings
 from netjumper.settings.sources import CommandLine
+from netjumper.version import __version__
 
 _USAGE = "netjumper [options] [PORT [SECRET]]\n       netjumper COMMAND [options]"
 _EXAMPLES = """\
@@ -116,6 +116,7 @@ def _command(words: Sequence[str]) -> int:
         return prepare(now, {it: targets.get(it) or listeners.get(it, ()) for it in names})
 
     if hasattr(arguments, "check"):
+        startup.begin(daemon_options(loaded))
         report_valid(loaded)
     elif loaded.settings.workers == 1:
         process.run_loop(_serve(prepared, prepare_again, targets))

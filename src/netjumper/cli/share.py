@@ -13,7 +13,8 @@ from netjumper.daemon import process
 from netjumper.errors import AddressError, SettingsError
 from netjumper.settings.clients_file import read_clients
 from netjumper.settings.files import read_public
-from netjumper.settings.loader import Loaded, load
+from netjumper.settings.loaded import Loaded
+from netjumper.settings.loader import load
 from netjumper.settings.server import RunningServer, ServerSettings
 from netjumper.text import quoted
 from netjumper.tls.context import pin_of

@@ -3,82 +3,35 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from netjumper.errors import SettingsError
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.common import PROBLEM, SOURCES
-from netjumper.settings.files import read_secret
+from netjumper.settings.common import PROBLEM, SOURCES, CommonSettings
+from netjumper.settings.loaded import Loaded, SettingsT
 from netjumper.settings.messages import describe_wrong_value, did_you_mean, expectation
 from netjumper.settings.option import PREFIX, variable
 from netjumper.settings.server import ServerSettings
-from netjumper.settings.settings_file import CONFIG_VARIABLE, MODELS, FileSource
+from netjumper.settings.settings_file import CONFIG_VARIABLE, FileSource
 from netjumper.settings.sources import (
     CommandLine,
     CommandLineSource,
     EnvironmentSource,
     Origin,
-    OriginKind,
     Source,
 )
 from netjumper.text import quoted
 
-SettingsT = TypeVar("SettingsT", ServerSettings, BridgeSettings)
-AnySettings = type[ServerSettings] | type[BridgeSettings]
+MODELS: Mapping[str, type[CommonSettings]] = {"server": ServerSettings, "bridge": BridgeSettings}
+"""The settings by the table of the settings file that has them."""
 
 _KUBERNETES = re.compile(
     r"NETJUMPER_(?:BRIDGE_|SERVER_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\w+)?)"
 )
 """Matches the variables that Kubernetes sets in every container for a service `netjumper`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded(Generic[SettingsT]):
-    """Valid settings.
-
-    Attributes:
-        settings: the values.
-        origins: where each value came from that is not a default, by its key.
-        warnings: lines to show to the user.
-    """
-
-    settings: SettingsT
-    origins: Mapping[str, Origin]
-    warnings: tuple[str, ...] = ()
-
-    def origin(self, key: str) -> str:
-        """Return where the value of a setting came from, for messages."""
-        return str(self.origins.get(key, f"{key} (default)"))
-
-    def is_from_command_line(self, key: str) -> bool:
-        """Whether the command line gave the value of a setting."""
-        origin = self.origins.get(key)
-        return origin is not None and origin.kind is OriginKind.COMMAND_LINE
-
-    def with_warning(self, warning: str) -> "Loaded[SettingsT]":
-        """Return the same settings with one more warning."""
-        return replace(self, warnings=(*self.warnings, warning))
-
-    def secret(self) -> bytes:
-        """Return the shared secret, read from `secret_file` if that is given; empty without one.
-
-        Raises:
-            SettingsError: the file cannot be used.
-        """
-        settings = self.settings
-        if settings.secret_file is not None:
-            return read_secret(settings.secret_file, self.origin("secret_file"))
-        if settings.secret is None:
-            return b""
-        # In the environment, bytes that are not UTF-8 are surrogates: turn them back into bytes.
-        return settings.secret.get_secret_value().encode("utf-8", "surrogateescape")
-
-
-AnyLoaded = Loaded[ServerSettings] | Loaded[BridgeSettings]
 
 
 def load(model: type[SettingsT], given: CommandLine) -> Loaded[SettingsT]:
@@ -94,7 +47,7 @@ def load(model: type[SettingsT], given: CommandLine) -> Loaded[SettingsT]:
     sources = (
         CommandLineSource(model, given),
         EnvironmentSource(model),
-        FileSource(model, given.config),
+        FileSource(model, given.config, MODELS),
     )
     arguments: dict[str, Any] = {SOURCES: sources}
     try:
@@ -124,7 +77,7 @@ def _origins(sources: Sequence[Source]) -> dict[str, Origin]:
     return origins
 
 
-def _describe(model: AnySettings, sources: Sequence[Source], error: ErrorDetails) -> str:
+def _describe(model: type[CommonSettings], sources: Sequence[Source], error: ErrorDetails) -> str:
     """Return a problem as one line: its place, and what is wrong there."""
     context = error.get("ctx", {})
     is_rule = error["type"] == PROBLEM

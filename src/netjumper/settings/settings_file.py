@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from netjumper.errors import SettingsError
-from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.common import CommonSettings
 from netjumper.settings.files import TomlFile, read_toml, refuse_if_shared, shown_path
 from netjumper.settings.messages import did_you_mean
 from netjumper.settings.option import PREFIX
-from netjumper.settings.server import ServerSettings
 from netjumper.settings.sources import Origin, OriginKind, Source
 from netjumper.settings.toml_lines import key_lines
 from netjumper.text import quoted
 
-MODELS: Mapping[str, type[CommonSettings]] = {"server": ServerSettings, "bridge": BridgeSettings}
+Models = Mapping[str, type[CommonSettings]]
 """The settings by the table of the file that has them."""
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 """The variable that names the settings file."""
@@ -35,16 +33,17 @@ class FileSource(Source):
     Args:
         model: the settings of the command.
         config: the path that the command line gave; None looks in the usual places.
+        models: the settings of all tables that the file may have.
 
     Raises:
         SettingsError: the file cannot be used, or has unknown tables or keys.
     """
 
-    def __init__(self, model: type[CommonSettings], config: str | None) -> None:
+    def __init__(self, model: type[CommonSettings], config: str | None, models: Models) -> None:
         values: dict[str, Any] = {}
         origins: dict[str, Origin] = {}
-        if file := _read_first(config):
-            _refuse_unknown(model, file)
+        if file := _read_first(config, models):
+            _refuse_unknown(model, file, models)
             lines = _Lines(file)
             for key, value in file.content.get(model.table, {}).items():
                 is_path = key.endswith("_file") and isinstance(value, str)
@@ -66,7 +65,7 @@ class _Lines:
         return f"{self._name}:{self._lines[path]}"
 
 
-def _read_first(config: str | None) -> TomlFile | None:
+def _read_first(config: str | None, models: Models) -> TomlFile | None:
     """Return the first file that exists of those to look for."""
     for path, where, must_exist in _places(config):
         try:
@@ -75,7 +74,7 @@ def _read_first(config: str | None) -> TomlFile | None:
             if must_exist:
                 raise SettingsError(f"{where}: no such file: {path}") from None
             continue
-        if any(_has_secret(model, file.content.get(table)) for table, model in MODELS.items()):
+        if any(_has_secret(model, file.content.get(table)) for table, model in models.items()):
             refuse_if_shared(path, file.mode, where)
         return file
     return None
@@ -106,7 +105,7 @@ def _has_secret(model: type[CommonSettings], keys: object) -> bool:
     )
 
 
-def _refuse_unknown(model: type[CommonSettings], file: TomlFile) -> None:
+def _refuse_unknown(model: type[CommonSettings], file: TomlFile, models: Models) -> None:
     """Check the tables of the file, and the keys of the command's own.
 
     Raises:
@@ -115,11 +114,11 @@ def _refuse_unknown(model: type[CommonSettings], file: TomlFile) -> None:
     lines = _Lines(file)
     problems = []
     for table, keys in file.content.items():
-        if problem := _wrong_table(table, keys):
+        if problem := _wrong_table(table, keys, models):
             problems.append(f"{lines.place(table)}: {problem}")
         elif table == model.table:
             problems += [
-                f"{lines.place(table, key)}: [{table}] {_unknown_key(model, key)}"
+                f"{lines.place(table, key)}: [{table}] {_unknown_key(model, key, models)}"
                 for key in keys
                 if key not in model.model_fields
             ]
@@ -127,18 +126,18 @@ def _refuse_unknown(model: type[CommonSettings], file: TomlFile) -> None:
         raise SettingsError(*problems)
 
 
-def _wrong_table(table: str, keys: object) -> str:
+def _wrong_table(table: str, keys: object, models: Models) -> str:
     """Return what is wrong with a key of the file's top level; empty if nothing is."""
-    if table in MODELS:
+    if table in models:
         return "" if isinstance(keys, dict) else f"{table}: expected a table, [{table}]"
     if isinstance(keys, dict):
-        similar = did_you_mean(table, MODELS)
+        similar = did_you_mean(table, models)
         return f"unknown table [{_name(table)}]; expected [server] or [bridge]{similar}"
     return f"{_name(table)} is in no table; put it under [server] or [bridge]"
 
 
-def _unknown_key(model: type[CommonSettings], key: str) -> str:
-    for table, other in MODELS.items():
+def _unknown_key(model: type[CommonSettings], key: str, models: Models) -> str:
+    for table, other in models.items():
         if key in other.model_fields:
             return f"{key}: that is a key of [{table}]"
     return f"{_name(key)}: unknown key{did_you_mean(key, model.model_fields)}"
