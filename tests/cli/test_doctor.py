@@ -268,7 +268,7 @@ async def test_a_jump_host_by_address_is_not_called_looked_up(capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [([], "there is no jump server"), (["--jump", "x:1", "a:1", "b:1"], "too many arguments")],
+    [([], "no jump server given"), (["--jump", "x:1", "a:1", "b:1"], "too many arguments")],
 )
 def test_settings_that_are_wrong_end_with_2(arguments, told, capsys):
     assert bridge.main(["doctor", *arguments]) == 2
@@ -281,7 +281,7 @@ def test_settings_that_are_wrong_end_with_2(arguments, told, capsys):
 def test_what_it_does_not_have_is_not_suggested(capsys):
     assert bridge.main(["doctor"]) == 2
     told = capsys.readouterr().err
-    assert told == "netjumper-bridge: jump: there is no jump server; give --jump HOST:PORT\n"
+    assert told == "netjumper-bridge: jump: no jump server given; set --jump HOST:PORT\n"
 
 
 async def test_a_bridges_open_doors_are_no_matter(capsys, monkeypatch):
@@ -293,4 +293,4 @@ async def test_a_bridges_open_doors_are_no_matter(capsys, monkeypatch):
 def test_with_an_embedded_server_there_is_nothing_to_examine(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_EMBEDDED", "true")
     assert bridge.main(["doctor"]) == 2
-    assert "give --jump" in capsys.readouterr().err
+    assert "set --jump" in capsys.readouterr().err

@@ -82,7 +82,7 @@ def test_the_settings_of_the_bridge_are_read_without_those_of_its_way_out(capsys
 def test_an_address_that_no_variable_can_name_is_told(door, capsys):
     code, told = refused(capsys, "--mixed", door)
     assert code == 1
-    assert "no variable can name where the bridge listens" in told
+    assert "no variable can name an address of the bridge" in told
     assert "HOST:PORT" in told
 
 

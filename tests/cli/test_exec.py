@@ -128,12 +128,12 @@ def test_a_place_that_is_none_is_told_without_what_may_be_a_password(via, capsys
 
 def test_two_places_for_a_protocol_are_one_too_many(capsys):
     told = refused(capsys, "--via", "x:1", "--via", "http://x:2", "--", "true")
-    assert "two places for http" in told
+    assert "more than one address for http" in told
 
 
 def test_without_a_program_there_is_nothing_to_run(capsys):
     for arguments in (["--embedded"], ["--embedded", "--"]):
-        assert "behind --" in refused(capsys, *arguments)
+        assert "after --" in refused(capsys, *arguments)
     assert "unknown option" not in refused(capsys, "--", "true")  # but there is no jump server
 
 
@@ -159,7 +159,7 @@ def test_everything_behind_the_dashes_is_the_programs():
 def test_a_program_that_is_not_there_ends_with_127():
     done = programs.run([*EMBEDDED, "--", "no-such-program"])
     assert done.returncode == 127
-    assert done.stderr == b"netjumper-bridge: 'no-such-program': there is no such program\n"
+    assert done.stderr == b"netjumper-bridge: 'no-such-program': no such program\n"
 
 
 def test_a_program_that_cannot_be_run_ends_with_126(private):
@@ -174,7 +174,7 @@ def test_a_program_that_cannot_be_run_ends_with_126(private):
 def test_settings_that_are_wrong_start_nothing(tmp_path):
     done = programs.run([COMMAND, "exec", "--", "touch", str(tmp_path / "made")])
     assert done.returncode == 2
-    assert b"there is no jump server" in done.stderr
+    assert b"no jump server given" in done.stderr
     assert not (tmp_path / "made").exists()
 
 

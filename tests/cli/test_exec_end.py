@@ -102,7 +102,7 @@ def test_the_program_has_its_own_limit_of_descriptors():
 async def test_a_signal_before_the_program_runs_is_passed_on_when_it_does():
     program = exec_command.ChildProcess(asyncio.get_running_loop())
     os.kill(os.getpid(), signal.SIGHUP)
-    await eventually(lambda: bool(program._early))
+    await eventually(lambda: bool(program._pending))
     code = await program.run(["sleep", "60"], programs.clean_environment())
     assert code == 128 + signal.SIGHUP
 

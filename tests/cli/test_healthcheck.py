@@ -199,13 +199,13 @@ async def test_deep_with_a_jump_server_inside_the_bridge_dials_nothing(capsys):
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
         door = service.address_of("socks")
         code, told = await checked(capsys, "--deep", "--embedded", "--socks", door)
-    assert (code, told) == (0, f"healthy: SOCKS on {door}, the jump server is in the bridge")
+    assert (code, told) == (0, f"healthy: SOCKS on {door}, the jump server runs in the bridge")
 
 
 def test_embedded_is_explained_as_what_it_is_here(capsys):
     assert bridge.main(["healthcheck", "--help"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "the jump server is in the bridge itself, so there is none to reach" in told
+    assert "the jump server runs in the bridge itself, so --deep skips it" in told
     assert "in this process" not in told
 
 

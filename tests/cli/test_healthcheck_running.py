@@ -96,7 +96,9 @@ async def test_a_jump_server_has_none_behind_it(capsys, processes):
         processes([*NETJUMPER, "--listen", str(address)])
         code, told = await checked(capsys, "--running", "--deep")
     assert code == 1
-    assert told.startswith("netjumper-bridge: --deep: what runs here is a jump server")
+    assert told.startswith(
+        "netjumper-bridge: --deep: a jump server runs here, and it uses no other"
+    )
 
 
 async def test_where_none_of_the_two_runs_that_is_what_is_told(capsys, processes):
@@ -114,7 +116,7 @@ async def test_a_command_line_is_read_as_this_system_shows_it(capsys, tmp_path, 
         program.wait_for("listening")
         (tmp_path / "7").symlink_to(f"/proc/{program.process.pid}")
         assert await checked(capsys, "--running", "--deep") == (
-            0, f"healthy: SOCKS on {door}, the jump server is in the bridge"
+            0, f"healthy: SOCKS on {door}, the jump server runs in the bridge"
         )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def test_a_key_that_is_there_is_not_written_over(private, capsys):
     assert server.main(["keygen", "--tls", str(path)]) == 2
     assert path.read_text() == "precious"
     assert capsys.readouterr().err == (
-        f"netjumper: --tls: {path} is there already; a new key needs a new file\n"
+        f"netjumper: --tls: {path} exists already; give the name of a new file\n"
     )
     assert server.main(["keygen", "--tls", "/nowhere/server.pem"]) == 2
     assert capsys.readouterr().err == (

@@ -94,7 +94,7 @@ def test_a_picture_that_nobody_looks_at_is_one_line(monkeypatch, capsys):
         (["a b"], "HOST: 'a b' is not a host name"),
         (["home:x"], "HOST: port 'x' is not a number from 1 to 65535"),
         (["home", "--with-secret"], (
-            "secret: there is none; set NETJUMPER_SECRET or give --secret-file FILE "
+            "secret: none given; set NETJUMPER_SECRET or --secret-file FILE "
             "(`netjumper keygen` makes a secret)"
         )),
         (["home", "--certificate-file", "/nowhere"], (
@@ -104,7 +104,7 @@ def test_a_picture_that_nobody_looks_at_is_one_line(monkeypatch, capsys):
             "--certificate-file: cannot read /dev/zero: it is over 1048576 bytes"
         )),
         (["home", "--certificate-file", "/dev/null"], (
-            "--certificate-file: '/dev/null': there is no certificate in PEM in it"
+            "--certificate-file: '/dev/null': it has no certificate in PEM"
         )),
     ],
 )  # fmt: skip
@@ -128,10 +128,10 @@ def test_a_client_gets_its_own_name_and_its_last_secret(capsys, private):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "netjumper: --client: expected the name of one of the clients"),
+        ([], "netjumper: --client: expected the name of a client"),
         (
             ["--client", "eve"],
-            "netjumper: --client: no client is called 'eve'; there are alice, bob",
+            "netjumper: --client: unknown client 'eve'; known are alice, bob",
         ),
     ],
 )
@@ -143,7 +143,7 @@ def test_for_which_client_has_to_be_said(capsys, private, arguments, told):
 
 def test_without_a_file_there_are_no_clients(capsys):
     assert server.main(["share", "h", "--client", "eve"]) == 2
-    told = "netjumper: --client: no client is called 'eve': there is no clients_file"
+    told = "netjumper: --client: unknown client 'eve': no clients_file is given"
     assert capsys.readouterr().err.strip() == told
 
 

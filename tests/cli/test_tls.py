@@ -220,15 +220,13 @@ def test_with_tls_only_there_is_nothing_in_the_clear(certificates):
 def test_a_certificate_that_nobody_is_shown_is_told(secret, capsys, certificates):
     file = str(certificates / "server.pem")
     assert server.main(["--certificate-file", file, "--check"]) == 2
-    assert told(capsys) == ("--certificate-file: nothing listens with TLS; give listen_tls too\n")
+    assert told(capsys) == ("--certificate-file: no listener uses TLS; set listen_tls\n")
 
 
 def test_asking_for_certificates_without_showing_one_is_told(secret, capsys, certificates):
     file = str(certificates / "authority.pem")
     assert server.main(["--listen-tls", ":0", "--client-ca-file", file, "--check"]) == 2
-    assert told(capsys) == (
-        "--client-ca-file: who asks clients for a certificate shows one: certificate_file\n"
-    )
+    assert told(capsys) == ("--client-ca-file: client_ca_file requires certificate_file\n")
 
 
 def test_a_file_that_is_no_certificate_is_told(secret, capsys, certificates):
@@ -256,12 +254,11 @@ def test_a_missing_authority_is_told_with_its_own_setting(capsys, certificates):
 
 IN_VAIN = {
     "ca_file": (
-        "no jump host is known by an authority of ours; write netjumper+tls://HOST, without pin "
-        "and ca"
+        "no jump host is verified with this CA; write netjumper+tls://HOST without pin and ca"
     ),
     "certificate_file": (
-        "no jump host is shown a certificate; write netjumper+tls://HOST with pin or ca=system, "
-        "or give ca_file"
+        "no jump host gets this certificate; write netjumper+tls://HOST with pin or ca=system, "
+        "or set ca_file"
     ),
 }
 
@@ -320,7 +317,10 @@ def test_a_way_in_the_clear_beside_one_with_tls_is_warned_about():
     done = run([installed("netjumper-bridge"), *jump, "--check"], ENV)
     (line,) = done.stderr.decode().splitlines()
     assert done.returncode == 0
-    assert "WARNING requests may go in the clear to jump host 192.0.2.1:9527, though" in line
+    assert (
+        "WARNING requests to jump host 192.0.2.1:9527 are unencrypted, although others have TLS"
+        in line
+    )
     only = run([installed("netjumper-bridge"), *jump[2:], "--check"], ENV)
     assert (only.returncode, only.stderr) == (0, b"")
 

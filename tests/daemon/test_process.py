@@ -116,4 +116,6 @@ def test_text_that_standard_output_has_no_letters_for_is_one_line(monkeypatch, c
         monkeypatch.undo()
     assert can_say("text")
     told = capsys.readouterr().err
-    assert told.startswith("name: cannot write to standard output: it is ascii; set PYTHON")
+    assert told.startswith(
+        "name: cannot write to standard output: its encoding is ascii; set PYTHON"
+    )

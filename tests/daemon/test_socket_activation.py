@@ -110,7 +110,7 @@ def test_each_socket_speaks_what_its_name_says(listener, target):
 
 def test_addresses_of_the_settings_are_not_opened_beside_them(listener):
     with activated([*EMBEDDED, "--http", "127.0.0.1:0"], listener, names="socks") as bridge:
-        bridge.wait_for("WARNING --http: not used, as the service manager opens the sockets")
+        bridge.wait_for("WARNING --http: unused, since the service manager opens the sockets")
         bridge.wait_for("INFO the service manager opened the sockets")
         bridge.wait_for("through a jump server in this process")
         assert sum("listening for" in line for line in bridge.lines) == 1
@@ -124,7 +124,7 @@ def test_addresses_that_nobody_gave_are_no_warning(listener):
 
 def test_the_servers_own_address_is_not_opened_beside_them(listener):
     with activated([*SERVER, "--listen", "127.0.0.1:0"], listener) as server:
-        server.wait_for("WARNING --listen: not used, as the service manager opens the sockets")
+        server.wait_for("WARNING --listen: unused, since the service manager opens the sockets")
         server.wait_for("try: netjumper-bridge")
         assert sum("listening for" in line for line in server.lines) == 1
 

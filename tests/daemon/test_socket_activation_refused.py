@@ -13,8 +13,8 @@ def test_a_socket_that_other_machines_reach_needs_a_password():
         port = made.getsockname()[1]
         told = refusal(EMBEDDED, made, names="http")
         assert told == (
-            f"the inherited socket http: other machines can use 0.0.0.0:{port}; listen on "
-            "127.0.0.1, or ask for a password (--auth-file FILE, NETJUMPER_AUTH)"
+            f"inherited socket http: 0.0.0.0:{port} is reachable from other machines; bind "
+            "127.0.0.1 or set --auth-file FILE or NETJUMPER_AUTH"
         )
         with activated(EMBEDDED, made, names="http", NETJUMPER_AUTH="me:pass") as bridge:
             assert bridge.address("HTTP") == f"0.0.0.0:{port}"
@@ -34,20 +34,20 @@ def no_doors():
 def test_what_does_not_listen_for_streams_is_refused(command):
     with no_doors() as (datagrams, connection):
         assert refusal(command, datagrams, names="socks") == (
-            "the inherited socket 'socks' is no stream socket; give it ListenStream="
+            "inherited socket 'socks' is no stream socket; give it ListenStream="
         )
         assert refusal(command, connection, names="socks") == (
-            "the inherited socket 'socks' does not listen; give it Accept=no"
+            "inherited socket 'socks' does not listen; give it Accept=no"
         )
 
 
 @pytest.mark.parametrize(("names", "shown"), [("sock\n", r"'sock\n'"), (None, "'unknown'")])
 def test_a_name_that_is_none_of_the_bridges_doors_is_refused(listener, names, shown):
     assert refusal(EMBEDDED, listener, names=names) == (
-        f"the inherited socket {shown} is no door of the bridge; "
-        "write FileDescriptorName= with socks, http or mixed"
+        f"inherited socket {shown} is not a listener of the bridge; "
+        "set FileDescriptorName= to socks, http or mixed"
     )
-    assert refusal([*EMBEDDED, "--check"], listener, names=names).startswith("the inherited socket")
+    assert refusal([*EMBEDDED, "--check"], listener, names=names).startswith("inherited socket")
 
 
 def test_a_wrong_count_is_refused(listener):

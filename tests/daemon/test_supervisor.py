@@ -517,12 +517,12 @@ def test_a_part_of_a_socket_that_cannot_be_had_is_told_with_its_setting():
 def test_what_goes_with_no_workers_is_told(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", SECRET)
     told = refused(capsys, bridge.main, "--embedded", "--workers", "2", "--check")
-    assert "--workers: with embedded there is one process; leave one of the two out" in told
+    assert "--workers: embedded allows only 1 worker; remove one of the two settings" in told
     told = refused(capsys, server.main, "--workers", "0", "--check")
     assert "--workers: expected a whole number from 1 to 1024, not 0" in told
     monkeypatch.delattr("os.fork")
     told = refused(capsys, server.main, "--workers", "2", "--check")
-    assert "--workers: there can be only 1 on this system" in told
+    assert "--workers: this system supports only 1 worker" in told
 
 
 def test_a_program_of_its_own_has_a_bridge_without_workers():

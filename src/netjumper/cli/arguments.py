@@ -4,8 +4,9 @@ There is no `--secret`: every user of a machine can read the command line of a p
 """
 
 import argparse
+import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from netjumper.cli.help_formatter import HelpFormatter
 from netjumper.errors import SettingsError
@@ -48,6 +49,14 @@ class Parser(argparse.ArgumentParser):
             SettingsError: always; it is one line.
         """
         raise SettingsError(f"{message} (see {self.prog} --help)")
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        """Print help or version; a reader that is gone has read enough.
+
+        argparse does the same in newer patch releases of Python.
+        """
+        with contextlib.suppress(OSError):
+            super()._print_message(message, file)
 
     def parse_args(  # type: ignore[override]
         self,

@@ -63,7 +63,7 @@ def _sockets(count: int, names: str | None) -> Iterator[tuple[str, socket.socket
                 f"LISTEN_FDS says {count} sockets, but descriptor {fd} is {reason}"
             ) from None
         if problem := _problem(sock):
-            raise InheritError(f"the inherited socket {quoted(name)} {problem}")
+            raise InheritError(f"inherited socket {quoted(name)} {problem}")
         sock.setblocking(False)
         yield name, sock
 

@@ -135,15 +135,15 @@ def test_ping_is_answered_without_a_password_and_a_request_may_follow(
 def test_client_that_only_pings_has_requested_nothing(make: Callable[[], HttpHandshake]) -> None:
     handshake = make()
     handshake.receive_data(PING)
-    assert not handshake.asked
+    assert not handshake.has_request
     handshake.receive_data(PING + b"C")
-    assert handshake.asked
+    assert handshake.has_request
 
 
 def test_ping_does_not_hide_a_wrong_password() -> None:
     handshake = guarded()
     handshake.receive_data(connect("a:1", basic("alice", "guess")) + PING)
-    assert handshake.asked
+    assert handshake.has_request
     ended = run(handshake, [b""])
     assert ended.error is AuthenticationError
 
