@@ -6,7 +6,7 @@ There is no `--secret`: every user of a machine can read the command line of a p
 import argparse
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 from netjumper.cli.help_formatter import HelpFormatter
 from netjumper.errors import SettingsError
@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
         """
         raise SettingsError(f"{message} (see {self.prog} --help)")
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: Any = None) -> None:
         """Print help or version; a reader that is gone has read enough.
 
         argparse does the same in newer patch releases of Python.
