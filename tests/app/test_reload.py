@@ -163,7 +163,7 @@ def test_rules_limits_and_the_log_level_are_taken_anew(config):
         with sock:
             sock.sendall(bytes((len(target),)) + target.encode())
             assert sock.recv(1) == b"\0"
-            assert "limit of 1 per client" in outcome_of(address, "one", target)
+            assert "limit of 1 per client reached, " in outcome_of(address, "one", target)
 
 
 def test_what_only_a_restart_can_change_is_told(config):

@@ -293,4 +293,4 @@ async def test_a_bridges_open_doors_are_no_matter(capsys, monkeypatch):
 def test_with_an_embedded_server_there_is_nothing_to_examine(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_EMBEDDED", "true")
     assert bridge.main(["doctor"]) == 2
-    assert "set --jump" in capsys.readouterr().err
+    assert "embedded has no jump server to test; set --jump" in capsys.readouterr().err

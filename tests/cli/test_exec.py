@@ -133,7 +133,7 @@ def test_two_places_for_a_protocol_are_one_too_many(capsys):
 
 def test_without_a_program_there_is_nothing_to_run(capsys):
     for arguments in (["--embedded"], ["--embedded", "--"]):
-        assert "after --" in refused(capsys, *arguments)
+        assert "the program to run after --" in refused(capsys, *arguments)
     assert "unknown option" not in refused(capsys, "--", "true")  # but there is no jump server
 
 

@@ -1,6 +1,8 @@
 """Mistakes at the command line: one readable line, the right exit code, never a secret."""
 
+import os
 import socket
+import subprocess
 
 import pytest
 
@@ -361,10 +363,43 @@ def test_closed_streams_make_no_traceback(closed):
     assert (code, said) == ("1", [] if "2>&-" in closed else [told])
 
 
-def test_a_reader_that_went_away_makes_no_traceback():
-    pipeline = f"{programs.installed('netjumper')} --help | true"
-    done = programs.run(["sh", "-c", pipeline])
-    assert done.stderr == b""
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["netjumper", "--help"],
+        ["netjumper", "--version"],
+        ["netjumper", "keygen"],
+        ["netjumper", "share", "home.example.net", "--qr"],
+        ["netjumper", "completion", "zsh"],
+        ["netjumper-bridge", "--help"],
+        ["netjumper-bridge", "doctor", "--help"],
+        ["netjumper-bridge", "--embedded", "--check"],
+        ["netjumper-bridge", "env"],
+    ],
+    ids=" ".join,
+)
+def test_closed_pipe_ends_a_command_quietly(command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed_pipe:
+        done = subprocess.run(
+            [programs.installed(command[0]), *command[1:]],
+            stdout=closed_pipe,
+            stderr=subprocess.PIPE,
+            env=programs.clean_environment(),
+            timeout=programs.PATIENCE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+def test_full_device_is_reported(flag):
+    command = f"exec {programs.installed('netjumper')} {flag} >/dev/full"
+    done = programs.run(["sh", "-c", command])
+    message = "netjumper: cannot write to standard output: No space left on device\n"
+    assert (done.returncode, done.stderr.decode()) == (1, message)
 
 
 @pytest.mark.parametrize(

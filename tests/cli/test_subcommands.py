@@ -71,4 +71,4 @@ def test_an_unknown_option_of_a_command_names_that_commands_help(capsys):
 
 def test_the_word_for_a_command_is_the_first_one_only(capsys):
     assert bridge.main(["--embedded", "env"]) == 2
-    assert "too many arguments" in capsys.readouterr().err
+    assert "netjumper-bridge: too many arguments (see" in capsys.readouterr().err

@@ -4,11 +4,11 @@ There is no `--secret`: every user of a machine can read the command line of a p
 """
 
 import argparse
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from netjumper.cli.help_formatter import HelpFormatter
+from netjumper.cli.output import say
 from netjumper.errors import SettingsError
 from netjumper.settings.common import CommonSettings
 from netjumper.settings.messages import expectation
@@ -50,14 +50,6 @@ class Parser(argparse.ArgumentParser):
         """
         raise SettingsError(f"{message} (see {self.prog} --help)")
 
-    def _print_message(self, message: str, file: Any = None) -> None:
-        """Print help or version; a reader that is gone has read enough.
-
-        argparse does the same in newer patch releases of Python.
-        """
-        with contextlib.suppress(OSError):
-            super()._print_message(message, file)
-
     def parse_args(  # type: ignore[override]
         self,
         args: Sequence[str] | None = None,
@@ -72,6 +64,11 @@ class Parser(argparse.ArgumentParser):
         if rest:
             self._refuse(rest)
         return known
+
+    def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002
+        # Only help and version get here. argparse lets a failed write through as a traceback if
+        # the text is longer than the stream's buffer.
+        say(message.removesuffix("\n"))
 
     def _refuse(self, rest: Sequence[str]) -> NoReturn:
         option = next((word for word in rest if word.startswith("-")), "")

@@ -2,6 +2,7 @@
 
 import sys
 
+from netjumper.daemon.process import OutputClosed
 from netjumper.errors import NetjumperError
 
 
@@ -13,11 +14,14 @@ def say(line: str) -> None:
     """Write a line to standard output.
 
     Raises:
-        OutputLost: it could not be written.
+        OutputClosed: the reader of standard output has closed it.
+        OutputLost: it could not be written for another reason.
     """
     try:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise OutputClosed from None
     except OSError as error:
         raise OutputLost(f"cannot write to standard output: {error.strerror}") from None
     except UnicodeEncodeError as error:

@@ -36,6 +36,10 @@ class CommandFailed(NetjumperError):
         self.code = code
 
 
+class OutputClosed(NetjumperError):
+    """The reader of standard output has closed it, as `| head` does; no message is due."""
+
+
 ResultT = TypeVar("ResultT")
 
 
@@ -58,6 +62,8 @@ def run(name: str, command: Callable[[], int]) -> int:
     except CommandFailed as error:
         _complain(name, str(error))
         code = error.code
+    except OutputClosed:
+        code = FAILED
     except NetjumperError as error:
         _complain(name, str(error))
         code = FAILED
