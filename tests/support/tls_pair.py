@@ -13,6 +13,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from netjumper.addressing.address import Address
+from netjumper.net.endpoint import Endpoint
 from netjumper.tls.context import (
     Encryption,
     client_with_authority,
@@ -71,6 +72,29 @@ def new_tls_pair(ours: socket.socket, theirs: socket.socket) -> tuple[TlsEndpoin
         loop, theirs, lambda *buffers: serving.wrap_bio(*buffers, server_side=True), any_peer
     )
     return client, server
+
+
+class Reader:
+    """Collects everything that an endpoint receives, and the error that ended it."""
+
+    def __init__(self, endpoint: Endpoint, at_once: int = 65536) -> None:
+        self.data = b""
+        self.error: OSError | None = None
+        self._endpoint, self._at_once = endpoint, at_once
+        self.over = asyncio.Event()
+        endpoint.start_reading(self._read)
+
+    def _read(self) -> None:
+        try:
+            data = self._endpoint.recv(self._at_once)
+        except OSError as error:
+            self.error = error
+            data = b""
+        if data == b"":
+            self._endpoint.stop_reading()
+            self.over.set()
+        elif data:
+            self.data += data
 
 
 def any_peer(_: ssl.SSLObject) -> None:

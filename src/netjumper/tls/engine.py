@@ -1,21 +1,32 @@
-"""The bytes of a TLS connection between OpenSSL and the socket, where one of them is to wait."""
+"""TLS without a socket (sans-I/O; RFC 8446): `ssl.SSLObject` between two memory buffers.
 
+`Incoming` has what was received until OpenSSL has decrypted it, `Outgoing` what was encrypted until
+the socket has room for it. `Engine` is the connection between them: its handshake, its plaintext
+and its end. The driver is `netjumper.tls.endpoint`.
+"""
+
+import contextlib
 import ssl
 from collections.abc import Callable
 
-AT_ONCE = 256 * 1024
-"""Bytes that are taken, or received, in one go."""
-PIECE = 16 * 1024
-"""Bytes that go through OpenSSL at once, a record's worth (RFC 8446 section 5.1): its buffers
-keep the size that they once had."""
-MOST_ASKED_FOR = 64 * 1024
-"""Bytes of answers that a peer may cause without taking them: key updates (RFC 8446 section 4.6.3)
-cost who asks for them as much as who answers."""
+MAX_CALL_BYTES = 256 * 1024
+"""Bytes that one call takes or receives at most."""
+RECORD_BYTES = 16 * 1024
+"""Bytes that OpenSSL processes at once: a full record (RFC 8446 section 5.1). Its buffers keep the
+size that they once had."""
+MAX_UNSENT_ANSWER_BYTES = 64 * 1024
+"""Bytes of answers that a peer can cause without reading them. A key update (RFC 8446 section
+4.6.3) costs the side that requests it as much as the side that answers."""
 _NONE = memoryview(b"")
+
+Wrap = Callable[[ssl.MemoryBIO, ssl.MemoryBIO], ssl.SSLObject]
+"""Makes a TLS connection between two buffers: `SSLContext.wrap_bio` with its options."""
+Check = Callable[[ssl.SSLObject], None]
+"""Called when a handshake is complete; raises an `ssl.SSLError` if the peer is the wrong one."""
 
 
 class Incoming:
-    """What was received, until OpenSSL has decrypted it."""
+    """What was received and is not decrypted yet."""
 
     __slots__ = ("_rest", "bio", "is_empty")
 
@@ -23,23 +34,24 @@ class Incoming:
         self.bio = ssl.MemoryBIO()
         """Where OpenSSL takes it from."""
         self.is_empty = True
-        """Whether there was nothing more to receive, at the last look."""
+        """Whether there was nothing more to receive at the last look."""
         self._rest = _NONE
 
     def fill(self, receive: Callable[[int], bytes | None]) -> bool:
-        """Give OpenSSL what is there, received before or now.
+        """Give OpenSSL the next piece of what was received before, or of what is there now.
 
         Args:
-            receive: at most so many bytes; `b""` is the end of the stream, None is nothing yet.
+            receive: returns at most that many bytes; `b""` is the end of the stream, None is
+                nothing yet.
 
         Returns:
-            False where nothing is.
+            False if there is nothing.
 
         Raises:
             OSError: as `receive` does.
         """
         if not self._rest:
-            data = receive(AT_ONCE)
+            data = receive(MAX_CALL_BYTES)
             self.is_empty = data is None
             if data is None:
                 return False
@@ -47,14 +59,14 @@ class Incoming:
                 self.bio.write_eof()
                 return True
             self._rest = memoryview(data)
-        self.bio.write(self._rest[:PIECE])
+        self.bio.write(self._rest[:RECORD_BYTES])
         # An empty view would keep all of the bytes that it is of.
-        self._rest = self._rest[PIECE:] or _NONE
+        self._rest = self._rest[RECORD_BYTES:] or _NONE
         return True
 
 
 class Outgoing:
-    """What was encrypted, until the socket has room for it."""
+    """What was encrypted and is not sent yet."""
 
     __slots__ = ("_rest", "bio")
 
@@ -67,7 +79,7 @@ class Outgoing:
         return len(self._rest) + self.bio.pending
 
     def encrypt(self, tls: ssl.SSLObject, data: bytes | memoryview) -> None:
-        """Add what `data` is on the wire.
+        """Add `data`, encrypted.
 
         Raises:
             ssl.SSLError: the connection is not established, or has ended.
@@ -75,12 +87,12 @@ class Outgoing:
         pieces: list[bytes | memoryview] = [self._rest, self.bio.read()]
         rest = memoryview(data)
         while rest:
-            rest = rest[tls.write(rest[:PIECE]) :]
+            rest = rest[tls.write(rest[:RECORD_BYTES]) :]
             pieces.append(self.bio.read())
         self._rest = memoryview(b"".join(pieces))
 
     def flush(self, send: Callable[[memoryview], int]) -> None:
-        """Give `send` what there is, for as long as it takes all of it.
+        """Pass everything to `send` until it takes less than it is given.
 
         Raises:
             OSError: as `send` does.
@@ -93,17 +105,156 @@ class Outgoing:
             if self._rest:
                 return
 
-    def answer(self, send: Callable[[memoryview], int]) -> None:
-        """Let leave what OpenSSL has to say for itself, as the peer asked.
+    def flush_answers(self, send: Callable[[memoryview], int]) -> None:
+        """Pass OpenSSL's own answers to the peer's messages to `send`.
 
         Raises:
-            OSError: as `send` does; or the peer asks on, and takes nothing.
+            OSError: as `send` does; or the peer does not read the answers.
         """
         self.flush(send)
-        if self.bio.pending > MOST_ASKED_FOR:
-            raise OSError("the peer does not take the answers that it asks for")
+        if self.bio.pending > MAX_UNSENT_ANSWER_BYTES:
+            raise OSError("the peer does not read the answers that it requests")
 
     def drop(self) -> None:
-        """Forget it: the connection is lost."""
+        """Forget everything: the connection is lost."""
         self._rest = _NONE
         self.bio.read()
+
+
+class Engine:
+    """One TLS connection.
+
+    Args:
+        wrap: makes the `ssl.SSLObject` of it.
+        check: checks the peer when the handshake is complete.
+
+    Attributes:
+        incoming: what was received.
+        outgoing: what must be sent.
+        is_established: the handshake is complete.
+        has_failed: the handshake failed; the alert that says why is in `outgoing`.
+        plaintext: what was decrypted before it was asked for.
+    """
+
+    __slots__ = (
+        "_check",
+        "_corked",
+        "_early",
+        "_tls",
+        "has_failed",
+        "incoming",
+        "is_established",
+        "outgoing",
+        "plaintext",
+    )
+
+    def __init__(self, wrap: Wrap, check: Check) -> None:
+        self.incoming, self.outgoing = Incoming(), Outgoing()
+        self._tls = wrap(self.incoming.bio, self.outgoing.bio)
+        self._check = check
+        self.is_established = False
+        self.has_failed = False
+        self.plaintext = b""
+        self._early = b""
+        """What must be sent as soon as the handshake is complete."""
+        self._corked = b""
+        """What must leave with what is sent next."""
+
+    @property
+    def begins(self) -> bool:
+        """Whether this side sends first: it is the client."""
+        return not self._tls.server_side
+
+    @property
+    def is_read_up(self) -> bool:
+        """Whether everything that was received has been asked for."""
+        return self.incoming.is_empty and not self.plaintext
+
+    def shake_hands(self) -> None:
+        """Continue the handshake with what was received.
+
+        Raises:
+            ssl.SSLWantReadError: more has to be received first.
+            ssl.SSLError: the peer is the wrong one, or does not speak TLS.
+        """
+        try:
+            self._tls.do_handshake()
+            self._check(self._tls)
+        except ssl.SSLError as error:
+            self.has_failed = not isinstance(error, ssl.SSLWantReadError)
+            raise
+        self.is_established = True
+        early, self._early = self._early, b""
+        if early:
+            self.encrypt(early)
+
+    def send_early(self, data: bytes | memoryview) -> int:
+        """Keep `data` until the handshake is complete; return how many bytes were taken."""
+        early = bytes(data[: MAX_CALL_BYTES - len(self._early)])
+        self._early += early
+        return len(early)
+
+    def decrypt(self, buffer: memoryview) -> int:
+        """Decrypt into `buffer` and return the number of bytes, at least one.
+
+        Raises:
+            ssl.SSLZeroReturnError: the peer has ended its direction.
+            ssl.SSLWantReadError: more has to be received first.
+            ssl.SSLError: what came is not TLS, or the stream ended without `close_notify`.
+        """
+        count = self._tls.read(len(buffer), buffer)
+        if not count:
+            raise ssl.SSLZeroReturnError
+        return int(count)
+
+    def take_plaintext(self, buffer: memoryview) -> int:
+        """Copy what was decrypted before into `buffer` and return the number of bytes."""
+        taken = self.plaintext[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self.plaintext = self.plaintext[len(taken) :]
+        return len(taken)
+
+    def encrypt(self, data: bytes | memoryview) -> None:
+        """Put `data` into `outgoing`, after what is corked.
+
+        Raises:
+            ssl.SSLError: the connection is not established, or has ended.
+        """
+        corked, self._corked = self._corked, b""
+        self.outgoing.encrypt(self._tls, corked + bytes(data) if corked else data)
+
+    def cork(self, data: bytes) -> None:
+        """Keep `data` until something else is encrypted, or `uncork` is called."""
+        self._corked += data
+
+    def uncork(self) -> bool:
+        """Put what is corked into `outgoing`; return whether there was something.
+
+        Raises:
+            ssl.SSLError: the connection has ended.
+        """
+        if not self._corked:
+            return False
+        self.encrypt(b"")
+        return True
+
+    def end(self) -> None:
+        """End this direction: put `close_notify` into `outgoing` (RFC 8446 section 6.1).
+
+        OpenSSL refuses to end while it holds plaintext, so that is decrypted first.
+        """
+        self.uncork()
+        while (more := self._decrypted()) is not None:
+            self.plaintext += more
+        with contextlib.suppress(ssl.SSLError):  # OpenSSL waits for the peer's end; this does not
+            self._tls.unwrap()
+
+    def _decrypted(self) -> bytes | None:
+        try:
+            return self._tls.read(MAX_CALL_BYTES) or None
+        except ssl.SSLError:
+            return None
+
+    def drop_incoming(self) -> None:
+        """Forget what was received: nobody reads it."""
+        self.incoming = Incoming()
