@@ -15,7 +15,7 @@ from netjumper.cli.help_formatter import MAX_WIDTH
 from netjumper.cli.output import say
 from netjumper.daemon import process
 from netjumper.diagnostics.probe import Probe
-from netjumper.diagnostics.steps import Diagnosis, DiagnosisTarget, Step
+from netjumper.diagnostics.steps import NO_FAILURE, Diagnosis, DiagnosisTarget, Step
 from netjumper.errors import SettingsError
 from netjumper.settings.bridge import BridgeSettings, UpstreamSettings
 from netjumper.text import printable
@@ -108,7 +108,7 @@ def _filled(text: str) -> str:
 
 def _as_json(diagnosis: Diagnosis) -> str:
     report = {
-        "ok": diagnosis.exit_code == process.OK,
+        "ok": diagnosis.exit_code == NO_FAILURE,
         "jump_host": str(diagnosis.jump_host),
         "target": str(diagnosis.goal.target),
         "steps": [asdict(step) for step in diagnosis.done],

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from netjumper.addressing.address import Address
-from netjumper.daemon import process
 from netjumper.diagnostics.advice import advice
 from netjumper.diagnostics.download import MAX_DOWNLOAD_S, MIN_MEASURED_BYTES, download
 from netjumper.diagnostics.probe import Probe
@@ -14,6 +13,8 @@ from netjumper.errors import AddressError, NetjumperError, SettingsError
 from netjumper.text import human_size, quoted
 from netjumper.tls.context import default_context
 
+NO_FAILURE = 0
+"""The exit code when no step fails."""
 EXIT_CODES = {"name": 3, "connect": 4, "challenge": 5, "secret": 6, "target": 7, "tls": 8}
 """The exit code when that step is the first that fails; a throughput that cannot be measured is
 no failure."""
@@ -86,7 +87,7 @@ class Diagnosis:
     def __init__(self, jump_host: Address, goal: DiagnosisTarget, timeout: float) -> None:
         self.advice = ""
         """What to do about the failure, empty where there was none."""
-        self.exit_code = process.OK
+        self.exit_code = NO_FAILURE
         self.jump_host = jump_host
         self.goal = goal
         self.done: list[Step] = []
