@@ -13,7 +13,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --req
 INSTALL_SOURCE = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
   --no-deps --no-build-isolation --editable .
 
-.PHONY: run bench bench-quick bench-wan bench-report test test-image test-units test-containers fuzz soak load lint lock generated clean help
+.PHONY: run bench bench-quick bench-wan bench-report test test-image test-units test-containers fuzz soak load lint structure lock generated clean help
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+structure: $(BIN)/python  ## count modules, chains of imports and lines, and check their limits
+	@$(BIN)/python tools/structure.py
 
 lock: $(BIN)/python  ## renew what requirements/ says is installed, with hashes, out of pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
