@@ -18,7 +18,7 @@ YESTERDAY = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
 WRONG = {
     "none": (
         "peer did not return a certificate",
-        "it asks for a certificate of ours (certificate_file)",
+        "it requires a client certificate (certificate_file)",
     ),
     "expired": (
         "certificate verify failed: certificate has expired",
@@ -26,7 +26,7 @@ WRONG = {
     ),
     "foreign": (
         "certificate verify failed: unable to get local issuer certificate",
-        "our certificate is of an authority that it does not know",
+        "it does not know the authority of our certificate",
     ),
 }
 """What the server says of a client's certificate, and what the client is told."""

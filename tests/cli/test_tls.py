@@ -234,7 +234,7 @@ def test_a_file_that_is_no_certificate_is_told(secret, capsys, certificates):
     file = str(certificates / "server.pin")
     assert server.main(["--listen-tls", ":0", "--certificate-file", file, "--check"]) == 2
     assert told(capsys) == (
-        f"--certificate-file: {file}: expected a certificate in PEM, and behind it its key\n"
+        f"--certificate-file: {file}: expected a certificate in PEM, followed by its key\n"
     )
     arguments = ["--jump", "netjumper+tls://home.example.net", "--ca-file", file, "--check"]
     assert bridge.main(arguments) == 2
@@ -346,7 +346,7 @@ def test_who_offers_a_wrong_key_in_tls_is_shut_out_and_who_offers_none_is_not():
             with socket.create_connection((HOST, int(jump.rpartition(":")[2]))) as sock:
                 with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
                     context.wrap_socket(sock)
-            it.wait_for("WARNING .*TLS failed: no key is offered", count)
+            it.wait_for("WARNING .*TLS failed: no key was offered", count)
         with rented(f"netjumper+tls://:another@{jump}"):
             it.wait_for("WARNING .*AuthenticationError: TLS failed: the key that is offered is not")
             it.wait_for(f"WARNING banned {HOST} for 60 s after 1 failed authentication, last from")

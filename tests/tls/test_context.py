@@ -73,13 +73,13 @@ def pin(path: Path) -> bytes:
 @by_secret
 @pytest.mark.parametrize("secret", [b"correct horse battery staple", KEY.encode()])
 @pytest.mark.parametrize("client", ["", "alice"])
-async def test_who_knows_the_secret_needs_nothing_else(secret, client):
+async def test_shared_secret_is_enough(secret, client):
     server = server_with_secrets([("bob", b"another"), (client, secret)])
     assert await met(client_with_secret(secret, client), server) == (b"challenge", b"answer")
 
 
 @by_secret
-async def test_a_client_may_have_two_secrets_for_a_while():
+async def test_client_can_have_two_secrets():
     server = server_with_secrets([("alice", KEY.encode()), ("alice", OTHER.encode())])
     for secret in (KEY, OTHER):
         client = client_with_secret(secret.encode(), "alice")
@@ -87,20 +87,20 @@ async def test_a_client_may_have_two_secrets_for_a_while():
 
 
 @by_secret
-async def test_another_secret_gets_nothing():
+async def test_other_secret_gets_no_data():
     server = server_with_secrets([("", KEY.encode())])
     assert await refused(client_with_secret(OTHER.encode()), server)
     assert await refused(client_with_secret(KEY.encode(), "alice"), server)
 
 
 @by_secret
-async def test_a_man_in_the_middle_who_shows_any_certificate_gets_nothing(certificate):
+async def test_man_in_the_middle_with_a_certificate_gets_no_data(certificate):
     told = await refused(client_with_secret(KEY.encode()), server_with_certificate(certificate))
     assert "certificate verify failed" in told
 
 
 @by_secret
-async def test_one_who_knows_the_name_and_no_secret_gets_nothing():
+async def test_client_name_without_the_secret_gets_no_data():
     false = server_with_secrets([])
     context = false.context
     identity = identity_of("", KEY.encode())
@@ -109,30 +109,30 @@ async def test_one_who_knows_the_name_and_no_secret_gets_nothing():
 
 
 @by_secret
-async def test_a_client_that_wants_a_certificate_gets_nothing_from_a_server_without(certificate):
+async def test_client_that_expects_a_certificate_rejects_a_server_without(certificate):
     server = server_with_secrets([("", KEY.encode())])
     at_client, at_server = await met(client_with_pins([pin(certificate)]), server)
     assert isinstance(at_client, ssl.SSLError)
     assert str(trust_error(at_client)) == "TLS failed: it has no certificate"
     assert isinstance(at_server, ssl.SSLError)
-    assert failure_of(at_server) == "no key is offered"
+    assert failure_of(at_server) == "no key was offered"
     assert not is_wrong_key(at_server)
 
 
 @by_secret
-async def test_one_whose_key_is_not_known_is_told_what_to_check():
+async def test_rejected_key_names_what_to_check():
     server = server_with_secrets([("", KEY.encode())])
     at_client, at_server = await met(client_with_secret(OTHER.encode()), server)
     assert isinstance(at_client, ssl.SSLError)
     told = "our key is not known there; check the secret, and the client's name"
     assert str(trust_error(at_client)).endswith(told)
     assert isinstance(at_server, ssl.SSLError)
-    assert failure_of(at_server) == "the key that is offered is not known"
+    assert failure_of(at_server) == "the offered key is unknown"
     assert is_wrong_key(at_server)
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="it is there")
-def test_a_python_without_it_names_the_next_best():
+def test_old_python_suggests_a_pinned_certificate():
     for make in (client_with_secret, lambda it: server_with_secrets([("", it)])):
         with pytest.raises(EncryptionError, match=r"3\.13 or newer; pin a certificate instead"):
             make(KEY.encode())
@@ -141,49 +141,49 @@ def test_a_python_without_it_names_the_next_best():
 # --- certificates -------------------------------------------------------------------------
 
 
-async def test_a_pinned_certificate_is_enough(certificate):
+async def test_pinned_certificate_is_trusted(certificate):
     client = client_with_pins([b"x" * 32, pin(certificate)])
     assert await met(client, server_with_certificate(certificate)) == (b"challenge", b"answer")
 
 
-async def test_another_certificate_is_not(certificate, authority, tmp_path):
+async def test_other_certificate_than_the_pinned_one_is_rejected(certificate, authority, tmp_path):
     other = written(authority.issue_cert(HOST), tmp_path / "other.pem")
     ours, theirs = await met(client_with_pins([pin(other)]), server_with_certificate(certificate))
     assert str(ours) == "its certificate is not the pinned one"
     assert isinstance(theirs, OSError)
 
 
-async def test_a_certificate_of_a_trusted_authority_is_enough(certificate, trusted):
+async def test_certificate_of_a_trusted_authority_is_trusted(certificate, trusted):
     client = client_with_authority(HOST, trusted)
     assert await met(client, server_with_certificate(certificate)) == (b"challenge", b"answer")
 
 
-async def test_for_another_name_it_is_not(certificate, trusted):
+async def test_certificate_for_another_name_is_rejected(certificate, trusted):
     client = client_with_authority("other.example", trusted)
     told = await refused(client, server_with_certificate(certificate))
     assert "Hostname mismatch" in told
 
 
-async def test_nor_is_one_that_has_expired(authority, trusted, tmp_path):
+async def test_expired_certificate_is_rejected(authority, trusted, tmp_path):
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     old = written(authority.issue_cert(HOST, not_after=yesterday), tmp_path / "old.pem")
     told = await refused(client_with_authority(HOST, trusted), server_with_certificate(old))
     assert "certificate has expired" in told
 
 
-async def test_nor_one_of_an_authority_that_the_system_does_not_know(certificate):
+async def test_certificate_of_an_unknown_authority_is_rejected(certificate):
     told = await refused(client_with_authority(HOST), server_with_certificate(certificate))
     assert "certificate verify failed" in told
 
 
-async def test_a_server_can_ask_for_a_certificate(certificate, trusted, authority, tmp_path):
+async def test_server_can_require_a_client_certificate(certificate, trusted, authority, tmp_path):
     server = server_with_certificate(certificate, clients=trusted)
     own = written(authority.issue_cert("alice"), tmp_path / "alice.pem")
     client = client_with_authority(HOST, trusted, own)
     assert await met(client, server) == (b"challenge", b"answer")
 
 
-async def test_a_client_without_one_gets_nothing(certificate, trusted):
+async def test_client_without_a_required_certificate_gets_no_data(certificate, trusted):
     server = server_with_certificate(certificate, clients=trusted)
     at_client, at_server = await met(client_with_authority(HOST, trusted), server)
     assert isinstance(at_client, OSError)
@@ -191,7 +191,7 @@ async def test_a_client_without_one_gets_nothing(certificate, trusted):
 
 
 @pytest.mark.parametrize("most", [ssl.TLSVersion.TLSv1_2])
-async def test_nothing_older_than_tls_1_3_is_spoken(certificate, most):
+async def test_older_tls_versions_are_refused(certificate, most):
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
     old.maximum_version = most
@@ -204,11 +204,11 @@ async def test_nothing_older_than_tls_1_3_is_spoken(certificate, most):
     assert "protocol" in await refused(client_with_pins([pin(certificate)]), young)
 
 
-def test_a_file_that_cannot_be_used_is_told(tmp_path, certificate):
+def test_unusable_certificate_file_is_an_error(tmp_path, certificate):
     missing, garbage = tmp_path / "missing.pem", tmp_path / "garbage.pem"
     garbage.write_text("nothing")
     an_authority = "expected a certificate in PEM"
-    our_own = "expected a certificate in PEM, and behind it its key"
+    our_own = "expected a certificate in PEM, followed by its key"
     for expected, make in (
         (an_authority, lambda path: client_with_authority(HOST, path)),
         (our_own, lambda path: client_with_authority(HOST, None, path)),
@@ -229,16 +229,16 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def test_a_key_with_a_password_is_told_and_nobody_is_asked_for_it(certificate):
+def test_encrypted_key_is_an_error_without_a_password_prompt(certificate):
     encrypt(certificate)
     assert refusal(certificate) == (
-        f"{certificate}: the key in it is encrypted, and nobody is there to give the password; "
-        f"`openssl pkey -in {certificate}` prints the key as it has to stand"
+        f"{certificate}: the key in it is encrypted, and there is no way to enter the password; "
+        f"`openssl pkey -in {certificate}` prints the key unencrypted"
     )
 
 
 @pytest.mark.parametrize("kind", [trustme.KeyType.ECDSA, trustme.KeyType.RSA])
-def test_a_key_of_another_certificate_is_told(authority, certificate, kind):
+def test_key_of_another_certificate_is_an_error(authority, certificate, kind):
     other = authority.issue_cert(HOST, key_type=kind).private_key_pem.bytes()
     _, begin, rest = certificate.read_bytes().partition(b"-----BEGIN CERTIFICATE-----")
     certificate.write_bytes(other + begin + rest)
@@ -247,7 +247,7 @@ def test_a_key_of_another_certificate_is_told(authority, certificate, kind):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
-def test_a_certificate_is_not_waited_for(tmp_path):
+def test_certificate_in_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     why = "a pipe cannot be read twice; expected a file"
     assert refusal(tmp_path / "fifo") == f"{tmp_path / 'fifo'}: {why}"

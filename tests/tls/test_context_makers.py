@@ -42,7 +42,7 @@ def makers(node: ast.AST, around: ast.AST | None = None) -> Iterator[str]:
         yield from makers(child, child if isinstance(child, ast.Call) else None)
 
 
-def test_truncation_is_an_error_for_each_context_that_is_made() -> None:
+def test_every_context_detects_truncation() -> None:
     found = {
         (str(path.relative_to(SOURCE)), call)
         for path in SOURCE.rglob("*.py")
@@ -51,7 +51,7 @@ def test_truncation_is_an_error_for_each_context_that_is_made() -> None:
     assert found == MAY_CALL_THEM
 
 
-def test_the_option_that_ignores_it_is_cleared(ssl_defaults: None) -> None:
+def test_option_that_ignores_truncation_is_cleared(ssl_defaults: None) -> None:
     for context in (
         tls_13_context(ssl.PROTOCOL_TLS_CLIENT),
         tls_13_context(ssl.PROTOCOL_TLS_SERVER),

@@ -20,19 +20,19 @@ def failure(received: bytes, *, ends: bool = False) -> ssl.SSLError:
     return caught.value
 
 
-def test_an_end_in_the_middle_of_the_handshake_is_a_cut() -> None:
+def test_end_during_the_handshake_is_a_truncation() -> None:
     assert is_cut(failure(b"", ends=True))
     assert is_cut(failure(b"\x16\x03\x01", ends=True))
 
 
 @pytest.mark.parametrize("text", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff", b"x" * 32])
-def test_what_is_no_tls_is_found_out(text: bytes) -> None:
+def test_other_protocols_are_recognised(text: bytes) -> None:
     error = failure(text)
     assert is_no_tls(error)
     assert not is_cut(error)
 
 
-def test_it_is_found_out_by_a_python_that_does_not_know_the_reasons_name() -> None:
+def test_reason_without_a_name_in_python_is_recognised() -> None:
     known = failure(b"GET / HTTP/1.1\r\n\r\n")
     named = "[SSL: HTTP_REQUEST] http request"
     assert named in str(known.strerror)

@@ -10,7 +10,7 @@ HKDF_OF_KEY = "0e2ccee9255548289a25f06ccc5e5d4fe3d8c0977e42f3b60235596b46299e7f"
 SCRYPT_OF_TEXT = "07570ecb510ea6d577ae891a5b274b824397393b755e0f6ba4bb77d87af7f87d"
 
 
-def test_a_secret_that_can_be_guessed_is_made_costly(monkeypatch):
+def test_guessable_secret_is_stretched_with_scrypt(monkeypatch):
     asked = []
 
     def scrypt(secret: bytes, **how: object) -> bytes:
@@ -28,13 +28,13 @@ def test_a_secret_that_can_be_guessed_is_made_costly(monkeypatch):
     psk_of.cache_clear()
 
 
-def test_a_key_depends_on_secret_and_client():
+def test_key_depends_on_secret_and_client():
     keys = {psk_of(it.encode(), who) for it in (KEY, OTHER) for who in ("", "alice", "bob")}
     assert len(keys) == 6
     assert {len(it) for it in keys} == {32}
 
 
-def test_the_derivation_stays_what_it_is():
+def test_key_derivation_stays_the_same():
     """Both sides have to come to the same key, also with another version of netjumper."""
     assert psk_of(KEY.encode(), "alice").hex() == HKDF_OF_KEY
     assert psk_of(b"correct horse battery staple", "alice").hex() == SCRYPT_OF_TEXT

@@ -1,4 +1,4 @@
-"""Files with certificates: our own, or an authority's."""
+"""Files with certificates: this side's own, or an authority's."""
 
 import errno
 import shlex
@@ -12,11 +12,11 @@ from netjumper.tls.errors import is_not_its_key
 
 
 class EncryptionError(NetjumperError, ValueError):
-    """TLS cannot be had as it was asked for."""
+    """The requested TLS is not possible."""
 
 
 class CertificateError(EncryptionError):
-    """The file with our own certificate cannot be used."""
+    """The file with this side's own certificate cannot be used."""
 
 
 class AuthorityError(EncryptionError):
@@ -24,10 +24,10 @@ class AuthorityError(EncryptionError):
 
 
 def load_authority(context: ssl.SSLContext, authority: Path) -> None:
-    """Trust whoever has a certificate of an authority.
+    """Trust the certificates that an authority issued.
 
     Args:
-        context: is told.
+        context: is changed.
         authority: a PEM file with the authority's certificate, or a pipe.
 
     Raises:
@@ -36,7 +36,7 @@ def load_authority(context: ssl.SSLContext, authority: Path) -> None:
     try:
         if authority.is_file():
             context.load_verify_locations(authority)
-        else:  # a pipe, that OpenSSL would wait for without an end
+        else:  # a pipe: OpenSSL would wait for it without a limit
             text = read_file(authority)[0].decode("ascii", "ignore")
             context.load_verify_locations(cadata=text)
     except (OSError, ValueError) as error:
@@ -45,10 +45,10 @@ def load_authority(context: ssl.SSLContext, authority: Path) -> None:
 
 
 def load_certificate(context: ssl.SSLContext, certificate: Path | None) -> None:
-    """Prove by a certificate who we are.
+    """Show a certificate to peers.
 
     Args:
-        context: is told.
+        context: is changed.
         certificate: a PEM file with the certificate and its key; None is none.
 
     Raises:
@@ -58,11 +58,11 @@ def load_certificate(context: ssl.SSLContext, certificate: Path | None) -> None:
         return
     why = ""
 
-    def encrypted() -> NoReturn:  # without it OpenSSL asks whoever sits at the terminal
+    def encrypted() -> NoReturn:  # without it OpenSSL asks at the terminal
         nonlocal why
         why = (
-            "the key in it is encrypted, and nobody is there to give the password; "
-            f"`openssl pkey -in {shlex.quote(str(certificate))}` prints the key as it has to stand"
+            "the key in it is encrypted, and there is no way to enter the password; "
+            f"`openssl pkey -in {shlex.quote(str(certificate))}` prints the key unencrypted"
         )
         raise OSError
 
@@ -71,7 +71,7 @@ def load_certificate(context: ssl.SSLContext, certificate: Path | None) -> None:
             raise OSError(errno.ESPIPE, "a pipe cannot be read twice; expected a file")
         context.load_cert_chain(certificate, password=encrypted)
     except (OSError, ValueError) as error:
-        why = why or _reason(error, "expected a certificate in PEM, and behind it its key")
+        why = why or _reason(error, "expected a certificate in PEM, followed by its key")
         raise CertificateError(f"{certificate}: {why}") from None
 
 

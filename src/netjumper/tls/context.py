@@ -1,11 +1,11 @@
-"""Encryption between client and jump server, and whom it trusts: TLS 1.3 and nothing older.
+"""Encryption between client and jump server: TLS 1.3 and nothing older.
 
 - By the **shared secret** (an external PSK, RFC 8446 sections 2.2 and 4.2.11): each side proves
-  that it knows the secret before the other says a word. It needs nothing else but Python 3.13.
+  that it knows the secret before the other sends anything. It needs Python 3.13 only.
 - By a **pinned certificate**: the client knows its SHA-256.
 - By a **certificate authority**, as for a web site; a server can ask clients for certificates too.
 
-In each of them the handshake of the secret runs inside, as without TLS.
+In each case the handshake with the secret runs inside, as without TLS.
 """
 
 import hashlib
@@ -30,14 +30,14 @@ _NEEDS_313 = (
 
 @dataclass(frozen=True, slots=True)
 class Encryption:
-    """TLS as one side of a connection has it.
+    """How one side of a connection uses TLS.
 
     Attributes:
-        context: what we prove and whom we trust.
-        server_side: whether we are who is connected to.
-        hostname: the name that the server's certificate must have; None where it has none.
-        pins: SHA-256 of the certificates of which the server must have one; empty where the context
-            trusts somebody.
+        context: what this side proves and trusts.
+        server_side: this side accepted the connection.
+        hostname: the name that the server's certificate must have; None if it has none.
+        pins: SHA-256 of the certificates of which the server must have one; empty if the context
+            decides whom to trust.
     """
 
     context: ssl.SSLContext
@@ -62,10 +62,10 @@ class Encryption:
 
 
 class ReloadableTls:
-    """Encryption that can be replaced, for the connections that come from then on.
+    """Encryption that can be replaced; connections accepted later use the new one.
 
     Args:
-        current: what holds now.
+        current: the encryption in use.
     """
 
     def __init__(self, current: Encryption) -> None:
@@ -82,11 +82,11 @@ def pin_of(certificate: bytes) -> bytes:
 
 
 def client_with_secret(secret: bytes, client: str = "") -> Encryption:
-    """Return what a client needs to meet a jump server that knows its secret, and no other.
+    """Return the encryption of a client that trusts only servers that know its secret.
 
     Args:
         secret: shared with the server.
-        client: its name there, empty where it has none.
+        client: its name there; empty if it has none.
 
     Raises:
         EncryptionError: this Python is too old.
@@ -94,8 +94,8 @@ def client_with_secret(secret: bytes, client: str = "") -> Encryption:
     _require_psk()
     context = tls_13_context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    # The server must prove the secret. One that does not, and shows a certificate instead, would do
-    # with CERT_NONE; so that has to be checked, against nobody who could have issued it.
+    # The server must prove the secret. With CERT_NONE, a server that shows a certificate instead
+    # would be accepted. So its certificate is verified, and no authority is trusted.
     context.verify_mode = ssl.CERT_REQUIRED
     identity, key = identity_of(client, secret), psk_of(secret, client)
     _prove_by_psk(context, identity, key)
@@ -103,10 +103,10 @@ def client_with_secret(secret: bytes, client: str = "") -> Encryption:
 
 
 def server_with_secrets(secrets: Iterable[tuple[str, bytes]]) -> Encryption:
-    """Return what a jump server needs for clients that know a secret.
+    """Return the encryption of a jump server whose clients know a secret.
 
     Args:
-        secrets: each with the client's name, empty where it has none.
+        secrets: each with the client's name; empty if it has none.
 
     Raises:
         EncryptionError: this Python is too old.
@@ -119,18 +119,19 @@ def server_with_secrets(secrets: Iterable[tuple[str, bytes]]) -> Encryption:
 
 
 def client_with_pins(pins: Iterable[bytes], certificate: Path | None = None) -> Encryption:
-    """Return what a client needs to meet a server with a certificate that it knows.
+    """Return the encryption of a client that knows the server's certificate.
 
     Args:
-        pins: SHA-256 of it; there may be several, for a time of change.
-        certificate: a PEM file with a certificate of our own and its key, for a server that asks.
+        pins: SHA-256 of it; several are possible, for the time of a change.
+        certificate: a PEM file with the client's own certificate and key, for a server that
+            requests one.
 
     Raises:
         EncryptionError: a file cannot be used.
     """
     context = tls_13_context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # `Encryption` compares it before anything is said
+    context.verify_mode = ssl.CERT_NONE  # `Encryption` compares it before anything is sent
     load_certificate(context, certificate)
     return Encryption(context, pins=frozenset(pins))
 
@@ -138,12 +139,13 @@ def client_with_pins(pins: Iterable[bytes], certificate: Path | None = None) -> 
 def client_with_authority(
     hostname: str, authority: Path | None = None, certificate: Path | None = None
 ) -> Encryption:
-    """Return what a client needs to meet a server whose certificate an authority issued.
+    """Return the encryption of a client that trusts a certificate authority.
 
     Args:
         hostname: the name that must be in the certificate.
-        authority: a PEM file with the authority's certificate; None is those of the system.
-        certificate: a PEM file with a certificate of our own and its key, for a server that asks.
+        authority: a PEM file with the authority's certificate; None trusts those of the system.
+        certificate: a PEM file with the client's own certificate and key, for a server that
+            requests one.
 
     Raises:
         EncryptionError: a file cannot be used.
@@ -158,12 +160,12 @@ def client_with_authority(
 
 
 def server_with_certificate(certificate: Path, clients: Path | None = None) -> Encryption:
-    """Return what a jump server needs that shows a certificate.
+    """Return the encryption of a jump server with a certificate.
 
     Args:
         certificate: a PEM file with the certificate and its key.
-        clients: a PEM file with the certificate of the authority that clients must have one of;
-            None asks for none.
+        clients: a PEM file with the certificate of the authority that must have issued each
+            client's certificate; None requests no certificates.
 
     Raises:
         EncryptionError: a file cannot be used.
@@ -186,7 +188,7 @@ def default_context() -> ssl.SSLContext:
 
 
 def tls_13_context(protocol: int) -> ssl.SSLContext:
-    """Return a context for TLS 1.3 and nothing older, which trusts and proves nothing yet.
+    """Return a context for TLS 1.3 and nothing older, without certificates and keys.
 
     Args:
         protocol: `ssl.PROTOCOL_TLS_CLIENT` or `ssl.PROTOCOL_TLS_SERVER`.
@@ -194,7 +196,9 @@ def tls_13_context(protocol: int) -> ssl.SSLContext:
     context = _detect_truncation(ssl.SSLContext(protocol))
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
     if protocol == ssl.PROTOCOL_TLS_SERVER:
-        context.num_tickets = 0  # nothing is resumed: a surprise on a parked connection
+        context.num_tickets = (
+            0  # nothing is resumed, and a ticket would arrive on a parked connection
+        )
     return context
 
 
@@ -209,7 +213,7 @@ def _detect_truncation(context: ssl.SSLContext) -> ssl.SSLContext:
 
 
 def _require_psk() -> None:
-    """Say that it cannot be had, before its keys are made at great cost."""
+    """Check that this Python supports PSK, before a key is derived, which takes a while."""
     if sys.version_info < (3, 13):
         raise EncryptionError(_NEEDS_313)
 
@@ -220,8 +224,8 @@ def _prove_by_psk(context: ssl.SSLContext, identity: str, key: bytes) -> None:
 
 
 def _trust_by_psk(context: ssl.SSLContext, keys: Mapping[str, bytes]) -> None:
-    # A key that nobody has tells who offers a wrong one from who offers none, and it tells nobody
-    # whether a name is known.
+    # A random key for an unknown name: the client then fails as with a wrong key, and does not learn
+    # whether the name is known.
     unknown = os.urandom(KEY_SIZE)
     if sys.version_info >= (3, 13):
         context.set_psk_server_callback(lambda identity: keys.get(identity or "", unknown))

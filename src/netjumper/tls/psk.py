@@ -1,12 +1,12 @@
-"""The key of TLS that client and server derive from their secret, and what it is called."""
+"""The TLS key that client and server derive from their secret, and its identity."""
 
 import functools
 import hashlib
 import hmac
 import re
 
-_NOBODY = "netjumper"
-"""In a key's identity, where clients have no names."""
+_UNNAMED_CLIENT = "netjumper"
+"""Stands in a key's identity if clients have no names."""
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 2**17, 8, 1
 """RFC 7914 section 2: 128 MiB, and some tenths of a second, for each guess at a secret."""
 _SCRYPT_MEMORY = 2 * 128 * SCRYPT_N * SCRYPT_R
@@ -19,12 +19,13 @@ _MADE_BY_KEYGEN = re.compile(rb"[0-9a-f]{64}")
 def psk_of(secret: bytes, client: str) -> bytes:
     """Return the key that client and server derive from their secret.
 
-    What `netjumper keygen` made has 256 bits that nobody can guess, so HKDF (RFC 5869) will do; any
-    other secret is made costly to guess with scrypt (RFC 7914), for who has recorded a handshake.
+    A secret from `netjumper keygen` has 256 bits that cannot be guessed, so HKDF (RFC 5869) is
+    enough. For any other secret, scrypt (RFC 7914) makes guesses costly for an attacker that has
+    recorded a handshake.
 
     Args:
         secret: shared by both.
-        client: its name, empty where it has none.
+        client: the client's name; empty if it has none.
     """
     salt = _LABEL + client.encode()
     if _MADE_BY_KEYGEN.fullmatch(secret):
@@ -37,9 +38,9 @@ def psk_of(secret: bytes, client: str) -> bytes:
 
 
 def identity_of(client: str, secret: bytes) -> str:
-    """Return what a client calls its key: its name, and which of its secrets it is.
+    """Return the identity of a client's key: the client's name, and which of its secrets it is.
 
-    That makes several secrets of a client possible at a time. Who sees it can check a guess at the
-    secret with it, as with the handshake that it is a part of, and at the same cost.
+    So a client can have several secrets at a time. An attacker can check guesses of the secret
+    against the identity, as against the rest of the handshake, and at the same cost.
     """
-    return f"{client or _NOBODY}.{hashlib.sha256(psk_of(secret, client)).hexdigest()[:8]}"
+    return f"{client or _UNNAMED_CLIENT}.{hashlib.sha256(psk_of(secret, client)).hexdigest()[:8]}"
