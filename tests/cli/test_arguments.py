@@ -18,7 +18,7 @@ PARSERS = {
 
 
 @pytest.mark.parametrize("command", Command)
-def test_a_command_has_the_flags_that_the_settings_declare_for_it(command):
+def test_command_has_the_flags_that_its_settings_declare(command):
     parser, model = PARSERS[command]
     declared = {
         key
@@ -30,7 +30,7 @@ def test_a_command_has_the_flags_that_the_settings_declare_for_it(command):
 
 
 @pytest.mark.parametrize("command", Command)
-def test_a_flag_has_the_text_and_the_choices_of_its_setting(command):
+def test_flag_has_the_help_of_its_setting(command):
     parser, model = PARSERS[command]
     for action in parser._actions:
         if info := model.model_fields.get(action.dest):
@@ -39,12 +39,12 @@ def test_a_flag_has_the_text_and_the_choices_of_its_setting(command):
             assert exempt or action.help.startswith(option_of(info).help)
 
 
-def test_no_command_takes_the_secret_as_a_flag():
+def test_no_command_has_a_secret_flag():
     for parser, _ in PARSERS.values():
         assert "--secret" not in {it for action in parser._actions for it in action.option_strings}
 
 
-def test_what_a_command_line_gives_is_known_with_its_flag_and_nothing_else_is():
+def test_command_line_holds_given_settings_and_their_flags():
     words = ["--config", "c.toml", "--check", "--idle-timeout", "3", "--no-mptcp", "--mark", "1"]
     given = command_line_of(server.build_parser().parse_args(words), ServerSettings)
     assert given.values == {"idle_timeout": "3", "mptcp": False, "mark": "1"}
@@ -56,5 +56,5 @@ def test_what_a_command_line_gives_is_known_with_its_flag_and_nothing_else_is():
     assert given.config == "c.toml"
 
 
-def test_a_command_line_without_a_settings_file_names_none():
+def test_command_line_without_config_names_no_file():
     assert command_line_of(argparse.Namespace(), ServerSettings).config is None

@@ -1,4 +1,4 @@
-"""A jump server that asks for certificates: each side says what was wrong with one."""
+"""A jump server that requires client certificates: each side reports what is wrong with one."""
 
 import datetime as dt
 import re
@@ -15,7 +15,7 @@ HOST = "127.0.0.1"
 ENV = {"NETJUMPER_SECRET": SECRET}
 YESTERDAY = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
 
-WRONG = {
+ERRORS = {
     "none": (
         "peer did not return a certificate",
         "it requires a client certificate (certificate_file)",
@@ -29,12 +29,12 @@ WRONG = {
         "it does not know the authority of our certificate",
     ),
 }
-"""What the server says of a client's certificate, and what the client is told."""
+"""The errors at the server and at the client, by the client's certificate."""
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the directory with a server's certificate, clients', and the authority's."""
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory with the certificates of a server, of clients and of their CA."""
     directory = tmp_path_factory.mktemp("certificates")
     ours, other = (trustme.CA(key_type=trustme.KeyType.ECDSA) for _ in range(2))
     ours.cert_pem.write_to_path(directory / "authority.pem")
@@ -51,43 +51,49 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def home(files: Path) -> Iterator[tuple[Program, str]]:
-    """A jump server that asks for certificates, and where it listens."""
-    shown = ["--certificate-file", str(files / "server.pem")]
-    asked = ["--client-ca-file", str(files / "authority.pem"), "--max-auth-failures", "0"]
-    door = ["--listen-tls", f"{HOST}:0"]
-    with running("netjumper", *door, *shown, *asked, env=ENV) as it:
+def jump_server(directory: Path) -> Iterator[tuple[Program, str]]:
+    """Run a jump server that requires client certificates; yields it and its address."""
+    own = ["--certificate-file", str(directory / "server.pem")]
+    client_ca = ["--client-ca-file", str(directory / "authority.pem")]
+    listener = ["--listen-tls", f"{HOST}:0", "--max-auth-failures", "0"]
+    with running("netjumper", *listener, *own, *client_ca, env=ENV) as it:
         yield it, it.address("netjumper with TLS")
 
 
-def showing(which: str, files: Path, jump: str) -> list[str]:
-    """Return what a bridge is given that shows that certificate."""
-    own = [] if which == "none" else ["--certificate-file", str(files / f"{which}.pem")]
-    return ["--jump", f"netjumper+tls://{jump}", "--ca-file", str(files / "authority.pem"), *own]
+def bridge_arguments(certificate: str, directory: Path, jump: str) -> list[str]:
+    """Return the arguments of a bridge with that certificate."""
+    arguments = ["--jump", f"netjumper+tls://{jump}", "--ca-file", str(directory / "authority.pem")]
+    if certificate != "none":
+        arguments += ["--certificate-file", str(directory / f"{certificate}.pem")]
+    return arguments
 
 
-@pytest.mark.parametrize("which", WRONG)
-def test_server_and_bridge_say_what_is_wrong_with_a_clients_certificate(which, files, home):
-    server, jump = home
-    at_server, at_client = WRONG[which]
-    arguments = showing(which, files, jump)
+@pytest.mark.parametrize("certificate", ERRORS)
+def test_server_and_bridge_report_what_is_wrong_with_a_certificate(
+    certificate, directory, jump_server
+):
+    server, jump = jump_server
+    server_error, bridge_error = ERRORS[certificate]
+    arguments = bridge_arguments(certificate, directory, jump)
     with running("netjumper-bridge", "--http", f"{HOST}:0", *arguments, env=ENV) as it:
-        it.wait_for(rf"WARNING .*jump host {jump}: {re.escape(at_client)}")
-    server.wait_for(f"WARNING .*AuthenticationError: TLS failed: {at_server}")
+        it.wait_for(rf"WARNING .*jump host {jump}: {re.escape(bridge_error)}")
+    server.wait_for(f"WARNING .*AuthenticationError: TLS failed: {server_error}")
 
 
-@pytest.mark.parametrize("which", WRONG)
-def test_the_doctor_says_it_too_and_what_to_do(which, files, home, capsys, monkeypatch):
+@pytest.mark.parametrize("certificate", ERRORS)
+def test_doctor_reports_a_bad_certificate_with_advice(
+    certificate, directory, jump_server, capsys, monkeypatch
+):
     monkeypatch.setenv("NETJUMPER_SECRET", SECRET)
-    _, jump = home
-    assert bridge.main(["doctor", *showing(which, files, jump)]) == 8
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"JumpHostUntrusted: jump host {jump}: {WRONG[which][1]}" in said
-    assert "Give --certificate-file FILE, with one of that authority's" in said
+    _, jump = jump_server
+    assert bridge.main(["doctor", *bridge_arguments(certificate, directory, jump)]) == 8
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"JumpHostUntrusted: jump host {jump}: {ERRORS[certificate][1]}" in output
+    assert "Give --certificate-file FILE, with one of that authority's" in output
 
 
-def test_with_the_right_one_the_doctor_comes_in(files, home, capsys, monkeypatch):
+def test_doctor_is_accepted_with_a_valid_certificate(directory, jump_server, capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", SECRET)
-    _, jump = home
-    assert bridge.main(["doctor", *showing("right", files, jump), f"{HOST}:1"]) == 7
+    _, jump = jump_server
+    assert bridge.main(["doctor", *bridge_arguments("right", directory, jump), f"{HOST}:1"]) == 7
     assert "the jump server accepts it" in capsys.readouterr().out

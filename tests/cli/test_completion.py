@@ -15,16 +15,16 @@ COMMITTED = Path(netjumper.cli.__file__).parent / "completions"
 
 
 @pytest.mark.parametrize("name", list(completions.scripts()))
-def test_the_committed_script_is_what_the_parsers_give(name):
+def test_committed_script_matches_the_parsers(name):
     assert (COMMITTED / name).read_text() == completions.scripts()[name], "type: make generated"
 
 
-def test_no_script_is_left_that_no_parser_gives():
+def test_no_obsolete_script_is_committed():
     committed = {str(it.relative_to(COMMITTED)) for it in COMMITTED.rglob("*") if it.is_file()}
     assert committed == set(completions.scripts())
 
 
-def test_it_writes_the_scripts_into_a_directory(tmp_path):
+def test_generator_writes_the_scripts_into_a_directory(tmp_path):
     assert completions.main(str(tmp_path)) == 0
     written = {name: (tmp_path / name).read_text() for name in completions.scripts()}
     assert written == completions.scripts()
@@ -40,7 +40,7 @@ def printed(capsys, name, shell):
 def completed(script, *words):
     """Return what bash offers for the last word."""
     quoted = " ".join(f"'{word}'" for word in words)
-    asking = f"""
+    commands = f"""
 {script}
 COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}
 function=$(complete -p '{words[0]}' | sed 's/.*-F \\([^ ]*\\).*/\\1/')
@@ -48,7 +48,7 @@ compopt() {{ :; }}
 $function '{words[0]}' '{words[-1]}' '{words[-2]}'
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-    done = programs.run(["bash", "-c", asking])
+    done = programs.run(["bash", "-c", commands])
     return set(done.stdout.decode().split())
 
 
@@ -70,15 +70,15 @@ def test_bash_completes(words, offered, capsys):
 
 
 @pytest.mark.needs("bash")
-def test_bash_completes_the_names_of_files(capsys, tmp_path, monkeypatch):
+def test_bash_completes_file_names(capsys, tmp_path, monkeypatch):
     (tmp_path / "secret").touch()
     monkeypatch.chdir(tmp_path)
     script = printed(capsys, "netjumper-bridge", "bash")
     assert completed(script, "netjumper-bridge", "--secret-file", "se") == {"secret"}
 
 
-FINISHED = pytest.mark.parametrize(
-    ("typed", "finished"),
+COMPLETIONS = pytest.mark.parametrize(
+    ("typed", "expected"),
     [
         ("netjumper-bridge do", "doctor"),
         ("netjumper-bridge --handshake", "--handshake-timeout"),
@@ -94,21 +94,21 @@ FINISHED = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def at_a_secret(tmp_path, monkeypatch):
+def in_directory_with_secret(tmp_path, monkeypatch):
     """Be in a directory with a file of that name."""
     (tmp_path / "secret").touch()
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.needs("fish")
-@FINISHED
-def test_fish_completes(typed, finished, capsys, tmp_path, at_a_secret):
+@COMPLETIONS
+def test_fish_completes(typed, expected, capsys, tmp_path, in_directory_with_secret):
     script = printed(capsys, typed.split()[0], "fish")
     env = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
-    asking = f"{script}\ncomplete -C '{typed}'"
-    done = programs.run(["fish", "--no-config", "-c", asking], env=env)
+    commands = f"{script}\ncomplete -C '{typed}'"
+    done = programs.run(["fish", "--no-config", "-c", commands], env=env)
     offered = [line.split("\t")[0] for line in done.stdout.decode().splitlines()]
-    assert offered == [finished]
+    assert offered == [expected]
 
 
 ZSH = """
@@ -124,18 +124,18 @@ print -r -- "$it"
 
 
 @pytest.mark.needs("zsh")
-@FINISHED
-def test_zsh_completes(typed, finished, capsys, tmp_path, at_a_secret):
+@COMPLETIONS
+def test_zsh_completes(typed, expected, capsys, tmp_path, in_directory_with_secret):
     name = typed.split()[0]
     (tmp_path / f"_{name}").write_text(printed(capsys, name, "zsh"))
     done = programs.run(["zsh", "-f", "-c", ZSH, "zsh", str(tmp_path), typed], {"TERM": "dumb"})
     line = done.stdout.decode().partition("LINE:")[2].partition(":END")[0]
-    assert line.split() == [*typed.split()[:-1], finished]
+    assert line.split() == [*typed.split()[:-1], expected]
 
 
 @pytest.mark.parametrize("name", list(MAINS))
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_every_shell_hears_of_every_command_and_of_what_it_does(name, shell, capsys):
+def test_script_has_every_command_and_its_summary(name, shell, capsys):
     script = printed(capsys, name, shell)
     commands = (bridge if name == "netjumper-bridge" else server).COMMANDS
     assert not [it.name for it in commands if it.name not in script]
@@ -144,6 +144,6 @@ def test_every_shell_hears_of_every_command_and_of_what_it_does(name, shell, cap
     assert os.sep + "home" not in script
 
 
-def test_a_shell_that_it_does_not_know_is_told(capsys):
+def test_unknown_shell_is_refused(capsys):
     assert bridge.main(["completion", "csh"]) == 2
     assert "invalid choice: 'csh'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`netjumper-bridge doctor`: each step told, the first failure explained, its exit code."""
+"""`netjumper-bridge doctor`: the report of each step, the advice, the exit code."""
 
 import asyncio
 import contextlib
@@ -33,9 +33,9 @@ from tests.support.peers import (
 from tests.support.services import SECRET, jump_server_running
 
 SSH = b"SSH-2.0-Other_9.2p1\r\n"
-"""Its first byte says that 83 of a challenge follow."""
+"""As a challenge, its first byte would announce 83 bytes."""
 PATIENCE = 0.2
-"""Seconds that a step waits for what does not come."""
+"""Seconds that a step waits in vain."""
 TARGET = Address("target.example", 80)
 
 
@@ -44,18 +44,18 @@ def with_secret(monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", SECRET.decode())
 
 
-async def failing(capsys, step, jump, *arguments):
-    """Return what the step that failed said, and the advice."""
-    code, told = await examined(capsys, jump, *arguments)
-    *before, last = told["steps"]
+async def failed_step(capsys, step, jump, *arguments):
+    """Return the detail of the step that failed, and the advice."""
+    code, report = await examined(capsys, jump, *arguments)
+    *before, last = report["steps"]
     assert (last["step"], last["ok"], code) == (step, False, EXIT_CODES[step])
     assert all(step["ok"] for step in before)
-    assert told["advice"]
-    return last["detail"], told["advice"]
+    assert report["advice"]
+    return last["detail"], report["advice"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout")
-def test_its_connection_has_no_user_timeout_as_nobody_suspends_it():
+def test_probe_connection_has_no_user_timeout():
     with listening() as jump:
         tried = probe.Probe(address_of(jump), SECRET, dial_timeout=10.0, jump_timeout=10.0)
         with contextlib.closing(tried):
@@ -64,7 +64,7 @@ def test_its_connection_has_no_user_timeout_as_nobody_suspends_it():
             assert tried.tunnel.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
 
 
-async def test_all_is_well_as_far_as_a_target(capsys):
+async def test_every_step_to_a_target_succeeds(capsys):
     async with jump_server_running() as (_, jump), serving(echo) as target:
         code, out = await doctor(capsys, "--jump", str(jump), str(target.address))
     assert code == 0
@@ -74,14 +74,14 @@ async def test_all_is_well_as_far_as_a_target(capsys):
     assert f"{target.address} is reached" in out
 
 
-async def test_several_jump_servers_are_examined_one_after_the_other(capsys):
-    nobody = closed_port()
+async def test_several_jump_servers_are_tested_in_turn(capsys):
+    closed = closed_port()
     async with jump_server_running() as (_, jump), serving(echo) as target:
-        hosts = ["--jump", str(jump), "--jump", str(nobody)]
+        hosts = ["--jump", str(jump), "--jump", str(closed)]
         code, out = await doctor(capsys, *hosts, str(target.address))
         as_json = await doctor(capsys, "--json", *hosts, str(target.address))
     assert code == EXIT_CODES["connect"]
-    first, second = out.split(f"\njump host {nobody}:\n")
+    first, second = out.split(f"\njump host {closed}:\n")
     assert first.startswith(f"jump host {jump}:\nok ")
     assert f"{target.address} is reached" in first
     assert "FAILED connect" in second
@@ -89,80 +89,82 @@ async def test_several_jump_servers_are_examined_one_after_the_other(capsys):
     assert [json.loads(line)["ok"] for line in as_json[1].splitlines()] == [True, False]
 
 
-async def test_a_failure_is_explained_behind_the_steps_as_wide_as_the_terminal(capsys, monkeypatch):
+async def test_advice_follows_the_steps_and_fits_the_terminal(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    nowhere = closed_port()
+    closed = closed_port()
     async with jump_server_running() as (_, jump):
-        code, out = await doctor(capsys, "--jump", str(jump), str(nowhere))
+        code, out = await doctor(capsys, "--jump", str(jump), str(closed))
     assert code == 7
-    steps, told = out.split("\n\n")
+    steps, message = out.split("\n\n")
     assert steps.splitlines()[-1].startswith("FAILED target ")
     assert "TargetRefused" in steps
-    assert told.startswith("The jump server is fine")
-    assert max(map(len, told.splitlines())) <= 40
+    assert message.startswith("The jump server is fine")
+    assert max(map(len, message.splitlines())) <= 40
 
 
-async def test_a_name_that_does_not_exist_fails_the_first_step(capsys, monkeypatch):
-    def find(*_, **__):
+async def test_unknown_name_fails_the_name_step(capsys, monkeypatch):
+    def getaddrinfo(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", find)
-    told, advice = await failing(capsys, "name", "home.example:9527", "x:1")
-    assert told == "JumpHostUnreachable: jump host home.example:9527: no such host"
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    detail, advice = await failed_step(capsys, "name", "home.example:9527", "x:1")
+    assert detail == "JumpHostUnreachable: jump host home.example:9527: no such host"
     assert "spelling" in advice
 
 
-async def test_a_name_that_the_codec_refuses_fails_the_first_step(capsys, monkeypatch):
-    def find(*_, **__):
+async def test_name_that_the_codec_refuses_fails_the_name_step(capsys, monkeypatch):
+    def getaddrinfo(*_, **__):
         raise UnicodeError("label too long")
 
-    monkeypatch.setattr(socket, "getaddrinfo", find)
-    told, _ = await failing(capsys, "name", "home.example:9527", "x:1")
-    assert told.endswith("no such host")
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    detail, _ = await failed_step(capsys, "name", "home.example:9527", "x:1")
+    assert detail.endswith("no such host")
 
 
-async def test_a_name_server_that_is_silent_fails_the_first_step_in_time(capsys, monkeypatch):
+async def test_silent_name_server_fails_the_name_step_in_time(capsys, monkeypatch):
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def find(*_, **__):
+    def getaddrinfo(*_, **__):
         asyncio.run_coroutine_threadsafe(asked.wait(), loop).result()
         return []
 
-    monkeypatch.setattr(socket, "getaddrinfo", find)
-    code, told = await examined(capsys, "home.example:9527", "x:1", "--dial-timeout", str(PATIENCE))
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    code, report = await examined(
+        capsys, "home.example:9527", "x:1", "--dial-timeout", str(PATIENCE)
+    )
     asked.set()
     assert code == EXIT_CODES["name"]
-    assert told["steps"][0]["detail"].endswith("i/o timeout")
-    assert told["steps"][0]["seconds"] >= PATIENCE
+    assert report["steps"][0]["detail"].endswith("i/o timeout")
+    assert report["steps"][0]["seconds"] >= PATIENCE
 
 
-async def test_a_jump_host_that_refuses_fails_the_connect(capsys):
-    told, advice = await failing(capsys, "connect", closed_port(), "x:1")
-    assert told.endswith("connection refused")
+async def test_refused_connection_fails_the_connect_step(capsys):
+    detail, advice = await failed_step(capsys, "connect", closed_port(), "x:1")
+    assert detail.endswith("connection refused")
     assert "Start the jump server" in advice
 
 
-async def test_a_jump_host_that_does_not_answer_fails_the_connect(capsys):
+async def test_unanswered_connection_fails_the_connect_step(capsys):
     with unanswering() as address:
-        code, told = await examined(capsys, address, "x:1", "--dial-timeout", str(PATIENCE))
+        code, report = await examined(capsys, address, "x:1", "--dial-timeout", str(PATIENCE))
     assert code == EXIT_CODES["connect"]
-    assert told["steps"][1]["detail"].endswith("i/o timeout")
-    assert told["steps"][1]["seconds"] >= PATIENCE
-    assert "firewall" in told["advice"]
+    assert report["steps"][1]["detail"].endswith("i/o timeout")
+    assert report["steps"][1]["seconds"] >= PATIENCE
+    assert "firewall" in report["advice"]
 
 
-async def test_the_next_address_is_tried_where_the_first_refuses(capsys, monkeypatch):
+async def test_next_address_is_tried_if_the_first_refuses(capsys, monkeypatch):
     async with jump_server_running() as (_, jump), serving(echo) as target:
-        places = [("127.0.0.1", closed_port().port), ("127.0.0.1", jump.port)]
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
+        addresses = [("127.0.0.1", closed_port().port), ("127.0.0.1", jump.port)]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         code, _ = await examined(capsys, "home.example:9527", str(target.address))
     assert code == 0
 
 
 @pytest.mark.parametrize(
-    ("behave", "told", "advised"),
+    ("behave", "message", "advice_part"),
     [
         (black_hole, "JumpHostTimeout", "says nothing"),
         (scripted(CHALLENGE[:9], Step.SILENCE), "JumpHostTimeout", "says nothing"),
@@ -173,36 +175,36 @@ async def test_the_next_address_is_tried_where_the_first_refuses(capsys, monkeyp
     ],
     ids=["silent", "half a challenge", "closed", "short text", "long text", "text and closed"],
 )
-async def test_what_is_no_jump_server_fails_the_challenge(behave, told, advised, capsys):
+async def test_other_server_fails_the_challenge_step(behave, message, advice_part, capsys):
     async with serving(behave) as peer:
-        said, advice = await failing(
+        detail, advice = await failed_step(
             capsys, "challenge", peer.address, "x:1", "--jump-timeout", "0.2"
         )
-    assert told in said
-    assert advised in advice
+    assert message in detail
+    assert advice_part in advice
 
 
-async def test_a_secret_that_differs_fails_the_secret(capsys, monkeypatch):
+async def test_wrong_secret_fails_the_secret_step(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", "another")
     async with jump_server_running() as (_, jump):
-        told, advice = await failing(capsys, "secret", jump, "x:1")
-    assert told == f"WrongSecret: jump host {jump}: challenge failed, check secret"
+        detail, advice = await failed_step(capsys, "secret", jump, "x:1")
+    assert detail == f"WrongSecret: jump host {jump}: challenge failed, check secret"
     assert "secrets differ" in advice
 
 
-async def test_a_client_whose_time_is_over_is_not_told_to_compare_secrets(capsys):
-    over = Client(
+async def test_expired_client_gets_no_advice_to_compare_secrets(capsys):
+    expired = Client(
         name="old", secrets=(SECRET,), guard=Guard(), expires=datetime(2026, 1, 1, tzinfo=UTC)
     )
-    async with jump_server_running(clients=Clients([over])) as (_, jump):
-        told, advice = await failing(capsys, "secret", jump, "x:1")
-    assert told == f"WrongSecret: jump host {jump}: access of old ended 2026-01-01"
+    async with jump_server_running(clients=Clients([expired])) as (_, jump):
+        detail, advice = await failed_step(capsys, "secret", jump, "x:1")
+    assert detail == f"WrongSecret: jump host {jump}: access of old ended 2026-01-01"
     assert "the secret is right, but this client's time is over" in advice
     assert "secrets differ" not in advice
 
 
 @pytest.mark.parametrize(
-    ("behave", "told"),
+    ("behave", "message"),
     [
         (scripted(CHALLENGE, ANSWER, Step.SILENCE), "JumpHostTimeout"),
         (scripted(CHALLENGE, ANSWER), "without a verdict"),
@@ -210,33 +212,35 @@ async def test_a_client_whose_time_is_over_is_not_told_to_compare_secrets(capsys
     ],
     ids=["silent", "closed", "reset"],
 )
-async def test_a_verdict_that_does_not_come_fails_the_secret(behave, told, capsys):
+async def test_missing_verdict_fails_the_secret_step(behave, message, capsys):
     async with serving(behave) as peer:
-        said, advice = await failing(capsys, "secret", peer.address, "x:1", "--jump-timeout", "0.2")
-    assert told in said
+        detail, advice = await failed_step(
+            capsys, "secret", peer.address, "x:1", "--jump-timeout", "0.2"
+        )
+    assert message in detail
     assert "secrets differ" not in advice
 
 
 @pytest.mark.parametrize("last", [Step.SILENCE, Step.RESET, b""])
-async def test_an_outcome_that_does_not_come_fails_the_target(last, capsys):
+async def test_missing_outcome_fails_the_target_step(last, capsys):
     target = closed_port()
     steps = scripted(CHALLENGE, ANSWER, b"\0", destination_size(target), last)
     async with serving(steps) as peer:
-        _, advice = await failing(
+        _, advice = await failed_step(
             capsys, "target", peer.address, str(target), "--jump-timeout", "0.2"
         )
     assert "did not say what became of the target" in advice
 
 
-async def test_a_name_unknown_to_the_jump_server_fails_the_target(capsys):
+async def test_name_unknown_to_the_jump_server_fails_the_target_step(capsys):
     async with jump_server_running() as (_, jump):
-        told, advice = await failing(capsys, "target", jump, "nowhere.example:1")
-    assert told.startswith("NameNotFound")
+        detail, advice = await failed_step(capsys, "target", jump, "nowhere.example:1")
+    assert detail.startswith("NameNotFound")
     assert "does not exist" in advice
 
 
 @pytest.mark.parametrize(
-    ("said", "step"),
+    ("sent", "step"),
     [
         ((), "challenge"),
         ((CHALLENGE, ANSWER), "secret"),
@@ -245,12 +249,12 @@ async def test_a_name_unknown_to_the_jump_server_fails_the_target(capsys):
     ],
     ids=STEPS[2:],
 )
-async def test_a_step_is_told_with_the_time_that_it_waited(said, step, capsys):
+async def test_step_is_reported_with_the_time_that_it_took(sent, step, capsys):
     waited = ["--jump-timeout", str(PATIENCE), f"http://{TARGET}/"]
-    async with serving(scripted(*said, Step.SILENCE)) as peer:
-        _, told = await examined(capsys, peer.address, *waited)
+    async with serving(scripted(*sent, Step.SILENCE)) as peer:
+        _, report = await examined(capsys, peer.address, *waited)
         _, text = await doctor(capsys, "--jump", str(peer.address), *waited)
-    last = told["steps"][-1]
+    last = report["steps"][-1]
     assert last["step"] == step
     assert PATIENCE <= last["seconds"] < 100 * PATIENCE
     _, name, milliseconds, unit, *_ = text.split("\n\n")[0].splitlines()[-1].split()
@@ -258,7 +262,7 @@ async def test_a_step_is_told_with_the_time_that_it_waited(said, step, capsys):
     assert 1000 * PATIENCE <= float(milliseconds) < 100_000 * PATIENCE
 
 
-async def test_a_jump_host_by_address_is_not_called_looked_up(capsys):
+async def test_jump_host_address_is_not_looked_up(capsys):
     async with jump_server_running() as (_, jump), serving(echo) as target:
         _, by_address = await examined(capsys, jump, str(target.address))
         _, by_name = await examined(capsys, f"localhost:{jump.port}", str(target.address))
@@ -267,30 +271,30 @@ async def test_a_jump_host_by_address_is_not_called_looked_up(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [([], "no jump server given"), (["--jump", "x:1", "a:1", "b:1"], "too many arguments")],
 )
-def test_settings_that_are_wrong_end_with_2(arguments, told, capsys):
+def test_invalid_settings_exit_with_2(arguments, message, capsys):
     assert bridge.main(["doctor", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
 
 
-def test_what_it_does_not_have_is_not_suggested(capsys):
+def test_missing_jump_host_message_does_not_suggest_embedded(capsys):
     assert bridge.main(["doctor"]) == 2
-    told = capsys.readouterr().err
-    assert told == "netjumper-bridge: jump: no jump server given; set --jump HOST:PORT\n"
+    message = capsys.readouterr().err
+    assert message == "netjumper-bridge: jump: no jump server given; set --jump HOST:PORT\n"
 
 
-async def test_a_bridges_open_doors_are_no_matter(capsys, monkeypatch):
+async def test_public_bridge_listener_is_ignored(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_HTTP", "0.0.0.0:8118")
     async with jump_server_running() as (_, jump), serving(echo) as target:
         assert (await examined(capsys, jump, str(target.address)))[0] == 0
 
 
-def test_with_an_embedded_server_there_is_nothing_to_examine(capsys, monkeypatch):
+def test_embedded_jump_server_is_refused(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_EMBEDDED", "true")
     assert bridge.main(["doctor"]) == 2
     assert "embedded has no jump server to test; set --jump" in capsys.readouterr().err

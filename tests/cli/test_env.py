@@ -1,4 +1,4 @@
-"""`netjumper-bridge env`: what is printed, and that the shells read it as it was meant."""
+"""`netjumper-bridge env`: what is printed, and how shells read it."""
 
 import shutil
 
@@ -7,7 +7,7 @@ import pytest
 from netjumper.cli import bridge
 from tests.support import programs
 
-NASTY = "me:it's $HOME;\"`x`\\ @:/%"
+CREDENTIALS = "me:it's $HOME;\"`x`\\ @:/%"
 ENCODED = "me:it%27s%20%24HOME%3B%22%60x%60%5C%20%40%3A%2F%25@"
 NAMES = [
     "http_proxy", "https_proxy", "HTTPS_PROXY", "ws_proxy", "wss_proxy", "all_proxy", "ALL_PROXY",
@@ -35,7 +35,7 @@ def refused(capsys, *arguments):
     return code, err
 
 
-def test_without_settings_it_names_the_default_ports(capsys):
+def test_default_variables_name_the_default_ports(capsys):
     assert printed(capsys) == [
         "export http_proxy=http://127.0.0.1:8118",
         "export https_proxy=http://127.0.0.1:8118",
@@ -67,33 +67,33 @@ def test_http_proxy_is_never_in_upper_case(capsys):
         ),
     ],
 )
-def test_it_names_where_the_bridge_is_reached_from_here(arguments, http, socks, capsys):
+def test_variables_name_the_local_addresses_of_the_bridge(arguments, http, socks, capsys):
     found = values(capsys, *arguments)
     assert found["http_proxy"] == found["https_proxy"] == found["HTTPS_PROXY"] == http
     assert found["all_proxy"] == found["ALL_PROXY"] == socks
 
 
-def test_the_settings_of_the_bridge_are_read_without_those_of_its_way_out(capsys, monkeypatch):
+def test_bridge_settings_are_read_without_a_jump_host(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_MIXED", "127.0.0.1:3128")
     assert values(capsys)["http_proxy"] == "http://127.0.0.1:3128"
 
 
-@pytest.mark.parametrize("door", ["unix:/run/bridge", "127.0.0.1:0"])
-def test_an_address_that_no_variable_can_name_is_told(door, capsys):
-    code, told = refused(capsys, "--mixed", door)
+@pytest.mark.parametrize("address", ["unix:/run/bridge", "127.0.0.1:0"])
+def test_address_that_no_variable_can_name_is_refused(address, capsys):
+    code, message = refused(capsys, "--mixed", address)
     assert code == 1
-    assert "no variable can name an address of the bridge" in told
-    assert "HOST:PORT" in told
+    assert "no variable can name an address of the bridge" in message
+    assert "HOST:PORT" in message
 
 
-def test_a_password_is_percent_encoded(capsys):
-    found = values(capsys, "--auth", NASTY)
+def test_password_is_percent_encoded(capsys):
+    found = values(capsys, "--auth", CREDENTIALS)
     assert found["https_proxy"] == f"http://{ENCODED}127.0.0.1:8118"
     assert found["ALL_PROXY"] == f"socks5h://{ENCODED}127.0.0.1:1080"
     assert found["NO_PROXY"] == "localhost,127.0.0.1,::1"
 
 
-def test_of_a_file_of_passwords_the_first_is_taken(capsys, private):
+def test_first_user_of_the_auth_file_is_used(capsys, private):
     users = private("users", "# ours\nalice:wonder\nbob:land\n")
     assert "//alice:wonder@" in values(capsys, "--auth-file", str(users))["http_proxy"]
 
@@ -106,28 +106,28 @@ def test_of_a_file_of_passwords_the_first_is_taken(capsys, private):
         ("powershell", "pwsh", ["-NoProfile"]),  # no Debian package, so no CI has to have it
     ],
 )
-def test_a_shell_that_reads_it_has_the_values(shell, program, more, capsys):
+def test_shell_reads_the_printed_values_unchanged(shell, program, more, capsys):
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
-    lines = printed(capsys, "--shell", shell, "--auth", NASTY)
+    lines = printed(capsys, "--shell", shell, "--auth", CREDENTIALS)
     done = programs.run([program, *more, "-c", "\n".join([*lines, "env"])])
     found = dict(it.split("=", 1) for it in done.stdout.decode().splitlines() if "=" in it)
-    assert {name: found[name] for name in NAMES} == values(capsys, "--auth", NASTY)
+    assert {name: found[name] for name in NAMES} == values(capsys, "--auth", CREDENTIALS)
 
 
-def test_fish_and_powershell_get_their_own_words(capsys):
+def test_fish_and_powershell_get_their_own_syntax(capsys):
     assert printed(capsys, "--shell", "fish")[0] == ("set -gx http_proxy 'http://127.0.0.1:8118'")
     assert printed(capsys, "--shell", "powershell")[0] == (
         "$Env:http_proxy = 'http://127.0.0.1:8118'"
     )
 
 
-def test_a_shell_that_it_does_not_know_is_told(capsys):
-    code, told = refused(capsys, "--shell", "csh")
+def test_unknown_shell_is_refused(capsys):
+    code, message = refused(capsys, "--shell", "csh")
     assert code == 2
-    assert "invalid choice: 'csh'" in told
+    assert "invalid choice: 'csh'" in message
 
 
-def test_a_password_that_is_none_is_told_and_not_shown(capsys):
-    code, told = refused(capsys, "--auth", "s3cret")
-    assert (code, told) == (2, "netjumper-bridge: --auth: expected user:password\n")
+def test_malformed_credentials_are_refused_and_not_shown(capsys):
+    code, message = refused(capsys, "--auth", "s3cret")
+    assert (code, message) == (2, "netjumper-bridge: --auth: expected user:password\n")

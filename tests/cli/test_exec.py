@@ -35,7 +35,7 @@ def refused(capsys, *arguments):
     return err
 
 
-def test_the_program_is_sent_through_a_bridge_on_a_free_port():
+def test_program_gets_a_bridge_on_a_free_port():
     found = environment_of(EMBEDDED)
     port = re.fullmatch(r"http://127\.0\.0\.1:(\d+)", found["http_proxy"])[1]
     assert found["https_proxy"] == found["HTTPS_PROXY"] == found["http_proxy"]
@@ -45,12 +45,12 @@ def test_the_program_is_sent_through_a_bridge_on_a_free_port():
     assert "HTTP_PROXY" not in found
 
 
-def test_what_would_lead_elsewhere_and_what_is_private_is_taken_away():
+def test_other_proxies_and_secrets_are_removed_from_the_environment():
     env = {
         "HTTP_PROXY": "http://other.example:1",
         "ftp_proxy": "http://other.example:1",
         "NETJUMPER_SECRET": "s3cret",
-        "NETJUMPER_SOCKS": "0.0.0.0:1080",  # a service's, not ours
+        "NETJUMPER_SOCKS": "0.0.0.0:1080",  # for a service, not for exec
     }
     found = environment_of(EMBEDDED, env)
     assert not {"HTTP_PROXY", "ftp_proxy", "NETJUMPER_SECRET"} & found.keys()
@@ -58,8 +58,8 @@ def test_what_would_lead_elsewhere_and_what_is_private_is_taken_away():
 
 
 @pytest.mark.needs("curl")
-@pytest.mark.parametrize("options", [[], ["-p"]], ids=["as it comes", "with CONNECT"])
-def test_curl_fetches_a_page_through_it(options):
+@pytest.mark.parametrize("options", [[], ["-p"]], ids=["SOCKS", "CONNECT"])
+def test_curl_fetches_a_page_through_exec(options):
     # curl's own NO_PROXY has loopback in it: --noproxy '' takes it away for the test.
     variables = '--proxy "$ALL_PROXY"' if not options else '-p --proxy "$https_proxy"'
     with web_server() as port:
@@ -71,23 +71,23 @@ def test_curl_fetches_a_page_through_it(options):
 
 
 @pytest.mark.needs("curl")
-def test_a_password_is_asked_for_and_given(private):
+def test_bridge_requires_the_password_that_the_program_gets(private):
     users = private("users", "alice:won der@\n")
     arguments = [*EMBEDDED, "--auth-file", str(users), "--"]
     with web_server() as port:
         fetch = f"curl -sS --noproxy '' http://127.0.0.1:{port}/page --proxy"
         right = programs.run([*arguments, "sh", "-c", f'{fetch} "$ALL_PROXY"'])
-        without = "socks5h://${ALL_PROXY#*@}"
-        wrong = programs.run([*arguments, "sh", "-c", f'{fetch} "{without}"'])
+        no_password = "socks5h://${ALL_PROXY#*@}"
+        wrong = programs.run([*arguments, "sh", "-c", f'{fetch} "{no_password}"'])
     assert b"you asked for /page" in right.stdout
     assert wrong.returncode != 0
     assert b"won der" not in right.stderr + wrong.stderr
 
 
 @pytest.mark.needs("curl")
-def test_it_uses_a_bridge_that_runs_already():
-    doors = ["--embedded", "--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-    with web_server() as port, running("netjumper-bridge", *doors) as service:
+def test_via_uses_a_running_bridge():
+    listeners = ["--embedded", "--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    with web_server() as port, running("netjumper-bridge", *listeners) as service:
         via = [
             "--via", f"http://{service.address('HTTP')}",
             "--via", f"socks5h://{service.address('SOCKS')}/",
@@ -98,21 +98,21 @@ def test_it_uses_a_bridge_that_runs_already():
     assert b"you asked for /page" in done.stdout
 
 
-def test_one_place_of_a_running_bridge_is_both_protocols():
+def test_via_without_a_scheme_is_used_for_both_protocols():
     found = environment_of([COMMAND, "exec", "--via", "[::1]:3128"], {"NETJUMPER_AUTH": "me:a b"})
     assert found["http_proxy"] == "http://me:a%20b@[::1]:3128"
     assert found["ALL_PROXY"] == "socks5h://me:a%20b@[::1]:3128"
     assert "NETJUMPER_AUTH" not in found
 
 
-@pytest.mark.parametrize("way", [["--embedded"], ["--via", "127.0.0.1:1"]])
-def test_a_password_on_the_command_line_is_warned_about(way):
-    done = programs.run([COMMAND, "exec", *way, "--auth", "me:s3cret", "--", "true"])
+@pytest.mark.parametrize("upstream", [["--embedded"], ["--via", "127.0.0.1:1"]])
+def test_password_on_the_command_line_causes_a_warning(upstream):
+    done = programs.run([COMMAND, "exec", *upstream, "--auth", "me:s3cret", "--", "true"])
     assert b"WARNING the password is on the command line" in done.stderr
     assert b"s3cret" not in done.stderr
 
 
-def test_a_place_for_socks_only_is_every_programs():
+def test_via_for_socks_only_is_used_for_every_variable():
     found = environment_of([COMMAND, "exec", "--via", "socks5h://127.0.0.1:1080"])
     assert found["http_proxy"] == found["HTTPS_PROXY"] == "socks5h://127.0.0.1:1080"
 
@@ -120,49 +120,49 @@ def test_a_place_for_socks_only_is_every_programs():
 @pytest.mark.parametrize(
     "via", ["nonsense", "ftp://x:1", "http://me:s3cret@x:1", "http://x", "x:0"]
 )
-def test_a_place_that_is_none_is_told_without_what_may_be_a_password(via, capsys):
-    told = refused(capsys, "--via", via, "--", "true")
-    assert "--via: expected HOST:PORT" in told
-    assert "s3cret" not in told
+def test_invalid_via_is_refused_without_showing_a_password(via, capsys):
+    message = refused(capsys, "--via", via, "--", "true")
+    assert "--via: expected HOST:PORT" in message
+    assert "s3cret" not in message
 
 
-def test_two_places_for_a_protocol_are_one_too_many(capsys):
-    told = refused(capsys, "--via", "x:1", "--via", "http://x:2", "--", "true")
-    assert "more than one address for http" in told
+def test_two_via_addresses_for_one_protocol_are_refused(capsys):
+    message = refused(capsys, "--via", "x:1", "--via", "http://x:2", "--", "true")
+    assert "more than one address for http" in message
 
 
-def test_without_a_program_there_is_nothing_to_run(capsys):
+def test_missing_program_is_refused(capsys):
     for arguments in (["--embedded"], ["--embedded", "--"]):
         assert "the program to run after --" in refused(capsys, *arguments)
     assert "unknown option" not in refused(capsys, "--", "true")  # but there is no jump server
 
 
-def test_a_word_before_the_dashes_is_no_program(capsys):
+def test_word_before_the_dashes_is_refused(capsys):
     assert "too many arguments" in refused(capsys, "--embedded", "curl", "--", "x")
 
 
-def test_the_streams_are_the_programs_own():
-    line = "cat; echo told >&2"
+def test_program_keeps_its_standard_streams():
+    line = "cat; echo error >&2"
     done = subprocess.run(
         [*EMBEDDED, "--", "sh", "-c", line],
         input=b"given", capture_output=True, timeout=PATIENCE, check=False,
         env=programs.clean_environment(),
     )  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"given", b"told\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"given", b"error\n")
 
 
-def test_everything_behind_the_dashes_is_the_programs():
+def test_words_after_the_dashes_go_to_the_program():
     done = programs.run([*EMBEDDED, "--", "echo", "--", "--help", "--jump"])
     assert done.stdout == b"-- --help --jump\n"
 
 
-def test_a_program_that_is_not_there_ends_with_127():
+def test_unknown_program_exits_with_127():
     done = programs.run([*EMBEDDED, "--", "no-such-program"])
     assert done.returncode == 127
     assert done.stderr == b"netjumper-bridge: 'no-such-program': no such program\n"
 
 
-def test_a_program_that_cannot_be_run_ends_with_126(private):
+def test_program_that_cannot_run_exits_with_126(private):
     plain = private("plain", "no program")
     done = programs.run([*EMBEDDED, "--", str(plain)])
     assert done.returncode == 126
@@ -171,20 +171,20 @@ def test_a_program_that_cannot_be_run_ends_with_126(private):
     )
 
 
-def test_settings_that_are_wrong_start_nothing(tmp_path):
+def test_invalid_settings_start_no_program(tmp_path):
     done = programs.run([COMMAND, "exec", "--", "touch", str(tmp_path / "made")])
     assert done.returncode == 2
     assert b"no jump server given" in done.stderr
     assert not (tmp_path / "made").exists()
 
 
-def test_the_level_of_the_log_can_be_asked_for():
+def test_log_level_can_be_set():
     done = programs.run([*EMBEDDED, "--log-level", "info", "--", "true"])
     assert b"stopping: 0 tunnels open" in done.stderr
 
 
-def test_its_help_names_every_variable_that_the_program_gets(capsys):
+def test_help_names_every_variable_that_the_program_gets(capsys):
     assert bridge.main(["exec", "--help"]) == 0
-    told = capsys.readouterr().out
-    named = set(re.findall(r"\w+", told))
+    help_text = capsys.readouterr().out
+    named = set(re.findall(r"\w+", help_text))
     assert {name for name in variables("h:1", "s:1") if not {name, name.lower()} & named} == set()

@@ -1,4 +1,4 @@
-"""`healthcheck` of both commands: one line, 0 or 1, against real services and what is none."""
+"""`healthcheck` of both commands: its line and exit code for real services and for others."""
 
 import asyncio
 import logging
@@ -27,26 +27,26 @@ from tests.support.services import SECRET, bridge_running, jump_server_running, 
 from tests.support.tls_pair import sides_of
 
 
-async def test_a_bridge_whose_doors_all_answer_is_healthy(capsys, tmp_path):
+async def test_bridge_is_healthy_if_all_listeners_answer(capsys, tmp_path):
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
-        doors = dict(service.listening)
-        flags = [word for name, place in doors.items() for word in (f"--{name}", place)]
-        code, told = await checked(capsys, *flags)
+        listeners = dict(service.listening)
+        flags = [word for name, address in listeners.items() for word in (f"--{name}", address)]
+        code, line = await checked(capsys, *flags)
     assert code == 0
-    assert told == (
-        f"healthy: SOCKS on {doors['socks']}, HTTP on {doors['http']}, "
-        f"SOCKS on {doors['mixed']}, HTTP on {doors['mixed']}"
+    assert line == (
+        f"healthy: SOCKS on {listeners['socks']}, HTTP on {listeners['http']}, "
+        f"SOCKS on {listeners['mixed']}, HTTP on {listeners['mixed']}"
     )
 
 
-async def test_it_asks_for_no_tunnel(capsys):
+async def test_healthcheck_opens_no_tunnel(capsys):
     async with jump_server_running() as (server, jump), bridge_running(jump) as service:
-        server.stop_accepting()  # whoever asked for one would be refused
+        server.stop_accepting()  # a tunnel would be refused
         code, _ = await checked(capsys, "--mixed", service.address_of("mixed"))
     assert code == 0
 
 
-async def test_a_bridge_that_wants_a_password_is_healthy_without_it(capsys):
+async def test_bridge_with_a_password_is_checked_without_it(capsys):
     credentials = Credentials({"me": "s3cret"})
     async with (
         jump_server_running() as (_, jump),
@@ -56,41 +56,43 @@ async def test_a_bridge_that_wants_a_password_is_healthy_without_it(capsys):
     assert code == 0
 
 
-async def test_a_bridge_on_a_unix_socket_is_asked_there(capsys, tmp_path):
+async def test_bridge_on_a_unix_socket_is_checked(capsys, tmp_path):
     loop = asyncio.get_running_loop()
-    place = f"unix:{tmp_path}/b"
+    address = f"unix:{tmp_path}/b"
     upstream = JumpHost(loop, closed_port(), SECRET, Dialer(loop, timeout=5.0), 5.0)
-    async with started(make_bridge(upstream=upstream, http=[ListenAddress.parse(place)])):
-        code, told = await checked(capsys, "--http", place)
-    assert (code, told) == (0, f"healthy: HTTP on {place}")
-    code, told = await checked(capsys, "--http", place)
+    async with started(make_bridge(upstream=upstream, http=[ListenAddress.parse(address)])):
+        code, line = await checked(capsys, "--http", address)
+    assert (code, line) == (0, f"healthy: HTTP on {address}")
+    code, line = await checked(capsys, "--http", address)
     assert code == 1
-    assert told.startswith(f"netjumper-bridge: HTTP on {place}: ")
+    assert line.startswith(f"netjumper-bridge: HTTP on {address}: ")
 
 
-@pytest.mark.parametrize("door", ["socks", "http", "mixed"])
-async def test_a_port_where_nobody_listens_is_unhealthy(door, capsys):
-    nowhere = closed_port()
-    code, told = await checked(capsys, f"--{door}", str(nowhere))
+@pytest.mark.parametrize("listener", ["socks", "http", "mixed"])
+async def test_closed_port_is_unhealthy(listener, capsys):
+    closed = closed_port()
+    code, line = await checked(capsys, f"--{listener}", str(closed))
     assert code == 1
-    assert told.endswith(f" on {nowhere}: Connection refused")
+    assert line.endswith(f" on {closed}: Connection refused")
 
 
-@pytest.mark.parametrize("door", ["socks", "http"])
-async def test_a_program_that_takes_the_connection_and_says_nothing_is_unhealthy(door, capsys):
+@pytest.mark.parametrize("listener", ["socks", "http"])
+async def test_silent_listener_is_unhealthy(listener, capsys):
     async with serving(black_hole) as peer:
-        code, told = await checked(capsys, f"--{door}", str(peer.address), "--dial-timeout", "0.2")
+        code, line = await checked(
+            capsys, f"--{listener}", str(peer.address), "--dial-timeout", "0.2"
+        )
     assert code == 1
-    assert told.endswith(f"{door.upper()} on {peer.address}: no answer")
+    assert line.endswith(f"{listener.upper()} on {peer.address}: no answer")
 
 
-@pytest.mark.parametrize("door", ["socks", "http"])
-async def test_a_program_that_speaks_something_else_is_unhealthy(door, capsys):
+@pytest.mark.parametrize("listener", ["socks", "http"])
+async def test_listener_with_another_protocol_is_unhealthy(listener, capsys):
     async with serving(speak_first(b"220 mail.example ESMTP\r\n")) as peer:
-        code, told = await checked(capsys, f"--{door}", str(peer.address))
+        code, line = await checked(capsys, f"--{listener}", str(peer.address))
     assert code == 1
-    assert told.endswith(
-        f"{door.upper()} on {peer.address}: what answers there is no netjumper-bridge"
+    assert line.endswith(
+        f"{listener.upper()} on {peer.address}: what answers there is no netjumper-bridge"
     )
 
 
@@ -98,7 +100,7 @@ PING = len(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
 
 def page(status, body, more=b""):
-    """What a web server says to whatever it is asked."""
+    """Return the behaviour of a web server that always sends this page."""
     head = b"HTTP/1.1 %b\r\nContent-Length: %d\r\n%b\r\n" % (status, len(body), more)
     return speak_first(head + body)
 
@@ -114,24 +116,24 @@ def page(status, body, more=b""):
     ],
     ids=["a page", "no page", "an error", "HTTP/1.0", "nothing"],
 )
-async def test_a_web_server_is_no_bridge(behave, capsys):
+async def test_web_server_is_unhealthy(behave, capsys):
     async with serving(behave) as peer:
-        code, told = await checked(capsys, "--http", str(peer.address), "--dial-timeout", "2")
+        code, line = await checked(capsys, "--http", str(peer.address), "--dial-timeout", "2")
     assert code == 1
-    assert told.endswith("what answers there is no netjumper-bridge")
+    assert line.endswith("what answers there is no netjumper-bridge")
 
 
-async def test_a_listener_whose_queue_is_full_is_unhealthy(capsys):
+async def test_listener_with_a_full_queue_is_unhealthy(capsys):
     with unanswering() as address:
-        code, told = await checked(capsys, "--socks", str(address), "--dial-timeout", "0.2")
+        code, line = await checked(capsys, "--socks", str(address), "--dial-timeout", "0.2")
     assert code == 1
-    assert told.endswith("no answer")
+    assert line.endswith("no answer")
 
 
-async def test_settings_that_are_wrong_are_unhealthy_too(capsys):
-    code, told = await checked(capsys, "--socks", "nonsense")
+async def test_invalid_settings_are_unhealthy(capsys):
+    code, line = await checked(capsys, "--socks", "nonsense")
     assert code == 1
-    assert told.startswith("netjumper-bridge: --socks: ")
+    assert line.startswith("netjumper-bridge: --socks: ")
     assert (await checked(capsys, "--socks", "127.0.0.1:0"))[0] == 1
 
 
@@ -140,140 +142,143 @@ def with_secret(monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", SECRET.decode())
 
 
-async def test_deep_reaches_the_jump_server_too(capsys, with_secret):
+async def test_deep_check_includes_the_jump_server(capsys, with_secret):
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
-        door = service.address_of("socks")
-        code, told = await checked(capsys, "--deep", "--socks", door, "--jump", str(jump))
+        listener = service.address_of("socks")
+        code, line = await checked(capsys, "--deep", "--socks", listener, "--jump", str(jump))
     assert code == 0
-    assert told == f"healthy: SOCKS on {door}, jump host {jump} accepts the secret"
+    assert line == f"healthy: SOCKS on {listener}, jump host {jump} accepts the secret"
 
 
-async def test_deep_is_healthy_where_one_of_several_jump_servers_lets_us_in(capsys, with_secret):
-    nobody = closed_port()
+async def test_deep_check_needs_one_jump_server_that_accepts(capsys, with_secret):
+    closed = closed_port()
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
-        door = service.address_of("socks")
-        hosts = ["--jump", str(nobody), "--jump", str(jump)]
-        code, told = await checked(capsys, "--deep", "--socks", door, *hosts)
+        listener = service.address_of("socks")
+        hosts = ["--jump", str(closed), "--jump", str(jump)]
+        code, line = await checked(capsys, "--deep", "--socks", listener, *hosts)
     assert code == 0
-    assert told.endswith(
-        f"jump host {jump} accepts the secret (jump host {nobody}: connection refused)"
+    assert line.endswith(
+        f"jump host {jump} accepts the secret (jump host {closed}: connection refused)"
     )
 
 
-async def test_deep_is_unhealthy_where_none_of_several_jump_servers_lets_us_in(capsys, with_secret):
-    one, other = closed_port(), closed_port()
+async def test_deep_check_fails_if_no_jump_server_accepts(capsys, with_secret):
+    first, second = closed_port(), closed_port()
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
-        door = service.address_of("socks")
-        hosts = ["--jump", str(one), "--jump", str(other)]
-        code, told = await checked(capsys, "--deep", "--socks", door, *hosts)
+        listener = service.address_of("socks")
+        hosts = ["--jump", str(first), "--jump", str(second)]
+        code, line = await checked(capsys, "--deep", "--socks", listener, *hosts)
     assert code == 1
-    assert told.endswith(
-        f"jump host {one}: connection refused; jump host {other}: connection refused"
+    assert line.endswith(
+        f"jump host {first}: connection refused; jump host {second}: connection refused"
     )
 
 
-async def test_deep_is_unhealthy_where_the_secret_is_wrong(capsys, monkeypatch):
+async def test_deep_check_fails_with_a_wrong_secret(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", "another")
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
-        door = service.address_of("socks")
-        code, told = await checked(capsys, "--deep", "--socks", door, "--jump", str(jump))
+        listener = service.address_of("socks")
+        code, line = await checked(capsys, "--deep", "--socks", listener, "--jump", str(jump))
     assert code == 1
-    assert f"jump host {jump}: challenge failed, check secret" in told
+    assert f"jump host {jump}: challenge failed, check secret" in line
 
 
-async def test_deep_is_unhealthy_where_the_jump_server_falls_silent(capsys, with_secret):
+async def test_deep_check_fails_if_the_jump_server_is_silent(capsys, with_secret):
     async with (
         jump_server_running() as (_, jump),
         bridge_running(jump) as service,
         serving(scripted(Step.SILENCE)) as silent,
     ):
-        code, told = await checked(
+        code, line = await checked(
             capsys, "--deep", "--socks", service.address_of("socks"),
             "--jump", str(silent.address), "--jump-timeout", "0.2",
         )  # fmt: skip
     assert code == 1
-    assert told.endswith(f"jump host {silent.address}: it did not answer in time")
+    assert line.endswith(f"jump host {silent.address}: it did not answer in time")
 
 
-async def test_deep_with_a_jump_server_inside_the_bridge_dials_nothing(capsys):
+async def test_deep_check_skips_an_embedded_jump_server(capsys):
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
-        door = service.address_of("socks")
-        code, told = await checked(capsys, "--deep", "--embedded", "--socks", door)
-    assert (code, told) == (0, f"healthy: SOCKS on {door}, the jump server runs in the bridge")
+        listener = service.address_of("socks")
+        code, line = await checked(capsys, "--deep", "--embedded", "--socks", listener)
+    assert (code, line) == (
+        0,
+        f"healthy: SOCKS on {listener}, the jump server runs in the bridge",
+    )
 
 
-def test_embedded_is_explained_as_what_it_is_here(capsys):
+def test_help_of_embedded_is_specific_to_healthcheck(capsys):
     assert bridge.main(["healthcheck", "--help"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "the jump server runs in the bridge itself, so --deep skips it" in told
-    assert "in this process" not in told
+    line = " ".join(capsys.readouterr().out.split())
+    assert "the jump server runs in the bridge itself, so --deep skips it" in line
+    assert "in this process" not in line
 
 
 @pytest.mark.parametrize("credentials", [None, Credentials({"me": "s3cret"})])
-@pytest.mark.parametrize("door", ["socks", "http", "mixed"])
-async def test_it_leaves_nothing_in_the_log(door, credentials, capsys, caplog):
+@pytest.mark.parametrize("listener", ["socks", "http", "mixed"])
+async def test_healthcheck_of_a_bridge_is_not_logged(listener, credentials, capsys, caplog):
     caplog.set_level(logging.INFO)
     async with (
         jump_server_running() as (_, jump),
         bridge_running(jump, credentials=credentials) as service,
     ):
-        code, _ = await checked(capsys, f"--{door}", service.address_of(door))
+        code, _ = await checked(capsys, f"--{listener}", service.address_of(listener))
         await eventually(lambda: len(service.sessions) == 0)
     assert (code, caplog.records) == (0, [])
 
 
-# --- the jump server's ----------------------------------------------------------------------
+# --- the jump server ----------------------------------------------------------------------
 
 
-async def test_a_jump_server_that_gives_its_challenge_is_healthy(capsys, caplog):
+async def test_jump_server_that_sends_a_challenge_is_healthy(capsys, caplog):
     caplog.set_level(logging.INFO)
     async with jump_server_running() as (service, address):
-        code, told = await checked(capsys, "--listen", str(address), command=server)
+        code, line = await checked(capsys, "--listen", str(address), command=server)
         await eventually(lambda: len(service.sessions) == 0)
-    assert (code, told) == (0, f"healthy: netjumper on {address}")
+    assert (code, line) == (0, f"healthy: netjumper on {address}")
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("door", ["listen", "listen_tls"])
-async def test_a_jump_server_that_has_shut_this_machine_out_is_healthy(door, capsys, tmp_path):
+@pytest.mark.parametrize("listener", ["listen", "listen_tls"])
+async def test_jump_server_that_banned_this_machine_is_healthy(listener, capsys, tmp_path):
     limits = AdmissionLimits(auth_failures=1)
-    places = {"listen": [], "listen_tls": [], "encryption": sides_of(tmp_path)[1]}
-    places[door] = [ListenAddress("127.0.0.1", 0)]
-    async with jump_server_running(**places, admission=limits) as (service, address):
+    addresses = {"listen": [], "listen_tls": [], "encryption": sides_of(tmp_path)[1]}
+    addresses[listener] = [ListenAddress("127.0.0.1", 0)]
+    async with jump_server_running(**addresses, admission=limits) as (service, address):
         service.sessions.context.admission.auth_failed(f"{address.host}:1")
-        flag = f"--{door.replace('_', '-')}"
-        code, told = await checked(capsys, flag, str(address), command=server)
+        flag = f"--{listener.replace('_', '-')}"
+        code, line = await checked(capsys, flag, str(address), command=server)
         assert code == 0
-    assert told.startswith("healthy: netjumper")
-    assert f"{address} (connection reset: this address is banned, or too many" in told
+    assert line.startswith("healthy: netjumper")
+    assert f"{address} (connection reset: this address is banned, or too many" in line
 
 
-async def test_a_jump_server_that_is_not_there_is_unhealthy(capsys):
-    nowhere = closed_port()
-    code, told = await checked(capsys, "--listen", str(nowhere), command=server)
-    assert (code, told) == (1, f"netjumper: netjumper on {nowhere}: Connection refused")
+async def test_jump_server_on_a_closed_port_is_unhealthy(capsys):
+    closed = closed_port()
+    code, line = await checked(capsys, "--listen", str(closed), command=server)
+    assert (code, line) == (1, f"netjumper: netjumper on {closed}: Connection refused")
 
 
 @pytest.mark.parametrize(
-    "said", [b"SSH-2.0-x\r\n" + bytes(99), b"\x1f" + bytes(31), b"\x20" + bytes(31)]
+    "data", [b"SSH-2.0-x\r\n" + bytes(99), b"\x1f" + bytes(31), b"\x20" + bytes(31)]
 )
-async def test_what_gives_no_challenge_is_no_jump_server(said, capsys):
-    async with serving(scripted(said)) as peer:
-        code, told = await checked(capsys, "--listen", str(peer.address), command=server)
+async def test_server_without_a_challenge_is_unhealthy(data, capsys):
+    async with serving(scripted(data)) as peer:
+        code, line = await checked(capsys, "--listen", str(peer.address), command=server)
     assert code == 1
-    assert told.endswith("what answers there is no netjumper")
+    assert line.endswith("what answers there is no netjumper")
 
 
-async def test_a_jump_server_that_says_nothing_is_unhealthy(capsys):
+async def test_silent_jump_server_is_unhealthy(capsys):
     async with serving(black_hole) as peer:
-        code, told = await checked(
+        code, line = await checked(
             capsys, "--listen", str(peer.address), "--dial-timeout", "0.2", command=server
         )
     assert code == 1
-    assert told.endswith(f"netjumper on {peer.address}: no answer")
+    assert line.endswith(f"netjumper on {peer.address}: no answer")
 
 
-async def test_a_jump_servers_settings_that_are_wrong_are_unhealthy_too(capsys):
-    code, told = await checked(capsys, "--listen", "nonsense", command=server)
+async def test_invalid_jump_server_settings_are_unhealthy(capsys):
+    code, line = await checked(capsys, "--listen", "nonsense", command=server)
     assert code == 1
-    assert told.startswith("netjumper: --listen: ")
+    assert line.startswith("netjumper: --listen: ")

@@ -13,7 +13,7 @@ examples:
   two
 
   three
-      told later
+      used later
 
 A paragraph of
 two lines.
@@ -24,7 +24,7 @@ a section:
 """
 
 
-def test_a_text_is_read_as_blocks():
+def test_text_is_parsed_into_blocks():
     assert blocks(TEXT) == [
         Block(
             "examples",
@@ -34,35 +34,35 @@ def test_a_text_is_read_as_blocks():
                 Example(("two",), ""),
             ),
         ),
-        Block("", "", (Example(("three",), "told later"),)),
+        Block("", "", (Example(("three",), "used later"),)),
         Block("", "A paragraph of two lines."),
         Block("a section", "Of prose in two lines."),
     ]
 
 
-def test_a_paragraph_that_ends_with_a_colon_is_no_section():
+def test_colon_at_a_line_end_alone_makes_no_section():
     assert blocks("as follows:\nthis") == [Block("", "as follows: this")]
 
 
-def test_prose_is_filled_and_examples_stay_as_they_are_typed():
+def test_prose_is_filled_and_examples_are_kept():
     filled = [block.filled(20) for block in blocks(TEXT)]
     assert filled[0] == (
         "examples:\n  one --flag \\\n      --other\n      what it does,\n      in two lines\n  two"
     )
     assert filled[1:] == [
-        "  three\n      told later",
+        "  three\n      used later",
         "A paragraph of two\nlines.",
         "a section:\n  Of prose in two\n  lines.",
     ]
 
 
-def test_no_option_is_cut_at_its_hyphens():
+def test_option_is_not_split_at_hyphens():
     block = Block("", "see the option --handshake-timeout")
     assert block.filled(28).splitlines() == ["see the option", "--handshake-timeout"]
 
 
 @pytest.mark.parametrize(("columns", "widest"), [("50", 48), ("300", 100)])
-def test_a_help_is_as_wide_as_the_terminal_and_no_wider_than_is_good(columns, widest, monkeypatch):
+def test_help_is_as_wide_as_the_terminal_up_to_a_limit(columns, widest, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
     formatter = HelpFormatter("prog")
     formatter.add_text("word " * 100)

@@ -1,4 +1,4 @@
-"""`netjumper keygen`: a secret, and nothing else."""
+"""`netjumper keygen`: a secret, or a certificate and its pin."""
 
 import asyncio
 import os
@@ -18,22 +18,22 @@ def run(*arguments):
     return done.returncode, done.stdout.decode(), done.stderr.decode().splitlines()
 
 
-def test_keygen_prints_a_fresh_secret_of_256_bits_and_nothing_else():
-    made = [run("keygen") for _ in range(2)]
-    for code, out, lines in made:
+def test_keygen_prints_a_new_secret_of_256_bits():
+    results = [run("keygen") for _ in range(2)]
+    for code, out, lines in results:
         assert (code, lines) == (0, [])
         assert len(bytes.fromhex(out)) == 32
-    assert made[0] != made[1]
+    assert results[0] != results[1]
 
 
-def test_a_made_secret_is_taken(private):
+def test_generated_secret_is_accepted(private):
     _, secret, _ = run("keygen")
     path = private("secret", secret)
     assert run("--secret-file", str(path), "--check")[0] == 0
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
-def test_a_secret_that_could_not_be_written_is_a_failure():
+def test_secret_that_cannot_be_printed_is_a_failure():
     command = f"exec {programs.installed('netjumper')} keygen >/dev/full"
     done = programs.run(["sh", "-c", command])
     assert done.returncode == 1
@@ -41,7 +41,7 @@ def test_a_secret_that_could_not_be_written_is_a_failure():
     assert done.stderr.count(b"\n") == 1
 
 
-def test_a_certificate_is_made_for_its_owner_only_and_its_pin_printed(tmp_path):
+def test_certificate_file_is_private_and_its_pin_is_printed(tmp_path):
     path = tmp_path / "server.pem"
     code, pin, lines = run("keygen", "--tls", str(path))
     assert (code, lines) == (0, [])
@@ -50,7 +50,7 @@ def test_a_certificate_is_made_for_its_owner_only_and_its_pin_printed(tmp_path):
     assert asyncio.run(met(client, server)) == (b"challenge", b"answer")
 
 
-def test_a_key_that_is_there_is_not_written_over(private, capsys):
+def test_existing_key_file_is_kept(private, capsys):
     path = private("server.pem", "precious")
     assert server.main(["keygen", "--tls", str(path)]) == 2
     assert path.read_text() == "precious"
@@ -63,7 +63,7 @@ def test_a_key_that_is_there_is_not_written_over(private, capsys):
     )
 
 
-def test_without_the_extra_it_is_named(monkeypatch, tmp_path, capsys):
+def test_missing_tls_extra_is_named(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "cryptography", None)
     assert server.main(["keygen", "--tls", str(tmp_path / "server.pem")]) == 2
     assert "install netjumper[tls]" in capsys.readouterr().err
@@ -71,7 +71,7 @@ def test_without_the_extra_it_is_named(monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("words", [["keygen", "s3cret"], ["keygen", "--check"]])
-def test_keygen_stands_alone(words, capsys):
+def test_keygen_refuses_other_arguments(words, capsys):
     assert server.main(words) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -15,7 +15,7 @@ COMMANDS = pytest.mark.parametrize("name", list(MAINS))
 
 
 def refused(capsys, name, *arguments, code=2):
-    """Run a command in this process; return the one line that it says."""
+    """Run a command in this process; return its one line of error."""
     assert MAINS[name](arguments) == code
     out, err = capsys.readouterr()
     assert out == ""
@@ -35,16 +35,16 @@ def run(name, *arguments, env=None):
 
 
 @COMMANDS
-def test_there_is_no_flag_for_the_secret(name, capsys):
+def test_secret_flag_is_refused(name, capsys):
     for arguments in (["--secret", "s3cret"], ["--secret=s3cret"]):
-        told = refused(capsys, name, *arguments)
-        assert "NETJUMPER_SECRET" in told
-        assert "--secret-file" in told
+        message = refused(capsys, name, *arguments)
+        assert "NETJUMPER_SECRET" in message
+        assert "--secret-file" in message
 
 
 @COMMANDS
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--nonsense=s3cret"], "unknown option '--nonsense'"),
         (["-s3cret"], "unknown option '-s'"),
@@ -53,96 +53,96 @@ def test_there_is_no_flag_for_the_secret(name, capsys):
         (["--nonsense\nx"], "unknown option '--nonsense\\nx'"),
     ],
 )
-def test_an_argument_that_is_none_is_told_without_what_may_be_a_secret(
-    name, arguments, told, capsys
-):
-    assert refused(capsys, name, *arguments) == f"{told} (see {name} --help)"
+def test_invalid_argument_is_reported_without_a_secret(name, arguments, message, capsys):
+    assert refused(capsys, name, *arguments) == f"{message} (see {name} --help)"
 
 
-def test_too_many_arguments_are_told_without_what_may_be_a_secret(capsys):
-    told = refused(capsys, "netjumper", "a", "s3cret", "c", "s3cret")
-    assert told == "too many arguments (see netjumper --help)"
+def test_too_many_arguments_are_reported_without_a_secret(capsys):
+    message = refused(capsys, "netjumper", "a", "s3cret", "c", "s3cret")
+    assert message == "too many arguments (see netjumper --help)"
 
 
 @COMMANDS
-def test_a_level_that_is_none_is_told_with_those_there_are(name, capsys):
-    told = refused(capsys, name, "--log-level", "loud")
-    assert told.startswith("argument --log-level: invalid choice: 'loud'")
-    assert "debug" in told
+def test_unknown_log_level_is_reported_with_the_valid_ones(name, capsys):
+    message = refused(capsys, name, "--log-level", "loud")
+    assert message.startswith("argument --log-level: invalid choice: 'loud'")
+    assert "debug" in message
 
 
-def test_port_and_secret_in_the_wrong_order_do_not_show_the_secret(capsys):
-    told = refused(capsys, "netjumper", "s3cret", "9527")
-    assert told == "PORT: expected a number (see netjumper --help)"
+def test_swapped_port_and_secret_do_not_show_the_secret(capsys):
+    message = refused(capsys, "netjumper", "s3cret", "9527")
+    assert message == "PORT: expected a number (see netjumper --help)"
 
 
-def test_a_port_that_is_too_large_is_told(capsys):
-    told = refused(capsys, "netjumper", "99999", "s3cret")
-    assert told.startswith("PORT: port '99999' is not a number from 1 to 65535")
+def test_too_large_port_is_refused(capsys):
+    message = refused(capsys, "netjumper", "99999", "s3cret")
+    assert message.startswith("PORT: port '99999' is not a number from 1 to 65535")
 
 
 @pytest.mark.parametrize("arguments", [[], ["9527"], ["--listen", "127.0.0.1:0"]])
-def test_the_server_refuses_to_start_without_a_secret(arguments, capsys):
+def test_server_refuses_to_start_without_a_secret(arguments, capsys):
     assert "netjumper keygen" in refused(capsys, "netjumper", *arguments)
 
 
-def test_the_server_refuses_an_empty_secret(capsys, monkeypatch, private):
-    told = "the secret is empty; `netjumper keygen` makes one"
-    assert refused(capsys, "netjumper", "9527", "") == f"SECRET: {told}"
+def test_server_refuses_an_empty_secret(capsys, monkeypatch, private):
+    message = "the secret is empty; `netjumper keygen` makes one"
+    assert refused(capsys, "netjumper", "9527", "") == f"SECRET: {message}"
     monkeypatch.setenv("NETJUMPER_SECRET", "")
-    place = "environment variable NETJUMPER_SECRET"
-    assert refused(capsys, "netjumper", "9527") == f"{place}: {told}"
+    source = "environment variable NETJUMPER_SECRET"
+    assert refused(capsys, "netjumper", "9527") == f"{source}: {message}"
     empty = private("empty", "\n")
     assert "is empty" in refused(capsys, "netjumper", "--secret-file", str(empty))
 
 
-def test_a_secret_on_the_command_line_and_one_in_a_file_are_one_too_many(capsys):
-    told = refused(capsys, "netjumper", "9527", "s3cret", "--secret-file", "x")
-    assert told == "SECRET: secret_file is given in the same place; remove one of them"
+def test_secret_and_secret_file_exclude_each_other(capsys):
+    message = refused(capsys, "netjumper", "9527", "s3cret", "--secret-file", "x")
+    assert message == "SECRET: secret_file is given in the same place; remove one of them"
 
 
 @COMMANDS
-def test_a_secret_file_that_others_can_read_is_refused(name, capsys, private):
+def test_secret_file_that_others_can_read_is_refused(name, capsys, private):
     path = private("secret", "s3cret", 0o644)
     more = ["--jump", "h:1"] if name == "netjumper-bridge" else []
-    told = refused(capsys, name, *more, "--secret-file", str(path))
-    assert told.endswith(f"type: chmod 600 {path}")
+    message = refused(capsys, name, *more, "--secret-file", str(path))
+    assert message.endswith(f"type: chmod 600 {path}")
 
 
-def test_a_secret_file_that_is_not_there_is_told(capsys):
-    told = refused(capsys, "netjumper", "--secret-file", "/nonexistent/secret")
-    assert told == "--secret-file: cannot read /nonexistent/secret: No such file or directory"
+def test_missing_secret_file_is_reported(capsys):
+    message = refused(capsys, "netjumper", "--secret-file", "/nonexistent/secret")
+    assert message == "--secret-file: cannot read /nonexistent/secret: No such file or directory"
 
 
-def test_the_bridge_needs_a_jump_host(capsys, monkeypatch):
+def test_bridge_needs_a_jump_host(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
     assert "--jump HOST:PORT" in refused(capsys, "netjumper-bridge")
 
 
-def test_the_bridge_takes_a_jump_host_or_an_embedded_server(capsys):
-    told = refused(capsys, "netjumper-bridge", "--embedded", "--jump", "h:1")
-    assert told == "--embedded: jump is given in the same place; remove one of them"
+def test_jump_host_and_embedded_exclude_each_other(capsys):
+    message = refused(capsys, "netjumper-bridge", "--embedded", "--jump", "h:1")
+    assert message == "--embedded: jump is given in the same place; remove one of them"
 
 
-def test_an_open_bridge_is_refused(capsys):
-    told = refused(capsys, "netjumper-bridge", "--embedded", "--socks", "0.0.0.0:0")
-    assert told.startswith("--socks: 0.0.0.0:0 is reachable from other machines; bind 127.0.0.1 or")
+def test_public_bridge_without_a_password_is_refused(capsys):
+    message = refused(capsys, "netjumper-bridge", "--embedded", "--socks", "0.0.0.0:0")
+    assert message.startswith(
+        "--socks: 0.0.0.0:0 is reachable from other machines; bind 127.0.0.1 "
+    )
 
 
-def test_a_file_of_users_with_a_mistake_is_told_by_its_line(capsys, private):
+def test_mistake_in_the_auth_file_is_reported_with_its_line(capsys, private):
     path = private("users", "me:s3cret\nyou s3cret\n")
-    told = refused(capsys, "netjumper-bridge", "--embedded", "--auth-file", str(path))
-    assert told == f"--auth-file: {path}, line 2: expected user:password"
+    message = refused(capsys, "netjumper-bridge", "--embedded", "--auth-file", str(path))
+    assert message == f"--auth-file: {path}, line 2: expected user:password"
 
 
-def test_a_malformed_password_is_not_shown(capsys):
-    told = refused(capsys, "netjumper-bridge", "--embedded", "--auth", "s3cret")
-    assert told == "--auth: expected user:password"
+def test_malformed_password_is_not_shown(capsys):
+    message = refused(capsys, "netjumper-bridge", "--embedded", "--auth", "s3cret")
+    assert message == "--auth: expected user:password"
 
 
 @COMMANDS
 @pytest.mark.parametrize("flag", ["--help", "--version"])
-def test_help_and_version_are_answered_on_standard_output(name, flag, capsys):
+def test_help_and_version_are_printed_to_standard_output(name, flag, capsys):
     assert MAINS[name]([flag]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -150,7 +150,7 @@ def test_help_and_version_are_answered_on_standard_output(name, flag, capsys):
 
 
 @COMMANDS
-def test_help_states_defaults_examples_and_where_settings_come_from(name, capsys, monkeypatch):
+def test_help_has_defaults_examples_and_sources_of_settings(name, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     MAINS[name](["--help"])
     text = capsys.readouterr().out
@@ -166,7 +166,7 @@ def test_help_states_defaults_examples_and_where_settings_come_from(name, capsys
 
 
 @COMMANDS
-def test_a_real_command_that_is_refused_says_one_line_and_returns_2(name):
+def test_refused_command_prints_one_line_and_exits_with_2(name):
     code, out, lines = run(name, "--dial-timeout", "soon", env={"NETJUMPER_SECRET": "s3cret"})
     assert (code, out) == (2, "")
     assert [line for line in lines if "--dial-timeout" in line] == [
@@ -174,12 +174,12 @@ def test_a_real_command_that_is_refused_says_one_line_and_returns_2(name):
     ]
 
 
-@pytest.mark.parametrize("place", ["flag", "environment", "file"])
-def test_a_port_in_use_is_told_with_the_setting_and_returns_1(place, private):
+@pytest.mark.parametrize("source", ["flag", "environment", "file"])
+def test_port_in_use_is_reported_with_its_setting(source, private):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         path = private("c.toml", f"[bridge]\nembedded = true\nhttp = ['{address}']\n")
-        arguments, env, where = {
+        arguments, env, origin = {
             "flag": (["--embedded", "--http", address], {}, "--http"),
             "environment": (
                 ["--embedded"],
@@ -187,18 +187,18 @@ def test_a_port_in_use_is_told_with_the_setting_and_returns_1(place, private):
                 "environment variable NETJUMPER_HTTP",
             ),
             "file": (["--config", str(path)], {}, f"{path}:3: [bridge] http"),
-        }[place]
+        }[source]
         code, out, lines = run("netjumper-bridge", *arguments, env=env)
     assert (code, out) == (1, "")
     assert lines == [
         (
-            f"netjumper-bridge: {where}: cannot listen on {address}: "
+            f"netjumper-bridge: {origin}: cannot listen on {address}: "
             "another program listens there; stop it or choose another port"
         )
     ]
 
 
-def test_the_servers_port_in_use_is_told_too():
+def test_port_in_use_is_reported_by_the_server():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         code, _, lines = run("netjumper", "--listen", address, env={"NETJUMPER_SECRET": "s3cret"})
@@ -207,7 +207,7 @@ def test_the_servers_port_in_use_is_told_too():
     assert lines[0].startswith(f"netjumper: --listen: cannot listen on {address}: ")
 
 
-def test_an_address_that_this_machine_does_not_have_is_told():
+def test_missing_directory_of_a_unix_socket_is_reported():
     code, _, lines = run("netjumper-bridge", "--embedded", "--socks", "unix:/nonexistent/x/y")
     assert code == 1
     assert lines == [
@@ -218,7 +218,7 @@ def test_an_address_that_this_machine_does_not_have_is_told():
     ]
 
 
-def test_check_finds_valid_settings_valid_and_does_not_listen(private):
+def test_check_accepts_valid_settings_and_does_not_listen(private):
     secret = private("secret", "s3cret\n")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -232,7 +232,7 @@ def test_check_finds_valid_settings_valid_and_does_not_listen(private):
     )
 
 
-def test_check_prints_what_is_not_a_default_with_its_origin_and_no_secret(private):
+def test_check_prints_settings_with_their_origins_and_no_secret(private):
     lines = [
         "[bridge]",
         'jump = ["home.example.net:1",',
@@ -269,7 +269,7 @@ def test_check_prints_what_is_not_a_default_with_its_origin_and_no_secret(privat
 
 
 @pytest.mark.parametrize("flag", ["--secret-file", "--auth-file", "--config"])
-def test_check_reads_the_files_that_are_named(flag, private):
+def test_check_reads_the_named_files(flag, private):
     secret = private("secret", "s3cret\n")
     arguments = ["--jump", "h:1", "--secret-file", str(secret), "--check", flag, "/nonexistent/x"]
     code, out, lines = run("netjumper-bridge", *arguments)
@@ -278,7 +278,7 @@ def test_check_reads_the_files_that_are_named(flag, private):
     assert lines[0].startswith(f"netjumper-bridge: {flag}: ")
 
 
-def test_check_tells_of_a_variable_that_is_no_setting():
+def test_check_warns_of_an_unknown_variable():
     env = {"NETJUMPER_DAIL_TIMEOUT": "1"}
     code, out, lines = run("netjumper-bridge", "--embedded", "--check", env=env)
     assert (code, out) == (0, "embedded = true  # --embedded\nsettings are valid\n")
@@ -287,7 +287,7 @@ def test_check_tells_of_a_variable_that_is_no_setting():
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "better"),
+    ("name", "arguments", "alternative"),
     [
         ("netjumper", ["9527", "s3cret"], "NETJUMPER_SECRET or --secret-file"),
         (
@@ -302,15 +302,15 @@ def test_check_tells_of_a_variable_that_is_no_setting():
         ),
     ],
 )
-def test_a_secret_on_the_command_line_is_warned_about(name, arguments, better):
+def test_secret_on_the_command_line_causes_a_warning(name, arguments, alternative):
     code, _, (line,) = run(name, *arguments, "--check")
     assert code == 0
     assert "which every user of this machine can read" in line
-    assert better in line
+    assert alternative in line
     assert "s3cret" not in line
 
 
-def test_exec_warns_of_a_jump_hosts_secret_on_the_command_line():
+def test_exec_warns_of_a_secret_on_the_command_line():
     jump = ["--jump", "netjumper://a:s3cret@127.0.0.1:1"]
     code, _, lines = run("netjumper-bridge", "exec", *jump, "--", "true")
     assert code == 0
@@ -318,7 +318,7 @@ def test_exec_warns_of_a_jump_hosts_secret_on_the_command_line():
     assert "s3cret" not in "".join(lines)
 
 
-def test_a_jump_hosts_secret_elsewhere_is_not_warned_about():
+def test_jump_host_secret_in_the_environment_causes_no_warning():
     env = {"NETJUMPER_JUMP": "netjumper://a:s3cret@127.0.0.1:1"}
     code, out, lines = run("netjumper-bridge", "--check", env=env)
     assert (code, lines) == (0, [])
@@ -327,7 +327,7 @@ def test_a_jump_hosts_secret_elsewhere_is_not_warned_about():
 
 
 @pytest.mark.parametrize(
-    ("name", "doors", "told"),
+    ("name", "listeners", "message"),
     [
         ("netjumper", ["--listen", ":7", "--listen-tls", ":7"], (
             "--listen-tls: [::]:7 is used twice (also in listen); each listener needs its own "
@@ -341,26 +341,28 @@ def test_a_jump_hosts_secret_elsewhere_is_not_warned_about():
         )),
     ],
 )  # fmt: skip
-def test_two_doors_with_the_same_place_are_told(name, doors, told, capsys, monkeypatch):
+def test_two_listeners_with_the_same_address_are_refused(
+    name, listeners, message, capsys, monkeypatch
+):
     monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
-    assert refused(capsys, name, *doors, "--check") == told
+    assert refused(capsys, name, *listeners, "--check") == message
 
 
-def test_two_doors_may_leave_their_ports_to_the_system(capsys):
-    doors = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-    assert MAINS["netjumper-bridge"](["--embedded", *doors, "--check"]) == 0
+def test_two_listeners_may_use_port_0(capsys):
+    listeners = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    assert MAINS["netjumper-bridge"](["--embedded", *listeners, "--check"]) == 0
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_make_no_traceback(closed):
+def test_closed_streams_cause_no_traceback(closed):
     command = f"{programs.installed('netjumper')} keygen {closed}; echo $?"
     done = programs.run(["sh", "-c", f"({command}) 2>&1"])
-    *said, code = done.stdout.decode().splitlines()
+    *lines, code = done.stdout.decode().splitlines()
     if ">&-" not in closed.split():
-        assert (code, len(said)) == ("0", 1)
+        assert (code, len(lines)) == ("0", 1)
         return
-    told = "netjumper: cannot write to standard output: Bad file descriptor"
-    assert (code, said) == ("1", [] if "2>&-" in closed else [told])
+    message = "netjumper: cannot write to standard output: Bad file descriptor"
+    assert (code, lines) == ("1", [] if "2>&-" in closed else [message])
 
 
 @pytest.mark.parametrize(
@@ -406,7 +408,7 @@ def test_full_device_is_reported(flag):
     "words",
     [["9527", "--check", "s3cret"], ["--check", "9527", "s3cret"], ["9527", "s3cret", "--check"]],
 )
-def test_port_and_secret_may_have_a_flag_between_them(words):
+def test_flag_may_stand_between_port_and_secret(words):
     code, out, lines = run("netjumper", *words)
     given = "listen = [::]:9527  # PORT\nsecret = (hidden)  # SECRET\n"
     assert (code, out) == (0, f"{given}settings are valid\n")

@@ -18,13 +18,13 @@ def as_module(*words: str) -> tuple[int, str, str]:
     ("word", "prog"), [("server", "netjumper"), ("bridge", "netjumper-bridge")]
 )
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["healthcheck", "-h"], ["--bogus"]])
-def test_it_does_what_the_command_does(word: str, prog: str, words: list[str]) -> None:
+def test_module_does_what_the_command_does(word: str, prog: str, words: list[str]) -> None:
     done = programs.run([programs.installed(prog), *words])
     assert as_module(word, *words) == (done.returncode, done.stdout.decode(), done.stderr.decode())
     assert prog in done.stdout.decode() + done.stderr.decode()
 
 
-def test_a_command_that_runs_as_a_module_serves_and_ends_in_order() -> None:
+def test_module_serves_and_stops_cleanly() -> None:
     words = ["-m", "netjumper", "bridge", "--embedded", "--socks", "127.0.0.1:0"]
     with programs.running(sys.executable, *words) as program:
         program.address("SOCKS")
@@ -40,9 +40,9 @@ def test_a_command_that_runs_as_a_module_serves_and_ends_in_order() -> None:
         (["--embedded"], "unknown option '--embedded'"),
     ],
 )
-def test_what_is_neither_command_is_a_usage_error_of_one_line(words: list[str], error: str) -> None:
-    told = f"python -m netjumper: {error} (see python -m netjumper --help)\n"
-    assert as_module(*words) == (2, "", told)
+def test_unknown_command_is_a_usage_error_of_one_line(words: list[str], error: str) -> None:
+    message = f"python -m netjumper: {error} (see python -m netjumper --help)\n"
+    assert as_module(*words) == (2, "", message)
 
 
 def test_help_and_version_are_printed_without_a_command() -> None:

@@ -1,4 +1,4 @@
-"""Files of the settings that are pipes: those that are written into are read, no other hangs."""
+"""Pipes as files of settings: one with a writer is read, one without does not block."""
 
 import contextlib
 import os
@@ -18,8 +18,8 @@ TLS = ["netjumper", "--listen-tls", "127.0.0.1:0"]
 BRIDGE = ["netjumper-bridge", "--jump"]
 OVER_TLS = [*BRIDGE, "netjumper+tls://home"]
 SHARE = ["netjumper", "share", "home", "--listen-tls", ":1"]
-NOBODY = "no program writes into this pipe"
-TWICE = "a pipe cannot be read twice; expected a file"
+NO_WRITER = "no program writes into this pipe"
+READ_TWICE = "a pipe cannot be read twice; expected a file"
 ENV = {"NETJUMPER_SECRET": "one"}
 
 
@@ -30,8 +30,8 @@ def fifo(tmp_path):
 
 
 @pytest.fixture
-def own(tmp_path):
-    """Return a certificate's file with its key."""
+def certificate(tmp_path):
+    """Return the file of a certificate and its key."""
     path = tmp_path / "own.pem"
     path.touch(0o600)
     trustme.CA().issue_cert("home").private_key_and_cert_chain_pem.write_to_path(path)
@@ -39,8 +39,8 @@ def own(tmp_path):
 
 
 @contextlib.contextmanager
-def through_pipe(content):
-    """Give the name of a pipe that this stands in, as a shell's `<(...)` does."""
+def pipe_with(content):
+    """Yield the descriptor and the name of a pipe with this content, like a shell's `<(...)`."""
     reader, writer = os.pipe()
     with os.fdopen(reader), os.fdopen(writer, "wb") as write:
         write.write(content)
@@ -48,40 +48,40 @@ def through_pipe(content):
         yield reader, f"/dev/fd/{reader}"
 
 
-def checked(command, *more, env=ENV):
+def run_command(command, *more, env=ENV):
     done = programs.run([installed(command[0]), *command[1:], *more], env=env)
     return done.returncode, done.stderr.decode()
 
 
 @pytest.mark.parametrize(
-    ("command", "flag", "why"),
+    ("command", "flag", "reason"),
     [
-        (SERVER, "--secret-file", NOBODY),
-        (SERVER, "--clients-file", NOBODY),
-        (SERVER, "--config", NOBODY),
-        (TLS, "--certificate-file", TWICE),
-        ([*BRIDGE, "home:1"], "--auth-file", NOBODY),
-        (OVER_TLS, "--ca-file", NOBODY),
-        ([*BRIDGE, "netjumper+tls://home?ca=system"], "--certificate-file", TWICE),
-        (["netjumper-bridge", "doctor", "--jump", "home:1"], "--secret-file", NOBODY),
-        (SHARE, "--certificate-file", NOBODY),
+        (SERVER, "--secret-file", NO_WRITER),
+        (SERVER, "--clients-file", NO_WRITER),
+        (SERVER, "--config", NO_WRITER),
+        (TLS, "--certificate-file", READ_TWICE),
+        ([*BRIDGE, "home:1"], "--auth-file", NO_WRITER),
+        (OVER_TLS, "--ca-file", NO_WRITER),
+        ([*BRIDGE, "netjumper+tls://home?ca=system"], "--certificate-file", READ_TWICE),
+        (["netjumper-bridge", "doctor", "--jump", "home:1"], "--secret-file", NO_WRITER),
+        (SHARE, "--certificate-file", NO_WRITER),
     ],
 )
-def test_a_pipe_that_nobody_writes_into_is_one_line(command, flag, why, fifo):
+def test_pipe_without_a_writer_is_refused_in_one_line(command, flag, reason, fifo):
     check = [] if {"share", "doctor"} & {*command} else ["--check"]
     env = {} if flag == "--secret-file" else ENV
-    code, told = checked(command, flag, fifo, *check, env=env)
+    code, message = run_command(command, flag, fifo, *check, env=env)
     assert code == 2
-    assert told.count("\n") == 1
-    assert why in told
+    assert message.count("\n") == 1
+    assert reason in message
 
 
-def test_so_is_one_for_what_clients_certificates_are_of(fifo, own):
-    files = ["--certificate-file", own, "--client-ca-file", fifo]
-    code, told = checked(TLS, *files, "--check")
+def test_client_ca_pipe_without_a_writer_is_refused_in_one_line(fifo, certificate):
+    files = ["--certificate-file", certificate, "--client-ca-file", fifo]
+    code, message = run_command(TLS, *files, "--check")
     assert code == 2
-    assert told.endswith(f": {fifo}: {NOBODY}\n")
-    assert told.count("\n") == 1
+    assert message.endswith(f": {fifo}: {NO_WRITER}\n")
+    assert message.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -94,24 +94,24 @@ def test_so_is_one_for_what_clients_certificates_are_of(fifo, own):
         (OVER_TLS, "--ca-file", None),
     ],
 )
-def test_one_that_is_written_into_is_read(command, flag, content, tmp_path):
+def test_pipe_with_a_writer_is_read(command, flag, content, tmp_path):
     if content is None:
         content = b"\xc3\xa4\n" + trustme.CA().cert_pem.bytes()
     env = {} if flag == "--secret-file" else ENV
-    with through_pipe(content) as (fd, name):
+    with pipe_with(content) as (fd, name):
         words = [*command, flag, name, "--check"]
         with running(*words, env=env, pass_fds=[fd]) as it:
             assert it.process.wait(programs.PATIENCE) == 0, it.lines
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_one_that_takes_a_files_place_does_not_hang_what_serves(workers, private):
+def test_pipe_in_place_of_a_file_does_not_block_a_reload(workers, private):
     path = private("clients.toml", '[alice]\nsecrets = ["two"]\n')
     with running(*SERVER, "--clients-file", str(path), "--workers", workers) as it:
         it.wait_for("try: ")
         path.unlink()
         os.mkfifo(path, 0o600)
         it.process.send_signal(signal.SIGHUP)
-        it.wait_for(f"ERROR --clients-file: cannot read {path}: {NOBODY}")
+        it.wait_for(f"ERROR --clients-file: cannot read {path}: {NO_WRITER}")
         it.wait_for("ERROR reload failed, keeping the previous settings")
         assert it.stop() == 0

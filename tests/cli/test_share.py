@@ -1,4 +1,4 @@
-"""`netjumper share`: one line for the bridge's settings, and a picture of it."""
+"""`netjumper share`: one line for the bridge's settings, and its QR code."""
 
 import errno
 import io
@@ -32,12 +32,12 @@ def shared(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         (["h", "--listen-tls", "unix:/run/x"], "netjumper+tls://h:9527"),
     ],
 )
-def test_it_prints_one_line_that_a_bridge_takes(capsys, arguments, line):
+def test_share_prints_one_line_that_a_bridge_accepts(capsys, arguments, line):
     assert shared(capsys, *arguments) == f"{line}\n"
     assert JumpUrl.parse(line).tls is ("tls" in line)
 
 
-def test_the_secret_is_in_it_only_where_it_is_asked_for(capsys, private):
+def test_secret_is_shared_only_on_request(capsys, private):
     file = private("secret", SECRET)
     settings = ["home.example.net", "--secret-file", file, "--listen-tls", ":9527"]
     assert "s3cret" not in shared(capsys, *settings)
@@ -46,7 +46,7 @@ def test_the_secret_is_in_it_only_where_it_is_asked_for(capsys, private):
     assert line == "netjumper+tls://:s3cret%20%26%20more@home.example.net:9527"
 
 
-def test_the_pin_of_the_certificate_is_in_it(capsys, tmp_path):
+def test_pin_of_the_certificate_is_shared(capsys, tmp_path):
     file = tmp_path / "server.pem"
     assert server.main(["keygen", "--tls", str(file)]) == 0
     pin = capsys.readouterr().out.strip()
@@ -54,26 +54,26 @@ def test_the_pin_of_the_certificate_is_in_it(capsys, tmp_path):
     assert line == f"netjumper+tls://home.example.net:1?pin={pin}\n"
 
 
-def test_a_picture_of_it_is_drawn(capsys):
+def test_qr_code_is_drawn(capsys):
     out = shared(capsys, "home.example.net", "--qr")
-    first, *picture = out.splitlines()
+    first, *qr_code = out.splitlines()
     assert first == "netjumper://home.example.net:9527"
-    assert len(picture) > 10
+    assert len(qr_code) > 10
 
 
-def test_a_picture_is_drawn_in_ascii_where_that_is_all_there_is():
+def test_qr_code_is_drawn_in_ascii_for_an_ascii_terminal():
     command = [programs.installed("netjumper"), "share", "home.example.net", "--qr"]
     done = programs.run(command, {"PYTHONIOENCODING": "ascii"})
-    first, *picture = done.stdout.decode("ascii").splitlines()
+    first, *qr_code = done.stdout.decode("ascii").splitlines()
     assert (done.returncode, done.stderr) == (0, b"")
     assert first == "netjumper://home.example.net:9527"
-    assert len(picture) > 20
-    assert all(set(line) <= set(" \x1b[0123456789m") for line in picture)
+    assert len(qr_code) > 20
+    assert all(set(line) <= set(" \x1b[0123456789m") for line in qr_code)
 
 
 def test_closed_pipe_ends_the_qr_code_quietly(monkeypatch, capsys):
-    class Left(io.StringIO):
-        """Whoever reads it takes the first line and goes."""
+    class ClosedPipe(io.StringIO):
+        """A stream whose reader closes it after the first line."""
 
         encoding = "utf-8"
 
@@ -82,13 +82,13 @@ def test_closed_pipe_ends_the_qr_code_quietly(monkeypatch, capsys):
                 raise BrokenPipeError(errno.EPIPE, "Broken pipe")
             return len(text)
 
-    monkeypatch.setattr(sys, "stdout", Left())
+    monkeypatch.setattr(sys, "stdout", ClosedPipe())
     assert server.main(["share", "home", "--qr"]) == 1
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["a b"], "HOST: 'a b' is not a host name"),
         (["home:x"], "HOST: port 'x' is not a number from 1 to 65535"),
@@ -107,16 +107,16 @@ def test_closed_pipe_ends_the_qr_code_quietly(monkeypatch, capsys):
         )),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told(capsys, arguments, told):
+def test_mistake_is_refused_in_one_line(capsys, arguments, message):
     assert server.main(["share", *arguments]) == 2
     out, err = capsys.readouterr()
-    assert (out, err) == ("", f"netjumper: {told}\n")
+    assert (out, err) == ("", f"netjumper: {message}\n")
 
 
 CLIENTS = '[alice]\nsecrets = ["s3cret-1", "s3cret-2"]\n[bob]\nsecrets = ["s3cret-3"]\n'
 
 
-def test_a_client_gets_its_own_name_and_its_last_secret(capsys, private):
+def test_client_gets_its_name_and_its_last_secret(capsys, private):
     settings = ["home.example.net", "--clients-file", private("clients.toml", CLIENTS)]
     line = shared(capsys, *settings, "--client", "alice").strip()
     assert line == "netjumper://alice@home.example.net:9527"
@@ -125,7 +125,7 @@ def test_a_client_gets_its_own_name_and_its_last_secret(capsys, private):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "netjumper: --client: expected the name of a client"),
         (
@@ -134,19 +134,19 @@ def test_a_client_gets_its_own_name_and_its_last_secret(capsys, private):
         ),
     ],
 )
-def test_for_which_client_has_to_be_said(capsys, private, arguments, told):
+def test_client_must_be_named(capsys, private, arguments, message):
     file = private("clients.toml", CLIENTS)
     assert server.main(["share", "h", "--clients-file", str(file), *arguments]) == 2
-    assert capsys.readouterr().err.strip() == told
+    assert capsys.readouterr().err.strip() == message
 
 
-def test_without_a_file_there_are_no_clients(capsys):
+def test_client_without_a_clients_file_is_refused(capsys):
     assert server.main(["share", "h", "--client", "eve"]) == 2
-    told = "netjumper: --client: unknown client 'eve': no clients_file is given"
-    assert capsys.readouterr().err.strip() == told
+    message = "netjumper: --client: unknown client 'eve': no clients_file is given"
+    assert capsys.readouterr().err.strip() == message
 
 
-def test_a_secret_that_is_no_text_is_given_as_it_is(capsys, private):
+def test_secret_that_is_not_text_is_percent_encoded(capsys, private):
     settings = ["h", "--secret-file", private("secret", b"s3cret\xff")]
     assert shared(capsys, *settings).strip() == "netjumper://h:9527"
     line = shared(capsys, *settings, "--with-secret").strip()

@@ -1,4 +1,4 @@
-"""Sub-commands: picked by the first word, listed in help, and a word that is none."""
+"""Sub-commands: selected by the first word, listed in help, reported if unknown."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_help_lists_every_command(name, command, capsys):
 
 
 @every_command
-def test_every_command_has_a_help_of_its_own(name, command, capsys):
+def test_every_command_has_its_own_help(name, command, capsys):
     assert MAINS[name].main([command.name, "--help"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith(f"usage: {name} {command.name}")
@@ -31,7 +31,7 @@ def test_every_command_has_a_help_of_its_own(name, command, capsys):
     [[name] for name in MAINS] + [[name, command.name] for name, command in EVERY],
     ids=" ".join,
 )
-def test_no_line_of_a_help_is_wider_than_a_terminal_of_80_columns(words, capsys, monkeypatch):
+def test_help_fits_80_columns(words, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert MAINS[words[0]].main([*words[1:], "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -47,14 +47,14 @@ def test_no_line_of_a_help_is_wider_than_a_terminal_of_80_columns(words, capsys,
         ("netjumper-bridge", "docter", "doctor"),
     ],
 )
-def test_a_misspelt_command_is_told_with_the_nearest(name, word, meant, capsys):
+def test_misspelt_command_is_reported_with_the_nearest(name, word, meant, capsys):
     assert MAINS[name].main([word]) == 2
     assert capsys.readouterr().err == (
         f"{name}: unknown command '{word}'; did you mean {meant}? (see {name} --help)\n"
     )
 
 
-def test_a_word_that_is_near_to_no_command_is_not_repeated(capsys):
+def test_unknown_word_is_not_repeated(capsys):
     assert bridge.main(["s3cret"]) == 2
     assert capsys.readouterr().err == (
         "netjumper-bridge: unknown command; expected one of exec, env, healthcheck, doctor, "
@@ -62,13 +62,13 @@ def test_a_word_that_is_near_to_no_command_is_not_repeated(capsys):
     )
 
 
-def test_an_unknown_option_of_a_command_names_that_commands_help(capsys):
+def test_unknown_option_names_the_help_of_its_command(capsys):
     assert bridge.main(["env", "--nonsense"]) == 2
     assert capsys.readouterr().err == (
         "netjumper-bridge: unknown option '--nonsense' (see netjumper-bridge env --help)\n"
     )
 
 
-def test_the_word_for_a_command_is_the_first_one_only(capsys):
+def test_command_must_be_the_first_word(capsys):
     assert bridge.main(["--embedded", "env"]) == 2
     assert "netjumper-bridge: too many arguments (see" in capsys.readouterr().err

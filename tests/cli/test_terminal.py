@@ -1,4 +1,4 @@
-"""The running commands on a terminal, which a pseudo-terminal stands in for (pty(7))."""
+"""The running commands on a pseudo-terminal (pty(7))."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from tests.support.programs import PATIENCE, installed, web_server
 EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
 
 
-class OnTerminal:
+class ProgramOnTerminal:
     """A command whose standard error is a terminal."""
 
     def __init__(self, *command):
@@ -37,8 +37,8 @@ class OnTerminal:
         return match
 
     def rest(self):
-        """Return all that was said by a command that has ended."""
-        with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
+        """Return the whole output of a command that has ended."""
+        with contextlib.suppress(OSError):  # EIO: no process has the terminal open any more
             while data := os.read(self.master, 65536):
                 self.text += data.decode()
         return self.text
@@ -51,7 +51,7 @@ class OnTerminal:
 
 @contextlib.contextmanager
 def on_terminal(*command):
-    program = OnTerminal(*command)
+    program = ProgramOnTerminal(*command)
     try:
         yield program
     finally:
@@ -59,7 +59,7 @@ def on_terminal(*command):
 
 
 @pytest.mark.needs("curl")
-def test_on_a_terminal_the_bridge_shows_a_panel_with_lines_that_work():
+def test_bridge_shows_a_panel_with_working_commands():
     command = [*EMBEDDED, "--http", "127.0.0.1:0"]
     with web_server() as port, on_terminal(*command) as bridge:
         http = bridge.wait_for(r" HTTPS_PROXY=(http://127\.0\.0\.1:\d+)")[1]
@@ -77,29 +77,29 @@ def test_on_a_terminal_the_bridge_shows_a_panel_with_lines_that_work():
         assert bridge.process.wait(PATIENCE) == 0
 
 
-def test_on_a_terminal_the_server_shows_the_line_to_type_elsewhere(monkeypatch):
+def test_server_shows_a_panel_with_the_bridge_command(monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
-    secret = ["netjumper", "--listen", "127.0.0.1:0", "0", "s3cret"]
-    with on_terminal(*secret) as server:
+    command = ["netjumper", "--listen", "127.0.0.1:0", "0", "s3cret"]
+    with on_terminal(*command) as server:
         server.wait_for(r"netjumper-bridge --jump 127\.0\.0\.1:\d+ --secret-file FILE")
         server.wait_for(r"netjumper-bridge --jump ADDRESS-OF-THIS-MACHINE:\d+ --secret-file FILE")
         assert re.search(r"│ netjumper +127\.0\.0\.1:\d+ +│", server.text)
         assert "s3cret" not in server.text
 
 
-def test_on_a_terminal_the_panel_is_left_out_where_only_warnings_are_wanted():
+def test_panel_is_omitted_if_only_warnings_are_logged():
     with on_terminal(*EMBEDDED, "--auth", "me:s3cret", "--log-level", "warning") as bridge:
         bridge.wait_for("warning the password is on the command line")
-        # It hears the signal from here on, and ends when it has listened.
+        # It handles the signal from here on, and ends once it listens.
         bridge.process.terminate()
         assert bridge.process.wait(PATIENCE) == 0
         assert "╭" not in bridge.rest()
 
 
 @pytest.mark.needs("curl")
-def test_a_terminal_that_went_away_stops_nothing():
+def test_closed_terminal_does_not_stop_the_bridge():
     with web_server() as port:
-        bridge = OnTerminal(*EMBEDDED)
+        bridge = ProgramOnTerminal(*EMBEDDED)
         try:
             curl = bridge.wait_for(r"(curl --socks5-hostname \S+) https://example.org/")[1]
             os.close(bridge.master)

@@ -56,13 +56,13 @@ def denied(client, target, ip="203.0.113.1"):
     return False
 
 
-def test_a_client_needs_secrets_only(clients):
+def test_client_needs_only_secrets(clients):
     (alice,) = clients(ALICE).values()
     assert (alice.name, alice.secrets) == ("alice", (b"s3cret-1",))
     assert (alice.expires, alice.max_tunnels, alice.bandwidth) == (None, 5000, None)
 
 
-def test_what_all_have_is_what_a_client_has_that_says_nothing_else(clients):
+def test_client_without_limits_gets_the_common_ones(clients):
     (alice,) = clients(ALICE, max_tunnels_per_client="7", bandwidth_per_client="8").values()
     assert (alice.max_tunnels, alice.bandwidth) == (7, 1_000_000)
     text = ALICE + "max_tunnels = 0\nbandwidth = 1.6\n"
@@ -82,11 +82,11 @@ def test_what_all_have_is_what_a_client_has_that_says_nothing_else(clients):
         ),
     ],
 )
-def test_a_date_holds_to_its_end_and_a_time_is_that(clients, text, expires):
+def test_date_includes_its_whole_day(clients, text, expires):
     assert clients(f"{ALICE}expires = {text}\n")["alice"].expires == expires
 
 
-def test_what_all_are_denied_each_is_and_what_is_allowed_is_its_own(clients):
+def test_common_deny_rules_apply_and_own_allow_rules_replace(clients):
     text = (
         ALICE + '[bob]\nsecrets = ["s3cret-2"]\nallow = ["10.1.0.0/16"]\ndeny = [".bad.example"]\n'
     )
@@ -101,13 +101,13 @@ def test_what_all_are_denied_each_is_and_what_is_allowed_is_its_own(clients):
     assert not denied(bob, "10.1.0.1:80", "10.1.0.1")
 
 
-def test_who_knows_the_secret_of_all_comes_in_beside_them(clients):
+def test_shared_secret_is_accepted_beside_the_clients(clients):
     found = clients(ALICE, secret="s3cret-0", allow="192.168.0.0/16")
     assert found[""].secrets == (b"s3cret-0",)
     assert not denied(found[""], "192.168.0.1:80", "192.168.0.1")
 
 
-def test_without_a_secret_of_all_the_clients_are_all_there_are(clients):
+def test_without_a_shared_secret_only_clients_are_accepted(clients):
     assert set(clients(ALICE)) == {"alice"}
 
 
@@ -116,7 +116,7 @@ TEXTS = "secrets: expected a list of non-empty texts (`netjumper keygen` makes o
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "message"),
     [
         ([], TEXTS),
         (["secrets = []"], TEXTS),
@@ -138,24 +138,24 @@ TEXTS = "secrets: expected a list of non-empty texts (`netjumper keygen` makes o
         ),
     ],
 )
-def test_a_mistake_is_one_line_that_says_what_would_be_right(refusal, lines, told):
+def test_mistake_is_reported_in_one_line_with_what_is_valid(refusal, lines, message):
     line = refusal("\n".join(["[alice]", *lines]))
-    assert line.startswith((f"[alice] {told}", f"[bob] {told}"))
+    assert line.startswith((f"[alice] {message}", f"[bob] {message}"))
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "expected a table for each client, found none"),
         ('alice = "s3cret"', "alice: is in no table; a client is a table, such as [alice]"),
         ('["a b"]', "'a b': a client's name is of letters, digits, '.', '-' and '_', at most 64"),
     ],
 )
-def test_what_is_no_client_is_one_line_too(refusal, text, told):
-    assert refusal(text) == told
+def test_invalid_table_is_reported_in_one_line(refusal, text, message):
+    assert refusal(text) == message
 
 
-def test_all_mistakes_are_told_at_once(private):
+def test_all_mistakes_are_reported_together(private):
     path = private("clients.toml", "[alice]\n[bob]\nsecrets = 1\nexpires = 1\n")
     with pytest.raises(SettingsError) as caught:
         read_clients(path, "--clients-file")
@@ -163,7 +163,7 @@ def test_all_mistakes_are_told_at_once(private):
     assert keys == ["[alice] secrets", "[bob] secrets", "[bob] expires"]
 
 
-def test_the_secret_of_all_may_be_no_clients(clients):
+def test_shared_secret_must_differ_from_client_secrets(clients):
     with pytest.raises(
         SettingsError, match="one is the shared secret; each client needs its own"
     ) as it:
@@ -171,13 +171,13 @@ def test_the_secret_of_all_may_be_no_clients(clients):
     assert "s3cret" not in str(it.value)
 
 
-def test_a_file_that_others_can_read_is_refused(private):
+def test_file_that_others_can_read_is_refused(private):
     path = private("clients.toml", ALICE, 0o644)
     with pytest.raises(SettingsError, match="others can read the secret in"):
         read_clients(path, "--clients-file")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
+def test_missing_file_is_reported(tmp_path):
     with pytest.raises(SettingsError) as caught:
         read_clients(tmp_path / "none.toml", "--clients-file")
     assert caught.value.lines == (f"--clients-file: no such file: {tmp_path / 'none.toml'}",)

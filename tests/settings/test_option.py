@@ -19,7 +19,7 @@ FIELDS = pytest.mark.parametrize(
 
 
 @FIELDS
-def test_every_setting_has_a_text_of_one_line_without_a_full_stop(info):
+def test_help_of_a_setting_is_one_line_without_a_full_stop(info):
     text = option_of(info).help
     assert text.strip() == text != ""
     assert "\n" not in text
@@ -27,7 +27,7 @@ def test_every_setting_has_a_text_of_one_line_without_a_full_stop(info):
 
 
 @FIELDS
-def test_every_setting_says_what_values_it_takes(info):
+def test_every_setting_describes_its_values(info):
     expected = expectation(info)
     assert expected.text
     takes_a_word = option_of(info).has_flag and info.annotation is not bool
@@ -43,7 +43,7 @@ def test_every_setting_says_what_values_it_takes(info):
         ("log_format", LogFormat),
     ],
 )
-def test_the_choices_are_those_of_the_enum(key, enum):
+def test_choices_are_those_of_the_enum(key, enum):
     expected = expectation(BridgeSettings.model_fields[key])
     assert expected.choices == tuple(enum)
     assert {type(it) for it in expected.choices} == {str}  # argparse shows them as they are
@@ -52,7 +52,7 @@ def test_the_choices_are_those_of_the_enum(key, enum):
         assert getattr(settings, key) is word
 
 
-def test_a_server_reloads_these_settings():
+def test_server_reloads_these_settings():
     assert ServerSettings.reloadable_keys() == {
         *("secret", "secret_file", "clients_file", "certificate_file", "client_ca_file"),
         *("allow", "deny", "bandwidth", "bandwidth_per_client", "log_level"),
@@ -61,7 +61,7 @@ def test_a_server_reloads_these_settings():
     }
 
 
-def test_a_bridge_reloads_no_setting():
+def test_bridge_reloads_no_setting():
     assert BridgeSettings.reloadable_keys() == frozenset()
 
 
@@ -79,7 +79,7 @@ def test_a_bridge_reloads_no_setting():
         ("log_format", "auto"),
     ],
 )
-def test_a_default_is_written_for_people(key, default):
+def test_default_is_described(key, default):
     assert default_of(BridgeSettings.model_fields[key]) == default
 
 

@@ -27,7 +27,7 @@ def load_bridge(private, monkeypatch):
     return give
 
 
-def test_each_kind_of_origin_is_known(load_bridge):
+def test_each_kind_of_origin_is_recorded(load_bridge):
     path, loaded = load_bridge({"jump": ["h:1"]}, {"mark": "1"}, ["", "mptcp = true"])
     assert loaded.origins == {
         "jump": Origin(OriginKind.COMMAND_LINE, "--jump"),
@@ -43,7 +43,7 @@ def test_each_kind_of_origin_is_known(load_bridge):
     ]
 
 
-def test_a_value_has_the_origin_that_wins(load_bridge):
+def test_value_has_the_origin_that_wins(load_bridge):
     path, loaded = load_bridge(
         {"jump": ["h:1"], "mark": "3"},
         {"mark": "2", "interface": "two"},
@@ -68,7 +68,7 @@ def test_a_value_has_the_origin_that_wins(load_bridge):
         ({"embedded": False}, {"jump": "h:1"}, ["embedded = true"], f"{VARIABLE}JUMP"),
     ],
 )
-def test_of_a_pair_that_excludes_each_other_the_higher_source_wins(
+def test_higher_source_wins_between_exclusive_settings(
     flags, variables, lines, origin, load_bridge
 ):
     _, loaded = load_bridge(flags, variables, lines)
@@ -78,24 +78,24 @@ def test_of_a_pair_that_excludes_each_other_the_higher_source_wins(
     assert loaded.is_from_command_line("jump") is (origin == "--jump")
 
 
-def test_a_value_that_a_higher_source_excludes_has_no_origin(load_bridge):
+def test_excluded_value_has_no_origin(load_bridge):
     _, loaded = load_bridge({"embedded": True}, {}, ["jump = 'h:1'"])
     assert loaded.origin("jump") == "jump (default)"
 
 
-def test_a_file_of_a_secret_below_a_secret_is_not_used(load_bridge):
+def test_secret_file_of_a_lower_source_is_ignored(load_bridge):
     _, loaded = load_bridge({"jump": ["h:1"]}, {"secret_file": "x"}, ["secret_file = 'y'"])
     assert loaded.settings.secret_file is None
     assert "secret_file" not in loaded.origins
 
 
-def test_a_command_line_over_another_keeps_what_only_the_other_gives():
-    ours, theirs = CommandLine(), CommandLine(config="c.toml")
-    ours.give("mark", "1", "--mark")
-    theirs.give("mark", "2", "running")
-    theirs.give("jump", ["h:1"], "running")
-    both = ours.over(theirs)
+def test_command_line_over_another_keeps_its_other_settings():
+    upper, lower = CommandLine(), CommandLine(config="c.toml")
+    upper.give("mark", "1", "--mark")
+    lower.give("mark", "2", "running")
+    lower.give("jump", ["h:1"], "running")
+    both = upper.over(lower)
     assert both.values == {"mark": "1", "jump": ["h:1"]}
     assert both.origins == {"mark": "--mark", "jump": "running"}
     assert both.config == "c.toml"
-    assert CommandLine(config="own").over(theirs).config == "own"
+    assert CommandLine(config="own").over(lower).config == "own"

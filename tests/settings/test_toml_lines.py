@@ -32,12 +32,12 @@ EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
         }),
     ],
 )  # fmt: skip
-def test_each_key_has_the_line_that_it_begins_on(text, lines):
+def test_key_has_the_line_on_which_it_begins(text, lines):
     tomllib.loads(text)  # a text that is not TOML proves nothing
     assert key_lines(text) == lines
 
 
-def test_every_key_of_the_example_file_is_found_where_it_stands():
+def test_every_key_of_the_example_file_is_found():
     text = EXAMPLE.read_text()
     lines = key_lines(text)
     expected = {(table, key) for table, keys in tomllib.loads(text).items() for key in keys}
@@ -46,6 +46,6 @@ def test_every_key_of_the_example_file_is_found_where_it_stands():
         assert text.splitlines()[number - 1].startswith((f"[{path[0]}]", f"{path[-1]} = "))
 
 
-def test_a_long_list_takes_no_longer_for_each_line():
+def test_long_list_is_read_in_linear_time():
     items = "".join(f'  "host-{number}.example:443",\n' for number in range(50_000))
     assert key_lines(f"[a]\nx = [\n{items}]\ny = 1\n")["a", "y"] == 50_004

@@ -1,4 +1,4 @@
-"""The settings of the guard, from each place where settings come from."""
+"""Access rules as settings: from every source, and invalid ones."""
 
 import pytest
 
@@ -23,27 +23,27 @@ def rules(*arguments: str, config: str | None = None) -> tuple[list[str], list[s
     return [str(it) for it in settings.allow], [str(it) for it in settings.deny]
 
 
-def test_they_are_empty_unless_given():
+def test_rules_are_empty_by_default():
     assert rules() == ([], [])
 
 
-def test_flags_are_repeated():
+def test_flags_can_be_repeated():
     given = ["--allow", "192.168.1.0/24", "--allow", ":25", "--deny", "*"]
     assert rules(*given) == (["192.168.1.0/24", ":25"], ["*"])
 
 
-def test_a_variable_has_commas(monkeypatch):
+def test_variable_separates_rules_with_commas(monkeypatch):
     monkeypatch.setenv("NETJUMPER_DENY", ".example.org, [2001:db8::]/32:22")
     assert rules() == ([], [".example.org", "[2001:db8::]/32:22"])
 
 
-def test_the_file_has_lists(private):
+def test_settings_file_has_lists_of_rules(private):
     path = private("c.toml", "[server]\nallow = ['fd00::/8']\ndeny = ['example.org:80-90']\n")
     assert rules(config=str(path)) == (["[fd00::]/8"], ["example.org:80-90"])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--allow", "*"], (
             "--allow: * permits nothing that is refused by default; name networks, "
@@ -60,6 +60,6 @@ def test_the_file_has_lists(private):
         (["--deny", ""], f"--deny: an empty rule says nothing; * is everything; {RULE}"),
     ],
 )  # fmt: skip
-def test_what_is_no_rule_is_told_with_what_would_be(arguments, told, capsys):
+def test_invalid_rule_is_reported_with_a_valid_one(arguments, message, capsys):
     assert server.main([*NEEDED, *arguments]) == 2
-    assert capsys.readouterr().err == f"netjumper: {told}\n"
+    assert capsys.readouterr().err == f"netjumper: {message}\n"
