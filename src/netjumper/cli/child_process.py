@@ -64,8 +64,9 @@ class ChildProcess:
         return code if code >= 0 else KILLED_BY - code
 
     def _start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
-        # Not asyncio's: uvloop's gives less reason why a program cannot be started. The program
-        # inherits descriptors that were opened for it (`3<file`, `<(list)`); ours it does not.
+        # Not asyncio's: uvloop's reports less of why a program cannot be started. The program
+        # inherits descriptors that were opened for it (`3<file`, `<(list)`). This process's own
+        # are not inheritable.
         with descriptor_limit(self._limit):
             # S603: the user has asked for this command.
             self._process = subprocess.Popen(command, env=env, close_fds=False)  # noqa: S603

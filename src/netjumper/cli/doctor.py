@@ -64,7 +64,7 @@ def build_parser() -> Parser:
 
 
 def run(words: Sequence[str]) -> int:
-    """Run the steps and print each; return the exit code, which tells which step failed.
+    """Run the steps and print each; return the exit code, which names the failed step.
 
     Raises:
         SettingsError: the command line or a setting is wrong.

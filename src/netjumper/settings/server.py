@@ -110,7 +110,7 @@ class ServerSettings(CommonSettings):
         Count,
         Option(
             Group.LIMITS,
-            "maximum number of simultaneous tunnels; 0 is no limit",
+            "maximum number of simultaneous tunnels; 0 means no limit",
             reloadable=True,
         ),
     ] = 10_000
@@ -118,7 +118,7 @@ class ServerSettings(CommonSettings):
         Count,
         Option(
             Group.LIMITS,
-            "maximum number of simultaneous tunnels per client, by its name; 0 is no limit",
+            "maximum number of simultaneous tunnels per client, by its name; 0 means no limit",
             reloadable=True,
         ),
     ] = 5_000
@@ -126,8 +126,8 @@ class ServerSettings(CommonSettings):
         Count,
         Option(
             Group.LIMITS,
-            "maximum number of simultaneous tunnels per IPv4 address or IPv6 /64 network; 0 is no "
-            "limit",
+            "maximum number of simultaneous tunnels per IPv4 address or IPv6 /64 network; "
+            "0 means no limit",
             reloadable=True,
         ),
     ] = 5_000
@@ -136,7 +136,7 @@ class ServerSettings(CommonSettings):
         Option(
             Group.LIMITS,
             "maximum number of unauthenticated connections; one more replaces one from a source "
-            "that has many, or that has never authenticated; 0 is no limit",
+            "that has many, or that has never authenticated; 0 means no limit",
             reloadable=True,
         ),
     ] = 1_000
@@ -160,7 +160,7 @@ class ServerSettings(CommonSettings):
         Bandwidth,
         Option(
             Group.LIMITS,
-            "bandwidth of all tunnels together, both directions added; 0 is no limit",
+            "bandwidth of all tunnels together, both directions added; 0 means no limit",
             reloadable=True,
         ),
     ] = 0.0
@@ -168,8 +168,8 @@ class ServerSettings(CommonSettings):
         Bandwidth,
         Option(
             Group.LIMITS,
-            "bandwidth of all tunnels of one client, by its name, both directions added; 0 is no "
-            "limit",
+            "bandwidth of all tunnels of one client, by its name, both directions added; "
+            "0 means no limit",
             reloadable=True,
         ),
     ] = 0.0
