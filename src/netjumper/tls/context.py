@@ -224,7 +224,7 @@ def _prove_by_psk(context: ssl.SSLContext, identity: str, key: bytes) -> None:
 
 
 def _trust_by_psk(context: ssl.SSLContext, keys: Mapping[str, bytes]) -> None:
-    # A random key for an unknown name: the client then fails as with a wrong key, and does not learn
+    # A random key for an unknown name: the client fails as with a wrong key, and does not learn
     # whether the name is known.
     unknown = os.urandom(KEY_SIZE)
     if sys.version_info >= (3, 13):
