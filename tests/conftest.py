@@ -68,10 +68,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if shutil.which(program) is None
     ]
     if missing:
-        told = f"not installed: {', '.join(missing)}"
+        message = f"not installed: {', '.join(missing)}"
         if item.config.getoption("--all-programs"):
-            pytest.fail(told, pytrace=False)
-        pytest.skip(told)
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
 
 
 @pytest.fixture(scope="session")

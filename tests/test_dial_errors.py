@@ -112,9 +112,9 @@ def test_a_number_without_its_text_is_told_by_the_systems_text() -> None:
     [(OSError("Odd Thing"), "odd thing"), (ConnectionAbortedError(), "connectionabortederror")],
 )
 def test_an_error_without_a_number_is_told_by_what_it_has(error: OSError, words: str) -> None:
-    told = dial_errors.from_oserror(error, WHERE)
-    assert type(told) is TargetError
-    assert str(told) == f"dial tcp 192.0.2.1:443: connect: {words}"
+    message = dial_errors.from_oserror(error, WHERE)
+    assert type(message) is TargetError
+    assert str(message) == f"dial tcp 192.0.2.1:443: connect: {words}"
 
 
 @pytest.mark.parametrize("number", LOOKUP_ERRORS)

@@ -47,14 +47,14 @@ def test_a_row_that_cannot_be_had_is_left_out_and_told(monkeypatch, capsys) -> N
         f"{program} is not installed: apt install openssh-{part}"
         for program, part in (("ssh", "client"), ("sshd", "server"))
     )
-    told = [
+    message = [
         "dante is left out: danted is not installed: apt install dante-server",
         "pproxy is left out: the environment for pproxy cannot be made",
         f"ssh -D is left out: {no_ssh}",
         "pproxy, two of them is left out: the environment for pproxy cannot be made",
     ]
-    assert run.problems == told
-    assert capsys.readouterr().err == "".join(f"{line}\n" for line in told)
+    assert run.problems == message
+    assert capsys.readouterr().err == "".join(f"{line}\n" for line in message)
     assert list(run.peers) == [peer.name for peer in peers]
     assert {"dante", "pproxy", "pproxy, two of them", "ssh -D"}.isdisjoint(run.peers)
     assert {"direct", "microsocks", "ss-local + ss-server"} <= run.peers.keys()
@@ -127,9 +127,9 @@ def test_parts_of_the_long_one_have_a_file_of_their_own(typed, name, parts, monk
 def test_the_page_is_promised_only_where_it_is_made_of_the_file(capsys, tmp_path) -> None:
     for file, promised in ((harness.FILES["loopback"], True), (tmp_path / "bench.json", False)):
         finish(a_run(), file)
-        told = capsys.readouterr().err
-        assert told.startswith(f"written to {file}")
-        assert ("make bench-report" in told) is promised
+        message = capsys.readouterr().err
+        assert message.startswith(f"written to {file}")
+        assert ("make bench-report" in message) is promised
 
 
 def test_who_is_not_root_installs_nothing(monkeypatch) -> None:
@@ -217,11 +217,11 @@ def test_too_few_descriptors_are_told(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(loopback, "raise_descriptor_limit", lambda: 1200)
     monkeypatch.setattr(loopback, "build", lambda _: tmp_path / "load")
     monkeypatch.setattr(loopback, "target_running", lambda *_: contextlib.nullcontext())
-    for idle, many, told in ((500, 501, 501), (501, 0, 501), (500, 500, 0)):
+    for idle, many, message in ((500, 501, 501), (501, 0, 501), (500, 500, 0)):
         plan = replace(QUICK_PLAN, peers=(), idle=idle, many=many)
         run = loopback.measure(plan, "make bench", tmp_path / "bench.json")
-        line = f"descriptors are for 500 idle tunnels only, not {told}"
-        assert run.problems == [line] * bool(told)
+        line = f"descriptors are for 500 idle tunnels only, not {message}"
+        assert run.problems == [line] * bool(message)
 
 
 def test_costs_are_for_a_connection_and_for_a_gigabyte() -> None:

@@ -50,8 +50,8 @@ def test_nothing_is_left_of_a_path() -> None:
 
 def test_a_path_that_cannot_be_had_is_told() -> None:
     with emulated(LongPath(rtt=1), []):
-        told = r"no path of 1 ms, 0 % loss: .*bench-near-"
-        with pytest.raises(BenchError, match=told), emulated(LongPath(rtt=1), []):
+        message = r"no path of 1 ms, 0 % loss: .*bench-near-"
+        with pytest.raises(BenchError, match=message), emulated(LongPath(rtt=1), []):
             pass
 
 

@@ -56,9 +56,9 @@ def test_a_row_has_median_least_and_most_and_ours_stands_out() -> None:
 def test_a_row_that_lost_stays_in_and_problems_are_told() -> None:
     text = page(runs())
     assert "| 1 | microsocks | 3.00 | - | - | - |" in text
-    told = "### What failed, or could not be measured\n\n"
-    assert f"{told}`make bench`:\n\n- dante is not installed: apt install dante-server\n" in text
-    assert f"{told}`make bench-wan`:\n\n- nothing\n" in text
+    message = "### What failed, or could not be measured\n\n"
+    assert f"{message}`make bench`:\n\n- dante is not installed: apt install dante-server\n" in text
+    assert f"{message}`make bench-wan`:\n\n- nothing\n" in text
 
 
 def test_the_page_names_command_machine_and_versions() -> None:
@@ -199,20 +199,20 @@ def test_without_results_it_is_told_how_to_have_some(tmp_path, monkeypatch, caps
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (None, "No such file"),
         ("{", "is no result of a benchmark"),
         ('{"kind": "x", "command": "", "machine": {}, "versions": {}, "figures": []}', "kind: x"),
     ],
 )
-def test_a_file_without_results_is_a_line(text, told, tmp_path, capsys) -> None:
+def test_a_file_without_results_is_a_line(text, message, tmp_path, capsys) -> None:
     file = tmp_path / "it.json"
     if text:
         file.write_text(text)
     assert main([str(file), "--docs", str(tmp_path / "docs")]) == 1
     error = capsys.readouterr().err
-    assert (told in error, str(file) in error, error.count("\n")) == (True, True, 1)
+    assert (message in error, str(file) in error, error.count("\n")) == (True, True, 1)
     assert not (tmp_path / "docs").exists()
 
 

@@ -163,7 +163,7 @@ def test_signal_ends_the_wait_for_open_tunnels():
                 command.wait_for(WAITING)
                 command.process.terminate()
                 assert command.process.wait(PATIENCE) == 0
-                command.wait_for("cut off 1 tunnel")
+                command.wait_for("aborted 1 tunnel")
 
 
 def test_ignored_signal_stays_ignored():

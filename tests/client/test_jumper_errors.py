@@ -90,8 +90,8 @@ async def test_without_a_descriptor_left_the_error_blames_this_machine(attempt, 
         patch.setattr(socket, "socket", NoSocket)
         with pytest.raises(netjumper.JumpHostUnreachable) as caught:
             await attempt(Jumper("192.0.2.1:9527", SECRET), TARGET)
-    told = "jump host 192.0.2.1:9527: too many open files on this machine"
-    assert str(caught.value) == told
+    message = "jump host 192.0.2.1:9527: too many open files on this machine"
+    assert str(caught.value) == message
     assert isinstance(caught.value.__cause__, netjumper.OutOfResources)
 
 

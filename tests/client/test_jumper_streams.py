@@ -245,21 +245,21 @@ def test_cancelled_it_closes_its_connection(run):
 
 
 @pytest.mark.parametrize("outcome", [b"\0", b"\1\4nope"], ids=["yes", "no"])
-@pytest.mark.parametrize("first", ["cancelled", "told"])
+@pytest.mark.parametrize("first", ["cancelled", "message"])
 async def test_cancelled_in_the_turn_in_which_the_outcome_comes_it_leaves_nothing(
     monkeypatch, outcome, first
 ):
     """The outcome and the caller's giving up may meet in either order."""
     from netjumper.client.jump_host import JumpConnection
 
-    told = JumpConnection._on_readable
+    message = JumpConnection._on_readable
 
     def on_readable(connection: JumpConnection) -> None:
         last = connection._handshake.authenticated
         if last and first == "cancelled":
             opening.cancel()
-        told(connection)
-        if last and first == "told":
+        message(connection)
+        if last and first == "message":
             opening.cancel()
 
     monkeypatch.setattr(JumpConnection, "_on_readable", on_readable)

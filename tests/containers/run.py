@@ -92,8 +92,8 @@ class Trial:
     def run(self) -> None:
         for check in self.checks():
             began = time.monotonic()
-            told = check()
-            line = ": ".join(filter(None, (check.__name__.replace("_", " "), told)))
+            message = check()
+            line = ": ".join(filter(None, (check.__name__.replace("_", " "), message)))
             say(f"ok  {time.monotonic() - began:5.1f} s  {line}")
 
     def checks(self) -> Iterator[Callable[[], str | None]]:
@@ -115,25 +115,27 @@ class Trial:
     # The image.
 
     def the_image_is_nobodys_in_particular(self) -> str:
-        told = self.engine.inspect("image", self.image)
-        config = told["Config"]
+        message = self.engine.inspect("image", self.image)
+        config = message["Config"]
         user = config["User"].split(":")
         expect(all(it.isdigit() and it != "0" for it in user), f"its user is {config['User']}")
         expect(config.get("StopSignal", "SIGTERM") == "SIGTERM", "its stop signal is another")
-        health = (config.get("Healthcheck") or told["Healthcheck"])["Test"]  # podman: up there
+        health = (config.get("Healthcheck") or message["Healthcheck"])["Test"]  # podman: up there
         expect(health[0] == "CMD", f"its health check needs a shell: {health}")
         expect(config["Labels"]["org.opencontainers.image.licenses"], "it has no licence label")
         du = ("--entrypoint", "du", self.image, "--summarize", "--bytes", "/opt/venv")
         ours = int(self.engine("run", "--rm", *du).split()[-2])
         expect(ours < LARGEST, f"what we add to the base image takes {ours} bytes")
-        return f"user {config['User']}, {told['Size'] / 1e6:.0f} MB, of which ours {ours / 1e6:.0f}"
+        return (
+            f"user {config['User']}, {message['Size'] / 1e6:.0f} MB, of which ours {ours / 1e6:.0f}"
+        )
 
     def the_first_word_picks_the_command(self) -> None:
         for words, name in [((), "netjumper-bridge "), (("netjumper",), "netjumper ")]:
-            told = self.engine("run", "--rm", *HARDENED, self.image, *words, "--version")
-            expect(name in told, f"{words} gives {told}")
-        told = self.engine("run", "--rm", *HARDENED, self.image, "netjumper", "keygen")
-        expect(len(told.split()[-1]) == 64, f"keygen gives {told}")
+            message = self.engine("run", "--rm", *HARDENED, self.image, *words, "--version")
+            expect(name in message, f"{words} gives {message}")
+        message = self.engine("run", "--rm", *HARDENED, self.image, "netjumper", "keygen")
+        expect(len(message.split()[-1]) == 64, f"keygen gives {message}")
 
     # The services.
 
@@ -166,12 +168,14 @@ class Trial:
     def _expect_page(self, service: str) -> None:
         # podman-compose waits for health with something that needs a podman of 2023
         depends = ["--no-deps"] if self.engine.is_podman else []
-        told = self._compose("run", "--rm", "-T", *depends, service)
-        expect(PAGE in told, f"{service} got {told}")
+        message = self._compose("run", "--rm", "-T", *depends, service)
+        expect(PAGE in message, f"{service} got {message}")
 
     def an_app_without_the_password_does_not(self) -> None:
-        told = self._fetch("http://bridge:8118", f"import urllib.request as r; r.urlopen('{URL}')")
-        expect("407" in told, f"it got {told}")
+        message = self._fetch(
+            "http://bridge:8118", f"import urllib.request as r; r.urlopen('{URL}')"
+        )
+        expect("407" in message, f"it got {message}")
 
     def _fetch(self, proxy: str, program: str, *flags: str, ok: bool = False) -> str:
         """Run a Python program in the apps' network."""
@@ -183,12 +187,12 @@ class Trial:
 
     def a_hung_bridge_is_unhealthy_until_it_goes_on(self) -> str:
         self._signal(SIDECAR, "STOP")
-        told = self._checked(SIDECAR, ok=False)
-        expect("no answer" in told, told)
+        message = self._checked(SIDECAR, ok=False)
+        expect("no answer" in message, message)
         eventually("unhealthy", lambda: self.engine.health(SIDECAR) == "unhealthy")
         self._signal(SIDECAR, "CONT")
         eventually("healthy", lambda: self.engine.health(SIDECAR) == "healthy")
-        return told
+        return message
 
     def _signal(self, name: str, signal: str) -> None:
         """Send a signal to what the container's init has started."""
@@ -204,24 +208,24 @@ class Trial:
 
     def a_wrong_secret_is_told(self) -> str:
         words = ("netjumper-bridge", "healthcheck", "--jump", "jump-server:9527", "--deep")
-        told = self.engine(
+        message = self.engine(
             "exec", SIDECAR, "env", "--unset=NETJUMPER_SECRET_FILE", "NETJUMPER_SECRET=wrong",
             *words, ok=False,
         ).strip()  # fmt: skip
-        expect("check secret" in told, told)
-        return told
+        expect("check secret" in message, message)
+        return message
 
     def a_secret_that_cannot_be_read_is_told(self) -> str:
         self.secret.chmod(0o400)
         try:
-            told = self.engine(
+            message = self.engine(
                 "run", "--rm", *HARDENED, "--volume", f"{self.secret}:/run/secrets/netjumper:ro",
                 self.image, "netjumper", "--secret-file", "/run/secrets/netjumper", ok=False,
             ).strip()  # fmt: skip
         finally:
             self.secret.chmod(0o444)
-        expect("cannot read /run/secrets/netjumper: Permission denied" in told, told)
-        return told.splitlines()[-1]
+        expect("cannot read /run/secrets/netjumper: Permission denied" in message, message)
+        return message.splitlines()[-1]
 
     def health_checks_leave_nothing_behind(self) -> None:
         for name in (JUMP_SERVER, SIDECAR, BRIDGE):
@@ -258,8 +262,8 @@ class Trial:
         self.engine("exec", TARGET, "python", "-c", go)
         self.engine("wait", SLOW)
         stop.join()
-        told = self.engine("logs", SLOW)
-        expect("rest 1048576" in told, f"it was cut: {told}")
+        message = self.engine("logs", SLOW)
+        expect("rest 1048576" in message, f"it was cut: {message}")
         code = self.engine.inspect("container", BRIDGE)["State"]["ExitCode"]
         expect(code == 0, f"the bridge ended with {code}")
         return self.engine("logs", BRIDGE).splitlines()[-2]
@@ -267,19 +271,19 @@ class Trial:
     def without_its_jump_server_only_a_deep_check_fails(self) -> str:
         self.engine("stop", JUMP_SERVER)
         self._checked(SIDECAR)
-        told = self._checked(SIDECAR, "--deep", ok=False)
-        expect("jump host jump-server:9527" in told, told)
-        return told
+        message = self._checked(SIDECAR, "--deep", ok=False)
+        expect("jump host jump-server:9527" in message, message)
+        return message
 
     # Around it.
 
     def logs(self) -> str:
         """Return the last lines of what they all logged."""
-        told = []
+        message = []
         for name in CONTAINERS:
             lines = run(*self.engine.words, "logs", "--tail=9", name, ok=None)
-            told.append(f"--- {name}\n{lines}")
-        return "".join(told)
+            message.append(f"--- {name}\n{lines}")
+        return "".join(message)
 
     def _compose(self, *words: str) -> str:
         files = ("-f", "compose.yaml", "-f", "tests/containers/compose.yaml")

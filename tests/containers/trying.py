@@ -23,9 +23,9 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def expect(true: object, told: str) -> None:
+def expect(true: object, message: str) -> None:
     if not true:
-        raise Failed(told)
+        raise Failed(message)
 
 
 def run(*command: str, ok: bool | None = True, env: dict[str, str] | None = None) -> str:

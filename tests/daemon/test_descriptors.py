@@ -105,10 +105,10 @@ def test_a_jump_server_without_a_descriptor_for_the_target_says_so(name):
         bridge = stack.enter_context(running(*BRIDGE, "--jump", jump, "--max-parked", "0", env=ENV))
         door = bridge.address("HTTP")
         with room_for(server, 1):
-            told = answer_to_connect(door, where)
-        assert told.startswith("HTTP/1.1 503 ")
-        assert "The jump server lacks the resources" in told
-        assert told.endswith("too many open files\n")
+            message = answer_to_connect(door, where)
+        assert message.startswith("HTTP/1.1 503 ")
+        assert "The jump server lacks the resources" in message
+        assert message.endswith("too many open files\n")
         server.wait_for(f"{where}: .*OutOfResources: .*: socket: too many open files")
         assert " 200 " in answer_to_connect(door, where)
 
@@ -121,9 +121,9 @@ def test_a_bridge_without_a_descriptor_for_the_jump_host_says_that_it_is_its_own
         bridge = stack.enter_context(running(*BRIDGE, "--jump", jump, "--max-parked", "0", env=ENV))
         door = bridge.address("HTTP")
         with room_for(bridge, 1):
-            told = answer_to_connect(door, named(listener))
-        assert told.startswith("HTTP/1.1 503 ")
-        assert told.endswith(f"jump host {jump}: too many open files on this machine\n")
+            message = answer_to_connect(door, named(listener))
+        assert message.startswith("HTTP/1.1 503 ")
+        assert message.endswith(f"jump host {jump}: too many open files on this machine\n")
         assert " 200 " in answer_to_connect(door, named(listener))
 
 

@@ -73,7 +73,7 @@ def test_a_complaint_that_nobody_reads_is_given_up(pipe, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "message"),
     [
         (SettingsError("one", "two"), 2, "name: one\nname: two\n"),
         (NetjumperError("no\nway"), 1, "name: no\\nway\n"),
@@ -82,9 +82,9 @@ def test_a_complaint_that_nobody_reads_is_given_up(pipe, monkeypatch):
         (SystemExit(), 0, ""),
     ],
 )
-def test_what_goes_wrong_is_a_line_and_an_exit_code(error, code, told, capsys):
+def test_what_goes_wrong_is_a_line_and_an_exit_code(error, code, message, capsys):
     assert process.run("name", raising(error)) == code
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err == message
 
 
 def test_a_bug_is_not_hidden():
@@ -104,8 +104,8 @@ def test_output_that_could_not_be_written_is_a_failure(monkeypatch, capsys):
         monkeypatch.setattr(sys, "stdout", Full())
         assert process.run("name", says_text) == 1
         monkeypatch.undo()
-    told = capsys.readouterr().err
-    assert told == "name: cannot write to standard output: No space left on device\n"
+    message = capsys.readouterr().err
+    assert message == "name: cannot write to standard output: No space left on device\n"
 
 
 def test_text_that_standard_output_has_no_letters_for_is_one_line(monkeypatch, capsys):
@@ -115,7 +115,7 @@ def test_text_that_standard_output_has_no_letters_for_is_one_line(monkeypatch, c
         assert not can_say("\u2588")
         monkeypatch.undo()
     assert can_say("text")
-    told = capsys.readouterr().err
-    assert told.startswith(
+    message = capsys.readouterr().err
+    assert message.startswith(
         "name: cannot write to standard output: its encoding is ascii; set PYTHON"
     )

@@ -148,10 +148,10 @@ def test_json_lines_are_json_from_the_first_to_the_last():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_lets_a_tunnel_end_and_no_new_one_begin(number, target):
+def test_first_signal_lets_tunnels_end_and_refuses_new_ones(number, target):
     with running(*EMBEDDED) as bridge, tunnel(bridge.address("SOCKS"), target) as (client, far):
         bridge.process.send_signal(number)
-        bridge.wait_for(r"stopping: waiting up to 10 s for 1 tunnel; a second signal ends at once")
+        bridge.wait_for(r"stopping: waiting up to 10 s for 1 tunnel; a second signal aborts them")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(hostport(bridge.address("SOCKS")), PATIENCE)
         client.sendall(b"still")
@@ -176,7 +176,7 @@ def test_a_second_signal_ends_at_once_and_resets_what_is_open(target):
         for end in (client, far):
             with pytest.raises(ConnectionResetError):
                 end.recv(1)
-        bridge.wait_for("WARNING cut off 1 tunnel")
+        bridge.wait_for("WARNING aborted 1 tunnel")
 
 
 def test_the_grace_period_is_the_longest_that_tunnels_are_waited_for(target):
@@ -185,7 +185,7 @@ def test_the_grace_period_is_the_longest_that_tunnels_are_waited_for(target):
         bridge.process.terminate()
         bridge.wait_for("stopping: waiting up to 0.2 s for 1 tunnel")
         assert bridge.process.wait(PATIENCE) == 0
-        bridge.wait_for("WARNING cut off 1 tunnel")
+        bridge.wait_for("WARNING aborted 1 tunnel")
 
 
 def test_without_a_grace_period_tunnels_are_cut_off(target):

@@ -53,9 +53,9 @@ def test_it_is_ready_when_it_listens_and_says_when_it_stops(manager):
             bridge.process.terminate()
             *_, last = manager.hears_until("STOPPING=1")
             assert last == ["STOPPING=1"]
-            told = manager.hears()
-            assert told[0] == "STATUS=stopping: waiting for 1 tunnel"
-            assert "EXTEND_TIMEOUT_USEC=20000000" in told
+            output = manager.hears()
+            assert output[0] == "STATUS=stopping: waiting for 1 tunnel"
+            assert "EXTEND_TIMEOUT_USEC=20000000" in output
             assert manager.hears() == ["WATCHDOG=1", "EXTEND_TIMEOUT_USEC=20000000"]
         assert bridge.process.wait(PATIENCE) == 0
 
@@ -131,11 +131,11 @@ class Told:
 
 
 async def test_without_a_manager_nothing_is_done_at_all():
-    told = Told({"WATCHDOG_USEC": "1000"})
-    told.notifier.ready()
-    told.notifier.stopping()
-    told.notifier.close()
-    assert told.asked == 0
+    output = Told({"WATCHDOG_USEC": "1000"})
+    output.notifier.ready()
+    output.notifier.stopping()
+    output.notifier.close()
+    assert output.asked == 0
 
 
 async def test_the_managers_words_are_taken_out_of_the_environment(manager):
@@ -146,26 +146,26 @@ async def test_the_managers_words_are_taken_out_of_the_environment(manager):
 
 async def test_a_manager_that_reads_nothing_delays_nothing(manager, monkeypatch):
     loop = asyncio.get_running_loop()
-    told = Told({**manager.environ, "WATCHDOG_USEC": "2000"})
-    monkeypatch.setattr("netjumper.daemon.sd_notify.PATIENCE", 0.05)
-    told.notifier.ready()
+    output = Told({**manager.environ, "WATCHDOG_USEC": "2000"})
+    monkeypatch.setattr("netjumper.daemon.sd_notify.SEND_TIMEOUT_S", 0.05)
+    output.notifier.ready()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
                 other.sendto(b"noise", manager.environ["NOTIFY_SOCKET"])
-    asked, began = told.asked, loop.time()
-    await eventually(lambda: told.asked > asked + 50)
+    asked, began = output.asked, loop.time()
+    await eventually(lambda: output.asked > asked + 50)
     assert loop.time() - began < 5.0
-    told.notifier.close()
+    output.notifier.close()
 
 
 def test_an_unchanged_state_is_not_told_again(manager):
     clock = Clock()
-    told = Told({**manager.environ, "WATCHDOG_USEC": "2000000"}, clock)
-    told.notifier.ready()
+    output = Told({**manager.environ, "WATCHDOG_USEC": "2000000"}, clock)
+    output.notifier.ready()
     clock.advance(5.5)
-    told.notifier.close()
+    output.notifier.close()
     first, *others = manager.rest()[1:]
     assert first == ["STATUS=state", "WATCHDOG=1"]
     assert others == [["WATCHDOG=1"]] * 5
@@ -173,10 +173,10 @@ def test_an_unchanged_state_is_not_told_again(manager):
 
 def test_nothing_is_told_or_asked_once_it_is_closed(manager):
     clock = Clock()
-    told = Told({**manager.environ, "WATCHDOG_USEC": "2000000"}, clock)
-    told.notifier.ready()
-    told.notifier.close()
+    output = Told({**manager.environ, "WATCHDOG_USEC": "2000000"}, clock)
+    output.notifier.ready()
+    output.notifier.close()
     assert clock.timers == 0
     manager.rest()
     clock.advance(60.0)
-    assert (told.asked, manager.rest()) == (1, [])
+    assert (output.asked, manager.rest()) == (1, [])

@@ -22,7 +22,7 @@ BRIDGE = ["netjumper-bridge", "--jump", "127.0.0.1:1", "--max-parked", "0", "--s
 BRIDGE += ["127.0.0.1:0"]
 WORKERS = ["--workers", "2"]
 ENV = {"NETJUMPER_SECRET": "one"}
-NOT_HERE = "INFO SIGHUP: a bridge takes no settings anew; they take a restart"
+NOT_HERE = "INFO SIGHUP ignored: the bridge cannot reload its settings; restart it"
 TAKEN = "INFO settings reloaded"
 
 
@@ -79,12 +79,12 @@ def test_a_closed_terminal_ends_what_runs_on_it_in_order(command, more, terminal
 
 
 @pytest.mark.parametrize("more", [[], WORKERS])
-@pytest.mark.parametrize(("command", "told"), [(SERVER, TAKEN), (BRIDGE, NOT_HERE)])
-def test_with_the_terminal_still_there_it_is_no_end(command, told, more, terminal):
+@pytest.mark.parametrize(("command", "message"), [(SERVER, TAKEN), (BRIDGE, NOT_HERE)])
+def test_with_the_terminal_still_there_it_is_no_end(command, message, more, terminal):
     with on_terminal(terminal, [*command, *more]) as it:
         it.wait_for("try: ")
         it.process.send_signal(signal.SIGHUP)
-        it.wait_for(told)
+        it.wait_for(message)
         assert it.stop() == 0
 
 
@@ -101,7 +101,7 @@ def test_tunnels_are_waited_for_however_often_the_terminals_end_is_told(terminal
     command = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
     with on_terminal(terminal, command) as it, tunnel(it.address("SOCKS")) as (client, far):
         terminal.close()
-        it.wait_for("a second signal ends at once")
+        it.wait_for("a second signal aborts them")
         it.process.send_signal(signal.SIGHUP)
         for _ in range(3):
             client.sendall(b"still")
@@ -151,19 +151,19 @@ def unread(fd):
 
 @pytest.mark.parametrize("more", [[], WORKERS])
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
         # What was in the pipe has been read up.
         (SERVER, "ERROR reload failed, keeping the previous settings"),
         (BRIDGE, NOT_HERE),
     ],
 )
-def test_while_it_starts_the_signal_waits(command, told, more):
+def test_while_it_starts_the_signal_waits(command, message, more):
     with reading(*command, *more) as (it, pipe):
         it.process.send_signal(signal.SIGHUP)
         pipe.write(b"ne")
         pipe.close()
-        it.wait_for(told)
+        it.wait_for(message)
         it.wait_for("listening for")
         assert it.stop() == 0
 

@@ -173,7 +173,7 @@ def test_no_child_inherits_the_sockets_or_hears_of_them(listener):
 
 
 def test_a_program_under_exec_hears_nothing_of_the_service_manager():
-    names = [*socket_activation.VARIABLES, *sd_notify.VARIABLES]
+    names = [*socket_activation.LISTEN_VARIABLES, *sd_notify.NOTIFY_VARIABLES]
     look = "import os; print([it for it in os.environ if re.match('LISTEN|NOTIFY|WATCHDOG', it)])"
     bridge = installed(EMBEDDED[0])
     command = [bridge, "exec", "--embedded", "--", sys.executable, "-c", f"import re; {look}"]

@@ -11,8 +11,8 @@ from tests.support.systemd import EMBEDDED, SERVER, activated, refusal, taken_ov
 def test_a_socket_that_other_machines_reach_needs_a_password():
     with socket.create_server(("0.0.0.0", 0)) as made:
         port = made.getsockname()[1]
-        told = refusal(EMBEDDED, made, names="http")
-        assert told == (
+        message = refusal(EMBEDDED, made, names="http")
+        assert message == (
             f"inherited socket http: 0.0.0.0:{port} is reachable from other machines; bind "
             "127.0.0.1 or set --auth-file FILE or NETJUMPER_AUTH"
         )
@@ -34,10 +34,10 @@ def no_doors():
 def test_what_does_not_listen_for_streams_is_refused(command):
     with no_doors() as (datagrams, connection):
         assert refusal(command, datagrams, names="socks") == (
-            "inherited socket 'socks' is no stream socket; give it ListenStream="
+            "inherited socket 'socks' is not a stream socket; use ListenStream="
         )
         assert refusal(command, connection, names="socks") == (
-            "inherited socket 'socks' does not listen; give it Accept=no"
+            "inherited socket 'socks' does not listen; use Accept=no"
         )
 
 
@@ -52,15 +52,15 @@ def test_a_name_that_is_none_of_the_bridges_doors_is_refused(listener, names, sh
 
 def test_a_wrong_count_is_refused(listener):
     assert refusal(SERVER, listener, LISTEN_FDS="one") == (
-        "LISTEN_FDS: expected how many sockets there are, not 'one'"
+        "LISTEN_FDS: expected the number of sockets, not 'one'"
     )
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "message"),
     [
-        ({"LISTEN_FDS": "0"}, "LISTEN_FDS: expected how many sockets there are, not '0'"),
-        ({"LISTEN_FDS": "-1"}, "LISTEN_FDS: expected how many sockets there are, not '-1'"),
+        ({"LISTEN_FDS": "0"}, "LISTEN_FDS: expected the number of sockets, not '0'"),
+        ({"LISTEN_FDS": "-1"}, "LISTEN_FDS: expected the number of sockets, not '-1'"),
         ({"LISTEN_FDS": "2"}, "LISTEN_FDS says 2 sockets, but descriptor 4 is not open"),
         (
             {"LISTEN_FDS": "999999999999"},
@@ -72,11 +72,11 @@ def test_a_wrong_count_is_refused(listener):
         ),
     ],
 )
-def test_variables_that_contradict_the_descriptors_are_refused(listener, variables, told):
-    assert taken_over("print(found)", listener, **variables) == told
+def test_variables_that_contradict_the_descriptors_are_refused(listener, variables, message):
+    assert taken_over("print(found)", listener, **variables) == message
 
 
 def test_a_descriptor_that_is_no_socket_is_refused(tmp_path):
     with (tmp_path / "file").open("w") as file:
-        told = taken_over("print(found)", file)
-    assert told == "LISTEN_FDS says 1 sockets, but descriptor 3 is no socket"
+        message = taken_over("print(found)", file)
+    assert message == "LISTEN_FDS says 1 sockets, but descriptor 3 is not a socket"

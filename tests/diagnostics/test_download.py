@@ -23,8 +23,8 @@ def with_secret(monkeypatch):
 async def test_the_throughput_of_a_download_is_measured(capsys):
     with web_server() as port:
         async with jump_server_running() as (_, jump):
-            _, told = await examined(capsys, jump, f"http://127.0.0.1:{port}/blocks/3")
-    throughput = told["steps"][-1]
+            _, message = await examined(capsys, jump, f"http://127.0.0.1:{port}/blocks/3")
+    throughput = message["steps"][-1]
     assert throughput["ok"] is True
     assert "/s over 3.1 MB" in throughput["detail"]
 
@@ -47,16 +47,16 @@ async def test_the_throughput_of_tls_is_measured_where_the_certificate_is_right(
 async def test_a_page_that_is_too_small_is_not_measured_and_no_failure(capsys):
     with web_server() as port:
         async with jump_server_running() as (_, jump):
-            code, told = await examined(capsys, jump, f"http://127.0.0.1:{port}/")
+            code, message = await examined(capsys, jump, f"http://127.0.0.1:{port}/")
     assert code == 0
-    assert "too few" in told["steps"][-1]["detail"]
+    assert "too few" in message["steps"][-1]["detail"]
 
 
 async def test_a_web_server_that_resets_is_not_measured_and_no_failure(capsys):
     async with jump_server_running() as (_, jump), serving(reset_after(1)) as target:
-        code, told = await examined(capsys, jump, f"http://{target.address}/")
+        code, message = await examined(capsys, jump, f"http://{target.address}/")
     assert code == 0
-    assert "the target was reached, then" in told["steps"][-1]["detail"]
+    assert "the target was reached, then" in message["steps"][-1]["detail"]
 
 
 async def read_request(sock):
@@ -71,10 +71,10 @@ async def test_a_web_server_that_does_not_answer_is_told(capsys):
         jump_server_running() as (_, jump),
         serving(read_request) as target,
     ):
-        code, told = await examined(capsys, jump, f"http://{target.address}/")
+        code, message = await examined(capsys, jump, f"http://{target.address}/")
     assert code == 0
-    assert told["steps"][-1]["ok"] is None
-    assert "closed the connection without an answer" in told["steps"][-1]["detail"]
+    assert message["steps"][-1]["ok"] is None
+    assert "closed the connection without an answer" in message["steps"][-1]["detail"]
 
 
 async def test_a_download_that_takes_all_the_time_is_measured_however_small_it_is(
@@ -83,9 +83,9 @@ async def test_a_download_that_takes_all_the_time_is_measured_however_small_it_i
     monkeypatch.setattr(steps, "MAX_DOWNLOAD_S", 0.0)
     with web_server() as port:
         async with jump_server_running() as (_, jump):
-            _, told = await examined(capsys, jump, f"http://127.0.0.1:{port}/")
-    assert told["steps"][-1]["ok"] is True
-    assert re.search(r"/s over \d+ B$", told["steps"][-1]["detail"])
+            _, message = await examined(capsys, jump, f"http://127.0.0.1:{port}/")
+    assert message["steps"][-1]["ok"] is True
+    assert re.search(r"/s over \d+ B$", message["steps"][-1]["detail"])
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ async def way(
 
 
 @pytest.fixture(params=["as an argument", "by the environment"])
-def told(request: pytest.FixtureRequest, way: Candidate, monkeypatch: pytest.MonkeyPatch) -> bool:
+def output(request: pytest.FixtureRequest, way: Candidate, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the client is told of the proxy itself; else its environment is."""
     if request.param == "as an argument":
         return True
@@ -100,8 +100,8 @@ async def converse(socket: ClientConnection) -> None:
 
 
 class TestWebsockets:
-    async def test_messages_of_every_kind_go_both_ways(self, way: Candidate, told: bool) -> None:
-        proxy = way.proxy if told else True
+    async def test_messages_of_every_kind_go_both_ways(self, way: Candidate, output: bool) -> None:
+        proxy = way.proxy if output else True
         async with websockets.connect(
             way.url, proxy=proxy, ssl=way.context, max_size=None
         ) as socket:
@@ -138,10 +138,10 @@ class TestWebsockets:
 
 
 class TestAiohttp:
-    async def test_messages_of_every_kind_go_both_ways(self, way: Candidate, told: bool) -> None:
-        proxy = way.proxy if told else None
+    async def test_messages_of_every_kind_go_both_ways(self, way: Candidate, output: bool) -> None:
+        proxy = way.proxy if output else None
         async with (
-            aiohttp.ClientSession(trust_env=not told) as session,
+            aiohttp.ClientSession(trust_env=not output) as session,
             session.ws_connect(way.url, proxy=proxy, ssl=way.context or True, max_msg_size=0) as ws,
         ):
             assert await ws.receive_str() == "the server speaks first"

@@ -45,10 +45,10 @@ def test_what_everybody_has_is_no_problem():
 @pytest.mark.parametrize("name", ["nonsense", "x" * 300])
 def test_an_unknown_congestion_control_is_told_with_those_there_are(check, name, kernel):
     kernel("tcp_available_congestion_control", "reno cubic")
-    key, told = problem(check, congestion_control=name)
+    key, message = problem(check, congestion_control=name)
     assert key == "congestion_control"
-    assert told.startswith("this kernel has no '")
-    assert told.endswith("; there are reno cubic")
+    assert message.startswith("this kernel has no '")
+    assert message.endswith("; there are reno cubic")
 
 
 def test_a_congestion_control_that_needs_privileges_is_told_with_those_that_do_not():
@@ -58,9 +58,9 @@ def test_a_congestion_control_that_needs_privileges_is_told_with_those_that_do_n
     refused = set(available) - set(allowed.split())
     if not refused:
         pytest.skip("every user may choose every congestion control here")
-    told = unprivileged(congestion_control=min(refused))
-    assert told.startswith(f"'{min(refused)}' needs the privilege CAP_NET_ADMIN")
-    assert f"without it there are {allowed} (" in told
+    message = unprivileged(congestion_control=min(refused))
+    assert message.startswith(f"'{min(refused)}' needs the privilege CAP_NET_ADMIN")
+    assert f"without it there are {allowed} (" in message
 
 
 def test_a_mark_needs_a_privilege():
@@ -72,15 +72,15 @@ def test_who_has_the_privilege_may_set_a_mark():
 
 
 def test_an_interface_that_does_not_exist_is_told_with_those_that_do():
-    key, told = problem(check_dialling, interface="nonsense0")
+    key, message = problem(check_dialling, interface="nonsense0")
     assert key == "interface"
-    assert told.startswith("there is no interface 'nonsense0'; there are ")
-    assert "lo" in told
+    assert message.startswith("there is no interface 'nonsense0'; there are ")
+    assert "lo" in message
 
 
 def test_a_source_address_of_another_machine_is_told():
-    told = problem(check_dialling, source=("127.0.0.1", "2001:db8::1"))
-    assert told == ("source", "2001:db8::1: this machine does not have that address")
+    message = problem(check_dialling, source=("127.0.0.1", "2001:db8::1"))
+    assert message == ("source", "2001:db8::1: this machine does not have that address")
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ def test_a_source_address_of_another_machine_is_told():
 )
 def test_fast_open_that_is_turned_off_is_told_with_what_turns_it_on(check, allowed, needed, kernel):
     kernel("tcp_fastopen", allowed)
-    key, told = problem(check, fast_open=True)
+    key, message = problem(check, fast_open=True)
     assert key == "fast_open"
-    assert f"net.ipv4.tcp_fastopen is {allowed}" in told
-    assert f"(sysctl -w net.ipv4.tcp_fastopen={needed})" in told
+    assert f"net.ipv4.tcp_fastopen is {allowed}" in message
+    assert f"(sysctl -w net.ipv4.tcp_fastopen={needed})" in message
 
 
 def test_fast_open_that_is_turned_on_is_no_problem(kernel):
@@ -134,5 +134,5 @@ def test_elsewhere_they_cannot_be_had(option, monkeypatch):
 
 def test_where_the_congestion_control_cannot_be_chosen_that_is_told(monkeypatch):
     monkeypatch.delattr("socket.TCP_CONGESTION")
-    told = problem(check_dialling, congestion_control="bbr")
-    assert told == ("congestion_control", "it cannot be chosen on this system")
+    message = problem(check_dialling, congestion_control="bbr")
+    assert message == ("congestion_control", "it cannot be chosen on this system")

@@ -67,13 +67,13 @@ def test_both_ends_send_without_delay_and_notice_a_peer_that_vanished_within_thi
             assert user_timeout(sock) == 26_000
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(3.0, (1, 1, 1)), (300.0, (1, 150, 20))])
-def test_the_time_until_a_vanished_peer_is_noticed_is_a_choice(seconds, told):
+@pytest.mark.parametrize(("seconds", "message"), [(3.0, (1, 1, 1)), (300.0, (1, 150, 20))])
+def test_the_time_until_a_vanished_peer_is_noticed_is_a_choice(seconds, message):
     options = SocketOptions(peer_timeout=seconds)
     for sock in joined(options, options):
         with sock:
-            assert keepalive(sock) == told
-            assert user_timeout(sock) == (seconds - 2 * told[2]) * 1000
+            assert keepalive(sock) == message
+            assert user_timeout(sock) == (seconds - 2 * message[2]) * 1000
 
 
 def test_without_such_a_time_it_is_left_to_the_system():
@@ -99,10 +99,10 @@ def test_a_lost_last_packet_is_sent_again_soon_where_the_kernel_lets_us_choose()
             default = sock.getsockopt(TCP, TCP_RTO_MIN_US)
         except OSError:
             pytest.skip("Linux has it from 6.15 on")
-    for options, told in ((SocketOptions(loss_probe=0.05), 50_000), (SocketOptions(), default)):
+    for options, message in ((SocketOptions(loss_probe=0.05), 50_000), (SocketOptions(), default)):
         for sock in joined(options, options):
             with sock:  # the kernel counts in jiffies, of 10 ms at most
-                assert told <= sock.getsockopt(TCP, TCP_RTO_MIN_US) < told + 10_000
+                assert message <= sock.getsockopt(TCP, TCP_RTO_MIN_US) < message + 10_000
 
 
 def test_where_the_kernel_does_not_it_is_left_to_the_system(monkeypatch):

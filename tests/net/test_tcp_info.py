@@ -53,8 +53,8 @@ def test_the_fields_are_where_the_kernel_has_them():
             numbers = [0] * 24
             numbers[4], numbers[15], numbers[23] = 7, 200_000, 3
             words = [number.to_bytes(4, sys.byteorder) for number in [*numbers, *[0] * 8, 50, 60]]
-            told = bytes((1, 0, 0, 2, 0, 0, 0, 0)) + b"".join(words)
-            return told.ljust(size - 4, b"\0") + (8192).to_bytes(4, sys.byteorder)
+            message = bytes((1, 0, 0, 2, 0, 0, 0, 0)) + b"".join(words)
+            return message.ljust(size - 4, b"\0") + (8192).to_bytes(4, sys.byteorder)
 
     assert tcp_info(Kernel()) == TcpInfo(
         probes=2, unacknowledged=7, rtt=0.2, retransmitted=3, sent=50, send_window=8192

@@ -137,8 +137,8 @@ async def test_the_limit_on_tunnels_is_exact():
             socks = [stack.enter_context(await asked(address, target.address)) for _ in range(5)]
             for sock in socks:
                 assert await receive_exactly(sock, 1) == b"\0"
-            told = await refusal(address, target.address)
-            assert told == (
+            message = await refusal(address, target.address)
+            assert message == (
                 f"dial tcp {target.address}: limit of 5 in total reached, too many tunnels"
             )
             assert all([await echoed(sock) for sock in socks])

@@ -182,7 +182,7 @@ async def test_the_limits_of_a_client_can_change_while_it_has_tunnels():
 
 
 @pytest.mark.parametrize(
-    ("since", "told"),
+    ("since", "message"),
     [
         ([], "the secret is known no more"),
         ([Client(name="alice", secrets=(BOB,), guard=AT_HOME)], "the secret is known no more"),
@@ -200,7 +200,7 @@ async def test_the_limits_of_a_client_can_change_while_it_has_tunnels():
     ],
     ids=["nobody", "another secret", "expired"],
 )
-async def test_a_client_removed_while_it_is_parked_reaches_no_target(since, told):
+async def test_a_client_removed_while_it_is_parked_reaches_no_target(since, message):
     clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME)])
     async with serving(echo) as target, limited(clients) as (_, address):
         with await connected(address) as parked:
@@ -208,7 +208,7 @@ async def test_a_client_removed_while_it_is_parked_reaches_no_target(since, told
             assert await receive_exactly(parked, 1) == b"\0"
             clients.replace(since)
             await send(parked, destination(target.address))
-            assert told.encode() in await receive_to_end(parked)
+            assert message.encode() in await receive_to_end(parked)
         assert await target.came() == 0
 
 

@@ -33,9 +33,9 @@ async def test_an_ipv4_literal_in_any_notation_is_refused(host):
     asks_the_system = Resolver(asyncio.get_running_loop())
     async with serving(echo) as target:
         async with jump_server_running(guard=Guard(), resolver=asks_the_system) as (_, jump):
-            told = await refusal(jump, f"{host}:{target.address.port}")
-        assert ": this machine (" in told
-        assert told.endswith(", not permitted")
+            message = await refusal(jump, f"{host}:{target.address.port}")
+        assert ": this machine (" in message
+        assert message.endswith(", not permitted")
         assert await target.came() == 0
 
 
@@ -86,8 +86,8 @@ async def test_a_denied_name_is_not_looked_up():
 
     guard = Guard(deny=[Rule.parse(".internal.example")])
     async with jump_server_running(guard=guard, resolver=resolver(find)) as (_, jump):
-        told = await refusal(jump, "DB.Internal.Example.:80")
-        assert told == "dial tcp DB.Internal.Example.:80: denied by a rule, not permitted"
+        message = await refusal(jump, "DB.Internal.Example.:80")
+        assert message == "dial tcp DB.Internal.Example.:80: denied by a rule, not permitted"
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ async def test_its_own_listener_is_refused_whatever_is_allowed(listen, host):
     async with jump_server_running(listen=[ListenAddress(listen, 0)], guard=guard) as (service, _):
         port = Address.parse(service.address_of("netjumper")).port
         jump = Address("::1" if listen == "::1" else "127.0.0.1", port)
-        told = await refusal(jump, f"{host}:{port}")
-        assert told == f"dial tcp {host}:{port}: the target is this jump server, not permitted"
+        message = await refusal(jump, f"{host}:{port}")
+        assert message == f"dial tcp {host}:{port}: the target is this jump server, not permitted"
         await eventually(lambda: len(service.sessions) == 0)
 
 
@@ -125,5 +125,5 @@ async def test_other_listeners_of_the_process_are_refused():
         return (ip, port) == ("127.0.0.1", 1080)
 
     async with jump_server_running(is_own_listener=is_own_listener) as (_, jump):
-        told = await refusal(jump, "127.0.0.1:1080")
-        assert told == "dial tcp 127.0.0.1:1080: the target is this jump server, not permitted"
+        message = await refusal(jump, "127.0.0.1:1080")
+        assert message == "dial tcp 127.0.0.1:1080: the target is this jump server, not permitted"

@@ -82,11 +82,11 @@ async def test_a_target_that_resets_reaches_the_client_as_a_reset(server):
 
 
 @pytest.mark.parametrize(
-    ("failure", "told"),
+    ("failure", "message"),
     [(None, "the client does not read its answers"), (errno.EPIPE, "Broken pipe")],
 )
 async def test_a_client_that_does_not_take_the_challenge_is_aborted(
-    server, monkeypatch, caplog, failure, told
+    server, monkeypatch, caplog, failure, message
 ):
     service, address = server
 
@@ -99,7 +99,7 @@ async def test_a_client_that_does_not_take_the_challenge_is_aborted(
     with socket.create_connection((address.host, address.port)):
         await eventually(lambda: bool(caplog.records))
         assert len(service.sessions) == 0
-    assert caplog.records[0].getMessage().endswith(told)
+    assert caplog.records[0].getMessage().endswith(message)
 
 
 @pytest.mark.parametrize("secret", [SECRET, b"wrong"])

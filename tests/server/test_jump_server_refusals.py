@@ -85,7 +85,7 @@ async def test_a_dial_timeout_has_the_error_text_of_the_original():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("example.org", "dial tcp: address example.org: missing port in address"),
         ("example.org:99999", "dial tcp: address 99999: invalid port"),
@@ -93,14 +93,14 @@ async def test_a_dial_timeout_has_the_error_text_of_the_original():
         ("", "dial tcp: missing address"),
     ],
 )
-async def test_an_invalid_destination_has_the_error_text_of_the_original(server, text, told):
-    assert await refusal(server[1], text) == told
+async def test_an_invalid_destination_has_the_error_text_of_the_original(server, text, message):
+    assert await refusal(server[1], text) == message
 
 
 async def test_a_target_that_the_guard_forbids_is_denied():
     async with serving(echo) as target, jump_server_running(guard=Guard()) as (_, address):
-        told = await refusal(address, target)
-        assert told == f"dial tcp {target}: this machine (127.0.0.1), not permitted"
+        message = await refusal(address, target)
+        assert message == f"dial tcp {target}: this machine (127.0.0.1), not permitted"
         assert await target.came() == 0
 
 

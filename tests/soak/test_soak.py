@@ -62,8 +62,8 @@ def test_contents_are_the_same_however_they_are_cut():
 )
 def test_only_what_a_restart_explains_is_in_order(wrong, since, until, ordered):
     record = Record(restarts=[(10.0, 12.0)])
-    told = record.judge(Failure(what="it", wrong=wrong, since=since, until=until))
-    assert (record.ordered == 1, told, bool(record.wrong)) == (ordered, not ordered, not ordered)
+    message = record.judge(Failure(what="it", wrong=wrong, since=since, until=until))
+    assert (record.ordered == 1, message, bool(record.wrong)) == (ordered, not ordered, not ordered)
 
 
 def test_what_a_process_has_not_let_go_of_is_wrong():

@@ -27,9 +27,9 @@ async def examined(
 ) -> tuple[int, dict[str, Any]]:
     """Return the exit code and what `--json` says."""
     code, out = await doctor(capsys, "--json", "--jump", str(jump), *arguments)
-    told = json.loads(out)
-    assert told["exit_code"] == code
-    assert told["ok"] is (code == 0)
-    assert [step["step"] for step in told["steps"]] == STEPS[: len(told["steps"])]
-    assert all(step["seconds"] >= 0 for step in told["steps"])
-    return code, told
+    message = json.loads(out)
+    assert message["exit_code"] == code
+    assert message["ok"] is (code == 0)
+    assert [step["step"] for step in message["steps"]] == STEPS[: len(message["steps"])]
+    assert all(step["seconds"] >= 0 for step in message["steps"])
+    return code, message

@@ -51,9 +51,9 @@ def refusal(command, *sockets, **more):
         assert program.process.wait(PATIENCE) == 2
     finally:
         program.close()
-    (told,) = program.lines
-    assert told.startswith(f"{command[0]}: ")
-    return told.partition(": ")[2]
+    (message,) = program.lines
+    assert message.startswith(f"{command[0]}: ")
+    return message.partition(": ")[2]
 
 
 def taken_over(code, *files, **more):

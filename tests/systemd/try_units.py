@@ -76,8 +76,10 @@ def secrets() -> None:
     for unit in (SERVER, BRIDGE):
         pid = int(prop(unit, "MainPID"))
         assert Path(f"/proc/{pid}").stat().st_uid not in (0, 65534)
-        told = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
-        assert secret.encode() not in told
+        message = (
+            Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
+        )
+        assert secret.encode() not in message
         assert not any(secret in str(entry) for entry in journal(unit))
     held("the secret came as a credential; it is neither in environment, arguments nor journal")
 

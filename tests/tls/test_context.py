@@ -95,8 +95,8 @@ async def test_other_secret_gets_no_data():
 
 @by_secret
 async def test_man_in_the_middle_with_a_certificate_gets_no_data(certificate):
-    told = await refused(client_with_secret(KEY.encode()), server_with_certificate(certificate))
-    assert "certificate verify failed" in told
+    message = await refused(client_with_secret(KEY.encode()), server_with_certificate(certificate))
+    assert "certificate verify failed" in message
 
 
 @by_secret
@@ -124,8 +124,8 @@ async def test_rejected_key_names_what_to_check():
     server = server_with_secrets([("", KEY.encode())])
     at_client, at_server = await met(client_with_secret(OTHER.encode()), server)
     assert isinstance(at_client, ssl.SSLError)
-    told = "our key is not known there; check the secret, and the client's name"
-    assert str(trust_error(at_client)).endswith(told)
+    message = "our key is not known there; check the secret, and the client's name"
+    assert str(trust_error(at_client)).endswith(message)
     assert isinstance(at_server, ssl.SSLError)
     assert failure_of(at_server) == "the offered key is unknown"
     assert is_wrong_key(at_server)
@@ -160,20 +160,20 @@ async def test_certificate_of_a_trusted_authority_is_trusted(certificate, truste
 
 async def test_certificate_for_another_name_is_rejected(certificate, trusted):
     client = client_with_authority("other.example", trusted)
-    told = await refused(client, server_with_certificate(certificate))
-    assert "Hostname mismatch" in told
+    message = await refused(client, server_with_certificate(certificate))
+    assert "Hostname mismatch" in message
 
 
 async def test_expired_certificate_is_rejected(authority, trusted, tmp_path):
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     old = written(authority.issue_cert(HOST, not_after=yesterday), tmp_path / "old.pem")
-    told = await refused(client_with_authority(HOST, trusted), server_with_certificate(old))
-    assert "certificate has expired" in told
+    message = await refused(client_with_authority(HOST, trusted), server_with_certificate(old))
+    assert "certificate has expired" in message
 
 
 async def test_certificate_of_an_unknown_authority_is_rejected(certificate):
-    told = await refused(client_with_authority(HOST), server_with_certificate(certificate))
-    assert "certificate verify failed" in told
+    message = await refused(client_with_authority(HOST), server_with_certificate(certificate))
+    assert "certificate verify failed" in message
 
 
 async def test_server_can_require_a_client_certificate(certificate, trusted, authority, tmp_path):

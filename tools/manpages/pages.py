@@ -43,21 +43,21 @@ _VARIABLES: Items = (
         (
             "Any other setting, as NETJUMPER_DIAL_TIMEOUT is for --dial-timeout. Lists are "
             "separated by commas; a switch is true or false. A service "
-            "warns of a variable that is no setting."
+            "warns of a variable that is not a setting."
         ),
     ),
-    ("XDG_CONFIG_HOME", "Where the settings file of a user is looked for; ~/.config otherwise."),
+    ("XDG_CONFIG_HOME", "The directory of the user's settings file; ~/.config if it is not set."),
     (
         "CREDENTIALS_DIRECTORY",
         "Set by systemd. A secret in a file below it is accepted whatever the file's mode is.",
     ),
     (
-        ", ".join(socket_activation.VARIABLES),
+        ", ".join(socket_activation.LISTEN_VARIABLES),
         "Set by systemd: sockets to listen on, instead of the addresses of the settings.",
     ),
     (
-        ", ".join(sd_notify.VARIABLES),
-        "Set by systemd, which is told through them that the service is ready, lives, and stops.",
+        ", ".join(sd_notify.NOTIFY_VARIABLES),
+        "Set by systemd: the service reports through them that it is ready, alive or stopping.",
     ),
 )
 _EXPORTED = {

@@ -28,7 +28,9 @@ from netjumper.settings.option import Group
 
 SECRET_VARIABLES = frozenset({"NETJUMPER_SECRET", "NETJUMPER_AUTH"})
 """Variables that the bridge reads, and the program must not see."""
-SERVICE_MANAGER_VARIABLES = frozenset((*socket_activation.VARIABLES, *sd_notify.VARIABLES))
+SERVICE_MANAGER_VARIABLES = frozenset(
+    (*socket_activation.LISTEN_VARIABLES, *sd_notify.NOTIFY_VARIABLES)
+)
 """Variables that a service manager set for this process, not for the program."""
 EPHEMERAL_LISTENER = "127.0.0.1:0"
 """Where the bridge of `exec` listens: on a port that the system chooses."""

@@ -1,31 +1,31 @@
-"""How many descriptors the process may have open."""
+"""The limit on open descriptors."""
 
 import contextlib
 import importlib
 from collections.abc import Iterator
 
 LOW_DESCRIPTOR_LIMIT = 4096
-"""Linux gives as many where nobody has set another limit."""
+"""Linux's hard limit unless it is configured otherwise."""
 
 
 def raise_descriptor_limit() -> int | None:
-    """Allow as many open descriptors as the system lets us have; a tunnel takes two.
+    """Raise the limit on open descriptors to the highest that the system allows.
 
     Returns:
-        The limit that there was; None where there is no such limit.
+        The limit before; None if the system has none.
     """
     try:
         resource = importlib.import_module("resource")
     except ImportError:  # Windows
         return None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS says "unlimited" and means less
+    with contextlib.suppress(ValueError, OSError):  # macOS reports "unlimited" and allows fewer
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return int(soft)
 
 
 def max_descriptors() -> int | None:
-    """Return how many can be open once the limit is raised; None where there is no such limit."""
+    """Return how many can be open after the limit is raised; None if the system has no limit."""
     try:
         resource = importlib.import_module("resource")
     except ImportError:  # Windows
@@ -36,10 +36,10 @@ def max_descriptors() -> int | None:
 
 
 def descriptor_warning(each: int) -> str:
-    """Return a warning where only few descriptors can be open at a time, else nothing.
+    """Return a warning if only few descriptors can be open; empty otherwise.
 
     Args:
-        each: how many a tunnel takes.
+        each: how many descriptors a tunnel takes.
     """
     limit = max_descriptors()
     if limit is None or limit >= LOW_DESCRIPTOR_LIMIT:
@@ -53,14 +53,14 @@ def descriptor_warning(each: int) -> str:
 
 @contextlib.contextmanager
 def descriptor_limit(limit: int | None) -> Iterator[None]:
-    """Have what is started meanwhile get another limit than ours; None leaves it."""
+    """Set another soft limit for programs that are started within this context; None keeps it."""
     if limit is None:
         yield
         return
     resource = importlib.import_module("resource")
-    ours = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, ours[1]))
+    own = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, own[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, ours)
+        resource.setrlimit(resource.RLIMIT_NOFILE, own)

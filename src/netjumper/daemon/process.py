@@ -1,4 +1,4 @@
-"""What belongs to any process: its event loop, its descriptors, its streams, its exit code."""
+"""What any command needs of its process: event loop, standard streams, exit code."""
 
 import asyncio
 import contextlib
@@ -14,17 +14,15 @@ from netjumper.logs.formatters import JOURNAL_PRIORITY, is_journal
 from netjumper.logs.handler import FLUSH_TIMEOUT_S, is_writable
 from netjumper.text import printable
 
+OK = 0
+FAILED = 1
+USAGE = 2
 INTERRUPTED = 130
 """The exit code that shells expect of a program that Ctrl-C ended."""
 
 
-OK = 0
-FAILED = 1
-USAGE = 2
-
-
 class CommandFailed(NetjumperError):
-    """What was asked for failed, and an exit code of its own says so.
+    """The command failed, and has an exit code of its own for that.
 
     Args:
         message: one line for people.
@@ -44,28 +42,28 @@ ResultT = TypeVar("ResultT")
 
 
 def run(name: str, command: Callable[[], int]) -> int:
-    """Run a command and return its exit code; what goes wrong becomes a line, not a traceback.
+    """Run a command and return its exit code; an error becomes one line on standard error.
 
     Args:
-        name: stands before each line.
-        command: does it, and returns the exit code.
+        name: the command's name, printed before each line.
+        command: returns the exit code.
     """
-    _have_standard_streams()
+    _open_standard_streams()
     code = OK
     try:
         code = command()
     except SystemExit as end:  # --help and --version
         code = end.code if isinstance(end.code, int) else OK
     except SettingsError as error:
-        _complain(name, *error.lines)
+        _report(name, *error.lines)
         code = USAGE
     except CommandFailed as error:
-        _complain(name, str(error))
+        _report(name, str(error))
         code = error.code
     except OutputClosed:
         code = FAILED
     except NetjumperError as error:
-        _complain(name, str(error))
+        _report(name, str(error))
         code = FAILED
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -73,7 +71,7 @@ def run(name: str, command: Callable[[], int]) -> int:
 
 
 def run_loop(main: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run `main` on the fastest loop there is, and return what it returns."""
+    """Run `main` on the fastest loop that is installed, and return its result."""
     runner = asyncio.Runner(loop_factory=loop_factory())
     try:
         runner.get_loop()
@@ -85,9 +83,9 @@ def run_loop(main: Coroutine[Any, Any, ResultT]) -> ResultT:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return what makes the loop: uvloop where it is installed, else the selector loop.
+    """Return what makes the loop: uvloop if it is installed, else the selector loop.
 
-    Windows' default loop cannot watch sockets, so it is named even there.
+    The selector loop is named because the default loop of Windows cannot watch sockets.
     """
     try:
         factory: Callable[[], asyncio.AbstractEventLoop]
@@ -97,9 +95,9 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
-def _complain(name: str, *lines: str) -> None:
-    if not is_writable(sys.stderr, FLUSH_TIMEOUT_S):  # or this process would never end
-        return
+def _report(name: str, *lines: str) -> None:
+    if not is_writable(sys.stderr, FLUSH_TIMEOUT_S):
+        return  # a write would block for ever
     with contextlib.suppress(OSError):
         priority = JOURNAL_PRIORITY[logging.ERROR] if is_journal(sys.stderr) else ""
         for line in lines:
@@ -107,31 +105,34 @@ def _complain(name: str, *lines: str) -> None:
         sys.stderr.flush()
 
 
-def _have_standard_streams() -> None:
-    """Fill descriptors 0 to 2 where whoever started us closed them.
+def _open_standard_streams() -> None:
+    """Open descriptors 0 to 2 if they are closed.
 
-    A socket would get such a number, and whatever a library prints would go to its peer. Standard
-    output cannot be written to even so: what was asked for would be lost without a word.
+    Otherwise a socket gets such a number, and what a library prints goes to its peer. Standard
+    output is opened for reading, so that a command whose output would be lost fails.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             mode = os.O_RDONLY if number == 1 else os.O_RDWR
-            os.open(os.devnull, mode)  # takes the lowest free number, which is this one
+            os.open(os.devnull, mode)  # gets the lowest free number, which is this one
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _flushed() -> bool:
-    """Write out what is left; if Python did it at the end, it would make its own noise."""
+    """Flush the streams and return whether standard output is complete.
+
+    Python would print a message of its own if it failed to flush them at its end.
+    """
     complete = True
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
             complete = complete and stream is sys.stderr
-            # What could not be written stays in the stream's buffer: let it go somewhere.
+            # Python flushes the buffer again at its end: let that succeed.
             sink = os.open(os.devnull, os.O_WRONLY)
             os.dup2(sink, stream.fileno())
             os.close(sink)

@@ -1,4 +1,4 @@
-"""Telling the service manager how a service is, and that it lives: sd_notify(3)."""
+"""State and watchdog messages to the service manager: sd_notify(3)."""
 
 import contextlib
 import os
@@ -6,34 +6,34 @@ import socket
 from collections.abc import Callable, MutableMapping
 from typing import Protocol
 
-VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
-"""The environment's words for the one process that they are meant for."""
-TICK = 5.0
-"""Seconds between looks at what there is to tell, at most."""
-PATIENCE = 1.0
-"""Seconds that the manager may take to have room for a word that it must not miss."""
-EXTENSION = f"EXTEND_TIMEOUT_USEC={round(4 * TICK * 1e6)}"
-"""Told with every look while the service stops: the next one comes in time."""
+NOTIFY_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+"""The variables of sd_notify(3); they are for this process only."""
+NOTIFY_INTERVAL_S = 5.0
+"""Seconds between two messages, at most."""
+SEND_TIMEOUT_S = 1.0
+"""Seconds to wait for the manager to have room for a message that it must not miss."""
+EXTENSION = f"EXTEND_TIMEOUT_USEC={round(4 * NOTIFY_INTERVAL_S * 1e6)}"
+"""Sent with each message while the service stops, so that the manager waits for the next one."""
 
 
 class Timer(Protocol):
     """What `Timers.call_later` returns."""
 
     def cancel(self) -> None:
-        """Call nothing."""
+        """Cancel the call."""
 
 
 class Timers(Protocol):
-    """What a notifier needs of an event loop."""
+    """What a notifier uses of an event loop."""
 
     def call_later(self, delay: float, callback: Callable[[], None], /) -> Timer:
         """Call `callback` after that many seconds."""
 
 
 class Notifier:
-    """Speaks to the service manager from the event loop; without one it does nothing.
+    """Sends messages to the service manager from the event loop; does nothing without a manager.
 
-    A loop that hangs says nothing either, and so the manager's watchdog notices.
+    A loop that hangs sends nothing, which the manager's watchdog notices.
 
     Args:
         loop: the running loop.
@@ -49,63 +49,65 @@ class Notifier:
     ) -> None:
         self._loop = loop
         self._describe = describe
-        path, interval, pid = (environ.pop(variable, "") for variable in VARIABLES)
+        path, interval, pid = (environ.pop(variable, "") for variable in NOTIFY_VARIABLES)
         self._sock = _socket() if path[:1] in ("/", "@") and len(path) > 1 else None
         # A name in the abstract namespace begins with a NUL, which no variable can hold.
         self._path = "\0" + path[1:] if path[:1] == "@" else path
         self._lifetime = _seconds(interval) if pid in ("", str(os.getpid())) else None
-        self._tick = min(TICK, self._lifetime / 2) if self._lifetime else TICK
+        self._interval = NOTIFY_INTERVAL_S
+        if self._lifetime:
+            self._interval = min(NOTIFY_INTERVAL_S, self._lifetime / 2)
         self._timer: Timer | None = None
         self._stopping = False
-        self._told = ""
+        self._reported = ""
 
     def ready(self) -> None:
-        """It serves."""
-        self._tell("READY=1", patience=PATIENCE)
-        self._look()
+        """Report that the service is ready."""
+        self._send("READY=1", timeout=SEND_TIMEOUT_S)
+        self._report_state()
 
     def stopping(self) -> None:
-        """It has begun to stop, and says now and then that this takes longer."""
+        """Report that the service stops, and from then on that this takes longer."""
         self._stopping = True
-        self._tell("STOPPING=1", patience=PATIENCE)
-        self._look()
+        self._send("STOPPING=1", timeout=SEND_TIMEOUT_S)
+        self._report_state()
 
     def close(self) -> None:
-        """Say no more."""
+        """Send nothing more."""
         if self._timer is not None:
             self._timer.cancel()
         if self._sock is not None:
             self._sock.close()
             self._sock = None
 
-    def _look(self) -> None:
+    def _report_state(self) -> None:
         if self._sock is None:
             return
         if self._timer is not None:
             self._timer.cancel()
-        words = []
-        if (state := self._describe()) != self._told:
-            self._told = state
-            words.append(f"STATUS={state}")
+        lines = []
+        if (state := self._describe()) != self._reported:
+            self._reported = state
+            lines.append(f"STATUS={state}")
         if self._lifetime:
-            words.append("WATCHDOG=1")
+            lines.append("WATCHDOG=1")
         if self._stopping:
-            words.append(EXTENSION)
-        if words:
-            self._tell(*words)
-        self._timer = self._loop.call_later(self._tick, self._look)
+            lines.append(EXTENSION)
+        if lines:
+            self._send(*lines)
+        self._timer = self._loop.call_later(self._interval, self._report_state)
 
-    def _tell(self, *words: str, patience: float = 0.0) -> None:
+    def _send(self, *lines: str, timeout: float = 0.0) -> None:
         if self._sock is None:
             return
         # A manager that is gone, or has no room, is no reason to stop serving.
         with contextlib.suppress(OSError):
-            self._sock.settimeout(patience)
-            self._sock.sendto("\n".join(words).encode("utf-8", "replace"), self._path)
+            self._sock.settimeout(timeout)
+            self._sock.sendto("\n".join(lines).encode("utf-8", "replace"), self._path)
 
 
 def _socket() -> socket.socket | None:
-    """Return a socket that is kept: a process without descriptors left has to say that it lives."""
+    """Return a socket; it is kept, so that a process without free descriptors can still report."""
     try:
         return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     except (AttributeError, OSError):
@@ -113,7 +115,7 @@ def _socket() -> socket.socket | None:
 
 
 def _seconds(microseconds: str) -> float | None:
-    """Return a time of the environment in seconds, None where it is none."""
+    """Return a time from the environment in seconds; None if it is not a number."""
     if not (microseconds.isascii() and microseconds.isdigit()):
         return None
     return int(microseconds[:18]) / 1e6 or None

@@ -1,4 +1,4 @@
-"""A service from its start to its end: what it says, the signals it obeys, how it drains."""
+"""A service from its start to its end: start messages, signals, and draining."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from netjumper.sessions.service import Service, Sessions
 from netjumper.text import counted, printable
 
 Listening = Sequence[tuple[str, str]]
-"""The name of a door, and where one of its sockets listens, for each socket."""
+"""For each listening socket, the name of its listener and its address."""
 INHERITS = "the service manager opened the sockets; addresses of the settings are not used"
 _LOG = logging.getLogger("netjumper")
 
@@ -34,22 +34,22 @@ async def serve(
     start: Callable[[Listening], StartSummary],
     reload: Callable[[], object] = nothing_to_reload,
 ) -> None:
-    """Serve until a signal comes, then drain; a second signal cuts off what is left.
+    """Serve until a signal comes, then drain; a second signal aborts the open tunnels.
 
     Args:
         service: not yet open.
-        options: the logging, the grace period, and what names a setting in messages.
-        start: what there is to tell once it listens.
-        renew: takes the settings anew, on SIGHUP.
+        options: the settings of the process.
+        start: returns what to print once the service listens.
+        reload: reloads the settings, on SIGHUP.
 
     Raises:
-        ListenError: a listening address cannot be had; it says which setting that was.
+        ListenError: the service cannot listen at an address; it names the setting.
     """
     stop = StopRequests(asyncio.get_running_loop())
     stop.by_signals()
     rich = _begin_to_serve(options)
     with handle_sighup(reload, stop.first.set), nonblocking_logging():
-        with _blaming(options):
+        with _naming_the_setting(options):
             service.open()
         if service.inherits:
             _LOG.info(INHERITS)
@@ -70,20 +70,20 @@ async def work(
     link: socket.socket,
     reload: Callable[[], object] = nothing_to_reload,
 ) -> None:
-    """Serve as one of several processes, until the parent says so or is gone; then drain.
+    """Serve as a worker until the parent says to stop, or is gone; then drain.
 
     Args:
         service: not yet open.
         grace: seconds that tunnels have to end.
-        link: to the parent.
-        renew: takes the settings anew, when the parent says so.
+        link: the link to the parent (`netjumper.daemon.supervisor`).
+        reload: reloads the settings, when the parent says so.
     """
-    told = ParentLink(asyncio.get_running_loop(), link, reload)
+    parent = ParentLink(asyncio.get_running_loop(), link, reload)
     with nonblocking_logging():
         service.open()
-        told.serves()
-        await told.first.wait()
-        await drain(service, grace, told.second)
+        parent.report_ready()
+        await parent.first.wait()
+        await drain(service, grace, parent.second)
 
 
 def supervise(
@@ -95,49 +95,50 @@ def supervise(
     worker: Work,
     reload: Callable[[], bool] = nothing_to_reload,
 ) -> None:
-    """Have several processes serve until a signal comes, and be there for as long as they are.
+    """Run workers that serve until a signal comes; return when all have ended.
 
     Args:
-        name: the command's, for messages.
-        options: the number of processes, and as in `serve`.
-        targets: where they listen: for each listener its name, and its address or socket.
+        name: the command's name, for messages.
+        options: the settings of the process, with the number of workers.
+        targets: each listener's name with its address, or a socket that is open.
         socket_options: of the listening sockets.
-        start: what there is to tell once they listen.
-        worker: what each of them does.
-        renew: takes the settings anew, on SIGHUP; where they are right, workers are told too.
+        start: returns what to print once the workers listen.
+        worker: what each worker does.
+        reload: reloads the settings on SIGHUP and returns whether they are valid; then the workers
+            reload them too.
 
     Raises:
-        ListenError: a listening address cannot be had; it says which setting that was.
-        NetjumperError: a process could not begin to serve.
+        ListenError: an address cannot be listened at; it names the setting.
+        NetjumperError: a worker could not begin to serve.
     """
     rich = _begin_to_serve(options)
-    with _blaming(options):
-        entrance = WorkerSockets.open(targets, options.workers, socket_options)
-    if entrance.inherits:
+    with _naming_the_setting(options):
+        sockets = WorkerSockets.open(targets, options.workers, socket_options)
+    if sockets.inherits:
         _LOG.info(INHERITS)
-    parent = Parent(name, options.workers, entrance, worker, options.grace_period, reload)
+    parent = Parent(name, options.workers, sockets, worker, options.grace_period, reload)
 
     def status() -> str:
         alive = counted(len(parent), "worker")
-        where = _where(entrance.listening)
+        where = _where(sockets.listening)
         return f"stopping: waiting for {alive}" if parent.stopping else f"{alive}; {where}"
 
     notifier = Notifier(parent.timers, os.environ, status)
 
     def serving() -> None:
-        _announce(start(entrance.listening), rich)
+        _announce(start(sockets.listening), rich)
         notifier.ready()
 
     try:
-        with nonblocking_logging(thread=False):  # which could not be taken along into a worker
+        with nonblocking_logging(thread=False):  # a thread does not survive a fork
             parent.run(serving, notifier.stopping)
     finally:
         notifier.close()
 
 
 @contextlib.contextmanager
-def _blaming(options: DaemonOptions) -> Iterator[None]:
-    """Have an address that cannot be had told with the setting that it stands in."""
+def _naming_the_setting(options: DaemonOptions) -> Iterator[None]:
+    """Add the name of the setting to the error if an address cannot be listened at."""
     try:
         yield
     except ListenError as error:
@@ -153,45 +154,45 @@ def _begin_to_serve(options: DaemonOptions) -> RichFormatter | None:
     return rich
 
 
-async def drain(service: Service[Sessions], grace: float, hurry: asyncio.Event) -> None:
-    """Stop accepting and wait for the tunnels, then cut off what is left.
+async def drain(service: Service[Sessions], grace: float, abort: asyncio.Event) -> None:
+    """Stop accepting, wait for the tunnels, and abort the rest.
 
     Args:
         service: is closed afterwards.
         grace: seconds to wait.
-        hurry: ends the wait at once.
+        abort: ends the wait when it is set.
     """
     service.stop_accepting()
     waiting = service.sessions.waiting
     if waiting and grace:
         _LOG.info(
-            "stopping: waiting up to %g s for %s; a second signal ends at once",
+            "stopping: waiting up to %g s for %s; a second signal aborts them",
             grace,
             counted(waiting, "tunnel"),
         )
     else:
         _LOG.info("stopping: %s open", counted(waiting, "tunnel"))
     drained = asyncio.ensure_future(service.close(grace))
-    hurried = asyncio.ensure_future(hurry.wait())
-    await asyncio.wait([drained, hurried], return_when=asyncio.FIRST_COMPLETED)
-    hurried.cancel()
+    aborted = asyncio.ensure_future(abort.wait())
+    await asyncio.wait([drained, aborted], return_when=asyncio.FIRST_COMPLETED)
+    aborted.cancel()
     if not drained.done():
         drained.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await drained
-        cut = await service.close()
+        rest = await service.close()
     else:
-        cut = drained.result()
-    if cut:
-        _LOG.warning("cut off %s", counted(cut, "tunnel"))
+        rest = drained.result()
+    if rest:
+        _LOG.warning("aborted %s", counted(rest, "tunnel"))
 
 
 class _Status:
-    """One line about a service, as the service manager shows it.
+    """Describes the state of a service in one line, for the service manager.
 
     Args:
         service: is open.
-        stopped: set when it no longer is.
+        stopped: is set when the service stops.
     """
 
     def __init__(self, service: Service[Sessions], stopped: asyncio.Event) -> None:

@@ -1,7 +1,7 @@
-"""SIGHUP: the settings are to be taken anew, or the terminal that we run on has been closed.
+"""SIGHUP: reload the settings, or stop because the terminal was closed.
 
-Both are the same signal; but a terminal that is closed is none any more. Where standard input is
-not one (a service manager's, a shell's `</dev/null &`, nohup's) nothing but `kill` is meant.
+Both send the same signal. After a terminal was closed, standard input is no terminal any more. If
+it never was one (a service manager, `</dev/null &`, nohup), the signal means a reload.
 """
 
 import asyncio
@@ -15,28 +15,28 @@ _LOG = logging.getLogger("netjumper")
 
 
 class Terminal:
-    """The terminal that this process was started on, where there is one."""
+    """The terminal that this process was started on, if there is one."""
 
     def __init__(self) -> None:
-        # Who has SIGHUP ignored from the start (nohup) wants to outlive it.
-        outlived = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        self._was_there = os.isatty(0) and not outlived
+        # nohup starts a process with SIGHUP ignored: it must survive its terminal.
+        survives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._was_there = os.isatty(0) and not survives
 
     @property
     def is_gone(self) -> bool:
-        """Whether it was closed; what was started on it should end with it then, in order."""
+        """Whether it was closed; then the process must stop."""
         return self._was_there and not os.isatty(0)
 
 
 def nothing_to_reload() -> bool:
-    """Tell that a bridge does not take its settings anew; return whether it did."""
-    _LOG.info("SIGHUP: a bridge takes no settings anew; they take a restart")
+    """Log that this service cannot reload its settings; return whether it did."""
+    _LOG.info("SIGHUP ignored: the bridge cannot reload its settings; restart it")
     return False
 
 
 @contextlib.contextmanager
 def unblocked() -> Iterator[None]:
-    """Have the signal, which is held back at the start and at the end, come meanwhile."""
+    """Let the signal arrive within this context; before and after, it is blocked."""
     unblock_sighup()
     try:
         yield
@@ -46,12 +46,12 @@ def unblocked() -> Iterator[None]:
 
 @contextlib.contextmanager
 def handle_sighup(reload: Callable[[], object], stop: Callable[[], None]) -> Iterator[None]:
-    """Obey the signal meanwhile, in the running loop, one that came before included.
+    """Handle the signal in the running loop, also one that came before.
 
     Args:
-        renew: takes the settings anew.
-        stop: has the service end in order. It is called again where the signal comes again, as it
-            does: a shell passes it on before the kernel sends it.
+        reload: reloads the settings.
+        stop: stops the service. It may be called twice: when a terminal is closed, the shell sends
+            the signal before the kernel does.
     """
     if not hasattr(signal, "SIGHUP"):  # Windows
         yield
@@ -62,18 +62,18 @@ def handle_sighup(reload: Callable[[], object], stop: Callable[[], None]) -> Ite
         try:
             yield
         finally:
-            # Threads that are left would still let it come, and the loop would leave it deadly.
+            # Other threads can still receive it, and its default action ends the process.
             loop.remove_signal_handler(signal.SIGHUP)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def block_sighup() -> None:
-    """Have a SIGHUP wait until somebody knows what to do with it; otherwise it ends the process."""
+    """Keep a SIGHUP pending until it can be handled; its default action ends the process."""
     if hasattr(signal, "pthread_sigmask"):  # not on Windows, which has no SIGHUP either
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 def unblock_sighup() -> None:
-    """Have a SIGHUP come, and the one that was held back."""
+    """Let SIGHUP arrive again, also one that is pending."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

@@ -1,4 +1,4 @@
-"""Listening sockets that a service manager opened for us: socket activation, sd_listen_fds(3)."""
+"""Listening sockets that a service manager opened: socket activation, sd_listen_fds(3)."""
 
 import errno
 import os
@@ -11,39 +11,39 @@ from netjumper.text import quoted
 
 FIRST = 3
 """The lowest of the inherited descriptors (SD_LISTEN_FDS_START); the others follow it."""
-VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
-"""The environment's words for the one process that they are meant for."""
+LISTEN_VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+"""The variables of sd_listen_fds(3); they are for this process only."""
 UNNAMED = "unknown"
-"""The name of a socket that nobody named."""
+"""The name of a socket without one."""
 
 _FAMILIES = {getattr(socket, name, None) for name in ("AF_INET", "AF_INET6", "AF_UNIX")}
 
 
 class InheritError(NetjumperError):
-    """What we were to inherit is not what was said, or is of no use."""
+    """The inherited descriptors contradict the variables, or cannot be used."""
 
 
 def inherited_sockets(environ: MutableMapping[str, str]) -> list[tuple[str, socket.socket]]:
     """Take over the sockets that were passed to this process, each with its name.
 
-    No process that this one starts gets them: the variables are removed, the descriptors are
-    closed on exec.
+    Programs that this process starts do not get them: the variables are removed, and the
+    descriptors are closed on exec.
 
     Args:
         environ: the process's environment.
 
     Returns:
-        Listening stream sockets, non-blocking; none where LISTEN_PID is another process.
+        Listening stream sockets, non-blocking; none if LISTEN_PID is another process.
 
     Raises:
-        InheritError: the variables contradict the descriptors, or one is no listening TCP or
+        InheritError: the variables contradict the descriptors, or one is not a listening TCP or
             unix stream socket.
     """
-    pid, count, names, _ = (environ.pop(variable, None) for variable in VARIABLES)
+    pid, count, names, _ = (environ.pop(variable, None) for variable in LISTEN_VARIABLES)
     if pid != str(os.getpid()) or count is None:
         return []
     if not (count.isascii() and count.isdigit() and int(count[:9]) > 0):
-        raise InheritError(f"LISTEN_FDS: expected how many sockets there are, not {quoted(count)}")
+        raise InheritError(f"LISTEN_FDS: expected the number of sockets, not {quoted(count)}")
     return list(_sockets(int(count[:9]), names))
 
 
@@ -58,7 +58,7 @@ def _sockets(count: int, names: str | None) -> Iterator[tuple[str, socket.socket
             os.set_inheritable(fd, False)
             sock = socket.socket(fileno=fd)
         except OSError as error:
-            reason = "no socket" if error.errno == errno.ENOTSOCK else "not open"
+            reason = "not a socket" if error.errno == errno.ENOTSOCK else "not open"
             raise InheritError(
                 f"LISTEN_FDS says {count} sockets, but descriptor {fd} is {reason}"
             ) from None
@@ -70,9 +70,9 @@ def _sockets(count: int, names: str | None) -> Iterator[tuple[str, socket.socket
 
 def _problem(sock: socket.socket) -> str:
     if sock.family not in _FAMILIES:
-        return "is neither TCP nor a unix socket"
+        return "is neither a TCP nor a unix socket"
     if sock.type != socket.SOCK_STREAM:
-        return "is no stream socket; give it ListenStream="
+        return "is not a stream socket; use ListenStream="
     if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return "does not listen; give it Accept=no"
+        return "does not listen; use Accept=no"
     return ""

@@ -1,4 +1,4 @@
-"""What a service takes from its settings, and logging before it serves."""
+"""What a service as a process takes from its settings, and the start of logging."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ _LOG = logging.getLogger("netjumper")
 
 @dataclass(frozen=True, slots=True)
 class DaemonOptions:
-    """What the life of a service depends on, apart from the service itself.
+    """The settings of a service as a process.
 
     Attributes:
         log_level: the lowest level that is logged.
@@ -20,7 +20,7 @@ class DaemonOptions:
         grace_period: seconds that open tunnels have to end after the first signal.
         workers: the number of processes that serve.
         descriptors_per_tunnel: how many descriptors a tunnel takes in a process.
-        origin: returns what gave a setting its value, by the setting's key, for messages.
+        origin: returns where a setting's value came from, given its key, for messages.
         warnings: lines to log at the start.
     """
 

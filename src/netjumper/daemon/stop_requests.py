@@ -13,24 +13,24 @@ _LOG = logging.getLogger("netjumper")
 
 
 class StopRequests:
-    """Counts how often an end was asked for: the first lets tunnels end, the second does not."""
+    """Counts requests to stop: after the first, tunnels may finish; the second aborts them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
         self._loop = loop
 
-    def once(self) -> None:
-        """An end was asked for."""
+    def record(self) -> None:
+        """Record one request."""
         (self.second if self.first.is_set() else self.first).set()
 
     def by_signals(self) -> None:
-        """Have the signals that ask for an end counted."""
+        """Record a request for each SIGINT and SIGTERM."""
         for number in (signal.SIGINT, signal.SIGTERM):
             try:
-                self._loop.add_signal_handler(number, self.once)
+                self._loop.add_signal_handler(number, self.record)
             except NotImplementedError:  # Windows
-                signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self.once))
+                signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self.record))
 
 
 class ParentLink(StopRequests):
@@ -45,20 +45,20 @@ class ParentLink(StopRequests):
         link.setblocking(False)
         loop.add_reader(link.fileno(), self._read)
 
-    def serves(self) -> None:
-        """Tell the parent."""
-        with contextlib.suppress(OSError):  # it is gone, which will be read
+    def report_ready(self) -> None:
+        """Report to the parent that this worker serves."""
+        with contextlib.suppress(OSError):  # the parent is gone, which will be read
             self._link.send(READY)
 
     def _read(self) -> None:
         try:
-            told = self._link.recv(64)
+            received = self._link.recv(64)
         except ConnectionResetError:
-            told = b""
-        for word in told:
-            (self._reload if word == RELOAD[0] else self.once)()
-        if not told:
-            _LOG.warning("the parent process is gone")
+            received = b""
+        for message in received:
+            (self._reload if message == RELOAD[0] else self.record)()
+        if not received:
+            _LOG.warning("the parent process is gone; stopping")
             self._loop.remove_reader(self._link.fileno())
             self.first.set()
-            self.by_signals()  # nobody else hears them any more
+            self.by_signals()  # the parent does not pass them on any more

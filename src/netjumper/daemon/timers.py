@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class Timer:
-    """A call that is to be made."""
+    """A pending call."""
 
     when: float
     callback: Callable[[], None]
     timers: "list[Timer]"
 
     def cancel(self) -> None:
-        """Do not make it."""
+        """Cancel the call."""
         if self in self.timers:
             self.timers.remove(self)
 
