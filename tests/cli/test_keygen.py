@@ -9,17 +9,12 @@ import pytest
 from netjumper.cli import server
 from netjumper.tls.context import client_with_pins, server_with_certificate
 from tests.support import programs
+from tests.support.commands import run
 from tests.support.tls_pair import met
 
 
-def run(*arguments):
-    """Run the real command to its end: exit code, output, lines of the log."""
-    done = programs.run([programs.installed("netjumper"), *arguments])
-    return done.returncode, done.stdout.decode(), done.stderr.decode().splitlines()
-
-
 def test_keygen_prints_a_new_secret_of_256_bits():
-    results = [run("keygen") for _ in range(2)]
+    results = [run("netjumper", "keygen") for _ in range(2)]
     for code, out, lines in results:
         assert (code, lines) == (0, [])
         assert len(bytes.fromhex(out)) == 32
@@ -27,9 +22,9 @@ def test_keygen_prints_a_new_secret_of_256_bits():
 
 
 def test_generated_secret_is_accepted(private):
-    _, secret, _ = run("keygen")
+    _, secret, _ = run("netjumper", "keygen")
     path = private("secret", secret)
-    assert run("--secret-file", str(path), "--check")[0] == 0
+    assert run("netjumper", "--secret-file", str(path), "--check")[0] == 0
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
@@ -43,7 +38,7 @@ def test_secret_that_cannot_be_printed_is_a_failure():
 
 def test_certificate_file_is_private_and_its_pin_is_printed(tmp_path):
     path = tmp_path / "server.pem"
-    code, pin, lines = run("keygen", "--tls", str(path))
+    code, pin, lines = run("netjumper", "keygen", "--tls", str(path))
     assert (code, lines) == (0, [])
     assert path.stat().st_mode & 0o777 == 0o600
     client, server = client_with_pins([bytes.fromhex(pin)]), server_with_certificate(path)

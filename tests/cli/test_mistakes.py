@@ -1,14 +1,12 @@
 """Mistakes at the command line: one readable line, the right exit code, never a secret."""
 
-import os
 import socket
-import subprocess
 
 import pytest
 
 from netjumper import __version__
 from netjumper.cli import bridge, server
-from tests.support import programs
+from tests.support.commands import run
 
 MAINS = {"netjumper": server.main, "netjumper-bridge": bridge.main}
 COMMANDS = pytest.mark.parametrize("name", list(MAINS))
@@ -23,15 +21,6 @@ def refused(capsys, name, *arguments, code=2):
     assert err.count("\n") == 1
     assert "s3cret" not in err
     return err.removeprefix(f"{name}: ").rstrip("\n")
-
-
-def run(name, *arguments, env=None):
-    """Run the real command to its end: exit code, output, lines of the log."""
-    done = programs.run([programs.installed(name), *arguments], env)
-    return done.returncode, done.stdout.decode(), done.stderr.decode().splitlines()
-
-
-# The command line itself.
 
 
 @COMMANDS
@@ -162,9 +151,6 @@ def test_help_has_defaults_examples_and_sources_of_settings(name, capsys, monkey
         assert f"--{key.replace('_', '-')}" in text
 
 
-# The real processes.
-
-
 @COMMANDS
 def test_refused_command_prints_one_line_and_exits_with_2(name):
     code, out, lines = run(name, "--dial-timeout", "soon", env={"NETJUMPER_SECRET": "s3cret"})
@@ -216,74 +202,6 @@ def test_missing_directory_of_a_unix_socket_is_reported():
             "No such file or directory"
         )
     ]
-
-
-def test_check_accepts_valid_settings_and_does_not_listen(private):
-    secret = private("secret", "s3cret\n")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = run("netjumper", "--listen", address, "--secret-file", str(secret), "--check")
-    given = f"listen = {address}  # --listen\nsecret_file = {secret}  # --secret-file\n"
-    assert done == (0, f"{given}settings are valid\n", [])
-    assert run("netjumper-bridge", "--embedded", "--check") == (
-        0,
-        "embedded = true  # --embedded\nsettings are valid\n",
-        [],
-    )
-
-
-def test_check_prints_settings_with_their_origins_and_no_secret(private):
-    lines = [
-        "[bridge]",
-        'jump = ["home.example.net:1",',
-        '  "netjumper+tls://alice:s3cret-1@office.example.net?ca=system"]',
-        "secret = 's3cret-2'",
-        "dial_timeout = 2.5",
-        "early_data = 'never'",
-        "max_parked = 1",
-    ]
-    path = private("c\n.toml", "\n".join(lines))
-    env = {"NETJUMPER_AUTH": "me:s3cret-3", "NETJUMPER_MAX_PARKED": "7", "NETJUMPER_HTTP": ""}
-    arguments = ["--config", str(path), "--socks", "127.0.0.1:1", "--socks", "unix:/s", "--check"]
-    code, out, warnings = run("netjumper-bridge", *arguments, "--no-mptcp", env=env)
-    name = str(path).replace("\n", "\\n")
-    assert (code, out.splitlines()) == (
-        0,
-        [
-            "auth = (hidden)  # environment variable NETJUMPER_AUTH",
-            f"dial_timeout = 2.5  # '{name}':5",
-            f"early_data = never  # '{name}':6",
-            "http = (none)  # environment variable NETJUMPER_HTTP",
-            (
-                "jump = netjumper://home.example.net:1, "
-                f"netjumper+tls://alice@office.example.net:9527?ca=system  # '{name}':2"
-            ),
-            "max_parked = 7  # environment variable NETJUMPER_MAX_PARKED",
-            "mptcp = false  # --no-mptcp",
-            f"secret = (hidden)  # '{name}':4",
-            "socks = 127.0.0.1:1, unix:/s  # --socks",
-            "settings are valid",
-        ],
-    )
-    assert "s3cret" not in out + "".join(warnings)
-
-
-@pytest.mark.parametrize("flag", ["--secret-file", "--auth-file", "--config"])
-def test_check_reads_the_named_files(flag, private):
-    secret = private("secret", "s3cret\n")
-    arguments = ["--jump", "h:1", "--secret-file", str(secret), "--check", flag, "/nonexistent/x"]
-    code, out, lines = run("netjumper-bridge", *arguments)
-    assert (code, out) == (2, "")
-    assert len(lines) == 1
-    assert lines[0].startswith(f"netjumper-bridge: {flag}: ")
-
-
-def test_check_warns_of_an_unknown_variable():
-    env = {"NETJUMPER_DAIL_TIMEOUT": "1"}
-    code, out, lines = run("netjumper-bridge", "--embedded", "--check", env=env)
-    assert (code, out) == (0, "embedded = true  # --embedded\nsettings are valid\n")
-    assert len(lines) == 1
-    assert "WARNING environment variable NETJUMPER_DAIL_TIMEOUT is not a setting" in lines[0]
 
 
 @pytest.mark.parametrize(
@@ -351,57 +269,6 @@ def test_two_listeners_with_the_same_address_are_refused(
 def test_two_listeners_may_use_port_0(capsys):
     listeners = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
     assert MAINS["netjumper-bridge"](["--embedded", *listeners, "--check"]) == 0
-
-
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_cause_no_traceback(closed):
-    command = f"{programs.installed('netjumper')} keygen {closed}; echo $?"
-    done = programs.run(["sh", "-c", f"({command}) 2>&1"])
-    *lines, code = done.stdout.decode().splitlines()
-    if ">&-" not in closed.split():
-        assert (code, len(lines)) == ("0", 1)
-        return
-    message = "netjumper: cannot write to standard output: Bad file descriptor"
-    assert (code, lines) == ("1", [] if "2>&-" in closed else [message])
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["netjumper", "--help"],
-        ["netjumper", "--version"],
-        ["netjumper", "keygen"],
-        ["netjumper", "share", "home.example.net", "--qr"],
-        ["netjumper", "completion", "zsh"],
-        ["netjumper-bridge", "--help"],
-        ["netjumper-bridge", "doctor", "--help"],
-        ["netjumper-bridge", "--embedded", "--check"],
-        ["netjumper-bridge", "env"],
-    ],
-    ids=" ".join,
-)
-def test_closed_pipe_ends_a_command_quietly(command):
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "wb") as closed_pipe:
-        done = subprocess.run(
-            [programs.installed(command[0]), *command[1:]],
-            stdout=closed_pipe,
-            stderr=subprocess.PIPE,
-            env=programs.clean_environment(),
-            timeout=programs.PATIENCE,
-            check=False,
-        )
-    assert (done.returncode, done.stderr) == (1, b"")
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
-@pytest.mark.parametrize("flag", ["--help", "--version"])
-def test_full_device_is_reported(flag):
-    command = f"exec {programs.installed('netjumper')} {flag} >/dev/full"
-    done = programs.run(["sh", "-c", command])
-    message = "netjumper: cannot write to standard output: No space left on device\n"
-    assert (done.returncode, done.stderr.decode()) == (1, message)
 
 
 @pytest.mark.parametrize(

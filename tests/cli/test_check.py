@@ -1,0 +1,75 @@
+"""`--check` reads all settings, prints those given with their origins, and does not listen."""
+
+import socket
+
+import pytest
+
+from tests.support.commands import run
+
+
+def test_check_accepts_valid_settings_and_does_not_listen(private):
+    secret = private("secret", "s3cret\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("netjumper", "--listen", address, "--secret-file", str(secret), "--check")
+    given = f"listen = {address}  # --listen\nsecret_file = {secret}  # --secret-file\n"
+    assert done == (0, f"{given}settings are valid\n", [])
+    assert run("netjumper-bridge", "--embedded", "--check") == (
+        0,
+        "embedded = true  # --embedded\nsettings are valid\n",
+        [],
+    )
+
+
+def test_check_prints_settings_with_their_origins_and_no_secret(private):
+    lines = [
+        "[bridge]",
+        'jump = ["home.example.net:1",',
+        '  "netjumper+tls://alice:s3cret-1@office.example.net?ca=system"]',
+        "secret = 's3cret-2'",
+        "dial_timeout = 2.5",
+        "early_data = 'never'",
+        "max_parked = 1",
+    ]
+    path = private("c\n.toml", "\n".join(lines))
+    env = {"NETJUMPER_AUTH": "me:s3cret-3", "NETJUMPER_MAX_PARKED": "7", "NETJUMPER_HTTP": ""}
+    arguments = ["--config", str(path), "--socks", "127.0.0.1:1", "--socks", "unix:/s", "--check"]
+    code, out, warnings = run("netjumper-bridge", *arguments, "--no-mptcp", env=env)
+    name = str(path).replace("\n", "\\n")
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            "auth = (hidden)  # environment variable NETJUMPER_AUTH",
+            f"dial_timeout = 2.5  # '{name}':5",
+            f"early_data = never  # '{name}':6",
+            "http = (none)  # environment variable NETJUMPER_HTTP",
+            (
+                "jump = netjumper://home.example.net:1, "
+                f"netjumper+tls://alice@office.example.net:9527?ca=system  # '{name}':2"
+            ),
+            "max_parked = 7  # environment variable NETJUMPER_MAX_PARKED",
+            "mptcp = false  # --no-mptcp",
+            f"secret = (hidden)  # '{name}':4",
+            "socks = 127.0.0.1:1, unix:/s  # --socks",
+            "settings are valid",
+        ],
+    )
+    assert "s3cret" not in out + "".join(warnings)
+
+
+@pytest.mark.parametrize("flag", ["--secret-file", "--auth-file", "--config"])
+def test_check_reads_the_named_files(flag, private):
+    secret = private("secret", "s3cret\n")
+    arguments = ["--jump", "h:1", "--secret-file", str(secret), "--check", flag, "/nonexistent/x"]
+    code, out, lines = run("netjumper-bridge", *arguments)
+    assert (code, out) == (2, "")
+    assert len(lines) == 1
+    assert lines[0].startswith(f"netjumper-bridge: {flag}: ")
+
+
+def test_check_warns_of_an_unknown_variable():
+    env = {"NETJUMPER_DAIL_TIMEOUT": "1"}
+    code, out, lines = run("netjumper-bridge", "--embedded", "--check", env=env)
+    assert (code, out) == (0, "embedded = true  # --embedded\nsettings are valid\n")
+    assert len(lines) == 1
+    assert "WARNING environment variable NETJUMPER_DAIL_TIMEOUT is not a setting" in lines[0]

@@ -1,0 +1,13 @@
+"""Running netjumper's own commands to their end."""
+
+from collections.abc import Mapping
+
+from tests.support import programs
+
+
+def run(
+    name: str, *arguments: str, env: Mapping[str, str] | None = None
+) -> tuple[int, str, list[str]]:
+    """Run an installed command; return its exit code, its output, and the lines of its errors."""
+    done = programs.run([programs.installed(name), *arguments], env)
+    return done.returncode, done.stdout.decode(), done.stderr.decode().splitlines()
