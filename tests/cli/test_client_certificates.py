@@ -36,13 +36,13 @@ ERRORS = {
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory with the certificates of a server, of clients and of their CA."""
     directory = tmp_path_factory.mktemp("certificates")
-    ours, other = (trustme.CA(key_type=trustme.KeyType.ECDSA) for _ in range(2))
-    ours.cert_pem.write_to_path(directory / "authority.pem")
+    ca, other_ca = (trustme.CA(key_type=trustme.KeyType.ECDSA) for _ in range(2))
+    ca.cert_pem.write_to_path(directory / "authority.pem")
     issued = {
-        "server": ours.issue_cert(HOST),
-        "right": ours.issue_cert("alice"),
-        "expired": ours.issue_cert("alice", not_after=YESTERDAY),
-        "foreign": other.issue_cert("alice"),
+        "server": ca.issue_cert(HOST),
+        "right": ca.issue_cert("alice"),
+        "expired": ca.issue_cert("alice", not_after=YESTERDAY),
+        "foreign": other_ca.issue_cert("alice"),
     }
     for name, certificate in issued.items():
         certificate.private_key_and_cert_chain_pem.write_to_path(directory / f"{name}.pem")

@@ -115,7 +115,7 @@ ZSH = """
 zmodload zsh/zpty
 zpty shell zsh -f -i
 zpty -w shell "cd $1; fpath=($1 \\$fpath); autoload -U compinit; compinit -u -D
-tell() { print \\"LINE:\\$BUFFER:END\\" }; zle -N tell; bindkey '^X' tell; print REA''DY"
+show() { print \\"LINE:\\$BUFFER:END\\" }; zle -N show; bindkey '^X' show; print REA''DY"
 zpty -r -m shell it '*READY*'
 zpty -w -n shell "$2"$'\\t\\x18'
 zpty -r -m shell it '*:END*'

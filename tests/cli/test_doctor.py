@@ -122,18 +122,18 @@ async def test_name_that_the_codec_refuses_fails_the_name_step(capsys, monkeypat
 
 
 async def test_silent_name_server_fails_the_name_step_in_time(capsys, monkeypatch):
-    asked = asyncio.Event()
+    finished = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def getaddrinfo(*_, **__):
-        asyncio.run_coroutine_threadsafe(asked.wait(), loop).result()
+        asyncio.run_coroutine_threadsafe(finished.wait(), loop).result()
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     code, report = await examined(
         capsys, "home.example:9527", "x:1", "--dial-timeout", str(PATIENCE)
     )
-    asked.set()
+    finished.set()
     assert code == EXIT_CODES["name"]
     assert report["steps"][0]["detail"].endswith("i/o timeout")
     assert report["steps"][0]["seconds"] >= PATIENCE

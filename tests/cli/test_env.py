@@ -94,7 +94,7 @@ def test_password_is_percent_encoded(capsys):
 
 
 def test_first_user_of_the_auth_file_is_used(capsys, private):
-    users = private("users", "# ours\nalice:wonder\nbob:land\n")
+    users = private("users", "# users\nalice:wonder\nbob:land\n")
     assert "//alice:wonder@" in values(capsys, "--auth-file", str(users))["http_proxy"]
 
 

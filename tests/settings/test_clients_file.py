@@ -1,4 +1,4 @@
-"""The file with the clients: what is taken from it, and what is said of mistakes in it."""
+"""The clients file: what is read from it, and how mistakes in it are reported."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""Private files: what is taken from them, and how a file that cannot be used is told about."""
+"""Private files: what is read from them, and which files are refused."""
 
 import os
 from pathlib import Path
@@ -111,7 +111,7 @@ def test_invalid_file_name_is_reported_in_one_line(tmp_path):
 
 
 def test_users_are_read_line_by_line(private):
-    path = private("users", "# who may come in\n\nalice:secret:with:colons\r\nbob:#1\n  \n")
+    path = private("users", "# users\n\nalice:secret:with:colons\r\nbob:#1\n  \n")
     assert read_users(path, "--flag") == {"alice": "secret:with:colons", "bob": "#1"}
 
 
@@ -127,5 +127,5 @@ def test_user_with_two_passwords_is_refused(private):
 
 
 def test_file_without_users_is_refused(private):
-    path = private("users", "# nobody\n")
+    path = private("users", "# no users\n")
     assert refusal(read_users, path) == f"--flag: {path}: expected lines user:password, found none"
