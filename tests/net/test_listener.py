@@ -301,7 +301,7 @@ async def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("precious")
     assert refusal(f"unix:{path}") == (
-        f"cannot listen on unix:{path}: another program listens there, or the file is no socket"
+        f"cannot listen on unix:{path}: another program listens there, or the file is not a socket"
     )
     assert path.read_text() == "precious"
 

@@ -1,1 +1,1 @@
-"""All that touches a socket. Knows endpoints, dials, listeners and relays; knows no protocol."""
+"""Sockets on the event loop: endpoints, dials and listeners. It knows no protocol."""

@@ -1,4 +1,4 @@
-"""Dialling without a loop: the caller's thread waits, and never beyond its deadline."""
+"""Dials without an event loop: the caller's thread waits, but not beyond its deadline."""
 
 import queue
 import selectors
@@ -38,7 +38,7 @@ def resolve(target: Address, deadline: float) -> Found:
     try:
         thread.start()
         answer = answers.get(timeout=seconds_left(deadline))
-    except RuntimeError as error:  # the system grants no more threads
+    except RuntimeError as error:  # the system allows no more threads
         answer = socket.gaierror(socket.EAI_AGAIN, str(error))
     except queue.Empty:
         raise dial_errors.timed_out(str(target)) from None
@@ -81,5 +81,5 @@ def dial(found: Found, options: SocketOptions, deadline: float) -> Attempt:
 
 
 def seconds_left(deadline: float) -> float:
-    """Return the seconds until a deadline, and a little once it is over: 0 means not to block."""
+    """Return the seconds until a deadline, at least a little: 0 would mean not to block."""
     return max(deadline - time.monotonic(), 1e-3)

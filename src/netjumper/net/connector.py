@@ -1,4 +1,4 @@
-"""What leads to a target, as those see it who use it: interfaces, and no implementation."""
+"""Interfaces: what opens a connection to a target, and what decides about targets."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -10,49 +10,49 @@ from netjumper.net.endpoint import Endpoint
 Opened = Callable[[Endpoint], None]
 Failed = Callable[[NetjumperError], None]
 IsOwnListener = Callable[[str, int], bool]
-"""Given an IP address and a port: whether we listen there ourselves."""
+"""Returns whether this process listens there itself, given an IP address and a port."""
 
 
 class PendingConnection(Protocol):
-    """A connection on its way."""
+    """A connection that is being opened."""
 
     @property
     def optimistic(self) -> bool:
-        """Whether it is as good as certain: who waits for it may be told that it stands."""
+        """Whether success is so likely that the client can be told of it already."""
 
     @property
     def early_data_budget(self) -> int:
-        """How many bytes can be sent to the target before it is known to be reached."""
+        """How many bytes can be sent before the target is known to be reached."""
 
     def send_early(self, data: bytes) -> None:
-        """Send such bytes; no more than there is room for."""
+        """Send such bytes, at most `early_data_budget`."""
 
     def cancel(self) -> None:
-        """Give it up: neither callback is called any more."""
+        """Give up; neither callback is called any more."""
 
 
 class TargetFilter(Protocol):
-    """Decides which targets may be dialled: a guard."""
+    """Decides which targets are dialled; the guard is one."""
 
     def check_target(self, target: Address) -> None:
-        """Raise what forbids a target, before its name is looked up."""
+        """Raise `TargetDenied` if a target is refused, before its name is looked up."""
 
     def check_address(self, target: Address, ip: str) -> None:
-        """Raise what forbids an IP address of a target, before it is dialled."""
+        """Raise `TargetDenied` if an address of a target is refused, before it is dialled."""
 
 
 class Connector(Protocol):
-    """Whatever leads to a target: a dial, or a jump host with a dial behind it."""
+    """Opens connections to targets: by a dial, or through a jump host."""
 
     def connect(self, target: Address, opened: Opened, failed: Failed) -> PendingConnection:
-        """Begin; one of the callbacks is called later, never before this returns."""
+        """Begin to connect; one of the callbacks is called later, never before this returns."""
 
 
 class AllowAll:
-    """Forbids nothing."""
+    """Refuses nothing."""
 
     def check_target(self, target: Address) -> None:
-        """Let any target pass."""
+        """Accept any target."""
 
     def check_address(self, target: Address, ip: str) -> None:
-        """Let any address pass."""
+        """Accept any address."""

@@ -1,8 +1,8 @@
-"""Many waits of the same length, one timer.
+"""Many timeouts of the same length with one timer.
 
-A timer of its own for every connection costs a heap operation to set and another to clear. As
-all of them last equally long they end in the order they began, so a dict (which keeps that
-order) and a single timer for its first entry do.
+A timer for each connection costs one heap operation to set and another to cancel. Timeouts of equal
+length end in the order in which they began. So a dict, which keeps that order, and one timer for
+its first entry are enough.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ ItemT = TypeVar("ItemT")
 
 
 class Deadlines(Generic[ItemT]):
-    """Calls `expired(item)` for every item that was not removed within `seconds` of its adding."""
+    """Calls `expired(item)` for each item that is not removed within `seconds` after it was
+    added."""
 
     __slots__ = ("_due", "_expired", "_loop", "_seconds", "_timer")
 
@@ -28,15 +29,15 @@ class Deadlines(Generic[ItemT]):
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, item: ItemT) -> None:
-        """Start an item's wait, anew when it is waiting already."""
+        """Start an item's timeout; restart it if it is running."""
         due = self._loop.time() + self._seconds
-        self._due.pop(item, None)  # it moves to the end: the order is what this all rests on
+        self._due.pop(item, None)  # it moves to the end: the dict must stay in order
         self._due[item] = due
         if self._timer is None:
             self._timer = self._loop.call_at(due, self._expire)
 
     def remove(self, item: ItemT) -> None:
-        """End an item's wait; it need not be waiting."""
+        """Cancel an item's timeout; it need not be running."""
         self._due.pop(item, None)
 
     def __contains__(self, item: ItemT) -> bool:
@@ -55,7 +56,7 @@ class Deadlines(Generic[ItemT]):
             self._loop.call_soon(self._expire_one, item)
 
     def _expire_one(self, item: ItemT) -> None:
-        # The expiry of an item before it may have ended its wait, or begun it anew.
+        # An earlier item's `expired` may have cancelled or restarted this one.
         if self._due.get(item, inf) <= self._loop.time():
             del self._due[item]
             self._expired(item)

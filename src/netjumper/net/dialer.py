@@ -1,4 +1,4 @@
-"""Dialling on a loop: from a host and a port to a connected endpoint, by RFC 8305."""
+"""Dials on an event loop: from a host and a port to a connected endpoint (RFC 8305)."""
 
 import asyncio
 import socket
@@ -15,16 +15,16 @@ from netjumper.net.socket_options import DEFAULTS, SockAddr, SocketOptions
 
 
 class Dialer:
-    """Makes connections.
+    """Opens connections.
 
     Args:
         loop: the running loop.
-        timeout: seconds that a dial may take, its look-up included.
-        resolver: looks names up; dialers that share one have the same share of it each.
-        permit: which targets may be dialled; None permits all.
-        own: where we listen ourselves, which is not dialled.
-        options: of the sockets that it connects.
-        endpoint: what it makes of them.
+        timeout: seconds that a dial can take, including its look-up.
+        resolver: looks up names; dialers that share one get equal shares of it.
+        target_filter: decides which targets are dialled; None accepts all.
+        is_own_listener: returns whether this process listens at an address, which is not dialled.
+        options: of the sockets.
+        endpoint: makes an endpoint of a connected socket.
 
     Raises:
         UnsupportedLoop: the loop cannot watch sockets.
@@ -54,14 +54,14 @@ class Dialer:
         """Dial `target`; `failed` is given a `TargetError`.
 
         Raises:
-            TargetDenied: it may not be dialled, whatever its addresses are.
+            TargetDenied: it is refused, whatever its addresses are.
         """
         self.target_filter.check_target(target)
         return Dial(self, target, opened, failed)
 
 
 class Dial:
-    """One dial under way."""
+    """One dial in progress."""
 
     __slots__ = ("_attempts", "_dialer", "_failed", "_opened", "_target", "_timer")
 
@@ -81,7 +81,7 @@ class Dial:
 
     @property
     def optimistic(self) -> bool:
-        """False: the target is reached, or it is not."""
+        """False: a dial knows its outcome only at its end."""
         return False
 
     @property
@@ -98,7 +98,7 @@ class Dial:
         self._end()
 
     def expire(self) -> None:
-        """End the dial: its time is over."""
+        """End the dial: it took too long."""
         if self._attempts is None:
             self._fail(dial_errors.lookup_timed_out(self._target.host))
         else:
@@ -116,7 +116,7 @@ class Dial:
         self._try_next(self._attempts)
 
     def _try_next(self, attempts: ConnectionAttempts) -> None:
-        """Start the next attempt, and the timer for the one behind it."""
+        """Start the next attempt, and the timer for the one after it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -170,7 +170,7 @@ class UnsupportedLoop(NetjumperError, NotImplementedError):
 
 
 def require_watching(loop: asyncio.AbstractEventLoop) -> None:
-    """Check that a loop can watch sockets: Windows' default one cannot.
+    """Check that a loop can watch sockets; the default loop of Windows cannot.
 
     Raises:
         UnsupportedLoop: it cannot.

@@ -1,11 +1,11 @@
 """A connected, non-blocking socket on the running loop: one end of a tunnel.
 
-An endpoint keeps ONE reader registration for as long as somebody wants to read; its owner's
-callback is called whenever there is something. No task, no future, no buffer belongs to it,
-so an idle endpoint costs a socket and a selector key.
+An endpoint has one reader registration for as long as its owner reads; the owner's callback is
+called whenever there is something to receive. It has no task, no future and no buffer, so an idle
+endpoint costs a socket and a selector key.
 
-A TLS endpoint has the same methods; what can be done with a bare descriptor only (splice) asks
-for `plain_fd`, which it does not have.
+A TLS endpoint has the same methods. What needs the bare descriptor (splice) uses `plain_fd`, which
+a TLS endpoint does not have.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ if sys.platform != "win32":
     import termios
 
 RESET_TIMEOUT_S = 10.0
-"""Seconds without any of the queued data being acknowledged, after which a reset cuts it off."""
+"""Seconds in which none of the queued data is acknowledged until a reset discards it."""
 
 _RESET_ON_CLOSE, _END_ON_CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 """Values of SO_LINGER (socket(7))."""
@@ -30,11 +30,11 @@ _MORE = getattr(socket, "MSG_MORE", 0)
 
 
 MakeEndpoint = Callable[[asyncio.AbstractEventLoop, socket.socket], "Endpoint"]
-"""Makes the endpoint of a connected, non-blocking socket, which owns it from there on."""
+"""Makes the endpoint that owns a connected, non-blocking socket from then on."""
 
 
-def _watches_after_an_error(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether a loop goes on telling that a descriptor is readable after an error on it.
+def _reports_after_an_error(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a loop still reports that a descriptor is readable after an error on it.
 
     uvloop does not: libuv stops polling with the first POLLERR (uv__poll_io in its poll.c).
     """
@@ -45,7 +45,7 @@ class Endpoint:
     """One connected stream socket.
 
     Args:
-        loop: the running loop, one that `require_watching` finds right.
+        loop: the running loop; it can watch sockets (`dialer.require_watching`).
         sock: a connected socket in non-blocking mode; the endpoint owns it from here on.
     """
 
@@ -57,24 +57,23 @@ class Endpoint:
         self._on_readable: Callable[[], None] | None = None
         self._writing = False
         self._resets = False
-        self._watches_on = _watches_after_an_error(loop)
+        self._watches_on = _reports_after_an_error(loop)
         self.fd = sock.fileno()
 
     @property
     def plain_fd(self) -> int | None:
-        """The descriptor whose bytes are the stream's own, None where there is encryption."""
+        """The descriptor whose bytes are those of the stream; None if they are encrypted."""
         return self.fd
 
     @property
     def is_read(self) -> bool:
-        """Whether somebody wants to know of what comes in."""
+        """Whether a callback is registered for reading."""
         return self._on_readable is not None
 
     def start_reading(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called as long as there is something to receive, or the end.
+        """Call `callback` as long as there is something to receive, or the end.
 
-        It need not take all there is at once; it is called again. It takes the place of the
-        callback before.
+        It need not take everything at once; it is called again. It replaces the callback before.
         """
         if self._watches_on:
             self._loop.add_reader(self.fd, callback)
@@ -83,20 +82,20 @@ class Endpoint:
         self._on_readable = callback
 
     def stop_reading(self) -> None:
-        """Leave what comes in where it is: the peer's window fills and it stops sending."""
+        """Stop reading: the peer's window fills, and it stops sending."""
         if self._on_readable is not None:
             self._on_readable = None
             self._loop.remove_reader(self.fd)
 
     def _read_on(self) -> None:
-        """Read a connection that was reset to its end in one go: uvloop tells of it only once."""
+        """Read a reset connection to its end at once: uvloop reports it only once."""
         if self._on_readable is not None:
             self._on_readable()
         while self._on_readable is not None and self.is_lost:
             self._on_readable()
 
     def start_writing(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called whenever there is room to send."""
+        """Call `callback` whenever there is room to send."""
         self._writing = True
         self._loop.add_writer(self.fd, callback)
 
@@ -132,7 +131,7 @@ class Endpoint:
         """Return whether there is nothing to receive but the end; it stays to be received.
 
         Raises:
-            OSError: the connection is lost, which is told only once.
+            OSError: the connection is lost; the kernel reports that only once.
         """
         try:
             return not self._sock.recv(1, socket.MSG_PEEK)
@@ -151,7 +150,7 @@ class Endpoint:
             return 0
 
     def send_with_next(self, data: bytes) -> int:
-        """Send what there is room for together with what is sent next, or is `push`ed.
+        """Send what there is room for, together with what is sent next or when `push` is called.
 
         Raises:
             OSError: the connection is lost.
@@ -162,8 +161,8 @@ class Endpoint:
             return 0
 
     def push(self) -> None:
-        """Have what `send_with_next` holds back leave now."""
-        with contextlib.suppress(OSError):  # it was closed meanwhile
+        """Send what `send_with_next` holds back."""
+        with contextlib.suppress(OSError):  # the socket is closed by now
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
@@ -172,7 +171,7 @@ class Endpoint:
         return False
 
     def shutdown_write(self) -> None:
-        """Say that no more will be sent; receiving goes on.
+        """End this direction; receiving continues.
 
         Raises:
             OSError: the connection is lost.
@@ -181,7 +180,7 @@ class Endpoint:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the connection was reset, which an endpoint that nobody reads is not told."""
+        """Whether the connection was reset; an endpoint that is not read is not called for that."""
         try:
             self._sock.getpeername()
         except OSError:
@@ -206,16 +205,16 @@ class Endpoint:
 
     @property
     def peer(self) -> tuple[Any, ...] | None:
-        """The address at the other end, None where the connection is gone."""
+        """The address of the peer; None if the connection is lost."""
         try:
             return tuple(self._sock.getpeername())
         except OSError:
             return None
 
     def reset_on_exit(self) -> None:
-        """Have the peer see a reset, should this process die before it closes the connection.
+        """Make the kernel reset the connection if this process dies before it is closed.
 
-        The kernel would end it like any other, and what was cut would look complete.
+        Otherwise the kernel ends it in order, and truncated data looks complete.
         """
         if not self._resets:
             self._resets = True
@@ -240,28 +239,28 @@ class Endpoint:
     def abort(self) -> None:
         """Reset the connection, once the peer has what was sent before.
 
-        A reset throws away what the kernel has still queued, so that is waited for, for as
-        long as the peer takes some of it every `RESET_TIMEOUT_S` seconds: it may be gone.
+        A reset discards what the kernel has queued. So it waits for that, as long as the peer
+        acknowledges some of it every `RESET_TIMEOUT_S` seconds.
         """
         self.stop_reading()
         self.stop_writing()
-        # At once, so that a process that ends meanwhile resets too.
+        # Now, so that the end of this process is a reset as well.
         self._set_linger(_RESET_ON_CLOSE)
         self._reset_when_delivered(0.005, 0, self._loop.time() + RESET_TIMEOUT_S)
 
     def detach(self) -> socket.socket:
-        """Give the socket away, still non-blocking; the endpoint is then of no more use."""
+        """Return the socket, still non-blocking; the endpoint must not be used any more."""
         self.stop_reading()
         self.stop_writing()
         return self._sock
 
-    def _reset_when_delivered(self, pause: float, before: int, patience_ends: float) -> None:
+    def _reset_when_delivered(self, pause: float, before: int, gives_up_at: float) -> None:
         queued, now = self.unacknowledged(), self._loop.time()
         if queued < before:
-            patience_ends = now + RESET_TIMEOUT_S
-        if queued and now < patience_ends:
+            gives_up_at = now + RESET_TIMEOUT_S
+        if queued and now < gives_up_at:
             self._loop.call_later(
-                pause, self._reset_when_delivered, min(2 * pause, 0.25), queued, patience_ends
+                pause, self._reset_when_delivered, min(2 * pause, 0.25), queued, gives_up_at
             )
         else:
             self._sock.close()
@@ -271,8 +270,8 @@ class Endpoint:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, value)
 
     def unacknowledged(self) -> int:
-        """How many bytes are not with the peer's kernel yet; 0 where that cannot be told."""
-        if sys.platform == "win32" or self.is_lost:  # a reset leaves the count as it was
+        """Return how many bytes the peer's kernel does not have yet; 0 if that is unknown."""
+        if sys.platform == "win32" or self.is_lost:  # a reset does not clear the count
             return 0
         try:
             count = fcntl.ioctl(self.fd, termios.TIOCOUTQ, b"\0" * 4)

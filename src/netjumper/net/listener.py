@@ -1,8 +1,8 @@
 """The accept loop.
 
-Accepting stops for a second when it fails for a reason that is not the connection's own, as when
-the process is out of descriptors or memory: the connection stays in the kernel's queue, so trying
-on at once would only spin.
+If accepting fails for a reason that is not the connection's own, for example a lack of descriptors
+or memory, it stops for a second: the connection stays in the kernel's queue, and trying again at
+once would only use up the processor.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listening_sockets import SocketFile, bound_address
 
 ACCEPT_PAUSE_S = 1.0
-"""Seconds without accepting after a failure that would only come again; told once in that time."""
+"""Seconds without accepting after such a failure; it is logged once in that time."""
 ACCEPT_BATCH = 64
 """Connections accepted before other events get their turn."""
 
@@ -30,27 +30,27 @@ _CONNECTIONS_OWN = frozenset(
     )
     if hasattr(errno, name)
 )  # fmt: skip
-"""What was wrong with the connection that accept(2) took from its queue ("Error handling")."""
+"""Errors of the connection that accept(2) took from its queue ("Error handling" there)."""
 
 _LOG = logging.getLogger("netjumper")
 
 Accepted = Callable[[Endpoint, str], None]
-"""Given an accepted connection and its peer as text."""
+"""Is called with an accepted connection and its peer's address."""
 
 
 class AcceptErrorLog:
-    """Tells of what cannot be accepted, in one line a pause for all listeners of the process."""
+    """Logs failures to accept: one line in each pause, for all listeners of the process."""
 
     def __init__(self) -> None:
         self._next = -inf
 
     def tell(self, now: float, address: str, error: OSError) -> None:
-        """Tell it, unless that was just done.
+        """Log a failure, unless one was logged just now.
 
         Args:
-            now: seconds that never go back.
-            address: where nothing is accepted.
-            error: why.
+            now: the time in monotonic seconds.
+            address: the listener's address.
+            error: the failure.
         """
         if now >= self._next:
             self._next = now + ACCEPT_PAUSE_S
@@ -64,14 +64,14 @@ _ACCEPT_ERRORS = AcceptErrorLog()
 
 
 class Listener:
-    """Accepts what comes in on one listening socket, until closed.
+    """Accepts connections on one listening socket until it is closed.
 
     Args:
         loop: the running loop.
         sock: listening, non-blocking; owned from here on.
         accepted: called with each connection.
-        removes_file: a unix socket's file is removed at the end.
-        endpoint: what it makes of accepted sockets.
+        removes_file: remove a unix socket's file at the end.
+        endpoint: makes an endpoint of an accepted socket.
     """
 
     def __init__(
@@ -93,22 +93,23 @@ class Listener:
         self._file = SocketFile(address.path if removes_file else "")
         self._pause: asyncio.TimerHandle | None = None
         self.address = str(address)
-        """Where it listens, with the port that the system chose."""
+        """The address, with the port that the system chose."""
         self._resume()
 
     def listens_at(self, ip: str, port: int) -> bool:
-        """Return whether a connection to that address would come in here."""
+        """Return whether a connection to an address would be accepted here."""
         ours, theirs = self._host, ip_literal(ip)
         if ours is None or theirs is None or port != self._port:
             return False
         if theirs.version == 6 and theirs.ipv4_mapped:
             theirs = theirs.ipv4_mapped
-        if ours.is_unspecified or theirs.is_unspecified:  # the latter is any of ours to connect(2)
+        # connect(2) takes the wildcard as an address of this machine.
+        if ours.is_unspecified or theirs.is_unspecified:
             return is_local_address(str(theirs))
         return ours == theirs
 
     def close(self) -> None:
-        """Stop accepting; connections that were accepted live on."""
+        """Stop accepting; accepted connections stay open."""
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._sock.fileno())
@@ -145,9 +146,9 @@ def _peer_name(peer: object) -> str:
 
 
 def is_local_address(ip: str) -> bool:
-    """Return whether `ip` is one of this machine's addresses, the wildcard among them.
+    """Return whether `ip` is an address of this machine, or the wildcard.
 
-    Where it cannot be found out, for want of a descriptor, it is: whoever asks keeps away from it.
+    True as well if no descriptor is free to find it out: then the address is not dialled.
     """
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     try:

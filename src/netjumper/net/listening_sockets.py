@@ -1,4 +1,4 @@
-"""Where to listen, and the sockets that do: TCP and unix."""
+"""Opens listening sockets, TCP and unix."""
 
 import contextlib
 import errno
@@ -14,8 +14,8 @@ from netjumper.errors import NetjumperError
 from netjumper.net.socket_options import DEFAULTS, SocketOptions
 
 BACKLOG = 65535
-"""Cut by the system to what it allows. Over a short one the kernel falls back on SYN cookies, and
-a connection whose last packet it then drops is lost for a client that waits for our first word."""
+"""The system reduces it to what it allows. When a short queue is full, the kernel uses SYN cookies;
+a connection whose last handshake packet it then drops never gets the server's first bytes."""
 
 _NOT_OURS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _TCP_REASONS = {
@@ -24,23 +24,23 @@ _TCP_REASONS = {
     errno.EACCES: "permission denied; ports below 1024 need privileges",
 }
 _UNIX_REASONS = {
-    errno.EADDRINUSE: "another program listens there, or the file is no socket",
+    errno.EADDRINUSE: "another program listens there, or the file is not a socket",
 }
 
 
 class ListenError(NetjumperError, OSError):
-    """A listening socket could not be had."""
+    """A listening socket could not be opened."""
 
     listener = ""
     """The name of the listener that the socket is for; empty if it has none."""
 
 
 ListenTarget = ListenAddress | socket.socket
-"""Where to listen, or what listens there already and is somebody else's to remove."""
+"""An address to listen at, or a listening socket that another process opened."""
 
 
 def bound_address(sock: socket.socket) -> ListenAddress:
-    """Return where a listening socket listens; an abstract unix socket's name begins with `@`."""
+    """Return the address of a listening socket; `@` begins the name of an abstract unix socket."""
     if sock.family != socket.AF_UNIX:
         return ListenAddress(*sock.getsockname()[:2])
     name = sock.getsockname()
@@ -53,18 +53,18 @@ def listen_on(
     """Return listening sockets: one, or one for each address of a name.
 
     Args:
-        address: where.
-        dual_stack: `[::]` is every address of both families; otherwise of IPv6 only.
+        address: where to listen.
+        dual_stack: `[::]` is every address of both families, not of IPv6 only.
         options: of TCP sockets.
 
     Raises:
-        ListenError: the address is taken, not ours, or not permitted.
+        ListenError: the address is in use, not of this machine, or not permitted.
     """
     if address.path:
         return [_listen_unix(address)]
     host = address.host
     if host == "::" and dual_stack and not socket.has_dualstack_ipv6():
-        host = "0.0.0.0"  # noqa: S104 - all addresses were asked for
+        host = "0.0.0.0"  # noqa: S104 - the caller wants all addresses
     try:
         infos = socket.getaddrinfo(
             host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -83,7 +83,7 @@ def listen_on(
             socks.append(_listen_tcp(sock, address, sockaddr, dual_stack))
         except ListenError as error:
             failures.append(error)
-    # "localhost" is ::1 too, even where there is no IPv6: one of a name's addresses will do.
+    # "localhost" is ::1 as well, even without IPv6: one address of a name is enough.
     fatal = [error for error in failures if not socks or error.errno not in _NOT_OURS]
     if fatal:
         for sock in socks:
@@ -104,7 +104,7 @@ def _listen_tcp(
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if sock.family == socket.AF_INET6:
-            # ":PORT" is both families, as in the original; an address that was named is only it.
+            # ":PORT" is both families, as in the original; a given address is that one only.
             only = 0 if address.host == "::" and dual_stack else 1
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
         sock.setblocking(False)
@@ -132,9 +132,9 @@ def _listen_unix(address: ListenAddress) -> socket.socket:
 
 @contextlib.contextmanager
 def _closed_to_others() -> Iterator[None]:
-    """Have files made that only their owner can use, and their group where the umask says so.
+    """Create files for their owner only, and for their group if the umask allows it.
 
-    Only who may write to a socket's file can connect; chmod(2) would be too late.
+    A process can connect only if it may write to the socket's file. chmod(2) would be too late.
     """
     before = os.umask(0o077)
     os.umask(before | 0o007)
@@ -154,12 +154,12 @@ def _new_socket(
 
 
 def _remove_stale(path: str) -> None:
-    """Remove a socket file that nobody listens on, as a killed process leaves it."""
+    """Remove a socket file without a listener: a killed process leaves it."""
     with contextlib.suppress(OSError):
         if not stat.S_ISSOCK(Path(path).stat().st_mode):
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.setblocking(False)  # its queue may be full
+            probe.setblocking(False)  # the queue of a listener may be full
             try:
                 probe.connect(path)
             except ConnectionRefusedError:
@@ -175,10 +175,10 @@ def _cannot_listen(address: ListenAddress, error: OSError) -> ListenError:
 
 
 class SocketFile:
-    """The file of a unix socket that listens now.
+    """The file of a listening unix socket.
 
     Args:
-        path: where it is; empty is none.
+        path: its path; empty is none.
     """
 
     def __init__(self, path: str) -> None:
@@ -186,7 +186,7 @@ class SocketFile:
         self._inode = Path(path).stat().st_ino if path else 0
 
     def remove(self) -> None:
-        """Remove it, unless another program has put its own there meanwhile."""
+        """Remove the file, unless another program has replaced it."""
         with contextlib.suppress(OSError):
             if self._path and Path(self._path).stat().st_ino == self._inode:
                 Path(self._path).unlink()
@@ -198,7 +198,7 @@ def open_listeners(
     """Return the listening sockets of each listener, in the order of the listeners.
 
     Args:
-        listeners: the name and the target of each.
+        listeners: each listener's name, with an address or an open socket.
         options: of the TCP sockets.
 
     Raises:
@@ -229,7 +229,7 @@ def _open(
     if isinstance(target, socket.socket):
         options.set_listening(target)
         return [target]
-    # If another listener has 0.0.0.0 with this port, [::] is for IPv6 only.
+    # If another listener has this port on 0.0.0.0, [::] is for IPv6 only.
     every_ipv4 = ListenAddress("0.0.0.0", target.port)  # noqa: S104 - compared, not bound
     dual_stack = all(other != every_ipv4 for _, other in listeners)
     return listen_on(target, dual_stack=dual_stack, options=options)

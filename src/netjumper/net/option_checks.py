@@ -1,4 +1,4 @@
-"""Whether the socket options that are asked for can be had here, tried before there is traffic."""
+"""Checks that the socket options in the settings work on this system, before there is traffic."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ _ELSEWHERE = "only Linux has it"
 
 
 class OptionUnavailable(NetjumperError):
-    """A socket option that cannot be had here.
+    """A socket option that does not work on this system.
 
     Args:
         key: the field of `SocketOptions`.
@@ -34,7 +34,7 @@ def check_listening(options: SocketOptions) -> None:
     """Try the options of listening sockets.
 
     Raises:
-        OptionUnavailable: one cannot be had.
+        OptionUnavailable: one does not work.
     """
     _check_linux(options)
     _check_both(options)
@@ -46,7 +46,7 @@ def check_dialling(options: SocketOptions) -> None:
     """Try the options of dialled connections.
 
     Raises:
-        OptionUnavailable: one cannot be had.
+        OptionUnavailable: one does not work.
     """
     _check_linux(options)
     _check_both(options)
@@ -151,7 +151,7 @@ def _try(option: Option) -> None:
 
 
 def _kernels(name: str) -> str:
-    """Return what the kernel says of its TCP, empty where it says nothing."""
+    """Return a TCP setting of the kernel; empty if it has no such setting."""
     try:
         return (_KERNEL / name).read_text().strip()
     except OSError:

@@ -1,11 +1,11 @@
-"""Name look-ups that stop nobody else.
+"""Name look-ups in threads, which do not hold up each other.
 
-`getaddrinfo` blocks, and a dead name server makes it block for half a minute. asyncio's shared
-thread pool has six threads on a small machine: six dead names and nobody resolves anything
-more. So every look-up has a daemon thread of its own (which also never delays the program's
-end), equal look-ups under way share one, and their number is bounded: nobody has more under way
-than are left for others. So one asker has half of them, a second one half of what remains, and
-however many names of theirs hang, somebody else's is looked up.
+`getaddrinfo` blocks, for half a minute if a name server is dead. asyncio's thread pool has six
+threads on a small machine: six dead names would stop all look-ups. So each look-up has a daemon
+thread of its own, which does not delay the end of the program either. Equal look-ups share a
+thread. The number of threads is limited, and no owner can use more than are left for the others:
+the first can have half of them, the second half of the rest. So a look-up of one owner works,
+however many names of another hang.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from netjumper.addressing.address import Address, ip_literal
 from netjumper.net.socket_options import Found
 
 GetAddrInfo = Callable[..., Any]
-"""Called and answering as `socket.getaddrinfo`."""
+"""Has the arguments and results of `socket.getaddrinfo`."""
 Answer = Found | OSError
 """What a look-up found, or why it failed."""
 
@@ -29,17 +29,17 @@ MAX_LOOKUPS = 256
 
 @dataclass(slots=True)
 class _LookUp:
-    asker: object
-    """Whose it is; others who asked the same since are along for nothing."""
+    owner: object
+    """Whose limit it counts against; those that join it later are not counted."""
     answers: list[Callable[[Answer], None]]
 
 
 class Resolver:
-    """Looks names up for one loop.
+    """Looks up names for one loop.
 
     Args:
         loop: the running loop; answers arrive there.
-        getaddrinfo: what does the work, in a thread.
+        getaddrinfo: does a look-up, in a thread.
     """
 
     def __init__(
@@ -52,23 +52,23 @@ class Resolver:
         self._waiting: dict[tuple[str, int], _LookUp] = {}
 
     def resolve(
-        self, host: str, port: int, answer: Callable[[Answer], None], asker: object = None
+        self, host: str, port: int, answer: Callable[[Answer], None], owner: object = None
     ) -> None:
         """Look `host` up and call `answer` later, never before this returns.
 
         Args:
             host: a name.
-            port: the service's.
-            answer: is given what was found, or what went wrong.
-            asker: who may have no more look-ups under way than are left for others.
+            port: the port, passed through to the answer.
+            answer: called with the addresses, or the error.
+            owner: whose limit the look-up counts against.
         """
         key = (host, port)
         if waiting := self._waiting.get(key):
             waiting.answers.append(answer)
             return
-        own = sum(it.asker is asker for it in self._waiting.values())
+        own = sum(it.owner is owner for it in self._waiting.values())
         if own >= MAX_LOOKUPS - len(self._waiting):
-            busy = f"{own} name look-ups are under way"
+            busy = f"{own} name look-ups are in progress"
             self._loop.call_soon(answer, socket.gaierror(socket.EAI_AGAIN, busy))
             return
         thread = threading.Thread(
@@ -76,36 +76,36 @@ class Resolver:
         )
         try:
             thread.start()
-        except RuntimeError as error:  # the system grants no more threads
+        except RuntimeError as error:  # the system allows no more threads
             self._loop.call_soon(answer, socket.gaierror(socket.EAI_AGAIN, str(error)))
             return
-        self._waiting[key] = _LookUp(asker, [answer])  # read on the loop only, so not too late
+        self._waiting[key] = _LookUp(owner, [answer])  # the loop reads it later, so this is in time
 
     def _look_up(self, host: str, port: int) -> None:
         answer = look_up(host, port, self._getaddrinfo)
         try:
             self._loop.call_soon_threadsafe(self._answered, (host, port), answer)
         except RuntimeError:
-            return  # the loop was closed meanwhile; nobody waits any more
+            return  # the loop is closed: nothing waits for the answer
 
     def _answered(self, key: tuple[str, int], found: Answer) -> None:
         for answer in self._waiting.pop(key).answers:
-            self._loop.call_soon(answer, found)  # one that fails is not to stop the others
+            self._loop.call_soon(answer, found)  # each in its own call: one can fail
 
 
 def look_up(host: str, port: int, getaddrinfo: GetAddrInfo) -> Answer:
-    """Look a name up and return what was found, or the error; it blocks."""
+    """Look up a name and return its addresses, or the error; blocks."""
     try:
         infos = getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        return _shortage() or error
+        return _resource_exhaustion() or error
     except ValueError as error:  # an embedded NUL, or a label the codec refuses
         return socket.gaierror(socket.EAI_NONAME, str(error))
     return [(info[0], info[4]) for info in infos]
 
 
 def found_literal(target: Address) -> Found:
-    """Return the address that a target's host is; empty if it is a name, to be looked up."""
+    """Return the address if a target's host is one; empty if it is a name."""
     literal = ip_literal(target.host)
     if literal is None:
         return []
@@ -117,7 +117,7 @@ def checked_answer(answer: Answer, target: Address) -> Found:
     """Return the addresses that a look-up found, at least one.
 
     Raises:
-        TargetError: the look-up failed, or found none.
+        TargetError: the look-up failed, or found no address.
     """
     if isinstance(answer, socket.gaierror):
         raise dial_errors.from_gaierror(answer, target.host)
@@ -128,8 +128,11 @@ def checked_answer(answer: Answer, target: Address) -> Found:
     return answer
 
 
-def _shortage() -> OSError | None:
-    """Return what the system has run out of: the resolver then says that a name does not exist."""
+def _resource_exhaustion() -> OSError | None:
+    """Return the error if the system is out of resources.
+
+    The resolver reports that as a name that does not exist.
+    """
     try:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
     except OSError as error:

@@ -11,23 +11,23 @@ _ALIKE = (
     (socket.SOL_SOCKET, socket.SO_REUSEADDR),
     (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY),
 )
-"""What parts of one socket have in common, beside the options."""
+"""Options that all sockets of a group have, beside those of the settings."""
 
 
 def reuseport_group(sock: socket.socket, count: int, options: SocketOptions) -> list[socket.socket]:
-    """Return sockets that the kernel spreads one listening socket's connections over.
+    """Return a group of sockets over which the kernel spreads connections to one address.
 
-    Each has a queue of its own (SO_REUSEPORT). The first is `sock`: it was bound without that, so
-    another program that listens there already has been noticed. A unix socket has no parts, nor
-    has any where the kernel does not spread.
+    Each has a queue of its own (SO_REUSEPORT). The first is `sock`; it was bound without that
+    option, so another program that listens there was noticed. The group of a unix socket has one
+    member, and so has any group on a system that does not spread connections.
 
     Args:
-        sock: listens, and is nobody else's.
-        count: how many parts there are to be, 1 or more.
+        sock: listens, and was opened by this process.
+        count: the size of the group, at least 1.
         options: of TCP sockets.
 
     Raises:
-        ListenError: the system refuses; `sock` is still there, and none of the others.
+        ListenError: the system refuses; `sock` stays open, and all others are closed.
     """
     if sys.platform != "linux" or sock.family == socket.AF_UNIX:
         return [sock]
@@ -42,10 +42,10 @@ def reuseport_group(sock: socket.socket, count: int, options: SocketOptions) -> 
 
 
 def add_to_group(sock: socket.socket, options: SocketOptions) -> socket.socket:
-    """Return one more socket that the kernel spreads connections over, as `reuseport_group` does.
+    """Return one more socket for the group that `sock` is in.
 
     Args:
-        sock: one of them.
+        sock: a member of the group.
         options: of TCP sockets.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The options of TCP sockets: what every one of ours has, and what the settings ask for."""
+"""The options of TCP sockets: those that all have, and those of the settings."""
 
 import contextlib
 import errno
@@ -13,24 +13,24 @@ from netjumper.addressing.address import ip_literal
 from netjumper.net.user_timeout import user_timeout_of
 
 DEFAULT_PEER_TIMEOUT_S = 30.0
-"""Seconds in which a peer that vanished without a word is noticed, where nothing else is said."""
+"""Seconds until a lost peer is noticed, unless the settings say otherwise."""
 FAST_OPEN_QUEUE = 1024
-"""Connections by Fast Open that are accepted before their handshake is complete; others wait."""
+"""Fast Open connections that can wait for their handshake to complete."""
 LONG_PATH_LOSS_PROBE_S = 0.05
-"""Seconds for `loss_probe` on a long path: just more than Linux delays an acknowledgement by."""
+"""Seconds for `loss_probe` on a long path: just more than Linux delays an acknowledgement."""
 DEFER_ACCEPT_S = 10
-"""Seconds that a connection without bytes is kept from us with `defer_accept`."""
+"""Seconds that the kernel keeps a connection without bytes, with `defer_accept`."""
 
 Option = tuple[int, int, int | bytes]
 """Level, name and value, as for `setsockopt`."""
 SockAddr = tuple[str, int] | tuple[str, int, int, int]
-"""An IP address and a port, as the `socket` module has them."""
+"""An IP address and a port, in the `socket` module's form."""
 Found = list[tuple[socket.AddressFamily, SockAddr]]
 """A host's addresses, the preferred ones first (RFC 6724)."""
 
 _TCP = socket.IPPROTO_TCP
 IPPROTO_MPTCP = 262
-"""A name which not every Python has that runs where the kernel has it."""
+"""Some Pythons have no name for an option that the kernel has."""
 _MSG_FASTOPEN = 0x20000000
 _IP_BIND_ADDRESS_NO_PORT = 24
 _TCP_RTO_MIN_US = 45
@@ -39,26 +39,26 @@ _LINUX = sys.platform == "linux"
 
 @dataclass(frozen=True, kw_only=True)
 class SocketOptions:
-    """What sockets have besides: small messages leave at once (TCP_NODELAY), always.
+    """Options of the settings. In addition, small messages always leave at once (TCP_NODELAY).
 
     Attributes:
-        peer_timeout: seconds in which a peer that vanished is noticed, whether or not there is
-            something on its way to it; 0 leaves it to the system.
-        user_timeout: whether `peer_timeout` is also for what is on its way (TCP_USER_TIMEOUT).
-            False where nobody looks after peers that do not read (`net/readers`): it would cut
-            them off, as Linux takes a closed window for no answer.
-        loss_probe: seconds over two round trips after which a last packet that nobody acknowledged
-            is sent again (the tail loss probe of RFC 8985 section 7); 0 leaves it to the system,
-            which takes 0.2. So it is where the kernel has no such option (Linux 6.15).
-        congestion_control: its name (`bbr`); empty is the system's.
-        fast_open: RFC 7413. Ours carries no data to the listener: what is gained is that the
-            listener can speak a round trip earlier.
-        mptcp: several paths for one connection (RFC 8684), where the peer has it too.
-        defer_accept: a connection is accepted with its first bytes.
+        peer_timeout: seconds until a lost peer is noticed, with or without data on its way to it;
+            0 leaves that to the system.
+        user_timeout: use `peer_timeout` for data on its way as well (TCP_USER_TIMEOUT). Must be
+            False without a `UserTimeoutSuspender`: Linux takes a closed window for a lost peer, so
+            a peer that does not read would be disconnected.
+        loss_probe: seconds, in addition to two round trips, after which the last packet is sent
+            again if it is not acknowledged (tail loss probe, RFC 8985 section 7). 0 leaves it to
+            the system, which uses 0.2, as kernels before Linux 6.15 always do.
+        congestion_control: its name (`bbr`); empty uses the system's.
+        fast_open: RFC 7413. Connections carry no data to the listener; the gain is that the
+            listener can send a round trip earlier.
+        mptcp: several paths for one connection (RFC 8684), if the peer supports it.
+        defer_accept: accept a connection only when its first bytes are there.
         mark: the firewall mark of dialled connections; 0 is none.
-        interface: the one that dialled connections leave by; empty is the routes' choice.
+        interface: the one that dialled connections leave by; empty leaves it to the routes.
         source: addresses that dialled connections come from, one for each family that is dialled;
-            none is the system's choice.
+            none leaves it to the system.
     """
 
     peer_timeout: float = DEFAULT_PEER_TIMEOUT_S
@@ -73,7 +73,7 @@ class SocketOptions:
     source: Sequence[str] = ()
 
     def listening_socket(self, family: int) -> socket.socket:
-        """Return a socket to be bound, with its options; those that it accepts inherit them.
+        """Return a socket to bind, with its options; accepted sockets inherit them.
 
         Raises:
             OSError: the system refuses.
@@ -87,7 +87,7 @@ class SocketOptions:
         return sock
 
     def set_listening(self, sock: socket.socket) -> None:
-        """Set the options of a socket that is to listen, or does; a unix socket has none.
+        """Set the options of a listening socket, or one that will listen; a unix socket has none.
 
         Raises:
             OSError: the system refuses.
@@ -98,7 +98,7 @@ class SocketOptions:
             sock.setsockopt(*option)
 
     def dial(self, family: int, sockaddr: SockAddr) -> socket.socket:
-        """Return a non-blocking socket whose connection is under way, or made: it is then writable.
+        """Return a non-blocking socket that is connecting; it is writable once it is connected.
 
         Args:
             family: the address's.
@@ -114,8 +114,8 @@ class SocketOptions:
                 self._bind(sock)
             sock.setblocking(False)
             with contextlib.suppress(BlockingIOError):
-                # Not TCP_FASTOPEN_CONNECT: that sends nothing until we do, and we listen first.
-                # Without data sendto() is writable as late as with connect().
+                # Not TCP_FASTOPEN_CONNECT: it sends nothing before the first data, and the server
+                # speaks first. Without data, the socket is writable as late as after connect().
                 if self.fast_open:
                     sock.sendto(b"", _MSG_FASTOPEN, sockaddr)
                 else:
@@ -126,7 +126,7 @@ class SocketOptions:
         return sock
 
     def set_dialled(self, sock: socket.socket) -> None:
-        """Set the options of a TCP socket that is to be connected, or is.
+        """Set the options of a connected TCP socket, or one that will be connected.
 
         Raises:
             OSError: the system refuses.
@@ -141,7 +141,7 @@ class SocketOptions:
     def _bind(self, sock: socket.socket) -> None:
         for address in self.source:
             if family_of(address) == sock.family:
-                if _LINUX:  # the port is chosen when the target is known, so there are enough
+                if _LINUX:  # the port is chosen at connect, so ports do not run out
                     sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
                 sock.bind((address, 0))
                 return
@@ -169,7 +169,7 @@ class SocketOptions:
     @cached_property
     def _both(self) -> Sequence[Option]:
         options: list[Option] = [(_TCP, socket.TCP_NODELAY, 1)]
-        user_timeout = self.user_timeout and not self.mptcp  # which has none
+        user_timeout = self.user_timeout and not self.mptcp  # it has none
         options += _noticing(self.peer_timeout, user_timeout=user_timeout)
         if self.loss_probe and not self.mptcp and _has_loss_probe():
             options.append((_TCP, _TCP_RTO_MIN_US, int(self.loss_probe * 1e6)))
@@ -189,7 +189,7 @@ def family_of(address: str) -> socket.AddressFamily:
 
 @cache
 def _has_loss_probe() -> bool:
-    """Whether the kernel lets us choose; elsewhere the option's number may be another's."""
+    """Whether the kernel has this option; elsewhere its number may mean another one."""
     try:
         with socket.socket() as sock:
             sock.getsockopt(_TCP, _TCP_RTO_MIN_US)
@@ -199,20 +199,20 @@ def _has_loss_probe() -> bool:
 
 
 def _noticing(peer_timeout: float, *, user_timeout: bool) -> list[Option]:
-    """Return what has a peer noticed that vanished.
+    """Return the options that detect a lost peer.
 
-    The kernel's questions are for where nothing is on its way. With 30 s the first is asked after
-    15, then every 2: six, and all are over after 27. That none of six is answered does not happen
-    where one packet of 30 is lost. Where something is on its way it is sent again instead, until
-    the user timeout (26 s, and the kernel looks a little later), which is also the end of the
-    questions: it takes the place of their count (tcp_keepalive_timer).
+    Keepalive probes are for an idle connection. With 30 s, the first is sent after 15 s and then
+    one every 2 s; the sixth is over after 27 s. On a path that loses one packet in 30, six in a row
+    are not lost by chance. Data on its way is sent again instead, until the user timeout (26 s; the
+    kernel checks a little later). The user timeout also ends the probes: it replaces their count
+    (tcp_keepalive_timer).
     """
     if not peer_timeout:
         return []
     idle, interval = max(int(peer_timeout / 2), 1), max(int(peer_timeout / 15), 1)
     values = {
         "TCP_KEEPIDLE": idle,
-        "TCP_KEEPALIVE": idle,  # what macOS calls it
+        "TCP_KEEPALIVE": idle,  # its name on macOS
         "TCP_KEEPINTVL": interval,
     }
     if user_timeout and hasattr(socket, "TCP_USER_TIMEOUT"):

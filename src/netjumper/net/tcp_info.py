@@ -1,4 +1,4 @@
-"""What the kernel knows of a TCP connection (tcp(7), TCP_INFO), where it tells."""
+"""The kernel's state of a TCP connection (tcp(7), TCP_INFO), if the system has it."""
 
 import socket
 import struct
@@ -9,19 +9,19 @@ from typing import NamedTuple
 _LAYOUT = struct.Struct("=8B24I4Q2I")
 _PROBES, _UNACKED, _RTT, _TOTAL_RETRANS, _SEGS_OUT = 3, 12, 23, 31, 36
 _SEND_WINDOW = struct.Struct("=228xI")
-"""Where it has tcpi_snd_wnd, from Linux 5.4 on."""
+"""The offset of tcpi_snd_wnd, since Linux 5.4."""
 
 
 class TcpInfo(NamedTuple):
-    """Of one connection.
+    """The state of one connection.
 
     Attributes:
-        probes: keepalive's questions that the peer has not answered.
-        unacknowledged: segments that it has not acknowledged.
-        rtt: the round trip, smoothed, in seconds.
-        retransmitted: segments that were sent again, ever.
-        sent: segments that were sent, ever; 1 at least.
-        send_window: bytes that the peer had room for when it last told, None on an old kernel.
+        probes: keepalive probes that the peer has not answered.
+        unacknowledged: segments that the peer has not acknowledged.
+        rtt: the smoothed round-trip time in seconds.
+        retransmitted: segments that were sent again, in total.
+        sent: segments that were sent, in total; at least 1.
+        send_window: the peer's receive window in bytes; None on an old kernel.
     """
 
     probes: int
@@ -33,7 +33,7 @@ class TcpInfo(NamedTuple):
 
 
 def tcp_info(sock: socket.socket) -> TcpInfo | None:
-    """Return what the kernel knows; None where it does not tell, or the connection is gone."""
+    """Return the state; None if the system does not have it, or the connection is lost."""
     if sys.platform != "linux":
         return None
     try:

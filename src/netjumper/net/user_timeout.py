@@ -1,9 +1,10 @@
-"""Peers that live and do not read: the user timeout must not take them for vanished.
+"""Suspends TCP_USER_TIMEOUT for peers that are alive but do not read.
 
 Linux counts the time that a peer's window is closed as time without an answer, although the peer
-does answer (tcp_timer.c, tcp_probe_timer), and so TCP_USER_TIMEOUT alone would cut off whoever
-pauses a download. Where data waits for a window it is suspended. One timer does it for all; what
-has sent nothing since it was last found with nothing on its way costs no system call.
+answers (tcp_timer.c, tcp_probe_timer). So TCP_USER_TIMEOUT alone would disconnect a client that
+pauses a download. While data waits for the window, the timeout is suspended. One timer checks all
+connections; a connection that sent nothing since it was last found without data on its way costs no
+system call.
 """
 
 import asyncio
@@ -15,23 +16,23 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.tcp_info import tcp_info
 
 _CHECKS_PER_TIMEOUT = 4
-"""Looks in the time of the user timeout."""
+"""Checks in the time of a user timeout."""
 
 
 class HasUserTimeouts(Protocol):
-    """What has peers that may not read."""
+    """A session, whose peers may not read."""
 
     def suspend_timeouts(self, milliseconds: int) -> None:
-        """Do `suspend_user_timeout` for each end where something may be on its way."""
+        """Call `suspend_user_timeout` for each endpoint that may have data on its way."""
 
 
 class UserTimeoutSuspender:
-    """Looks after everything that is served, as long as there is anything.
+    """Checks all sessions regularly, as long as there are any.
 
     Args:
         loop: the running loop.
-        peer_timeout: what the sockets' options have; 0 has nothing done.
-        served: all that there is at a time.
+        peer_timeout: seconds, as in `SocketOptions`; 0 disables the checks.
+        served: the sessions; changes as they come and go.
     """
 
     __slots__ = ("_interval", "_loop", "_milliseconds", "_served", "_timer")
@@ -50,7 +51,7 @@ class UserTimeoutSuspender:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """There is something to look after."""
+        """Begin to check: there is a session."""
         if self._timer is None and self._milliseconds:
             self._timer = self._loop.call_later(self._interval, self._look)
 
@@ -69,20 +70,20 @@ def user_timeout_of(peer_timeout: float) -> int:
         peer_timeout: in seconds.
 
     Returns:
-        Milliseconds, at least 1000: so much less that the kernel's late look is still in time.
+        Milliseconds, at least 1000; less than the peer timeout, as the kernel checks late.
     """
     return max(int(1000 * (peer_timeout - 2 * max(int(peer_timeout / 15), 1))), 1000)
 
 
 def suspend_user_timeout(endpoint: Endpoint, milliseconds: int) -> bool:
-    """Suspend TCP_USER_TIMEOUT while data waits for the peer's window, or set it again.
+    """Suspend TCP_USER_TIMEOUT while data waits for the peer's window, and set it afterwards.
 
     Args:
         endpoint: what sends the data.
         milliseconds: the user timeout while the window is open.
 
     Returns:
-        Whether nothing is on its way: there is nothing to look for until more is sent.
+        Whether no data is on its way, so that no check is needed until more is sent.
     """
     queued, sock = endpoint.unacknowledged(), endpoint.sock
     try:
@@ -95,6 +96,6 @@ def suspend_user_timeout(endpoint: Endpoint, milliseconds: int) -> bool:
 
 
 def _is_window_closed(sock: socket.socket) -> bool:
-    """Whether none of what is queued is sent, or what was sent found the peer's buffer full."""
+    """Whether the queued data is not being sent, or the peer's buffer was full for it."""
     info = tcp_info(sock)
     return info is not None and (not info.unacknowledged or info.send_window == 0)
