@@ -126,5 +126,5 @@ def test_wrong_key_in_tls_is_banned_and_a_missing_key_is_not():
                     context.wrap_socket(sock)
             it.wait_for("WARNING .*TLS failed: no key was offered", count)
         with bridge_to(f"netjumper+tls://:another@{jump}"):
-            it.wait_for("WARNING .*AuthenticationError: TLS failed: the key that is offered is not")
+            it.wait_for("WARNING .*AuthenticationError: TLS failed: the offered key is unknown")
             it.wait_for(f"WARNING banned {HOST} for 60 s after 1 failed authentication, last from")
