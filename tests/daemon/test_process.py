@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from netjumper.cli.output import can_say, say
+from netjumper.cli.output import can_print, print_line
 from netjumper.daemon import process
 from netjumper.daemon.descriptors import descriptor_limit, raise_descriptor_limit
 from netjumper.errors import NetjumperError, SettingsError
@@ -23,7 +23,7 @@ def raising(error):
 
 
 def says_text():
-    say("text")
+    print_line("text")
     return process.OK
 
 
@@ -111,10 +111,10 @@ def test_output_that_could_not_be_written_is_a_failure(monkeypatch, capsys):
 def test_text_that_standard_output_has_no_letters_for_is_one_line(monkeypatch, capsys):
     with io.TextIOWrapper(io.BytesIO(), encoding="ascii") as narrow:
         monkeypatch.setattr(sys, "stdout", narrow)
-        assert process.run("name", lambda: say("\u2588") or process.OK) == 1
-        assert not can_say("\u2588")
+        assert process.run("name", lambda: print_line("\u2588") or process.OK) == 1
+        assert not can_print("\u2588")
         monkeypatch.undo()
-    assert can_say("text")
+    assert can_print("text")
     message = capsys.readouterr().err
     assert message.startswith(
         "name: cannot write to standard output: its encoding is ascii; set PYTHON"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from netjumper.cli.help_formatter import HelpFormatter
-from netjumper.cli.output import say
+from netjumper.cli.output import print_line
 from netjumper.errors import SettingsError
 from netjumper.settings.common import CommonSettings
 from netjumper.settings.messages import expectation
@@ -68,7 +68,7 @@ class Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002
         # Only help and version get here. argparse lets a failed write through as a traceback if
         # the text is longer than the stream's buffer.
-        say(message.removesuffix("\n"))
+        print_line(message.removesuffix("\n"))
 
     def _refuse(self, rest: Sequence[str]) -> NoReturn:
         option = next((word for word in rest if word.startswith("-")), "")
@@ -158,7 +158,7 @@ def command_line_of(arguments: argparse.Namespace, model: type[CommonSettings]) 
     return given
 
 
-PLACES = """\
+SETTINGS_HELP = """\
 where settings come from:
   Each setting is a flag, an environment variable and a key in the table [{table}] of the settings
   file: for example --dial-timeout, NETJUMPER_DIAL_TIMEOUT and dial_timeout. Flags win over the

@@ -11,7 +11,7 @@ from netjumper.app.inherited_sockets import InheritedSockets, bridge_sockets
 from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
 from netjumper.cli.arguments import (
-    PLACES,
+    SETTINGS_HELP,
     Parser,
     add_config_check_version,
     add_settings,
@@ -74,7 +74,7 @@ def build_parser() -> Parser:
         "netjumper-bridge",
         "The bridge: a SOCKS and HTTP proxy for programs on this machine. The jump server makes "
         "each connection that they request.",
-        _EXAMPLES + PLACES.format(table=BridgeSettings.table),
+        _EXAMPLES + SETTINGS_HELP.format(table=BridgeSettings.table),
         "netjumper-bridge (--jump HOST:PORT | --embedded) [options]\n"
         "       netjumper-bridge COMMAND [options]",
     )

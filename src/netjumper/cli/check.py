@@ -1,6 +1,6 @@
 """`--check`: reads the settings, prints those given with their origins, and starts nothing."""
 
-from netjumper.cli.output import say
+from netjumper.cli.output import print_line
 from netjumper.settings.loaded import AnyLoaded
 from netjumper.text import printable
 
@@ -12,13 +12,13 @@ def report_valid(loaded: AnyLoaded) -> None:
     """Print each setting that is not a default, and that the settings are valid.
 
     Raises:
-        OutputLost: standard output cannot be written to.
+        OutputError: standard output cannot be written to.
     """
     for key, origin in sorted(loaded.origins.items()):
         hidden = key in loaded.settings.private
         value = HIDDEN if hidden else _written(getattr(loaded.settings, key))
-        say(printable(f"{key} = {value}  # {origin.place}"))
-    say("settings are valid")
+        print_line(printable(f"{key} = {value}  # {origin.place}"))
+    print_line("settings are valid")
 
 
 def _written(value: object) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from netjumper.cli.arguments import Parser
-from netjumper.cli.output import say
+from netjumper.cli.output import print_line
 from netjumper.cli.subcommands import Command
 from netjumper.daemon import process
 
@@ -48,7 +48,7 @@ def completion_command(prog: str) -> Command:
         return made
 
     def run(words: Sequence[str]) -> int:
-        say(_script(parser().parse_args(words).shell, prog).removesuffix("\n"))
+        print_line(_script(parser().parse_args(words).shell, prog).removesuffix("\n"))
         return process.OK
 
     return Command(NAME, f"print completions for {', '.join(FILE_NAMES)}", parser, run)

@@ -10,9 +10,9 @@ from dataclasses import asdict
 
 from netjumper.app.bridge import load_bridge
 from netjumper.app.probes import probes_of
-from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
+from netjumper.cli.arguments import SETTINGS_HELP, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.help_formatter import MAX_WIDTH
-from netjumper.cli.output import say
+from netjumper.cli.output import print_line
 from netjumper.daemon import process
 from netjumper.diagnostics.probe import Probe
 from netjumper.diagnostics.steps import NO_FAILURE, Diagnosis, DiagnosisTarget, Step
@@ -46,7 +46,7 @@ def build_parser() -> Parser:
     parser = Parser(
         "netjumper-bridge doctor",
         "Opens a tunnel step by step, with the time of each, and explains the first that fails.",
-        _EXAMPLES + PLACES.format(table=BridgeSettings.table),
+        _EXAMPLES + SETTINGS_HELP.format(table=BridgeSettings.table),
         "netjumper-bridge doctor [options] [TARGET]",
     )
     parser.add_argument(
@@ -76,7 +76,7 @@ def run(words: Sequence[str]) -> int:
     codes: list[int] = []
     for probe in probes:
         if len(probes) > 1 and report is _print_steps:
-            say(("\n" if codes else "") + f"jump host {probe.jump_host}:")
+            print_line(("\n" if codes else "") + f"jump host {probe.jump_host}:")
         diagnosis = Diagnosis(probe.jump_host, goal, timeout)
         with closing(probe):
             report(diagnosis, probe)
@@ -86,15 +86,15 @@ def run(words: Sequence[str]) -> int:
 
 def _print_steps(diagnosis: Diagnosis, probe: Probe) -> None:
     for step in diagnosis.steps(probe):
-        say(_line(step))
+        print_line(_line(step))
     if diagnosis.advice:
-        say(f"\n{_filled(diagnosis.advice)}")
+        print_line(f"\n{_filled(diagnosis.advice)}")
 
 
 def _print_json(diagnosis: Diagnosis, probe: Probe) -> None:
     for _ in diagnosis.steps(probe):
         pass
-    say(_as_json(diagnosis))
+    print_line(_as_json(diagnosis))
 
 
 def _line(step: Step) -> str:

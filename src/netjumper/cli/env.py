@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from netjumper.addressing.listen_address import reachable_from_here
 from netjumper.addressing.listeners import HTTP, MIXED, SOCKS, ListenerKind
 from netjumper.app.bridge import users_of
-from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
-from netjumper.cli.output import say
+from netjumper.cli.arguments import SETTINGS_HELP, Parser, add_config, add_settings, command_line_of
+from netjumper.cli.output import print_line
 from netjumper.cli.proxy_variables import first_of, variables
 from netjumper.daemon import process
 from netjumper.errors import NetjumperError
@@ -100,7 +100,7 @@ def build_parser() -> Parser:
     parser = Parser(
         "netjumper-bridge env",
         "Prints the variables that send programs through the bridge on this machine.",
-        _EXAMPLES + PLACES.format(table=BridgeSettings.table),
+        _EXAMPLES + SETTINGS_HELP.format(table=BridgeSettings.table),
     )
     parser.add_argument(
         "--shell",
@@ -121,7 +121,7 @@ def run(words: Sequence[str]) -> int:
     arguments = build_parser().parse_args(words)
     quoted = SHELLS[getattr(arguments, "shell", "sh")]
     for name, value in _variables_of(arguments).items():
-        say(quoted(name, value))
+        print_line(quoted(name, value))
     return process.OK
 
 

@@ -16,7 +16,7 @@ from netjumper.app.bridge import bridge_of, load_bridge, users_of
 from netjumper.app.daemon_options import daemon_options
 from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
-from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
+from netjumper.cli.arguments import SETTINGS_HELP, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.child_process import ChildProcess
 from netjumper.cli.proxy_variables import PROXY_VARIABLES, first_of, variables
 from netjumper.daemon import process, sd_notify, serve, socket_activation, startup
@@ -64,7 +64,7 @@ def build_parser() -> Parser:
     parser = Parser(
         "netjumper-bridge exec",
         "Runs a program whose connections go through a bridge of its own.",
-        _EXAMPLES + PLACES.format(table=BridgeSettings.table),
+        _EXAMPLES + SETTINGS_HELP.format(table=BridgeSettings.table),
         "netjumper-bridge exec [options] -- COMMAND [ARGUMENT ...]",
     )
     group = parser.add_argument_group("the bridge")

@@ -10,8 +10,8 @@ from contextlib import closing
 from netjumper.app.bridge import load_bridge
 from netjumper.app.probes import probes_of
 from netjumper.cli import server
-from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
-from netjumper.cli.output import say
+from netjumper.cli.arguments import SETTINGS_HELP, Parser, add_config, add_settings, command_line_of
+from netjumper.cli.output import print_line
 from netjumper.daemon import process
 from netjumper.diagnostics.listener_check import (
     BRIDGE,
@@ -46,7 +46,7 @@ def build_parser() -> Parser:
     parser = Parser(
         "netjumper-bridge healthcheck",
         "Checks that the bridge on this machine answers. Opens no tunnel.",
-        _EXAMPLES + PLACES.format(table=BridgeSettings.table),
+        _EXAMPLES + SETTINGS_HELP.format(table=BridgeSettings.table),
     )
     parser.add_argument(
         "--deep", action="store_true", help="connect to the jump server too, and check the secret"
@@ -96,7 +96,7 @@ def _run(words: Sequence[str]) -> int:
     answered = check_listeners(BRIDGE, settings.listeners, settings.dial_timeout)
     if hasattr(arguments, "deep"):
         answered.append(_check_jump_hosts(given))
-    say(f"healthy: {', '.join(answered)}")
+    print_line(f"healthy: {', '.join(answered)}")
     return process.OK
 
 

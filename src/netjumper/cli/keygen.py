@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from netjumper.cli.arguments import Parser
-from netjumper.cli.output import say
+from netjumper.cli.output import print_line
 from netjumper.daemon import process
 from netjumper.errors import SettingsError
 from netjumper.tls.context import pin_of
@@ -50,9 +50,9 @@ def run(words: Sequence[str]) -> int:
     if hasattr(arguments, "tls"):
         certificate, pem = make_certificate()
         _write(Path(arguments.tls), pem)
-        say(pin_of(certificate).hex())
+        print_line(pin_of(certificate).hex())
     else:
-        say(secrets.token_hex(SECRET_BYTES))  # never begins with a dash
+        print_line(secrets.token_hex(SECRET_BYTES))  # never begins with a dash
     return process.OK
 
 

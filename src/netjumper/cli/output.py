@@ -6,16 +6,16 @@ from netjumper.daemon.process import OutputClosed
 from netjumper.errors import NetjumperError
 
 
-class OutputLost(NetjumperError):
+class OutputError(NetjumperError):
     """Output could not be written."""
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Write a line to standard output.
 
     Raises:
         OutputClosed: the reader of standard output has closed it.
-        OutputLost: it could not be written for another reason.
+        OutputError: it could not be written for another reason.
     """
     try:
         sys.stdout.write(f"{line}\n")
@@ -23,15 +23,15 @@ def say(line: str) -> None:
     except BrokenPipeError:
         raise OutputClosed from None
     except OSError as error:
-        raise OutputLost(f"cannot write to standard output: {error.strerror}") from None
+        raise OutputError(f"cannot write to standard output: {error.strerror}") from None
     except UnicodeEncodeError as error:
-        raise OutputLost(
+        raise OutputError(
             f"cannot write to standard output: its encoding is {error.encoding}; "
             "set PYTHONIOENCODING=utf-8"
         ) from None
 
 
-def can_say(text: str) -> bool:
+def can_print(text: str) -> bool:
     """Whether the encoding of standard output has all characters of a text."""
     try:
         text.encode(sys.stdout.encoding or "ascii")

@@ -20,7 +20,7 @@ from netjumper.app.jump_server import (
 from netjumper.app.socket_options import check_options, server_options
 from netjumper.cli import server_healthcheck
 from netjumper.cli.arguments import (
-    PLACES,
+    SETTINGS_HELP,
     Parser,
     add_config_check_version,
     add_settings,
@@ -64,7 +64,7 @@ def build_parser() -> Parser:
     parser = Parser(
         "netjumper",
         "The jump server: connects clients that know the secret to any host that it can reach.",
-        _EXAMPLES + PLACES.format(table=ServerSettings.table),
+        _EXAMPLES + SETTINGS_HELP.format(table=ServerSettings.table),
         _USAGE,
     )
     parser.add_argument(

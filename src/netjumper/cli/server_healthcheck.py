@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
-from netjumper.cli.output import say
+from netjumper.cli.arguments import SETTINGS_HELP, Parser, add_config, add_settings, command_line_of
+from netjumper.cli.output import print_line
 from netjumper.daemon import process
 from netjumper.diagnostics.listener_check import SERVER, Unhealthy, check_listeners
 from netjumper.errors import SettingsError
@@ -25,7 +25,7 @@ def build_parser() -> Parser:
     parser = Parser(
         "netjumper healthcheck",
         "Checks that the jump server on this machine answers. Needs no secret.",
-        _EXAMPLES + PLACES.format(table=ServerSettings.table),
+        _EXAMPLES + SETTINGS_HELP.format(table=ServerSettings.table),
     )
     add_settings(parser, ServerSettings)
     add_config(parser)
@@ -58,7 +58,7 @@ def check(given: CommandLine) -> int:
     """
     settings = load(RunningServer, given).settings
     answered = check_listeners(SERVER, settings.listeners, settings.dial_timeout, _RESETS)
-    say(f"healthy: {', '.join(answered)}")
+    print_line(f"healthy: {', '.join(answered)}")
     return process.OK
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from netjumper.addressing.jump_url import DEFAULT_PORT, JumpUrl, address_with_port
-from netjumper.cli.arguments import PLACES, Parser, add_config, add_settings, command_line_of
-from netjumper.cli.output import can_say, say
+from netjumper.cli.arguments import SETTINGS_HELP, Parser, add_config, add_settings, command_line_of
+from netjumper.cli.output import can_print, print_line
 from netjumper.daemon import process
 from netjumper.errors import AddressError, SettingsError
 from netjumper.settings.clients_file import read_clients
@@ -37,7 +37,7 @@ def build_parser() -> Parser:
     parser = Parser(
         "netjumper share",
         "Prints the value for --jump of a bridge that uses the jump server of these settings.",
-        _EXAMPLES + PLACES.format(table=ServerSettings.table),
+        _EXAMPLES + SETTINGS_HELP.format(table=ServerSettings.table),
         "netjumper share [options] HOST[:PORT]",
     )
     parser.add_argument(
@@ -70,7 +70,7 @@ def run(words: Sequence[str]) -> int:
     secret = _secret_of(name, loaded)
     url = replace(_url(arguments.host, loaded), client=name)
     line = url.written(secret if hasattr(arguments, "with_secret") else "")
-    say(line)
+    print_line(line)
     if hasattr(arguments, "qr"):
         _draw(line)
     return process.OK
@@ -113,9 +113,9 @@ def _pin(path: Path, loaded: Loaded[ServerSettings]) -> bytes:
 
 
 def _draw(line: str) -> None:
-    import segno  # noqa: PLC0415 - it takes a tenth of a second, and few ask for a picture
+    import segno  # noqa: PLC0415 - slow to import
 
     drawn = io.StringIO()
-    # Without half blocks it is made of spaces in inverse colours: larger, but all ASCII.
-    segno.make(line, micro=False).terminal(out=drawn, compact=can_say(_HALF_BLOCKS))
-    say(drawn.getvalue().removesuffix("\n"))
+    # Without half blocks it consists of spaces in inverse colours: larger, but all ASCII.
+    segno.make(line, micro=False).terminal(out=drawn, compact=can_print(_HALF_BLOCKS))
+    print_line(drawn.getvalue().removesuffix("\n"))

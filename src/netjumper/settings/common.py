@@ -139,7 +139,7 @@ class CommonSettings(SocketSettings):
         return frozenset(key for key, it in cls.model_fields.items() if option_of(it).reloadable)
 
     @model_validator(mode="after")
-    def _holds_together(self) -> Self:
+    def _check_rules(self) -> Self:
         for key, problem in self._problems():
             raise PydanticCustomError(PROBLEM, "{problem}", {"key": key, "problem": problem})
         return self

@@ -171,7 +171,7 @@ def _is_mounted_secret(path: Path) -> bool:
     if credentials := os.environ.get("CREDENTIALS_DIRECTORY"):
         places.append(Path(credentials))
     # The directory of the mount counts, not the target of a link in it: Kubernetes makes links.
-    # After a link, `..` leaves the directory, and only the system knows for where.
+    # After a link, `..` may leave the directory.
     directory = path.absolute().parent
     return ".." not in path.parts and any(directory.is_relative_to(place) for place in places)
 
