@@ -2,7 +2,7 @@
 
 Three parties can be at fault, and a caller tells them apart by class:
 
-- the **jump host**: it cannot be reached, or rejects us (`JumpHostError`);
+- the **jump host**: it cannot be reached, or rejects the client (`JumpHostError`);
 - the **target**: the jump server could not reach it, or denies it (`TargetError`);
 - the **peer** of a handshake, which broke the protocol (`ProtocolError`).
 
@@ -61,7 +61,7 @@ class HandshakeTimeout(NetjumperError, TimeoutError):
 
 
 class JumpHostError(NetjumperError, ConnectionError):
-    """The jump host cannot be used: the target was not asked for."""
+    """The jump host cannot be used; the target was not requested."""
 
     def at(self, jump_host: object) -> Self:
         """Name the jump host in the text, and return the error."""
@@ -70,7 +70,7 @@ class JumpHostError(NetjumperError, ConnectionError):
 
 
 class JumpHostUnreachable(JumpHostError):
-    """The jump host could not be connected to; `__cause__` says why."""
+    """The jump host could not be connected to; `__cause__` is the reason."""
 
 
 class JumpHostTimeout(JumpHostError, TimeoutError):
@@ -82,14 +82,14 @@ class JumpHostProtocolError(JumpHostError):
 
 
 class JumpHostUntrusted(JumpHostError, PermissionError):
-    """TLS failed: the jump host did not prove its identity, rejects ours, or does not speak TLS.
+    """TLS failed: the jump host did not prove its identity, rejects the client's, or has no TLS.
 
     Nothing was sent to it that TLS does not protect.
     """
 
 
 class WrongSecret(JumpHostError, PermissionError):
-    """The jump server rejected our answer to its challenge, or our key."""
+    """The jump server rejected the client's answer to its challenge, or its key."""
 
 
 class TargetError(NetjumperError, OSError):

@@ -199,7 +199,7 @@ def test_a_parked_connection_is_told_why_its_target_was_not_reached() -> None:
 def test_a_server_must_not_speak_on_a_parked_connection(pieces: list[bytes]) -> None:
     ended = run(parked(), pieces)
     assert ended.error is JumpHostProtocolError
-    assert ended.text == "it spoke on a connection that has no destination"
+    assert ended.text == "it sent data on a connection that has no destination"
 
 
 def test_a_server_must_not_speak_right_behind_the_verdict() -> None:

@@ -184,8 +184,8 @@ async def test_the_limits_of_a_client_can_change_while_it_has_tunnels():
 @pytest.mark.parametrize(
     ("since", "message"),
     [
-        ([], "the secret is known no more"),
-        ([Client(name="alice", secrets=(BOB,), guard=AT_HOME)], "the secret is known no more"),
+        ([], "this client's secret was removed"),
+        ([Client(name="alice", secrets=(BOB,), guard=AT_HOME)], "this client's secret was removed"),
         (
             [
                 Client(

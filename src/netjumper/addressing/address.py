@@ -1,8 +1,7 @@
-"""`host:port`, checked once at the door, so that nothing behind it has to doubt.
+"""`host:port`, checked once where it comes in, so that no other code has to check it.
 
-A host is an IP literal or a name of LDH labels (RFC 952, RFC 1123, with the underscore that
-real names use); a name in another script becomes its IDNA form (RFC 3490). Names are never
-resolved here.
+A host is an IP literal or a name of LDH labels (RFC 952, RFC 1123; with the underscore, which real
+names have). A name in another script becomes its IDNA form (RFC 3490). Names are not resolved here.
 """
 
 import ipaddress
@@ -19,7 +18,7 @@ MAX_HOST = 253
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _ZONE = re.compile(r"[A-Za-z0-9._-]{1,15}")
-_BRACKETED = re.compile(r"\[([^\[\]]*)\]:(.*)", re.DOTALL)
+_BRACKETED_HOST = re.compile(r"\[([^\[\]]*)\]:(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,10 @@ class Address:
 
     @classmethod
     def checked(cls, host: str, port: int) -> "Address":
-        """Make an address out of parts that came from outside.
+        """Return an address made of parts that came from outside.
 
         Raises:
-            AddressError: `host` can be no host, or `port` is not in 1-65535.
+            AddressError: `host` is not a valid host, or `port` is not in 1-65535.
         """
         if not 1 <= port <= 65535:
             raise AddressError(f"port {port} is not in 1-65535")
@@ -50,7 +49,7 @@ class Address:
         Raises:
             AddressError: the text is none of these; the message says what is wrong with it.
         """
-        if bracketed := _BRACKETED.fullmatch(text):
+        if bracketed := _BRACKETED_HOST.fullmatch(text):
             host, port = bracketed.groups()
             if ":" not in host:
                 raise AddressError(f"{quoted(text)}: only an IPv6 address stands in brackets")
@@ -75,10 +74,10 @@ def parse_port(text: str) -> int:
 
 
 def checked_host(host: str) -> str:
-    """Return `host` as it goes on the wire: ASCII, IDNA-encoded where it was not.
+    """Return `host` in the form that is sent: ASCII, IDNA-encoded if it was not.
 
     Raises:
-        AddressError: empty, too long, an empty label, or characters no host has.
+        AddressError: it is empty or too long, or has an empty label or invalid characters.
     """
     if ":" in host:
         literal, percent, zone = host.partition("%")
@@ -86,7 +85,7 @@ def checked_host(host: str) -> str:
             ipaddress.IPv6Address(literal)
         except ValueError:
             raise AddressError(f"{quoted(host)} is not an IPv6 address") from None
-        # `ipaddress` takes any characters at all for a zone (RFC 4007 section 11).
+        # `ipaddress` accepts any characters in a zone (RFC 4007 section 11).
         if percent and not _ZONE.fullmatch(zone):
             raise AddressError(f"{quoted(host)} is not an IPv6 address with a zone")
         return host
@@ -105,7 +104,7 @@ def checked_host(host: str) -> str:
 
 @lru_cache(maxsize=1024)
 def ip_literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the IP address that `host` is, or None when it is a name."""
+    """Return the IP address if `host` is one; None if it is a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:

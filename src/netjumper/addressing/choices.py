@@ -1,4 +1,4 @@
-"""The words to choose from in settings; what each means is in the code that acts on it."""
+"""The choices of settings; the code that uses one says what it does."""
 
 from enum import StrEnum
 
@@ -7,19 +7,19 @@ class JumpPolicy(StrEnum):
     """Which of several jump hosts a request uses."""
 
     FIRST = "first"
-    """The first that is not down."""
+    """The first jump host that is not down."""
     FASTEST = "fastest"
-    """The one with the lowest latency."""
+    """The jump host with the lowest latency."""
     SPREAD = "spread"
-    """Each in turn, by weight."""
+    """Each jump host in turn, by weight."""
 
 
 class EarlyData(StrEnum):
-    """When a program is told that its target is reached before the jump server has said so."""
+    """When success is reported to a client before the jump server has reported it."""
 
     NEVER = "never"
     KNOWN = "known"
-    """When the target was reached a short while ago."""
+    """If the target was reached a short while ago."""
     ALWAYS = "always"
 
 

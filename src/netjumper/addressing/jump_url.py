@@ -1,11 +1,11 @@
-"""A jump host in one line: where it is, and how it is spoken to.
+"""A jump host in one line: its address, and how to connect to it.
 
-    HOST:PORT                      in the clear, as is netjumper://HOST[:PORT]
+    HOST:PORT                      without TLS; the same as netjumper://HOST[:PORT]
     netjumper+tls://HOST[:PORT]    with TLS
 
-Before the host may stand `CLIENT@` or `CLIENT:SECRET@`, behind it `?` and, with `&` in between,
-`weight=N`, and for TLS `pin=SHA256` (repeatable) or `ca=system`, and `name=HOST`. Nothing that an
-error says has the secret in it.
+`CLIENT@` or `CLIENT:SECRET@` can stand before the host. After it, `?` begins a list separated by
+`&`: `weight=N`, and for TLS `pin=SHA256` (repeatable) or `ca=system`, and `name=HOST`. No error
+repeats the secret.
 """
 
 import re
@@ -36,14 +36,14 @@ class JumpUrl:
     """A jump host of the settings.
 
     Attributes:
-        address: where it is.
+        address: its address.
         weight: how often it is used with `spread`.
-        tls: whether it is spoken to with TLS, or in the clear.
-        client: our name there; empty where there are no names.
-        secret: shared with it; empty where it is the one that all have.
+        tls: whether the connection uses TLS.
+        client: the client's name there; empty if clients have no names.
+        secret: shared with it; empty if it has no secret of its own.
         pins: SHA-256 of the certificates of which it must have one.
-        by_system: whether an authority that the system trusts must have issued its certificate.
-        name: what must be in its certificate; empty is its host.
+        system_ca: an authority that the system trusts must have issued its certificate.
+        name: the name that its certificate must have; empty is its host.
     """
 
     address: Address
@@ -57,13 +57,13 @@ class JumpUrl:
 
     @classmethod
     def parse(cls, text: str) -> "JumpUrl":
-        """Read one.
+        """Parse a jump host.
 
         Raises:
-            AddressError: the text is none; the message says what is wrong with it.
+            AddressError: the text is not valid; the message says why.
         """
         if "://" not in text:
-            if "@" in text:  # not repeated: there may be a secret in it
+            if "@" in text:  # not repeated, as it may contain a secret
                 raise AddressError(
                     f"CLIENT@ and CLIENT:SECRET@ need {CLEAR_SCHEME}:// or {TLS_SCHEME}:// before"
                 )
@@ -104,14 +104,14 @@ class JumpUrl:
         )
 
     def __str__(self) -> str:
-        """Return it without the secret."""
+        """Return the text without the secret."""
         return self.written()
 
     def written(self, secret: str = "") -> str:
-        """Return it as `parse` reads it.
+        """Return the text that `parse` reads.
 
         Args:
-            secret: to be in it.
+            secret: the secret to write into it.
         """
         options = [("weight", str(self.weight))] if self.weight != 1 else []
         options += [("pin", it.hex()) for it in self.pins]
@@ -124,7 +124,11 @@ class JumpUrl:
 
 
 def _address(text: str) -> Address:
-    """What may be CLIENT:SECRET is not repeated: a comma in a secret ends one of several."""
+    """Return a text for a message, without a part that may be CLIENT:SECRET.
+
+    A comma within a secret ends one of several jump hosts, so a part of a secret can look like a
+    host.
+    """
     host, colon, port = text.rpartition("]")[2].rpartition(":")
     if ":" in host:
         raise AddressError(
@@ -138,7 +142,7 @@ def _address(text: str) -> Address:
 
 
 def address_with_port(text: str, default: int) -> Address:
-    """Read `HOST:PORT` or `HOST`, which has the default port; an IPv6 address stands in brackets.
+    """Parse `HOST:PORT`, or `HOST` with the default port; an IPv6 address is in brackets.
 
     Raises:
         AddressError: the text is neither.
@@ -148,12 +152,13 @@ def address_with_port(text: str, default: int) -> Address:
 
 
 def _quoted(text: str, safe: str = "") -> str:
-    """Quote text out of the environment, where bytes that are no UTF-8 are surrogates."""
+    """Percent-encode text from the environment, in which bytes that are not UTF-8 are
+    surrogates."""
     return quote(text, safe, errors="surrogateescape")
 
 
 def _unquoted(text: str) -> str:
-    """Return text of such bytes; a character may have come half as it is and half quoted."""
+    """Return the text of such bytes; one character can be encoded in part."""
     raw = unquote_to_bytes(text.encode("utf-8", "surrogateescape"))
     return raw.decode("utf-8", "surrogateescape")
 

@@ -1,4 +1,4 @@
-"""Where to listen, as people write it: `HOST:PORT` or `unix:/path`."""
+"""Listen addresses as people write them: `HOST:PORT` or `unix:/path`."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from netjumper.text import quoted
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where to listen: `HOST:PORT` (port 0 lets the system choose) or `unix:/path`."""
+    """A listen address: `HOST:PORT` (port 0 lets the system choose) or `unix:/path`."""
 
     host: str
     port: int
@@ -20,7 +20,7 @@ class ListenAddress:
 
     @classmethod
     def parse(cls, text: str) -> "ListenAddress":
-        """Read `HOST:PORT`, `[::1]:PORT`, `:PORT` (every address), a bare `PORT`, `unix:/path`.
+        """Parse `HOST:PORT`, `[::1]:PORT`, `:PORT` (every address), a bare `PORT`, `unix:/path`.
 
         Raises:
             AddressError: the text is none of these.
@@ -39,7 +39,7 @@ class ListenAddress:
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can connect there."""
+        """Whether only this machine can connect to it."""
         if self.path or self.host.lower() == "localhost":
             return True
         literal = ip_literal(self.host)

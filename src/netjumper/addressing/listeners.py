@@ -1,7 +1,7 @@
-"""The listeners of both programs: their names, the settings that give their addresses, their use.
+"""The listeners of both programs: their names, settings, labels and health checks.
 
-One row for each kind of listener. A name is what `FileDescriptorName=` of a systemd socket unit
-gives; a key is a setting's. Nothing here opens a socket.
+One row for each kind of listener. Its name is also the `FileDescriptorName=` of a systemd socket
+unit. Nothing here opens a socket.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from enum import Enum
 
 
 class Greeting(Enum):
-    """What a health check sends to a listener, and so what it expects; the value is for people."""
+    """What a health check sends to a listener, and so which answer it expects; the value is for
+    people."""
 
     CHALLENGE = "netjumper"
     """Nothing: the jump server sends its challenge first."""
@@ -26,10 +27,10 @@ class ListenerKind:
     """One kind of listener.
 
     Attributes:
-        name: what sockets of this kind are called in code, and by a service manager.
-        key: the setting that has their addresses.
-        label: what the log and the terminal call them.
-        greetings: what a health check sends, each on a connection of its own.
+        name: its name in code, and for a service manager.
+        key: the setting with its addresses.
+        label: its name in the log and on the terminal.
+        greetings: what a health check sends, each on its own connection.
     """
 
     name: str
@@ -47,4 +48,4 @@ MIXED = ListenerKind("mixed", "mixed", "SOCKS and HTTP", (Greeting.SOCKS5, Greet
 SERVER_LISTENERS = (CLEAR, TLS)
 BRIDGE_LISTENERS = (SOCKS, HTTP, MIXED)
 LISTENERS = {it.name: it for it in (*SERVER_LISTENERS, *BRIDGE_LISTENERS)}
-"""Every kind by its name."""
+"""All kinds by name."""

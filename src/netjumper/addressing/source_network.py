@@ -1,4 +1,4 @@
-"""Who connects, as far as its address tells."""
+"""The source of a connection: the network that its peer's address belongs to."""
 
 import functools
 import ipaddress
@@ -12,8 +12,8 @@ def ip_of(peer: str) -> str:
 def source_of(peer: str) -> str:
     """Return what counts as one source: an IPv4 address, an IPv6 network of 64 bits.
 
-    Whoever has one address of such a network has all of them (RFC 6177). A unix socket is no
-    source: who may open it is decided by its file.
+    A host with one address of such a network has all of them (RFC 6177). A unix socket has no
+    source: the permissions of its file decide who can connect.
 
     Args:
         peer: `IP:PORT` or `unix`.

@@ -1,4 +1,4 @@
-"""The guard's rules: the networks, names and ports that `allow` and `deny` speak of."""
+"""Target rules: the networks, names and ports in `allow` and `deny`."""
 
 import ipaddress
 import re
@@ -15,19 +15,19 @@ IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 EVERYTHING = "*"
 _ALL_PORTS = range(1, 65536)
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
-_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
-_BRACKETED = re.compile(r"\[([^\[\]]*:[^\[\]]*)\](/[0-9]+)?(?::(.+))?", re.DOTALL)
+_IPV4_PART = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
+_BRACKETED_RULE = re.compile(r"\[([^\[\]]*:[^\[\]]*)\](/[0-9]+)?(?::(.+))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one entry of `allow` or `deny` speaks of.
+    """One entry of `allow` or `deny`.
 
     Attributes:
-        network: the addresses; None where the rule has none.
-        name: a host, in small letters without a final dot; one that begins with a dot is it and
-            all below it. Empty where the rule has none.
-        ports: those of them that it is about.
+        network: the addresses that it matches; None if it has no network.
+        name: the host that it matches, in lower case without a final dot; with a leading dot, that
+            domain and all names below it. Empty if it has no name.
+        ports: the ports that it matches.
     """
 
     network: IPNetwork | None = None
@@ -36,7 +36,7 @@ class Rule:
 
     @classmethod
     def parse(cls, text: str) -> "Rule":
-        """Read `192.0.2.0/24`, `[2001:db8::]/32:443`, `.example.org:80-443`, `:22` or `*`.
+        """Parse `192.0.2.0/24`, `[2001:db8::]/32:443`, `.example.org:80-443`, `:22` or `*`.
 
         Raises:
             AddressError: the text is none of these; the message says what is wrong with it.
@@ -51,7 +51,7 @@ class Rule:
         except AddressError as error:
             hint = "; .example.org is it and all below it" if "*" in host else ""
             raise AddressError(f"{error}{hint}") from None
-        if _is_number(name):  # full-width digits become digits, and a final dot is gone
+        if _is_number(name):  # full-width digits become digits, and a final dot is removed
             raise AddressError(f"{quoted(host)} is no address, and no host name")
         return cls(name="." * host.startswith(".") + name, ports=_ports(ports, text))
 
@@ -67,16 +67,16 @@ class Rule:
 
     @property
     def has_ports(self) -> bool:
-        """Whether it names ports."""
+        """Whether it has ports."""
         return self.ports != _ALL_PORTS
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing is outside of it."""
+        """Whether it matches every target."""
         return self == Rule()
 
     def matches_name(self, target: Address) -> bool:
-        """Whether it is about a target as it was named; a rule with a network is not."""
+        """Whether it matches a target by name and port; a rule with a network does not."""
         if self.network is not None or target.port not in self.ports:
             return False
         host = target.host.lower().rstrip(".")
@@ -85,15 +85,15 @@ class Rule:
         return not self.name or host == self.name
 
     def matches_address(self, ip: IPAddress, port: int) -> bool:
-        """Whether it is about an address; a rule without a network is not."""
+        """Whether it matches an address and port; a rule without a network does not."""
         return self.network is not None and port in self.ports and ip in self.network
 
 
 def _parted(text: str) -> tuple[str, str]:
-    """Return host and ports of a rule; an IPv6 network has ports only where it is in brackets."""
+    """Return host and ports of a rule; an IPv6 network needs brackets to have ports."""
     if not text:
         raise AddressError(f"an empty rule says nothing; {EVERYTHING} is everything")
-    if bracketed := _BRACKETED.fullmatch(text):
+    if bracketed := _BRACKETED_RULE.fullmatch(text):
         address, length, ports = bracketed.groups(default="")
         return address + length, ports
     if text.startswith("["):
@@ -107,12 +107,12 @@ def _parted(text: str) -> tuple[str, str]:
 
 
 def _is_number(host: str) -> bool:
-    """Whether a host is read as an IPv4 address wherever that is done (its last part is one)."""
-    return bool(_NUMBER.fullmatch(host.rpartition(".")[2]))
+    """Whether common parsers read a host as an IPv4 address (its last part is a number)."""
+    return bool(_IPV4_PART.fullmatch(host.rpartition(".")[2]))
 
 
 def _network(host: str) -> IPNetwork:
-    if "%" in host:  # `ipaddress` takes any characters at all for a zone
+    if "%" in host:  # `ipaddress` accepts any characters in a zone
         raise AddressError(f"{quoted(host)}: a rule is about all zones; leave it out")
     try:
         whole = ipaddress.ip_network(host, strict=False)

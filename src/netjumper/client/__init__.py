@@ -1,1 +1,1 @@
-"""What connects to a jump server: the library, the bridge and the diagnosis use it."""
+"""Connections to a jump server; the library, the bridge and the diagnosis use them."""

@@ -1,4 +1,4 @@
-"""What goes on in a thread of its own: a loop, for callers that have none, or what takes long."""
+"""An event loop in a thread, for callers without one, and calls that take long in a thread."""
 
 import asyncio
 import functools
@@ -12,17 +12,17 @@ _STARTING = threading.Lock()
 
 
 class Closable(Protocol):
-    """What a coroutine may return here."""
+    """What a coroutine can return here."""
 
     def close(self) -> object:
-        """Let go of it."""
+        """Close it."""
 
 
 def in_background(work: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run a coroutine on the loop in the background, and return what it returns.
+    """Run a coroutine on the background loop and return its result.
 
-    What it leaves running goes on there, until the process ends. Where the caller is interrupted,
-    so is the coroutine, and what it had returned just then is closed.
+    Tasks that it starts go on there until the process ends. If the caller is interrupted, the
+    coroutine is cancelled; a result that it has returned by then is closed.
     """
     with _STARTING:
         loop = _loop_of(os.getpid())
@@ -37,7 +37,7 @@ def in_background(work: Coroutine[Any, Any, ResultT]) -> ResultT:
 
 @functools.cache
 def _loop_of(_pid: int) -> asyncio.AbstractEventLoop:
-    """Return the loop of this process; a fork has no thread of its parent's."""
+    """Return the loop of this process; a forked process has none of its parent's threads."""
     loop = asyncio.SelectorEventLoop()
     threading.Thread(target=loop.run_forever, name="netjumper", daemon=True).start()
     return loop

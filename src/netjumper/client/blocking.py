@@ -1,7 +1,7 @@
 """A connection to a jump server, made step by step in the caller's thread.
 
-`Jumper.connect` takes all the steps in one go, `netjumper-bridge doctor` times each. Every step has
-a deadline by `time.monotonic()`; a peer that sends a byte now and then cannot move it.
+`Jumper.connect` takes all steps in one call; `netjumper-bridge doctor` measures each. Every step
+has a deadline by `time.monotonic()`, which a peer that sends single bytes cannot extend.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class BlockingConnection:
     """One connection to a jump server: call `resolve`, `dial`, then `advance`.
 
     Args:
-        jump_host: the jump server's address; the errors name it.
+        jump_host: the jump server's address; errors name it.
         secret: shared with it.
         options: of the socket.
     """
@@ -33,7 +33,7 @@ class BlockingConnection:
     def __init__(self, jump_host: Address, secret: bytes, options: SocketOptions) -> None:
         self.handshake = ClientHandshake(secret)
         self.received = b""
-        """What the jump server has sent so far, as far as it belongs to the handshake."""
+        """What the jump server has sent so far, as part of the handshake."""
         self._jump_host = jump_host
         self._options = options
         self._found: Found = []
@@ -45,10 +45,10 @@ class BlockingConnection:
             self._sock.close()
 
     def resolve(self, deadline: float) -> list[str]:
-        """Look the jump host's name up and return its IP addresses, the preferred ones first.
+        """Look up the jump host's name and return its IP addresses, the preferred ones first.
 
         Raises:
-            JumpHostUnreachable: it has none, or the look-up did not end in time.
+            JumpHostUnreachable: it has no address, or the look-up did not end in time.
         """
         try:
             self._found = resolve(self._jump_host, deadline)
@@ -57,10 +57,10 @@ class BlockingConnection:
         return list(dict.fromkeys(str(sockaddr[0]) for _, sockaddr in self._found))
 
     def dial(self, deadline: float) -> Address:
-        """Connect to one of the IP addresses (RFC 8305) and return which it was.
+        """Connect to one of the IP addresses (RFC 8305) and return that address.
 
         Raises:
-            JumpHostUnreachable: there was no connection to any of them in time.
+            JumpHostUnreachable: none could be connected to in time.
         """
         try:
             self._sock, sockaddr = dial(self._found, self._options, deadline)
@@ -69,15 +69,15 @@ class BlockingConnection:
         return Address(sockaddr[0], sockaddr[1])
 
     def encrypt(self, encryption: Encryption, timeout: float) -> None:
-        """Do the TLS handshake; later steps send and receive what is inside.
+        """Do the TLS handshake; later steps send and receive plaintext.
 
         Args:
             encryption: how the jump server proves its identity.
-            timeout: seconds that it may take.
+            timeout: seconds that the handshake can take.
 
         Raises:
-            JumpHostUntrusted: the jump server did not prove its identity, or speaks no TLS.
-            WrongSecret: the jump server does not know our key.
+            JumpHostUntrusted: the jump server did not prove its identity, or does not speak TLS.
+            WrongSecret: the jump server does not know the key.
             JumpHostError: it does not answer in time, or the connection is lost.
         """
         sock = self.connected_socket(0.0)
@@ -95,9 +95,9 @@ class BlockingConnection:
             raise lost(error).at(self._jump_host) from error
 
     def advance(self, is_done: Callable[[ClientHandshake], object], deadline: float) -> None:
-        """Send and receive what the handshake asks for, until `is_done`.
+        """Continue the handshake until `is_done`.
 
-        Bytes behind the handshake stay in the socket.
+        Bytes after the handshake stay in the socket.
 
         Raises:
             TargetError: the jump server could not reach the target.
@@ -116,7 +116,7 @@ class BlockingConnection:
             raise lost(error).at(self._jump_host) from error
 
     def connected_socket(self, deadline: float) -> socket.socket:
-        """Return the connection, whose operations wait until the deadline at most."""
+        """Return the connection; its operations wait until the deadline at most."""
         if self._sock is None:
             raise JumpHostUnreachable("there is no connection")
         self._sock.settimeout(seconds_left(deadline))

@@ -1,4 +1,4 @@
-"""TLS to a jump host, as its URL asks for it."""
+"""TLS to a jump host, as its URL requires it."""
 
 from pathlib import Path
 
@@ -18,14 +18,15 @@ def client_for(
     authority: Path | None = None,
     certificate: Path | None = None,
 ) -> Encryption | None:
-    """Return what a jump host is met with; None where that is in the clear.
+    """Return the encryption for a jump host; None if its URL has no TLS.
 
     Args:
         url: the jump host.
         secret: shared with it.
-        authority: the file with the certificate of who issued its own; None, and nothing else in
-            the URL, is by the secret.
-        certificate: a PEM file with a certificate of our own and its key, for a server that asks.
+        authority: the file with the certificate of the authority that issued the server's. If it is
+            None and the URL has neither pin nor ca, TLS works by the secret.
+        certificate: a PEM file with the client's own certificate and key, for a server that
+            requests one.
 
     Raises:
         EncryptionError: a file cannot be used, or this Python is too old.

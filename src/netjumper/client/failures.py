@@ -1,4 +1,4 @@
-"""What a failed connection to a jump host is called, however it was made."""
+"""The errors of failed connections to a jump host."""
 
 import ssl
 
@@ -17,9 +17,9 @@ from netjumper.tls.errors import failure_of, is_cut, is_key_refused, is_no_tls, 
 
 
 def unreachable(error: NetjumperError) -> JumpHostUnreachable:
-    """Return the error for a jump host that could not be dialled; `error` is its cause."""
+    """Return the error for a failed dial of a jump host; `error` is its cause."""
     reason = error.reason if isinstance(error, TargetError) else str(error)
-    if isinstance(error, OutOfResources):  # which is not the jump host's fault
+    if isinstance(error, OutOfResources):  # not the jump host's fault
         reason += " on this machine"
     told = JumpHostUnreachable(reason)
     told.__cause__ = error
@@ -39,7 +39,7 @@ def lost(error: OSError) -> JumpHostError:
 
 
 def trust_error(error: ssl.SSLError) -> JumpHostUntrusted | WrongSecret:
-    """Return what a failure of TLS means for a client; `error` is its cause."""
+    """Return the error for a TLS failure; `error` is its cause."""
     told: JumpHostUntrusted | WrongSecret
     if is_key_refused(error):
         told = WrongSecret("our key is not known there; check the secret, and the client's name")
@@ -55,7 +55,8 @@ def _why_not_trusted(error: ssl.SSLError) -> str:
     if is_no_tls(error):
         return "it does not speak TLS there"
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = getattr(error, "verify_message", error.strerror)  # ours have none
+        # this package's own errors have none
+        why = getattr(error, "verify_message", error.strerror)
         return f"it is not who it should be: {why}"
     if told := refusal_of(error):
         return told

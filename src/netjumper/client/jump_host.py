@@ -1,4 +1,4 @@
-"""A jump host: dial it, answer its challenge, name the target; then it is a way to the target."""
+"""A jump host: dial it, answer its challenge, name the target, and be connected to the target."""
 
 import asyncio
 import ssl
@@ -21,23 +21,24 @@ from netjumper.net.tcp_info import TcpInfo, tcp_info
 from netjumper.protocol.wire import ClientHandshake
 
 MAX_EARLY_DATA_BYTES = 14_000
-"""Bytes; with the destination that is the first flight of a connection (RFC 6928), and more would
-wait for an acknowledgement anyway."""
+"""Bytes; with the destination they fill the first flight of a connection (RFC 6928). More would
+wait
+for an acknowledgement anyway."""
 
 
 CORK_TIME_S = 0.005
-"""Seconds that a destination waits for early data, to leave with it."""
+"""Seconds that a destination waits for early data, so that both leave in one packet."""
 
 
 class JumpHost:
-    """Leads to targets by way of one jump server.
+    """Opens connections to targets through one jump server.
 
     Args:
         loop: the running loop.
-        address: the jump server's.
+        address: the jump server's address.
         secret: shared with it.
-        dialer: makes the connection to it; its failures are told as the jump host's.
-        timeout: seconds from the connection until the outcome.
+        dialer: dials it; its failures are reported as the jump host's.
+        timeout: seconds from the connection to the outcome.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class JumpHost:
         return f"<JumpHost {self.address}>"
 
     def connect(self, target: Address, opened: Opened, failed: Failed) -> "JumpConnection":
-        """Begin a tunnel; `failed` is given a `JumpHostError` or a `TargetError`.
+        """Begin to open a tunnel; `failed` is given a `JumpHostError` or a `TargetError`.
 
         Raises:
             AddressError: the target is too long for the protocol.
@@ -73,12 +74,12 @@ class JumpHost:
 class JumpConnection:
     """One connection to a jump server, until a tunnel's outcome.
 
-    What it is for is said by `request`, or first by `park`: then it goes as far as the jump server
-    lets it without a destination, and waits there for a `request`. It reads no byte beyond the
-    outcome: what the target sends stays in the socket for whoever gets the endpoint.
+    Call `request` to open a tunnel. Or call `park` first: the handshake then continues as far as it
+    can without a destination, and waits there for `request`. No byte after the outcome is read:
+    what the target sends stays in the socket for the owner of the endpoint.
 
     Args:
-        host: where it leads.
+        host: the jump host to connect to.
     """
 
     __slots__ = (
@@ -103,13 +104,13 @@ class JumpConnection:
         self._dial: PendingConnection | None = None
         self._early_data_budget = MAX_EARLY_DATA_BYTES
         self.has_asked = False
-        """Something of what was asked for has left: the jump server may pass it on."""
+        """Some of the request was sent: the jump server may relay it."""
 
     def park(self, parked: Callable[[], None], failed: Failed) -> None:
-        """Have it wait for a destination.
+        """Wait for a destination after authentication.
 
         Args:
-            parked: called when it does.
+            parked: called when the connection waits.
             failed: called when it cannot, or is lost while it waits.
         """
         self._parked, self._failed = parked, failed
@@ -117,14 +118,14 @@ class JumpConnection:
     def request(
         self, target: Address, opened: Opened, failed: Failed, *, early_is_near: bool = False
     ) -> None:
-        """Name the target; before the dial, or when the connection is parked.
+        """Name the target, before the dial or when the connection is parked.
 
         Args:
-            target: where the tunnel is to lead.
-            opened: called when it stands.
-            failed: called when there is none.
-            early_is_near: early data will come in a moment, and is waited for: one packet on the
-                path instead of two, and one that can be lost.
+            target: the target of the tunnel.
+            opened: called when the target is reached.
+            failed: called when it is not.
+            early_is_near: early data will come in a moment, so wait for it: one packet on the path
+                instead of two, and only one that can be lost.
 
         Raises:
             AddressError: the target is too long for the protocol.
@@ -140,14 +141,14 @@ class JumpConnection:
                 self.send()
 
     def dial(self) -> None:
-        """Begin."""
+        """Begin to connect."""
         self._dial = self._host.dialer.connect(
             self._host.address, self._connected, self._dial_failed
         )
 
     @property
     def optimistic(self) -> bool:
-        """Never: one attempt knows nothing of those before it."""
+        """False: one attempt knows nothing of those before it."""
         return False
 
     @property
@@ -156,34 +157,34 @@ class JumpConnection:
         return self._early_data_budget
 
     def send_early(self, data: bytes) -> None:
-        """Send such bytes, behind the destination."""
+        """Send such bytes after the destination."""
         self._early_data_budget -= len(data)
         self._handshake.send_early(data)
         self.send()
 
     def send(self) -> None:
-        """Send what there is to say in the next turn of the loop."""
+        """Send what the handshake has to send, in the next turn of the loop."""
         self._host.corked.remove(self)
         self._host.loop.call_soon(self._do, self._send)
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether the jump server has said yes to our answer."""
+        """Whether the jump server has accepted the answer."""
         return self._handshake.authenticated
 
     @property
     def has_no_input(self) -> bool:
-        """Whether nothing has come on a parked connection: what could come is its end."""
+        """Whether a parked connection has nothing to receive; only its end could come."""
         return self._endpoint is not None and self._endpoint.has_no_input
 
     @property
     def info(self) -> TcpInfo | None:
-        """What the kernel knows of the connection, where there is one and it tells."""
+        """The kernel's state of the connection; None if there is no connection or no such state."""
         return None if self._endpoint is None else tcp_info(self._endpoint.sock)
 
     @property
     def peer(self) -> tuple[Any, ...] | None:
-        """The jump server's address, as a socket gives it; None where there is no connection."""
+        """The jump server's address in a socket's form; None without a connection."""
         return None if self._endpoint is None else self._endpoint.peer
 
     @property
@@ -191,7 +192,7 @@ class JumpConnection:
         return self.has_asked and self._early_data_budget < MAX_EARLY_DATA_BYTES
 
     def cancel(self) -> None:
-        """Give it up without a word; early data that has left must not look complete."""
+        """Give up without a callback; early data that was sent must not look complete."""
         self._forget_callbacks()
         self._host.deadlines.remove(self)
         self._host.corked.remove(self)
@@ -207,11 +208,11 @@ class JumpConnection:
             endpoint.close()
 
     def _forget_callbacks(self) -> None:
-        """Who is called knows of us; no cycle is to keep what belongs to a tunnel that is over."""
+        """Drop the callbacks: a reference cycle would keep the objects of a finished tunnel."""
         self._parked = self._opened = self._failed = None
 
     def expire(self) -> None:
-        """The connection, or the outcome, did not come in time."""
+        """End the attempt: the connection or the outcome took too long."""
         if self._dial is not None:
             self._fail(unreachable(timed_out(str(self._host.address))))
         else:
@@ -231,7 +232,7 @@ class JumpConnection:
         self._do(self._read)
 
     def _do(self, step: Callable[[Endpoint], object]) -> None:
-        if self._endpoint is None:  # given up meanwhile
+        if self._endpoint is None:  # it was given up
             return
         try:
             step(self._endpoint)
@@ -255,7 +256,7 @@ class JumpConnection:
                 return
 
     def _send(self, endpoint: Endpoint) -> bool:
-        """Send what there is to say; return whether there was anything."""
+        """Send what the handshake has to send; return whether there was anything."""
         data = self._handshake.data_to_send()
         self.has_asked = self.has_asked or (bool(data) and self._opened is not None)
         if self._early_has_left:
@@ -270,13 +271,13 @@ class JumpConnection:
         parked()
 
     def _open(self, endpoint: Endpoint) -> None:
-        self._send(endpoint)  # early data that came in this turn of the loop
+        self._send(endpoint)  # early data that was added in this turn of the loop
         self._host.deadlines.remove(self)
         self._endpoint = None
         endpoint.stop_reading()
         opened = self._opened
         self._forget_callbacks()
-        assert opened is not None  # noqa: S101 - there is no outcome without a request
+        assert opened is not None  # noqa: S101 - an outcome follows a request
         opened(endpoint)
 
     def _fail(self, error: NetjumperError) -> None:

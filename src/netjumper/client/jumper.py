@@ -1,7 +1,6 @@
-"""The client library: sockets and streams that lead through a jump host.
+"""The client library: sockets and streams to targets through a jump host.
 
-Nothing here ever connects to the target directly: when the jump host cannot be reached, that
-is the error.
+Nothing here connects to a target directly: if the jump host cannot be reached, that is an error.
 """
 
 import asyncio
@@ -34,7 +33,7 @@ ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
 CONNECT_TIMEOUT_S = 15.0
 _OPTIONS = SocketOptions(user_timeout=False, loss_probe=LONG_PATH_LOSS_PROBE_S)
-"""Who has such a socket may have a peer that does not read, and nobody looks after that one."""
+"""Without TCP_USER_TIMEOUT: nothing suspends it for a peer that does not read."""
 
 
 class Jumper:
@@ -43,14 +42,14 @@ class Jumper:
     Args:
         jump_host: the jump server, `host:port` or `netjumper+tls://...`
             (`netjumper.addressing.jump_url`).
-        secret: shared with it; None is that in `jump_host`.
-        connect_timeout: seconds that making a tunnel may take, from the dial to the outcome,
-            where a call names none of its own.
-        encryption: the TLS it is spoken to with; None is as `jump_host` says.
+        secret: shared with it; None uses the one in `jump_host`.
+        connect_timeout: seconds that opening a tunnel can take, from the dial to the outcome,
+            unless a call has a timeout of its own.
+        encryption: the TLS to use; None follows `jump_host`.
 
     Raises:
-        AddressError: `jump_host` is none.
-        EncryptionError: TLS cannot be had as `jump_host` asks for it.
+        AddressError: `jump_host` is not a jump host.
+        EncryptionError: the TLS that `jump_host` requires is not possible.
         ValueError: the secret is empty.
     """
 
@@ -77,16 +76,18 @@ class Jumper:
         return f"<Jumper {self.address}>"
 
     def connect(self, target: str, timeout: float | None = None) -> socket.socket:
-        """Return a blocking socket that leads to `target`, as `socket.create_connection` would.
+        """Return a blocking socket that is connected to `target`, as `socket.create_connection`
+        does.
 
         Args:
             target: `host:port`; a name is resolved by the jump server.
-            timeout: seconds until the tunnel must stand, and then the socket's own timeout;
-                None is `connect_timeout` for the tunnel and the system's default for the socket.
+            timeout: seconds until the tunnel must be established, and then the socket's own
+                timeout. None is `connect_timeout` for the tunnel, and the default timeout of new
+                sockets for the socket.
 
         Raises:
-            AddressError: `target` is no `host:port`.
-            JumpHostError: the jump host cannot be reached, or does not let us through.
+            AddressError: `target` is not `host:port`.
+            JumpHostError: the jump host cannot be reached, or rejects the secret.
             TargetError: the jump server could not reach the target.
         """
         address = Address.parse(target)
@@ -110,11 +111,11 @@ class Jumper:
         return sock
 
     async def open_socket(self, target: str, *, timeout: float | None = None) -> socket.socket:
-        """Return a connected non-blocking socket, for what asks for one (`sock=`, `loop.sock_*`).
+        """Return a connected non-blocking socket, for APIs that take one (`sock=`, `loop.sock_*`).
 
         Args:
             target: `host:port`; a name is resolved by the jump server.
-            timeout: seconds until the tunnel must stand; None is `connect_timeout`.
+            timeout: seconds until the tunnel must be established; None is `connect_timeout`.
 
         Raises:
             AddressError, JumpHostError, TargetError: as `connect`.
@@ -155,7 +156,7 @@ class Jumper:
 
         Args:
             target: `host:port`; a name is resolved by the jump server.
-            timeout: seconds until the tunnel must stand; None is `connect_timeout`.
+            timeout: seconds until the tunnel must be established; None is `connect_timeout`.
             ssl: speak TLS with the target, as in `asyncio.open_connection`.
             server_hostname: the name its certificate must have; None is the target's.
             **kwargs: as for `asyncio.open_connection`, `limit` for example.
@@ -205,7 +206,7 @@ class Jumper:
 
         Raises:
             ImportError: httpx is not installed; it is the extra `netjumper[httpx]`.
-            TypeError: an argument would lead elsewhere.
+            TypeError: an argument would bypass the jump host.
         """
         from netjumper.integrations.httpx import client  # noqa: PLC0415 - an extra
 
@@ -221,9 +222,9 @@ class Jumper:
 def _settling(
     stands: asyncio.Future[Endpoint],
 ) -> tuple[Callable[[Endpoint], None], Callable[[NetjumperError], None]]:
-    """Return what to call with the tunnel and what with the failure, for a caller that waits."""
+    """Return a callback for the tunnel and one for the failure, for a caller that waits."""
 
-    # A caller that gives up and a tunnel that stands may come in the same turn of the loop.
+    # The caller may give up in the turn of the loop in which the tunnel is established.
     def opened(endpoint: Endpoint) -> None:
         if stands.done():
             endpoint.close()

@@ -1,4 +1,4 @@
-"""A socket for somebody else that leads where an endpoint does, whatever the bytes are there."""
+"""A plain socket that carries the plaintext of an endpoint, for other libraries."""
 
 import asyncio
 import socket
@@ -15,12 +15,12 @@ _MEMORIES: WeakKeyDictionary[asyncio.AbstractEventLoop, RelayMemory] = WeakKeyDi
 
 
 def plain_socket(loop: asyncio.AbstractEventLoop, endpoint: Endpoint) -> socket.socket:
-    """Return a non-blocking socket that carries an endpoint's own bytes; the endpoint is then its.
+    """Return a non-blocking socket that carries an endpoint's plaintext, and owns the endpoint.
 
-    Where they are encrypted on the way, it is the one end of a pair whose other end `loop` relays.
+    If the endpoint is encrypted, it is one end of a socket pair, and `loop` relays the other end.
 
     Raises:
-        OSError: there is no descriptor left; the endpoint is closed.
+        OSError: no descriptor is free; the endpoint is closed.
     """
     if endpoint.plain_fd is not None:
         return endpoint.detach()
@@ -39,24 +39,24 @@ def plain_socket(loop: asyncio.AbstractEventLoop, endpoint: Endpoint) -> socket.
 
 
 async def decrypted_socket(endpoint: TlsEndpoint, timeout: float) -> socket.socket:
-    """Shake hands, and return a non-blocking socket that carries what is inside.
+    """Complete the TLS handshake, and return a non-blocking socket that carries the plaintext.
 
-    It waits for the server's first word, too: only with that, or with an alert instead, does a
-    client know what the server thinks of it (RFC 8446 section 4.4.2.4).
+    It also waits for the server's first bytes: only they, or an alert in their place, show a client
+    whether the server accepts it (RFC 8446 section 4.4.2.4).
 
     Args:
-        endpoint: is closed where there is none.
-        timeout: seconds that both may take.
+        endpoint: is closed in case of an error.
+        timeout: seconds that both can take.
 
     Raises:
-        ssl.SSLError: the peer is not who it should be, or what it sends is not TLS.
-        OSError: the connection is lost, was cut, or nothing came in time (TimeoutError).
+        ssl.SSLError: the peer is the wrong one, or does not speak TLS.
+        OSError: the connection is lost or was truncated, or took too long (TimeoutError).
     """
     loop = asyncio.get_running_loop()
     through: asyncio.Future[None] = loop.create_future()
 
     def go_on() -> None:
-        if through.done():  # the time was over in this very round of the loop
+        if through.done():  # the timeout came in this turn of the loop
             return
         try:
             if endpoint.shake_hands() and _has_heard(endpoint):
@@ -76,32 +76,32 @@ async def decrypted_socket(endpoint: TlsEndpoint, timeout: float) -> socket.sock
 
 
 def _has_heard(endpoint: TlsEndpoint) -> bool:
-    """Whether something came from the server, which has let us in by that, or the end.
+    """Whether the server has sent data, so it has accepted the client, or has ended the stream.
 
     Raises:
-        OSError: the connection is lost, or the peer refuses to go on.
+        OSError: the connection is lost, or the peer has sent an alert.
     """
     return endpoint.at_eof() or endpoint.holds_plaintext
 
 
 def _tcp_pair() -> tuple[socket.socket, socket.socket]:
-    """Return two connected sockets; those of `socketpair` know no reset."""
+    """Return two connected TCP sockets; those of `socketpair` have no reset."""
     with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
         while True:
             theirs = socket.create_connection(listener.getsockname())
             ours, peer = listener.accept()
             if peer == theirs.getsockname():
                 break
-            ours.close()  # another program of this machine was there first
+            ours.close()  # another program on this machine connected first
             theirs.close()
     for sock in (ours, theirs):
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A closed end looks like one that has ended its direction, unless the kernel resets it at once.
+    # Without this, a closed end looks like one that has only ended its direction.
     if hasattr(socket, "TCP_LINGER2"):
         theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, -1)
     return ours, theirs
 
 
 def _over(_: RelayEnd) -> None:
-    """Nobody has to be told: the pair is closed."""
+    """Do nothing: the pair is closed, which its other end sees."""

@@ -1,1 +1,1 @@
-"""Diagnosis: the way to a target tried step by step, and what to do about what fails."""
+"""Diagnosis: tries the steps to a target and advises on the first that fails."""

@@ -1,4 +1,4 @@
-"""What to do about a step to a target that failed: `netjumper-bridge doctor` ends with it."""
+"""Advice about a failed step; `netjumper-bridge doctor` prints it at its end."""
 
 import re
 
@@ -51,7 +51,7 @@ def advice(step: str, error: NetjumperError) -> str:
 
 
 _HAS_ENDED = re.compile(r": access of .* ended \d")
-"""In the words of a jump server of ours (`netjumper.server.clients`)."""
+"""The text by which a netjumper jump server refuses it (`netjumper.server.clients`)."""
 _ABOUT_STEPS = {
     "name": (
         "The jump host's name cannot be looked up on this machine. Check its spelling, the "

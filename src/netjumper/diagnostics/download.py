@@ -8,11 +8,11 @@ from netjumper.addressing.address import Address
 from netjumper.tls.errors import is_cut
 
 MIN_MEASURED_BYTES = 64 * 1024
-"""Bytes of an answer's body from which on its speed says something."""
+"""Bytes of a body that are enough to measure its speed."""
 READ_BYTES = 65536
 MAX_DOWNLOAD_BYTES = 16 * 1024 * 1024
 MAX_DOWNLOAD_S = 5.0
-"""Seconds of a download that are measured."""
+"""Seconds of a download that are measured, at most."""
 
 
 def download(
@@ -23,19 +23,20 @@ def download(
     tls: ssl.SSLContext | None,
     timeout: float,
 ) -> tuple[int, float]:
-    """Fetch a page; return the bytes behind the first that came, and the seconds they took.
+    """Fetch a page; return how many bytes came after the first ones, and the seconds they took.
 
     It ends after 16 MiB or 5 s, and closes the tunnel.
 
     Args:
         sock: a tunnel to the web server.
         target: the web server; its host is what the certificate must name.
-        path: what is asked for.
+        path: the path of the page.
         tls: speak TLS with the server.
-        timeout: seconds to wait for anything.
+        timeout: seconds to wait for any part of it.
 
     Raises:
-        OSError: the connection fails, or the certificate (ssl.SSLError), or there is no answer.
+        OSError: the connection fails, the certificate is invalid (ssl.SSLError), or no answer
+        comes.
     """
     host = target.host
     authority = f"[{host}]" if ":" in host else host
@@ -61,7 +62,7 @@ def download(
 
 
 def _received(stream: socket.socket) -> bytes:
-    """Return what came, `b""` at the end; a cut is one too: what came before is measured."""
+    """Return what came; `b""` at the end, or if TLS was truncated: what came before is measured."""
     try:
         return stream.recv(READ_BYTES)
     except ssl.SSLError as error:

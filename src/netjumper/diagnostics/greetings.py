@@ -1,4 +1,4 @@
-"""What a health check says to each kind of listener. None needs a secret, password or tunnel."""
+"""What a health check sends to each kind of listener; none needs a secret, password or tunnel."""
 
 import contextlib
 import socket
@@ -13,7 +13,7 @@ from netjumper.protocol.wire import CHALLENGE_SIZE
 from netjumper.tls.context import default_context
 
 BRIDGE_NAME = b"netjumper-bridge"
-"""What a bridge's answer to `OPTIONS *` has in its body."""
+"""Part of the body of a bridge's answer to `OPTIONS *`."""
 MAX_HTTP_BODY_SIZE = 4096
 """Bytes of an HTTP answer's body that are read; a bridge names itself within them."""
 
@@ -28,7 +28,7 @@ _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 
 
 def received(sock: socket.socket, count: int) -> bytes:
-    """Return `count` bytes, fewer if the stream ends before."""
+    """Return `count` bytes; fewer if the stream ends before."""
     data = b""
     while len(data) < count and (more := sock.recv(count - len(data))):
         data += more
@@ -36,14 +36,15 @@ def received(sock: socket.socket, count: int) -> bytes:
 
 
 def _challenge(sock: socket.socket) -> bool:
-    """The server speaks first; a client that closes the connection then has asked for nothing."""
+    """Wait for the server's first bytes; a client that then closes the connection requests
+    nothing."""
     return received(sock, 1) == bytes((CHALLENGE_SIZE,)) and (
         len(received(sock, CHALLENGE_SIZE)) == CHALLENGE_SIZE
     )
 
 
 def _tls_hello(sock: socket.socket) -> bool:
-    """A jump server answers a ClientHello, at least with an alert; no secret is needed for that."""
+    """Send a ClientHello: a jump server answers at least with an alert, without a secret."""
     outgoing = ssl.MemoryBIO()
     context = default_context()
     # The server refuses this version before any authentication, so this counts as no failure of it.
@@ -61,7 +62,7 @@ def _socks(sock: socket.socket) -> bool:
 
 
 def _http(sock: socket.socket) -> bool:
-    """Any web server answers, some with status 200: only a bridge names itself in the body."""
+    """Send `OPTIONS *`: any web server answers, but only a bridge names itself in the body."""
     sock.sendall(_HTTP_GREETING)
     with closing(HTTPResponse(sock, method="OPTIONS")) as answer:
         try:

@@ -1,4 +1,4 @@
-"""What both commands' `healthcheck` share: asking a listener, finding the one that runs here."""
+"""What both `healthcheck` commands share: checking listeners, and finding the running service."""
 
 import re
 import socket
@@ -12,7 +12,7 @@ from netjumper.errors import NetjumperError
 
 BRIDGE, SERVER = "netjumper-bridge", "netjumper"
 PROC = Path("/proc")
-"""Where Linux tells of its processes."""
+"""Linux's directory of processes."""
 
 _AS_MODULE: dict[tuple[str, ...], str] = {
     ("-m", "netjumper", "server"): SERVER,
@@ -22,7 +22,7 @@ _INTERPRETER = re.compile(r"(python|pypy)[0-9.]*")
 
 
 class Unhealthy(NetjumperError):
-    """What runs here does not answer as it should."""
+    """A service does not answer as it should."""
 
 
 def check_listeners(
@@ -31,14 +31,14 @@ def check_listeners(
     timeout: float,
     resets: str = "",
 ) -> list[str]:
-    """Send each listener its greetings, and return a text for each answer.
+    """Send each listener its greetings, and return a text for each.
 
     Args:
         program: the command that should answer, for messages.
         listeners: the addresses by the name of their kind (`netjumper.addressing.listeners`).
         timeout: seconds to wait for a connection, and for each part of an answer.
-        resets: what to say of a listener that resets the connection, if that is healthy; empty if
-            it is not.
+        resets: the text for a listener that resets the connection, if that is healthy; empty if it
+            is not.
 
     Raises:
         Unhealthy: one does not answer, or another program does.
@@ -90,12 +90,12 @@ def _connected(address: ListenAddress, timeout: float) -> socket.socket:
 
 
 def running_service() -> tuple[str, list[str]]:
-    """Return the command of a bridge or jump server that runs here, and its command line's words.
+    """Return the command of a running bridge or jump server, and the words of its command line.
 
-    Where both do it is a bridge, and of several the one with the lowest process id.
+    A bridge comes before a jump server, and of several the one with the lowest process id.
 
     Raises:
-        Unhealthy: there is none, or no /proc to find it in.
+        Unhealthy: none is running, or the system has no /proc.
     """
     services = dict(reversed(list(_services())))  # the last of a name is what stays in a dict
     for name in (BRIDGE, SERVER):
@@ -114,8 +114,8 @@ def _services() -> Iterator[tuple[str, list[str]]]:
 
 
 def _command_of(words: list[str]) -> tuple[str, list[str]]:
-    """Return the name of the command that a process runs, and the words behind it."""
-    if _INTERPRETER.fullmatch(PurePath(words[0]).name):  # of a script that begins with #!, or -m
+    """Return the name of the command that a process runs, and the words after it."""
+    if _INTERPRETER.fullmatch(PurePath(words[0]).name):  # a script that begins with #!, or -m
         words = words[1:]
         if name := _AS_MODULE.get(tuple(words[:3])):
             return name, words[3:]
@@ -123,10 +123,10 @@ def _command_of(words: list[str]) -> tuple[str, list[str]]:
 
 
 def _command_lines() -> Iterator[list[str]]:
-    """Yield the command lines of this machine's, or this container's, processes."""
+    """Yield the command lines of all processes of this machine or container."""
     for number in sorted(int(it.name) for it in PROC.glob("[0-9]*")):
         try:
             line = (PROC / str(number) / "cmdline").read_bytes()
-        except OSError:  # it is over
+        except OSError:  # it has ended
             continue
         yield line.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0")

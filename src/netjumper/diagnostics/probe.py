@@ -13,7 +13,7 @@ from netjumper.text import quoted
 from netjumper.tls.context import Encryption
 
 MIN_GREETING_SIZE = 8
-"""Bytes: as many printable ones in a row are no chance, but text."""
+"""Bytes; so many printable ones in a row are text, not chance."""
 _TEXT = frozenset(b"\t\n\r" + bytes(range(0x20, 0x7F)))
 
 
@@ -26,7 +26,7 @@ class Probe:
         dial_timeout: seconds for the look-up and the connect, each.
         jump_timeout: seconds for each step after that.
         options: of its connection.
-        encryption: the TLS on it; None means none.
+        encryption: the TLS on it; None is none.
     """
 
     def __init__(
@@ -53,18 +53,18 @@ class Probe:
         self._connection.close()
 
     def look_up(self) -> list[str]:
-        """Look the jump host's name up and return its addresses.
+        """Look up the jump host's name and return its addresses.
 
         Raises:
-            JumpHostUnreachable: it has none, or the look-up did not end in time.
+            JumpHostUnreachable: it has no address, or the look-up did not end in time.
         """
         return self._connection.resolve(time.monotonic() + self._dial_timeout)
 
     def connect(self) -> str:
-        """Connect to one of the addresses and return which it was.
+        """Connect to one of the addresses and return that address.
 
         Raises:
-            JumpHostUnreachable: there was no connection to any of them in time.
+            JumpHostUnreachable: none could be connected to in time.
         """
         return str(self._connection.dial(time.monotonic() + self._dial_timeout))
 
@@ -72,7 +72,7 @@ class Probe:
         """Do the TLS handshake; nothing without `encryption`.
 
         Raises:
-            JumpHostUntrusted: the jump server did not prove its identity, or speaks no TLS.
+            JumpHostUntrusted: the jump server did not prove its identity, or does not speak TLS.
             JumpHostError: it does not answer.
         """
         if self.encryption is not None:
@@ -82,7 +82,7 @@ class Probe:
         """Wait for the jump server's challenge.
 
         Raises:
-            JumpHostError: it does not come, or something else does.
+            JumpHostError: none comes, or something else comes.
         """
         try:
             self._connection.advance(lambda it: it.challenged, self._deadline)
@@ -94,8 +94,9 @@ class Probe:
     def _refuse_text(self, received: bytes) -> None:
         """Refuse the greeting of another protocol, such as SSH's.
 
-        Its first byte would be taken for a challenge's size. A jump server's is 32, a space, and
-        no greeting begins with that; what follows can be letters and digits, as the original's.
+        Otherwise its first byte would be taken for the size of a challenge. A jump server sends 32,
+        which is a space; no greeting begins with one. The original's challenge can be letters and
+        digits.
         """
         if (
             len(received) >= MIN_GREETING_SIZE

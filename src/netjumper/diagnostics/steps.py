@@ -1,4 +1,4 @@
-"""The steps to a target, tried one after the other up to the first that fails."""
+"""The steps to a target, tried in order up to the first that fails."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,19 +16,18 @@ from netjumper.tls.context import default_context
 NO_FAILURE = 0
 """The exit code when no step fails."""
 EXIT_CODES = {"name": 3, "connect": 4, "challenge": 5, "secret": 6, "target": 7, "tls": 8}
-"""The exit code when that step is the first that fails; a throughput that cannot be measured is
-no failure."""
+"""The exit code when that step fails. A throughput that cannot be measured is not a failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What became of one step.
+    """The result of one step.
 
     Attributes:
         step: its name.
-        ok: whether it was done; None is neither done nor a failure.
+        ok: whether it succeeded; None is neither a success nor a failure.
         seconds: how long it took.
-        detail: what came out of it.
+        detail: its result, or its error.
     """
 
     step: str
@@ -39,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisTarget:
-    """Where the tunnel is to lead, and what to fetch there; an empty path fetches nothing."""
+    """The target of the tunnel, and what to fetch there; an empty path fetches nothing."""
 
     target: Address
     path: str = ""
@@ -47,12 +46,12 @@ class DiagnosisTarget:
 
     @classmethod
     def parse(cls, text: str) -> "DiagnosisTarget":
-        """Read `host:port` or an http or https URL.
+        """Parse `host:port`, or an http or https URL.
 
         Raises:
             SettingsError: it is neither.
         """
-        if "@" in text.partition("?")[0]:  # not repeated: there may be a password in it
+        if "@" in text.partition("?")[0]:  # not repeated, as it may contain a password
             raise SettingsError("TARGET: expected HOST:PORT or a URL, without user and password")
         if "://" not in text:
             try:
@@ -76,17 +75,17 @@ class DiagnosisTarget:
 
 
 class Diagnosis:
-    """The steps as they are tried, and what they came to.
+    """The steps and their results.
 
     Args:
-        jump_host: where the jump server is.
-        goal: where the tunnel is to lead.
-        timeout: seconds to wait for anything of the target's.
+        jump_host: the jump server's address.
+        goal: the target of the tunnel.
+        timeout: seconds to wait for each part of the target's answer.
     """
 
     def __init__(self, jump_host: Address, goal: DiagnosisTarget, timeout: float) -> None:
         self.advice = ""
-        """What to do about the failure, empty where there was none."""
+        """What to do about the failure; empty if there was none."""
         self.exit_code = NO_FAILURE
         self.jump_host = jump_host
         self.goal = goal
@@ -104,7 +103,7 @@ class Diagnosis:
         yield self._measured(probe)
 
     def _attempts(self, probe: Probe) -> dict[str, Callable[[], str]]:
-        """Return what does each step and says what came out of it, in their order."""
+        """Return the steps in order: each is done by a function that returns its detail."""
         target = self.goal.target
 
         def challenge() -> str:
@@ -170,7 +169,7 @@ class Diagnosis:
             return f"not measured: the target was reached, then: {reason}", None
         if (
             count < MIN_MEASURED_BYTES and seconds < MAX_DOWNLOAD_S
-        ):  # so little in all that time is slow
+        ):  # so little in the whole time is slow, not too small a page
             return f"not measured: {human_size(count)} are too few; give a larger file's URL", None
         return f"{human_size(int(count / max(seconds, 1e-6)))}/s over {human_size(count)}", True
 

@@ -1,7 +1,7 @@
-"""Python's HTTP clients, led through a jump host by the hooks that they offer for it.
+"""Python's HTTP clients through a jump host, by the hooks that they have for it.
 
-Each module needs the extra of its own name. None of them ever goes to a target directly or
-through another proxy, and none looks a target's name up.
+Each module needs the extra of its name. None of them connects to a target directly or through
+another proxy, and none looks up a target's name.
 """
 
 from netjumper.errors import NetjumperError
@@ -15,6 +15,6 @@ def missing(extra: str, error: ModuleNotFoundError) -> ImportError:
 
 
 def timed_out(error: NetjumperError) -> bool:
-    """Return whether no tunnel came about because time was up, the dial's included."""
-    # A jump host that does not even take the connection is unreachable, whatever the reason.
+    """Return whether there is no tunnel because of a timeout, that of the dial included."""
+    # A jump host that does not accept the connection is unreachable, for whatever reason.
     return isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)

@@ -1,8 +1,8 @@
 """aiohttp through a jump host: a connector for `aiohttp.ClientSession`.
 
-Its socket factory is asked for sockets that are not connected yet, one for each address that a
-name was resolved to, which is what must not happen here. So this is a connector, which makes
-its connections in `_create_connection` as every connector of aiohttp does.
+aiohttp's socket factory must return unconnected sockets, one for each address of a resolved name;
+but names must not be resolved here. So this is a connector, which opens its connections in
+`_create_connection` as every connector of aiohttp does.
 """
 
 import socket
@@ -24,27 +24,27 @@ __all__ = ["JumperConnector"]
 
 
 class _NoResolver(AbstractResolver):
-    """Nobody is to look a name up; without this, aiohttp makes a resolver that can."""
+    """Looks up no name; without it, aiohttp makes a resolver that does."""
 
     async def resolve(self, host: str, *_: Any, **__: Any) -> list[ResolveResult]:
         raise OSError(f"{host} is resolved by the jump server, not here")
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 class JumperConnector(aiohttp.TCPConnector):
-    """A connector whose every connection goes through a jump host.
+    """A connector that opens all connections through a jump host.
 
     Args:
-        jumper: the jump host to go through.
-        **options: as for `aiohttp.TCPConnector`, but those about resolving names and about the
-            local end: these are refused with a `TypeError`.
+        jumper: the jump host.
+        **options: as for `aiohttp.TCPConnector`, without those about resolving names and about the
+            local address, which are refused with a `TypeError`.
 
-    When no tunnel comes about, requests raise `aiohttp.ClientConnectorError` (for a name that the
+    If a tunnel cannot be opened, requests raise `aiohttp.ClientConnectorError` (for a name that the
     jump server cannot resolve `ClientConnectorDNSError`) with netjumper's error as `__cause__`,
-    `aiohttp.ConnectionTimeoutError` when time was up (`sock_connect` of `aiohttp.ClientTimeout`,
-    else the jumper's own limit), and `aiohttp.InvalidURL` for a host that can be none. A proxy
+    `aiohttp.ConnectionTimeoutError` after a timeout (`sock_connect` of `aiohttp.ClientTimeout`,
+    else the jumper's own limit), and `aiohttp.InvalidURL` for an invalid host. A proxy
     of the request or of the environment (`trust_env`) is refused with
     `aiohttp.ClientProxyConnectionError`.
     """
@@ -59,7 +59,7 @@ class JumperConnector(aiohttp.TCPConnector):
     async def _create_connection(
         self,
         req: aiohttp.ClientRequest,
-        traces: list[Any],  # noqa: ARG002 - they are told of look-ups, and there are none
+        traces: list[Any],  # noqa: ARG002 - traces report look-ups, and there are none
         timeout: aiohttp.ClientTimeout,
     ) -> ResponseHandler:
         key = req.connection_key
@@ -87,7 +87,7 @@ class JumperConnector(aiohttp.TCPConnector):
         except AddressError as error:
             raise aiohttp.InvalidURL(req.url, str(error)) from error
         except NetjumperError as error:
-            # A timeout goes on as it is: aiohttp makes a ConnectionTimeoutError of each.
+            # A timeout passes unchanged: aiohttp makes a ConnectionTimeoutError of it.
             if isinstance(error, TimeoutError):
                 raise
             raise _as_aiohttp_says(error, req) from error
@@ -107,7 +107,7 @@ class JumperConnector(aiohttp.TCPConnector):
 def _as_aiohttp_says(error: NetjumperError, req: aiohttp.ClientRequest) -> OSError:
     if timed_out(error):
         return TimeoutError(str(error))
-    # An error of ours need not have a number and a text of the system, and aiohttp shows these.
+    # aiohttp shows an error's number and system text, which a netjumper error may not have.
     told = OSError(getattr(error, "errno", None), str(error))
     if isinstance(error, socket.gaierror):
         return aiohttp.ClientConnectorDNSError(req.connection_key, told)

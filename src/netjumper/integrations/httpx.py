@@ -37,13 +37,13 @@ __all__ = [
 ]
 
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
-"""What httpx takes where none are given."""
+"""httpx's own default."""
 
 _Options = Iterable[httpcore.SOCKET_OPTION] | None
 
 
 class _TransportOptions(TypedDict, total=False):
-    """What a transport takes beside the jumper, as `httpx.HTTPTransport` does."""
+    """The options of a transport, as those of `httpx.HTTPTransport`."""
 
     verify: ssl.SSLContext | str | bool
     cert: Any
@@ -56,10 +56,10 @@ class _TransportOptions(TypedDict, total=False):
 
 
 class JumperBackend(httpcore.NetworkBackend):
-    """What makes connections for httpcore's pools: tunnels, each to `host:port` as it was named.
+    """Opens the connections of httpcore's pools: tunnels to `host:port` as it was named.
 
     Args:
-        jumper: the jump host to go through.
+        jumper: the jump host.
     """
 
     def __init__(self, jumper: OpensTunnels) -> None:
@@ -78,8 +78,8 @@ class JumperBackend(httpcore.NetworkBackend):
         Args:
             host: a name, resolved by the jump server, or an address.
             port: the target's.
-            timeout: seconds until the tunnel must stand; None is the jumper's own limit.
-            local_address: refused: where the target is dialled from is the jump server's affair.
+            timeout: seconds until the tunnel must be established; None is the jumper's own limit.
+            local_address: refused, because the jump server dials the target.
             socket_options: for the socket to the jump host.
 
         Raises:
@@ -92,10 +92,10 @@ class JumperBackend(httpcore.NetworkBackend):
 
 
 class AsyncJumperBackend(httpcore.AsyncNetworkBackend):
-    """The same as `JumperBackend`, for asyncio.
+    """Opens connections as `JumperBackend` does, for asyncio.
 
     Args:
-        jumper: the jump host to go through.
+        jumper: the jump host.
     """
 
     def __init__(self, jumper: OpensTunnels) -> None:
@@ -112,7 +112,7 @@ class AsyncJumperBackend(httpcore.AsyncNetworkBackend):
         """Return a stream to the target; arguments and errors are those of `JumperBackend`.
 
         Raises:
-            RuntimeError: it does not run on asyncio.
+            RuntimeError: the event loop is not asyncio's.
         """
         try:
             asyncio.get_running_loop()
@@ -135,15 +135,15 @@ class AsyncJumperBackend(httpcore.AsyncNetworkBackend):
 
 
 class JumperTransport(httpx.HTTPTransport):
-    """A transport for `httpx.Client` that leads through a jump host.
+    """A transport for `httpx.Client` through a jump host.
 
     Args:
-        jumper: the jump host to go through.
+        jumper: the jump host.
         verify, cert, trust_env, http1, http2, limits, retries, socket_options: as for
-            `httpx.HTTPTransport`. Of the environment only certificates are taken, no proxy.
+            `httpx.HTTPTransport`. The environment is read for certificates only, not for proxies.
 
     Its requests raise `httpx.ConnectError` and `httpx.ConnectTimeout` with netjumper's error as
-    `__cause__` when no tunnel comes about.
+    `__cause__` if a tunnel cannot be opened.
     """
 
     def __init__(self, jumper: OpensTunnels, **options: Unpack[_TransportOptions]) -> None:
@@ -172,14 +172,14 @@ class AsyncJumperTransport(httpx.AsyncHTTPTransport):
 
 
 def client(jumper: OpensTunnels, **kwargs: Any) -> httpx.Client:
-    """Return an `httpx.Client` whose every request goes through the jump host.
+    """Return an `httpx.Client` that sends all requests through the jump host.
 
     Args:
-        jumper: the jump host to go through.
+        jumper: the jump host.
         **kwargs: as for `httpx.Client`. Certificates are checked unless `verify` says otherwise.
 
     Raises:
-        TypeError: `proxy`, `mounts` or `transport` is given: they would lead elsewhere.
+        TypeError: `proxy`, `mounts` or `transport` is given, which would bypass the jump host.
     """
     transport = JumperTransport(jumper, **_transport_options(kwargs))
     return httpx.Client(transport=transport, **kwargs)
@@ -192,13 +192,13 @@ def async_client(jumper: OpensTunnels, **kwargs: Any) -> httpx.AsyncClient:
 
 
 def _transport_options(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Take out of a client's arguments those that are its transport's."""
+    """Remove and return the transport's arguments from those of a client."""
     for name in ("proxy", "mounts", "transport"):
         if kwargs.pop(name, None) is not None:
             raise TypeError(f"{name}: a client through a jump host goes no other way")
     ours = {"verify", "cert", "http1", "http2", "limits"} & kwargs.keys()
     options = {name: kwargs.pop(name) for name in ours}
-    if "trust_env" in kwargs:  # which is for netrc files too, and these the client reads
+    if "trust_env" in kwargs:  # the client reads it as well, for netrc files
         options["trust_env"] = kwargs["trust_env"]
     return options
 
@@ -252,11 +252,11 @@ def _as_httpcore_says() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _with_our_cause() -> Iterator[None]:
-    """Put our error right behind httpx's, without httpcore's in between."""
+    """Make the netjumper error the direct cause of httpx's, without httpcore's in between."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        # httpcore's pool cuts the cause off; what its errors were made of is their argument.
+        # httpcore's pool drops the cause; the original error is an argument of its errors.
         for origin in getattr(error.__cause__, "args", ()):
             if isinstance(origin, NetjumperError):
                 raise error from origin

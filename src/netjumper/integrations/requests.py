@@ -1,6 +1,6 @@
 """requests through a jump host: a session, and the adapter that it is made of.
 
-requests sends by an adapter, and the one that it has keeps a urllib3 pool manager.
+requests sends by an adapter; its own adapter has a urllib3 pool manager.
 """
 
 from typing import Any
@@ -22,15 +22,15 @@ __all__ = ["JumperAdapter", "JumperSession"]
 
 
 class JumperAdapter(HTTPAdapter):
-    """An adapter whose every request goes through a jump host, whatever proxies are set.
+    """An adapter that sends all requests through a jump host, whatever proxies are set.
 
     Args:
-        jumper: the jump host to go through.
+        jumper: the jump host.
         **options: as for `requests.adapters.HTTPAdapter`.
 
-    When no tunnel comes about, requests raise `requests.ConnectionError` or
+    If a tunnel cannot be opened, requests raise `requests.ConnectionError` or
     `requests.ConnectTimeout` with netjumper's error as `__cause__`, and `requests.exceptions.
-    InvalidURL` where the host can be none.
+    InvalidURL` for an invalid host.
     """
 
     def __init__(self, jumper: OpensTunnels, **options: Any) -> None:
@@ -54,7 +54,7 @@ class JumperAdapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         """Send a request and return the response, for requests."""
-        # A session adds the environment's proxies here, and on a redirect what they ask for.
+        # A session adds the environment's proxies here, and their passwords on a redirect.
         kwargs["proxies"] = None
         request.headers.pop("Proxy-Authorization", None)
         try:
@@ -64,7 +64,7 @@ class JumperAdapter(HTTPAdapter):
                 _cause_of(error) or error
             )
         except requests.ConnectionError as error:
-            # requests raises its errors from nothing, with urllib3's as their argument.
+            # requests raises its errors without a cause, with urllib3's error as an argument.
             origin = error.args[0] if error.args else None
             if isinstance(origin, Exception) and (ours := _cause_of(origin)):
                 raise error from ours
@@ -72,10 +72,10 @@ class JumperAdapter(HTTPAdapter):
 
 
 class JumperSession(requests.Session):
-    """A session whose every http and https request goes through a jump host.
+    """A session that sends all http and https requests through a jump host.
 
     Args:
-        jumper: the jump host to go through.
+        jumper: the jump host.
         **options: for the adapter, as for `requests.adapters.HTTPAdapter`.
 
     Proxies of the environment are not used; proxies given to a request or set on the session
@@ -98,8 +98,8 @@ class JumperSession(requests.Session):
 
 
 def _cause_of(error: BaseException) -> NetjumperError | None:
-    """Return the error of ours that `error` was raised from, at whatever depth."""
-    # Not by `__context__`: that may be an error that the caller is just handling.
+    """Return the netjumper error that `error` was raised from, at any depth."""
+    # Not by `__context__`: that can be an error that the caller is handling.
     cause = error.__cause__
     while cause is not None and not isinstance(cause, NetjumperError):
         cause = cause.__cause__

@@ -29,17 +29,17 @@ __all__ = ["JumperPoolManager"]
 
 
 class JumperPoolManager(urllib3.PoolManager):
-    """A pool manager whose every connection goes through a jump host.
+    """A pool manager that opens all connections through a jump host.
 
     Args:
-        jumper: the jump host to go through.
-        num_pools, headers, **options: as for `urllib3.PoolManager`. The connect timeout is that
-            for the whole tunnel; where there is none, the jumper's own limit holds.
+        jumper: the jump host.
+        num_pools, headers, **options: as for `urllib3.PoolManager`. The connect timeout is
+            for the whole tunnel; without one, the jumper's own limit applies.
 
-    When no tunnel comes about, requests raise what urllib3 raises for a connection that fails:
+    If a tunnel cannot be opened, requests raise what urllib3 raises for a failed connection:
     `MaxRetryError`, whose `reason` is a `NewConnectionError` or a `ConnectTimeoutError` (these
-    themselves with `retries=False`), and its `__cause__` is netjumper's error. A host that
-    can be none is a `LocationParseError`.
+    themselves with `retries=False`), and its `__cause__` is netjumper's error. An invalid
+    host is a `LocationParseError`.
     """
 
     def __init__(self, jumper: OpensTunnels, num_pools: int = 10, **options: Any) -> None:
@@ -58,7 +58,7 @@ class JumperPoolManager(urllib3.PoolManager):
 def _through(
     jumper: OpensTunnels, pool: type[urllib3.HTTPConnectionPool]
 ) -> type[urllib3.HTTPConnectionPool]:
-    """Return the pool's class with connections that go through the jump host."""
+    """Return the pool's class with connections through the jump host."""
     # The pool's connection class as it is now: urllib3 replaces it for HTTP/2, for example.
     base: Any = pool.ConnectionCls
 
@@ -72,7 +72,7 @@ def _through(
 
 
 def _tunnel(jumper: OpensTunnels, connection: HTTPConnection) -> socket.socket:
-    """Do what `urllib3.util.connection.create_connection` does, through the jump host."""
+    """Connect as `urllib3.util.connection.create_connection` does, through the jump host."""
     try:
         # With its final dot, if it has one: `host` is without it.
         target = Address.checked(connection._dns_host.strip("[]"), connection.port)

@@ -1,1 +1,1 @@
-"""The wire, without I/O: how a handshake is driven, and the netjumper protocol's own."""
+"""Handshakes without I/O: how one is driven, and that of the netjumper protocol."""

@@ -1,13 +1,12 @@
-"""One shape for every handshake: bytes in, bytes out; no socket, no asyncio, no clock.
+"""The common interface of all handshakes: bytes in, bytes out, without socket, loop and clock.
 
-A handshake is a generator that reads straight down (`yield from self._read_exactly(20)`) and
-is resumed whenever bytes come in. Whoever owns the socket does four things: gives what it
-received to `receive_data` (`b""` is the end of the stream), sends what `data_to_send` returns,
-looks at `result`, and, once that is there, takes what came behind the handshake with
-`trailing_data`.
+A handshake is a generator that reads from top to bottom (`yield from self._read_exactly(20)`) and
+is resumed when bytes come in. The owner of the socket passes what it receives to `receive_data`
+(`b""` is the end of the stream), sends what `data_to_send` returns, and checks `result`. Once that
+is set, it takes the bytes after the handshake with `trailing_data`.
 
-Never is one read taken for one message: a handshake works the same whether its bytes come all
-at once or one at a time, and that is what its tests do.
+A read is never taken for a message: a handshake works the same whether its bytes come all at once
+or one at a time, and its tests do both.
 """
 
 from collections.abc import Generator
@@ -20,11 +19,11 @@ from netjumper.errors import ProtocolError
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 Reading = Generator[None, None, bytes]
-"""What the read helpers are: generators that wait for bytes and return them."""
+"""The type of the read helpers: generators that wait for bytes and return them."""
 
 
 class EndOfStream(ProtocolError):
-    """The peer closed its side in the middle of the handshake."""
+    """The peer ended its stream during the handshake."""
 
 
 class Handshake(Generic[ResultT_co]):
@@ -37,9 +36,9 @@ class Handshake(Generic[ResultT_co]):
         self._outgoing = bytearray()
         self._eof = False
         self.result: ResultT_co | None = None
-        """What the handshake came to; None as long as it is under way."""
+        """The result of the handshake; None until it is complete."""
         self.has_request = False
-        """The peer has begun to ask for something: when it leaves now, the log is to tell."""
+        """The peer has begun a request; if it leaves now, that is logged."""
         self.wanted = 0
         """How many bytes can be read now without reading past the handshake."""
         self._resume = self._steps()
@@ -49,11 +48,11 @@ class Handshake(Generic[ResultT_co]):
         raise NotImplementedError
 
     def receive_data(self, data: bytes) -> None:
-        """Take bytes from the peer; `b""` says that it will send no more.
+        """Process bytes from the peer; `b""` is the end of its stream.
 
         Raises:
-            NetjumperError: the handshake failed. What the peer is to be told is in
-                `data_to_send`; the handshake must not be fed again.
+            NetjumperError: the handshake failed. The answer for the peer is in `data_to_send`; this
+                must not be called again.
         """
         if data:
             self.has_request = True
@@ -72,10 +71,10 @@ class Handshake(Generic[ResultT_co]):
         return data
 
     def trailing_data(self, limit: int | None = None) -> bytes:
-        """Return, once, what was received behind the handshake's last byte.
+        """Return and remove what was received after the handshake's last byte.
 
         Args:
-            limit: bytes to return at most; the rest is for another call.
+            limit: the most bytes to return; the rest stays.
         """
         data = bytes(self._incoming[:limit])
         del self._incoming[:limit]
@@ -83,7 +82,7 @@ class Handshake(Generic[ResultT_co]):
 
     @property
     def trailing_size(self) -> int:
-        """How many bytes wait for `trailing_data`."""
+        """How many bytes `trailing_data` would return."""
         return len(self._incoming)
 
     def _step(self) -> None:
@@ -93,7 +92,7 @@ class Handshake(Generic[ResultT_co]):
             self.result = stop.value
 
     def _nothing_requested(self) -> None:
-        """What the peer has sent asks for nothing yet, unless more of it is there."""
+        """Record that what the peer has sent is no request yet, unless there is more of it."""
         self.has_request = bool(self._incoming)
 
     def _write(self, data: bytes) -> None:
@@ -135,7 +134,8 @@ class Handshake(Generic[ResultT_co]):
         return data
 
     def _read_some(self) -> Reading:
-        """Wait for at least one byte and return all there are; `b""` at the end of the stream."""
+        """Wait for at least one byte and return all that are there; `b""` at the end of the
+        stream."""
         while not self._incoming and not self._eof:
             self.wanted = 1
             yield
@@ -143,35 +143,35 @@ class Handshake(Generic[ResultT_co]):
 
 
 class ListeningHandshake(Handshake[ResultT_co]):
-    """The side that is asked for something: its `result` is the request, then it is decided."""
+    """The side that receives a request, which is its `result`; it then accepts or rejects it."""
 
     __slots__ = ()
 
     corks_success: ClassVar[bool] = False
-    """A client that has sent early data is told that the tunnel stands together with the target's
-    first bytes, where these come soon: one packet on a long path, and one that can be lost."""
+    """Whether success is reported together with the target's first bytes, if they come soon, to a
+    client that has sent early data: one packet on a long path, and only one that can be lost."""
 
     @property
     def is_parked(self) -> bool:
-        """Whether the client may take its time now: it has proved who it is, and waits."""
+        """Whether the client is authenticated and has not requested anything yet."""
         return False
 
     def accept(self) -> None:
-        """Put the good news into `data_to_send`: the tunnel stands."""
+        """Put the report of success into `data_to_send`."""
         raise NotImplementedError
 
     def reject(self, error: Exception) -> None:
-        """Put into `data_to_send` what went wrong, in this protocol's words."""
+        """Put the report of a failure into `data_to_send`, in this protocol's form."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
 class TunnelRequest:
-    """A tunnel to `target`, asked for by `client`.
+    """A request for a tunnel.
 
     Attributes:
-        target: where it is to lead.
-        client: the name that the client proved, empty where there are none.
+        target: the target of the tunnel.
+        client: the client's authenticated name; empty if clients have no names.
     """
 
     target: Address

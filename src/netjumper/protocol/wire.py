@@ -2,14 +2,14 @@
 
     1 challenge    server -> client   frame of any length (the original: 32 bytes)
     2 answer       client -> server   frame: SHA-1(challenge + secret)
-    3 verdict      server -> client   status; when not 0 a frame with a text, then close
+    3 verdict      server -> client   status; if not 0, a frame with a text, then close
     4 destination  client -> server   frame: host:port
-    5 outcome      server -> client   status; when not 0 a frame with a text, then close
+    5 outcome      server -> client   status; if not 0, a frame with a text, then close
     6 pipe         both               raw bytes
 
-A frame is one length byte and that many bytes; a status is one byte, 0 is yes. The original
-takes a frame's body with a single read, so a frame must leave in one send; it writes length
-and body apart, so ours is read in any number of pieces.
+A frame is one length byte and that many bytes. A status is one byte; 0 is success. The original
+reads a frame's body with a single read, so a frame must leave in one send. It writes length and
+body separately, so a frame is read in any number of pieces here.
 """
 
 import hashlib
@@ -57,21 +57,22 @@ SERVICES = {
     "ssh": 22,
     "telnet": 23,
 }
-"""The service names that are known on every machine, with or without an /etc/services."""
-_NUMBER = re.compile(r"[+-]?([0-9]+)")
+"""Service names that work on every machine, with or without an /etc/services."""
+_PORT_NUMBER = re.compile(r"[+-]?([0-9]+)")
 CHALLENGE_FAILED = "challenge failed, check secret"
 
 
 class Status(IntEnum):
-    """A verdict or an outcome; any other byte is a failure too."""
+    """A verdict or an outcome; any other byte is a failure as well."""
 
     SUCCESS = 0
     FAILURE = 1
 
 
 Verify = Callable[[bytes, bytes], str | None]
-"""Given the challenge and the answer: the client's name, or None for a wrong answer; raises
-`AccessExpired` where a right one comes too late."""
+"""Returns the client's name, given the challenge and the answer; None if the answer is wrong.
+Raises
+`AccessExpired` if it is right but the client's access has expired."""
 
 
 def answer_to(challenge: bytes, secret: bytes) -> bytes:
@@ -85,9 +86,9 @@ def frame(body: bytes) -> bytes:
 
 
 def text_frame(text: str) -> bytes:
-    """Return `text` as a frame, cut at a character's boundary when it is over 255 bytes.
+    """Return `text` as a frame, cut between two characters if it is longer than 255 bytes.
 
-    The original sends nothing at all then, and its clients see a bare EOF.
+    The original sends nothing in that case, and its clients see only the end of the stream.
     """
     body = text.encode("utf-8", "replace")[:MAX_FRAME].decode("utf-8", "ignore")
     return frame(body.encode())
@@ -97,7 +98,7 @@ def destination_frame(target: Address) -> bytes:
     """Return the frame that names `target`.
 
     Raises:
-        AddressError: `host:port` takes more than the 255 bytes a frame can hold.
+        AddressError: `host:port` is longer than the 255 bytes of a frame.
     """
     body = str(target).encode("ascii")
     if len(body) > MAX_FRAME:
@@ -110,9 +111,9 @@ def destination_frame(target: Address) -> bytes:
 class ClientHandshake(Handshake[Address]):
     """The side that dials the jump server.
 
-    Call `request` when the destination is known. Before the challenge has come, answer and
-    destination then leave together, which saves a round trip; without it the handshake goes
-    as far as the verdict and stays there (`authenticated`): a connection that can be parked.
+    Call `request` when the destination is known. If that is before the challenge has come, answer
+    and destination leave together, which saves a round trip. Without a destination the handshake
+    continues up to the verdict and stays there (`authenticated`): the connection can be parked.
     """
 
     __slots__ = ("_destination", "_secret", "_target", "authenticated", "challenged")
@@ -122,9 +123,9 @@ class ClientHandshake(Handshake[Address]):
         self._destination = b""
         self._target: Address | None = None
         self.challenged = False
-        """The challenge has come, and the answer is in `data_to_send`."""
+        """Whether the challenge has come; the answer is in `data_to_send`."""
         self.authenticated = False
-        """The jump server said yes to our answer."""
+        """Whether the jump server has accepted the answer."""
         super().__init__()
 
     def request(self, target: Address) -> None:
@@ -137,10 +138,10 @@ class ClientHandshake(Handshake[Address]):
         self._write_with_answer(destination_frame(target))
 
     def send_early(self, data: bytes) -> None:
-        """Send bytes to the target behind the destination, without waiting for the outcome.
+        """Send bytes to the target after the destination, without waiting for the outcome.
 
-        When the dial then fails with such bytes on their way, the original closes without
-        having read them, and a reset can overtake the outcome's text.
+        If the dial then fails, the original closes the connection without reading such bytes, and a
+        reset can overtake the outcome's text.
         """
         self._write_with_answer(data)
 
@@ -171,7 +172,7 @@ class ClientHandshake(Handshake[Address]):
         return (yield from self._read_exactly(size[0]))
 
     def _read_refusal(self, step: str) -> Generator[None, None, str]:
-        """Return why the server says no, and an empty string when it says yes."""
+        """Return the reason for a failure; empty for success."""
         try:
             status = yield from self._read_exactly(1)
         except EndOfStream:
@@ -188,13 +189,13 @@ class ClientHandshake(Handshake[Address]):
         if self._eof:
             raise JumpHostProtocolError("it closed a parked connection")
         if self._incoming:
-            raise JumpHostProtocolError("it spoke on a connection that has no destination")
+            raise JumpHostProtocolError("it sent data on a connection that has no destination")
         self.wanted = 1
         yield
 
 
 class ServerHandshake(ListeningHandshake[TunnelRequest]):
-    """The jump server's side; `verify` decides who comes in."""
+    """The jump server's side; `verify` authenticates clients."""
 
     __slots__ = ("_authenticated", "_challenge", "_verify")
 
@@ -218,10 +219,10 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
         if client is None:
             self._refuse(CHALLENGE_FAILED)
             if len(answer) != ANSWER_SIZE:
-                raise ProtocolError("what came is no answer to a challenge")
+                raise ProtocolError("not a valid answer to the challenge")
             raise AuthenticationError("wrong secret")
         self._write(bytes((Status.SUCCESS,)))
-        self._nothing_requested()  # this may be a check of the secret, or a connection to be parked
+        self._nothing_requested()  # it may only check the secret, or park the connection
         self._authenticated = True
         size = yield from self._read_exactly(1)
         text = yield from self._read_exactly(size[0])
@@ -233,26 +234,28 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
             raise
 
     def _verify_again(self, answer: bytes, target: Address) -> str:
-        """Return the client's name: who was parked may be known no more, or by another."""
+        """Return the client's name: while it was parked, its secret may have been removed or given
+        a new
+        name."""
         try:
             client = self._verify(self._challenge, answer)
         except AccessExpired as error:
             raise dial_errors.denied(target, str(error)) from None
         if client is None:
-            raise dial_errors.denied(target, "the secret is known no more")
+            raise dial_errors.denied(target, "this client's secret was removed")
         return client
 
     @property
     def is_parked(self) -> bool:
-        """Whether the client has proved that it may come in, and named no target yet."""
+        """Whether the client is authenticated and has named no target yet."""
         return self._authenticated and not self.has_request
 
     def accept(self) -> None:
-        """Tell the client that it is piped to its target from here on."""
+        """Report success: from here on the client is connected to its target."""
         self._write(bytes((Status.SUCCESS,)))
 
     def reject(self, error: Exception) -> None:
-        """Tell the client in the original's words why its target was not reached."""
+        """Report, in the original's words, why the target was not reached."""
         self._refuse(str(error) or "no reason given")
 
     def _refuse(self, text: str) -> None:
@@ -263,7 +266,7 @@ def parse_destination(text: str) -> Address:
     """Read a destination as the original's `net.Dial` does: `:80` and `host:http` included.
 
     Raises:
-        TargetError: in the original's words, ready to be sent.
+        TargetError: it is not valid; the text is the original's.
     """
     if not text:
         raise InvalidTarget("dial tcp: missing address")
@@ -284,7 +287,7 @@ def parse_destination(text: str) -> Address:
 
 
 def _port_number(port: str) -> int:
-    if numeric := _NUMBER.fullmatch(port):
+    if numeric := _PORT_NUMBER.fullmatch(port):
         number = int(numeric[1].lstrip("0")[:6] or "0")
         if 1 <= number <= 65535 and not port.startswith("-"):
             return number
