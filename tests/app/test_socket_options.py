@@ -192,7 +192,7 @@ def test_unavailable_option_is_reported_with_its_origin(name, capsys, monkeypatc
     assert message == "--source: 2001:db8::1: this machine does not have that address"
     monkeypatch.setenv("NETJUMPER_INTERFACE", "nonsense0")
     message = refused(capsys, name)
-    assert message.startswith("environment variable NETJUMPER_INTERFACE: there is no interface")
+    assert message.startswith("environment variable NETJUMPER_INTERFACE: unknown interface")
 
 
 def test_exec_and_doctor_refuse_an_unavailable_option(capsys, monkeypatch):
@@ -202,7 +202,7 @@ def test_exec_and_doctor_refuse_an_unavailable_option(capsys, monkeypatch):
     assert bridge.main(["doctor", *jump]) == 2
     message = capsys.readouterr().err.splitlines()
     assert len(message) == 2
-    assert all("there is no interface 'nonsense0'" in line for line in message)
+    assert all("unknown interface 'nonsense0'" in line for line in message)
 
 
 async def test_deep_healthcheck_uses_the_outgoing_socket_options(capsys):
@@ -210,7 +210,7 @@ async def test_deep_healthcheck_uses_the_outgoing_socket_options(capsys):
         listener = ["--socks", local_bridge.address_of("socks"), "--jump", "127.0.0.1:1"]
         arguments = ["healthcheck", *listener, "--deep", "--interface", "nonsense0"]
         assert await asyncio.to_thread(bridge.main, arguments) == 1
-    assert "--interface: there is no interface 'nonsense0'" in capsys.readouterr().err
+    assert "--interface: unknown interface 'nonsense0'" in capsys.readouterr().err
 
 
 @COMMANDS

@@ -89,7 +89,7 @@ def test_doctor_reports_a_bad_certificate_with_advice(
     assert bridge.main(["doctor", *bridge_arguments(certificate, directory, jump)]) == 8
     output = " ".join(capsys.readouterr().out.split())
     assert f"JumpHostUntrusted: jump host {jump}: {ERRORS[certificate][1]}" in output
-    assert "Give --certificate-file FILE, with one of that authority's" in output
+    assert "Set --certificate-file FILE to a PEM file" in output
 
 
 def test_doctor_is_accepted_with_a_valid_certificate(directory, jump_server, capsys, monkeypatch):

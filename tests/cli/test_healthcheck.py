@@ -92,7 +92,7 @@ async def test_listener_with_another_protocol_is_unhealthy(listener, capsys):
         code, line = await checked(capsys, f"--{listener}", str(peer.address))
     assert code == 1
     assert line.endswith(
-        f"{listener.upper()} on {peer.address}: what answers there is no netjumper-bridge"
+        f"{listener.upper()} on {peer.address}: the answer is not from netjumper-bridge"
     )
 
 
@@ -120,7 +120,7 @@ async def test_web_server_is_unhealthy(behave, capsys):
     async with serving(behave) as peer:
         code, line = await checked(capsys, "--http", str(peer.address), "--dial-timeout", "2")
     assert code == 1
-    assert line.endswith("what answers there is no netjumper-bridge")
+    assert line.endswith("the answer is not from netjumper-bridge")
 
 
 async def test_listener_with_a_full_queue_is_unhealthy(capsys):
@@ -266,7 +266,7 @@ async def test_server_without_a_challenge_is_unhealthy(data, capsys):
     async with serving(scripted(data)) as peer:
         code, line = await checked(capsys, "--listen", str(peer.address), command=server)
     assert code == 1
-    assert line.endswith("what answers there is no netjumper")
+    assert line.endswith("the answer is not from netjumper")
 
 
 async def test_silent_jump_server_is_unhealthy(capsys):

@@ -66,7 +66,7 @@ def test_curl_fetches_with_ca_certificates_on_both_sides(certificates):
         with bridge_to(url, *known) as (_, proxy):
             assert "The bridge could not use its jump host" in fetched(proxy)
         with bridge_to(f"{url}?name=other.example", *known) as (_, proxy):
-            assert "it is not who it should be: Hostname mismatch" in fetched(proxy)
+            assert "certificate verification failed: Hostname mismatch" in fetched(proxy)
 
 
 @pytest.mark.needs("curl")

@@ -34,8 +34,8 @@ def test_doctor_reports_an_untrusted_jump_host_with_advice(certificates, capsys)
     with jump_server("--certificate-file", certificates / "server.pem") as jump:
         code, steps, out = doctor(capsys, "--jump", f"netjumper+tls://{jump}?pin={other}")
     assert (code, steps[-1]) == (8, "tls")
-    assert f"JumpHostUntrusted: jump host {jump}: it is not who it should be" in out
-    assert "somebody may be in between" in " ".join(out.split())
+    assert f"JumpHostUntrusted: jump host {jump}: certificate verification failed" in out
+    assert "an attacker may intercept the connection" in " ".join(out.split())
 
 
 @pytest.mark.usefixtures("secret")
@@ -64,5 +64,5 @@ def test_healthcheck_refuses_a_listener_without_tls(capsys):
     with running("netjumper", "--listen", f"{HOST}:0", env=ENV) as it:
         jump = it.address("netjumper")
         assert server.main(["healthcheck", "--listen-tls", jump]) == 1
-    message = f"netjumper: netjumper with TLS on {jump}: what answers there is no netjumper\n"
+    message = f"netjumper: netjumper with TLS on {jump}: the answer is not from netjumper\n"
     assert capsys.readouterr().err == message

@@ -46,7 +46,7 @@ def test_a_step_without_a_connection_is_an_error_that_names_the_jump_host():
     connection = BlockingConnection(Address("home.example", 9527), SECRET, DEFAULTS)
     with pytest.raises(JumpHostUnreachable) as caught:
         connection.advance(lambda it: it.result, time.monotonic())
-    assert str(caught.value) == "jump host home.example:9527: there is no connection"
+    assert str(caught.value) == "jump host home.example:9527: not connected"
     connection.close()
 
 

@@ -198,7 +198,7 @@ async def test_one_that_is_not_trusted_hears_nothing(sides):
         error = await trust_error(jump, client_with_pins([b"x" * 32]))
     assert isinstance(error, JumpHostUntrusted)
     assert str(error) == (
-        f"jump host {jump}: it is not who it should be: its certificate is not the pinned one"
+        f"jump host {jump}: certificate verification failed: its certificate is not the pinned one"
     )
 
 

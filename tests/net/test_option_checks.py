@@ -74,7 +74,7 @@ def test_who_has_the_privilege_may_set_a_mark():
 def test_an_interface_that_does_not_exist_is_told_with_those_that_do():
     key, message = problem(check_dialling, interface="nonsense0")
     assert key == "interface"
-    assert message.startswith("there is no interface 'nonsense0'; there are ")
+    assert message.startswith("unknown interface 'nonsense0'; this machine has ")
     assert "lo" in message
 
 

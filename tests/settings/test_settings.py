@@ -139,7 +139,7 @@ def test_conflicting_jump_servers_are_refused(jump, message):
 
 @pytest.mark.parametrize("weight", ["", "0", "1001", "x", "-1", "1.5", "\u0663", "9" * 5000])
 def test_weight_is_a_whole_number(weight):
-    with pytest.raises(ValidationError, match="is no number from 1 to 1000"):
+    with pytest.raises(ValidationError, match="is not a number from 1 to 1000"):
         BridgeSettings(secret="s", jump=f"h:1={weight}", jump_policy="spread")
 
 

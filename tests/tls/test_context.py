@@ -124,7 +124,7 @@ async def test_rejected_key_names_what_to_check():
     server = server_with_secrets([("", KEY.encode())])
     at_client, at_server = await met(client_with_secret(OTHER.encode()), server)
     assert isinstance(at_client, ssl.SSLError)
-    message = "our key is not known there; check the secret, and the client's name"
+    message = "key rejected; check the secret and the client name"
     assert str(trust_error(at_client)).endswith(message)
     assert isinstance(at_server, ssl.SSLError)
     assert failure_of(at_server) == "the offered key is unknown"

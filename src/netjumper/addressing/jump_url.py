@@ -175,7 +175,7 @@ def _options(query: str, is_tls: bool) -> Mapping[str, Sequence[str]]:
         raise AddressError("behind the ? is KEY=VALUE, and & between several") from None
     for key, values in options.items():
         if key not in _KEYS:
-            raise AddressError(f"{quoted(key)} is none of {', '.join(_KEYS)}")
+            raise AddressError(f"{quoted(key)} is not one of {', '.join(_KEYS)}")
         if key in _ONLY_TLS and not is_tls:
             raise AddressError(f"{key} is for {TLS_SCHEME}://")
         if "" in values:
@@ -191,12 +191,12 @@ def _one(key: str, values: Sequence[str]) -> str:
 
 def _weight(text: str) -> int:
     if not (_WEIGHT.fullmatch(text) and 0 < int(text) <= MAX_WEIGHT):
-        raise AddressError(f"the weight {quoted(text)} is no number from 1 to {MAX_WEIGHT}")
+        raise AddressError(f"the weight {quoted(text)} is not a number from 1 to {MAX_WEIGHT}")
     return int(text)
 
 
 def _pin(text: str) -> bytes:
     found = _PIN.fullmatch(text.replace(":", "") if text.count(":") == 31 else text)
     if found is None:
-        raise AddressError(f"the pin {quoted(text)} is no SHA-256 in 64 hexadecimal digits")
+        raise AddressError(f"the pin {quoted(text)} is not a SHA-256 in 64 hexadecimal digits")
     return bytes.fromhex(found[1])

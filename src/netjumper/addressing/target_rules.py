@@ -52,7 +52,7 @@ class Rule:
             hint = "; .example.org is it and all below it" if "*" in host else ""
             raise AddressError(f"{error}{hint}") from None
         if _is_number(name):  # full-width digits become digits, and a final dot is removed
-            raise AddressError(f"{quoted(host)} is no address, and no host name")
+            raise AddressError(f"{quoted(host)} is neither an address nor a host name")
         return cls(name="." * host.startswith(".") + name, ports=_ports(ports, text))
 
     def __str__(self) -> str:
@@ -117,7 +117,7 @@ def _network(host: str) -> IPNetwork:
     try:
         whole = ipaddress.ip_network(host, strict=False)
     except ValueError:
-        raise AddressError(f"{quoted(host)} is no address, and no network") from None
+        raise AddressError(f"{quoted(host)} is neither an address nor a network") from None
     if "/" in host and ipaddress.ip_address(host.partition("/")[0]) != whole.network_address:
         raise AddressError(f"{quoted(host)} is an address within a network; write {whole}")
     return whole

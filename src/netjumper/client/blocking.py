@@ -118,7 +118,7 @@ class BlockingConnection:
     def connected_socket(self, deadline: float) -> socket.socket:
         """Return the connection; its operations wait until the deadline at most."""
         if self._sock is None:
-            raise JumpHostUnreachable("there is no connection")
+            raise JumpHostUnreachable("not connected")
         self._sock.settimeout(seconds_left(deadline))
         return self._sock
 

@@ -21,32 +21,32 @@ def unreachable(error: NetjumperError) -> JumpHostUnreachable:
     reason = error.reason if isinstance(error, TargetError) else str(error)
     if isinstance(error, OutOfResources):  # not the jump host's fault
         reason += " on this machine"
-    told = JumpHostUnreachable(reason)
-    told.__cause__ = error
-    return told
+    error_ = JumpHostUnreachable(reason)
+    error_.__cause__ = error
+    return error_
 
 
 def lost(error: OSError) -> JumpHostError:
     """Return the error for a connection that fails during the handshake; `error` is its cause."""
-    told: JumpHostError
+    error_: JumpHostError
     if isinstance(error, TimeoutError):
-        told = JumpHostTimeout("it did not answer in time")
+        error_ = JumpHostTimeout("it did not answer in time")
     else:
         reason = error.strerror or type(error).__name__
-        told = JumpHostProtocolError(f"lost in the middle of the handshake: {reason}")
-    told.__cause__ = error
-    return told
+        error_ = JumpHostProtocolError(f"lost in the middle of the handshake: {reason}")
+    error_.__cause__ = error
+    return error_
 
 
 def trust_error(error: ssl.SSLError) -> JumpHostUntrusted | WrongSecret:
     """Return the error for a TLS failure; `error` is its cause."""
-    told: JumpHostUntrusted | WrongSecret
+    error_: JumpHostUntrusted | WrongSecret
     if is_key_refused(error):
-        told = WrongSecret("our key is not known there; check the secret, and the client's name")
+        error_ = WrongSecret("key rejected; check the secret and the client name")
     else:
-        told = JumpHostUntrusted(_why_not_trusted(error))
-    told.__cause__ = error
-    return told
+        error_ = JumpHostUntrusted(_why_not_trusted(error))
+    error_.__cause__ = error
+    return error_
 
 
 def _why_not_trusted(error: ssl.SSLError) -> str:
@@ -57,7 +57,7 @@ def _why_not_trusted(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         # this package's own errors have none
         why = getattr(error, "verify_message", error.strerror)
-        return f"it is not who it should be: {why}"
-    if told := refusal_of(error):
-        return told
+        return f"certificate verification failed: {why}"
+    if error_ := refusal_of(error):
+        return error_
     return f"TLS failed: {failure_of(error)}"

@@ -20,30 +20,30 @@ def advice(step: str, error: NetjumperError) -> str:
     """Return what to do when `step` failed with `error`."""
     if step == "connect" and isinstance(error.__cause__, ConnectionRefusedError):
         return (
-            "The machine is there, and nothing listens on that port. Start the jump server "
-            "(netjumper), and have the home router forward the port to it."
+            "The machine is up, but nothing listens on that port. Start the jump server "
+            "(netjumper), and forward the port to it in the home router."
         )
     if step == "tls" and refusal_of(error.__cause__):
         return (
-            "The jump server is there, and lets in who shows a certificate of the authority in its "
-            "client_ca_file. Give --certificate-file FILE, with one of that authority's that "
-            "is valid now and the key behind it; its log says what was wrong."
+            "The jump server is up, and requires a client certificate from the authority in its "
+            "client_ca_file. Set --certificate-file FILE to a PEM file with a valid certificate "
+            "from that authority, followed by its key. The jump server's log has the reason."
         )
     if step == "challenge" and isinstance(error, JumpHostTimeout):
         return (
-            "Something took the connection and says nothing. A jump server sends 33 bytes at "
-            "once: check that the port is its own and not a web server's, and that no middlebox "
-            "in between holds the connection."
+            "Something accepted the connection and sends nothing. A jump server sends 33 bytes at "
+            "once. Check that the port is the jump server's, not a web server's, and that no "
+            "middlebox on the path holds the connection."
         )
     if step == "secret" and isinstance(error, WrongSecret) and _HAS_ENDED.search(str(error)):
         return (
-            "The jump server is there and the secret is right, but this client's time is over. "
-            "Whoever keeps the jump server can set a later date: expires in its clients_file."
+            "The jump server is up and the secret is right, but this client's access has expired. "
+            "The operator of the jump server can set a later date: expires in its clients_file."
         )
     if step == "secret" and isinstance(error, WrongSecret):
         return (
-            "The jump server is there, and the two sides' secrets differ. Compare the sha256sum of "
-            "both files. In NETJUMPER_SECRET a stray space or newline counts."
+            "The jump server is up, but the two sides have different secrets. Compare the "
+            "sha256sum of both files. In NETJUMPER_SECRET a space or newline counts."
         )
     if step == "target" and isinstance(error, TargetError):
         return _ABOUT_TARGETS.get(type(error), _TARGET_UNREACHABLE)
@@ -55,56 +55,56 @@ _HAS_ENDED = re.compile(r": access of .* ended \d")
 _ABOUT_STEPS = {
     "name": (
         "The jump host's name cannot be looked up on this machine. Check its spelling, the "
-        "dynamic DNS entry of the home connection, and this machine's name server; or give --jump "
-        "an IP address."
+        "dynamic DNS entry of the home connection, and this machine's name server; or use an IP "
+        "address in --jump."
     ),
     "connect": (
-        "No answer comes from that address. Check the address, a firewall in between, and that "
+        "No answer comes from that address. Check the address, firewalls on the path, and that "
         "the machine at home is up; a home connection's address may have changed. If connections "
-        "are reset, this address was perhaps shut out after wrong answers: the log there says so."
+        "are reset, the jump server may have banned this address after failed authentications: see "
+        "its log."
     ),
     "tls": (
-        "Something answers there, and it is not the jump server with the certificate, or the "
-        "secret, that is expected. Check that both sides have the same secret, or the pin; and "
-        "that the port is the one of listen_tls. If all of that is right, somebody may be in "
-        "between."
+        "The answer is not from a jump server with the expected certificate or secret. Check that "
+        "both sides have the same secret, or the right pin, and that the port is the one of "
+        "listen_tls. If all of that is right, an attacker may intercept the connection."
     ),
     "challenge": (
-        "What answers there does not speak the netjumper protocol: check the port. If it is the "
-        "jump server's, look at its log: it was overloaded, or it has shut this address out after "
-        "wrong answers. Or a firewall in between cuts the connection."
+        "The answer is not in the netjumper protocol: check the port. If it is the jump server's, "
+        "look at its log: it was overloaded, or it has banned this address after failed "
+        "authentications. Or a firewall on the path ends the connection."
     ),
     "secret": (
-        "It sent a challenge and then did not judge the answer. The path loses what is sent, or "
-        "something else than a jump server answers on that port. Try again, and look at the log of "
-        "the jump server."
+        "It sent a challenge, but no verdict on the answer. The path loses packets, or another "
+        "program than a jump server answers on that port. Try again, and look at the jump server's "
+        "log."
     ),
     "target": (
-        "The jump server accepted the secret and then did not say what became of the target. "
-        "Look at its log, and whether the connection is stable."
+        "The jump server accepted the secret, but did not report whether it reached the target. "
+        "Look at its log, and check whether the connection is stable."
     ),
 }
 _TARGET_UNREACHABLE = (
-    "The jump server is fine; from there the target cannot be reached. Try another target, and "
-    "try this one on the machine of the jump server."
+    "The jump server works, but it cannot reach the target. Try another target, and try this one "
+    "on the jump server's machine."
 )
 _ABOUT_TARGETS: dict[type[NetjumperError], str] = {
     TargetRefused: (
-        "The jump server is fine; the target's machine refuses connections on that port. Check "
+        "The jump server works, but the target's machine refuses connections on that port. Check "
         "the port, and that the program there runs."
     ),
     NameNotFound: (
-        "The jump server is fine; as seen from there, the target's name does not exist. Check its "
+        "The jump server works; as seen from there, the target's name does not exist. Check its "
         "spelling. If it is right, check DNS on that machine."
     ),
     NameLookupFailed: (
-        "The jump server is fine; its own name server does not answer. Check DNS on that machine."
+        "The jump server works, but its own name server does not answer. Check DNS on that machine."
     ),
     TooManyTunnels: (
-        "The jump server is fine; it has, or you have, as many tunnels open as its settings let "
-        "there be."
+        "The jump server works, but it or this client has as many tunnels open as its settings "
+        "allow."
     ),
     TargetDenied: (
-        "The jump server is fine; it, or a firewall on its machine, does not allow that target."
+        "The jump server works, but it, or a firewall on its machine, denies that target."
     ),
 }

@@ -59,18 +59,18 @@ def _check_listener(
     timeout: float,
     resets: str,
 ) -> str:
-    told = f"{protocol} on {address}"
+    label = f"{protocol} on {address}"
     try:
         with _connected(address, timeout) as sock:
             well = exchange(sock)
     except OSError as error:
         if resets and isinstance(error, (ConnectionResetError, BrokenPipeError)):
-            return told + resets
+            return label + resets
         reason = "no answer" if isinstance(error, TimeoutError) else error.strerror
-        raise Unhealthy(f"{told}: {reason or type(error).__name__}") from None
+        raise Unhealthy(f"{label}: {reason or type(error).__name__}") from None
     if not well:
-        raise Unhealthy(f"{told}: what answers there is no {program}")
-    return told
+        raise Unhealthy(f"{label}: the answer is not from {program}")
+    return label
 
 
 def _connected(address: ListenAddress, timeout: float) -> socket.socket:

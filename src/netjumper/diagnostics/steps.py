@@ -120,7 +120,7 @@ class Diagnosis:
 
         def encrypt() -> str:
             probe.encrypt()
-            return "it is who it should be"
+            return "the jump server proved its identity"
 
         return {
             "name": lambda: self._found(probe.look_up()),

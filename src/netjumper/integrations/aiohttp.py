@@ -108,7 +108,7 @@ def _as_aiohttp_says(error: NetjumperError, req: aiohttp.ClientRequest) -> OSErr
     if timed_out(error):
         return TimeoutError(str(error))
     # aiohttp shows an error's number and system text, which a netjumper error may not have.
-    told = OSError(getattr(error, "errno", None), str(error))
+    failure = OSError(getattr(error, "errno", None), str(error))
     if isinstance(error, socket.gaierror):
-        return aiohttp.ClientConnectorDNSError(req.connection_key, told)
-    return aiohttp.ClientConnectorError(req.connection_key, told)
+        return aiohttp.ClientConnectorDNSError(req.connection_key, failure)
+    return aiohttp.ClientConnectorError(req.connection_key, failure)

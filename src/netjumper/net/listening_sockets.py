@@ -169,9 +169,9 @@ def _remove_stale(path: str) -> None:
 def _cannot_listen(address: ListenAddress, error: OSError) -> ListenError:
     reasons = _UNIX_REASONS if address.path else _TCP_REASONS
     reason = reasons.get(error.errno or 0, error.strerror or str(error))
-    told = ListenError(f"cannot listen on {address}: {reason}")
-    told.errno = error.errno
-    return told
+    failure = ListenError(f"cannot listen on {address}: {reason}")
+    failure.errno = error.errno
+    return failure
 
 
 class SocketFile:

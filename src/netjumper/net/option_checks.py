@@ -128,7 +128,7 @@ def _check_interface(name: str) -> None:
     except (OSError, ValueError):
         there = ", ".join(name for _, name in socket.if_nameindex())
         raise OptionUnavailable(
-            "interface", f"there is no interface {quoted(name)}; there are {there}"
+            "interface", f"unknown interface {quoted(name)}; this machine has {there}"
         ) from None
 
 

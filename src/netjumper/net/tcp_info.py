@@ -41,12 +41,12 @@ def tcp_info(sock: socket.socket) -> TcpInfo | None:
         fields = _LAYOUT.unpack_from(raw)
     except (OSError, struct.error):  # a unix socket; an emulated kernel
         return None
-    told = len(raw) >= _SEND_WINDOW.size
+    has_window = len(raw) >= _SEND_WINDOW.size
     return TcpInfo(
         fields[_PROBES],
         fields[_UNACKED],
         fields[_RTT] / 1e6,
         fields[_TOTAL_RETRANS],
         max(fields[_SEGS_OUT], 1),
-        _SEND_WINDOW.unpack_from(raw)[0] if told else None,
+        _SEND_WINDOW.unpack_from(raw)[0] if has_window else None,
     )

@@ -68,7 +68,7 @@ class HandshakePhase:
 
     Args:
         context: what all handshake phases share.
-        owner: the session; told once what became of the handshake.
+        owner: the session; is called once with the outcome of the handshake.
         client: the connection; the owner closes it, the phase only reads and answers.
         peer: its address.
         choose: returns the handshake.
@@ -235,7 +235,7 @@ class HandshakePhase:
 
     def _close_silently(self) -> None:
         """A port scan, a health check, a browser's preconnect: it belongs in no access log."""
-        self._context.log.debug("%s connected and asked for nothing", self._peer)
+        self._context.log.debug("%s connected and requested nothing", self._peer)
         self._owner.close()
 
 
