@@ -87,7 +87,7 @@ def same_again(error: TargetError) -> None:
 @pytest.mark.parametrize(
     "number", CONNECT_ERRORS, ids=[errno.errorcode[number] for number in CONNECT_ERRORS]
 )
-def test_a_failed_connect_is_told_in_the_originals_words(number: int) -> None:
+def test_failed_connect_has_the_text_of_the_original(number: int) -> None:
     kind, words = CONNECT_ERRORS[number]
     error = dial_errors.from_oserror(OSError(number, os.strerror(number)), WHERE)
     assert type(error) is kind
@@ -102,7 +102,7 @@ def test_every_error_number_has_words_that_make_the_same_error(number: int) -> N
     same_again(error)
 
 
-def test_a_number_without_its_text_is_told_by_the_systems_text() -> None:
+def test_errno_without_a_text_has_the_systems_text() -> None:
     error = dial_errors.from_oserror(OSError(errno.ECONNRESET, ""), WHERE)
     assert str(error) == "dial tcp 192.0.2.1:443: connect: connection reset by peer"
 
@@ -111,14 +111,14 @@ def test_a_number_without_its_text_is_told_by_the_systems_text() -> None:
     ("error", "words"),
     [(OSError("Odd Thing"), "odd thing"), (ConnectionAbortedError(), "connectionabortederror")],
 )
-def test_an_error_without_a_number_is_told_by_what_it_has(error: OSError, words: str) -> None:
+def test_error_without_errno_is_described_by_its_text(error: OSError, words: str) -> None:
     message = dial_errors.from_oserror(error, WHERE)
     assert type(message) is TargetError
     assert str(message) == f"dial tcp 192.0.2.1:443: connect: {words}"
 
 
 @pytest.mark.parametrize("number", LOOKUP_ERRORS)
-def test_a_failed_lookup_is_told_in_the_originals_words(number: int) -> None:
+def test_failed_lookup_has_the_text_of_the_original(number: int) -> None:
     kind, words = LOOKUP_ERRORS[number]
     error = dial_errors.from_gaierror(
         socket.gaierror(number, "the system's own words"), "example.org"
@@ -210,7 +210,7 @@ def test_any_text_makes_a_target_error(text: str) -> None:
 
 
 @given(st.text(), st.sampled_from(dial_errors.ERROR_TEXTS))
-def test_what_stands_before_a_phrase_does_not_change_its_type(
+def test_text_before_a_phrase_does_not_change_its_type(
     text: str, words: dial_errors.ErrorText
 ) -> None:
     assert type(dial_errors.from_text(f"{text}: {words.phrase}")) is words.error

@@ -98,7 +98,7 @@ def test_an_error_is_also_the_builtin_that_fits(
             raise kind("what happened")
 
 
-def test_the_three_parties_at_fault_are_told_apart() -> None:
+def test_three_parties_at_fault_have_their_own_types() -> None:
     for kind in kinds(NetjumperError):
         parties = (JumpHostError, TargetError, ProtocolError, AddressError)
         assert sum(issubclass(kind, party) for party in parties) <= 1, kind
@@ -112,7 +112,7 @@ def test_an_error_can_be_pickled(kind: type[NetjumperError]) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ALSO if issubclass(kind, JumpHostError)])
-def test_a_jump_host_error_can_say_where(kind: type[JumpHostError]) -> None:
+def test_jump_host_error_can_name_the_address(kind: type[JumpHostError]) -> None:
     error = kind("it is closed").at("home.example.net:9527")
     assert type(error) is kind
     assert str(error) == "jump host home.example.net:9527: it is closed"
@@ -129,18 +129,18 @@ def test_a_jump_host_error_can_say_where(kind: type[JumpHostError]) -> None:
         ("it ended with: ", "no reason given"),
     ],
 )
-def test_the_reason_is_what_stands_behind_the_address(text: str, reason: str) -> None:
+def test_reason_is_the_text_after_the_address(text: str, reason: str) -> None:
     assert TargetError(text).reason == reason
 
 
-def test_a_wrong_secret_is_not_told_by_the_client() -> None:
+def test_client_does_not_show_a_wrong_secret() -> None:
     handshake = ClientHandshake(SECRET)
     failed = run(handshake, [b"\x01c", b"\x01\x00"])
     assert failed.error is WrongSecret
     assert SECRET.decode() not in failed.text + repr(handshake)
 
 
-def test_a_wrong_secret_is_not_told_by_the_server() -> None:
+def test_server_does_not_show_a_wrong_secret() -> None:
     handshake = ServerHandshake(single_secret(SECRET, Guard()).verify)
     failed = run(handshake, [b"\x14" + b"bad " * 5])
     assert failed.error is AuthenticationError

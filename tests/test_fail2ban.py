@@ -33,22 +33,22 @@ def said_of(*peers: str, caplog: pytest.LogCaptureFixture) -> str:
     return PlainFormatter().format(record)
 
 
-def test_it_finds_who_was_shut_out(caplog):
+def test_filter_finds_the_banned_address(caplog):
     line = said_of("203.0.113.7:1", "203.0.113.7:2", caplog=caplog)
     assert found(line) == ["203.0.113.7"]
 
 
-def test_it_finds_an_address_of_ipv6(caplog):
+def test_filter_finds_an_ipv6_address(caplog):
     line = said_of("[2001:db8::7]:1", caplog=caplog)
     assert found(line) == ["2001:db8::7"]
 
 
-def test_it_finds_it_in_the_journal(caplog):
+def test_filter_finds_the_line_in_the_journal(caplog):
     text = said_of("203.0.113.7:1", caplog=caplog).partition("WARNING ")[2]
     assert found(f"Nov 23 08:28:57 home netjumper[123]: {text}") == ["203.0.113.7"]
 
 
-def test_nobody_can_have_another_shut_out_by_what_a_log_line_says_of_him(caplog):
+def test_forged_log_text_cannot_ban_another_address(caplog):
     text = said_of("203.0.113.7:1", caplog=caplog).partition("WARNING ")[2]
     record = AccessRecord(
         peer="192.0.2.1:1", client="", target="", bytes_up=0, bytes_down=0, seconds=0.0,

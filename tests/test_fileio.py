@@ -37,7 +37,7 @@ def test_a_file_is_read_with_its_mode(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/full"])
-def test_what_never_ends_is_not_read_for_ever(path):
+def test_endless_file_is_not_read_for_ever(path):
     with pytest.raises(OSError, match=f"it is over {MAX_SIZE} bytes"):
         read_file(path)
 
@@ -47,17 +47,17 @@ def test_as_much_as_there_may_be_is_read(tmp_path):
     assert read_file(tmp_path / "file")[0] == b"." * MAX_SIZE
 
 
-def test_a_directory_is_no_file(tmp_path):
+def test_directory_is_not_a_file(tmp_path):
     with pytest.raises(IsADirectoryError):
         read_file(tmp_path)
 
 
-def test_a_pipe_that_nobody_writes_into_is_told_at_once(fifo):
+def test_pipe_without_a_writer_is_reported_at_once(fifo):
     with pytest.raises(OSError, match="no program writes into this pipe"):
         read_file(fifo)
 
 
-def test_a_pipe_of_somebody_who_is_done_is_read(pipe):
+def test_pipe_of_an_ended_writer_is_read(pipe):
     pipe[1].write(b"secret")
     pipe[1].close()
     assert read_file(by_name(pipe[0]))[0] == b"secret"
@@ -65,7 +65,7 @@ def test_a_pipe_of_somebody_who_is_done_is_read(pipe):
         read_file(by_name(pipe[0]))
 
 
-def test_who_writes_into_a_pipe_may_take_time(pipe, monkeypatch):
+def test_slow_writer_of_a_pipe_is_waited_for(pipe, monkeypatch):
     waits = threading.Event()
     wait = fileio._wait_for_more
 
@@ -88,7 +88,7 @@ def test_who_writes_into_a_pipe_may_take_time(pipe, monkeypatch):
     writing.join()
 
 
-def test_who_writes_nothing_into_a_pipe_is_not_waited_for_for_ever(pipe, monkeypatch):
+def test_silent_writer_of_a_pipe_is_not_waited_for_for_ever(pipe, monkeypatch):
     monkeypatch.setattr(fileio, "PIPE_TIMEOUT_S", 0.01)
     pipe[1].write(b"begun")
     with pytest.raises(TimeoutError, match=r"no data came out of this pipe for 0\.01 s"):

@@ -21,7 +21,7 @@ def inputs(target: str) -> list[Path]:
         for path in inputs(target)
     ],
 )
-def test_what_a_target_holds_is_true_of(target: str, path: Path) -> None:
+def test_corpus_inputs_hold(target: str, path: Path) -> None:
     importlib.import_module(f"fuzz.{target}").check(path.read_bytes())
 
 
@@ -30,5 +30,5 @@ def test_a_target_has_seeds(target: str) -> None:
     assert any((SEEDS / target).iterdir())
 
 
-def test_there_are_no_inputs_for_a_target_that_is_none() -> None:
+def test_every_corpus_has_a_target() -> None:
     assert {path.name for at in (SEEDS, CRASHES) for path in at.iterdir()} <= set(TARGETS)

@@ -70,7 +70,7 @@ def test_everything_that_is_locked_has_hashes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_where_it_comes_from_is_left_to_who_installs_it(name: str) -> None:
+def test_installer_chooses_the_package_index(name: str) -> None:
     assert not re.search(r"://|--[\w-]*index|--find-links|--trusted-host", text_of(name))
 
 

@@ -38,7 +38,7 @@ def metadata(wheel: ZipFile) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("folder", list(INSTALLED))
-def test_what_programs_look_for_is_installed_where_they_look(wheel: ZipFile, folder: str) -> None:
+def test_shared_files_are_installed_where_programs_look(wheel: ZipFile, folder: str) -> None:
     installed = {
         name.rpartition("/")[2]: wheel.read(name)
         for name in wheel.namelist()
@@ -58,7 +58,7 @@ def test_the_package_has_what_the_sub_command_completion_prints(wheel: ZipFile) 
     assert {str(it) for it in committed} <= set(wheel.namelist())
 
 
-def test_it_needs_few_packages_and_none_for_development(wheel: ZipFile) -> None:
+def test_wheel_needs_few_packages_and_none_for_development(wheel: ZipFile) -> None:
     wanted = [Requirement(it) for it in metadata(wheel)["Requires-Dist"]]
     always = {it.name for it in wanted if it.marker is None}
     assert always == {"h11", "pydantic-settings", "rich", "segno"}

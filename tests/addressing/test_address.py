@@ -38,7 +38,7 @@ def test_an_address_is_read(text: str, host: str, port: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["example.org:443", "192.0.2.1:80", "[2001:db8::1]:80"])
-def test_an_address_is_written_as_it_is_read(text: str) -> None:
+def test_address_is_written_in_the_form_that_is_parsed(text: str) -> None:
     assert str(Address.parse(text)) == text
 
 
@@ -90,7 +90,7 @@ def test_an_address_is_written_as_it_is_read(text: str) -> None:
         ("a:http", "is not a number from 1 to 65535"),
     ],
 )
-def test_what_is_no_address_is_refused_with_a_reason(text: str, complaint: str) -> None:
+def test_invalid_address_is_refused_with_a_reason(text: str, complaint: str) -> None:
     with pytest.raises(AddressError, match=complaint):
         Address.parse(text)
 
@@ -107,7 +107,7 @@ def test_an_address_out_of_parts_is_checked() -> None:
         Address.checked("a b", 80)
 
 
-def test_a_name_that_is_no_ip_address_is_none() -> None:
+def test_name_is_not_an_ip_literal() -> None:
     assert str(ip_literal("::1")) == "::1"
     assert str(ip_literal("192.0.2.1")) == "192.0.2.1"
     assert ip_literal("example.org") is None

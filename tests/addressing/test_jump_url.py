@@ -65,7 +65,7 @@ def test_a_secret_may_be_any_bytes(text):
     assert JumpUrl.parse(it.written(it.secret)) == it
 
 
-def test_it_is_shown_without_the_secret():
+def test_jump_url_is_shown_without_the_secret():
     it = JumpUrl.parse("netjumper+tls://alice:s3cret@home.example.net?weight=2")
     assert str(it) == "netjumper+tls://alice@home.example.net:9527?weight=2"
     assert "s3cret" not in repr(it)
@@ -101,7 +101,7 @@ def test_it_is_shown_without_the_secret():
         (f"netjumper+tls://home?pin={PIN}&ca=system", "what is pinned needs neither ca nor name"),
     ],
 )  # fmt: skip
-def test_what_is_none_is_told_without_the_secret(text, problem):
+def test_invalid_jump_url_is_reported_without_the_secret(text, problem):
     with pytest.raises(AddressError) as caught:
         JumpUrl.parse(text)
     assert str(caught.value) == problem

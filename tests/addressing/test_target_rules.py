@@ -70,7 +70,7 @@ def test_a_rule_is_read_and_written(text, meaning):
         ("\x1b[2J", "'\\x1b[2J' is not a host name"),
     ],
 )
-def test_what_is_no_rule_is_told(text, problem):
+def test_invalid_rule_is_reported(text, problem):
     with pytest.raises(AddressError) as caught:
         Rule.parse(text)
     assert str(caught.value) == problem

@@ -77,7 +77,7 @@ def test_a_process_that_is_gone_costs_nothing() -> None:
     assert not listens(process.pid, 1)
 
 
-def test_who_listens_is_told_from_who_does_not() -> None:
+def test_listening_process_is_told_from_others() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]

@@ -51,7 +51,7 @@ def test_ours_carry_connections(peer, generator, tmp_path, own_commands) -> None
 
 
 @needs_cc
-def test_an_option_that_is_refused_is_told(tmp_path, own_commands) -> None:
+def test_refused_option_is_reported(tmp_path, own_commands) -> None:
     peer = netjumper_modes.chain("uvloop", Mode("wrong", ("--max-parked", "many")))
     with (
         Stage(tmp_path, peer.name) as stage,
@@ -60,7 +60,7 @@ def test_an_option_that_is_refused_is_told(tmp_path, own_commands) -> None:
         peer.start(stage, Ground())
 
 
-def test_a_program_that_is_missing_is_told(tmp_path, monkeypatch) -> None:
+def test_missing_program_is_reported(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("bench.competitors.find", lambda _: None)
     with (
         Stage(tmp_path, "it") as stage,

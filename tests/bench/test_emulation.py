@@ -43,7 +43,7 @@ def test_packets_keep_their_order() -> None:
     assert arrived(way, 1.0) == [b"one", b"two", b"three"]
 
 
-def test_as_many_are_lost_as_chance_says() -> None:
+def test_losses_match_the_configured_probability() -> None:
     chances = itertools.cycle([0.005, 0.5, 0.99, 0.0099])
     way = Direction(delay=0.0, loss=1, chance=lambda: next(chances))
     for number in range(8):
@@ -61,7 +61,7 @@ def test_a_rate_spaces_packets() -> None:
     assert len(arrived(way, 1.0)) == 1
 
 
-def test_what_finds_the_queue_full_is_dropped() -> None:
+def test_packet_that_finds_the_queue_full_is_dropped() -> None:
     way = Direction(delay=0.0, rate=8000, queue=1000)
     for _ in range(4):
         way.take(bytes(500), 0.0)
@@ -91,7 +91,7 @@ def test_an_idle_connection_is_forgotten_and_dropped_both_ways() -> None:
     assert firewall.dropped == 2
 
 
-def test_an_answer_to_what_was_forgotten_begins_nothing() -> None:
+def test_answer_to_a_forgotten_connection_begins_nothing() -> None:
     firewall = Firewall(15.0)
     firewall.passes(tcp(1000, 80, SYN), 0.0)
     assert not firewall.passes(tcp(1000, 80, SYN | ACK, back=True), 20.0)
@@ -104,7 +104,7 @@ def test_traffic_in_either_direction_keeps_a_connection() -> None:
     assert firewall.passes(tcp(1000, 80), 28.0)
 
 
-def test_the_same_ports_can_begin_anew() -> None:
+def test_same_ports_can_connect_again() -> None:
     firewall = Firewall(15.0)
     firewall.passes(tcp(1000, 80, SYN), 0.0)
     assert firewall.passes(tcp(1000, 80, SYN), 100.0)
@@ -120,5 +120,5 @@ def test_one_connection_does_not_keep_another() -> None:
 
 
 @pytest.mark.parametrize("begins", [bytes((0x60,)) + bytes(39), b"\x45" + bytes(8) + b"\x11"])
-def test_what_is_no_ipv4_tcp_passes(begins) -> None:
+def test_other_traffic_than_ipv4_tcp_passes(begins) -> None:
     assert Firewall(15.0).passes(begins + bytes(40), 0.0)

@@ -18,7 +18,7 @@ def chain() -> Iterator[Chain]:
         yield it
 
 
-def test_as_many_connections_are_made_as_are_told(generator) -> None:
+def test_generator_makes_the_requested_number_of_connections(generator) -> None:
     found = generator.measure("connect", "direct", "-c", 3, "-n", 20)
     assert (found.samples, found.errors) == (20, 0)
     assert 0 < found.p50 <= found.p99 < found.seconds
@@ -29,7 +29,7 @@ def test_a_request_is_answered(generator) -> None:
     assert (found.samples, found.errors) == (20, 0)
 
 
-def test_it_measures_for_as_long_as_it_is_told(generator) -> None:
+def test_generator_measures_for_the_requested_time(generator) -> None:
     found = generator.measure("connect", "direct", "-t", 0.2)
     assert found.samples > 0
     assert found.seconds >= 0.2
@@ -58,7 +58,7 @@ def test_idle_connections_are_held(generator) -> None:
 
 
 @pytest.mark.parametrize("kind", ["socks5", "http", "netjumper"])
-def test_it_goes_through_proxies(generator, chain, kind) -> None:
+def test_generator_connects_through_proxies(generator, chain, kind) -> None:
     addresses = {"socks5": chain.socks, "http": chain.http, "netjumper": f"{chain.jump}:{SECRET}"}
     for mode, *options in (
         ("connect", "-n", 5),
@@ -83,14 +83,14 @@ def test_a_proxy_that_is_not_there_is_a_failure(generator) -> None:
     assert (found.samples, found.errors) == (0, 3)
 
 
-def test_idle_connections_that_die_are_told(generator) -> None:
+def test_lost_idle_connections_are_reported(generator) -> None:
     with chain_running() as chain, pytest.raises(BenchError, match="idle connections died"):
         with generator.holding(f"socks5:{chain.socks}", 5):
             chain.bridge.process.kill()
 
 
 @pytest.mark.parametrize("way", ["socks9:127.0.0.1:1", "socks5:localhost:1", "http:127.0.0.1"])
-def test_a_way_that_is_none_is_refused(generator, way) -> None:
+def test_unknown_mode_is_refused(generator, way) -> None:
     with pytest.raises(BenchError, match="connect failed"):
         generator.measure("connect", way, "-n", 1)
 
@@ -101,7 +101,7 @@ def test_a_program_that_is_newer_than_its_sources_is_kept(program) -> None:
     assert program.stat().st_mtime_ns == made
 
 
-def test_a_missing_compiler_is_told(tmp_path) -> None:
+def test_missing_compiler_is_reported(tmp_path) -> None:
     with pytest.raises(BenchError, match="apt install build-essential"):
         build(tmp_path, "no-such-compiler")
 

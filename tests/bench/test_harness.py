@@ -35,7 +35,7 @@ def environments(monkeypatch) -> list[str]:
     return names
 
 
-def test_a_row_that_cannot_be_had_is_left_out_and_told(monkeypatch, capsys) -> None:
+def test_unavailable_row_is_skipped_and_reported(monkeypatch, capsys) -> None:
     def install(name: str) -> None:
         if name == "pproxy":
             raise BenchError("the environment for pproxy cannot be made")
@@ -70,7 +70,7 @@ def test_a_row_that_cannot_be_had_is_left_out_and_told(monkeypatch, capsys) -> N
         (wan.PEERS, ["uvloop"]),
     ],
 )
-def test_only_what_the_rows_need_is_installed(rows, wanted, environments) -> None:
+def test_only_packages_of_the_rows_are_installed(rows, wanted, environments) -> None:
     run = begin("wan", "make bench-wan", rows)[0]
     assert environments == wanted
     assert ("pproxy" in run.versions) == ("pproxy" in wanted)
@@ -97,7 +97,7 @@ def test_the_load_is_that_before_anything_is_installed(monkeypatch, environments
         ),
     ],
 )
-def test_a_command_is_told_as_typed_and_has_a_file_of_its_own(
+def test_run_records_its_command_in_its_own_file(
     typed, command, file, monkeypatch, tmp_path
 ) -> None:
     monkeypatch.setattr(harness, "RESULTS", tmp_path)
@@ -124,7 +124,7 @@ def test_parts_of_the_long_one_have_a_file_of_their_own(typed, name, parts, monk
     assert calls == [(harness.RESULTS / f"{name}.json", parts)]
 
 
-def test_the_page_is_promised_only_where_it_is_made_of_the_file(capsys, tmp_path) -> None:
+def test_page_is_announced_only_if_it_uses_the_file(capsys, tmp_path) -> None:
     for file, promised in ((harness.FILES["loopback"], True), (tmp_path / "bench.json", False)):
         finish(a_run(), file)
         message = capsys.readouterr().err
@@ -132,7 +132,7 @@ def test_the_page_is_promised_only_where_it_is_made_of_the_file(capsys, tmp_path
         assert ("make bench-report" in message) is promised
 
 
-def test_who_is_not_root_installs_nothing(monkeypatch) -> None:
+def test_user_without_root_installs_nothing(monkeypatch) -> None:
     monkeypatch.setattr("bench.install.find", {"cc": "/usr/bin/cc"}.get)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert install_programs(["cc", "microsocks"]) == ["microsocks"]
@@ -163,7 +163,7 @@ def test_a_signal_ends_it_in_order(number, capsys) -> None:
     assert capsys.readouterr().err == "bench: interrupted; what was finished is kept\n"
 
 
-def test_a_name_that_is_no_row_is_refused(capsys) -> None:
+def test_unknown_row_is_refused(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["--peer", "nobody"])
     assert "invalid choice: 'nobody'" in capsys.readouterr().err
@@ -197,7 +197,7 @@ def test_a_round_has_every_figure_of_every_peer(generator, tmp_path) -> None:
     assert run.values("microsocks", "connect_per_s").keys() == {3}
 
 
-def test_tunnels_that_could_not_be_held_are_told(monkeypatch, tmp_path) -> None:
+def test_tunnels_that_could_not_be_held_are_reported(monkeypatch, tmp_path) -> None:
     class Full:
         measure = staticmethod(lambda *_: None)
 
@@ -212,7 +212,7 @@ def test_tunnels_that_could_not_be_held_are_told(monkeypatch, tmp_path) -> None:
     assert run.problems == ["one: 30 of 100 idle tunnels failed"]
 
 
-def test_too_few_descriptors_are_told(monkeypatch, tmp_path) -> None:
+def test_too_few_descriptors_are_reported(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(loopback, "begin", lambda *_: (a_run(), []))
     monkeypatch.setattr(loopback, "raise_descriptor_limit", lambda: 1200)
     monkeypatch.setattr(loopback, "build", lambda _: tmp_path / "load")
@@ -232,7 +232,7 @@ def test_costs_are_for_a_connection_and_for_a_gigabyte() -> None:
     assert cells["up_8"].metrics(found, 1.0) == {"up_8_gbit_s": 4.0, "up_8_cpu_s_per_gb": 0.5}
 
 
-def test_a_path_says_what_it_is_like() -> None:
+def test_path_describes_itself() -> None:
     path = LongPath(200, 1, 100, "bbr")
     assert str(path) == "200 ms, 1 % loss, 100 Mbit/s, bbr"
     words = "--rtt 200 --loss 1 --rate 100 --congestion bbr --buffers 16"

@@ -30,7 +30,7 @@ def namespaces() -> str:
     return subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
 
 
-def test_a_round_trip_takes_no_less_than_it_is_told(program, tmp_path) -> None:
+def test_round_trip_takes_at_least_the_configured_time(program, tmp_path) -> None:
     problems: list[str] = []
     with (
         emulated(LongPath(rtt=100), problems) as ground,
@@ -48,7 +48,7 @@ def test_nothing_is_left_of_a_path() -> None:
     assert f"-{os.getpid()}" not in namespaces()
 
 
-def test_a_path_that_cannot_be_had_is_told() -> None:
+def test_failure_to_make_a_path_is_reported() -> None:
     with emulated(LongPath(rtt=1), []):
         message = r"no path of 1 ms, 0 % loss: .*bench-near-"
         with pytest.raises(BenchError, match=message), emulated(LongPath(rtt=1), []):

@@ -23,7 +23,7 @@ def test_a_program_is_there_once_it_listens(tmp_path) -> None:
             assert sock.recv(9) == b"here"
 
 
-def test_a_program_that_ends_is_told_with_its_last_line(tmp_path) -> None:
+def test_ended_program_is_reported_with_its_last_line(tmp_path) -> None:
     code = "import sys\nprint('well')\nprint('no, thanks')\nsys.exit(3)"
     with (
         Stage(tmp_path, "it") as stage,
@@ -63,7 +63,7 @@ def test_one_program_can_be_ended_before_the_others(tmp_path) -> None:
         stage.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
 
 
-def test_what_ignores_the_signal_and_its_children_are_killed(monkeypatch) -> None:
+def test_program_that_ignores_the_signal_is_killed_with_its_children(monkeypatch) -> None:
     monkeypatch.setattr("bench.processes.PATIENCE", 0.1)
     code = (
         "import os, signal\n"

@@ -47,13 +47,13 @@ def merged() -> dict[str, Run]:
     return {"loopback": loopback_run(), "wan": wan_run()}
 
 
-def test_a_row_has_median_least_and_most_and_ours_stands_out() -> None:
+def test_row_has_median_and_spread_and_netjumper_is_highlighted() -> None:
     text = page(runs())
     assert "| 0 | direct | 31.0 (30.0 to 32.0) | - | - | - |" in text
     assert "| 1 | **netjumper** | 16.0 (15.0 to 17.0) | - | - | - |" in text
 
 
-def test_a_row_that_lost_stays_in_and_problems_are_told() -> None:
+def test_losing_row_stays_and_problems_are_reported() -> None:
     text = page(runs())
     assert "| 1 | microsocks | 3.00 | - | - | - |" in text
     message = "### What failed, or could not be measured\n\n"
@@ -67,7 +67,7 @@ def test_the_page_names_command_machine_and_versions() -> None:
     assert "Versions: microsocks 1.0." in text
 
 
-def test_what_was_not_measured_has_no_section() -> None:
+def test_unmeasured_figure_has_no_section() -> None:
     assert "## Over a long path" not in page({"loopback": [loopback_run()]})
     assert "### Ping-pong" not in page(runs())
 
@@ -183,7 +183,7 @@ def test_the_results_are_kept_beside_the_page(tmp_path) -> None:
     assert (kept.parent / "performance.md").read_text() == text
 
 
-def test_without_files_it_is_made_of_those_of_whole_runs(tmp_path, monkeypatch) -> None:
+def test_page_without_file_arguments_uses_the_whole_runs(tmp_path, monkeypatch) -> None:
     files = {kind: tmp_path / f"{kind}.json" for kind in FILES}
     monkeypatch.setattr(report, "FILES", files)
     wan_run().save(files["wan"])
@@ -191,7 +191,7 @@ def test_without_files_it_is_made_of_those_of_whole_runs(tmp_path, monkeypatch) 
     assert (tmp_path / "performance.md").read_text() == page({"wan": [wan_run()]})
 
 
-def test_without_results_it_is_told_how_to_have_some(tmp_path, monkeypatch, capsys) -> None:
+def test_missing_results_name_the_command_that_makes_them(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(report, "FILES", {"wan": tmp_path / "bench-wan.json"})
     assert main(["--docs", str(tmp_path)]) == 1
     assert "run make bench, and as root make bench-wan" in capsys.readouterr().err
@@ -217,12 +217,12 @@ def test_a_file_without_results_is_a_line(text, message, tmp_path, capsys) -> No
 
 
 @pytest.mark.skipif(not (DOCS / "performance").exists(), reason="nothing is committed yet")
-def test_what_is_committed_is_what_the_results_give(tmp_path) -> None:
+def test_committed_page_matches_the_results(tmp_path) -> None:
     write(load(sorted((DOCS / "performance").glob("*.json"))), tmp_path)
     for file in (it for it in tmp_path.rglob("*") if it.is_file()):
         assert file.read_text() == (DOCS / file.relative_to(tmp_path)).read_text()
 
 
-def test_what_is_measured_now_and_then_is_not_committed() -> None:
+def test_occasional_results_are_not_committed() -> None:
     ignored = (DOCS.parent / ".gitignore").read_text().splitlines()
     assert f"/{RESULTS.relative_to(DOCS.parent)}/" in ignored

@@ -37,11 +37,11 @@ def test_nothing_is_divided_by_zero() -> None:
     assert run.ratio("ours", "theirs", "speed") is None
 
 
-def test_what_was_not_measured_has_no_spread() -> None:
+def test_unmeasured_figure_has_no_spread() -> None:
     assert a_run().spread("ours", "speed") is None
 
 
-def test_what_is_saved_is_loaded_again(tmp_path) -> None:
+def test_saved_results_are_loaded(tmp_path) -> None:
     run = a_run()
     run.add("ours", "speed", 0, 1.5)
     run.problems.append("theirs: hangs")
@@ -72,7 +72,7 @@ def test_runs_are_merged_and_rounds_stay_apart() -> None:
 
 
 @pytest.mark.parametrize("text", ['{"kind": "loopback"}', '{"figures": [{"a": 1}]}', "{"])
-def test_a_file_that_is_no_result_is_refused(tmp_path, text) -> None:
+def test_file_without_results_is_refused(tmp_path, text) -> None:
     file = tmp_path / "bench.json"
     file.write_text(text)
     with pytest.raises(ValueError, match=r"bench\.json is no result of a benchmark"):

@@ -90,7 +90,7 @@ async def test_answer_and_destination_leave_together():
     assert await segment == b"\x14" + answer + destination(TARGET)
 
 
-async def test_an_outcome_may_come_one_byte_at_a_time_and_nothing_behind_it_is_read():
+async def test_outcome_can_come_byte_by_byte_and_nothing_after_it_is_read():
     pieces = [bytes((byte,)) for byte in CHALLENGE]
     async with serving(scripted(*pieces, REQUEST, b"\0", b"\0", b"first words")) as jump:
         with await Attempt(jump.address).socket() as sock:
@@ -137,7 +137,7 @@ async def test_bytes_in_the_same_segment_as_the_outcome_stay_in_the_socket():
         ),
     ],
 )
-async def test_what_goes_wrong_with_the_jump_host_names_it(script, kind, text):
+async def test_jump_host_failure_names_the_jump_host(script, kind, text):
     async with serving(scripted(*script)) as jump:
         error = await Attempt(jump.address).error()
     assert type(error) is kind
@@ -155,7 +155,7 @@ async def test_what_goes_wrong_with_the_jump_host_names_it(script, kind, text):
         (b"\xff\0", TargetError, "no reason given"),
     ],
 )
-async def test_what_goes_wrong_with_the_target_is_told_as_the_targets(outcome, kind, text):
+async def test_target_failure_is_a_target_error(outcome, kind, text):
     async with serving(scripted(CHALLENGE, REQUEST, b"\0" + outcome)) as jump:
         error = await Attempt(jump.address).error()
     assert type(error) is kind
@@ -246,7 +246,7 @@ async def test_cancelled_in_its_handshake_it_closes_the_connection_and_calls_not
         assert len(attempt.host.deadlines) == 0
 
 
-async def test_its_repr_shows_no_secret():
+async def test_repr_shows_no_secret():
     loop = asyncio.get_running_loop()
     host = JumpHost(loop, Address("home.example", 9527), SECRET, Dialer(loop, timeout=1.0))
     assert repr(host) == "<JumpHost home.example:9527>"

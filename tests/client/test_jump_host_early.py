@@ -103,7 +103,7 @@ async def test_on_a_parked_one_it_leaves_with_the_destination_in_the_same_turn_o
     assert segments == [destination(TARGET) + EARLY]
 
 
-async def test_a_destination_waits_where_it_is_near(monkeypatch):
+async def test_destination_waits_for_early_data(monkeypatch):
     monkeypatch.setattr("netjumper.client.jump_host.CORK_TIME_S", 30.0)
     segments = Segments()
     async with jump_server(segments.note) as jump:
@@ -116,7 +116,7 @@ async def test_a_destination_waits_where_it_is_near(monkeypatch):
     assert segments == [destination(TARGET) + EARLY]
 
 
-async def test_a_destination_does_not_wait_long():
+async def test_destination_waits_a_short_time_only():
     segments = Segments()
     async with jump_server(segments.note) as jump:
         host = host_at(jump.address)
@@ -128,7 +128,7 @@ async def test_a_destination_does_not_wait_long():
     assert segments == [destination(TARGET)]
 
 
-async def test_a_destination_leaves_at_once_where_nothing_is_near():
+async def test_destination_leaves_at_once_without_early_data():
     segments = Segments()
     async with jump_server(segments.note) as jump:
         host = host_at(jump.address)
@@ -138,7 +138,7 @@ async def test_a_destination_leaves_at_once_where_nothing_is_near():
     assert segments == [destination(TARGET)]
 
 
-async def test_what_comes_in_the_same_turn_of_the_loop_as_the_outcome_is_not_lost():
+async def test_data_in_the_turn_of_the_outcome_is_not_lost():
     async with jump_server(stand_and_echo_at_once) as jump:
         connection = await parked_at(host_at(jump.address))
         outcome = Outcome().of(connection)
@@ -184,7 +184,7 @@ async def test_there_is_room_for_a_first_flight(monkeypatch):
         pytest.param(lambda connection: connection.expire(), id="expired"),
     ],
 )
-async def test_one_that_is_held_back_and_given_up_sends_nothing(give_up: Callable[..., None]):
+async def test_cancelled_corked_destination_is_not_sent(give_up: Callable[..., None]):
     seen: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def note(sock: socket.socket) -> None:
@@ -211,7 +211,7 @@ async def test_one_that_is_held_back_and_given_up_sends_nothing(give_up: Callabl
         pytest.param(lambda connection: connection._endpoint._sock.close(), id="killed"),
     ],
 )
-async def test_early_data_of_one_that_is_given_up_ends_with_a_reset(leave: Callable[..., None]):
+async def test_early_data_of_a_cancelled_attempt_ends_with_a_reset(leave: Callable[..., None]):
     """With an end of stream the target would take what it got for all there is."""
     segments, ended = Segments(), asyncio.Event()
 
@@ -234,7 +234,7 @@ async def test_early_data_of_one_that_is_given_up_ends_with_a_reset(leave: Calla
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
-async def test_what_the_kernel_knows_is_told_as_long_as_there_is_a_connection():
+async def test_tcp_info_is_available_while_connected():
     async with jump_server(silent) as jump:
         connection = await parked_at(host_at(jump.address))
         assert connection.has_no_input
@@ -247,7 +247,7 @@ async def test_what_the_kernel_knows_is_told_as_long_as_there_is_a_connection():
         assert connection.info is None
 
 
-async def test_one_that_ends_while_its_destination_is_held_back_is_told_as_lost(monkeypatch):
+async def test_connection_lost_while_its_destination_waits_is_reported(monkeypatch):
     monkeypatch.setattr("netjumper.client.jump_host.CORK_TIME_S", 30.0)
     ending = asyncio.Event()
 

@@ -51,7 +51,7 @@ async def _nothing_is_left() -> AsyncIterator[None]:
 
 @pytest.mark.usefixtures("_nothing_is_left")
 class TestConnect:
-    async def test_it_returns_an_ordinary_blocking_socket(self):
+    async def test_connect_returns_an_ordinary_blocking_socket(self):
         def talk() -> bytes:
             with jumper.connect(str(target)) as sock:
                 assert type(sock) is socket.socket
@@ -72,12 +72,12 @@ class TestConnect:
                 assert keepalive(sock) == (1, 15, 2)
                 assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
 
-    async def test_its_timeout_is_the_one_that_was_asked_for(self):
+    async def test_socket_has_the_requested_timeout(self):
         async with serving(echo) as target, jumper_running() as jumper:
             with await connect(jumper, target, timeout=7.5) as sock:
                 assert sock.gettimeout() == 7.5
 
-    async def test_its_timeout_is_the_systems_default_otherwise(self):
+    async def test_socket_has_the_default_timeout_otherwise(self):
         async with serving(echo) as target, jumper_running() as jumper:
             socket.setdefaulttimeout(12.5)
             try:
@@ -94,12 +94,12 @@ class TestConnect:
             (await connect(jumper, there)).close()
             await eventually(lambda: target.accepted == 1)
 
-    async def test_bytes_that_come_with_the_outcome_are_not_lost(self):
+    async def test_bytes_with_the_outcome_are_not_lost(self):
         async with serving(scripted(CHALLENGE, REQUEST, b"\0\0" + b"220 ready")) as jump:
             with await connect(Jumper(str(jump), SECRET), TARGET) as sock:
                 assert await asyncio.to_thread(sock.recv, 100) == b"220 ready"
 
-    async def test_it_can_be_handed_to_ssl_and_http_client(self, authority, trusting):
+    async def test_socket_works_with_ssl_and_http_client(self, authority, trusting):
         async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
@@ -192,12 +192,12 @@ def test_a_secret_is_text_or_bytes(secret):
 # --- what it shows of itself --------------------------------------------------------------
 
 
-def test_its_repr_shows_no_secret():
+def test_repr_shows_no_secret():
     assert repr(Jumper("home.example:9527", "hush")) == "<Jumper home.example:9527>"
 
 
 @both_ways
-async def test_its_errors_show_no_secret(attempt):
+async def test_errors_show_no_secret(attempt):
     secret = "-".join(["hush"] * 2)  # not in a line of source, which a traceback quotes
     async with jump_server_running() as (_, address):
         with pytest.raises(netjumper.WrongSecret) as caught:

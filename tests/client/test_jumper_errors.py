@@ -40,9 +40,7 @@ def jump_server_that_says(text: bytes) -> Callable[[socket.socket], Awaitable[No
         (b"words never seen before", netjumper.TargetError, OSError),
     ],
 )  # fmt: skip
-async def test_what_the_jump_server_says_of_the_target_is_a_typed_error(
-    attempt, text, kind, builtin
-):
+async def test_jump_servers_report_about_the_target_is_a_typed_error(attempt, text, kind, builtin):
     async with serving(jump_server_that_says(text)) as jump:
         with pytest.raises(builtin) as caught:
             await attempt(Jumper(str(jump), SECRET), TARGET)
@@ -141,7 +139,7 @@ async def test_a_jump_host_that_stops_in_the_middle(attempt, script):
 
 @both_ways
 @pytest.mark.parametrize("target", ["example.org", "example.org:0", "exa mple:80", "::1:80", ""])
-async def test_a_target_that_is_none_is_refused_before_anything_is_dialled(attempt, target):
+async def test_invalid_target_is_refused_before_a_dial(attempt, target):
     async with serving(echo) as jump:
         with pytest.raises(AddressError):
             await attempt(Jumper(str(jump), SECRET), target)

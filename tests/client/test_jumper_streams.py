@@ -53,7 +53,7 @@ def run(request: pytest.FixtureRequest) -> Run:
     return run_it
 
 
-async def test_a_loop_that_cannot_watch_sockets_is_told_at_once():
+async def test_loop_that_cannot_watch_sockets_is_reported_at_once():
     class Proactor(asyncio.SelectorEventLoop):
         """As Windows' default loop: it has no way to watch a socket."""
 
@@ -87,7 +87,7 @@ def test_streams(run):
     run(scenario)
 
 
-def test_a_socket_for_what_asks_for_one(run):
+def test_open_socket_returns_a_connected_socket(run):
     async def scenario() -> None:
         async with serving(answer_after_end) as target, jumper_running() as jumper:
             with await jumper.open_socket(str(target)) as sock:
@@ -113,7 +113,7 @@ def test_streams_take_the_arguments_of_asyncios(run):
     run(scenario)
 
 
-def test_streams_lose_no_bytes_that_come_with_the_outcome(run):
+def test_streams_lose_no_bytes_with_the_outcome(run):
     async def scenario() -> None:
         async with serving(scripted(CHALLENGE, REQUEST, b"\0\0" + b"220 ready")) as jump:
             reader, writer = await Jumper(str(jump), SECRET).open_connection(str(TARGET))
@@ -246,9 +246,7 @@ def test_cancelled_it_closes_its_connection(run):
 
 @pytest.mark.parametrize("outcome", [b"\0", b"\1\4nope"], ids=["yes", "no"])
 @pytest.mark.parametrize("first", ["cancelled", "message"])
-async def test_cancelled_in_the_turn_in_which_the_outcome_comes_it_leaves_nothing(
-    monkeypatch, outcome, first
-):
+async def test_cancel_in_the_turn_of_the_outcome_leaves_nothing(monkeypatch, outcome, first):
     """The outcome and the caller's giving up may meet in either order."""
     from netjumper.client.jump_host import JumpConnection
 

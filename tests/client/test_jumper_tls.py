@@ -51,7 +51,7 @@ def jumper(jump: Address, sides: Sides) -> Jumper:
     return Jumper(str(jump), SECRET, encryption=sides[0])
 
 
-async def test_a_blocking_socket_leads_through_it(sides):
+async def test_blocking_socket_over_tls_reaches_its_target(sides):
     def talk() -> bytes:
         with it.connect(str(target)) as sock:
             assert type(sock) is socket.socket
@@ -65,13 +65,13 @@ async def test_a_blocking_socket_leads_through_it(sides):
         assert await asyncio.to_thread(talk) == b"5 bytes received"
 
 
-async def test_it_has_the_timeout_that_was_asked_for(sides):
+async def test_socket_over_tls_has_the_requested_timeout(sides):
     async with serving(echo) as target, encrypted(sides) as jump:
         with await connect(jumper(jump, sides), target, timeout=7.5) as sock:
             assert sock.gettimeout() == 7.5
 
 
-async def test_streams_lead_through_it(sides):
+async def test_streams_over_tls_reach_their_target(sides):
     data = os.urandom(3 * MIB)
 
     async def answer(sock: socket.socket) -> None:
@@ -86,7 +86,7 @@ async def test_streams_lead_through_it(sides):
         await writer.wait_closed()
 
 
-async def test_a_reset_is_no_clean_end(sides):
+async def test_reset_is_not_a_clean_end(sides):
     async with serving(reset_after(5, b"last words")) as target, encrypted(sides) as jump:
         reader, writer = await jumper(jump, sides).open_connection(str(target))
         writer.write(b"hello")
@@ -108,7 +108,7 @@ async def test_many_threads_share_one_loop_in_the_background(sides):
         assert sum(thread.name == "netjumper" for thread in threading.enumerate()) == 1
 
 
-async def test_why_there_is_no_tunnel_is_told(sides):
+async def test_reason_for_no_tunnel_is_reported_over_tls(sides):
     nobody = closed_port()
     async with encrypted(sides) as jump:
         with pytest.raises(TargetRefused, match="connection refused"):
@@ -120,7 +120,7 @@ async def test_why_there_is_no_tunnel_is_told(sides):
             await stranger.open_connection(str(nobody))
 
 
-async def test_a_url_says_how(sides):
+async def test_url_chooses_the_encryption(sides):
     async with serving(echo) as target, encrypted(sides) as jump:
         it = Jumper(f"netjumper+tls://:{quote(SECRET)}@{jump}?pin={'00' * 32}")
         with pytest.raises(JumpHostUntrusted, match="not the pinned one"):
@@ -144,7 +144,7 @@ async def test_nothing_is_left_of_a_socket_that_is_closed_while_the_target_is_si
             sock.close()
 
 
-def test_who_is_interrupted_leaves_nothing_running():
+def test_interrupted_caller_leaves_nothing_running():
     begun, over = threading.Event(), threading.Event()
 
     async def work() -> socket.socket:
@@ -177,7 +177,7 @@ def test_who_is_interrupted_leaves_nothing_running():
     assert over.wait(10.0)
 
 
-async def test_a_pair_that_cannot_be_had_is_told_and_leaves_nothing(sides, monkeypatch):
+async def test_failure_to_make_a_pair_is_reported_and_leaves_nothing(sides, monkeypatch):
     def none_left() -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 

@@ -12,7 +12,7 @@ from tests.support.peers import tcp_pair
 from tests.support.tls_pair import sides_of
 
 
-async def test_what_comes_when_the_time_for_a_handshake_is_over_is_nobodys():
+async def test_bytes_after_the_handshake_timeout_are_dropped():
     loop = asyncio.get_running_loop()
     failures = []
     loop.set_exception_handler(lambda _, context: failures.append(context))
@@ -25,9 +25,7 @@ async def test_what_comes_when_the_time_for_a_handshake_is_over_is_nobodys():
     assert failures == []
 
 
-async def test_what_comes_just_then_and_is_not_decrypted_yet_may_be_a_refusal(
-    tmp_path, monkeypatch
-):
+async def test_undecrypted_bytes_after_the_handshake_may_be_an_alert(tmp_path, monkeypatch):
     monkeypatch.setattr(TlsEndpoint, "has_no_input", False)
     ours, theirs = sides_of(tmp_path)
     loop = asyncio.get_running_loop()

@@ -97,7 +97,7 @@ def test_a_jump_server_waits_for_descriptors_in_one_line_a_second_and_its_tunnel
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_a_jump_server_without_a_descriptor_for_the_target_says_so(name):
+def test_jump_server_without_a_descriptor_for_the_target_reports_it(name):
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running(*SERVER, env=ENV))
         listener = stack.enter_context(target())
@@ -113,7 +113,7 @@ def test_a_jump_server_without_a_descriptor_for_the_target_says_so(name):
         assert " 200 " in answer_to_connect(door, where)
 
 
-def test_a_bridge_without_a_descriptor_for_the_jump_host_says_that_it_is_its_own():
+def test_bridge_without_descriptors_blames_itself_not_the_jump_host():
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running(*SERVER, env=ENV))
         listener = stack.enter_context(target())
@@ -127,7 +127,7 @@ def test_a_bridge_without_a_descriptor_for_the_jump_host_says_that_it_is_its_own
         assert " 200 " in answer_to_connect(door, named(listener))
 
 
-def test_a_bridge_with_its_jump_server_inside_tells_all_who_find_no_room_and_goes_on():
+def test_embedded_bridge_without_descriptors_refuses_and_continues():
     with contextlib.ExitStack() as stack:
         bridge = stack.enter_context(running(*BRIDGE, "--embedded", env={}))
         listener = stack.enter_context(target())
@@ -146,7 +146,7 @@ def test_a_bridge_with_its_jump_server_inside_tells_all_who_find_no_room_and_goe
         assert " 200 " in answer_to_connect(door, where)
 
 
-def test_a_small_limit_is_told_with_what_it_is_enough_for():
+def test_small_limit_is_reported_with_the_tunnels_it_allows():
     shell = ["/bin/sh", "-c", 'ulimit -n 100; exec "$0" "$@"']
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running(*shell, installed(SERVER[0]), *SERVER[1:], env=ENV))
@@ -160,13 +160,13 @@ def test_a_small_limit_is_told_with_what_it_is_enough_for():
         bridge.wait_for("enough for 25 tunnels")
 
 
-def test_a_usual_limit_is_not_told():
+def test_usual_limit_is_not_reported():
     with running(*SERVER, env=ENV) as server:
         server.address("netjumper")
         assert not [it for it in server.lines if "descriptors" in it]
 
 
-def test_a_platform_without_limits_has_nothing_to_tell(monkeypatch):
+def test_platform_without_limits_has_no_warning(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
     assert descriptor_warning(2) == ""
 
@@ -179,12 +179,12 @@ def test_a_platform_without_limits_has_nothing_to_tell(monkeypatch):
         ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None),
     ],
 )
-def test_how_many_there_can_be_is_what_the_limit_can_be_raised_to(monkeypatch, limits, most):
+def test_maximum_is_what_the_limit_can_be_raised_to(monkeypatch, limits, most):
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
     assert max_descriptors() == most
 
 
-def test_who_says_nothing_takes_no_more_than_a_part_of_few_descriptors():
+def test_silent_connections_take_only_a_part_of_few_descriptors():
     shell = ["/bin/sh", "-c", 'ulimit -n 64; exec "$0" "$@"']
     with running(*shell, installed(SERVER[0]), *SERVER[1:], env=ENV) as server:
         address = server.address("netjumper")

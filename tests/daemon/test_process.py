@@ -27,12 +27,12 @@ def says_text():
     return process.OK
 
 
-def test_uvloop_runs_where_it_is_installed():
+def test_uvloop_runs_if_installed():
     uvloop = pytest.importorskip("uvloop")
     assert process.loop_factory() is uvloop.new_event_loop
 
 
-def test_the_selector_loop_runs_where_uvloop_is_not_installed(monkeypatch):
+def test_selector_loop_runs_without_uvloop(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert process.loop_factory() is asyncio.SelectorEventLoop
 
@@ -63,7 +63,7 @@ def test_a_platform_without_limits_is_left_alone(monkeypatch):
         assert limit is None
 
 
-def test_a_complaint_that_nobody_reads_is_given_up(pipe, monkeypatch):
+def test_error_that_is_not_read_is_dropped(pipe, monkeypatch):
     monkeypatch.setattr(process, "FLUSH_TIMEOUT_S", 0.05)
     pipe.fill()
     with os.fdopen(os.dup(pipe.writer), "w") as stream:
@@ -82,7 +82,7 @@ def test_a_complaint_that_nobody_reads_is_given_up(pipe, monkeypatch):
         (SystemExit(), 0, ""),
     ],
 )
-def test_what_goes_wrong_is_a_line_and_an_exit_code(error, code, message, capsys):
+def test_error_is_a_line_and_an_exit_code(error, code, message, capsys):
     assert process.run("name", raising(error)) == code
     assert capsys.readouterr().err == message
 

@@ -83,7 +83,7 @@ def test_an_embedded_bridge_does_not_lead_to_itself():
 
 
 @pytest.mark.needs("curl")
-def test_a_jump_server_leads_to_what_is_allowed_and_says_what_it_refuses():
+def test_jump_server_dials_allowed_targets_and_reports_refused_ones():
     home = {"NETJUMPER_ALLOW": "127.0.0.2"}
     with web_server() as port, programs.chain_running(home) as chain:
         done = fetch("--proxy", f"http://{chain.http}", f"http://127.0.0.1:{port}/")
@@ -166,7 +166,7 @@ def test_first_signal_lets_tunnels_end_and_refuses_new_ones(number, target):
     assert bridge.lines[-1].endswith(", closed")
 
 
-def test_a_second_signal_ends_at_once_and_resets_what_is_open(target):
+def test_second_signal_aborts_open_tunnels(target):
     command = [*EMBEDDED, "--grace-period", "3600"]
     with running(*command) as bridge, tunnel(bridge.address("SOCKS"), target) as (client, far):
         bridge.process.terminate()
@@ -188,7 +188,7 @@ def test_the_grace_period_is_the_longest_that_tunnels_are_waited_for(target):
         bridge.wait_for("WARNING aborted 1 tunnel")
 
 
-def test_without_a_grace_period_tunnels_are_cut_off(target):
+def test_tunnels_are_aborted_without_a_grace_period(target):
     command = [*EMBEDDED, "--grace-period", "0"]
     with running(*command) as bridge, tunnel(bridge.address("SOCKS"), target):
         assert bridge.stop() == 0

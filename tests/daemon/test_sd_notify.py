@@ -41,7 +41,7 @@ def tunnel(proxy):
         yield client
 
 
-def test_it_is_ready_when_it_listens_and_says_when_it_stops(manager):
+def test_manager_is_notified_of_ready_and_stopping(manager):
     watched = {**manager.environ, "WATCHDOG_USEC": "200000"}
     with running(*EMBEDDED, env=watched) as bridge:
         assert manager.hears() == ["READY=1"]
@@ -60,7 +60,7 @@ def test_it_is_ready_when_it_listens_and_says_when_it_stops(manager):
         assert bridge.process.wait(PATIENCE) == 0
 
 
-def test_it_says_that_it_lives_as_long_as_it_does(manager):
+def test_watchdog_messages_are_sent_while_the_service_runs(manager):
     watched = {**SECRET, **manager.environ, "WATCHDOG_USEC": "100000"}
     with running(*SERVER, env=watched) as server:
         manager.hears_until("STATUS=.*")
@@ -78,7 +78,7 @@ def test_it_says_that_it_lives_as_long_as_it_does(manager):
 @pytest.mark.parametrize(
     "watchdog", [{}, {"WATCHDOG_PID": "1", "WATCHDOG_USEC": "1000"}, {"WATCHDOG_USEC": "soon"}]
 )
-def test_it_does_not_say_that_it_lives_where_nobody_asked_it_to(manager, watchdog):
+def test_watchdog_messages_are_sent_only_if_requested(manager, watchdog):
     with running(*SERVER, env={**SECRET, **manager.environ, **watchdog}) as server:
         assert manager.hears() == ["READY=1"]
         assert server.stop() == 0
@@ -95,7 +95,7 @@ def test_the_managers_socket_may_have_an_abstract_name():
         assert server.stop() == 0
 
 
-def test_what_cannot_listen_is_never_ready(manager):
+def test_service_that_cannot_listen_is_never_ready(manager):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         command = ["netjumper", "--listen", address]
@@ -107,7 +107,7 @@ def test_what_cannot_listen_is_never_ready(manager):
 @pytest.mark.parametrize(
     "path", ["/nowhere/at/all", "/" + "x" * 200, "relative", "@", "", "vsock:2"]
 )
-def test_a_manager_that_cannot_be_spoken_to_is_no_trouble(path):
+def test_unreachable_manager_is_ignored(path):
     environ = {**SECRET, "NOTIFY_SOCKET": path, "WATCHDOG_USEC": "10000"}
     with running(*SERVER, env=environ) as server:
         server.wait_for("try: netjumper-bridge")
@@ -130,7 +130,7 @@ class Told:
         return "state"
 
 
-async def test_without_a_manager_nothing_is_done_at_all():
+async def test_notifier_without_a_manager_does_nothing():
     output = Told({"WATCHDOG_USEC": "1000"})
     output.notifier.ready()
     output.notifier.stopping()
@@ -138,7 +138,7 @@ async def test_without_a_manager_nothing_is_done_at_all():
     assert output.asked == 0
 
 
-async def test_the_managers_words_are_taken_out_of_the_environment(manager):
+async def test_managers_variables_are_removed_from_the_environment(manager):
     environ = {**manager.environ, "WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1", "PATH": "/bin"}
     Told(environ).notifier.close()
     assert environ == {"PATH": "/bin"}
@@ -160,7 +160,7 @@ async def test_a_manager_that_reads_nothing_delays_nothing(manager, monkeypatch)
     output.notifier.close()
 
 
-def test_an_unchanged_state_is_not_told_again(manager):
+def test_unchanged_state_is_not_sent_again(manager):
     clock = Clock()
     output = Told({**manager.environ, "WATCHDOG_USEC": "2000000"}, clock)
     output.notifier.ready()
@@ -171,7 +171,7 @@ def test_an_unchanged_state_is_not_told_again(manager):
     assert others == [["WATCHDOG=1"]] * 5
 
 
-def test_nothing_is_told_or_asked_once_it_is_closed(manager):
+def test_closed_notifier_sends_nothing(manager):
     clock = Clock()
     output = Told({**manager.environ, "WATCHDOG_USEC": "2000000"}, clock)
     output.notifier.ready()

@@ -53,7 +53,7 @@ def on_terminal(terminal, command):
 
 
 @pytest.mark.parametrize("more", [[], WORKERS])
-def test_a_bridge_says_that_it_has_nothing_to_take_anew(more):
+def test_bridge_ignores_sighup_with_a_message(more):
     with running(*BRIDGE, *more, env=ENV) as it:
         it.address("SOCKS")
         it.wait_for("try: ")
@@ -69,7 +69,7 @@ def test_a_bridge_says_that_it_has_nothing_to_take_anew(more):
 
 @pytest.mark.parametrize("more", [[], WORKERS])
 @pytest.mark.parametrize("command", [SERVER, BRIDGE])
-def test_a_closed_terminal_ends_what_runs_on_it_in_order(command, more, terminal):
+def test_closed_terminal_stops_the_service_in_order(command, more, terminal):
     with on_terminal(terminal, [*command, *more]) as it:
         it.wait_for("listening for")
         it.wait_for("try: ")
@@ -80,7 +80,7 @@ def test_a_closed_terminal_ends_what_runs_on_it_in_order(command, more, terminal
 
 @pytest.mark.parametrize("more", [[], WORKERS])
 @pytest.mark.parametrize(("command", "message"), [(SERVER, TAKEN), (BRIDGE, NOT_HERE)])
-def test_with_the_terminal_still_there_it_is_no_end(command, message, more, terminal):
+def test_sighup_with_an_open_terminal_does_not_stop(command, message, more, terminal):
     with on_terminal(terminal, [*command, *more]) as it:
         it.wait_for("try: ")
         it.process.send_signal(signal.SIGHUP)
@@ -88,7 +88,7 @@ def test_with_the_terminal_still_there_it_is_no_end(command, message, more, term
         assert it.stop() == 0
 
 
-def test_who_has_the_signal_ignored_outlives_the_terminal(terminal):
+def test_process_with_sighup_ignored_survives_its_terminal(terminal):
     words = ["/bin/sh", "-c", f"trap '' HUP; exec {installed(BRIDGE[0])} {' '.join(BRIDGE[1:])}"]
     with on_terminal(terminal, words) as it:
         it.address("SOCKS")
@@ -97,7 +97,7 @@ def test_who_has_the_signal_ignored_outlives_the_terminal(terminal):
         assert it.stop() == 0
 
 
-def test_tunnels_are_waited_for_however_often_the_terminals_end_is_told(terminal):
+def test_tunnels_are_waited_for_after_repeated_hangups(terminal):
     command = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
     with on_terminal(terminal, command) as it, tunnel(it.address("SOCKS")) as (client, far):
         terminal.close()
@@ -158,7 +158,7 @@ def unread(fd):
         (BRIDGE, NOT_HERE),
     ],
 )
-def test_while_it_starts_the_signal_waits(command, message, more):
+def test_sighup_waits_while_the_service_starts(command, message, more):
     with reading(*command, *more) as (it, pipe):
         it.process.send_signal(signal.SIGHUP)
         pipe.write(b"ne")
@@ -168,7 +168,7 @@ def test_while_it_starts_the_signal_waits(command, message, more):
         assert it.stop() == 0
 
 
-def test_a_command_that_only_tells_something_is_ended():
+def test_sighup_ends_a_command_that_only_prints():
     with reading("netjumper", "share", "home", "--with-secret") as (it, _):
         it.process.send_signal(signal.SIGHUP)
         assert it.process.wait(PATIENCE) == -signal.SIGHUP
@@ -183,7 +183,7 @@ def hangups():
     unblock_sighup()
 
 
-async def test_what_comes_when_all_has_ended_changes_the_exit_status_no_more(hangups):
+async def test_late_sighup_does_not_change_the_exit_status(hangups):
     block_sighup()
     with handle_sighup(lambda: None, lambda: None):
         pass

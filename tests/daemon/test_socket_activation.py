@@ -43,7 +43,7 @@ def goes_through(client, target):
 # Sockets that become doors.
 
 
-def test_who_connected_before_the_bridge_ran_is_served(listener, target):
+def test_connection_made_before_the_bridge_ran_is_served(listener, target):
     with connected(listener) as early:
         early.sendall(socks4(target))
         with activated(EMBEDDED, listener, names="socks") as bridge:
@@ -57,14 +57,14 @@ def test_who_connected_before_the_bridge_ran_is_served(listener, target):
             assert bridge.stop() == 0
 
 
-def test_who_connected_before_the_server_ran_is_greeted(listener):
+def test_connection_made_before_the_server_ran_is_greeted(listener):
     with connected(listener) as early, activated(SERVER, listener, names="whatever") as server:
         assert early.recv(1) == b"\x20"  # the challenge's length
         server.wait_for("listening for netjumper on 127")
         assert server.stop() == 0
 
 
-def test_who_connects_while_nobody_runs_is_served_by_the_next(listener, target):
+def test_connection_made_between_two_runs_is_served_by_the_next(listener, target):
     with activated(EMBEDDED, listener, names="socks") as first:
         first.address("SOCKS")
         assert first.stop() == 0
@@ -74,7 +74,7 @@ def test_who_connects_while_nobody_runs_is_served_by_the_next(listener, target):
             assert goes_through(between, target)
 
 
-def test_who_came_in_just_before_the_end_may_still_ask(listener, target):
+def test_connection_accepted_just_before_the_end_can_still_request(listener, target):
     with activated(EMBEDDED, listener, names="socks") as bridge, connected(listener) as client:
         client.sendall(b"\5\1\0")
         assert client.recv(2) == b"\5\0"  # it was accepted
@@ -91,7 +91,7 @@ def test_who_came_in_just_before_the_end_may_still_ask(listener, target):
         assert bridge.process.wait(PATIENCE) == 0
 
 
-def test_each_socket_speaks_what_its_name_says(listener, target):
+def test_each_socket_has_the_protocol_of_its_name(listener, target):
     with (
         socket.create_server(("127.0.0.1", 0)) as http,
         socket.create_server(("::1", 0), family=socket.AF_INET6) as mixed,
@@ -116,7 +116,7 @@ def test_addresses_of_the_settings_are_not_opened_beside_them(listener):
         assert sum("listening for" in line for line in bridge.lines) == 1
 
 
-def test_addresses_that_nobody_gave_are_no_warning(listener):
+def test_default_addresses_cause_no_warning(listener):
     with activated(SERVER, listener) as server:
         server.wait_for("listening for netjumper on 127")
         assert not [line for line in server.lines if "WARNING" in line]
@@ -129,7 +129,7 @@ def test_the_servers_own_address_is_not_opened_beside_them(listener):
         assert sum("listening for" in line for line in server.lines) == 1
 
 
-def test_a_unix_sockets_file_is_left_to_who_made_it(tmp_path):
+def test_inherited_unix_sockets_file_is_kept(tmp_path):
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(path))
@@ -142,7 +142,7 @@ def test_a_unix_sockets_file_is_left_to_who_made_it(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract names are Linux's own")
-def test_a_unix_socket_without_a_file_is_a_door_too():
+def test_abstract_unix_socket_is_a_listener():
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(f"\0netjumper-{os.getpid()}")
         made.listen()
@@ -155,7 +155,7 @@ def test_a_unix_socket_without_a_file_is_a_door_too():
 # Whom the variables are for.
 
 
-def test_what_was_meant_for_another_process_is_not_touched(listener):
+def test_sockets_of_another_process_are_not_touched(listener):
     command = [*SERVER, "--listen", "127.0.0.1:0"]
     with activated(command, listener, LISTEN_PID="1") as server:
         port = listener.getsockname()[1]
@@ -163,7 +163,7 @@ def test_what_was_meant_for_another_process_is_not_touched(listener):
         assert not [line for line in server.lines if "service manager" in line]
 
 
-def test_no_child_inherits_the_sockets_or_hears_of_them(listener):
+def test_children_get_neither_sockets_nor_variables(listener):
     look = (
         "(name, sock), = found\n"
         "told = [it for it in os.environ if 'LISTEN' in it]\n"
@@ -172,7 +172,7 @@ def test_no_child_inherits_the_sockets_or_hears_of_them(listener):
     assert taken_over(look, listener, names="name") == "name False False []"
 
 
-def test_a_program_under_exec_hears_nothing_of_the_service_manager():
+def test_program_under_exec_gets_no_manager_variables():
     names = [*socket_activation.LISTEN_VARIABLES, *sd_notify.NOTIFY_VARIABLES]
     look = "import os; print([it for it in os.environ if re.match('LISTEN|NOTIFY|WATCHDOG', it)])"
     bridge = installed(EMBEDDED[0])

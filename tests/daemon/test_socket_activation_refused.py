@@ -31,7 +31,7 @@ def no_doors():
 
 
 @pytest.mark.parametrize("command", [EMBEDDED, SERVER])
-def test_what_does_not_listen_for_streams_is_refused(command):
+def test_socket_that_does_not_listen_for_streams_is_refused(command):
     with no_doors() as (datagrams, connection):
         assert refusal(command, datagrams, names="socks") == (
             "inherited socket 'socks' is not a stream socket; use ListenStream="
@@ -42,7 +42,7 @@ def test_what_does_not_listen_for_streams_is_refused(command):
 
 
 @pytest.mark.parametrize(("names", "shown"), [("sock\n", r"'sock\n'"), (None, "'unknown'")])
-def test_a_name_that_is_none_of_the_bridges_doors_is_refused(listener, names, shown):
+def test_unknown_listener_name_is_refused(listener, names, shown):
     assert refusal(EMBEDDED, listener, names=names) == (
         f"inherited socket {shown} is not a listener of the bridge; "
         "set FileDescriptorName= to socks, http or mixed"
@@ -76,7 +76,7 @@ def test_variables_that_contradict_the_descriptors_are_refused(listener, variabl
     assert taken_over("print(found)", listener, **variables) == message
 
 
-def test_a_descriptor_that_is_no_socket_is_refused(tmp_path):
+def test_inherited_descriptor_that_is_not_a_socket_is_refused(tmp_path):
     with (tmp_path / "file").open("w") as file:
         message = taken_over("print(found)", file)
     assert message == "LISTEN_FDS says 1 sockets, but descriptor 3 is not a socket"

@@ -29,7 +29,7 @@ async def test_the_throughput_of_a_download_is_measured(capsys):
     assert "/s over 3.1 MB" in throughput["detail"]
 
 
-async def test_the_throughput_of_tls_is_measured_where_the_certificate_is_right(
+async def test_throughput_over_tls_with_a_valid_certificate_is_measured(
     authority, capsys, monkeypatch
 ):
     ours = trusting_context(authority)
@@ -66,7 +66,7 @@ async def read_request(sock):
         data += await receive(sock)
 
 
-async def test_a_web_server_that_does_not_answer_is_told(capsys):
+async def test_silent_web_server_is_reported(capsys):
     async with (
         jump_server_running() as (_, jump),
         serving(read_request) as target,
@@ -107,7 +107,7 @@ def test_a_target_is_an_address_or_a_url(text, target, path, tls):
     "text",
     ["example.org", "x:0", "ftp://x/", "http://", "http://u:p@x/", "http://x:99999/", "http://x/ö"],
 )
-def test_a_target_that_is_none_is_told(text):
+def test_invalid_target_is_reported(text):
     with pytest.raises(SettingsError, match=r"^TARGET: "):
         DiagnosisTarget.parse(text)
 
@@ -115,6 +115,6 @@ def test_a_target_that_is_none_is_told(text):
 @pytest.mark.parametrize(
     "text", ["u:s3cret@x:80", "http://u:s3cret@x/", "s3cret@x", "ftp://s3cret@/"]
 )
-def test_a_password_in_a_target_is_not_told(text):
+def test_password_in_a_target_is_not_repeated(text):
     with pytest.raises(SettingsError, match=r"^TARGET: expected .* without user and password$"):
         DiagnosisTarget.parse(text)

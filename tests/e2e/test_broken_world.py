@@ -42,7 +42,7 @@ def pull_the_cable() -> None:
 
 
 @pytest.mark.needs("ip")
-def test_who_is_gone_without_a_word_is_given_up():
+def test_lost_peer_is_given_up():
     call_apart(__name__, pull_the_cable.__name__)
 
 
@@ -79,7 +79,7 @@ def ask_for_names_that_hang() -> None:
             assert sock.recv(4096).startswith(b"HTTP/1.1 504 ")
 
 
-def test_names_that_are_not_answered_keep_nobody_else_waiting():
+def test_unanswered_names_do_not_delay_other_look_ups():
     call_apart(__name__, ask_for_names_that_hang.__name__)
 
 

@@ -118,7 +118,7 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def test_a_refused_target_is_told_in_socks(chain: Chain) -> None:
+def test_refused_target_is_reported_in_socks(chain: Chain) -> None:
     status, _, complaint = curl(
         "--socks5-hostname", chain.socks, f"http://127.0.0.1:{free_port()}/"
     )
@@ -127,7 +127,7 @@ def test_a_refused_target_is_told_in_socks(chain: Chain) -> None:
     assert "(5)" in complaint
 
 
-def test_a_refused_target_is_told_in_http(chain: Chain) -> None:
+def test_refused_target_is_reported_in_http(chain: Chain) -> None:
     port = free_port()
 
     status, _, complaint = curl("-v", "-p", "-x", chain.http, f"http://127.0.0.1:{port}/")
@@ -138,7 +138,7 @@ def test_a_refused_target_is_told_in_http(chain: Chain) -> None:
     chain.bridge.wait_for(rf"127\.0\.0\.1:{port}.*TargetRefused")
 
 
-def test_a_jump_host_that_is_down_is_told_and_nothing_goes_direct(http_port: int) -> None:
+def test_jump_host_that_is_down_is_reported_and_nothing_goes_direct(http_port: int) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     env = {"NETJUMPER_SECRET": SECRET}
     with running("netjumper-bridge", "--jump", nowhere, "--http", "127.0.0.1:0", env=env) as bridge:
@@ -151,7 +151,7 @@ def test_a_jump_host_that_is_down_is_told_and_nothing_goes_direct(http_port: int
     assert "503 Service Unavailable" in complaint
 
 
-def test_a_wrong_secret_is_told_and_not_shown(chain: Chain, http_port: int) -> None:
+def test_wrong_secret_is_reported_and_not_shown(chain: Chain, http_port: int) -> None:
     env = {"NETJUMPER_SECRET": "another secret"}
     with running(
         "netjumper-bridge", "--jump", chain.jump, "--http", "127.0.0.1:0", env=env

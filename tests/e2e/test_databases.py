@@ -91,9 +91,7 @@ class TestRedis:
         with daemon("redis-server", *options, ready="Ready to accept connections"):
             yield
 
-    def test_a_client_with_a_connection_class_of_ours_has_all_it_is_used_to(
-        self, jumper: Jumper
-    ) -> None:
+    def test_redis_client_with_the_connection_class_has_all_features(self, jumper: Jumper) -> None:
         with client(jumper, "redis.example") as there:
             assert there.ping()
             there.set("big", bytes(range(256)) * 10_000)
@@ -103,9 +101,7 @@ class TestRedis:
                     pipe.incrby("sum", number)
                 assert pipe.execute()[-1] == sum(range(1000))
 
-    def test_a_message_is_published_over_one_tunnel_and_comes_by_another(
-        self, jumper: Jumper
-    ) -> None:
+    def test_redis_message_is_published_and_received_over_two_tunnels(self, jumper: Jumper) -> None:
         with client(jumper, "redis.example") as there, there.pubsub() as subscription:
             subscription.subscribe("news")
             assert subscription.get_message(timeout=5)["type"] == "subscribe"
@@ -118,7 +114,7 @@ class TestRedis:
                 there.ping()
         assert isinstance(caught.value.__context__, TargetRefused)
 
-    async def test_the_client_with_asyncio_has_all_it_is_used_to(self, jumper: Jumper) -> None:
+    async def test_asyncio_redis_client_has_all_features(self, jumper: Jumper) -> None:
         async with async_client(jumper, "redis.example") as there:
             async with there.pipeline() as pipe:
                 pipe.delete("list").rpush("list", *range(1000)).lrange("list", 0, -1)

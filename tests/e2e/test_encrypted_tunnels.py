@@ -64,7 +64,7 @@ async def tunnel(door: str, target: object) -> socket.socket:
     return sock
 
 
-async def test_a_tunnel_leads_through_it_with_each_direction_ending_on_its_own(sides):
+async def test_tunnel_over_tls_ends_each_direction_on_its_own(sides):
     async def answer_at_the_end(sock: socket.socket) -> None:
         digest = hashlib.sha256(await receive_to_end(sock)).hexdigest()
         await send(sock, digest.encode())
@@ -78,7 +78,7 @@ async def test_a_tunnel_leads_through_it_with_each_direction_ending_on_its_own(s
                 assert await receive_to_end(sock) == hashlib.sha256(data).hexdigest().encode()
 
 
-async def test_a_target_that_says_nothing_does_not_keep_the_outcome_back(sides):
+async def test_silent_target_does_not_delay_the_outcome(sides):
     encryption = sides[0]
     loop = asyncio.get_running_loop()
     async with serving(echo_after_all) as target, encrypted(sides) as jump:
@@ -115,7 +115,7 @@ async def test_a_reset_stays_one(sides):
                 assert await receive_to_reset(sock) == b"last words"
 
 
-async def test_why_a_target_was_not_reached_is_told_through_it(sides):
+async def test_failed_dial_is_reported_over_tls(sides):
     async with encrypted(sides) as jump, bridge_running(jump, encryption=sides[0]) as service:
         with await connected(Address.parse(service.address_of("http"))) as sock:
             await send(sock, b"CONNECT none.example:80 HTTP/1.1\r\nHost: none.example:80\r\n\r\n")
@@ -175,7 +175,7 @@ async def trust_error(address: Address, encryption: Encryption) -> JumpHostError
     return error
 
 
-async def test_a_client_of_tls_never_speaks_in_the_clear(sides):
+async def test_tls_client_never_sends_clear_text(sides):
     heard = b""
 
     async def challenge(sock: socket.socket) -> None:
@@ -193,7 +193,7 @@ async def test_a_client_of_tls_never_speaks_in_the_clear(sides):
     assert digest not in heard
 
 
-async def test_one_that_is_not_trusted_hears_nothing(sides):
+async def test_untrusted_server_receives_nothing(sides):
     async with encrypted(sides) as jump:
         error = await trust_error(jump, client_with_pins([b"x" * 32]))
     assert isinstance(error, JumpHostUntrusted)
@@ -202,7 +202,7 @@ async def test_one_that_is_not_trusted_hears_nothing(sides):
     )
 
 
-async def test_one_that_ends_in_the_middle_is_told_as_that(sides):
+async def test_tls_server_that_ends_during_the_handshake_is_reported(sides):
     async def end(sock: socket.socket) -> None:
         await receive(sock)
 
@@ -221,7 +221,7 @@ async def test_a_server_of_tls_answers_nothing_else_on_that_port(sides, caplog):
     assert [it.levelname for it in caplog.records if it.name == "netjumper.access"] == ["DEBUG"]
 
 
-async def test_why_a_client_is_not_trusted_reaches_one_that_speaks_on(tmp_path):
+async def test_alert_reaches_a_client_that_keeps_sending(tmp_path):
     own, trusted = tmp_path / "own.pem", tmp_path / "authority.pem"
     authority().issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(own)
     authority().cert_pem.write_to_path(trusted)

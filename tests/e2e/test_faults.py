@@ -63,7 +63,7 @@ def works(bridge: Program) -> bool:
 
 
 @pytest.mark.parametrize("state", ["accepted", "dialling"])
-def test_a_server_that_is_killed_before_the_tunnel_stands_is_told_as_a_failure(state):
+def test_server_killed_before_the_outcome_is_a_failure(state):
     with restartable("--max-parked", "0") as (stack, jump, server, bridge), unanswering() as silent:
         if state == "accepted":  # by its kernel: the server itself says nothing
             server.process.send_signal(signal.SIGSTOP)
@@ -78,7 +78,7 @@ def test_a_server_that_is_killed_before_the_tunnel_stands_is_told_as_a_failure(s
         assert works(bridge)
 
 
-def test_a_server_that_is_killed_before_it_has_the_answer_to_its_challenge_is_told_as_a_failure():
+def test_server_killed_before_the_answer_is_a_failure():
     with running("netjumper", "--listen", "127.0.0.1:0", env=ENV) as server, target() as way:
         jump = f"127.0.0.1:{way.getsockname()[1]}"
         options = ("--jump", jump, "--http", "127.0.0.1:0", "--max-parked", "0")
@@ -95,7 +95,7 @@ def test_a_server_that_is_killed_before_it_has_the_answer_to_its_challenge_is_to
 
 
 @pytest.mark.parametrize("ended", ["program", "target"])
-def test_a_half_closed_tunnel_that_a_kill_has_cut_is_reset_where_it_was_open(ended):
+def test_killed_half_closed_tunnel_is_reset_where_it_was_open(ended):
     with target() as listener, chain_running() as chain:
         with tunnelled(chain, listener.getsockname()[1]) as program:
             serving, _ = listener.accept()
@@ -142,7 +142,7 @@ def answering(go_on: threading.Event) -> Iterator[int]:
             thread.join()
 
 
-def test_all_of_200_tunnels_end_in_order_when_the_server_is_told_to_stop():
+def test_200_tunnels_end_in_order_when_the_server_stops():
     go_on = threading.Event()
     with answering(go_on) as port, chain_running() as chain, ExitStack() as stack:
         programs = [stack.enter_context(tunnelled(chain, port)) for _ in range(TUNNELS)]

@@ -78,7 +78,7 @@ def test_a_target_may_answer_only_after_the_end_of_the_request(chain: Chain) -> 
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
-def test_both_commands_end_with_status_0_when_asked_to(first: signal.Signals) -> None:
+def test_both_commands_exit_with_status_0_on_a_signal(first: signal.Signals) -> None:
     with running("netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0") as bridge:
         bridge.address("SOCKS")
         bridge.process.send_signal(first)
@@ -86,7 +86,7 @@ def test_both_commands_end_with_status_0_when_asked_to(first: signal.Signals) ->
         assert bridge.process.wait(20) == 0
 
 
-async def test_an_answer_with_a_reset_behind_it_ends_every_tunnel(chain: Chain) -> None:
+async def test_answer_followed_by_a_reset_ends_every_tunnel(chain: Chain) -> None:
     async def answer_and_reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(4)
         writer.write(b"answer")

@@ -111,13 +111,13 @@ SOCKS_CLIENTS = ["requests", "httpx", "httpx with asyncio"]
 @pytest.mark.parametrize("scheme", ["http", "https"])
 class TestPages:
     @pytest.mark.parametrize("client", CLIENTS)
-    def test_a_page_comes_by_the_proxy_that_the_client_is_given(
+    def test_page_is_fetched_by_the_clients_proxy_argument(
         self, client: str, scheme: str, end: FarEnd
     ) -> None:
         a_page_comes(client, scheme, end, f"http://{end.http}")
 
     @pytest.mark.parametrize("client", CLIENTS)
-    def test_a_page_comes_by_the_proxy_of_the_environment(
+    def test_page_is_fetched_by_the_proxy_of_the_environment(
         self, client: str, scheme: str, end: FarEnd, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("http_proxy", f"http://{end.http}")
@@ -125,11 +125,11 @@ class TestPages:
         a_page_comes(client, scheme, end, None)
 
     @pytest.mark.parametrize("client", SOCKS_CLIENTS)
-    def test_a_page_comes_by_socks(self, client: str, scheme: str, end: FarEnd) -> None:
+    def test_page_is_fetched_by_socks(self, client: str, scheme: str, end: FarEnd) -> None:
         a_page_comes(client, scheme, end, f"socks5h://{end.socks}")
 
     @pytest.mark.parametrize("client", SOCKS_CLIENTS)
-    def test_a_page_comes_by_the_socks_proxy_of_the_environment(
+    def test_page_is_fetched_by_the_socks_proxy_of_the_environment(
         self, client: str, scheme: str, end: FarEnd, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ALL_PROXY", f"socks5h://{end.socks}")

@@ -131,7 +131,7 @@ class TestWebsockets:
         async with websockets.connect(way.url, sock=sock, ssl=way.context, max_size=None) as socket:
             await converse(socket)
 
-    async def test_a_target_that_refuses_is_told(self, way: Candidate) -> None:
+    async def test_refusing_target_is_reported(self, way: Candidate) -> None:
         url = f"{way.url.partition(':')[0]}://{closed_port()}/"
         with pytest.raises(websockets.InvalidProxyStatus, match="HTTP 502"):
             await websockets.connect(url, proxy=way.proxy, ssl=way.context)
@@ -183,7 +183,7 @@ class TestAiohttp:
             "as you wish",
         )
 
-    async def test_a_target_that_refuses_is_told(self, way: Candidate) -> None:
+    async def test_refusing_target_is_reported(self, way: Candidate) -> None:
         url = f"{way.url.partition(':')[0]}://{closed_port()}/"
         async with aiohttp.ClientSession() as session:
             with pytest.raises(aiohttp.ClientResponseError) as caught:

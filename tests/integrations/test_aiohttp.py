@@ -31,11 +31,11 @@ async def get(
 
 
 class TestPages:
-    async def test_an_http_page_comes_by_its_name(self, jumper, http_url):
+    async def test_http_page_is_fetched_by_name(self, jumper, http_url):
         [page] = await get(jumper, f"{http_url}/page")
         assert page == f"you asked for /page of {http_url.removeprefix('http://')}\n"
 
-    async def test_an_https_page_comes_when_its_certificate_is_trusted(
+    async def test_https_page_with_a_trusted_certificate_is_fetched(
         self, jumper, https_url, trusting
     ):
         [page] = await get(jumper, f"{https_url}/page", ssl=trusting)
@@ -82,9 +82,7 @@ class TestNoOtherWay:
         assert await path.tunnels() == 1
 
     @pytest.mark.usefixtures("proxy_variables")
-    async def test_proxies_of_the_environment_are_refused_where_they_are_asked_for(
-        self, jumper, http_url
-    ):
+    async def test_trust_env_with_a_proxy_is_refused(self, jumper, http_url):
         with pytest.raises(aiohttp.ClientProxyConnectionError, match="no other proxy"):
             await get(jumper, http_url, trust_env=True)
 
@@ -93,7 +91,7 @@ class TestNoOtherWay:
             await get(jumper, https_url, proxy="http://127.0.0.1:1")
 
     @pytest.mark.parametrize("option", ["resolver", "local_addr", "socket_factory"])
-    async def test_what_would_connect_from_here_is_refused(self, option):
+    async def test_options_of_the_local_end_are_refused(self, option):
         with pytest.raises(TypeError, match=f"^{option}: "):
             JumperConnector(Jumper("127.0.0.1:1", "secret"), **{option: object()})
 
@@ -115,7 +113,7 @@ class TestFailures(NoTunnel):
     def get(self) -> Get:
         return get
 
-    async def test_a_jump_host_that_takes_no_connection(self, get):
+    async def test_jump_host_that_accepts_no_connection(self, get):
         with unanswering() as address:
             jumper = Jumper(str(address), "secret")
             with pytest.raises(aiohttp.ConnectionTimeoutError) as caught:
@@ -140,6 +138,6 @@ class TestFailures(NoTunnel):
             with pytest.raises(aiohttp.SocketTimeoutError):
                 await get(jumper, f"http://{peer}", timeout=timeout)
 
-    async def test_tls_with_a_target_that_speaks_none_is_an_error_of_tls(self, jumper, http_url):
+    async def test_tls_with_a_clear_text_target_is_a_tls_error(self, jumper, http_url):
         with pytest.raises(aiohttp.ClientConnectorSSLError):
             await get(jumper, http_url.replace("http:", "https:"))

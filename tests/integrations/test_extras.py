@@ -38,6 +38,6 @@ def test_a_missing_library_is_named_with_its_extra(extra: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["httpx_client", "httpx_async_client"])
-def test_a_client_asked_for_without_httpx_says_what_to_install(method: str) -> None:
+def test_missing_httpx_names_the_extra_to_install(method: str) -> None:
     statement = f"import netjumper; netjumper.Jumper('127.0.0.1:1', 'secret').{method}()"
     assert "pip install 'netjumper[httpx]'" in said_without("httpx", statement)

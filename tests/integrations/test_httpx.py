@@ -40,12 +40,12 @@ def get(request: pytest.FixtureRequest) -> Get:
 
 
 class TestPages:
-    async def test_an_http_page_comes_by_its_name(self, jumper, http_url, get):
+    async def test_http_page_is_fetched_by_name(self, jumper, http_url, get):
         [response] = await get(jumper, f"{http_url}/page")
         assert response.status_code == 200
         assert response.text == f"you asked for /page of {http_url.removeprefix('http://')}\n"
 
-    async def test_an_https_page_comes_when_its_certificate_is_trusted(
+    async def test_https_page_with_a_trusted_certificate_is_fetched(
         self, jumper, https_url, trusting, get
     ):
         [response] = await get(jumper, f"{https_url}/page", verify=trusting)
@@ -65,7 +65,7 @@ class TestPages:
         [response] = await get(jumper, https_url, verify=False)
         assert response.status_code == 200
 
-    async def test_certificates_named_by_the_environment_are_trusted_unless_told_not_to(
+    async def test_certificates_of_the_environment_are_trusted_unless_disabled(
         self, jumper, https_url, ca_file: Path, get, monkeypatch
     ):
         monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
@@ -82,7 +82,7 @@ class TestPages:
         assert size == 4 << 20
         assert len(digest.text) == 64
 
-    async def test_http2_is_spoken_where_it_is_asked_for(self, path, http2_url, trusting, get):
+    async def test_http2_is_used_if_enabled(self, path, http2_url, trusting, get):
         responses = await get(path.jumper, http2_url, http2_url, verify=trusting, http2=True)
         assert [(r.http_version, r.text) for r in responses] == [("HTTP/2", "1"), ("HTTP/2", "3")]
         assert await path.tunnels() == 1
@@ -121,13 +121,13 @@ class TestNoOtherWay:
         ids=lambda option: next(iter(option)),
     )
     @pytest.mark.parametrize("make", [Jumper.httpx_client, Jumper.httpx_async_client])
-    def test_what_would_lead_elsewhere_is_refused(self, make, option):
+    def test_options_that_bypass_the_jump_host_are_refused(self, make, option):
         with pytest.raises(TypeError, match=f"^{next(iter(option))}: .* no other way"):
             make(Jumper("127.0.0.1:1", "secret"), **option)
 
     @pytest.mark.parametrize("option", ["proxy", "uds", "local_address"])
     @pytest.mark.parametrize("transport", [JumperTransport, AsyncJumperTransport])
-    def test_a_transport_takes_nothing_that_would_lead_elsewhere(self, transport, option):
+    def test_transport_refuses_options_that_bypass_the_jump_host(self, transport, option):
         with pytest.raises(TypeError, match=option):
             transport(Jumper("127.0.0.1:1", "secret"), **{option: "127.0.0.1"})
 
@@ -158,7 +158,7 @@ class TestFailures(NoTunnel):
             with pytest.raises(httpx.ReadTimeout):
                 await get(jumper, f"http://{peer}", timeout=httpx.Timeout(10, read=0.05))
 
-    async def test_a_failure_is_tried_again_as_often_as_asked(self):
+    async def test_failure_is_retried_as_often_as_configured(self):
         async with serving(_close) as peer:
             transport = AsyncJumperTransport(Jumper(str(peer.address), "secret"), retries=1)
             async with httpx.AsyncClient(transport=transport) as client:
@@ -175,7 +175,7 @@ class TestFailures(NoTunnel):
             with pytest.raises(OSError, match="Protocol not available"):
                 await client.get(http_url)
 
-    async def test_a_tunnel_that_nobody_gets_is_closed(self, jumper, http_url, monkeypatch):
+    async def test_unclaimed_tunnel_is_closed(self, jumper, http_url, monkeypatch):
         async def give_up(sock: object) -> None:
             raise asyncio.CancelledError
 
@@ -183,7 +183,7 @@ class TestFailures(NoTunnel):
         with pytest.raises(asyncio.CancelledError):
             await get_with_asyncio(jumper, http_url)
 
-    def test_an_event_loop_that_is_not_asyncios_is_told(self):
+    def test_foreign_event_loop_is_reported(self):
         connecting = AsyncJumperBackend(Jumper("127.0.0.1:1", "secret")).connect_tcp("a.example", 1)
         with pytest.raises(RuntimeError, match="run on asyncio only"):
             connecting.send(None)  # as another loop, trio's, begins it
@@ -199,7 +199,7 @@ async def _close(sock: object) -> None:
     """Say nothing and close."""
 
 
-async def test_tls_that_fails_is_no_error_of_ours(jumper, http_url, get):
+async def test_tls_failure_of_the_target_is_not_a_netjumper_error(jumper, http_url, get):
     with pytest.raises(httpx.ConnectError) as caught:
         await get(jumper, http_url.replace("http:", "https:"))
     assert isinstance(caught.value.__cause__, httpcore.ConnectError)

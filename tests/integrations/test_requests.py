@@ -36,11 +36,11 @@ async def get(
 
 
 class TestPages:
-    async def test_an_http_page_comes_by_its_name(self, jumper, http_url):
+    async def test_http_page_is_fetched_by_name(self, jumper, http_url):
         [response] = await get(jumper, f"{http_url}/page")
         assert response.text == f"you asked for /page of {http_url.removeprefix('http://')}\n"
 
-    async def test_an_https_page_comes_when_its_certificate_is_trusted(
+    async def test_https_page_with_a_trusted_certificate_is_fetched(
         self, jumper, https_url, ca_file: Path
     ):
         [response] = await get(jumper, f"{https_url}/page", verify=str(ca_file))
@@ -108,7 +108,7 @@ class TestFailures(NoTunnel):
     def get(self) -> Get:
         return get
 
-    async def test_a_failure_that_is_not_ours_keeps_what_it_was_raised_from(self, jumper):
+    async def test_foreign_failure_keeps_its_cause(self, jumper):
         async def close(sock: Any) -> None:
             await receive(sock)
 

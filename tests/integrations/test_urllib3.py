@@ -35,11 +35,11 @@ async def get(jumper: Jumper, *urls: str, **options: Any) -> list[bytes]:
 
 
 class TestPages:
-    async def test_an_http_page_comes_by_its_name(self, jumper, http_url):
+    async def test_http_page_is_fetched_by_name(self, jumper, http_url):
         [page] = await get(jumper, f"{http_url}/page")
         assert page.decode() == f"you asked for /page of {http_url.removeprefix('http://')}\n"
 
-    async def test_an_https_page_comes_when_its_certificate_is_trusted(
+    async def test_https_page_with_a_trusted_certificate_is_fetched(
         self, jumper, https_url, ca_file: Path
     ):
         [page] = await get(jumper, f"{https_url}/page", ca_certs=str(ca_file))

@@ -121,7 +121,7 @@ class TestDial:
                 opening.join()
                 assert filler.recv(1) == b""
 
-    def test_if_all_refuse_the_error_is_the_first_ones(self):
+    def test_error_of_the_first_address_is_raised_if_all_refuse(self):
         first = closed_port("::1")
         with pytest.raises(TargetRefused) as caught:
             connect(first, closed_port())
@@ -145,14 +145,14 @@ class TestDial:
                 connect(*[silent] * count, timeout=0.4)
             assert 0.4 <= time.monotonic() - began < 2
 
-    def test_it_waits_without_using_the_processor(self):
+    def test_blocking_dial_waits_without_using_the_processor(self):
         with unanswering() as silent:
             before = time.thread_time()
             with pytest.raises(TargetTimeout):
                 connect(silent, closed_port("::1"), timeout=0.6)
             assert time.thread_time() - before < 0.2
 
-    def test_without_a_descriptor_the_error_says_so(self, monkeypatch):
+    def test_blocking_dial_without_a_descriptor_reports_it(self, monkeypatch):
         class NoSocket(socket.socket):
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 raise OSError(errno.EMFILE, "Too many open files")

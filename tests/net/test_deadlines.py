@@ -83,7 +83,7 @@ def test_an_item_added_while_the_timer_of_a_removed_one_runs_has_its_whole_time(
     assert expired == ["b"]
 
 
-def test_an_item_added_again_begins_its_wait_anew_and_holds_up_nobody(clock, deadlines, expired):
+def test_item_added_again_restarts_and_delays_no_other(clock, deadlines, expired):
     deadlines.add("a")
     clock.advance(4)
     deadlines.add("b")
@@ -95,7 +95,7 @@ def test_an_item_added_again_begins_its_wait_anew_and_holds_up_nobody(clock, dea
     assert expired == ["b", "a"]
 
 
-def test_an_expiry_may_end_the_wait_of_another_that_is_due_too(clock):
+def test_expiry_can_cancel_another_due_timeout(clock):
     expired = []
 
     def expire(item: str) -> None:
@@ -109,7 +109,7 @@ def test_an_expiry_may_end_the_wait_of_another_that_is_due_too(clock):
     assert expired == ["a"]
 
 
-def test_an_expiry_may_add_an_item(clock):
+def test_expiry_can_add_an_item(clock):
     expired = []
 
     def expire(item: str) -> None:
@@ -123,7 +123,7 @@ def test_an_expiry_may_add_an_item(clock):
     assert clock.timers == 1
 
 
-def test_an_expiry_may_begin_the_wait_of_another_anew(clock):
+def test_expiry_can_restart_another_timeout(clock):
     expired = []
 
     def expire(item):
@@ -140,7 +140,7 @@ def test_an_expiry_may_begin_the_wait_of_another_anew(clock):
     assert expired == ["a", "b"]
 
 
-def test_an_expiry_that_fails_takes_no_other_with_it(clock):
+def test_failed_expiry_does_not_affect_others(clock):
     expired = []
 
     def expire(item):

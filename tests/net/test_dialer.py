@@ -134,7 +134,7 @@ async def test_an_ip_address_is_dialled_without_a_lookup(host):
         assert await Outcome(peer.address).peer() == peer.address
 
 
-async def test_a_connection_is_told_once_and_sends_without_delay():
+async def test_connection_is_reported_once_and_sends_without_delay():
     async with serving(black_hole) as peer:
         endpoint = await Outcome(peer.address).future
         with endpoint.detach() as sock:
@@ -180,7 +180,7 @@ async def test_a_refusal_by_the_second_is_not_the_end_while_the_first_is_still_t
         assert str(error) == f"dial tcp {silent}: i/o timeout"
 
 
-async def test_when_all_refuse_the_first_ones_error_is_told():
+async def test_error_is_the_first_addresss_if_all_refuse():
     first, second = closed_port("::1"), closed_port()
     error = await Outcome(NAME, find=answers(first, second)).error()
     assert isinstance(error, TargetRefused)
@@ -218,7 +218,7 @@ async def test_the_time_of_a_dial_includes_its_lookup():
         (OSError(errno.EMFILE, "Too many open files"), OutOfResources),
     ],
 )
-async def test_a_failed_lookup_is_told_by_its_kind(failure, kind):
+async def test_failed_lookup_has_its_type(failure, kind):
     error = await Outcome(NAME, find=raises(failure)).error()
     assert type(error) is kind
 
@@ -258,7 +258,7 @@ async def test_a_lookup_that_hangs_stops_no_other_dial():
         (errno.EACCES, TargetDenied),
     ],
 )
-async def test_a_connect_that_fails_at_once_is_told_by_its_kind(monkeypatch, number, kind):
+async def test_immediate_connect_failure_has_its_type(monkeypatch, number, kind):
     def connect(sock: socket.socket, address: object) -> None:
         raise OSError(number, "no")
 
@@ -266,7 +266,7 @@ async def test_a_connect_that_fails_at_once_is_told_by_its_kind(monkeypatch, num
     assert type(await Outcome(Address("192.0.2.1", 443)).error()) is kind
 
 
-async def test_without_a_descriptor_left_a_dial_fails_and_says_so(monkeypatch):
+async def test_dial_without_a_descriptor_reports_it(monkeypatch):
     class NoSocket(socket.socket):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             raise OSError(errno.EMFILE, "Too many open files")
@@ -337,7 +337,7 @@ async def test_a_dial_that_timed_out_ignores_what_the_lookup_finds_later():
 # --- the guard ----------------------------------------------------------------------------
 
 
-async def test_the_guard_is_asked_about_an_address_and_its_no_is_the_answer():
+async def test_refusal_of_an_address_by_the_guard_is_the_error():
     async with serving(echo) as peer:
         asked = Asked("127.0.0.1")
         error = await Outcome(peer.address, target_filter=asked).error()
@@ -347,7 +347,7 @@ async def test_the_guard_is_asked_about_an_address_and_its_no_is_the_answer():
         assert await peer.came() == 0
 
 
-async def test_the_guard_is_asked_about_every_address_of_a_name():
+async def test_guard_checks_every_address_of_a_name():
     async with serving(echo, "::1") as first, serving(echo) as second:
         asked = Asked("::1", "127.0.0.1")
         dial = Outcome(NAME, find=answers(first.address, second.address), target_filter=asked)

@@ -95,7 +95,7 @@ async def test_the_callback_is_called_until_reading_stops(pair):
     endpoint.stop_reading()
 
 
-async def test_the_writing_callback_comes_when_there_is_room(pair):
+async def test_writing_callback_is_called_when_there_is_room(pair):
     endpoint, theirs = pair
     total = fill(endpoint)
     room = asyncio.Event()
@@ -125,7 +125,7 @@ async def test_a_detached_socket_lives_on(pair):
         assert await receive(sock) == b"still there"
 
 
-async def test_one_that_is_set_to_be_reset_ends_in_order_where_it_is_closed_in_order(pair):
+async def test_reset_on_exit_does_not_affect_a_close(pair):
     endpoint, theirs = pair
     endpoint.reset_on_exit()
     size = fill(endpoint)
@@ -133,7 +133,7 @@ async def test_one_that_is_set_to_be_reset_ends_in_order_where_it_is_closed_in_o
     assert len(await receive_to_end(theirs)) == size
 
 
-async def test_one_that_is_set_to_be_reset_is_reset_where_its_descriptor_just_goes_away(pair):
+async def test_reset_on_exit_resets_if_the_process_dies(pair):
     endpoint, theirs = pair
     endpoint.reset_on_exit()
     endpoint.detach().close()  # as the kernel does where the process is killed
@@ -205,7 +205,7 @@ async def test_a_unix_socket_is_aborted_by_closing_it():
             assert await receive_to_end(theirs) == b"last"
 
 
-async def test_aborting_what_is_closed_does_nothing(pair):
+async def test_abort_after_close_does_nothing(pair):
     endpoint, _ = pair
     endpoint.close()
     endpoint.abort()

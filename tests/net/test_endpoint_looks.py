@@ -9,7 +9,7 @@ import pytest
 from tests.support.peers import eventually, nothing_to_receive, receive, reset, send
 
 
-async def test_a_connection_is_silent_until_there_is_something_and_a_look_takes_nothing(pair):
+async def test_connection_has_no_input_until_data_comes_and_checking_takes_nothing(pair):
     endpoint, theirs = pair
     assert endpoint.has_no_input
     await send(theirs, b"hello")
@@ -19,7 +19,7 @@ async def test_a_connection_is_silent_until_there_is_something_and_a_look_takes_
 
 
 @pytest.mark.parametrize("end", [socket.socket.close, reset])
-async def test_the_end_is_no_silence(pair, end):
+async def test_end_of_stream_counts_as_input(pair, end):
     endpoint, theirs = pair
     end(theirs)
     await eventually(lambda: not endpoint.has_no_input)
@@ -34,7 +34,7 @@ async def test_the_other_end_has_an_address_as_long_as_there_is_a_connection(pai
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has MSG_MORE")
-async def test_what_waits_for_the_next_leaves_with_it(pair):
+async def test_corked_data_leaves_with_the_next(pair):
     endpoint, theirs = pair
     assert endpoint.send_with_next(b"\0") == 1
     for _ in range(5):
@@ -45,7 +45,7 @@ async def test_what_waits_for_the_next_leaves_with_it(pair):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has MSG_MORE")
-async def test_what_waits_for_the_next_can_be_pushed(pair):
+async def test_corked_data_can_be_pushed(pair):
     endpoint, theirs = pair
     endpoint.send_with_next(b"\0")
     assert nothing_to_receive(theirs)
@@ -53,7 +53,7 @@ async def test_what_waits_for_the_next_can_be_pushed(pair):
     assert not nothing_to_receive(theirs)  # on loopback what leaves is there
 
 
-async def test_what_there_is_no_room_for_is_not_taken(pair):
+async def test_corked_data_without_room_is_not_taken(pair):
     endpoint, _ = pair
     while endpoint.send(bytes(65536)):
         pass
@@ -69,7 +69,7 @@ async def test_a_push_after_the_end_is_nothing(pair):
     endpoint.push()
 
 
-async def test_that_the_end_is_next_is_told_without_taking_anything(pair):
+async def test_at_eof_takes_no_data(pair):
     endpoint, theirs = pair
     assert not endpoint.at_eof()
     await send(theirs, b"hello")
@@ -81,7 +81,7 @@ async def test_that_the_end_is_next_is_told_without_taking_anything(pair):
     assert endpoint.recv(10) == b""
 
 
-async def test_a_reset_is_no_end(pair):
+async def test_reset_is_not_eof(pair):
     endpoint, theirs = pair
     reset(theirs)
     await eventually(lambda: endpoint.is_lost)

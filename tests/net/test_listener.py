@@ -67,7 +67,7 @@ async def unix_connection(path: Path) -> socket.socket:
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:0", "[::1]:0"])
-async def test_it_listens_on_an_ip_address_and_says_which_port_it_got(text):
+async def test_listener_reports_the_port_that_the_system_chose(text):
     with opened(text) as it:
         assert it.listener.address.startswith(text.removesuffix("0"))
         with await connected(it.listener.address) as sock:
@@ -84,7 +84,7 @@ async def test_an_accepted_connection_sends_without_delay_and_never_blocks():
             assert not sock.getblocking()
 
 
-async def test_whether_an_accepted_connections_peer_is_still_there_is_asked_by_the_kernel():
+async def test_kernel_probes_the_peer_of_an_accepted_connection():
     with opened("127.0.0.1:0") as it, await connected(it.listener.address):
         await eventually(lambda: len(it.endpoints) == 1)
         with it.endpoints[0].detach() as sock:
@@ -109,7 +109,7 @@ async def test_a_bare_port_is_both_families():
         assert it.peers[1].startswith("[::1]:")
 
 
-async def test_a_bare_port_is_ipv4_where_there_is_no_ipv6(monkeypatch):
+async def test_bare_port_is_ipv4_without_ipv6(monkeypatch):
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     with opened("0") as it:
         assert it.listener.address.startswith("0.0.0.0:")
@@ -211,7 +211,7 @@ async def test_a_name_without_an_address_is_one_readable_line(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:0", "unix:/tmp/netjumper-never-made"])
-async def test_without_a_descriptor_left_it_is_one_readable_line(monkeypatch, text):
+async def test_no_free_descriptor_is_one_readable_line(monkeypatch, text):
     def no_socket(*_: Any, **__: Any) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -260,7 +260,7 @@ async def test_a_unix_socket_is_listened_on_and_its_file_removed_at_the_end(tmp_
     assert not path.exists()
 
 
-async def test_a_socket_file_that_nobody_listens_on_is_replaced(tmp_path):
+async def test_socket_file_without_a_listener_is_replaced(tmp_path):
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))
@@ -269,7 +269,7 @@ async def test_a_socket_file_that_nobody_listens_on_is_replaced(tmp_path):
         await eventually(lambda: len(it.endpoints) == 1)
 
 
-async def test_a_socket_file_that_somebody_listens_on_is_left_alone(tmp_path):
+async def test_socket_file_with_a_listener_is_kept(tmp_path):
     path = tmp_path / "socket"
     with opened(f"unix:{path}") as it:
         assert "another program listens there" in refusal(f"unix:{path}")
@@ -297,7 +297,7 @@ async def test_a_socket_file_whose_owner_accepts_nothing_is_left_alone(tmp_path)
     assert path.exists()
 
 
-async def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
+async def test_file_that_is_not_a_socket_is_kept(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("precious")
     assert refusal(f"unix:{path}") == (
@@ -306,7 +306,7 @@ async def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
     assert path.read_text() == "precious"
 
 
-async def test_a_file_that_is_gone_already_is_no_trouble_at_the_end(tmp_path):
+async def test_missing_socket_file_at_the_end_is_ignored(tmp_path):
     path = tmp_path / "socket"
     with opened(f"unix:{path}"):
         path.unlink()
@@ -323,7 +323,7 @@ async def test_many_connections_are_accepted_in_one_go():
             sock.close()
 
 
-async def test_a_closed_listener_accepts_nothing_and_keeps_what_it_has():
+async def test_closed_listener_keeps_its_accepted_connections():
     with opened("127.0.0.1:0") as it, await connected(it.listener.address) as sock:
         await eventually(lambda: len(it.endpoints) == 1)
         it.close()
@@ -364,9 +364,7 @@ class ShortOfDescriptors:
 
 
 @pytest.mark.parametrize("number", [*OUT_OF_SOMETHING, errno.EPERM, errno.EINVAL, errno.EIO])
-async def test_with_an_error_that_would_come_again_it_pauses_says_so_and_goes_on(
-    number, short_pause, caplog
-):
+async def test_lasting_accept_error_pauses_is_logged_and_ends(number, short_pause, caplog):
     loop = asyncio.get_running_loop()
     sock = ShortOfDescriptors(number)
     with Accepting(sock) as it, caplog.at_level(logging.ERROR, "netjumper"):
@@ -382,14 +380,14 @@ async def test_with_an_error_that_would_come_again_it_pauses_says_so_and_goes_on
     )
 
 
-async def test_it_can_be_closed_while_it_pauses(short_pause, caplog):
+async def test_listener_can_be_closed_during_a_pause(short_pause, caplog):
     with Accepting(ShortOfDescriptors(errno.EMFILE)) as it:
         with await connected(it.listener.address):
             await eventually(lambda: bool(caplog.records))
     assert it.endpoints == []
 
 
-async def test_several_listeners_that_pause_say_so_in_one_line(short_pause, monkeypatch, caplog):
+async def test_pausing_listeners_log_one_line(short_pause, monkeypatch, caplog):
     monkeypatch.setattr(listener_module, "ACCEPT_PAUSE_S", 60.0)
     with contextlib.ExitStack() as stack:
         for _ in range(5):
@@ -399,7 +397,7 @@ async def test_several_listeners_that_pause_say_so_in_one_line(short_pause, monk
     assert len(caplog.records) == 1
 
 
-async def test_several_listeners_that_go_on_say_no_more_than_one_line_a_pause(short_pause, caplog):
+async def test_resuming_listeners_log_one_line_per_pause(short_pause, caplog):
     with contextlib.ExitStack() as stack:
         began = asyncio.get_running_loop().time()
         for _ in range(5):
@@ -416,7 +414,7 @@ CONNECTIONS_OWN = (
 
 
 @pytest.mark.parametrize("number", [getattr(errno, name) for name in CONNECTIONS_OWN])
-async def test_a_connection_that_failed_in_the_queue_is_passed_over(number, caplog):
+async def test_connection_that_failed_in_the_queue_is_ignored(number, caplog):
     with Accepting(ShortOfDescriptors(number)) as it, await connected(it.listener.address):
         await eventually(lambda: len(it.endpoints) == 1)
     assert caplog.records == []

@@ -66,7 +66,7 @@ def as_nobody(path: Path) -> str:
         return pipe.read()
 
 
-async def test_localhost_is_listened_on_only_where_it_is_loopback(monkeypatch):
+async def test_localhost_is_listened_on_at_loopback_addresses_only(monkeypatch):
     look_up = socket.getaddrinfo
 
     def getaddrinfo(host, port, *args, **options):

@@ -13,7 +13,7 @@ from tests.support.peers import open_descriptors
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not spread")
-def test_out_of_descriptors_the_parts_that_there_were_are_closed():
+def test_group_without_free_descriptors_is_closed():
     (sock,) = listen_on(ListenAddress.parse("127.0.0.1:0"))
     with sock:
         before = open_descriptors()
@@ -24,7 +24,7 @@ def test_out_of_descriptors_the_parts_that_there_were_are_closed():
         sock.getsockname()
 
 
-def test_what_was_opened_before_a_door_that_cannot_be_had_is_closed_and_its_file_removed(tmp_path):
+def test_failed_listener_closes_those_opened_before_and_removes_their_files(tmp_path):
     path = tmp_path / "socket"
     (taken,) = listen_on(ListenAddress.parse("127.0.0.1:0"))
     with taken:

@@ -34,7 +34,7 @@ def kernel(tmp_path, monkeypatch):
     return lambda name, text: (tmp_path / name).write_text(f"{text}\n")
 
 
-def test_what_everybody_has_is_no_problem():
+def test_default_options_are_accepted():
     for check in (check_listening, check_dialling):
         check(SocketOptions())
         check(SocketOptions(congestion_control="reno", defer_accept=True))
@@ -43,7 +43,7 @@ def test_what_everybody_has_is_no_problem():
 
 @pytest.mark.parametrize("check", [check_listening, check_dialling])
 @pytest.mark.parametrize("name", ["nonsense", "x" * 300])
-def test_an_unknown_congestion_control_is_told_with_those_there_are(check, name, kernel):
+def test_unknown_congestion_control_is_reported_with_the_available_ones(check, name, kernel):
     kernel("tcp_available_congestion_control", "reno cubic")
     key, message = problem(check, congestion_control=name)
     assert key == "congestion_control"
@@ -51,7 +51,7 @@ def test_an_unknown_congestion_control_is_told_with_those_there_are(check, name,
     assert message.endswith("; there are reno cubic")
 
 
-def test_a_congestion_control_that_needs_privileges_is_told_with_those_that_do_not():
+def test_privileged_congestion_control_is_reported_with_the_allowed_ones():
     with option_checks._KERNEL.joinpath("tcp_allowed_congestion_control").open() as file:
         allowed = file.read().strip()
     available = (option_checks._KERNEL / "tcp_available_congestion_control").read_text().split()
@@ -67,18 +67,18 @@ def test_a_mark_needs_a_privilege():
     assert unprivileged(mark=7) == "it needs the privilege CAP_NET_ADMIN"
 
 
-def test_who_has_the_privilege_may_set_a_mark():
+def test_privileged_process_can_set_a_mark():
     assert run_apart("check_dialling(SocketOptions(mark=7))") == ""
 
 
-def test_an_interface_that_does_not_exist_is_told_with_those_that_do():
+def test_unknown_interface_is_reported_with_the_existing_ones():
     key, message = problem(check_dialling, interface="nonsense0")
     assert key == "interface"
     assert message.startswith("unknown interface 'nonsense0'; this machine has ")
     assert "lo" in message
 
 
-def test_a_source_address_of_another_machine_is_told():
+def test_source_address_of_another_machine_is_reported():
     message = problem(check_dialling, source=("127.0.0.1", "2001:db8::1"))
     assert message == ("source", "2001:db8::1: this machine does not have that address")
 
@@ -92,7 +92,9 @@ def test_a_source_address_of_another_machine_is_told():
         (check_listening, 1, 3),
     ],
 )
-def test_fast_open_that_is_turned_off_is_told_with_what_turns_it_on(check, allowed, needed, kernel):
+def test_disabled_fast_open_is_reported_with_the_setting_to_enable_it(
+    check, allowed, needed, kernel
+):
     kernel("tcp_fastopen", allowed)
     key, message = problem(check, fast_open=True)
     assert key == "fast_open"
@@ -100,14 +102,14 @@ def test_fast_open_that_is_turned_off_is_told_with_what_turns_it_on(check, allow
     assert f"(sysctl -w net.ipv4.tcp_fastopen={needed})" in message
 
 
-def test_fast_open_that_is_turned_on_is_no_problem(kernel):
+def test_enabled_fast_open_is_accepted(kernel):
     for allowed in (3, 0x403):
         kernel("tcp_fastopen", allowed)
         check_dialling(SocketOptions(fast_open=True))
         check_listening(SocketOptions(fast_open=True))
 
 
-def test_mptcp_that_the_kernel_does_not_have_is_told():
+def test_missing_mptcp_is_reported():
     code = """
 with contextlib.suppress(OSError):
     Path("/proc/sys/net/mptcp/enabled").write_text("0")
@@ -127,12 +129,12 @@ except OptionUnavailable as error: print(error.key, error)
         {"defer_accept": True},
     ],
 )
-def test_elsewhere_they_cannot_be_had(option, monkeypatch):
+def test_options_are_unavailable_on_other_systems(option, monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert problem(check_listening, **option) == (*option, "only Linux has it")
 
 
-def test_where_the_congestion_control_cannot_be_chosen_that_is_told(monkeypatch):
+def test_missing_choice_of_congestion_control_is_reported(monkeypatch):
     monkeypatch.delattr("socket.TCP_CONGESTION")
     message = problem(check_dialling, congestion_control="bbr")
     assert message == ("congestion_control", "it cannot be chosen on this system")

@@ -59,7 +59,7 @@ def ask(
     return answer
 
 
-async def test_without_a_descriptor_left_no_name_is_said_not_to_exist(resolver, monkeypatch):
+async def test_lookup_without_a_descriptor_is_not_a_missing_name(resolver, monkeypatch):
     """The system's resolver says that of every name then."""
 
     class NoSocket:
@@ -77,7 +77,7 @@ async def test_a_name_becomes_addresses(resolver):
     assert await ask(resolver, "example.org") == [(V4, ("192.0.2.1", 443))]
 
 
-async def test_what_the_system_says_of_a_failure_is_the_answer(resolver):
+async def test_failed_lookup_has_the_systems_error(resolver):
     answer = await ask(resolver, "none.example")
     assert isinstance(answer, socket.gaierror)
     assert answer.errno == socket.EAI_NONAME
@@ -89,7 +89,7 @@ async def test_a_name_that_cannot_be_one_does_not_exist(resolver):
     assert answer.errno == socket.EAI_NONAME
 
 
-async def test_names_that_hang_stop_no_other(resolver, names):
+async def test_hanging_names_do_not_delay_others(resolver, names):
     hanging = [ask(resolver, f"hang{number}.example") for number in range(100)]
     assert await ask(resolver, "example.org") == [(V4, ("192.0.2.1", 443))]
     assert not any(answer.done() for answer in hanging)
@@ -112,7 +112,7 @@ async def test_an_answer_is_not_kept(resolver, names):
     assert names.asked == ["example.org"] * 2
 
 
-async def test_nobody_has_more_lookups_under_way_than_are_left_for_others(resolver, names):
+async def test_owner_has_no_more_lookups_than_are_left_for_others(resolver, names):
     hanging = [ask(resolver, f"hang{number}.example") for number in range(MAX_LOOKUPS // 2)]
     refused = await ask(resolver, "example.org")
     assert isinstance(refused, socket.gaierror)
@@ -124,7 +124,7 @@ async def test_nobody_has_more_lookups_under_way_than_are_left_for_others(resolv
     assert names.asked.count("example.org") == 1
 
 
-async def test_who_asks_for_300_names_that_hang_keeps_nobody_waiting(resolver, names):
+async def test_300_hanging_names_of_one_owner_delay_no_other(resolver, names):
     others = range(4)
     hanging = [
         ask(resolver, f"hang{number}.of{asker}.example", asker=asker)
@@ -150,7 +150,7 @@ async def test_without_a_thread_left_a_lookup_fails_and_the_next_one_works(resol
     assert await ask(resolver, "example.org") == [(V4, ("192.0.2.1", 443))]
 
 
-async def test_a_callback_that_fails_takes_no_other_with_it(resolver, names):
+async def test_failed_callback_does_not_affect_others(resolver, names):
     loop = asyncio.get_running_loop()
     failures: list[BaseException] = []
     loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
@@ -165,7 +165,7 @@ async def test_a_callback_that_fails_takes_no_other_with_it(resolver, names):
     assert [type(failure) for failure in failures] == [ArithmeticError]
 
 
-def test_an_answer_that_comes_after_the_loop_was_closed_is_dropped(names):
+def test_answer_after_the_loop_is_closed_is_dropped(names):
     loop = asyncio.new_event_loop()
     resolver = Resolver(loop, names.getaddrinfo)
     resolver.resolve("hang.example", 443, pytest.fail)

@@ -76,7 +76,7 @@ def test_the_time_until_a_vanished_peer_is_noticed_is_a_choice(seconds, message)
             assert user_timeout(sock) == (seconds - 2 * message[2]) * 1000
 
 
-def test_without_such_a_time_it_is_left_to_the_system():
+def test_zero_peer_timeout_is_left_to_the_system():
     options = SocketOptions(peer_timeout=0)
     for sock in joined(options, options):
         with sock:
@@ -84,7 +84,7 @@ def test_without_such_a_time_it_is_left_to_the_system():
             assert user_timeout(sock) == 0
 
 
-def test_without_the_user_timeout_it_is_the_count_of_unanswered_questions_that_ends_a_connection():
+def test_unanswered_probes_end_a_connection_without_the_user_timeout():
     options = SocketOptions(user_timeout=False)
     for sock in joined(options, options):
         with sock:
@@ -93,7 +93,7 @@ def test_without_the_user_timeout_it_is_the_count_of_unanswered_questions_that_e
             assert sock.getsockopt(TCP, socket.TCP_KEEPCNT) == 7
 
 
-def test_a_lost_last_packet_is_sent_again_soon_where_the_kernel_lets_us_choose():
+def test_lost_last_packet_is_sent_again_soon_if_the_kernel_has_the_option():
     with socket.socket() as sock:
         try:
             default = sock.getsockopt(TCP, TCP_RTO_MIN_US)
@@ -105,7 +105,7 @@ def test_a_lost_last_packet_is_sent_again_soon_where_the_kernel_lets_us_choose()
                 assert message <= sock.getsockopt(TCP, TCP_RTO_MIN_US) < message + 10_000
 
 
-def test_where_the_kernel_does_not_it_is_left_to_the_system(monkeypatch):
+def test_loss_probe_is_left_to_a_system_without_the_option(monkeypatch):
     monkeypatch.setattr(module, "_TCP_RTO_MIN_US", 9999)
     monkeypatch.setattr(module, "_has_loss_probe", module._has_loss_probe.__wrapped__)
     assert not module._has_loss_probe()
@@ -220,7 +220,7 @@ def test_both_ends_speak_mptcp(mptcp):
             assert name_of(sock) == mptcp.congestion_control
 
 
-def test_who_speaks_mptcp_understands_a_peer_that_does_not(mptcp):
+def test_mptcp_falls_back_to_tcp(mptcp):
     for ends in (joined(mptcp), joined(None, mptcp)):
         for sock, other in (ends, ends[::-1]):
             sock.sendall(b"x")
@@ -254,7 +254,7 @@ def test_with_fast_open_a_connection_is_accepted_with_its_first_packet():
     assert run_apart(SPEAKS_FIRST + code) == "1"  # the first one asked for the cookie
 
 
-def test_where_the_listener_does_without_fast_open_it_speaks_first_all_the_same():
+def test_listener_without_fast_open_still_speaks_first():
     code = "fast_open(1)\ngreeted(); greeted(); print(accepted_early())"
     assert run_apart(SPEAKS_FIRST + code) == "0"
 

@@ -23,7 +23,7 @@ async def test_a_connection_that_was_used_has_a_round_trip_time_and_owes_nothing
         assert info.sent >= 2
 
 
-def test_what_is_no_tcp_connection_has_nothing_to_tell():
+def test_other_socket_than_tcp_has_no_tcp_info():
     one, other = socket.socketpair()
     with one, other:
         assert tcp_info(one) is None
@@ -32,7 +32,7 @@ def test_what_is_no_tcp_connection_has_nothing_to_tell():
     assert tcp_info(closed) is None
 
 
-def test_a_kernel_that_tells_less_tells_nothing(monkeypatch):
+def test_short_tcp_info_of_an_old_kernel_is_ignored(monkeypatch):
     class OldKernel:
         def getsockopt(self, *_: int) -> bytes:
             return bytes(20)
@@ -40,7 +40,7 @@ def test_a_kernel_that_tells_less_tells_nothing(monkeypatch):
     assert tcp_info(OldKernel()) is None
 
 
-def test_other_systems_tell_nothing(monkeypatch):
+def test_other_systems_have_no_tcp_info(monkeypatch):
     ours, theirs = tcp_pair()
     with ours, theirs:
         monkeypatch.setattr("netjumper.net.tcp_info.sys.platform", "darwin")
@@ -70,7 +70,7 @@ async def test_a_connection_that_has_sent_nothing_yet_counts_as_one_segment(monk
     assert tcp_info(Kernel()).send_window is None  # that kernel is older than it
 
 
-async def test_the_window_is_what_the_peer_has_room_for():
+async def test_send_window_is_the_peers_room():
     sock, peer = stalled_pair(60_000)
     with sock, peer:
         await eventually(lambda: tcp_info(sock).send_window == 0)

@@ -52,7 +52,7 @@ class Looked:
 
 
 @linux
-def test_a_look_comes_four_times_in_the_user_timeout_as_long_as_there_is_anything():
+def test_sessions_are_checked_four_times_per_user_timeout():
     clock, it = Clock(), Looked()
     served = {it}
     readers = UserTimeoutSuspender(clock, 30.0, served)
@@ -69,7 +69,7 @@ def test_a_look_comes_four_times_in_the_user_timeout_as_long_as_there_is_anythin
     assert len(it.looks) == 5
 
 
-def test_without_a_time_there_is_nothing_to_look_for():
+def test_zero_peer_timeout_disables_the_checks():
     clock = Clock()
     UserTimeoutSuspender(clock, 0.0, {Looked()}).start()
     assert clock.timers == 0
@@ -106,7 +106,7 @@ async def through_the_bridge(target):
 
 @linux
 @pytest.mark.parametrize("through", [through_the_server, through_the_bridge])
-async def test_who_pauses_for_longer_than_the_user_timeout_is_not_cut_off(through, monkeypatch):
+async def test_pause_longer_than_the_user_timeout_does_not_disconnect(through, monkeypatch):
     monkeypatch.setattr(
         "netjumper.relay.splice.CAN_SPLICE", False
     )  # what is kept is not what is left
@@ -133,7 +133,7 @@ async def test_the_user_timeout_is_suspended_while_the_window_is_closed():
 
 
 @linux
-async def test_what_is_sent_and_not_acknowledged_has_the_user_timeout():
+async def test_unacknowledged_data_has_the_user_timeout():
     code = """
 import asyncio
 from netjumper.net.endpoint import Endpoint

@@ -33,7 +33,7 @@ class Rest(Handshake[bytes]):
         return (yield from self._read_some())
 
 
-def test_a_handshake_comes_to_the_same_however_its_bytes_come() -> None:
+def test_result_does_not_depend_on_how_bytes_are_split() -> None:
     outcome = feed_every_way(Letter, b"abcline\r\n")
     assert outcome.result == (b"abc", b"line")
     assert outcome.sent == b"hellothanks abc"
@@ -51,7 +51,7 @@ def test_the_end_of_the_stream_in_the_middle_is_an_error() -> None:
         assert ended.text == "the connection was closed in the middle of the handshake"
 
 
-def test_the_end_of_the_stream_after_the_result_is_none() -> None:
+def test_end_of_stream_after_the_result_is_ignored() -> None:
     handshake = Letter()
     assert run(handshake, [b"abcline\r\n", b""]).result == (b"abc", b"line")
 
@@ -71,7 +71,7 @@ def test_a_complete_line_over_its_limit_is_refused_too() -> None:
     assert feed_every_way(Letter, b"abc" + b"x" * (LIMIT + 1) + b"\r\n").error is ProtocolError
 
 
-def test_what_comes_behind_is_kept_once_and_grows() -> None:
+def test_trailing_bytes_are_kept_once_and_grow() -> None:
     handshake = Letter()
     handshake.receive_data(b"abc\r\n" + FOLLOWING)
     handshake.receive_data(b"more")
@@ -94,7 +94,7 @@ def test_reading_some_takes_all_there_is() -> None:
     assert run(Rest(), [b""]).result == b""
 
 
-def test_a_handshake_without_steps_is_none() -> None:
+def test_handshake_without_steps_is_an_error() -> None:
     with pytest.raises(NotImplementedError):
         Handshake()
 
@@ -108,7 +108,7 @@ class Silent(ListeningHandshake[bytes]):
         return (yield from self._read_some())
 
 
-def test_a_listening_handshake_says_itself_how_it_answers() -> None:
+def test_listening_handshake_must_define_its_answers() -> None:
     with pytest.raises(NotImplementedError):
         Silent().accept()
     with pytest.raises(NotImplementedError):

@@ -119,7 +119,7 @@ in_both_cuts = pytest.mark.parametrize("byte_by_byte", [False, True], ids=["whol
 @both_ways
 @in_both_cuts
 @pytest.mark.parametrize("name", TUNNELS)
-def test_our_client_gets_its_tunnel(name: str, at_once: bool, byte_by_byte: bool) -> None:
+def test_client_gets_its_tunnel(name: str, at_once: bool, byte_by_byte: bool) -> None:
     first, second = client_run(name, at_once=at_once, byte_by_byte=byte_by_byte)
     assert second.result == target_of(name)
     if not byte_by_byte:
@@ -131,7 +131,7 @@ def test_our_client_gets_its_tunnel(name: str, at_once: bool, byte_by_byte: bool
 @both_ways
 @in_both_cuts
 @pytest.mark.parametrize("name", REFUSALS)
-def test_our_client_is_told_what_the_originals_was(
+def test_client_gets_the_same_reason_as_the_originals(
     name: str, at_once: bool, byte_by_byte: bool
 ) -> None:
     first, second = client_run(name, at_once=at_once, byte_by_byte=byte_by_byte)
@@ -145,13 +145,13 @@ def test_our_client_is_told_what_the_originals_was(
 
 
 @pytest.mark.parametrize("name", sorted(UNNAMEABLE))
-def test_our_client_does_not_name_what_only_the_original_understands(name: str) -> None:
+def test_client_does_not_send_what_only_the_original_understands(name: str) -> None:
     with pytest.raises(AddressError):
         Address.parse(RECORDINGS[name].destination)
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_our_client_with_a_wrong_secret_is_told_so(at_once: bool) -> None:
+def test_client_with_a_wrong_secret_gets_wrong_secret(at_once: bool) -> None:
     recording = RECORDINGS["bad-secret"]
     handshake = ClientHandshake(b"wrong")
     if at_once:
@@ -163,7 +163,7 @@ def test_our_client_with_a_wrong_secret_is_told_so(at_once: bool) -> None:
     assert at_once or len(ended.sent) == 21
 
 
-def test_our_client_is_given_no_reason_where_the_original_gave_none() -> None:
+def test_client_gets_no_reason_if_the_original_gives_none() -> None:
     first, second = client_run("long-host", at_once=True, byte_by_byte=False)
     assert second.error is TargetError
     assert second.text == "no reason given"
@@ -171,7 +171,7 @@ def test_our_client_is_given_no_reason_where_the_original_gave_none() -> None:
 
 
 @pytest.mark.parametrize("name", EARLY)
-def test_our_client_sends_answer_destination_and_data_in_the_recorded_segment(name: str) -> None:
+def test_client_sends_answer_destination_and_data_in_the_recorded_segment(name: str) -> None:
     handshake = ClientHandshake(SECRET)
     handshake.request(EARLY[name])
     handshake.send_early(b"early data")
@@ -195,7 +195,7 @@ def test_our_client_sends_answer_destination_and_data_in_the_recorded_segment(na
         ("idle-after-auth", "it closed a parked connection"),
     ],
 )
-def test_our_client_is_cut_short_by_the_original(name: str, complaint: str) -> None:
+def test_client_is_truncated_by_the_original(name: str, complaint: str) -> None:
     recording = RECORDINGS[name]
     ended = run(ClientHandshake(SECRET), [*recording.pieces("server"), b""])
     assert ended.error is JumpHostProtocolError
@@ -254,16 +254,14 @@ def test_the_originals_client_gets_its_tunnel(name: str, target: Address, behind
         ("pipelined-refused", refused("127.0.0.1:1")),
     ],
 )
-def test_the_originals_client_is_told_of_a_failed_dial_byte_for_byte(
-    name: str, error: TargetError
-) -> None:
+def test_originals_client_gets_a_failed_dial_byte_for_byte(name: str, error: TargetError) -> None:
     ended, sent = server_run(name, error)
     result: Any = ended.result
     assert str(error).startswith(f"dial tcp {result.target}: ")
     assert sent == RECORDINGS[name].server
 
 
-def test_the_originals_client_is_told_of_a_missing_name_without_the_resolver() -> None:
+def test_originals_client_gets_a_missing_name_without_the_resolver() -> None:
     recording = RECORDINGS["dns-failure"]
     _, sent = server_run("dns-failure", dial_errors.name_not_found("no-such-host.invalid"))
     assert sent[:35] == recording.server[:35]
@@ -272,19 +270,19 @@ def test_the_originals_client_is_told_of_a_missing_name_without_the_resolver() -
 
 
 @pytest.mark.parametrize("name", ["missing-port", "bad-port"])
-def test_the_originals_client_is_told_of_a_bad_destination_byte_for_byte(name: str) -> None:
+def test_originals_client_gets_the_refusal_of_a_bad_destination_byte_for_byte(name: str) -> None:
     ended, sent = server_run(name)
     assert ended.error is InvalidTarget
     assert sent == RECORDINGS[name].server
 
 
-def test_the_originals_client_with_a_wrong_secret_is_told_so_byte_for_byte() -> None:
+def test_originals_client_gets_a_wrong_secret_byte_for_byte() -> None:
     ended, sent = server_run("bad-secret")
     assert ended.error is AuthenticationError
     assert sent == RECORDINGS["bad-secret"].server
 
 
-def test_our_server_sends_the_long_text_that_the_original_keeps_to_itself() -> None:
+def test_server_sends_the_long_text_that_the_original_drops() -> None:
     recording = RECORDINGS["long-host"]
     host = recording.destination.removesuffix(":80")
     ended, sent = server_run("long-host", dial_errors.name_not_found(host))
@@ -296,14 +294,14 @@ def test_our_server_sends_the_long_text_that_the_original_keeps_to_itself() -> N
     assert type(dial_errors.from_text(text.decode())) is NameNotFound
 
 
-def test_our_server_takes_the_split_frame_that_the_original_refuses() -> None:
+def test_server_accepts_the_split_frame_that_the_original_refuses() -> None:
     ended, sent = server_run("split-frame")
     assert ended.error is None
     assert sent == RECORDINGS["split-frame"].server + b"\0"
 
 
 @pytest.mark.parametrize("name", ["idle-before-auth", "idle-after-auth"])
-def test_our_server_waits_where_the_original_waited(name: str) -> None:
+def test_server_waits_where_the_original_waits(name: str) -> None:
     ended, sent = server_run(name)
     assert ended.error is None
     assert sent == RECORDINGS[name].server

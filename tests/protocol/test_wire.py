@@ -186,7 +186,7 @@ def test_a_parked_connection_sends_its_destination_in_one_piece() -> None:
     assert ended.trailing == FOLLOWING
 
 
-def test_a_parked_connection_is_told_why_its_target_was_not_reached() -> None:
+def test_parked_connection_gets_the_reason_of_a_failed_dial() -> None:
     def asking_late() -> ClientHandshake:
         handshake = parked()
         handshake.request(TARGET)
@@ -222,7 +222,7 @@ def test_a_parked_connection_may_be_closed_just_after_the_destination() -> None:
 
 
 @pytest.mark.parametrize("status", [1, 2, 127, 128, 255])
-def test_every_verdict_but_0_says_that_the_secret_is_wrong(status: int) -> None:
+def test_every_verdict_but_0_is_a_wrong_secret(status: int) -> None:
     refusal = bytes((status,)) + text_frame("challenge failed, check secret")
     ended = feed_every_way(asking, frame(CHALLENGE) + refusal)
     assert ended.error is WrongSecret
@@ -230,7 +230,7 @@ def test_every_verdict_but_0_says_that_the_secret_is_wrong(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [1, 2, 127, 128, 255])
-def test_every_outcome_but_0_says_that_the_target_was_not_reached(status: int) -> None:
+def test_every_outcome_but_0_is_a_failed_dial(status: int) -> None:
     refusal = bytes((status,)) + text_frame(REFUSED)
     ended = feed_every_way(asking, frame(CHALLENGE) + b"\0" + refusal)
     assert ended.error is TargetRefused
@@ -241,7 +241,7 @@ def test_every_outcome_but_0_says_that_the_target_was_not_reached(status: int) -
 @pytest.mark.parametrize(
     ("said", "kind"), [(frame(CHALLENGE), WrongSecret), (frame(CHALLENGE) + b"\0", TargetError)]
 )
-def test_where_no_text_comes_no_reason_was_given(
+def test_missing_text_is_no_reason_given(
     missing: list[bytes], said: bytes, kind: type[NetjumperError]
 ) -> None:
     ended = run(asking(), [said + b"\1", *missing])
@@ -252,26 +252,26 @@ def test_where_no_text_comes_no_reason_was_given(
 @pytest.mark.parametrize(
     ("said", "kind"), [(frame(CHALLENGE), WrongSecret), (frame(CHALLENGE) + b"\0", TargetError)]
 )
-def test_the_text_that_came_before_the_end_is_told(said: bytes, kind: type[NetjumperError]) -> None:
+def test_text_before_the_end_is_reported(said: bytes, kind: type[NetjumperError]) -> None:
     ended = run(asking(), [said + b"\1\x30half a sen", b""])
     assert ended.error is kind
     assert ended.text == "half a sen"
 
 
-def test_a_text_that_is_not_utf8_is_told_as_far_as_it_can_be() -> None:
+def test_text_that_is_not_utf8_is_shown_with_replacements() -> None:
     ended = run(asking(), [frame(CHALLENGE) + b"\0\1\3a\xffb"])
     assert ended.error is TargetError
     assert ended.text == "a\ufffdb"
 
 
-def test_the_end_of_the_stream_is_told_by_where_it_came() -> None:
+def test_error_of_an_early_end_names_the_step() -> None:
     ends = end_everywhere(asking, frame(CHALLENGE) + b"\0\0")
     assert {end.error for end in ends} == {JumpHostProtocolError}
     texts = [end.text.removeprefix("it closed the connection without ") for end in ends]
     assert texts == ["a challenge"] * 33 + ["a verdict", "an outcome"]
 
 
-def test_a_client_reads_no_further_than_the_outcome_when_it_reads_what_is_wanted() -> None:
+def test_client_that_reads_wanted_bytes_stops_at_the_outcome() -> None:
     handshake = asking()
     stream = bytearray(frame(CHALLENGE) + b"\0\0" + FOLLOWING)
     while handshake.result is None:
@@ -295,7 +295,7 @@ def test_the_verdict_does_not_wait_for_the_destination() -> None:
     assert run(server(), [ANSWER]).sent == frame(CHALLENGE) + b"\0"
 
 
-def test_accepting_says_0() -> None:
+def test_accept_sends_status_0() -> None:
     handshake = server()
     run(handshake, [ANSWER + DESTINATION])
     handshake.accept()
@@ -310,7 +310,7 @@ def test_accepting_says_0() -> None:
         (TargetError("é" * 200), "é" * 127),
     ],
 )
-def test_rejecting_says_1_and_the_errors_text(error: TargetError, text: str) -> None:
+def test_reject_sends_status_1_and_the_errors_text(error: TargetError, text: str) -> None:
     handshake = server()
     run(handshake, [ANSWER + DESTINATION])
     handshake.reject(error)
@@ -346,7 +346,7 @@ def test_answers_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) 
     assert compared == [(b"x" * 20, ANSWER[1:])]
 
 
-def test_a_challenge_comes_from_the_operating_system(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_challenge_is_random_bytes_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "urandom", lambda size: bytes(range(size)))
     handshake = ServerHandshake(single_secret(SECRET, Guard()).verify)
     assert handshake.data_to_send() == frame(bytes(range(32)))
@@ -359,7 +359,7 @@ def test_no_two_challenges_are_the_same() -> None:
     assert len(challenges) == 100
 
 
-def test_who_comes_in_is_decided_by_the_credentials_it_was_given() -> None:
+def test_credentials_decide_about_authentication() -> None:
     def anyone(challenge: bytes, answer: bytes) -> str:
         return f"{challenge!r} {answer!r}"
 
@@ -373,7 +373,7 @@ def test_the_end_of_the_stream_is_the_clients_fault_in_every_state() -> None:
     assert [len(end.sent) for end in ends] == [33] * 21 + [34] * 16
 
 
-def test_a_destination_that_is_none_is_answered_and_is_an_error() -> None:
+def test_invalid_destination_is_answered_and_is_an_error() -> None:
     ended = feed_every_way(server, ANSWER + frame(b"example.org"))
     assert ended.error is InvalidTarget
     refusal = b"\1" + text_frame("dial tcp: address example.org: missing port in address")
@@ -429,7 +429,7 @@ def test_a_destination_is_read_as_the_original_does(text: str, target: Address) 
         ("h\0:80", NameNotFound, "lookup h\0: no such host"),
     ],
 )
-def test_what_is_no_destination_is_refused_in_the_originals_words(
+def test_invalid_destination_has_the_text_of_the_original(
     text: str, kind: type[TargetError], words: str
 ) -> None:
     with pytest.raises(kind) as caught:

@@ -173,7 +173,7 @@ async def test_the_outcome_does_not_wait_long_for_the_targets_first_bytes(monkey
             assert await receive_exactly(sock, 2) == b"\0\0"
 
 
-async def test_it_listens_on_several_addresses():
+async def test_server_listens_on_several_addresses():
     listen = [LOOPBACK, ListenAddress("::1", 0)]
     async with jump_server_running(listen=listen) as (service, _):
         assert [name for name, _ in service.listening] == ["netjumper"] * 2
@@ -183,7 +183,7 @@ async def test_it_listens_on_several_addresses():
 
 
 @pytest.mark.parametrize("hosts", [("0.0.0.0", "::"), ("::", "0.0.0.0")])
-async def test_it_listens_on_all_ipv4_and_all_ipv6_addresses_separately(hosts):
+async def test_server_listens_on_all_ipv4_and_all_ipv6_addresses_separately(hosts):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     async with jump_server_running(listen=[ListenAddress(host, port) for host in hosts]):
@@ -192,7 +192,7 @@ async def test_it_listens_on_all_ipv4_and_all_ipv6_addresses_separately(hosts):
                 assert await receive_exactly(sock, 1) == b"\x20"
 
 
-async def test_it_opens_all_listeners_or_none(server):
+async def test_server_opens_all_listeners_or_none(server):
     taken = ListenAddress.parse(str(server[1]))
     other = jump_server(listen=[LOOPBACK, taken], clients=single_secret(SECRET, Guard()))
     with pytest.raises(ListenError, match="another program listens there") as caught:

@@ -21,7 +21,7 @@ def test_each_client_may_have_so_many_whatever_its_ports() -> None:
     assert "c" not in parked
 
 
-def test_one_that_has_asked_makes_room_and_no_count_is_kept_of_who_has_none() -> None:
+def test_finished_lookup_frees_its_place() -> None:
     parked = clients(Clock(), [], most=1)
     assert parked.add("a", "192.0.2.1:1000")
     parked.remove("a")
@@ -32,7 +32,7 @@ def test_one_that_has_asked_makes_room_and_no_count_is_kept_of_who_has_none() ->
     assert not parked.add("c", "192.0.2.1:1002")
 
 
-def test_one_that_has_waited_for_too_long_is_told_of() -> None:
+def test_overdue_wait_is_reported() -> None:
     clock, expired = Clock(), list[str]()
     parked = clients(clock, expired)
     parked.add("a", "192.0.2.1:1000")
@@ -44,5 +44,5 @@ def test_one_that_has_waited_for_too_long_is_told_of() -> None:
     assert expired == ["a"]
 
 
-def test_where_none_may_wait_none_does() -> None:
+def test_limit_of_zero_parks_no_client() -> None:
     assert not clients(Clock(), [], most=0).add("a", "192.0.2.1:1000")

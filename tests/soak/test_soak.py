@@ -60,13 +60,13 @@ def test_contents_are_the_same_however_they_are_cut():
         pytest.param(True, 9.0, 11.0, False, id="a clean end is never in order"),
     ],
 )
-def test_only_what_a_restart_explains_is_in_order(wrong, since, until, ordered):
+def test_only_failures_of_a_restart_are_in_order(wrong, since, until, ordered):
     record = Record(restarts=[(10.0, 12.0)])
     message = record.judge(Failure(what="it", wrong=wrong, since=since, until=until))
     assert (record.ordered == 1, message, bool(record.wrong)) == (ordered, not ordered, not ordered)
 
 
-def test_what_a_process_has_not_let_go_of_is_wrong():
+def test_leaked_resources_are_reported():
     record = Record()
     before = {"server": Have(40 * MIB, 10, 1)}
     record.compare(before, {"server": Have(45 * MIB, 20, 1)})

@@ -78,7 +78,7 @@ class NoTunnel:
             asking = get(Jumper(str(peer), "secret"), URL, timeout=self.impatience)
             await self.expect(self.too_slow, JumpHostTimeout, asking)
 
-    async def test_a_jump_host_that_takes_no_connection(self, get: Get) -> None:
+    async def test_jump_host_that_accepts_no_connection(self, get: Get) -> None:
         with unanswering() as address:
             asking = get(Jumper(str(address), "secret"), URL, timeout=self.impatience)
             await self.expect(self.too_slow, JumpHostUnreachable, asking)

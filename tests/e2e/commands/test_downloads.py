@@ -42,7 +42,7 @@ def test_wget_fetches_an_https_page_by_the_environment(
 
 
 @pytest.mark.needs("wget")
-def test_wget_goes_on_where_a_download_was_cut(chain: Chain, tmp_path: Path) -> None:
+def test_wget_resumes_a_truncated_download(chain: Chain, tmp_path: Path) -> None:
     got = tmp_path / "big"
     got.write_bytes(BIG[: len(BIG) // 2])
     with file_server("wget", {"/big": BIG}) as origin:
@@ -56,7 +56,7 @@ def test_wget_goes_on_where_a_download_was_cut(chain: Chain, tmp_path: Path) -> 
 
 @pytest.mark.needs("wget")
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_wget_tells_of_a_refused_target(scheme: str, chain: Chain, nobody: str) -> None:
+def test_wget_reports_a_refused_target(scheme: str, chain: Chain, nobody: str) -> None:
     proxy = {f"{scheme}_proxy": f"http://{chain.http}"}
 
     status, page, said = wget(f"{scheme}://{nobody}/", **proxy)
@@ -68,7 +68,7 @@ def test_wget_tells_of_a_refused_target(scheme: str, chain: Chain, nobody: str) 
 
 
 @pytest.mark.needs("wget")
-def test_wget_tells_of_a_wrong_secret(estranged: str, nobody: str) -> None:
+def test_wget_reports_a_wrong_secret(estranged: str, nobody: str) -> None:
     status, _, said = wget(f"http://{nobody}/", http_proxy=f"http://{estranged}")
 
     assert status == 8
@@ -100,7 +100,7 @@ def test_aria2_fetches_a_file_over_several_connections(
 
 
 @pytest.mark.needs("aria2c")
-def test_aria2_tells_of_a_refused_target(chain: Chain, nobody: str, tmp_path: Path) -> None:
+def test_aria2_reports_a_refused_target(chain: Chain, nobody: str, tmp_path: Path) -> None:
     command = [word for word in ARIA2 if word != "--quiet"]
     proxy = f"--all-proxy=http://{chain.http}"
     done = run([*command, proxy, "--dir", str(tmp_path), f"http://{nobody}/big"])

@@ -133,7 +133,7 @@ def test_exec_sends_a_program_through_a_bridge_with_a_password(
 
 
 @pytest.mark.needs("wget")
-def test_exec_tells_why_beside_what_the_program_says(chain: Chain, nobody: str) -> None:
+def test_exec_reports_the_reason_beside_the_programs_output(chain: Chain, nobody: str) -> None:
     command = ["wget", "--no-config", "--tries=1", f"http://{nobody}/"]
     refused = run([BRIDGE, "exec", "--", *command], environment(chain))
     wrong = environment(chain) | {"NETJUMPER_SECRET": "another secret"}

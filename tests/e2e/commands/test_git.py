@@ -92,7 +92,7 @@ def test_git_pushes_in_chunks_and_fetches_it_back(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_git_tells_of_a_refused_target(
+def test_git_reports_a_refused_target(
     scheme: str, chain: Chain, nobody: str, tmp_path: Path
 ) -> None:
     proxy = PROXIES["by the environment"](chain, None)
@@ -104,7 +104,7 @@ def test_git_tells_of_a_refused_target(
     chain.bridge.wait_for(rf"-> {nobody}: .*TargetRefused")
 
 
-def test_git_tells_of_a_wrong_secret(estranged: str, nobody: str, tmp_path: Path) -> None:
+def test_git_reports_a_wrong_secret(estranged: str, nobody: str, tmp_path: Path) -> None:
     there = str(tmp_path / "copy")
     status, said = git("clone", f"https://{nobody}/repo.git", there, https_proxy=estranged)
 

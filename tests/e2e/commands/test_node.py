@@ -52,7 +52,7 @@ def test_fetch_finds_the_bridge_by_the_environment(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_fetch_tells_of_a_refused_target(scheme: str, chain: Chain, nobody: str) -> None:
+def test_fetch_reports_a_refused_target(scheme: str, chain: Chain, nobody: str) -> None:
     status, pages, said = node(chain.http, f"{scheme}://{nobody}/")
 
     assert re.search(r"\b502\b", pages + said), (status, pages, said)

@@ -62,7 +62,7 @@ def test_pip_downloads_a_wheel(
 
 
 @pytest.mark.needs(PIP)
-def test_pip_tells_of_a_refused_target(chain: Chain, nobody: str, tmp_path: Path) -> None:
+def test_pip_reports_a_refused_target(chain: Chain, nobody: str, tmp_path: Path) -> None:
     proxy = f"http://{chain.http}"
     # pip tells why when it tries again, and only then.
     done = pip_download(f"https://{nobody}/", tmp_path, "--retries=1", "--proxy", proxy)
@@ -121,7 +121,7 @@ def test_apt_updates_and_downloads_a_package(
 
 @pytest.mark.needs("apt-get")
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_apt_tells_of_a_refused_target(
+def test_apt_reports_a_refused_target(
     scheme: str, chain: Chain, nobody: str, apt_folder: Path
 ) -> None:
     updated = apt_get(
@@ -173,7 +173,7 @@ def test_npm_installs_and_packs_a_package(
 
 
 @pytest.mark.needs("npm")
-def test_npm_tells_of_a_refused_target(chain: Chain, nobody: str, tmp_path: Path) -> None:
+def test_npm_reports_a_refused_target(chain: Chain, nobody: str, tmp_path: Path) -> None:
     done = npm(tmp_path, f"http://{nobody}/", f"http://{chain.http}", "install", "greeting")
 
     assert done.returncode != 0

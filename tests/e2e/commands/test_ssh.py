@@ -108,7 +108,7 @@ def test_ssh_runs_a_command_and_carries_data_both_ways(
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
-def test_nc_tells_ssh_of_a_refused_target(
+def test_ssh_over_nc_reports_a_refused_target(
     proxy: str, chain: Chain, keys: Path, nobody: str
 ) -> None:
     done = ssh(keys, PROXIES[proxy](chain), nobody, "true")
@@ -122,7 +122,7 @@ def test_nc_tells_ssh_of_a_refused_target(
     chain.bridge.wait_for(rf"-> {nobody}: .*TargetRefused")
 
 
-def test_nc_tells_ssh_of_a_wrong_secret(estranged: str, keys: Path, nobody: str) -> None:
+def test_ssh_over_nc_reports_a_wrong_secret(estranged: str, keys: Path, nobody: str) -> None:
     done = ssh(keys, f"nc.openbsd -X 5 -x {estranged} %h %p", nobody, "true")
 
     assert done.returncode == 255
