@@ -1,59 +1,21 @@
-"""Listening sockets and the accept loop."""
+"""Listening sockets: addresses, names, unix sockets and their files, and errors."""
 
 import asyncio
-import contextlib
 import errno
-import logging
-import os
 import socket
 import stat
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import AddressError
-from netjumper.net import listener as listener_module
-from netjumper.net.endpoint import Endpoint
-from netjumper.net.listener import Listener
 from netjumper.net.listening_sockets import ListenError, listen_on
-from tests.support.peers import connected, eventually, keepalive, listening, receive
+from tests.support.accepting import Accepting, opened
+from tests.support.peers import connected, eventually, keepalive, listening
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
-
-
-class Accepting:
-    """A listener, and what it accepted."""
-
-    def __init__(self, sock: Any) -> None:
-        self.endpoints: list[Endpoint] = []
-        self.peers: list[str] = []
-        self._closed = False
-        self.sock = sock
-        self.listener = Listener(asyncio.get_running_loop(), sock, self._accepted)
-
-    def _accepted(self, endpoint: Endpoint, peer: str) -> None:
-        self.endpoints.append(endpoint)
-        self.peers.append(peer)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self.listener.close()
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        for endpoint in self.endpoints:
-            endpoint.close()
-
-
-def opened(text: str) -> Accepting:
-    (sock,) = listen_on(ListenAddress.parse(text))
-    return Accepting(sock)
 
 
 async def unix_connection(path: Path) -> socket.socket:
@@ -64,6 +26,22 @@ async def unix_connection(path: Path) -> socket.socket:
 
 
 # --- where to listen ----------------------------------------------------------------------
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(ListenError) as caught:
+        listen_on(ListenAddress.parse(text))
+    assert isinstance(caught.value, OSError)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def finding(*hosts: str) -> Any:
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in hosts]
+
+    return getaddrinfo
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:0", "[::1]:0"])
@@ -155,15 +133,6 @@ async def test_a_name_is_listened_on_at_all_of_its_addresses_or_at_none(monkeypa
 # --- what cannot be listened on -----------------------------------------------------------
 
 
-def refusal(text: str) -> str:
-    with pytest.raises(ListenError) as caught:
-        listen_on(ListenAddress.parse(text))
-    assert isinstance(caught.value, OSError)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
 async def test_a_port_in_use_is_one_readable_line():
     with opened("127.0.0.1:0") as it:
         address = it.listener.address
@@ -177,13 +146,6 @@ async def test_an_address_of_another_machine_is_one_readable_line():
     assert refusal("198.51.100.1:80") == (
         "cannot listen on 198.51.100.1:80: this machine does not have that address"
     )
-
-
-def finding(*hosts: str) -> Any:
-    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in hosts]
-
-    return getaddrinfo
 
 
 async def test_one_of_a_names_addresses_will_do(monkeypatch):
@@ -313,108 +275,3 @@ async def test_missing_socket_file_at_the_end_is_ignored(tmp_path):
 
 
 # --- accepting ----------------------------------------------------------------------------
-
-
-async def test_many_connections_are_accepted_in_one_go():
-    with opened("127.0.0.1:0") as it:
-        socks = [await connected(it.listener.address) for _ in range(200)]
-        await eventually(lambda: len(it.endpoints) == 200)
-        for sock in socks:
-            sock.close()
-
-
-async def test_closed_listener_keeps_its_accepted_connections():
-    with opened("127.0.0.1:0") as it, await connected(it.listener.address) as sock:
-        await eventually(lambda: len(it.endpoints) == 1)
-        it.close()
-        with pytest.raises(ConnectionRefusedError):
-            await connected(it.listener.address)
-        it.endpoints[0].send(b"still here")
-        assert await receive(sock) == b"still here"
-
-
-OUT_OF_SOMETHING = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
-
-
-@pytest.fixture
-def short_pause(monkeypatch):
-    """Pause for a tenth of a second, and tell the first time, whatever the test before told."""
-    monkeypatch.setattr(listener_module, "ACCEPT_PAUSE_S", 0.1)
-    monkeypatch.setattr(listener_module, "_ACCEPT_ERRORS", listener_module.AcceptErrorLog())
-
-
-class ShortOfDescriptors:
-    """A listening socket whose first calls of `accept` fail."""
-
-    def __init__(self, *failures: int) -> None:
-        self._sock = listening()
-        self._failures = list(failures)
-        self.calls = 0
-        self.family = self._sock.family
-        self.fileno = self._sock.fileno
-        self.getsockname = self._sock.getsockname
-        self.close = self._sock.close
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        self.calls += 1
-        if self._failures:
-            number = self._failures.pop(0)
-            raise OSError(number, os.strerror(number))
-        return self._sock.accept()
-
-
-@pytest.mark.parametrize("number", [*OUT_OF_SOMETHING, errno.EPERM, errno.EINVAL, errno.EIO])
-async def test_lasting_accept_error_pauses_is_logged_and_ends(number, short_pause, caplog):
-    loop = asyncio.get_running_loop()
-    sock = ShortOfDescriptors(number)
-    with Accepting(sock) as it, caplog.at_level(logging.ERROR, "netjumper"):
-        began = loop.time()
-        with await connected(it.listener.address):
-            await eventually(lambda: len(it.endpoints) == 1)
-        assert loop.time() - began >= 0.1 - 1e-6
-        # Once in vain, once for the connection, once to see that there is no other.
-        assert sock.calls == 3
-    (record,) = caplog.records
-    assert record.getMessage() == (
-        f"cannot accept connections on {it.listener.address} for 0.1 s: {os.strerror(number)}"
-    )
-
-
-async def test_listener_can_be_closed_during_a_pause(short_pause, caplog):
-    with Accepting(ShortOfDescriptors(errno.EMFILE)) as it:
-        with await connected(it.listener.address):
-            await eventually(lambda: bool(caplog.records))
-    assert it.endpoints == []
-
-
-async def test_pausing_listeners_log_one_line(short_pause, monkeypatch, caplog):
-    monkeypatch.setattr(listener_module, "ACCEPT_PAUSE_S", 60.0)
-    with contextlib.ExitStack() as stack:
-        for _ in range(5):
-            it = stack.enter_context(Accepting(ShortOfDescriptors(errno.EMFILE)))
-            stack.enter_context(await connected(it.listener.address))
-            await eventually(lambda it=it: it.sock.calls == 1)
-    assert len(caplog.records) == 1
-
-
-async def test_resuming_listeners_log_one_line_per_pause(short_pause, caplog):
-    with contextlib.ExitStack() as stack:
-        began = asyncio.get_running_loop().time()
-        for _ in range(5):
-            it = stack.enter_context(Accepting(ShortOfDescriptors(errno.EMFILE, errno.EMFILE)))
-            stack.enter_context(await connected(it.listener.address))
-        await eventually(lambda it=it: len(it.endpoints) == 1)
-        assert len(caplog.records) <= 1 + (asyncio.get_running_loop().time() - began) / 0.1
-
-
-CONNECTIONS_OWN = (
-    "ECONNABORTED", "ENETDOWN", "EPROTO", "ENOPROTOOPT", "EHOSTDOWN", "ENONET", "EHOSTUNREACH",
-    "EOPNOTSUPP", "ENETUNREACH",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("number", [getattr(errno, name) for name in CONNECTIONS_OWN])
-async def test_connection_that_failed_in_the_queue_is_ignored(number, caplog):
-    with Accepting(ShortOfDescriptors(number)) as it, await connected(it.listener.address):
-        await eventually(lambda: len(it.endpoints) == 1)
-    assert caplog.records == []

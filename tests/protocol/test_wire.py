@@ -1,6 +1,5 @@
-"""The netjumper protocol: both sides alone, and joined by a link that cuts at will."""
+"""The netjumper protocol: frames, the server side, and both sides joined."""
 
-import hashlib
 import hmac
 import os
 from collections.abc import Callable
@@ -16,13 +15,11 @@ from netjumper.errors import (
     AddressError,
     AuthenticationError,
     InvalidTarget,
-    JumpHostProtocolError,
     NameNotFound,
     NetjumperError,
     ProtocolError,
     TargetError,
     TargetRefused,
-    WrongSecret,
 )
 from netjumper.protocol.handshake import EndOfStream, TunnelRequest
 from netjumper.protocol.wire import (
@@ -34,46 +31,37 @@ from netjumper.protocol.wire import (
     parse_destination,
     text_frame,
 )
-from netjumper.server.clients import Client, Clients, single_secret
+from netjumper.server.clients import single_secret
 from netjumper.server.guard import Guard
 from tests.support.byte_splits import (
-    FOLLOWING,
     end_everywhere,
-    every_way,
     feed_every_way,
     run,
     taken_before_refusal,
 )
-
-SECRET = b"superBigSecret"
-CHALLENGE = b"a" * 32
-ANSWER = frame(hashlib.sha1(CHALLENGE + SECRET).digest())
-TARGET = Address("example.org", 443)
-DESTINATION = b"\x0fexample.org:443"
-REFUSED = "dial tcp 192.0.2.1:443: connect: connection refused"
-
-
-def asking(target: Address = TARGET, early_data: bytes = b"") -> ClientHandshake:
-    """Return a client that knows where it wants to go."""
-    handshake = ClientHandshake(SECRET)
-    handshake.request(target)
-    handshake.send_early(early_data)
-    return handshake
-
-
-def parked() -> ClientHandshake:
-    """Return a client that is authenticated and knows of no destination yet."""
-    handshake = ClientHandshake(SECRET)
-    run(handshake, [frame(CHALLENGE), b"\0"])
-    return handshake
-
-
-def server(client: str = "") -> ServerHandshake:
-    clients = Clients([Client(name=client, secrets=(SECRET,), guard=Guard())])
-    return ServerHandshake(clients.verify, CHALLENGE)
-
+from tests.support.wire_sides import (
+    ANSWER,
+    CHALLENGE,
+    DESTINATION,
+    REFUSED,
+    SECRET,
+    TARGET,
+    parked,
+    requesting,
+    server,
+)
 
 # --- frames ---------------------------------------------------------------------------------
+
+
+PIECES = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
+
+
+def to_the_end(handshake: Any, pieces: list[bytes]) -> None:
+    """Feed it and end the stream; anything that is not its own error goes through."""
+    ended = run(handshake, [*pieces, b""])
+    assert ended.error is not None or ended.result is not None
+    assert ended.error is None or issubclass(ended.error, NetjumperError)
 
 
 def test_the_answer_is_the_sha1_of_challenge_and_secret() -> None:
@@ -129,160 +117,10 @@ def test_a_destination_over_255_bytes_is_refused() -> None:
     with pytest.raises(AddressError, match="takes 256 bytes, the protocol allows 255"):
         destination_frame(Address("a" * 253, 80))
     with pytest.raises(AddressError, match="the protocol allows 255"):
-        asking(Address("a" * 253, 80))
+        requesting(Address("a" * 253, 80))
 
 
 # --- the client -----------------------------------------------------------------------------
-
-
-def test_a_client_is_piped_to_its_target_however_the_bytes_come() -> None:
-    dial_errors = feed_every_way(asking, frame(CHALLENGE) + b"\0\0")
-    assert dial_errors.result == TARGET
-    assert dial_errors.sent == ANSWER + DESTINATION
-
-
-def test_answer_destination_and_first_bytes_leave_together() -> None:
-    handshake = asking(early_data=b"GET / HTTP/1.0\r\n\r\n")
-    assert handshake.data_to_send() == b""
-    handshake.receive_data(frame(CHALLENGE))
-    assert handshake.data_to_send() == ANSWER + DESTINATION + b"GET / HTTP/1.0\r\n\r\n"
-    assert run(handshake, [b"\0\0"]).sent == b""
-
-
-@pytest.mark.parametrize("size", range(256))
-def test_a_challenge_of_any_length_is_answered(size: int) -> None:
-    challenge = os.urandom(size)
-    ended = run(asking(), [frame(challenge) + b"\0\0"])
-    assert ended.sent == frame(hashlib.sha1(challenge + SECRET).digest()) + DESTINATION
-    assert ended.result == TARGET
-
-
-def test_without_a_destination_a_client_waits_behind_the_verdict() -> None:
-    for pieces in every_way(frame(CHALLENGE) + b"\0"):
-        handshake = ClientHandshake(SECRET)
-        waiting = run(handshake, pieces)
-        assert waiting.sent == ANSWER
-        assert waiting.error is None
-        assert waiting.result is None
-        assert handshake.authenticated
-
-
-def test_a_destination_named_between_answer_and_verdict_leaves_at_once() -> None:
-    handshake = ClientHandshake(SECRET)
-    assert run(handshake, [frame(CHALLENGE)]).sent == ANSWER
-    assert not handshake.authenticated
-    handshake.request(TARGET)
-    assert handshake.data_to_send() == DESTINATION
-    assert run(handshake, [b"\0\0"]).result == TARGET
-
-
-def test_a_parked_connection_sends_its_destination_in_one_piece() -> None:
-    handshake = parked()
-    handshake.request(TARGET)
-    handshake.send_early(b"early")
-    assert handshake.data_to_send() == DESTINATION + b"early"
-    ended = run(handshake, [b"\0" + FOLLOWING])
-    assert ended.result == TARGET
-    assert ended.trailing == FOLLOWING
-
-
-def test_parked_connection_gets_the_reason_of_a_failed_dial() -> None:
-    def asking_late() -> ClientHandshake:
-        handshake = parked()
-        handshake.request(TARGET)
-        return handshake
-
-    assert feed_every_way(asking_late, b"\1" + text_frame(REFUSED)).error is TargetRefused
-
-
-@pytest.mark.parametrize("pieces", [[b"x"], [b"\0"]])
-def test_a_server_must_not_speak_on_a_parked_connection(pieces: list[bytes]) -> None:
-    ended = run(parked(), pieces)
-    assert ended.error is JumpHostProtocolError
-    assert ended.text == "it sent data on a connection that has no destination"
-
-
-def test_a_server_must_not_speak_right_behind_the_verdict() -> None:
-    ended = run(ClientHandshake(SECRET), [frame(CHALLENGE) + b"\0\0"])
-    assert ended.error is JumpHostProtocolError
-
-
-def test_a_parked_connection_can_be_closed_by_the_server() -> None:
-    ended = run(parked(), [b""])
-    assert ended.error is JumpHostProtocolError
-    assert ended.text == "it closed a parked connection"
-
-
-def test_a_parked_connection_may_be_closed_just_after_the_destination() -> None:
-    handshake = parked()
-    handshake.request(TARGET)
-    ended = run(handshake, [b""])
-    assert ended.error is JumpHostProtocolError
-    assert ended.text == "it closed the connection without an outcome"
-
-
-@pytest.mark.parametrize("status", [1, 2, 127, 128, 255])
-def test_every_verdict_but_0_is_a_wrong_secret(status: int) -> None:
-    refusal = bytes((status,)) + text_frame("challenge failed, check secret")
-    ended = feed_every_way(asking, frame(CHALLENGE) + refusal)
-    assert ended.error is WrongSecret
-    assert ended.text == "challenge failed, check secret"
-
-
-@pytest.mark.parametrize("status", [1, 2, 127, 128, 255])
-def test_every_outcome_but_0_is_a_failed_dial(status: int) -> None:
-    refusal = bytes((status,)) + text_frame(REFUSED)
-    ended = feed_every_way(asking, frame(CHALLENGE) + b"\0" + refusal)
-    assert ended.error is TargetRefused
-    assert ended.text == REFUSED
-
-
-@pytest.mark.parametrize("missing", [[b""], [b"\0"], [b"\5", b""], [b"\0", b""]])
-@pytest.mark.parametrize(
-    ("said", "kind"), [(frame(CHALLENGE), WrongSecret), (frame(CHALLENGE) + b"\0", TargetError)]
-)
-def test_missing_text_is_no_reason_given(
-    missing: list[bytes], said: bytes, kind: type[NetjumperError]
-) -> None:
-    ended = run(asking(), [said + b"\1", *missing])
-    assert ended.error is kind
-    assert ended.text == "no reason given"
-
-
-@pytest.mark.parametrize(
-    ("said", "kind"), [(frame(CHALLENGE), WrongSecret), (frame(CHALLENGE) + b"\0", TargetError)]
-)
-def test_text_before_the_end_is_reported(said: bytes, kind: type[NetjumperError]) -> None:
-    ended = run(asking(), [said + b"\1\x30half a sen", b""])
-    assert ended.error is kind
-    assert ended.text == "half a sen"
-
-
-def test_text_that_is_not_utf8_is_shown_with_replacements() -> None:
-    ended = run(asking(), [frame(CHALLENGE) + b"\0\1\3a\xffb"])
-    assert ended.error is TargetError
-    assert ended.text == "a\ufffdb"
-
-
-def test_error_of_an_early_end_names_the_step() -> None:
-    ends = end_everywhere(asking, frame(CHALLENGE) + b"\0\0")
-    assert {end.error for end in ends} == {JumpHostProtocolError}
-    texts = [end.text.removeprefix("it closed the connection without ") for end in ends]
-    assert texts == ["a challenge"] * 33 + ["a verdict", "an outcome"]
-
-
-def test_client_that_reads_wanted_bytes_stops_at_the_outcome() -> None:
-    handshake = asking()
-    stream = bytearray(frame(CHALLENGE) + b"\0\0" + FOLLOWING)
-    while handshake.result is None:
-        wanted = handshake.wanted
-        handshake.receive_data(bytes(stream[:wanted]))
-        del stream[:wanted]
-    assert bytes(stream) == FOLLOWING
-    assert handshake.trailing_data() == b""
-
-
-# --- the server -----------------------------------------------------------------------------
 
 
 def test_a_server_learns_the_destination_however_the_bytes_come() -> None:
@@ -450,18 +288,9 @@ def test_any_text_is_a_destination_or_a_target_error(text: str) -> None:
 
 # --- garbage, and both sides joined ---------------------------------------------------------
 
-PIECES = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
-
-
-def to_the_end(handshake: Any, pieces: list[bytes]) -> None:
-    """Feed it and end the stream; anything that is not its own error goes through."""
-    ended = run(handshake, [*pieces, b""])
-    assert ended.error is not None or ended.result is not None
-    assert ended.error is None or issubclass(ended.error, NetjumperError)
-
 
 @given(PIECES)
-@pytest.mark.parametrize("make", [asking, parked, lambda: ClientHandshake(SECRET)])
+@pytest.mark.parametrize("make", [requesting, parked, lambda: ClientHandshake(SECRET)])
 def test_garbage_from_a_server_is_never_more_than_an_error(
     make: Callable[[], ClientHandshake], pieces: list[bytes]
 ) -> None:

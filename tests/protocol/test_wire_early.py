@@ -1,28 +1,11 @@
 """The netjumper protocol: early data, and who is parked."""
 
-import hashlib
-
 import pytest
 
-from netjumper.addressing.address import Address
 from netjumper.errors import AuthenticationError
 from netjumper.protocol.handshake import TunnelRequest
-from netjumper.protocol.wire import ClientHandshake, ServerHandshake, frame
-from netjumper.server.clients import single_secret
-from netjumper.server.guard import Guard
-
-SECRET = b"superBigSecret"
-CHALLENGE = b"a" * 32
-ANSWER = frame(hashlib.sha1(CHALLENGE + SECRET).digest())
-TARGET = Address("example.org", 443)
-DESTINATION = b"\x0fexample.org:443"
-
-
-def server() -> ServerHandshake:
-    handshake = ServerHandshake(single_secret(SECRET, Guard()).verify, CHALLENGE)
-    handshake.data_to_send()
-    return handshake
-
+from netjumper.protocol.wire import ClientHandshake, frame
+from tests.support.wire_sides import ANSWER, CHALLENGE, DESTINATION, SECRET, TARGET, server
 
 # --- the client ---------------------------------------------------------------------------
 
