@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.install import PACKAGES, find, install_environment
-from bench.processes import BenchError, Ground, Stage, free_port
+from bench.processes import BenchError, Hosts, Processes, free_port
 
-Starter = Callable[[Stage, Ground], str]
+Starter = Callable[[Processes, Hosts], str]
 """Starts a peer's programs and returns the way through them, as `load/ways.c` has it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class Competitor:
     """One row.
 
     Args:
@@ -42,13 +42,13 @@ class Peer:
     idles: bool = True
 
 
-def _direct(_stage: Stage, _ground: Ground) -> str:
+def _direct(_runner: Processes, _hosts: Hosts) -> str:
     return "direct"
 
 
-def _microsocks(stage: Stage, ground: Ground) -> str:
-    port, host = free_port(), ground.far
-    stage.start(_program("microsocks"), "-i", host.address, "-p", port, host=host, port=port)
+def _microsocks(runner: Processes, hosts: Hosts) -> str:
+    port, host = free_port(), hosts.far
+    runner.start(_program("microsocks"), "-i", host.address, "-p", port, host=host, port=port)
     return f"socks5:{host.address}:{port}"
 
 
@@ -70,13 +70,13 @@ socks pass {{
 """
 
 
-def _dante(stage: Stage, ground: Ground) -> str:
-    port, host = free_port(), ground.far
-    settings = stage.folder / "danted.conf"
+def _dante(runner: Processes, hosts: Hosts) -> str:
+    port, host = free_port(), hosts.far
+    settings = runner.folder / "danted.conf"
     # Who may not change to another user stays who he is.
     users = "user.privileged: root\nuser.unprivileged: nobody\n" if os.geteuid() == 0 else ""
     settings.write_text(_DANTE.format(address=host.address, port=port, users=users))
-    stage.start(_program("danted"), "-f", settings, host=host, port=port)
+    runner.start(_program("danted"), "-f", settings, host=host, port=port)
     return f"socks5:{host.address}:{port}"
 
 
@@ -89,37 +89,37 @@ MaxClients 20000
 """
 
 
-def _tinyproxy(stage: Stage, ground: Ground) -> str:
-    port, host = free_port(), ground.far
-    settings = stage.folder / "tinyproxy.conf"
+def _tinyproxy(runner: Processes, hosts: Hosts) -> str:
+    port, host = free_port(), hosts.far
+    settings = runner.folder / "tinyproxy.conf"
     settings.write_text(_TINYPROXY.format(address=host.address, port=port))
-    stage.start(_program("tinyproxy"), "-d", "-c", settings, host=host, port=port)
+    runner.start(_program("tinyproxy"), "-d", "-c", settings, host=host, port=port)
     return f"http:{host.address}:{port}"
 
 
-def _pproxy(stage: Stage, ground: Ground) -> str:
-    port, host = free_port(), ground.far
+def _pproxy(runner: Processes, hosts: Hosts) -> str:
+    port, host = free_port(), hosts.far
     command = install_environment("pproxy") / "pproxy"
-    stage.start(command, "-l", f"socks5://{host.address}:{port}", host=host, port=port)
+    runner.start(command, "-l", f"socks5://{host.address}:{port}", host=host, port=port)
     return f"socks5:{host.address}:{port}"
 
 
-def _pproxy_chain(stage: Stage, ground: Ground) -> str:
-    remote = _pproxy(stage, ground).removeprefix("socks5:")
-    port, host = free_port(), ground.near
+def _pproxy_chain(runner: Processes, hosts: Hosts) -> str:
+    remote = _pproxy(runner, hosts).removeprefix("socks5:")
+    port, host = free_port(), hosts.near
     command = install_environment("pproxy") / "pproxy"
-    doors = ("-l", f"socks5://127.0.0.1:{port}", "-r", f"socks5://{remote}")
-    stage.start(command, *doors, host=host, port=port)
+    listeners = ("-l", f"socks5://127.0.0.1:{port}", "-r", f"socks5://{remote}")
+    runner.start(command, *listeners, host=host, port=port)
     return f"socks5:127.0.0.1:{port}"
 
 
-def _shadowsocks(stage: Stage, ground: Ground) -> str:
+def _shadowsocks(runner: Processes, hosts: Hosts) -> str:
     far, near = free_port(), free_port()
     # Method and time-out are those of Debian's own settings file.
     options = ("-k", os.urandom(16).hex(), "-m", "chacha20-ietf-poly1305", "-t", "86400")
-    server = ("-s", ground.far.address, "-p", str(far), *options)
-    stage.start(_program("ss-server"), *server, host=ground.far, port=far)
-    stage.start(_program("ss-local"), *server, "-l", near, host=ground.near, port=near)
+    server = ("-s", hosts.far.address, "-p", str(far), *options)
+    runner.start(_program("ss-server"), *server, host=hosts.far, port=far)
+    runner.start(_program("ss-local"), *server, "-l", near, host=hosts.near, port=near)
     return f"socks5:127.0.0.1:{near}"
 
 
@@ -135,22 +135,22 @@ PermitRootLogin prohibit-password
 """
 
 
-def _ssh(stage: Stage, ground: Ground) -> str:
+def _ssh(runner: Processes, hosts: Hosts) -> str:
     far, near = free_port(), free_port()
-    key, settings = stage.folder / "key", stage.folder / "sshd_config"
+    key, settings = runner.folder / "key", runner.folder / "sshd_config"
     subprocess.run([_program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     if os.geteuid() == 0:  # root's sshd wants its folder, which a service would have made
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     settings.write_text(
-        _SSHD.format(address=ground.far.address, port=far, folder=stage.folder), encoding="ascii"
+        _SSHD.format(address=hosts.far.address, port=far, folder=runner.folder), encoding="ascii"
     )
-    stage.start(_program("sshd"), "-D", "-e", "-f", settings, host=ground.far, port=far)
+    runner.start(_program("sshd"), "-D", "-e", "-f", settings, host=hosts.far, port=far)
     client = ("-F", "none", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes")
-    trust = ("-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={stage.folder}/known")
+    trust = ("-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={runner.folder}/known")
     where = ("-p", str(far), "-N", "-D", f"127.0.0.1:{near}")
-    whom = f"{getpass.getuser()}@{ground.far.address}"
+    whom = f"{getpass.getuser()}@{hosts.far.address}"
     command: list[str | Path] = [_program("ssh"), *client, *trust, *where, whom]
-    stage.start(*command, host=ground.near, port=near)
+    runner.start(*command, host=hosts.near, port=near)
     return f"socks5:127.0.0.1:{near}"
 
 
@@ -161,17 +161,17 @@ def _program(name: str) -> str:
     return found
 
 
-DIRECT = Peer("direct", 0, _direct, idles=False)
-MICROSOCKS = Peer("microsocks", 1, _microsocks, ("microsocks",))
-SHADOWSOCKS = Peer("ss-local + ss-server", 2, _shadowsocks, ("ss-local", "ss-server"))
-SSH = Peer("ssh -D", 2, _ssh, ("ssh", "sshd", "ssh-keygen"))
+DIRECT = Competitor("direct", 0, _direct, idles=False)
+MICROSOCKS = Competitor("microsocks", 1, _microsocks, ("microsocks",))
+SHADOWSOCKS = Competitor("ss-local + ss-server", 2, _shadowsocks, ("ss-local", "ss-server"))
+SSH = Competitor("ssh -D", 2, _ssh, ("ssh", "sshd", "ssh-keygen"))
 OTHERS = (
     DIRECT,
     MICROSOCKS,
-    Peer("dante", 1, _dante, ("danted",)),
-    Peer("tinyproxy", 1, _tinyproxy, ("tinyproxy",)),
-    Peer("pproxy", 1, _pproxy, environment="pproxy"),
+    Competitor("dante", 1, _dante, ("danted",)),
+    Competitor("tinyproxy", 1, _tinyproxy, ("tinyproxy",)),
+    Competitor("pproxy", 1, _pproxy, environment="pproxy"),
     SHADOWSOCKS,
     SSH,
-    Peer("pproxy, two of them", 2, _pproxy_chain, environment="pproxy"),
+    Competitor("pproxy, two of them", 2, _pproxy_chain, environment="pproxy"),
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.processes import BenchError, Ground, Stage, free_port
+from bench.processes import BenchError, Hosts, Processes, free_port
 
 SOURCES = Path(__file__).parent / "load"
 _SPARE_SECONDS = 120
@@ -78,9 +78,9 @@ class Generator:
         target: the target's address and port.
     """
 
-    def __init__(self, program: Path, ground: Ground, target: str) -> None:
+    def __init__(self, program: Path, hosts: Hosts, target: str) -> None:
         self._program = program
-        self._ground = ground
+        self._hosts = hosts
         self._target = target
 
     def measure(self, mode: str, way: str, *options: str | float) -> Measured:
@@ -127,7 +127,7 @@ class Generator:
     ) -> Iterator["subprocess.Popen[str]"]:
         words = [mode, way, self._target, *map(str, options)]
         with subprocess.Popen(
-            [*self._ground.near.prefix, self._program, *words],
+            [*self._hosts.near.prefix, self._program, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -140,13 +140,13 @@ class Generator:
 
 
 @contextmanager
-def target_running(program: Path, ground: Ground, logs: Path) -> Iterator[Generator]:
+def target_running(program: Path, hosts: Hosts, logs: Path) -> Iterator[Generator]:
     """Run the target, and yield a generator for it."""
     port = free_port()
-    with Stage(logs, "target") as stage:
-        listening = f"{ground.far.address}:{port}"
-        stage.start(program, "serve", listening, host=ground.far, port=port)
-        yield Generator(program, ground, listening)
+    with Processes(logs, "target") as runner:
+        listening = f"{hosts.far.address}:{port}"
+        runner.start(program, "serve", listening, host=hosts.far, port=port)
+        yield Generator(program, hosts, listening)
 
 
 def _status(process: "subprocess.Popen[str]") -> int:
@@ -158,5 +158,5 @@ def _status(process: "subprocess.Popen[str]") -> int:
 
 def _limit(options: tuple[str | float, ...]) -> float:
     """Return how many seconds a run may take: what it is told to take, and a lot."""
-    told = dict(zip(options[::2], options[1::2], strict=False))
-    return float(told.get("-t", 0)) + _SPARE_SECONDS + (600 if "-n" in told else 0)
+    message = dict(zip(options[::2], options[1::2], strict=False))
+    return float(message.get("-t", 0)) + _SPARE_SECONDS + (600 if "-n" in message else 0)

@@ -16,7 +16,7 @@ _BULK = "bulk_mbit_s_200ms_1%_"
 
 
 @dataclass(frozen=True, slots=True)
-class DiagnosisTarget:
+class Goal:
     """One row of the table.
 
     Args:
@@ -58,7 +58,7 @@ class DiagnosisTarget:
     def __str__(self) -> str:
         return f"{'≤' if self.at_most else '≥'} {round(self.limit, 3):,g}{self._unit()}"
 
-    def told(self, value: float) -> str:
+    def message(self, value: float) -> str:
         """Return a value with its unit."""
         return f"{number(value)}{self._unit()}"
 
@@ -66,24 +66,24 @@ class DiagnosisTarget:
         return f" x {self.other}" if self.other else f" {self.unit}".rstrip()
 
 
-def _wan(what: str, metric: str, limit: float, peer: str, *, other: str = "") -> DiagnosisTarget:
+def _wan(what: str, metric: str, limit: float, peer: str, *, other: str = "") -> Goal:
     if other:
-        return DiagnosisTarget(what, metric, limit, peer, other, kind="wan")
-    return DiagnosisTarget(what, metric, limit, peer, unit="R", scale=200, at_most=True, kind="wan")
+        return Goal(what, metric, limit, peer, other, kind="wan")
+    return Goal(what, metric, limit, peer, unit="R", scale=200, at_most=True, kind="wan")
 
 
-def _memory(what: str, peer: str) -> DiagnosisTarget:
-    return DiagnosisTarget(what, "idle_kb_largest", 3, peer, unit="kB", at_most=True)
+def _memory(what: str, peer: str) -> Goal:
+    return Goal(what, "idle_kb_largest", 3, peer, unit="kB", at_most=True)
 
 
-def _trial(what: str, metric: str, limit: float, *, at_most: bool = False) -> DiagnosisTarget:
-    return DiagnosisTarget(what, f"resilience_{metric}", limit, _CHAIN, at_most=at_most, kind="wan")
+def _trial(what: str, metric: str, limit: float, *, at_most: bool = False) -> Goal:
+    return Goal(what, f"resilience_{metric}", limit, _CHAIN, at_most=at_most, kind="wan")
 
 
 GOALS = (
-    DiagnosisTarget("one hop, bulk on 1 connection", "down_1_gbit_s", 4, _ONE_HOP, "microsocks"),
-    DiagnosisTarget("the same", "down_1_gbit_s", 0.55, _ONE_HOP, "direct"),
-    DiagnosisTarget(
+    Goal("one hop, bulk on 1 connection", "down_1_gbit_s", 4, _ONE_HOP, "microsocks"),
+    Goal("the same", "down_1_gbit_s", 0.55, _ONE_HOP, "direct"),
+    Goal(
         "the same, processor time for a byte",
         "down_1_cpu_s_per_gb",
         1 / 7,
@@ -91,15 +91,11 @@ GOALS = (
         "microsocks",
         at_most=True,
     ),
-    DiagnosisTarget(
-        "chain, bulk on 1 connection, uvloop", "down_1_gbit_s", 7, _CHAIN, _SHADOWSOCKS
-    ),
-    DiagnosisTarget("the same", "down_1_gbit_s", 2.5, _CHAIN, "ssh -D"),
-    DiagnosisTarget(
-        "one hop, new connections, plain asyncio", "connect_per_s", 0.9, _ONE_HOP, "microsocks"
-    ),
-    DiagnosisTarget("chain, new connections, uvloop", "connect_per_s", 0.85, _CHAIN, _SHADOWSOCKS),
-    DiagnosisTarget(
+    Goal("chain, bulk on 1 connection, uvloop", "down_1_gbit_s", 7, _CHAIN, _SHADOWSOCKS),
+    Goal("the same", "down_1_gbit_s", 2.5, _CHAIN, "ssh -D"),
+    Goal("one hop, new connections, plain asyncio", "connect_per_s", 0.9, _ONE_HOP, "microsocks"),
+    Goal("chain, new connections, uvloop", "connect_per_s", 0.85, _CHAIN, _SHADOWSOCKS),
+    Goal(
         "the same, processor time for a connection",
         "connect_cpu_us",
         1.3,
@@ -107,7 +103,7 @@ GOALS = (
         _SHADOWSOCKS,
         at_most=True,
     ),
-    DiagnosisTarget(
+    Goal(
         "chain, ping-pong, p50, uvloop",
         "pingpong_1_p50_us",
         1.1,
@@ -118,9 +114,7 @@ GOALS = (
     _memory("one hop, memory of an idle tunnel, process with most", _ONE_HOP),
     _memory("chain, the same", "bridge + netjumper"),
     _memory("chain, uvloop, the same", _CHAIN),
-    DiagnosisTarget(
-        "one hop, idle tunnels held by one process", "many_held", 8000, _ONE_HOP, unit="tunnels"
-    ),
+    Goal("one hop, idle tunnels held by one process", "many_held", 8000, _ONE_HOP, unit="tunnels"),
     _wan(
         "first byte, 200 ms, p50, nothing parked, early data", "first_p50_ms_200ms_0%", 3.1, _COLD
     ),
@@ -160,5 +154,5 @@ def goals_table(runs: Mapping[str, Run]) -> str:
             lines.append(f"| {goal.what} | {goal} | not measured | |")
         else:
             verdict = "reached" if goal.is_reached(value) else "**missed**"
-            lines.append(f"| {goal.what} | {goal} | {goal.told(value)} | {verdict} |")
+            lines.append(f"| {goal.what} | {goal} | {goal.message(value)} | {verdict} |")
     return "\n".join(lines) + "\n"

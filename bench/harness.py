@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.competitors import Peer
+from bench.competitors import Competitor
 from bench.install import ENVIRONMENTS, PACKAGES, ROOT, install_environment, install_programs
 from bench.machine import machine, versions
 from bench.processes import BenchError
@@ -39,31 +39,35 @@ def shuffled(items: Sequence[ItemT]) -> list[ItemT]:
     return random.sample(items, len(items))
 
 
-def begin(kind: str, command: str, peers: Sequence[Peer]) -> tuple[Run, list[Peer]]:
+def begin(
+    kind: str, command: str, competitors: Sequence[Competitor]
+) -> tuple[Run, list[Competitor]]:
     """Install what is missing.
 
     Args:
         kind: of the benchmark.
         command: what a person types to have it again.
-        peers: the rows that are wanted.
+        competitors: the rows that are wanted.
 
     Returns:
         A run without figures, and the rows that can be had; why others cannot is in the run.
     """
     about = machine()  # before the load that installing makes
-    programs = sorted({program for peer in peers for program in peer.programs})
+    programs = sorted({program for peer in competitors for program in peer.programs})
     missing = {
         program: f"{program} is not installed: apt install {PACKAGES[program]}"
         for program in install_programs([*programs, "cc"])
     }
-    environments = [name for name in ENVIRONMENTS if name in {peer.environment for peer in peers}]
+    environments = [
+        name for name in ENVIRONMENTS if name in {peer.environment for peer in competitors}
+    ]
     for name in environments:
         try:
             install_environment(name)
         except BenchError as error:
             missing[name] = str(error)
     there, problems = [], []
-    for peer in peers:
+    for peer in competitors:
         reasons = [missing[it] for it in (*peer.programs, peer.environment) if it in missing]
         if reasons:
             problems.append(f"{peer.name} is left out: {'; '.join(dict.fromkeys(reasons))}")
@@ -76,7 +80,7 @@ def begin(kind: str, command: str, peers: Sequence[Peer]) -> tuple[Run, list[Pee
         versions(
             *([it for it in names if it not in missing] for names in (programs, environments))
         ),
-        peers={peer.name: peer.hops for peer in there},
+        competitors={peer.name: peer.hops for peer in there},
         ours=[peer.name for peer in there if peer.ours],
         problems=problems,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bench import path
 from bench.install import ROOT
-from bench.processes import BenchError, Ground, Host
+from bench.processes import BenchError, Host, Hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class LongPath:
 
 
 @contextmanager
-def emulated(way: LongPath, problems: list[str]) -> Iterator[Ground]:
+def emulated(way: LongPath, problems: list[str]) -> Iterator[Hosts]:
     """Have a path, and yield its ends.
 
     Args:
@@ -70,13 +70,13 @@ def emulated(way: LongPath, problems: list[str]) -> Iterator[Ground]:
     try:
         assert process.stdout is not None  # noqa: S101 - for mypy
         if process.stdout.readline() != "ready\n":
-            told = process.communicate()[1]
-            raise BenchError(f"no path of {way}: {told.strip().partition(chr(10))[0]}")
+            message = process.communicate()[1]
+            raise BenchError(f"no path of {way}: {message.strip().partition(chr(10))[0]}")
         inside = [("ip", "netns", "exec", name) for name in names]
-        yield Ground(Host(path.NEAR, inside[0]), Host(path.FAR, inside[1]))
+        yield Hosts(Host(path.NEAR, inside[0]), Host(path.FAR, inside[1]))
     finally:
         process.send_signal(signal.SIGTERM)
-        told = process.communicate()[0]
-    overruns = json.loads(told)["overruns"]
+        message = process.communicate()[0]
+    overruns = json.loads(message)["overruns"]
     if overruns:
         problems.append(f"path of {way}: the emulation was too slow for {overruns} packets")

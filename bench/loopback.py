@@ -1,6 +1,6 @@
 """`python -m bench.loopback`: everything on loopback, where the proxies themselves are what costs.
 
-In each round the peers come in another order, and so do the cells of each: what the machine does
+In each round the competitors come in another order, and so do the cells of each: what the machine does
 besides then falls on all of them.
 """
 
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from bench import netjumper_modes
 from bench.accounting import processor_seconds
-from bench.competitors import DIRECT, MICROSOCKS, OTHERS, SHADOWSOCKS, SSH, Peer
+from bench.competitors import DIRECT, MICROSOCKS, OTHERS, SHADOWSOCKS, SSH, Competitor
 from bench.generator import Generator, Measured, build, target_running
 from bench.harness import begin, finish, options_of, run_to_exit, say, shuffled
 from bench.install import BUILT
-from bench.processes import BenchError, Ground, Stage, raise_descriptor_limit
+from bench.processes import BenchError, Hosts, Processes, raise_descriptor_limit
 from bench.samples import Run
 
 OURS = (
@@ -37,7 +37,7 @@ class Plan:
     """How much is measured.
 
     Args:
-        peers: the rows.
+        competitors: the rows.
         rounds: how often.
         seconds: of each cell.
         idle: idle tunnels that a peer is asked to hold.
@@ -45,7 +45,7 @@ class Plan:
         many: idle tunnels that one process of ours is asked to hold; 0 for none.
     """
 
-    peers: tuple[Peer, ...]
+    competitors: tuple[Competitor, ...]
     rounds: int
     seconds: float
     idle: int
@@ -95,7 +95,7 @@ CELLS = (
 )
 
 
-Use = Callable[[Peer, int, Stage, str], None]
+Use = Callable[[Competitor, int, Processes, str], None]
 
 
 class Loopback:
@@ -116,51 +116,51 @@ class Loopback:
 
     def round(self, number: int) -> None:
         """Measure every cell of every peer once."""
-        for peer in shuffled(self._plan.peers):
+        for peer in shuffled(self._plan.competitors):
             say(f"round {number + 1} of {self._plan.rounds}: {peer.name}")
             self._with_peer(peer, self._cells, number)
 
     def idle_round(self, number: int) -> None:
         """Have every peer that does hold idle tunnels once."""
-        for peer in shuffled(self._plan.peers):
+        for peer in shuffled(self._plan.competitors):
             if peer.idles:
                 say(f"{self._plan.idle} idle tunnels: {peer.name}")
                 self._with_peer(peer, self._idle, number)
 
     def many(self) -> None:
         """Have one process of ours hold very many."""
-        for peer in self._plan.peers:
+        for peer in self._plan.competitors:
             if peer.ours and peer.hops == 1:
                 say(f"{self._plan.many} idle tunnels: {peer.name}")
                 self._with_peer(peer, self._hold_many, 0)
 
-    def _with_peer(self, peer: Peer, use: Use, number: int) -> None:
+    def _with_peer(self, peer: Competitor, use: Use, number: int) -> None:
         try:
-            with Stage(self._logs, peer.name) as stage:
-                way = peer.start(stage, Ground())
+            with Processes(self._logs, peer.name) as runner:
+                way = peer.start(runner, Hosts())
                 self._generator.measure("connect", way, "-n", 200, "-c", 4)  # warm up
-                use(peer, number, stage, way)
+                use(peer, number, runner, way)
         except BenchError as error:
             self._problem(peer, str(error))
 
-    def _cells(self, peer: Peer, number: int, stage: Stage, way: str) -> None:
+    def _cells(self, peer: Competitor, number: int, runner: Processes, way: str) -> None:
         for cell in shuffled(CELLS):
-            before = processor_seconds(stage.processes)
+            before = processor_seconds(runner.processes)
             options = ("-c", cell.clients, "-t", self._plan.seconds)
             found = self._generator.measure(cell.mode, way, *options)
-            processor = processor_seconds(stage.processes) - before
+            processor = processor_seconds(runner.processes) - before
             if found.errors:
                 self._problem(peer, f"{cell.name}: {found.errors} failed")
             if not found.samples and not found.size:
                 continue
             for metric, value in cell.metrics(found, processor).items():
-                if "cpu" not in metric or stage.processes:
+                if "cpu" not in metric or runner.processes:
                     self._run.add(peer.name, metric, number, value)
 
-    def _idle(self, peer: Peer, number: int, stage: Stage, way: str) -> None:
-        before = stage.memory()
+    def _idle(self, peer: Competitor, number: int, runner: Processes, way: str) -> None:
+        before = runner.memory()
         with self._generator.holding(way, self._plan.idle) as found:
-            after = stage.memory()
+            after = runner.memory()
             self._run.add(peer.name, "idle_held", number, found.samples)
         if found.errors:
             self._problem(peer, f"{found.errors} of {self._plan.idle} idle tunnels failed")
@@ -169,14 +169,14 @@ class Loopback:
             self._run.add(peer.name, "idle_kb", number, sum(each))
             self._run.add(peer.name, "idle_kb_largest", number, max(each))
 
-    def _hold_many(self, peer: Peer, number: int, _stage: Stage, way: str) -> None:
+    def _hold_many(self, peer: Competitor, number: int, _runner: Processes, way: str) -> None:
         with self._generator.holding(way, self._plan.many) as found:
             pass
         if found.errors:
             self._problem(peer, f"{found.errors} of {self._plan.many} idle tunnels failed")
         self._run.add(peer.name, "many_held", number, found.samples)
 
-    def _problem(self, peer: Peer, text: str) -> None:
+    def _problem(self, peer: Competitor, text: str) -> None:
         say(f"  {peer.name}: {text}")
         self._run.problems.append(f"{peer.name}: {text}")
 
@@ -189,15 +189,15 @@ def measure(plan: Plan, command: str, output: Path) -> Run:
         command: what a person types to have it again.
         output: where the results go.
     """
-    run, peers = begin("loopback", command, plan.peers)
+    run, competitors = begin("loopback", command, plan.competitors)
     most = raise_descriptor_limit() // 2 - 100  # a tunnel takes two
     wanted = max(plan.idle, plan.many)
     if most < wanted:
         run.problems.append(f"descriptors are for {most} idle tunnels only, not {wanted}")
     idle, many = min(plan.idle, most), min(plan.many, most)
-    plan = dataclasses.replace(plan, peers=tuple(peers), idle=idle, many=many)
+    plan = dataclasses.replace(plan, competitors=tuple(competitors), idle=idle, many=many)
     program, logs = build(BUILT), BUILT / "logs"
-    with target_running(program, Ground(), logs) as generator:
+    with target_running(program, Hosts(), logs) as generator:
         benchmark = Loopback(plan, run, generator, logs)
         for number in range(plan.idle_rounds):
             benchmark.idle_round(number)
@@ -213,16 +213,18 @@ def measure(plan: Plan, command: str, output: Path) -> Run:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write the results, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.loopback", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer peers, one short round")
+    parser.add_argument("--quick", action="store_true", help="fewer competitors, one short round")
     parser.add_argument("--rounds", type=int, help="how often everything is measured")
-    names = [peer.name for peer in FULL_PLAN.peers]
+    names = [peer.name for peer in FULL_PLAN.competitors]
     parser.add_argument(
         "--peer", action="append", metavar="NAME", choices=names, help="only this row; repeatable"
     )
     options, command = options_of(parser, "loopback", arguments)
     plan = QUICK_PLAN if options.quick else FULL_PLAN
-    peers = tuple(peer for peer in plan.peers if not options.peer or peer.name in options.peer)
-    plan = dataclasses.replace(plan, peers=peers, rounds=options.rounds or plan.rounds)
+    competitors = tuple(
+        peer for peer in plan.competitors if not options.peer or peer.name in options.peer
+    )
+    plan = dataclasses.replace(plan, competitors=competitors, rounds=options.rounds or plan.rounds)
     output = options.output
     return run_to_exit(lambda: finish(measure(plan, command, output), output))
 

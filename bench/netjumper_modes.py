@@ -4,9 +4,9 @@ import secrets
 import subprocess
 from dataclasses import dataclass
 
-from bench.competitors import Peer
+from bench.competitors import Competitor
 from bench.install import install_environment
-from bench.processes import Ground, Stage, free_port
+from bench.processes import Hosts, Processes, free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +43,23 @@ WAN_MODES = (
 )
 
 
-def one_hop(environment: str) -> Peer:
+def one_hop(environment: str) -> Competitor:
     """Return the jump server alone, which the load generator speaks to in its own protocol.
 
     Args:
         environment: one of `installing.ENVIRONMENTS`.
     """
 
-    def start(stage: Stage, ground: Ground) -> str:
-        address, secret = _start_server(stage, ground, environment, Mode())
+    def start(runner: Processes, hosts: Hosts) -> str:
+        address, secret = _start_server(runner, hosts, environment, Mode())
         return f"netjumper:{address}:{secret}"
 
-    return Peer(_named("netjumper", environment), 1, start, environment=environment, ours=True)
+    return Competitor(
+        _named("netjumper", environment), 1, start, environment=environment, ours=True
+    )
 
 
-def chain(environment: str, mode: Mode) -> Peer:
+def chain(environment: str, mode: Mode) -> Competitor:
     """Return bridge and jump server.
 
     Args:
@@ -65,24 +67,26 @@ def chain(environment: str, mode: Mode) -> Peer:
         mode: how they are run.
     """
 
-    def start(stage: Stage, ground: Ground) -> str:
-        address, secret = _start_server(stage, ground, environment, mode)
-        port = start_bridge(stage, ground, environment, mode, address, secret)
+    def start(runner: Processes, hosts: Hosts) -> str:
+        address, secret = _start_server(runner, hosts, environment, mode)
+        port = start_bridge(runner, hosts, environment, mode, address, secret)
         return f"socks5:127.0.0.1:{port}"
 
     name = _named("bridge + netjumper", environment, mode.name)
     # What is parked has no part in what an open tunnel takes.
-    return Peer(name, 2, start, environment=environment, ours=True, idles=not mode.name)
+    return Competitor(name, 2, start, environment=environment, ours=True, idles=not mode.name)
 
 
 def start_bridge(
-    stage: Stage, ground: Ground, environment: str, mode: Mode, jump: str, secret: str
+    runner: Processes, hosts: Hosts, environment: str, mode: Mode, jump: str, secret: str
 ) -> int:
     """Start the bridge, and return the port where it speaks SOCKS."""
     port = free_port()
     command = install_environment(environment) / "netjumper-bridge"
-    doors = ("--jump", jump, "--socks", f"127.0.0.1:{port}")
-    stage.start(command, *doors, *mode.bridge, host=ground.near, port=port, env=settings(secret))
+    listeners = ("--jump", jump, "--socks", f"127.0.0.1:{port}")
+    runner.start(
+        command, *listeners, *mode.bridge, host=hosts.near, port=port, env=settings(secret)
+    )
     return port
 
 
@@ -99,18 +103,18 @@ def settings(secret: str) -> dict[str, str]:
     }
 
 
-def _start_server(stage: Stage, ground: Ground, environment: str, mode: Mode) -> tuple[str, str]:
+def _start_server(runner: Processes, hosts: Hosts, environment: str, mode: Mode) -> tuple[str, str]:
     """Start the jump server, and return what a bridge's --jump takes, and the secret."""
     port, secret = free_port(), secrets.token_hex(16)
-    address = f"{ground.far.address}:{port}"
+    address = f"{hosts.far.address}:{port}"
     command = install_environment(environment) / "netjumper"
-    door, jump = ["--listen", address], address
+    listener, jump = ["--listen", address], address
     if mode.tls:
-        file = stage.folder / "server.pem"
+        file = runner.folder / "server.pem"
         pin = subprocess.check_output([command, "keygen", "--tls", file], text=True).strip()
-        door = ["--listen-tls", address, "--certificate-file", str(file)]
+        listener = ["--listen-tls", address, "--certificate-file", str(file)]
         jump = f"netjumper+tls://{address}?pin={pin}"
-    stage.start(command, *door, *mode.server, host=ground.far, port=port, env=settings(secret))
+    runner.start(command, *listener, *mode.server, host=hosts.far, port=port, env=settings(secret))
     return jump, secret
 
 

@@ -18,7 +18,7 @@ from typing import Self
 
 from bench import accounting
 
-PATIENCE = 20.0
+START_TIMEOUT_S = 20.0
 """Seconds that a program has to listen, and to end."""
 _PORTS = range(20000, 30000)
 """Below the ports that Linux gives to connections, of which a benchmark uses thousands."""
@@ -45,14 +45,14 @@ LOOPBACK = Host("127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Hosts:
     """The two ends of a path: the load generator is near, the target is far."""
 
     near: Host = LOOPBACK
     far: Host = LOOPBACK
 
 
-class Stage:
+class Processes:
     """Runs programs, each until the end of a `with` block.
 
     Args:
@@ -112,7 +112,7 @@ class Stage:
                 start_new_session=True,  # Ctrl-C is for us; we end them in order
             )
         self._running.append(process)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + START_TIMEOUT_S
         while not accounting.listens(process.pid, port):
             if process.poll() is not None:
                 raise BenchError(f"{words[0]} ended with {process.returncode}{_last_line(log)}")
@@ -141,7 +141,7 @@ def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None
     below = [_handle(pid) for pid in accounting.processes_below(process.pid)]
     process.send_signal(number)
     try:
-        process.wait(PATIENCE)
+        process.wait(START_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

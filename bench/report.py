@@ -88,7 +88,7 @@ def _merged(results: Results) -> dict[str, Run]:
 
 
 def _bars(chart: Chart, run: Run) -> Iterator[Bar]:
-    for peer, hops in run.peers.items():
+    for peer, hops in run.competitors.items():
         spread = run.spread(peer, chart.metric)
         if spread is not None:
             yield Bar(peer, "1 hop" if hops == 1 else f"{hops} hops", spread, peer in run.ours)

@@ -16,7 +16,7 @@ from bench.generator import Generator, target_running
 from bench.harness import say
 from bench.install import install_environment
 from bench.longpath import LongPath, emulated
-from bench.processes import Ground, Stage, free_port
+from bench.processes import Hosts, Processes, free_port
 from bench.samples import Run
 
 NAME = "bridge + netjumper (uvloop)"
@@ -57,14 +57,14 @@ def resilience(trial: Trial, run: Run, program: Path, logs: Path) -> None:
     Raises:
         BenchError: it could not be done.
     """
-    run.peers[NAME] = 2
+    run.competitors[NAME] = 2
     run.ours.append(NAME)
     with (
-        emulated(_PATH, run.problems) as ground,
-        target_running(program, ground, logs) as generator,
-        Stage(logs, "resilience") as stage,
+        emulated(_PATH, run.problems) as hosts,
+        target_running(program, hosts, logs) as generator,
+        Processes(logs, "resilience") as runner,
     ):
-        failed = _requests_failed(trial, stage, ground, generator)
+        failed = _requests_failed(trial, runner, hosts, generator)
     run.add(NAME, "resilience_requests", 0, trial.requests)
     run.add(NAME, "resilience_failed", 0, failed)
     run.add(NAME, "resilience_restarts", 0, trial.restarts)
@@ -74,20 +74,20 @@ def resilience(trial: Trial, run: Run, program: Path, logs: Path) -> None:
 class _JumpServer:
     """A jump server that can be restarted at its address."""
 
-    def __init__(self, stage: Stage, ground: Ground) -> None:
-        self._stage = stage
-        self._host = ground.far
+    def __init__(self, runner: Processes, hosts: Hosts) -> None:
+        self._runner = runner
+        self._host = hosts.far
         self._port = free_port()
         self.address = f"{self._host.address}:{self._port}"
         self.secret = secrets.token_hex(16)
         self._process = self._start()
 
     def restart(self) -> None:
-        self._stage.end(self._process)
+        self._runner.end(self._process)
         self._process = self._start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        return self._stage.start(
+        return self._runner.start(
             install_environment("uvloop") / "netjumper",
             "--listen",
             self.address,
@@ -97,11 +97,11 @@ class _JumpServer:
         )
 
 
-def _requests_failed(trial: Trial, stage: Stage, ground: Ground, generator: Generator) -> int:
-    server = _JumpServer(stage, ground)
+def _requests_failed(trial: Trial, runner: Processes, hosts: Hosts, generator: Generator) -> int:
+    server = _JumpServer(runner, hosts)
     mode = netjumper_modes.Mode()
     port = netjumper_modes.start_bridge(
-        stage, ground, "uvloop", mode, server.address, server.secret
+        runner, hosts, "uvloop", mode, server.address, server.secret
     )
     way = f"socks5:127.0.0.1:{port}"
     generator.measure("connect", way, "-c", _CLIENTS, "-n", 5 * _CLIENTS)  # have some parked

@@ -58,7 +58,7 @@ class Run:
     command: str
     machine: dict[str, str]
     versions: dict[str, str]
-    peers: dict[str, int] = field(default_factory=dict)
+    competitors: dict[str, int] = field(default_factory=dict)
     ours: list[str] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -103,7 +103,7 @@ class Run:
         merged = cls(runs[0].kind, runs[0].command, runs[0].machine, runs[0].versions)
         first = 0
         for run in runs:
-            merged.peers |= run.peers
+            merged.competitors |= run.competitors
             merged.ours = list(dict.fromkeys([*merged.ours, *run.ours]))
             merged.problems += run.problems
             for it in run.figures:

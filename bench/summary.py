@@ -6,8 +6,9 @@ from bench.samples import Run
 def summary(run: Run) -> str:
     """Return a table: a line for each peer, a column for each metric, medians."""
     metrics = list(dict.fromkeys(figure.metric for figure in run.figures))
-    lines = [["", *run.peers]] + [
-        [metric, *(_told(run, peer, metric) for peer in run.peers)] for metric in sorted(metrics)
+    lines = [["", *run.competitors]] + [
+        [metric, *(_shown(run, peer, metric) for peer in run.competitors)]
+        for metric in sorted(metrics)
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = "\n".join(
@@ -17,7 +18,7 @@ def summary(run: Run) -> str:
     return "\n".join([table, *run.problems, ""])
 
 
-def _told(run: Run, peer: str, metric: str) -> str:
+def _shown(run: Run, peer: str, metric: str) -> str:
     found = run.spread(peer, metric)
     return number(found.median) if found else "-"
 

@@ -57,7 +57,7 @@ class Section:
 
     def is_in(self, run: Run) -> bool:
         """Tell whether a run has any of its figures."""
-        return any(run.spread(peer, it.metric) for peer in run.peers for it in self.columns)
+        return any(run.spread(peer, it.metric) for peer in run.competitors for it in self.columns)
 
     def table(self, run: Run) -> str:
         """Return its table in Markdown: a line for each peer, medians with least and most."""
@@ -65,15 +65,15 @@ class Section:
             f"| hops | | {' | '.join(column.heading for column in self.columns)} |",
             f"|---|---|{'---:|' * len(self.columns)}",
         ]
-        for peer, hops in run.peers.items():
+        for peer, hops in run.competitors.items():
             cells = [run.spread(peer, column.metric) for column in self.columns]
             if any(cells):
                 name = f"**{peer}**" if peer in run.ours else peer
-                lines.append(f"| {hops} | {name} | {' | '.join(map(told, cells))} |")
+                lines.append(f"| {hops} | {name} | {' | '.join(map(message, cells))} |")
         return "\n".join(lines) + "\n"
 
 
-def told(spread: Spread | None) -> str:
+def message(spread: Spread | None) -> str:
     """Return a median, with least and most where these are others."""
     if spread is None:
         return "-"

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import netjumper_modes
-from bench.competitors import DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, Peer
+from bench.competitors import DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, Competitor
 from bench.generator import Generator, build, target_running
 from bench.harness import begin, finish, options_of, run_to_exit, say, shuffled
 from bench.install import BUILT, install_programs
 from bench.longpath import LongPath, emulated
-from bench.processes import BenchError, Ground, Stage, raise_descriptor_limit
+from bench.processes import BenchError, Hosts, Processes, raise_descriptor_limit
 from bench.resilience import Trial, resilience
 from bench.samples import Run
 
@@ -78,13 +78,13 @@ class LongPaths:
     Args:
         plan: how much is measured.
         run: where the figures go.
-        peers: the rows.
+        competitors: the rows.
     """
 
-    def __init__(self, plan: Plan, run: Run, peers: Sequence[Peer]) -> None:
+    def __init__(self, plan: Plan, run: Run, competitors: Sequence[Competitor]) -> None:
         self._plan = plan
         self._run = run
-        self._peers = peers
+        self._peers = competitors
         self._program = build(BUILT)
         self._logs = BUILT / "logs"
 
@@ -104,7 +104,7 @@ class LongPaths:
             "page": ("page", ("-c", 4, "-n", self._plan.pages), "pages"),
         }
 
-        def measure(peer: Peer, generator: Generator, way: str) -> None:
+        def measure(peer: Competitor, generator: Generator, way: str) -> None:
             # Once quickly, so that the target is known and as many are parked as are wanted.
             generator.measure("connect", way, *clients, "-n", 5 * CLIENTS)
             for part in parts:
@@ -122,7 +122,7 @@ class LongPaths:
         """Measure downloads on one connection through every peer."""
         count = self._plan.downloads
 
-        def measure(peer: Peer, generator: Generator, way: str) -> None:
+        def measure(peer: Competitor, generator: Generator, way: str) -> None:
             metric = f"bulk_mbit_s_{path.rtt}ms_{path.loss}%_{path.congestion}"
             for each in range(number * count, (number + 1) * count):
                 found = generator.measure("down", way, "-t", self._plan.bulk_seconds)
@@ -132,30 +132,30 @@ class LongPaths:
         self._each_peer(path, f"round {number + 1} of {self._plan.rounds}", measure)
 
     def _each_peer(
-        self, path: LongPath, told: str, measure: Callable[[Peer, Generator, str], None]
+        self, path: LongPath, message: str, measure: Callable[[Competitor, Generator, str], None]
     ) -> None:
         with (
-            emulated(path, self._run.problems) as ground,
-            target_running(self._program, ground, self._logs) as generator,
+            emulated(path, self._run.problems) as hosts,
+            target_running(self._program, hosts, self._logs) as generator,
         ):
             for peer in shuffled(self._peers):
-                say(f"{told}, {path}: {peer.name}")
+                say(f"{message}, {path}: {peer.name}")
                 try:
-                    self._with_peer(peer, ground, generator, measure)
+                    self._with_peer(peer, hosts, generator, measure)
                 except BenchError as error:
                     self._problem(f"{peer.name}, {path}: {error}")
 
     def _with_peer(
         self,
-        peer: Peer,
-        ground: Ground,
+        peer: Competitor,
+        hosts: Hosts,
         generator: Generator,
-        measure: Callable[[Peer, Generator, str], None],
+        measure: Callable[[Competitor, Generator, str], None],
     ) -> None:
-        with Stage(self._logs, f"wan-{peer.name}") as stage:
-            measure(peer, generator, peer.start(stage, ground))
+        with Processes(self._logs, f"wan-{peer.name}") as runner:
+            measure(peer, generator, peer.start(runner, hosts))
 
-    def _failed(self, peer: Peer, path: LongPath, what: str, count: int) -> None:
+    def _failed(self, peer: Competitor, path: LongPath, what: str, count: int) -> None:
         if count:
             self._problem(f"{peer.name}, {path}: {count} {what} failed")
 
@@ -194,11 +194,11 @@ def measure(plan: Plan, command: str, output: Path, parts: Collection[str] = PAR
     """
     if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
         raise BenchError("an emulated path needs root and /dev/net/tun")
-    run, peers = begin("wan", command, OURS if parts == ["resilience"] else PEERS)
+    run, competitors = begin("wan", command, OURS if parts == ["resilience"] else PEERS)
     raise_descriptor_limit()
     if install_programs(["ip"]):
         raise BenchError("an emulated path needs ip: apt install iproute2")
-    benchmark = LongPaths(plan, run, peers)
+    benchmark = LongPaths(plan, run, competitors)
     if "resilience" in parts:
         resilience(plan.trial, run, build(BUILT), BUILT / "logs")
         run.save(output)

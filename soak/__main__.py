@@ -11,9 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 from bench.processes import BenchError
-from soak.children import Parts
-from soak.record import Record, States, table, told
-from soak.topology import Chain, chain_running
+from soak.children import Children
+from soak.record import Record, States, message, table
+from soak.topology import Topology, running_topology
 
 LOGS = Path(".soak")
 QUIET = 15.0
@@ -29,31 +29,31 @@ class Soak:
         calm: seconds between restarts of the server, about.
     """
 
-    def __init__(self, chain: Chain, parts: Parts, calm: float) -> None:
+    def __init__(self, network: Topology, sections: Children, restart_interval: float) -> None:
         self.record = Record()
-        self.states: dict[str, States] = {"at the start": chain.have()}
-        self._chain = chain
-        self._parts = parts
-        self._calm = calm
+        self.states: dict[str, States] = {"at the start": network.have()}
+        self._topology = network
+        self._parts = sections
+        self._restart_interval = restart_interval
 
     def go_on(self, seconds: float, *, restarts: bool = True) -> None:
         """Watch them for so long, and tell each minute what was done."""
         begin = now = time.monotonic()
-        restart, tell = begin + self._pause(), begin + 60.0
+        restart, report = begin + self._pause(), begin + 60.0
         while now < begin + seconds:
             if restarts and now >= restart:
                 self._restart(random.choice([signal.SIGKILL, signal.SIGTERM]))
                 restart = time.monotonic() + self._pause()
-            if now >= tell:
-                tell += 60.0
-                say(f"{self.record}; {told(self._chain.have())}")
+            if now >= report:
+                report += 60.0
+                say(f"{self.record}; {message(self._topology.have())}")
             time.sleep(0.1)
             self._collect()
             now = time.monotonic()
 
     def note(self, when: str) -> None:
         """Remember what each process has now."""
-        self.states[when] = self._chain.have()
+        self.states[when] = self._topology.have()
 
     def end(self) -> None:
         """Have the clients go, and see what is left of them."""
@@ -64,18 +64,18 @@ class Soak:
         self._collect()
         _, before, after = self.states.values()
         self.record.compare(before, after)
-        for name in list(self._chain.processes):
-            if status := self._chain.stop(name):
+        for name in list(self._topology.processes):
+            if status := self._topology.stop(name):
                 self.record.wrong.append(f"{name} ended with status {status}")
 
     def _restart(self, number: int) -> None:
         """Have the server away for a moment; what fails then is in order."""
         began = time.monotonic()
         self.record.restarts.append((began, began + 60.0))
-        status = self._chain.stop("server", number)
+        status = self._topology.stop("server", number)
         if number == signal.SIGTERM and status:
             self.record.wrong.append(f"the server ended with status {status}")
-        self._chain.start_server()
+        self._topology.start_server()
         self.record.restarts[-1] = began, time.monotonic()
         self.record.counts["restarts"] += 1
 
@@ -87,10 +87,10 @@ class Soak:
                 say(f"wrong: {self.record.wrong[-1]}")
 
     def _pause(self) -> float:
-        return random.uniform(0.5, 1.5) * self._calm
+        return random.uniform(0.5, 1.5) * self._restart_interval
 
 
-def run(seconds: float, *, at_once: int, largest: int, calm: float) -> Record:
+def run(seconds: float, *, concurrency: int, max_bytes: int, restart_interval: float) -> Record:
     """Do all of it.
 
     Args:
@@ -100,9 +100,9 @@ def run(seconds: float, *, at_once: int, largest: int, calm: float) -> Record:
         calm: seconds between restarts, about.
     """
     warming = min(60.0, seconds / 3)
-    with chain_running(LOGS) as chain, closing(Parts(chain)) as parts:
-        soak = Soak(chain, parts, calm)
-        parts.start(at_once, largest)
+    with running_topology(LOGS) as network, closing(Children(network)) as sections:
+        soak = Soak(network, sections, restart_interval)
+        sections.start(concurrency, max_bytes)
         soak.go_on(warming, restarts=False)
         soak.note(f"after {warming:.0f} s")
         soak.go_on(seconds - warming)

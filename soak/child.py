@@ -7,31 +7,31 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine
 
-from soak.client import Client, Ways
-from soak.reporting import Telling
+from soak.client import Client, Ports
+from soak.reporting import Reporter
 from soak.target import serve
 
 Part = Callable[..., Coroutine[None, None, None]]
 
 
 async def _target(tunnels: int, web: int) -> None:
-    telling = Telling()
+    reporter = Reporter()
     with _listening(tunnels) as one, _listening(web) as other:
-        await asyncio.gather(serve(one, other, telling), telling.for_ever())
+        await asyncio.gather(serve(one, other, reporter), reporter.for_ever())
 
 
-async def _client(at_once: int, largest: int, *ports: int) -> None:
-    telling = Telling()
+async def _client(concurrency: int, max_bytes: int, *ports: int) -> None:
+    reporter = Reporter()
     names = ("socks", "http", "target", "web", "closed")
-    client = Client(Ways(**dict(zip(names, ports, strict=True))), largest, telling)
-    works = [asyncio.ensure_future(client.go_on()) for _ in range(at_once)]
+    client = Client(Ports(**dict(zip(names, ports, strict=True))), max_bytes, reporter)
+    works = [asyncio.ensure_future(client.go_on()) for _ in range(concurrency)]
     asyncio.get_running_loop().add_signal_handler(
         signal.SIGTERM, lambda: [work.cancel() for work in works]
     )
-    told = asyncio.ensure_future(telling.for_ever())
+    message = asyncio.ensure_future(reporter.for_ever())
     await asyncio.wait(works)
-    told.cancel()
-    telling.flush()
+    message.cancel()
+    reporter.flush()
 
 
 def _listening(port: int) -> socket.socket:
@@ -41,7 +41,7 @@ def _listening(port: int) -> socket.socket:
 
 
 if __name__ == "__main__":
-    part, *numbers = sys.argv[1:]
-    parts: dict[str, Part] = {"target": _target, "client": _client}
+    child, *numbers = sys.argv[1:]
+    children: dict[str, Part] = {"target": _target, "client": _client}
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(parts[part](*map(int, numbers)))
+        asyncio.run(children[child](*map(int, numbers)))

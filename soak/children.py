@@ -13,59 +13,59 @@ from dataclasses import astuple
 from typing import IO, Any
 
 from bench.accounting import listens
-from bench.processes import PATIENCE, BenchError
+from bench.processes import START_TIMEOUT_S, BenchError
 from soak.reporting import Failure
-from soak.topology import BRIDGES, Chain
+from soak.topology import BRIDGES, Topology
 
 
-class Parts:
+class Children:
     """A target, and a client for each bridge.
 
     Args:
         chain: what they use.
     """
 
-    def __init__(self, chain: Chain) -> None:
-        self._chain = chain
-        self._told: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    def __init__(self, network: Topology) -> None:
+        self._topology = network
+        self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._readers: list[threading.Thread] = []
         self._clients: list[subprocess.Popen[str]] = []
         self._target: subprocess.Popen[str] | None = None
 
-    def start(self, at_once: int, largest: int) -> None:
+    def start(self, concurrency: int, max_bytes: int) -> None:
         """Start them.
 
         Args:
             at_once: connections of each client at a time.
             largest: bytes that one of them moves in a direction, at most.
         """
-        ports = self._chain.ports
+        ports = self._topology.ports
         self._target = self._started("target", ports["target"], ports["web"])
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + START_TIMEOUT_S
         while not listens(self._target.pid, ports["web"]):
             if time.monotonic() > deadline:
                 raise BenchError("the target does not listen")
             time.sleep(0.02)
         for bridge in BRIDGES:
-            ways = astuple(self._chain.ways(bridge))
-            self._clients.append(self._started("client", at_once, largest, *ways))
+            places = astuple(self._topology.places(bridge))
+            self._clients.append(self._started("client", concurrency, max_bytes, *places))
 
     def collect(self) -> Iterator[Counter[str] | Failure]:
         """Yield what they have told since the last time."""
         with contextlib.suppress(queue.Empty):
             while True:
-                told = self._told.get_nowait()
-                if "failure" in told:
-                    yield Failure(**told["failure"])
+                message = self._messages.get_nowait()
+                if "failure" in message:
+                    yield Failure(**message["failure"])
                 else:
-                    yield Counter(told["counts"])
+                    yield Counter(message["counts"])
 
     def stop_clients(self) -> None:
         """End the clients, whatever they are doing."""
         for client in self._clients:
             client.terminate()
         for client in self._clients:
-            client.wait(PATIENCE)
+            client.wait(START_TIMEOUT_S)
 
     def close(self) -> None:
         """End all of them; what they have told until then can be collected."""
@@ -79,9 +79,9 @@ class Parts:
             if process.stdout is not None:
                 process.stdout.close()
 
-    def _started(self, part: str, *numbers: int) -> "subprocess.Popen[str]":
+    def _started(self, child: str, *numbers: int) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [sys.executable, "-m", "soak.child", part, *map(str, numbers)],
+            [sys.executable, "-m", "soak.child", child, *map(str, numbers)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
@@ -95,4 +95,4 @@ class Parts:
 
     def _read(self, lines: IO[str]) -> None:
         for line in lines:
-            self._told.put(json.loads(line))
+            self._messages.put(json.loads(line))

@@ -10,7 +10,7 @@ from functools import partial
 import h11
 
 from soak.plan import Course, Plan, random_plan
-from soak.reporting import Telling
+from soak.reporting import Reporter
 from soak.streams import (
     READ_SIZE,
     Reader,
@@ -33,7 +33,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ways:
+class Ports:
     """Where a client goes. All ports are on 127.0.0.1.
 
     Attributes:
@@ -60,10 +60,10 @@ class Client:
         telling: is told what was done, and what is wrong.
     """
 
-    def __init__(self, ways: Ways, largest: int, telling: Telling) -> None:
-        self._ways = ways
-        self._largest = largest
-        self._telling = telling
+    def __init__(self, ports: Ports, max_bytes: int, reporter: Reporter) -> None:
+        self._ports = ports
+        self._max_bytes = max_bytes
+        self._telling = reporter
         self._chance = random.Random()
 
     async def go_on(self) -> None:
@@ -81,10 +81,10 @@ class Client:
         self._telling.counts["bytes"] += count
 
     async def _tunnelled(self) -> None:
-        plan = random_plan(self._chance, self._largest)
+        plan = random_plan(self._chance, self._max_bytes)
         ask, port = self._door()
         async with connected("127.0.0.1", port) as sock:
-            await ask(sock, self._ways.target)
+            await ask(sock, self._ports.target)
             await asyncio.get_running_loop().sock_sendall(sock, plan.line())
             self._did(plan.course.name.lower(), await _carry_out(sock, plan))
 
@@ -93,20 +93,20 @@ class Client:
         ask, port = self._door()
         async with connected("127.0.0.1", port) as sock:
             try:
-                await ask(sock, self._ways.closed)
+                await ask(sock, self._ports.closed)
                 if await asyncio.get_running_loop().sock_recv(sock, 1) == b"":
                     raise WrongError("an end of stream from a target that is not there")
             except (RefusedError, ConnectionResetError):
                 self._did("refused", 0)
 
     def _door(self) -> tuple[Callable[[socket.socket, int], Awaitable[None]], int]:
-        ways = self._ways
+        ports = self._ports
         return self._chance.choice(
-            [(ask_by_address, ways.socks), (ask_by_name, ways.socks), (ask_http, ways.http)]
+            [(ask_by_address, ports.socks), (ask_by_name, ports.socks), (ask_http, ports.http)]
         )
 
     async def _forwarded(self) -> None:
-        async with connected("127.0.0.1", self._ways.http) as sock:
+        async with connected("127.0.0.1", self._ports.http) as sock:
             http = h11.Connection(h11.CLIENT)
             for _ in range(self._chance.randint(1, 4)):
                 plan = random_plan(self._chance, HTTP_LARGEST)
@@ -123,7 +123,7 @@ class Client:
     async def _request(self, sock: socket.socket, http: h11.Connection, plan: Plan) -> int:
         """Send a request and check its answer; return how many bytes that had."""
         loop = asyncio.get_running_loop()
-        host = f"127.0.0.1:{self._ways.web}"
+        host = f"127.0.0.1:{self._ports.web}"
         head = h11.Request(
             method="POST" if plan.up else "GET",
             target=f"http://{host}/{plan.line().hex()}",

@@ -129,12 +129,14 @@ async def fail(ports: Mapping[str, int], count: int) -> int:
     async def go_on() -> None:
         nonlocal ban_time
         for number in numbers:
-            door, failure = FAILURES[number % len(FAILURES)]
+            listener, failure = FAILURES[number % len(FAILURES)]
             with socket.socket() as sock:
                 try:
                     sock.setblocking(False)
                     sock.bind((_source(), 0))
-                    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", ports[door]))
+                    await asyncio.get_running_loop().sock_connect(
+                        sock, ("127.0.0.1", ports[listener])
+                    )
                     await failure(sock, ports["closed"])
                 except ConnectionError:
                     ban_time += 1

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.generator import build, target_running
-from bench.processes import BenchError, Ground, raise_descriptor_limit
+from bench.processes import BenchError, Hosts, raise_descriptor_limit
 from soak.failures import FAILURES, fail
 from soak.rush import rush
-from soak.topology import SECRET, Chain, Have, chain_running
+from soak.topology import SECRET, Footprint, Topology, running_topology
 
 LOGS = Path(".soak")
 TOLERANCE = 0.02
@@ -36,13 +36,13 @@ def failing(count: int, ban_after: int) -> list[str]:
         What is wrong.
     """
     limits = (f"--max-auth-failures={ban_after}", "--ban-time=1", "--handshake-timeout=1")
-    with chain_running(LOGS, *limits, bridges=False) as chain:
-        asyncio.run(fail(chain.ports, count))
-        before = _rested(chain)
+    with running_topology(LOGS, *limits, bridges=False) as network:
+        asyncio.run(fail(network.ports, count))
+        before = _rested(network)
         began = time.monotonic()
-        met = asyncio.run(fail(chain.ports, count))
+        met = asyncio.run(fail(network.ports, count))
         seconds = time.monotonic() - began
-        after = _rested(chain)
+        after = _rested(network)
     say(
         f"{count} connections that fail in {len(FAILURES)} ways, "
         f"banning {f'after {ban_after} failed authentications' if ban_after else 'nobody'}: "
@@ -64,8 +64,8 @@ def failing(count: int, ban_after: int) -> list[str]:
 def capped(cap: int) -> list[str]:
     """Have four times as many tunnels asked for as there may be; return what is wrong."""
     limits = (f"--max-tunnels={cap}", "--max-unauthenticated=0")
-    with chain_running(LOGS, *limits, bridges=False) as chain:
-        served, refused = asyncio.run(rush(chain.ports["clear"], SECRET.encode(), 4 * cap))
+    with running_topology(LOGS, *limits, bridges=False) as network:
+        served, refused = asyncio.run(rush(network.ports["clear"], SECRET.encode(), 4 * cap))
     say(f"a rush of {4 * cap} at a limit of {cap}: {served} served, {refused} told that")
     return [] if (served, refused) == (cap, 3 * cap) else ["the limit was not kept to"]
 
@@ -79,11 +79,11 @@ def beside_bulk(seconds: float, *options: str, least: float = 0.0) -> list[str]:
         least: bytes per second that bulk has to come to.
     """
     wrong = []
-    with chain_running(LOGS, *options) as chain, ThreadPoolExecutor(1) as threads:
+    with running_topology(LOGS, *options) as network, ThreadPoolExecutor(1) as threads:
         program = build(Path(".bench"))
-        way = f"socks5:127.0.0.1:{chain.ports['bridge, clear socks']}"
+        way = f"socks5:127.0.0.1:{network.ports['bridge, clear socks']}"
         small = ("pingpong", way, "-c", INTERACTIVE, "-t", seconds)
-        with target_running(program, Ground(), LOGS) as generator:
+        with target_running(program, Hosts(), LOGS) as generator:
             alone = generator.measure(*small).p99
             for count in (1, 10):
                 bulk = threads.submit(
@@ -104,15 +104,15 @@ def beside_bulk(seconds: float, *options: str, least: float = 0.0) -> list[str]:
     return wrong
 
 
-def _rested(chain: Chain) -> Have:
+def _rested(network: Topology) -> Footprint:
     """Return what the server has once it has nothing to do with anybody."""
-    pid = chain.processes["server"].pid
+    pid = network.processes["server"].pid
     until = time.monotonic() + REST
-    least = Have.of(pid)
+    least = Footprint.of(pid)
     while time.monotonic() < until:
         time.sleep(0.1)
-        least = min(least, Have.of(pid), key=lambda it: it.descriptors)
-    return Have(Have.of(pid).resident, least.descriptors, least.threads)
+        least = min(least, Footprint.of(pid), key=lambda it: it.descriptors)
+    return Footprint(Footprint.of(pid).resident, least.descriptors, least.threads)
 
 
 def say(line: str) -> None:

@@ -78,10 +78,10 @@ class Plan:
         return digest.digest()
 
 
-def random_plan(chance: random.Random, largest: int) -> Plan:
+def random_plan(chance: random.Random, max_bytes: int) -> Plan:
     """Return a plan: small and large, mostly in one go, sometimes byte by byte."""
     piece = chance.choice([1, 7, 1_000, 16_384, 65_536, 300_000, 300_000])
-    most = min(largest, 300 * piece)
+    most = min(max_bytes, 300 * piece)
     return Plan(
         course=chance.choices(list(Course), [6, 4, 3, 2, 2])[0],
         seed=chance.getrandbits(48),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from soak.reporting import Failure
-from soak.topology import Have
+from soak.topology import Footprint
 
 AFTERWARDS = 2.0
 """Seconds after a restart within which what fails may have failed because of it."""
@@ -14,7 +14,7 @@ SPARE_DESCRIPTORS = 2 * 16 + 2 * 128
 GROWTH, SPARE_MEMORY = 1.25, 8 << 20
 """How much memory may grow once everything has been used: by this factor, and so many bytes."""
 
-States = Mapping[str, Have]
+States = Mapping[str, Footprint]
 """What each process has, by its name."""
 
 
@@ -63,7 +63,7 @@ class Record:
         )
 
 
-def told(states: States) -> str:
+def message(states: States) -> str:
     """Return what each process has, in a line."""
     return ", ".join(f"{name} {it}" for name, it in states.items())
 

@@ -31,7 +31,7 @@ class Failure:
     until: float
 
 
-class Telling:
+class Reporter:
     """Counts, and tells it on standard output once a second."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 import h11
 
 from soak.plan import Course, Plan
-from soak.reporting import Telling
+from soak.reporting import Reporter
 from soak.streams import (
     READ_SIZE,
     Reader,
@@ -26,7 +26,7 @@ from soak.streams import (
 Serve = Callable[[socket.socket], Awaitable[None]]
 
 
-async def serve(tunnels: socket.socket, web: socket.socket, telling: Telling) -> None:
+async def serve(tunnels: socket.socket, web: socket.socket, reporter: Reporter) -> None:
     """Serve for ever.
 
     Args:
@@ -34,15 +34,15 @@ async def serve(tunnels: socket.socket, web: socket.socket, telling: Telling) ->
         web: listens for HTTP whose request's target is a plan.
         telling: is told what is wrong.
     """
-    await asyncio.gather(_accept(tunnels, _tunnelled, telling), _accept(web, _forwarded, telling))
+    await asyncio.gather(_accept(tunnels, _tunnelled, reporter), _accept(web, _forwarded, reporter))
 
 
-async def _accept(listener: socket.socket, behave: Serve, telling: Telling) -> None:
+async def _accept(listener: socket.socket, behave: Serve, reporter: Reporter) -> None:
     loop = asyncio.get_running_loop()
     busy: set[asyncio.Task[bool]] = set()
     while True:
         sock, _ = await loop.sock_accept(listener)
-        task = asyncio.create_task(telling.watch("target", partial(_with, sock, behave)))
+        task = asyncio.create_task(reporter.watch("target", partial(_with, sock, behave)))
         busy.add(task)
         task.add_done_callback(busy.discard)
 

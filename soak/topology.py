@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.processes import LOOPBACK, Stage, free_port
-from soak.client import Ways
+from bench.processes import LOOPBACK, Processes, free_port
+from soak.client import Ports
 
 SECRET = "only for the soak: nobody else comes in"  # noqa: S105
 LIMITED = "only for the soak: comes in, but slowly"
@@ -34,7 +34,7 @@ BANDWIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Have:
+class Footprint:
     """What a process has at a moment."""
 
     resident: int
@@ -43,7 +43,7 @@ class Have:
     threads: int
 
     @classmethod
-    def of(cls, pid: int) -> "Have":
+    def of(cls, pid: int) -> "Footprint":
         """Look."""
         status = Path(f"/proc/{pid}/status").read_text()
         found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
@@ -61,10 +61,10 @@ class Have:
 
 
 @dataclass(slots=True)
-class Chain:
+class Topology:
     """What runs: a server with two doors, a bridge of each kind, and a target."""
 
-    stage: Stage
+    programs: Processes
     options: tuple[str, ...] = ()
     ports: dict[str, int] = field(default_factory=dict)
     pin: str = ""
@@ -73,7 +73,7 @@ class Chain:
     def start(self) -> None:
         """Start the server."""
         names = ["clear", "tls", "target", "web", "closed"]
-        names += [f"{name} {door}" for name in BRIDGES for door in ("socks", "http")]
+        names += [f"{name} {listener}" for name in BRIDGES for listener in ("socks", "http")]
         while len(set(self.ports.values())) < len(names):
             self.ports = {name: free_port() for name in names}
         made = subprocess.run(
@@ -90,10 +90,10 @@ class Chain:
     def start_bridges(self) -> None:
         """Start a bridge of each kind."""
         for name, (secret, options) in BRIDGES.items():
-            ports = {door: self.ports[f"{name} {door}"] for door in ("socks", "http")}
-            doors = [f"--{door}=127.0.0.1:{port}" for door, port in ports.items()]
-            told = [it.format(**self.ports, pin=self.pin) for it in options]
-            self._start(name, ports["socks"], secret, "netjumper-bridge", *told, *doors)
+            ports = {listener: self.ports[f"{name} {listener}"] for listener in ("socks", "http")}
+            listeners = [f"--{listener}=127.0.0.1:{port}" for listener, port in ports.items()]
+            message = [it.format(**self.ports, pin=self.pin) for it in options]
+            self._start(name, ports["socks"], secret, "netjumper-bridge", *message, *listeners)
 
     def start_server(self) -> None:
         """Start the jump server, on the same ports every time."""
@@ -108,38 +108,38 @@ class Chain:
     def stop(self, name: str, number: int = signal.SIGTERM) -> int:
         """End one of them, and return its exit status."""
         process = self.processes.pop(name)
-        self.stage.end(process, number)
+        self.programs.end(process, number)
         return process.returncode
 
-    def ways(self, bridge: str) -> Ways:
+    def places(self, bridge: str) -> Ports:
         """Return where a client of that bridge goes."""
         ports = self.ports
-        return Ways(
+        return Ports(
             socks=ports[f"{bridge} socks"], http=ports[f"{bridge} http"],
             target=ports["target"], web=ports["web"], closed=ports["closed"],
         )  # fmt: skip
 
-    def have(self) -> Mapping[str, Have]:
+    def have(self) -> Mapping[str, Footprint]:
         """Return what each process has now."""
-        return {name: Have.of(process.pid) for name, process in self.processes.items()}
+        return {name: Footprint.of(process.pid) for name, process in self.processes.items()}
 
     @property
     def _certificate(self) -> Path:
-        return self.stage.folder / "server.pem"
+        return self.programs.folder / "server.pem"
 
     @property
     def _clients(self) -> Path:
-        return self.stage.folder / "clients.toml"
+        return self.programs.folder / "clients.toml"
 
     def _start(self, name: str, port: int, secret: str, command: str, *options: str) -> None:
-        self.processes[name] = self.stage.start(
+        self.processes[name] = self.programs.start(
             COMMANDS / command, "--log-level=warning", *options,
             host=LOOPBACK, port=port, env={"NETJUMPER_SECRET": secret},
         )  # fmt: skip
 
 
 @contextmanager
-def chain_running(logs: Path, *options: str, bridges: bool = True) -> Iterator[Chain]:
+def running_topology(logs: Path, *options: str, bridges: bool = True) -> Iterator[Topology]:
     """Run a server, told `options` as well, and the bridges, until the block ends.
 
     Args:
@@ -147,10 +147,10 @@ def chain_running(logs: Path, *options: str, bridges: bool = True) -> Iterator[C
         options: what the server is told besides.
         bridges: whether there are any.
     """
-    with Stage(logs, "soak") as stage:
-        chain = Chain(stage, options)
-        chain.start()
+    with Processes(logs, "soak") as programs:
+        topology = Topology(programs, options)
+        topology.start()
         if bridges:
-            chain.start_bridges()
+            topology.start_bridges()
             time.sleep(0.5)  # they park their first connections
-        yield chain
+        yield topology

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.generator import Generator, build, target_running
-from bench.processes import Ground
+from bench.processes import Hosts
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def generator(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Generator]:
-    with target_running(program, Ground(), tmp_path_factory.mktemp("logs")) as it:
+    with target_running(program, Hosts(), tmp_path_factory.mktemp("logs")) as it:
         yield it
 
 

@@ -5,21 +5,21 @@ from pathlib import Path
 import pytest
 
 from bench import netjumper_modes
-from bench.competitors import DIRECT, MICROSOCKS, OTHERS, Peer
+from bench.competitors import DIRECT, MICROSOCKS, OTHERS, Competitor
 from bench.install import ENVIRONMENTS, PACKAGES
 from bench.loopback import FULL_PLAN
 from bench.netjumper_modes import WAN_MODES, Mode
-from bench.processes import BenchError, Ground, Stage
+from bench.processes import BenchError, Hosts, Processes
 from bench.wan import PEERS
 
 needs_cc = pytest.mark.needs("cc")
 
 
-def carries(peer: Peer, generator, logs: Path) -> None:
+def carries(peer: Competitor, generator, logs: Path) -> None:
     """Have a peer carry connections and bulk data."""
-    with Stage(logs, peer.name) as stage:
-        way = peer.start(stage, Ground())
-        assert len(stage.processes) == peer.hops
+    with Processes(logs, peer.name) as runner:
+        way = peer.start(runner, Hosts())
+        assert len(runner.processes) == peer.hops
         assert generator.measure("connect", way, "-c", 2, "-n", 6).errors == 0
         assert generator.measure("down", way, "-t", 0.1).size > 100_000
 
@@ -54,24 +54,24 @@ def test_ours_carry_connections(peer, generator, tmp_path, own_commands) -> None
 def test_refused_option_is_reported(tmp_path, own_commands) -> None:
     peer = netjumper_modes.chain("uvloop", Mode("wrong", ("--max-parked", "many")))
     with (
-        Stage(tmp_path, peer.name) as stage,
+        Processes(tmp_path, peer.name) as runner,
         pytest.raises(BenchError, match=r"netjumper-bridge ended with 2: .*--max-parked"),
     ):
-        peer.start(stage, Ground())
+        peer.start(runner, Hosts())
 
 
 def test_missing_program_is_reported(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("bench.competitors.find", lambda _: None)
     with (
-        Stage(tmp_path, "it") as stage,
+        Processes(tmp_path, "it") as runner,
         pytest.raises(BenchError, match="microsocks is not installed: apt install microsocks"),
     ):
-        MICROSOCKS.start(stage, Ground())
+        MICROSOCKS.start(runner, Hosts())
 
 
-@pytest.mark.parametrize("peers", [FULL_PLAN.peers, PEERS])
-def test_rows_have_names_of_their_own_and_are_known_to_the_installer(peers) -> None:
-    assert len({peer.name for peer in peers}) == len(peers)
-    assert {program for peer in peers for program in peer.programs} <= PACKAGES.keys()
-    assert {peer.environment for peer in peers} - {""} <= ENVIRONMENTS.keys()
-    assert DIRECT in peers
+@pytest.mark.parametrize("competitors", [FULL_PLAN.competitors, PEERS])
+def test_rows_have_names_of_their_own_and_are_known_to_the_installer(competitors) -> None:
+    assert len({peer.name for peer in competitors}) == len(competitors)
+    assert {program for peer in competitors for program in peer.programs} <= PACKAGES.keys()
+    assert {peer.environment for peer in competitors} - {""} <= ENVIRONMENTS.keys()
+    assert DIRECT in competitors

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from bench import harness, loopback, wan
-from bench.competitors import DIRECT, MICROSOCKS, OTHERS, Peer
+from bench.competitors import DIRECT, MICROSOCKS, OTHERS, Competitor
 from bench.generator import Measured
 from bench.harness import begin, finish, run_to_exit
 from bench.install import install_programs
@@ -42,7 +42,7 @@ def test_unavailable_row_is_skipped_and_reported(monkeypatch, capsys) -> None:
 
     monkeypatch.setattr(harness, "install_programs", lambda _: ["danted", "ssh", "sshd"])
     monkeypatch.setattr(harness, "install_environment", install)
-    run, peers = begin("loopback", "make bench", OTHERS)
+    run, competitors = begin("loopback", "make bench", OTHERS)
     no_ssh = "; ".join(
         f"{program} is not installed: apt install openssh-{part}"
         for program, part in (("ssh", "client"), ("sshd", "server"))
@@ -55,9 +55,9 @@ def test_unavailable_row_is_skipped_and_reported(monkeypatch, capsys) -> None:
     ]
     assert run.problems == message
     assert capsys.readouterr().err == "".join(f"{line}\n" for line in message)
-    assert list(run.peers) == [peer.name for peer in peers]
-    assert {"dante", "pproxy", "pproxy, two of them", "ssh -D"}.isdisjoint(run.peers)
-    assert {"direct", "microsocks", "ss-local + ss-server"} <= run.peers.keys()
+    assert list(run.competitors) == [peer.name for peer in competitors]
+    assert {"dante", "pproxy", "pproxy, two of them", "ssh -D"}.isdisjoint(run.competitors)
+    assert {"direct", "microsocks", "ss-local + ss-server"} <= run.competitors.keys()
     assert {"danted", "pproxy"}.isdisjoint(run.versions)
 
 
@@ -66,7 +66,7 @@ def test_unavailable_row_is_skipped_and_reported(monkeypatch, capsys) -> None:
     [
         (OTHERS, ["pproxy"]),
         ((DIRECT, MICROSOCKS), []),
-        (QUICK_PLAN.peers, ["asyncio", "uvloop"]),
+        (QUICK_PLAN.competitors, ["asyncio", "uvloop"]),
         (wan.PEERS, ["uvloop"]),
     ],
 )
@@ -174,8 +174,10 @@ def test_a_round_has_every_figure_of_every_peer(generator, tmp_path) -> None:
     def start(*_: object) -> str:
         raise BenchError("does not start")
 
-    run, broken = a_run(), Peer("broken", 1, start)
-    plan = replace(QUICK_PLAN, peers=(broken, DIRECT, MICROSOCKS), seconds=0.1, idle=20, many=0)
+    run, broken = a_run(), Competitor("broken", 1, start)
+    plan = replace(
+        QUICK_PLAN, competitors=(broken, DIRECT, MICROSOCKS), seconds=0.1, idle=20, many=0
+    )
     benchmark = Loopback(plan, run, generator, tmp_path)
     benchmark.round(3)
     benchmark.idle_round(0)
@@ -205,8 +207,8 @@ def test_tunnels_that_could_not_be_held_are_reported(monkeypatch, tmp_path) -> N
         def holding(self, _way: str, _count: int) -> Iterator[Measured]:
             yield Measured(samples=70, errors=30, seconds=1.0)
 
-    run, one = a_run(), Peer("one", 1, lambda *_: "direct", ours=True)
-    plan = replace(QUICK_PLAN, peers=(DIRECT, one), many=100)
+    run, one = a_run(), Competitor("one", 1, lambda *_: "direct", ours=True)
+    plan = replace(QUICK_PLAN, competitors=(DIRECT, one), many=100)
     Loopback(plan, run, Full(), tmp_path).many()
     assert run.values("one", "many_held") == {0: 70}
     assert run.problems == ["one: 30 of 100 idle tunnels failed"]
@@ -218,7 +220,7 @@ def test_too_few_descriptors_are_reported(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(loopback, "build", lambda _: tmp_path / "load")
     monkeypatch.setattr(loopback, "target_running", lambda *_: contextlib.nullcontext())
     for idle, many, message in ((500, 501, 501), (501, 0, 501), (500, 500, 0)):
-        plan = replace(QUICK_PLAN, peers=(), idle=idle, many=many)
+        plan = replace(QUICK_PLAN, competitors=(), idle=idle, many=many)
         run = loopback.measure(plan, "make bench", tmp_path / "bench.json")
         line = f"descriptors are for 500 idle tunnels only, not {message}"
         assert run.problems == [line] * bool(message)

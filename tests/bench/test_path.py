@@ -33,8 +33,8 @@ def namespaces() -> str:
 def test_round_trip_takes_at_least_the_configured_time(program, tmp_path) -> None:
     problems: list[str] = []
     with (
-        emulated(LongPath(rtt=100), problems) as ground,
-        target_running(program, ground, tmp_path) as generator,
+        emulated(LongPath(rtt=100), problems) as hosts,
+        target_running(program, hosts, tmp_path) as generator,
     ):
         found = generator.measure("connect", "direct", "-n", 3)
     # One to connect, and one for the byte and its echo.

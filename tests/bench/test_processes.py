@@ -9,16 +9,16 @@ import sys
 
 import pytest
 
-from bench.processes import LOOPBACK, BenchError, Stage, free_port, stop
+from bench.processes import LOOPBACK, BenchError, Processes, free_port, stop
 
 LISTEN = "import socket, sys\nsock = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
 
 
 def test_a_program_is_there_once_it_listens(tmp_path) -> None:
     port = free_port()
-    with Stage(tmp_path, "it") as stage:
+    with Processes(tmp_path, "it") as runner:
         code = f"{LISTEN}sock.accept()[0].sendall(b'here')"
-        stage.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
+        runner.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
         with socket.create_connection(("127.0.0.1", port)) as sock:
             assert sock.recv(9) == b"here"
 
@@ -26,45 +26,45 @@ def test_a_program_is_there_once_it_listens(tmp_path) -> None:
 def test_ended_program_is_reported_with_its_last_line(tmp_path) -> None:
     code = "import sys\nprint('well')\nprint('no, thanks')\nsys.exit(3)"
     with (
-        Stage(tmp_path, "it") as stage,
+        Processes(tmp_path, "it") as runner,
         pytest.raises(BenchError, match=r"python.* ended with 3: no, thanks"),
     ):
-        stage.start(sys.executable, "-c", code, host=LOOPBACK, port=free_port())
+        runner.start(sys.executable, "-c", code, host=LOOPBACK, port=free_port())
 
 
 def test_a_program_that_does_not_listen_is_given_up(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("bench.processes.PATIENCE", 0.1)
+    monkeypatch.setattr("bench.processes.START_TIMEOUT_S", 0.1)
     code = "import signal\nsignal.pause()"
     with (
-        Stage(tmp_path, "it") as stage,
+        Processes(tmp_path, "it") as runner,
         pytest.raises(BenchError, match=r"python.* does not listen"),
     ):
-        stage.start(sys.executable, "-c", code, host=LOOPBACK, port=free_port())
+        runner.start(sys.executable, "-c", code, host=LOOPBACK, port=free_port())
 
 
 def test_at_the_end_programs_and_their_folder_are_gone(tmp_path) -> None:
     port = free_port()
-    with Stage(tmp_path, "it") as stage:
+    with Processes(tmp_path, "it") as runner:
         code = f"{LISTEN}import signal\nsignal.pause()"
-        process = stage.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
-        assert stage.processes == [process.pid]
-        assert stage.memory()[0] > 0
+        process = runner.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
+        assert runner.processes == [process.pid]
+        assert runner.memory()[0] > 0
     assert process.returncode == -signal.SIGTERM
-    assert not stage.folder.exists()
+    assert not runner.folder.exists()
 
 
 def test_one_program_can_be_ended_before_the_others(tmp_path) -> None:
     port = free_port()
-    with Stage(tmp_path, "it") as stage:
+    with Processes(tmp_path, "it") as runner:
         code = f"{LISTEN}import signal\nsignal.pause()"
-        process = stage.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
-        stage.end(process)
-        assert stage.processes == []
-        stage.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
+        process = runner.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
+        runner.end(process)
+        assert runner.processes == []
+        runner.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
 
 
 def test_program_that_ignores_the_signal_is_killed_with_its_children(monkeypatch) -> None:
-    monkeypatch.setattr("bench.processes.PATIENCE", 0.1)
+    monkeypatch.setattr("bench.processes.START_TIMEOUT_S", 0.1)
     code = (
         "import os, signal\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"

@@ -21,9 +21,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def loopback_run() -> Run:
-    peers = {"direct": 0, "microsocks": 1, "netjumper": 1}
+    competitors = {"direct": 0, "microsocks": 1, "netjumper": 1}
     machine = {"processor": "fast one", "cores": "2"}
-    run = Run("loopback", "make bench", machine, {"microsocks": "1.0"}, peers, ["netjumper"])
+    run = Run("loopback", "make bench", machine, {"microsocks": "1.0"}, competitors, ["netjumper"])
     for peer, speeds in {"direct": (30, 32), "microsocks": (3, 3), "netjumper": (15, 17)}.items():
         for number, speed in enumerate(speeds):
             run.add(peer, "down_1_gbit_s", number, speed)
@@ -32,8 +32,8 @@ def loopback_run() -> Run:
 
 
 def wan_run() -> Run:
-    peers = {"direct": 0, "bridge + netjumper (uvloop, parked)": 2}
-    run = Run("wan", "make bench-wan", {}, {}, peers, ["bridge + netjumper (uvloop, parked)"])
+    competitors = {"direct": 0, "bridge + netjumper (uvloop, parked)": 2}
+    run = Run("wan", "make bench-wan", {}, {}, competitors, ["bridge + netjumper (uvloop, parked)"])
     run.add("direct", "first_p50_ms_200ms_0%", 0, 402)
     run.add("bridge + netjumper (uvloop, parked)", "first_p50_ms_200ms_0%", 0, 404)
     return run
@@ -117,7 +117,7 @@ def test_runs_of_one_kind_share_their_tables_and_each_is_named() -> None:
 
 
 def test_goals_are_of_rows_and_figures_that_there_are() -> None:
-    rows = {"loopback": FULL_PLAN.peers, "wan": PEERS}
+    rows = {"loopback": FULL_PLAN.competitors, "wan": PEERS}
     sections = {"loopback": LOOPBACK, "wan": WAN}
     for goal in GOALS:
         names = {peer.name for peer in rows[goal.kind]} | {resilience.NAME}

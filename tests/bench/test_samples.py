@@ -53,8 +53,8 @@ def test_saved_results_are_loaded(tmp_path) -> None:
 
 def test_runs_are_merged_and_rounds_stay_apart() -> None:
     first, second, empty = (
-        Run("wan", "make bench-wan", {}, {}, peers, ["ours"])
-        for peers in ({"ours": 1, "theirs": 1}, {"other": 2, "ours": 1}, {"ours": 1})
+        Run("wan", "make bench-wan", {}, {}, competitors, ["ours"])
+        for competitors in ({"ours": 1, "theirs": 1}, {"other": 2, "ours": 1}, {"ours": 1})
     )
     for number_of_round, value in enumerate((1.0, 3.0)):
         first.add("ours", "speed", number_of_round, value)
@@ -64,11 +64,11 @@ def test_runs_are_merged_and_rounds_stay_apart() -> None:
     merged = Run.merged([first, empty, second])
     assert merged.values("ours", "speed") == {0: 1.0, 1: 3.0, 2: 8.0}
     assert merged.ratio("ours", "other", "speed") == 4.0
-    assert merged.peers == {"ours": 1, "theirs": 1, "other": 2}
-    assert list(merged.peers) == ["ours", "theirs", "other"]
+    assert merged.competitors == {"ours": 1, "theirs": 1, "other": 2}
+    assert list(merged.competitors) == ["ours", "theirs", "other"]
     assert merged.ours == ["ours"]
     assert merged.problems == ["other: hangs"]
-    assert first.peers == {"ours": 1, "theirs": 1}
+    assert first.competitors == {"ours": 1, "theirs": 1}
 
 
 @pytest.mark.parametrize("text", ['{"kind": "loopback"}', '{"figures": [{"a": 1}]}', "{"])

@@ -9,7 +9,7 @@ from soak import load
 from soak.plan import Course, Plan
 from soak.record import Record
 from soak.reporting import Failure
-from soak.topology import Have
+from soak.topology import Footprint
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -19,7 +19,7 @@ MIB = 1 << 20
 def test_a_short_soak_with_a_restart_finds_nothing_wrong(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(main, "LOGS", tmp_path)
     monkeypatch.setattr(main, "QUIET", 1.0)
-    record = main.run(6.0, at_once=4, largest=200_000, calm=2.0)
+    record = main.run(6.0, concurrency=4, max_bytes=200_000, restart_interval=2.0)
     assert record.wrong == []
     assert record.counts["restarts"] >= 1
     assert all(record.counts[it.name.lower()] for it in (Course.ANSWER, Course.TOGETHER))
@@ -68,10 +68,10 @@ def test_only_failures_of_a_restart_are_in_order(wrong, since, until, ordered):
 
 def test_leaked_resources_are_reported():
     record = Record()
-    before = {"server": Have(40 * MIB, 10, 1)}
-    record.compare(before, {"server": Have(45 * MIB, 20, 1)})
+    before = {"server": Footprint(40 * MIB, 10, 1)}
+    record.compare(before, {"server": Footprint(45 * MIB, 20, 1)})
     assert record.wrong == []
-    record.compare(before, {"server": Have(90 * MIB, 500, 1)})
+    record.compare(before, {"server": Footprint(90 * MIB, 500, 1)})
     assert record.wrong == [
         "server: from 10 to 500 descriptors",
         "server: from 40.0 to 90.0 MiB",
