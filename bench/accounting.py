@@ -1,4 +1,4 @@
-"""What processes cost: processor time and memory, as Linux's `/proc` tells."""
+"""What processes cost: processor time and memory, from Linux's `/proc`."""
 
 import os
 import re
@@ -12,7 +12,7 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What `/proc/PID/stat` says of a process; see proc(5).
+    """The fields of `/proc/PID/stat`; see proc(5).
 
     Args:
         parent: its parent's number.
@@ -71,7 +71,7 @@ def family(stats: dict[int, Stat], roots: Iterable[int]) -> set[int]:
 
 
 def listens(pid: int, port: int) -> bool:
-    """Tell whether somebody in the process's network listens on a TCP port.
+    """Return whether a process in the same network listens on a TCP port.
 
     Looking it up leaves no trace, where a connection would be served.
     """
@@ -92,14 +92,14 @@ def _read_stats() -> Iterator[tuple[int, Stat]]:
             continue
         try:
             yield int(folder.name), Stat.parse((folder / "stat").read_text())
-        except OSError:  # it ended meanwhile
+        except OSError:  # it has ended
             continue
 
 
 def _proportional_set_size(pid: int) -> int:
     try:
         text = (PROC / str(pid) / "smaps_rollup").read_text()
-    except OSError:  # it ended meanwhile
+    except OSError:  # it has ended
         return 0
     found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
     return int(found[1]) * 1024 if found else 0

@@ -37,7 +37,7 @@ class Bar:
         label: its name.
         note: in front of the name.
         spread: how long it is, and between what it was.
-        ours: whether it stands out.
+        ours: whether it is highlighted.
     """
 
     label: str

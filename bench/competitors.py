@@ -1,7 +1,7 @@
 """The peers: how each is started, and how the load generator goes through it.
 
-They have the settings that their manuals recommend or, where these say nothing, the default ones;
-limits on the number of clients are raised. What a peer says about its connections goes to a file,
+They have the settings that their manuals recommend or, without a recommendation, the default ones;
+limits on the number of clients are raised. What a peer logs about its connections goes to a file,
 as it would where it is used.
 """
 
@@ -73,7 +73,7 @@ socks pass {{
 def _dante(runner: Processes, hosts: Hosts) -> str:
     port, host = free_port(), hosts.far
     settings = runner.folder / "danted.conf"
-    # Who may not change to another user stays who he is.
+    # Without root, it cannot change to another user.
     users = "user.privileged: root\nuser.unprivileged: nobody\n" if os.geteuid() == 0 else ""
     settings.write_text(_DANTE.format(address=host.address, port=port, users=users))
     runner.start(_program("danted"), "-f", settings, host=host, port=port)
@@ -148,8 +148,8 @@ def _ssh(runner: Processes, hosts: Hosts) -> str:
     client = ("-F", "none", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes")
     trust = ("-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={runner.folder}/known")
     where = ("-p", str(far), "-N", "-D", f"127.0.0.1:{near}")
-    whom = f"{getpass.getuser()}@{hosts.far.address}"
-    command: list[str | Path] = [_program("ssh"), *client, *trust, *where, whom]
+    destination = f"{getpass.getuser()}@{hosts.far.address}"
+    command: list[str | Path] = [_program("ssh"), *client, *trust, *where, destination]
     runner.start(*command, host=hosts.near, port=near)
     return f"socks5:127.0.0.1:{near}"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 _TCP = 6
 _SYN, _ACK = 0x02, 0x10
 _MOST_HELD = 256 << 20
-"""Bytes on the way in one direction; a bound on memory only."""
+"""Bytes in transit in one direction; only a bound on memory."""
 
 
 class Direction:
@@ -17,7 +17,7 @@ class Direction:
         delay: seconds that each takes.
         loss: how many of 100 are lost, by chance.
         rate: bits per second; 0 is no limit.
-        queue: bytes that may wait for their turn where there is a rate; others are dropped.
+        queue: bytes that can wait if there is a rate; others are dropped.
         chance: returns numbers from 0 to 1.
     """
 

@@ -157,6 +157,6 @@ def _status(process: "subprocess.Popen[str]") -> int:
 
 
 def _limit(options: tuple[str | float, ...]) -> float:
-    """Return how many seconds a run may take: what it is told to take, and a lot."""
+    """Return how many seconds a run can take: what it was given, and a large margin."""
     message = dict(zip(options[::2], options[1::2], strict=False))
     return float(message.get("-t", 0)) + _SPARE_SECONDS + (600 if "-n" in message else 0)

@@ -1,4 +1,4 @@
-"""What we want to reach, as ratios within one run, and what a run says about it."""
+"""The goals, as ratios within one run, and what a run shows about them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Goal:
         peer: whose it is.
         other: whose the limit is a multiple of; empty where it is an absolute one.
         unit: of an absolute one.
-        scale: divides the value, to have it in that unit.
+        scale: divides the value to convert it into that unit.
         at_most: whether less is better.
         kind: of the run that has it.
     """
@@ -42,7 +42,7 @@ class Goal:
     kind: str = "loopback"
 
     def value(self, runs: Mapping[str, Run]) -> float | None:
-        """Return what the runs say, in the goal's unit; None where it was not measured."""
+        """Return the result of the runs in the goal's unit; None if it was not measured."""
         run = runs.get(self.kind)
         if run is None:
             return None

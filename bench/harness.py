@@ -20,7 +20,7 @@ from bench.summary import summary
 
 RESULTS = ROOT / "bench" / "results"
 TARGETS = {"loopback": "bench", "wan": "bench-wan"}
-"""What `make` is told for each kind of run."""
+"""The `make` target of each kind of run."""
 
 FILES = {kind: RESULTS / f"{name}.json" for kind, name in TARGETS.items()}
 """What whole runs write, and `make bench-report` reads, by the kinds of runs."""
@@ -28,8 +28,8 @@ FILES = {kind: RESULTS / f"{name}.json" for kind, name in TARGETS.items()}
 ItemT = TypeVar("ItemT")
 
 
-def say(line: str) -> None:
-    """Tell the one who waits."""
+def print_line(line: str) -> None:
+    """Print a line of progress."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
@@ -46,7 +46,7 @@ def begin(
 
     Args:
         kind: of the benchmark.
-        command: what a person types to have it again.
+        command: the command that repeats it.
         competitors: the rows that are wanted.
 
     Returns:
@@ -85,7 +85,7 @@ def begin(
         problems=problems,
     )
     for problem in run.problems:
-        say(problem)
+        print_line(problem)
     return run, there
 
 
@@ -115,10 +115,11 @@ def options_of(
 
 
 def finish(run: Run, output: Path) -> None:
-    """Tell what was found, and where it is."""
+    """Print the results, and where they are."""
     sys.stdout.write(summary(run))
     is_read = output.resolve() == FILES[run.kind].resolve()
-    say(f"written to {output}" + "; make bench-report makes docs/performance.md of it" * is_read)
+    more = "; make bench-report makes docs/performance.md of it" if is_read else ""
+    print_line(f"written to {output}{more}")
 
 
 def run_to_exit(work: Callable[[], Any]) -> int:
@@ -127,10 +128,10 @@ def run_to_exit(work: Callable[[], Any]) -> int:
         with _interruptible():
             work()
     except BenchError as error:
-        say(f"bench: {error}")
+        print_line(f"bench: {error}")
         return 1
     except KeyboardInterrupt:
-        say("bench: interrupted; what was finished is kept")
+        print_line("bench: interrupted; what was finished is kept")
         return 130
     return 0
 

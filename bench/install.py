@@ -1,4 +1,4 @@
-"""What is measured, installed where it is missing; what cannot be is told."""
+"""Installs the measured programs that are missing, and reports those that cannot be installed."""
 
 import importlib.metadata
 import os
@@ -35,7 +35,7 @@ ENVIRONMENTS = {
     # It wants a loop that is there without being made, which newer ones of uvloop do not have.
     "pproxy": ("pproxy[accelerated]", "uvloop<0.22"),
 }
-"""Virtual environments, and what pip is told to install into each.
+"""Virtual environments, and what pip installs into each.
 
 The first two have netjumper without and with uvloop, which it uses wherever it is installed.
 """

@@ -38,7 +38,7 @@ class LongPath:
         return ", ".join([*details, self.congestion] if self.congestion else details)
 
     def arguments(self) -> list[str]:
-        """Return what `bench.path` is told."""
+        """Return the arguments of `bench.path`."""
         options: list[object] = ["--rtt", self.rtt, "--loss", self.loss, "--rate", self.rate]
         if self.congestion:
             # Buffers that hold what is on the way and what was lost of it: they are not measured.
@@ -53,7 +53,7 @@ def emulated(way: LongPath, problems: list[str]) -> Iterator[Hosts]:
 
     Args:
         way: what it is like.
-        problems: where is told that the emulation itself lost packets.
+        problems: gets a line if the emulation itself lost packets.
 
     Raises:
         BenchError: it cannot be had.

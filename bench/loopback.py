@@ -1,7 +1,7 @@
 """`python -m bench.loopback`: everything on loopback, where the proxies themselves are what costs.
 
-In each round the competitors come in another order, and so do the cells of each: what the machine does
-besides then falls on all of them.
+In each round the competitors come in another order, and so do the cells of each: what the machine
+does besides then falls on all of them.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from bench import netjumper_modes
 from bench.accounting import processor_seconds
 from bench.competitors import DIRECT, MICROSOCKS, OTHERS, SHADOWSOCKS, SSH, Competitor
 from bench.generator import Generator, Measured, build, target_running
-from bench.harness import begin, finish, options_of, run_to_exit, say, shuffled
+from bench.harness import begin, finish, options_of, print_line, run_to_exit, shuffled
 from bench.install import BUILT
 from bench.processes import BenchError, Hosts, Processes, raise_descriptor_limit
 from bench.samples import Run
@@ -104,8 +104,8 @@ class Loopback:
     Args:
         plan: how much is measured.
         run: where the figures go.
-        generator: asks for the target.
-        logs: the folder for what programs say.
+        generator: sends the requests.
+        logs: the folder for the programs' output.
     """
 
     def __init__(self, plan: Plan, run: Run, generator: Generator, logs: Path) -> None:
@@ -117,21 +117,21 @@ class Loopback:
     def round(self, number: int) -> None:
         """Measure every cell of every peer once."""
         for peer in shuffled(self._plan.competitors):
-            say(f"round {number + 1} of {self._plan.rounds}: {peer.name}")
+            print_line(f"round {number + 1} of {self._plan.rounds}: {peer.name}")
             self._with_peer(peer, self._cells, number)
 
     def idle_round(self, number: int) -> None:
         """Have every peer that does hold idle tunnels once."""
         for peer in shuffled(self._plan.competitors):
             if peer.idles:
-                say(f"{self._plan.idle} idle tunnels: {peer.name}")
+                print_line(f"{self._plan.idle} idle tunnels: {peer.name}")
                 self._with_peer(peer, self._idle, number)
 
     def many(self) -> None:
         """Have one process of ours hold very many."""
         for peer in self._plan.competitors:
             if peer.ours and peer.hops == 1:
-                say(f"{self._plan.many} idle tunnels: {peer.name}")
+                print_line(f"{self._plan.many} idle tunnels: {peer.name}")
                 self._with_peer(peer, self._hold_many, 0)
 
     def _with_peer(self, peer: Competitor, use: Use, number: int) -> None:
@@ -177,7 +177,7 @@ class Loopback:
         self._run.add(peer.name, "many_held", number, found.samples)
 
     def _problem(self, peer: Competitor, text: str) -> None:
-        say(f"  {peer.name}: {text}")
+        print_line(f"  {peer.name}: {text}")
         self._run.problems.append(f"{peer.name}: {text}")
 
 
@@ -186,7 +186,7 @@ def measure(plan: Plan, command: str, output: Path) -> Run:
 
     Args:
         plan: how much is measured.
-        command: what a person types to have it again.
+        command: the command that repeats it.
         output: where the results go.
     """
     run, competitors = begin("loopback", command, plan.competitors)

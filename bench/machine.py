@@ -1,4 +1,4 @@
-"""What a benchmark ran on, for whoever reads its figures."""
+"""The machine that a benchmark ran on, for the reader of its figures."""
 
 import datetime as dt
 import os

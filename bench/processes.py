@@ -25,7 +25,7 @@ _PORTS = range(20000, 30000)
 
 
 class BenchError(Exception):
-    """Something cannot be measured; one line that says why."""
+    """Something cannot be measured; the message is one line with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Host:
 
     Args:
         address: the IPv4 address that others reach it by.
-        prefix: what stands before a command so that it runs there.
+        prefix: the command prefix that runs it there.
     """
 
     address: str
@@ -56,7 +56,7 @@ class Processes:
     """Runs programs, each until the end of a `with` block.
 
     Args:
-        logs: the folder for what they say.
+        logs: the folder for their output.
         name: the peer's name, for the names of these files.
     """
 
@@ -137,7 +137,7 @@ class Processes:
 
 
 def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
-    """End a process and all below it: as asked for, and if that takes long, by force."""
+    """End a process and its children: with SIGTERM, and with SIGKILL if that takes long."""
     below = [_handle(pid) for pid in accounting.processes_below(process.pid)]
     process.send_signal(number)
     try:
@@ -155,12 +155,12 @@ def _handle(pid: int) -> int | None:
     """Return a descriptor that means this process, and none that gets its number later."""
     try:
         return os.pidfd_open(pid)
-    except ProcessLookupError:  # it ended meanwhile
+    except ProcessLookupError:  # it has ended
         return None
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody on this machine listens on."""
+    """Return a TCP port that no process on this machine listens on."""
     while True:
         port = random.choice(_PORTS)
         with socket.socket() as attempt:

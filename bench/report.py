@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.charts import Bar, bar_chart
 from bench.goals import goals_table
-from bench.harness import FILES, run_to_exit, say
+from bench.harness import FILES, print_line, run_to_exit
 from bench.install import ROOT
 from bench.processes import BenchError
 from bench.samples import Run
@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not results:
             raise BenchError("there are no results: run make bench, and as root make bench-wan")
         write(results, options.docs)
-        say(f"written to {options.docs / 'performance.md'}")
+        print_line(f"written to {options.docs / 'performance.md'}")
 
     return run_to_exit(work)
 

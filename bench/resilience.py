@@ -1,6 +1,6 @@
 """Requests around restarts and pauses, behind a firewall that forgets idle connections.
 
-The jump server is restarted, and the firewall forgets, while nothing is asked for: what is parked
+The jump server is restarted, and the firewall forgets, while there are no requests: what is parked
 then is stale when the next request comes. Whatever fails is counted.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import netjumper_modes
 from bench.generator import Generator, target_running
-from bench.harness import say
+from bench.harness import print_line
 from bench.install import install_environment
 from bench.longpath import LongPath, emulated
 from bench.processes import Hosts, Processes, free_port
@@ -52,7 +52,7 @@ def resilience(trial: Trial, run: Run, program: Path, logs: Path) -> None:
         trial: how much.
         run: where the figures go.
         program: the load generator.
-        logs: the folder for what programs say.
+        logs: the folder for the programs' output.
 
     Raises:
         BenchError: it could not be done.
@@ -108,7 +108,8 @@ def _requests_failed(trial: Trial, runner: Processes, hosts: Hosts, generator: G
     steps = list(trial.steps())
     failed = 0
     for number, step in enumerate(steps):
-        say(f"resilience: {step} {number // 2 + 1} of {trial.restarts}; {failed} requests failed")
+        done = f"{number // 2 + 1} of {trial.restarts}"
+        print_line(f"resilience: {step} {done}; {failed} requests failed")
         if step == "pause":
             time.sleep(trial.pause)
         else:

@@ -45,7 +45,7 @@ class Run:
 
     Args:
         kind: `loopback` or `wan`.
-        command: what a person types to have it again.
+        command: the command that repeats it.
         machine: what it ran on, by name.
         versions: of each program, by name.
         peers: the rows in their order, each with its number of hops.

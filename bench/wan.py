@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import netjumper_modes
 from bench.competitors import DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, Competitor
 from bench.generator import Generator, build, target_running
-from bench.harness import begin, finish, options_of, run_to_exit, say, shuffled
+from bench.harness import begin, finish, options_of, print_line, run_to_exit, shuffled
 from bench.install import BUILT, install_programs
 from bench.longpath import LongPath, emulated
 from bench.processes import BenchError, Hosts, Processes, raise_descriptor_limit
@@ -38,7 +38,7 @@ class Plan:
         paths: for first bytes and pages.
         connections: of each cell, for the times to the first byte.
         pages: of each cell.
-        downloads: of each cell; one alone says little, as what is lost is chance.
+        downloads: of each cell; one alone shows little, as losses are random.
         bulk_seconds: of each of them.
         trial: of what no pause and no restart may break.
     """
@@ -139,7 +139,7 @@ class LongPaths:
             target_running(self._program, hosts, self._logs) as generator,
         ):
             for peer in shuffled(self._peers):
-                say(f"{message}, {path}: {peer.name}")
+                print_line(f"{message}, {path}: {peer.name}")
                 try:
                     self._with_peer(peer, hosts, generator, measure)
                 except BenchError as error:
@@ -160,7 +160,7 @@ class LongPaths:
             self._problem(f"{peer.name}, {path}: {count} {what} failed")
 
     def _problem(self, text: str) -> None:
-        say(f"  {text}")
+        print_line(f"  {text}")
         self._run.problems.append(text)
 
 
@@ -168,7 +168,7 @@ def bulk_paths(problems: list[str]) -> list[LongPath]:
     """Return the paths for downloads: one for each congestion control that the kernel has.
 
     Args:
-        problems: where is told which it has not.
+        problems: gets a line for each that is missing.
     """
     paths = [LongPath(200, 1, 100, algorithm) for algorithm in ("cubic", "bbr")]
     available = _CONGESTION.read_text().split()
@@ -185,7 +185,7 @@ def measure(plan: Plan, command: str, output: Path, parts: Collection[str] = PAR
 
     Args:
         plan: how much is measured.
-        command: what a person types to have it again.
+        command: the command that repeats it.
         output: where the results go.
         parts: of `PARTS`, those that are measured.
 

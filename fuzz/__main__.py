@@ -1,4 +1,4 @@
-"""Fuzzes targets, several at a time, and says how it went: `python -m fuzz [TARGET ...]`.
+"""Fuzzes targets, several at a time, and reports the results: `python -m fuzz [TARGET ...]`.
 
 What is found to be new is kept below .fuzz/ for the next run; what crashes a target is written to
 fuzz/crashes/TARGET/.
@@ -23,7 +23,7 @@ SLOW = 60
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run, and return the exit code: 1 where there was a crash."""
+    """Run, and return the exit code: 1 if there was a crash."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description="Fuzz the parsers.")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}")
     parser.add_argument("--seconds", type=int, default=60, help="for each target (default: 60)")

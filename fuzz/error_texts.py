@@ -1,4 +1,4 @@
-"""Error texts: what a jump server says of a target, and what the user sees of it."""
+"""Error texts: what a jump server reports about a target, and what the user sees of it."""
 
 import logging
 from io import StringIO

@@ -1,4 +1,4 @@
-"""What is true of every handshake, whatever bytes come: `netjumper.protocol.handshake` says it."""
+"""Properties of every handshake, for any bytes (`netjumper.protocol.handshake`)."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -51,7 +51,7 @@ def hold_handshake(make: Make, stream: bytes, *, most_sent: int) -> Run:
         as_wanted = _run_as_wanted(make(), stream)
         assert as_wanted == replace(whole, trailing=b""), "it wants what follows"
     assert len(whole.sent) <= most_sent, f"{len(whole.sent)} bytes are sent"
-    assert len(whole.text) <= LONGEST_LINE, f"{len(whole.text)} characters are told"
+    assert len(whole.text) <= LONGEST_LINE, f"{len(whole.text)} characters in an error"
     assert printable(whole.text).isprintable()
     assert stream.endswith(whole.trailing), "what came behind it is changed"
     if not whole.is_over:
@@ -66,7 +66,7 @@ def run(handshake: Handshake[Any], pieces: Iterable[bytes]) -> Run:
     try:
         for piece in left:
             if not piece and not handshake.has_request:
-                return Run(sent, error=NetjumperError)  # nobody tells it of such an end
+                return Run(sent, error=NetjumperError)  # such an end is not passed to it
             handshake.receive_data(piece)
             sent += handshake.data_to_send()
             if handshake.result is not None:
@@ -131,5 +131,5 @@ def _comparable(result: object) -> tuple[object, bytes]:
         return result, b""
     request = result.request
     fields = list(request.headers.raw_items())
-    told = (request.method, request.target, request.http_version, fields, result.client)
-    return told, result.server.trailing_data()
+    description = (request.method, request.target, request.http_version, fields, result.client)
+    return description, result.server.trailing_data()

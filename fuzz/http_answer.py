@@ -1,6 +1,6 @@
 """Plain HTTP that is forwarded, from the target's side: answers, their framing, their ends.
 
-The first byte says what was asked (`REQUESTS`); what follows is what the target sends.
+The first byte selects the request (`REQUESTS`); what follows is what the target sends.
 """
 
 from collections.abc import Iterable, Sequence
@@ -97,7 +97,7 @@ class Answered:
         messages, is_whole = self.messages
         finals = [it for it in messages if it.line[0] >= b"200"]
         assert len(finals) <= 1, "more than one answer"
-        assert not finals or finals[0] is messages[-1], "something stands behind the answer"
+        assert not finals or finals[0] is messages[-1], "something follows the answer"
         for message in messages:
             message.hold_passed_on()
             assert message.line[0] != b"407"

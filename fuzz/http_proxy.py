@@ -1,6 +1,6 @@
 """HTTP proxy requests up to the first that is served: heads, passwords, CONNECT.
 
-Where the first byte is 1, a user and a password are asked for.
+Where the first byte is 1, a user name and a password are required.
 """
 
 import base64

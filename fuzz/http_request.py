@@ -1,6 +1,6 @@
 """Plain HTTP that is forwarded, from the client's side: requests, their framing, their bodies.
 
-Where the first byte is 1, a user and a password are asked for. Each target answers what it is
+Where the first byte is 1, a user name and a password are required. Each target answers what it is
 asked; what it was asked is read by h11 and by a reader of our own, which must see the same.
 """
 
@@ -42,7 +42,7 @@ def check(data: bytes) -> None:
 
 @dataclass
 class Target:
-    """A server that a connection leads to: it answers each whole request."""
+    """The server at the end of a connection: it answers each complete request."""
 
     host: bytes
     heard: bytearray = field(default_factory=bytearray)
@@ -87,7 +87,7 @@ class Target:
         return OK[:-2] if head_only else OK
 
     def hold(self) -> None:
-        """What was heard is those requests and no other, for whoever reads it."""
+        """What it received is those requests and no other, for any parser."""
         reader = Reader(bytes(self.heard))
         for request in self.requests:
             assert reader.request() == request
@@ -198,4 +198,4 @@ class Talk:
             message, is_whole = reader.answer(exchange.request.method if exchange.request else b"")
             assert is_whole or exchange.request is None  # to a HEAD that was refused as it came
             assert not exchange.status or int(message.line[0]) == exchange.status
-        assert reader.is_at_end, "more than was asked for"
+        assert reader.is_at_end, "more than the request"

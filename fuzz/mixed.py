@@ -1,6 +1,6 @@
-"""The door where the first byte of a connection decides which protocol is spoken.
+"""The listener where the first byte of a connection decides about the protocol.
 
-Where the first byte of the input is 1, a user and a password are asked for.
+Where the first byte of the input is 1, a user name and a password are required.
 """
 
 from fuzz.handshakes import hold_handshake

@@ -7,7 +7,7 @@ from typing import TypeVar
 from netjumper.errors import NetjumperError
 
 LONGEST_LINE = 1000
-"""Characters in what is told of a failure: it may repeat some of what came, and not much."""
+"""Characters of an error: it may repeat some of the input, but not much."""
 
 MARK = "hunter2"
 """What the secrets in seeds have in them."""
@@ -21,7 +21,7 @@ _FAULT_IN_ANSWER = re.compile(
 
 
 def outcome_of(call: Callable[[], T], expected: type[NetjumperError]) -> T | NetjumperError:
-    """Return what a call comes to: a value, or the error that it says it raises."""
+    """Return the result of a call: a value, or one of the errors that it documents."""
     try:
         return call()
     except expected as error:
@@ -30,22 +30,22 @@ def outcome_of(call: Callable[[], T], expected: type[NetjumperError]) -> T | Net
 
 
 def hold_one_line(text: str) -> None:
-    """What is told fits into one line of a log or a terminal."""
-    assert text, "nothing is told"
+    """An error fits into one line of a log or a terminal."""
+    assert text, "an empty error"
     assert text.isprintable(), f"not printable: {text!r}"
     assert len(text) <= LONGEST_LINE, f"{len(text)} characters in {text[:100]!r}..."
 
 
-def hold_hidden(elsewhere: str, *told: str) -> None:
-    """What is told has no secret in it; the word is one unless the input has it `elsewhere` too."""
-    for text in told:
+def hold_hidden(elsewhere: str, *texts: str) -> None:
+    """A text has no secret in it; the word is one unless the input has it `elsewhere` as well."""
+    for text in texts:
         assert MARK in elsewhere or MARK not in text, f"the secret is in {text!r}"
 
 
 def without_fault(text: str) -> str:
-    """Return what is told of invalid HTTP without which fault it is.
+    """Return the error of invalid HTTP without the kind of fault.
 
-    Where there are several, the one is told that is found first in as much as has come.
+    If there are several faults, the one that is found first in the received bytes is reported.
     """
     assert MARK not in text or not _FAULT.search(text), f"the secret is in {text!r}"
     return _FAULT.sub(r"\1", text)

@@ -26,7 +26,7 @@ _SECRET_IN_URL = re.compile(r"([A-Za-z0-9+.-]+://[^/?#:@\s]*):[^@?\s]*@")
 
 
 def hold_settings(load: Callable[[], AnyLoaded], keys: str, words: str = "") -> None:
-    """Settings are taken, or refused in lines that say why; no secret in them is repeated.
+    """Settings are accepted, or refused in lines with the reason; no secret in them is repeated.
 
     Args:
         load: reads them.
@@ -56,7 +56,7 @@ def _hold_told(error: NetjumperError, elsewhere: str, longest: int) -> None:
 
 
 def _without(secrets: re.Pattern[str], jumps: re.Pattern[str], text: str) -> str:
-    """Return a text without what stands where a secret stands."""
+    """Return a text without its secret."""
     return jumps.sub(lambda line: _SECRET_IN_URL.sub(r"\1@", line[0]), secrets.sub("", text))
 
 

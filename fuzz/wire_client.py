@@ -9,7 +9,7 @@ from netjumper.addressing.address import Address
 from netjumper.errors import JumpHostProtocolError, TargetError, WrongSecret
 from netjumper.protocol.wire import ClientHandshake, answer_to, destination_frame, frame
 
-SECRET = b"never to be seen by anybody"
+SECRET = b"must never be shown"
 TARGET = Address("www.example.org", 443)
 MOST_SENT = 21 + 256
 
@@ -31,7 +31,7 @@ def check(data: bytes) -> None:
         assert issubclass(whole.error, known), f"{whole.error} is none of a client's"
     said = stream[1 + stream[0] :] if stream else b""
     if parked and said and said[0] == 0 and len(said) > 1:
-        assert whole.error is JumpHostProtocolError, "it may speak where there is no destination"
+        assert whole.error is JumpHostProtocolError, "data without a destination was accepted"
     assert SECRET.decode() not in whole.text
     assert whole.sent == _what_a_client_says(stream, parked), whole.sent
 

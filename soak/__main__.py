@@ -1,4 +1,4 @@
-"""`make soak`: run it, tell each minute what was done, and judge at the end."""
+"""`make soak`: run it, report each minute, and judge at the end."""
 
 import argparse
 import random
@@ -17,7 +17,7 @@ from soak.topology import Topology, running_topology
 
 LOGS = Path(".soak")
 QUIET = 15.0
-"""Seconds that the processes have at the end for letting go of everything."""
+"""Seconds that the processes have at the end to release everything."""
 
 
 class Soak:
@@ -37,7 +37,7 @@ class Soak:
         self._restart_interval = restart_interval
 
     def go_on(self, seconds: float, *, restarts: bool = True) -> None:
-        """Watch them for so long, and tell each minute what was done."""
+        """Watch the processes for `seconds`, and report each minute."""
         begin = now = time.monotonic()
         restart, report = begin + self._pause(), begin + 60.0
         while now < begin + seconds:
@@ -46,17 +46,17 @@ class Soak:
                 restart = time.monotonic() + self._pause()
             if now >= report:
                 report += 60.0
-                say(f"{self.record}; {message(self._topology.have())}")
+                print_line(f"{self.record}; {message(self._topology.have())}")
             time.sleep(0.1)
             self._collect()
             now = time.monotonic()
 
     def note(self, when: str) -> None:
-        """Remember what each process has now."""
+        """Record the resources of each process."""
         self.states[when] = self._topology.have()
 
     def end(self) -> None:
-        """Have the clients go, and see what is left of them."""
+        """Stop the clients, and check what is left of them."""
         self._parts.stop_clients()
         time.sleep(QUIET)
         self.note("at the end")
@@ -69,7 +69,7 @@ class Soak:
                 self.record.wrong.append(f"{name} ended with status {status}")
 
     def _restart(self, number: int) -> None:
-        """Have the server away for a moment; what fails then is in order."""
+        """Stop the server for a moment; failures are in order then."""
         began = time.monotonic()
         self.record.restarts.append((began, began + 60.0))
         status = self._topology.stop("server", number)
@@ -84,7 +84,7 @@ class Soak:
             if isinstance(it, Counter):
                 self.record.counts += it
             elif self.record.judge(it):
-                say(f"wrong: {self.record.wrong[-1]}")
+                print_line(f"wrong: {self.record.wrong[-1]}")
 
     def _pause(self) -> float:
         return random.uniform(0.5, 1.5) * self._restart_interval
@@ -107,18 +107,18 @@ def run(seconds: float, *, concurrency: int, max_bytes: int, restart_interval: f
         soak.note(f"after {warming:.0f} s")
         soak.go_on(seconds - warming)
         soak.end()
-    say(table(soak.states))
+    print_line(table(soak.states))
     return soak.record
 
 
-def say(line: str) -> None:
-    """Tell the one who waits."""
+def print_line(line: str) -> None:
+    """Print a line of progress."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it as it is asked for, and return the exit status: 1 where anything was wrong."""
+    """Run it, and return the exit status: 1 if anything was wrong."""
     parser = argparse.ArgumentParser("make soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600.0, help="how long")
     parser.add_argument("--at-once", type=int, default=12, help="connections of each client")
@@ -129,11 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         record = run(**vars(parser.parse_args(arguments)))
     except (BenchError, KeyboardInterrupt) as error:
-        say(f"soak: {error}" if isinstance(error, BenchError) else "soak: interrupted")
+        print_line(f"soak: {error}" if isinstance(error, BenchError) else "soak: interrupted")
         return 1
-    say(f"all in all: {record}")
+    print_line(f"all in all: {record}")
     for wrong, times in Counter(record.wrong).items():
-        say(f"wrong, {times} times: {wrong}")
+        print_line(f"wrong, {times} times: {wrong}")
     return 1 if record.wrong else 0
 
 

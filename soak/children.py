@@ -1,4 +1,4 @@
-"""The target and the clients as processes, and what they tell."""
+"""The target and the clients as processes, and their reports."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ class Children:
             self._clients.append(self._started("client", concurrency, max_bytes, *places))
 
     def collect(self) -> Iterator[Counter[str] | Failure]:
-        """Yield what they have told since the last time."""
+        """Yield the reports since the last call."""
         with contextlib.suppress(queue.Empty):
             while True:
                 message = self._messages.get_nowait()
@@ -61,14 +61,14 @@ class Children:
                     yield Counter(message["counts"])
 
     def stop_clients(self) -> None:
-        """End the clients, whatever they are doing."""
+        """Kill the clients."""
         for client in self._clients:
             client.terminate()
         for client in self._clients:
             client.wait(START_TIMEOUT_S)
 
     def close(self) -> None:
-        """End all of them; what they have told until then can be collected."""
+        """End all of them; reports until then can be collected."""
         everyone = [*self._clients, *filter(None, [self._target])]
         for process in everyone:
             process.kill()
@@ -85,7 +85,7 @@ class Children:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for us; we end them in order
+            start_new_session=True,  # Ctrl-C is for the parent, which ends them in order
         )
         assert process.stdout is not None  # noqa: S101 - for mypy
         reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)

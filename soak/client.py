@@ -34,7 +34,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where a client goes. All ports are on 127.0.0.1.
+    """The ports that a client uses, all on 127.0.0.1.
 
     Attributes:
         socks: a bridge's port.
@@ -52,12 +52,12 @@ class Ports:
 
 
 class Client:
-    """One program that goes through one bridge, again and again.
+    """One program that connects through one bridge, again and again.
 
     Args:
-        ways: where it goes.
+        ports: the ports that it uses.
         largest: bytes that one tunnel moves in a direction, at most.
-        telling: is told what was done, and what is wrong.
+        reporter: counts successes and reports failures.
     """
 
     def __init__(self, ports: Ports, max_bytes: int, reporter: Reporter) -> None:

@@ -15,7 +15,7 @@ SOURCES = 500
 """Addresses of 127.0.0.0/8 that they come from."""
 
 Failure = Callable[[socket.socket, int], Awaitable[None]]
-"""Given a connection, and a port of 127.0.0.1 where nobody listens."""
+"""Is called with a connection, and a port of 127.0.0.1 without a listener."""
 
 
 async def _close(_: socket.socket, __: int) -> None:
@@ -110,7 +110,7 @@ FAILURES: tuple[tuple[str, Failure], ...] = (
     *(("clear", it) for it in IN_THE_CLEAR),
     *(("tls", it) for it in WITH_TLS),
 )
-"""Each with the door that it is for."""
+"""Each with the listener that it is for."""
 
 
 async def fail(ports: Mapping[str, int], count: int) -> int:

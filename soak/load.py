@@ -26,7 +26,7 @@ INTERACTIVE = 100
 
 
 def failing(count: int, ban_after: int) -> list[str]:
-    """Have the server meet connections that fail, and see that nothing of them is left.
+    """Make failing connections to the server, and check that nothing of them is left.
 
     Args:
         count: how many, after as many for a warm-up: the heap gets its size within 100,000.
@@ -43,9 +43,9 @@ def failing(count: int, ban_after: int) -> list[str]:
         met = asyncio.run(fail(network.ports, count))
         seconds = time.monotonic() - began
         after = _rested(network)
-    say(
+    print_line(
         f"{count} connections that fail in {len(FAILURES)} ways, "
-        f"banning {f'after {ban_after} failed authentications' if ban_after else 'nobody'}: "
+        f"banning {f'after {ban_after} failed authentications' if ban_after else 'no source'}: "
         f"{seconds:.0f} s, {met} were not even accepted; before {before}, after {after}"
     )
     wrong = [
@@ -62,16 +62,16 @@ def failing(count: int, ban_after: int) -> list[str]:
 
 
 def capped(cap: int) -> list[str]:
-    """Have four times as many tunnels asked for as there may be; return what is wrong."""
+    """Request four times as many tunnels as are allowed; return what is wrong."""
     limits = (f"--max-tunnels={cap}", "--max-unauthenticated=0")
     with running_topology(LOGS, *limits, bridges=False) as network:
         served, refused = asyncio.run(rush(network.ports["clear"], SECRET.encode(), 4 * cap))
-    say(f"a rush of {4 * cap} at a limit of {cap}: {served} served, {refused} told that")
-    return [] if (served, refused) == (cap, 3 * cap) else ["the limit was not kept to"]
+    print_line(f"a rush of {4 * cap} at a limit of {cap}: {served} served, {refused} refused")
+    return [] if (served, refused) == (cap, 3 * cap) else ["the limit was not kept"]
 
 
 def beside_bulk(seconds: float, *options: str, least: float = 0.0) -> list[str]:
-    """Have small messages go alone, and beside 1 and 10 tunnels of bulk; return what is wrong.
+    """Send small messages alone, and beside 1 and 10 tunnels of bulk; return what is wrong.
 
     Args:
         seconds: of each.
@@ -92,7 +92,7 @@ def beside_bulk(seconds: float, *options: str, least: float = 0.0) -> list[str]:
                 time.sleep(0.5)
                 beside = generator.measure(*small).p99
                 moved = bulk.result()
-                say(
+                print_line(
                     f"{INTERACTIVE} tunnels with small messages, {' '.join(options) or 'no limit'}:"
                     f" p99 {alone * 1e3:.1f} ms, beside {count} of bulk {beside * 1e3:.1f} ms,"
                     f" {beside / alone:.2f} times ({moved.size / moved.seconds / 1e6:.0f} MB/s)"
@@ -105,7 +105,7 @@ def beside_bulk(seconds: float, *options: str, least: float = 0.0) -> list[str]:
 
 
 def _rested(network: Topology) -> Footprint:
-    """Return what the server has once it has nothing to do with anybody."""
+    """Return the server's resources once it has no connection."""
     pid = network.processes["server"].pid
     until = time.monotonic() + REST
     least = Footprint.of(pid)
@@ -115,8 +115,8 @@ def _rested(network: Topology) -> Footprint:
     return Footprint(Footprint.of(pid).resident, least.descriptors, least.threads)
 
 
-def say(line: str) -> None:
-    """Tell the one who waits."""
+def print_line(line: str) -> None:
+    """Print a line of progress."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -138,10 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             *beside_bulk(options.seconds, "--bandwidth=800", least=90e6),
         ]
     except (BenchError, KeyboardInterrupt) as error:
-        say(f"load: {error}" if isinstance(error, BenchError) else "load: interrupted")
+        print_line(f"load: {error}" if isinstance(error, BenchError) else "load: interrupted")
         return 1
     for it in wrong:
-        say(f"wrong: {it}")
+        print_line(f"wrong: {it}")
     return 1 if wrong else 0
 
 

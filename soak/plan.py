@@ -1,4 +1,4 @@
-"""What becomes of one connection, as its client decides it and tells the target."""
+"""The plan of one connection: its client makes it and sends it to the target."""
 
 import hashlib
 import json

@@ -38,7 +38,7 @@ class Record:
         if met and not failure.wrong:
             self.ordered += 1
             return False
-        self.wrong.append(failure.what + " (the server was away meanwhile)" * met)
+        self.wrong.append(failure.what + " (the server was down)" * met)
         return True
 
     def compare(self, before: States, after: States) -> None:

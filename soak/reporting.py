@@ -1,4 +1,4 @@
-"""What a process of the soak tells the one that started it: lines of JSON."""
+"""The reports of a process of the soak to its parent: lines of JSON."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ class Failure:
 
     Attributes:
         what: a sentence.
-        wrong: whether it is wrong even if the jump server was killed meanwhile.
+        wrong: whether it is wrong even if the jump server was killed.
         since: when the connection began, in `time.monotonic` seconds.
         until: when it failed.
     """
@@ -32,7 +32,7 @@ class Failure:
 
 
 class Reporter:
-    """Counts, and tells it on standard output once a second."""
+    """Counts, and prints the counts to standard output once a second."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -49,18 +49,18 @@ class Reporter:
         sys.stdout.write(json.dumps({"counts": counts}) + "\n")
         sys.stdout.flush()
 
-    async def watch(self, who: str, work: Callable[[], Awaitable[None]]) -> bool:
-        """Do the work, and tell when it fails or hangs; return whether it did neither."""
+    async def watch(self, name: str, work: Callable[[], Awaitable[None]]) -> bool:
+        """Run `work`, and report if it fails or hangs; return whether it did neither."""
         since = time.monotonic()
         try:
             async with asyncio.timeout(HANGS):
                 await work()
         except TimeoutError:
-            self._fail(f"{who}: hangs", since, wrong=True)
+            self._fail(f"{name}: hangs", since, wrong=True)
         except WrongError as error:
-            self._fail(f"{who}: {error}", since, wrong=True)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
-            self._fail(f"{who}: {type(error).__name__}: {error}", since, wrong=False)
+            self._fail(f"{name}: {error}", since, wrong=True)
+        except Exception as error:  # noqa: BLE001 - any error is reported
+            self._fail(f"{name}: {type(error).__name__}: {error}", since, wrong=False)
         else:
             return True
         return False

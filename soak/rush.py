@@ -1,4 +1,4 @@
-"""Everybody wants a tunnel at once."""
+"""Many tunnels are requested at once."""
 
 import asyncio
 import hashlib
@@ -13,7 +13,7 @@ async def rush(port: int, secret: bytes, count: int) -> tuple[int, int]:
 
     Args:
         port: the jump server's, on 127.0.0.1.
-        secret: lets us in.
+        secret: shared with it.
         count: how many.
 
     Returns:
@@ -30,7 +30,7 @@ async def rush(port: int, secret: bytes, count: int) -> tuple[int, int]:
 
 
 async def _ask(stack: ExitStack, port: int, secret: bytes, target: bytes) -> bytes:
-    """Return all that the jump server says behind its challenge."""
+    """Return everything that the jump server sends after its challenge."""
     loop = asyncio.get_running_loop()
     sock = stack.enter_context(socket.socket())
     sock.setblocking(False)

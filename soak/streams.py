@@ -46,7 +46,7 @@ async def receive_line(sock: socket.socket) -> bytes:
         if not data and line:
             raise WrongError("the plan ended in the middle, with an end of stream")
         if not data or len(line) > LONGEST_LINE:
-            raise ConnectionAbortedError("nobody told a plan")
+            raise ConnectionAbortedError("no plan was sent")
         line += data
     return line
 
@@ -115,7 +115,7 @@ def end(sock: socket.socket) -> None:
     """End our direction.
 
     Raises:
-        ConnectionResetError: somebody has reset it, though nobody has read that yet.
+        ConnectionResetError: the peer has reset it, and that was not read yet.
     """
     try:
         sock.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""What the clients want to reach: does what a plan says, and checks what it gets."""
+"""The target of the clients: does what a plan says, and checks what it receives."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ async def serve(tunnels: socket.socket, web: socket.socket, reporter: Reporter) 
     Args:
         tunnels: listens for connections whose first line is a plan.
         web: listens for HTTP whose request's target is a plan.
-        telling: is told what is wrong.
+        reporter: reports failures.
     """
     await asyncio.gather(_accept(tunnels, _tunnelled, reporter), _accept(web, _forwarded, reporter))
 
@@ -48,7 +48,7 @@ async def _accept(listener: socket.socket, behave: Serve, reporter: Reporter) ->
 
 
 async def _with(sock: socket.socket, behave: Serve) -> None:
-    with contextlib.suppress(ConnectionError), closing(sock):  # the client judges who is gone
+    with contextlib.suppress(ConnectionError), closing(sock):  # the client judges a lost connection
         await behave(sock)
 
 
@@ -111,7 +111,7 @@ async def _request(sock: socket.socket, http: h11.Connection) -> tuple[Plan, Rea
     async def read() -> bytes:
         try:
             found = await event()
-        except h11.RemoteProtocolError as error:  # it was cut, and says so itself
+        except h11.RemoteProtocolError as error:  # the stream was truncated
             raise ConnectionAbortedError(str(error)) from None
         return bytes(found.data) if isinstance(found, h11.Data) else b""
 

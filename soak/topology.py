@@ -13,11 +13,11 @@ from pathlib import Path
 from bench.processes import LOOPBACK, Processes, free_port
 from soak.client import Ports
 
-SECRET = "only for the soak: nobody else comes in"  # noqa: S105
-LIMITED = "only for the soak: comes in, but slowly"
+SECRET = "only for the soak, unlimited"  # noqa: S105
+LIMITED = "only for the soak, with limited bandwidth"
 COMMANDS = Path(sys.executable).parent
 GRACE = 3
-"""Seconds that a server which is told to stop gives its tunnels."""
+"""Seconds that a stopping server gives its tunnels."""
 _CLEAR = "--jump=127.0.0.1:{clear}"
 _TLS = "--jump=netjumper+tls://127.0.0.1:{tls}?pin={pin}"
 BRIDGES = {
@@ -27,7 +27,7 @@ BRIDGES = {
     "limited, clear": (LIMITED, [_CLEAR]),
     "limited, TLS": (LIMITED, [_TLS, "--early-data=always"]),
 }
-"""The secret of each, and what it is told: connections that are parked, early data, TLS, none of
+"""The secret and the options of each: connections that are parked, early data, TLS, none of
 them; the last two have one bandwidth for all their tunnels."""
 BANDWIDTH = 80
 """Mbit/s: as much as these tunnels move on average, so that they wait for it now and then."""
@@ -35,7 +35,7 @@ BANDWIDTH = 80
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What a process has at a moment."""
+    """The resources of a process."""
 
     resident: int
     """Bytes."""
@@ -44,7 +44,7 @@ class Footprint:
 
     @classmethod
     def of(cls, pid: int) -> "Footprint":
-        """Look."""
+        """Read them from /proc."""
         status = Path(f"/proc/{pid}/status").read_text()
         found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
         fds = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
@@ -62,7 +62,7 @@ class Footprint:
 
 @dataclass(slots=True)
 class Topology:
-    """What runs: a server with two doors, a bridge of each kind, and a target."""
+    """The processes: a server with two listeners, a bridge of each kind, and a target."""
 
     programs: Processes
     options: tuple[str, ...] = ()
@@ -140,11 +140,11 @@ class Topology:
 
 @contextmanager
 def running_topology(logs: Path, *options: str, bridges: bool = True) -> Iterator[Topology]:
-    """Run a server, told `options` as well, and the bridges, until the block ends.
+    """Run a server with `options`, and the bridges, until the block ends.
 
     Args:
-        logs: the folder for what they say.
-        options: what the server is told besides.
+        logs: the folder for their output.
+        options: more options of the server.
         bridges: whether there are any.
     """
     with Processes(logs, "soak") as programs:

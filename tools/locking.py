@@ -1,4 +1,4 @@
-"""Write requirements/*.txt anew out of pyproject.toml: `make lock`.
+"""Write requirements/*.txt again from pyproject.toml: `make lock`.
 
 Each has all that is installed for one purpose, with the hashes of every file of that version, for
 every Python and system that is supported. A package has one version in all of them.
@@ -29,7 +29,7 @@ def main(uv: Path) -> None:
         uv: the program that does it.
 
     Raises:
-        CalledProcessError: a range of pyproject.toml leads nowhere; uv has said why.
+        CalledProcessError: a range of pyproject.toml cannot be resolved; uv has printed the reason.
     """
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     _write(uv, BUILD, ["-"], "\n".join(pyproject["build-system"]["requires"]))

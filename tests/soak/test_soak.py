@@ -37,7 +37,7 @@ def test_a_few_hundred_connections_that_fail_leave_nothing(monkeypatch, tmp_path
 def test_a_limit_serves_exactly_so_many_of_a_rush(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(load, "LOGS", tmp_path)
     assert load.capped(25) == []
-    assert capsys.readouterr().out == "a rush of 100 at a limit of 25: 25 served, 75 told that\n"
+    assert capsys.readouterr().out == "a rush of 100 at a limit of 25: 25 served, 75 refused\n"
 
 
 def test_contents_are_the_same_however_they_are_cut():

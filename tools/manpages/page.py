@@ -24,7 +24,7 @@ from netjumper.cli.help_formatter import Block, blocks
 from netjumper.cli.subcommands import Command
 
 Items = Sequence[tuple[str, str]]
-"""What a list is made of: each item's name, and what there is to say about it."""
+"""What a list is made of: each item's name and its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def _option(parser: argparse.ArgumentParser, action: argparse.Action) -> list[st
 
 
 def _value(action: argparse.Action) -> str:
-    """Return what stands for an option's value in its help."""
+    """Return the placeholder of an option's value in its help."""
     return str(action.metavar or "|".join(action.choices or ()))
 
 

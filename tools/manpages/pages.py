@@ -1,6 +1,6 @@
 """The man pages of both commands: `python -m manpages.pages DIRECTORY` writes them.
 
-What the parsers do not say is here. The pages are kept in `docs/man` and installed with the
+What the parsers do not have is here. The pages are kept in `docs/man` and installed with the
 package; `make generated` writes them again, and a test holds that they are what the parsers give.
 """
 
@@ -16,19 +16,20 @@ from netjumper.daemon.process import INTERRUPTED
 from netjumper.diagnostics.steps import EXIT_CODES
 from netjumper.settings.settings_file import SYSTEM_CONFIG
 
-_WHAT_IT_DOES_NOT_PROTECT = (
-    "The protocol proves that the client knows the secret, and that is all. It does not encrypt "
-    "what goes through the tunnel (TLS to the target stays TLS), the jump server does not prove "
-    "who it is, and whoever records a handshake can try guesses at a weak secret: use netjumper "
-    "keygen, not a word. Whoever knows the secret can reach what the jump server can reach."
+_PROTECTION = (
+    "Without TLS, the protocol proves only that the client knows the secret. It does not encrypt "
+    "tunnels (TLS to the target stays TLS), the jump server does not prove its identity, and an "
+    "attacker that records a handshake can guess a weak secret: use netjumper keygen, not a word. "
+    "With TLS (listen_tls, netjumper+tls://) tunnels are encrypted and the jump server proves its "
+    "identity. A client with the secret can reach every target that the access rules allow."
 )
-_WHO_COMES = (
-    "It runs where the path to the targets is good. Those who know the secret are "
-    "netjumper-bridge on another machine, or a program with the Python library."
+_CLIENTS = (
+    "It runs where the path to the targets is good. Its clients are netjumper-bridge on another "
+    "machine, and programs with the Python library."
 )
-_NOTHING_GOES_AROUND = (
-    "Names are resolved by the jump server too. When it cannot be reached, that is the error: "
-    "nothing goes around it. SOCKS 4, 4a and 5 have CONNECT only; HTTP has CONNECT and plain http "
+_NO_BYPASS = (
+    "The jump server also resolves names. If it cannot be reached, requests fail: nothing bypasses "
+    "it. SOCKS 4, 4a and 5 have CONNECT only; HTTP has CONNECT and plain http "
     "URLs."
 )
 _KEYS = (
@@ -73,17 +74,17 @@ _FILES: Items = (
         "~/.config/netjumper/config.toml",
         "The settings file of a user, under XDG_CONFIG_HOME where that is set.",
     ),
-    (str(SYSTEM_CONFIG), "The settings file that is read where there is no such file."),
+    (str(SYSTEM_CONFIG), "The settings file that is read if there is no such file."),
 )
 _SIGNALS = (
     "SIGTERM and SIGINT stop accepting connections. Open tunnels have the grace period to end; a "
     "second signal ends them at once."
 )
 _PASSED_ON = ", ".join(number.name for number in SIGNALS)
-_DONE = (str(process.OK), "It did what it was asked for. To be stopped by a signal is no failure.")
+_DONE = (str(process.OK), "Success; being stopped by a signal is no failure.")
 _FAILED = (
     str(process.FAILED),
-    "It failed; a line on standard error says how. The status of healthcheck is 0 or 1 only.",
+    "It failed; a line on standard error has the reason. The status of healthcheck is 0 or 1 only.",
 )
 _USAGE = (str(process.USAGE), "The command line or a setting is wrong.")
 _INTERRUPTED = (str(INTERRUPTED), "Ctrl-C ended it before it served, or in a sub-command.")
@@ -114,8 +115,8 @@ def _server() -> Page:
         parser=server.build_parser(),
         commands=server.COMMANDS,
         description=(
-            _WHO_COMES,
-            _WHAT_IT_DOES_NOT_PROTECT,
+            _CLIENTS,
+            _PROTECTION,
         ),
         variables=_VARIABLES,
         exported=(),
@@ -128,11 +129,11 @@ def _server() -> Page:
 
 def _bridge() -> Page:
     return Page(
-        name="SOCKS and HTTP proxy that leads through a jump server",
+        name="SOCKS and HTTP proxy through a jump server",
         parser=bridge.build_parser(),
         commands=bridge.COMMANDS,
         description=(
-            _NOTHING_GOES_AROUND,
+            _NO_BYPASS,
             _KEYS,
         ),
         variables=_VARIABLES,

@@ -23,7 +23,7 @@ _LITERAL = re.compile(
     (?![\w/-]|\.\w)""",
     re.VERBOSE,
 )
-"""What is typed as it stands: options, variables, our commands."""
+"""What is typed literally: options, variables, netjumper's commands."""
 _USAGE = re.compile(r"(?P<placeholder>[A-Z][A-Z]+)|(?P<literal>(?<![\[\w-])[a-z-]+)")
 _SENTENCE = re.compile(r"(?<=[a-z)][.:]) +(?=[A-Z])")
 """Where one ends and the next begins."""
@@ -51,7 +51,7 @@ def marked(text: str) -> str:
 
 
 def usage(text: str) -> str:
-    """Return a usage line: what is typed in bold, what stands for something in italics."""
+    """Return a usage line: literal words in bold, placeholders in italics."""
 
     def styled(match: re.Match[str]) -> str:
         return italic(match[0]) if match["placeholder"] else bold(match[0])
@@ -79,10 +79,10 @@ def item(tag: str, text: str) -> list[str]:
     return [".TP", tag, *_lines(text)]
 
 
-def typed(command: Sequence[str], told: str) -> list[str]:
+def typed(command: Sequence[str], description: str) -> list[str]:
     """Return the lines of an example, kept as they are, and of what it does."""
     lines = [PARAGRAPH, ".EX", *(_guarded(escaped(line)) for line in command), ".EE"]
-    return [*lines, ".RS 4", *_lines(told), ".RE"] if told else lines
+    return [*lines, ".RS 4", *_lines(description), ".RE"] if description else lines
 
 
 def unfilled(lines: Iterable[str]) -> list[str]:
