@@ -38,7 +38,7 @@ os.environ["PATH"] += f"{os.pathsep}/usr/sbin{os.pathsep}/sbin"
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run every test on both loops where both are: they tell of errors differently."""
+    """Run every test on both loops where both are installed: they report errors differently."""
     factories = {"asyncio": asyncio.SelectorEventLoop}
     if uvloop is not None:
         factories["uvloop"] = uvloop.new_event_loop
@@ -53,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(optionalhook=True)  # for who runs them with -p no:xdist
+@pytest.hookimpl(optionalhook=True)  # for runs with -p no:xdist
 def pytest_xdist_auto_num_workers() -> int:
     """Give `-n auto` two workers for each core, as tests mostly wait."""
     return 2 * (os.cpu_count() or 1)
@@ -81,7 +81,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture(scope="session")
 def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The authority's certificate, for programs that are told by a file whom to trust."""
+    """The authority's certificate, for programs that read trusted authorities from a file."""
     path = tmp_path_factory.mktemp("ca") / "ca.pem"
     authority.cert_pem.write_to_path(path)
     return path

@@ -1,4 +1,4 @@
-"""The tree of errors: what each one is, that it travels, and that it tells no secret."""
+"""The tree of errors: the types of each, pickling, and that none shows a secret."""
 
 import errno
 import pickle

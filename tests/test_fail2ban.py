@@ -1,4 +1,4 @@
-"""The filter for fail2ban finds the line that tells who was shut out, and no other."""
+"""The filter for fail2ban finds the line about a banned address, and no other."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def found(line: str) -> list[str]:
 
 
 def said_of(*peers: str, caplog: pytest.LogCaptureFixture) -> str:
-    """Return what an admission says of wrong answers from there, without the time."""
+    """Return the log line of failed authentications from there, without the time."""
     admission = Admission(
         Clock(), lambda _: Account(None), AdmissionLimits(auth_failures=len(peers))
     )

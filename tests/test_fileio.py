@@ -1,4 +1,4 @@
-"""What stands in a file: files that never end, and pipes, which may have nothing to say."""
+"""Reading files: files that never end, and pipes without data."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ def fifo(tmp_path):
 
 @pytest.fixture
 def pipe():
-    """Return both ends of a pipe, as files; the first is not read by anybody."""
+    """Return both ends of a pipe, as files; the first is not read."""
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as read, os.fdopen(writer, "wb", 0) as write:
         yield read, write

@@ -66,7 +66,7 @@ def test_curl_fetches_a_page_through_exec(options):
         line = f"exec curl -sS --noproxy '' {variables} http://127.0.0.1:{port}/page"
         done = programs.run([*EMBEDDED, "--", "sh", "-c", line])
     assert done.returncode == 0, done.stderr
-    assert b"you asked for /page" in done.stdout
+    assert b"you requested /page" in done.stdout
     assert done.stderr == b""  # neither a panel nor a line for the tunnel
 
 
@@ -79,7 +79,7 @@ def test_bridge_requires_the_password_that_the_program_gets(private):
         right = programs.run([*arguments, "sh", "-c", f'{fetch} "$ALL_PROXY"'])
         no_password = "socks5h://${ALL_PROXY#*@}"
         wrong = programs.run([*arguments, "sh", "-c", f'{fetch} "{no_password}"'])
-    assert b"you asked for /page" in right.stdout
+    assert b"you requested /page" in right.stdout
     assert wrong.returncode != 0
     assert b"won der" not in right.stderr + wrong.stderr
 
@@ -95,7 +95,7 @@ def test_via_uses_a_running_bridge():
         line = f"curl -sS --noproxy '' --proxy \"$ALL_PROXY\" http://127.0.0.1:{port}/page"
         done = programs.run([COMMAND, "exec", *via, "--", "sh", "-c", line])
         service.wait_for(rf"-> 127\.0\.0\.1:{port}: up")
-    assert b"you asked for /page" in done.stdout
+    assert b"you requested /page" in done.stdout
 
 
 def test_via_without_a_scheme_is_used_for_both_protocols():

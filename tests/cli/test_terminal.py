@@ -69,7 +69,7 @@ def test_bridge_shows_a_panel_with_working_commands():
         assert re.search(r"│ through a jump server in this process", bridge.text)
         page = f"http://127.0.0.1:{port}/page"
         for line in ([*curl.split(), "-sS", page], ["curl", "-sS", "-p", "-x", http, page]):
-            assert b"you asked for /page" in programs.run(line).stdout
+            assert b"you requested /page" in programs.run(line).stdout
         end = rf"-> 127\.0\.0\.1:{port}  up \d+ B  down \d+ B  \d\.\d\d s  closed"
         bridge.wait_for(rf"(?s){end}.*{end}")
         bridge.process.send_signal(signal.SIGINT)

@@ -29,7 +29,7 @@ def fetched(proxy: str) -> str:
 @pytest.mark.needs("curl")
 def test_curl_fetches_through_tls_with_the_secret_only():
     with jump_server() as jump, bridge_to(f"netjumper+tls://{jump}") as (bridge, proxy):
-        assert "you asked for /page" in fetched(proxy)
+        assert "you requested /page" in fetched(proxy)
         bridge.wait_for(rf"through jump host {jump} \(TLS\)")
 
 
@@ -46,7 +46,7 @@ def test_curl_fetches_through_a_pinned_certificate(certificates):
     pin = (certificates / "server.pin").read_text()
     with jump_server("--certificate-file", certificates / "server.pem") as jump:
         with bridge_to(f"netjumper+tls://{jump}?pin={pin}") as (_, proxy):
-            assert "you asked for /page" in fetched(proxy)
+            assert "you requested /page" in fetched(proxy)
         other = (certificates / "client.pin").read_text()
         with bridge_to(f"netjumper+tls://{jump}?pin={other}") as (bridge, proxy):
             assert "its certificate is not the pinned one" in fetched(proxy)
@@ -62,7 +62,7 @@ def test_curl_fetches_with_ca_certificates_on_both_sides(certificates):
         known = ["--ca-file", files["authority"]]
         url = f"netjumper+tls://{jump}"
         with bridge_to(url, *known, "--certificate-file", files["client"]) as (_, proxy):
-            assert "you asked for /page" in fetched(proxy)
+            assert "you requested /page" in fetched(proxy)
         with bridge_to(url, *known) as (_, proxy):
             assert "The bridge could not use its jump host" in fetched(proxy)
         with bridge_to(f"{url}?name=other.example", *known) as (_, proxy):
@@ -91,7 +91,7 @@ def test_tls_works_with_several_workers(certificates):
     files = ["--certificate-file", certificates / "server.pem", "--workers", 2]
     with jump_server(*files) as jump, bridge_to(f"netjumper+tls://{jump}?pin={pin}") as (_, proxy):
         for _ in range(4):
-            assert "you asked for /page" in fetched(proxy)
+            assert "you requested /page" in fetched(proxy)
 
 
 def test_listen_tls_alone_opens_no_unencrypted_listener(certificates):
@@ -110,7 +110,7 @@ def test_each_client_has_its_own_key(private):
     with jump_server("--clients-file", private("clients.toml", text)) as jump:
         for user, accepted in {"alice:one": True, "alice:two": True, "bob:one": False}.items():
             with bridge_to(f"netjumper+tls://{user}@{jump}") as (_, proxy):
-                assert ("you asked for /page" in fetched(proxy)) is accepted
+                assert ("you requested /page" in fetched(proxy)) is accepted
 
 
 @needs_psk

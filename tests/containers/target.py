@@ -9,7 +9,7 @@ go = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """`/slow` sends its second half once somebody has asked for `/go`."""
+    """`/slow` sends its second half after a request for `/go`."""
 
     def do_GET(self) -> None:
         if self.path == "/slow":

@@ -78,12 +78,14 @@ def answer_to_connect(proxy, where):
 def test_a_jump_server_waits_for_descriptors_in_one_line_a_second_and_its_tunnels_go_on():
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running(*SERVER, env=ENV))
-        doors = [it[1] for it in server.wait_for(r"listening for netjumper on (\S+)", 2)]
+        addresses = [it[1] for it in server.wait_for(r"listening for netjumper on (\S+)", 2)]
         listener = stack.enter_context(target())
-        ours = stack.enter_context(netjumper.Jumper(doors[0], SECRET).connect(named(listener)))
+        ours = stack.enter_context(netjumper.Jumper(addresses[0], SECRET).connect(named(listener)))
         theirs = stack.enter_context(listener.accept()[0])
         with room_for(server, 0):
-            waiting = [stack.enter_context(connected(door)) for door in doors * 5]
+            waiting = [
+                stack.enter_context(connected(bridge_address)) for bridge_address in addresses * 5
+            ]
             server.wait_for(CANNOT)
             began, used = time.monotonic(), processor_time(server.process.pid)
             server.wait_for(CANNOT, 3)
@@ -103,14 +105,14 @@ def test_jump_server_without_a_descriptor_for_the_target_reports_it(name):
         listener = stack.enter_context(target())
         jump, where = server.address("netjumper"), f"{name}:{listener.getsockname()[1]}"
         bridge = stack.enter_context(running(*BRIDGE, "--jump", jump, "--max-parked", "0", env=ENV))
-        door = bridge.address("HTTP")
+        bridge_address = bridge.address("HTTP")
         with room_for(server, 1):
-            message = answer_to_connect(door, where)
+            message = answer_to_connect(bridge_address, where)
         assert message.startswith("HTTP/1.1 503 ")
         assert "The jump server lacks the resources" in message
         assert message.endswith("too many open files\n")
         server.wait_for(f"{where}: .*OutOfResources: .*: socket: too many open files")
-        assert " 200 " in answer_to_connect(door, where)
+        assert " 200 " in answer_to_connect(bridge_address, where)
 
 
 def test_bridge_without_descriptors_blames_itself_not_the_jump_host():
@@ -119,22 +121,22 @@ def test_bridge_without_descriptors_blames_itself_not_the_jump_host():
         listener = stack.enter_context(target())
         jump = server.address("netjumper")
         bridge = stack.enter_context(running(*BRIDGE, "--jump", jump, "--max-parked", "0", env=ENV))
-        door = bridge.address("HTTP")
+        bridge_address = bridge.address("HTTP")
         with room_for(bridge, 1):
-            message = answer_to_connect(door, named(listener))
+            message = answer_to_connect(bridge_address, named(listener))
         assert message.startswith("HTTP/1.1 503 ")
         assert message.endswith(f"jump host {jump}: too many open files on this machine\n")
-        assert " 200 " in answer_to_connect(door, named(listener))
+        assert " 200 " in answer_to_connect(bridge_address, named(listener))
 
 
 def test_embedded_bridge_without_descriptors_refuses_and_continues():
     with contextlib.ExitStack() as stack:
         bridge = stack.enter_context(running(*BRIDGE, "--embedded", env={}))
         listener = stack.enter_context(target())
-        door, where = bridge.address("HTTP"), named(listener)
+        bridge_address, where = bridge.address("HTTP"), named(listener)
         began = time.monotonic()
         with room_for(bridge, 20):
-            socks = [stack.enter_context(connected(door)) for _ in range(40)]
+            socks = [stack.enter_context(connected(bridge_address)) for _ in range(40)]
             for sock in socks:
                 sock.sendall(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n\r\n".encode())
             heads = []
@@ -143,7 +145,7 @@ def test_embedded_bridge_without_descriptors_refuses_and_continues():
                 sock.close()
         assert time.monotonic() - began < 10  # or they waited for deadlines
         assert {head.split()[1] for head in heads} <= {b"200", b"502", b"503", b"504"}
-        assert " 200 " in answer_to_connect(door, where)
+        assert " 200 " in answer_to_connect(bridge_address, where)
 
 
 def test_small_limit_is_reported_with_the_tunnels_it_allows():

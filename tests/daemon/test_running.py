@@ -26,7 +26,7 @@ def hostport(text):
 
 
 class Target:
-    """A server that a tunnel leads to, held by the test's hand."""
+    """The target of a tunnel, controlled by the test."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -67,7 +67,7 @@ def test_curl_fetches_through_an_embedded_bridge_on_a_port_of_the_systems_choice
         bridge.wait_for(rf"INFO 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:{port}: up \d+ down \d+ bytes")
         assert bridge.stop() == 0
     assert done.stderr == b""
-    assert b"you asked for /page" in done.stdout
+    assert b"you requested /page" in done.stdout
     assert sum("-> " in line for line in bridge.lines) == 1
 
 
@@ -116,7 +116,7 @@ def test_curl_fetches_through_two_processes_on_unix_and_tcp_sockets(tmp_path, pr
         right = fetch("--socks5-hostname", proxy, "--proxy-user", "alice:wonder", url)
         wrong = fetch("--socks5-hostname", proxy, "--proxy-user", "alice:land", url)
         assert (bridge.stop(), server.stop()) == (0, 0)
-    assert b"you asked for /" in right.stdout
+    assert b"you requested /" in right.stdout
     assert wrong.returncode != 0
     assert not [line for line in server.lines + bridge.lines if "wonder" in line or "s3c" in line]
 
@@ -198,7 +198,7 @@ def test_tunnels_are_aborted_without_a_grace_period(target):
 def test_without_tunnels_there_is_nothing_to_wait_for():
     with running("netjumper", "--listen", "127.0.0.1:0", env=SECRET) as server:
         host = hostport(server.address("netjumper"))
-        # Connected and silent: it has asked for nothing, so it is not waited for.
+        # Connected and silent: it has requested nothing, so it is not waited for.
         with socket.create_connection(host, PATIENCE) as client:
             assert client.recv(33)
             assert server.stop() == 0

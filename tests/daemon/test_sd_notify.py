@@ -1,4 +1,4 @@
-"""What the service manager is told (sd_notify(3)), with a datagram socket in its place."""
+"""Messages to the service manager (sd_notify(3)), received by a datagram socket."""
 
 import asyncio
 import contextlib

@@ -33,7 +33,7 @@ class Terminal:
         self._master, self.slave = pty.openpty()
 
     def close(self):
-        """Close it, as who closes a window or whose connection is lost."""
+        """Close it, as a closed window or a lost connection does."""
         os.close(self._master)
         self._master = -1
 

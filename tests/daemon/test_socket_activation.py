@@ -32,15 +32,12 @@ def socks4(target):
 
 
 def goes_through(client, target):
-    """Whether what was asked for is a tunnel to the target."""
+    """Whether a tunnel to the target is established."""
     far, _ = target.accept()
     with far:
         assert client.recv(8, socket.MSG_WAITALL)[:2] == b"\0\x5a"
         client.sendall(b"ping")
         return far.recv(4) == b"ping"
-
-
-# Sockets that become doors.
 
 
 def test_connection_made_before_the_bridge_ran_is_served(listener, target):
@@ -102,8 +99,8 @@ def test_each_socket_has_the_protocol_of_its_name(listener, target):
         with connected(http) as client:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert client.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 400"
-        for door in (listener, mixed):
-            with connected(door) as client:
+        for it in (listener, mixed):
+            with connected(it) as client:
                 client.sendall(socks4(target))
                 assert goes_through(client, target)
 

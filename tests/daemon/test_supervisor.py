@@ -184,7 +184,7 @@ def test_repeated_hangup_of_a_terminal_stops_once(parent, monkeypatch):
 def test_worker_that_does_not_end_is_killed():
     work = "link.send(READY); os.kill(os.getppid(), signal.SIGTERM); signal.pause()"
     status, out, message = parent_of(work, more="supervisor.KILL_DELAY_S = 0.05")
-    assert (status, out[-1], message) == (0, "stop", [])  # it may be told so before all is ready
+    assert (status, out[-1], message) == (0, "stop", [])  # the signal may come before all is ready
 
 
 def test_parent_closes_its_sockets_before_workers_stop():

@@ -64,7 +64,7 @@ def is_over(pid):
 
 @contextlib.contextmanager
 def stopped(pid):
-    """Have a process do nothing meanwhile."""
+    """Stop a process within this context."""
     os.kill(int(pid), signal.SIGSTOP)
     try:
         eventually(lambda: state_of(pid) == "T")
@@ -139,8 +139,8 @@ def test_start_messages_are_printed_once(command):
         assert len(workers_of(it)) == 2
         assert it.stop() == 0
     assert sum("listening for" in line for line in it.lines) == 1
-    (told,) = [line for line in it.lines if "2 workers" in line]
-    assert told.endswith("apply per process")
+    (output,) = [line for line in it.lines if "2 workers" in line]
+    assert output.endswith("apply per process")
 
 
 def test_workers_listen_on_both_families():
@@ -187,8 +187,8 @@ def test_killed_worker_is_replaced_and_no_connection_is_refused():
             os.kill(int(min(before)), signal.SIGKILL)
             with greeted(address, 20):
                 replaced(it, before)
-        told = r"WARNING worker \d+ was killed by signal 9; restarting now"
-        it.wait_for(told, 2)
+        output = r"WARNING worker \d+ was killed by signal 9; restarting now"
+        it.wait_for(output, 2)
         assert it.stop() == 0
 
 
@@ -266,10 +266,10 @@ def test_only_the_parent_notifies_the_service_manager(tmp_path):
         manager.hears_until(f"STATUS=2 workers; listening for netjumper on {address}")
         assert manager.hears_until("WATCHDOG=1")
         assert it.stop() == 0
-        told = [line for message in manager.rest() for line in message]
-    assert "STOPPING=1" in told
-    assert "READY=1" not in told
-    assert "STATUS=stopping: waiting for 2 workers" in told
+        output = [line for message in manager.rest() for line in message]
+    assert "STOPPING=1" in output
+    assert "READY=1" not in output
+    assert "STATUS=stopping: waiting for 2 workers" in output
 
 
 def test_port_in_use_is_reported_once():
@@ -277,28 +277,28 @@ def test_port_in_use_is_reported_once():
         address = it.address("netjumper")
         done = programs.run([installed(SERVER[0]), *SERVER[1:], "--listen", address], ENV)
     assert done.returncode == 1
-    (told,) = done.stderr.decode().splitlines()
-    assert told.startswith(f"netjumper: --listen: cannot listen on {address}: another program")
+    (output,) = done.stderr.decode().splitlines()
+    assert output.startswith(f"netjumper: --listen: cannot listen on {address}: another program")
 
 
 def test_missing_descriptors_for_sockets_name_the_setting():
     command = f"ulimit -n 20; exec {installed(SERVER[0])} --workers 30 --listen 127.0.0.1:0"
     done = programs.run(["/bin/sh", "-c", command], ENV)
     assert done.returncode == 1
-    told = rb"netjumper: --listen: cannot listen on 127\.0\.0\.1:\d+: Too many open files\n"
-    assert re.search(told, done.stderr)
+    output = rb"netjumper: --listen: cannot listen on 127\.0\.0\.1:\d+: Too many open files\n"
+    assert re.search(output, done.stderr)
     assert done.stderr.count(b"\n") == 2  # and the warning of so few descriptors
 
 
 def test_settings_that_exclude_workers_are_refused(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", SECRET)
-    told = refused(capsys, bridge.main, "--embedded", "--workers", "2", "--check")
-    assert "--workers: embedded allows only 1 worker; remove one of the two settings" in told
-    told = refused(capsys, server.main, "--workers", "0", "--check")
-    assert "--workers: expected a whole number from 1 to 1024, not 0" in told
+    output = refused(capsys, bridge.main, "--embedded", "--workers", "2", "--check")
+    assert "--workers: embedded allows only 1 worker; remove one of the two settings" in output
+    output = refused(capsys, server.main, "--workers", "0", "--check")
+    assert "--workers: expected a whole number from 1 to 1024, not 0" in output
     monkeypatch.delattr("os.fork")
-    told = refused(capsys, server.main, "--workers", "2", "--check")
-    assert "--workers: this system supports only 1 worker" in told
+    output = refused(capsys, server.main, "--workers", "2", "--check")
+    assert "--workers: this system supports only 1 worker" in output
 
 
 def test_exec_ignores_workers():

@@ -91,7 +91,7 @@ def test_an_example_fetches_a_page_over_http(
 
     printed = run_example(over_http(CODE[WAYS.index(way)]), end, ca_file, tmp_path)
 
-    assert printed.startswith(("you asked for / of www.example.org", "HTTP/1.1 200 OK"))
+    assert printed.startswith(("you requested / of www.example.org", "HTTP/1.1 200 OK"))
     assert end.dialled == [f"{HOST}:80"]
 
 
@@ -103,5 +103,5 @@ def test_an_example_fetches_a_page_over_https(
 
     printed = run_example(CODE[WAYS.index(way)], end, ca_file, tmp_path)
 
-    assert printed.startswith(("you asked for / of www.example.org", "HTTP/1.1 200 OK"))
+    assert printed.startswith(("you requested / of www.example.org", "HTTP/1.1 200 OK"))
     assert end.dialled == [f"{HOST}:443"]

@@ -88,7 +88,7 @@ def test_unanswered_names_do_not_delay_other_look_ups():
 
 @pytest.fixture
 def offset(tmp_path: Path) -> Path:
-    """How wrong the clock is, for who has `wrong_clock` in its environment."""
+    """How wrong the clock is, for programs with `wrong_clock` in their environment."""
     path = tmp_path / "offset"
     path.write_text("+0")
     return path
@@ -104,8 +104,8 @@ def wrong_clock(offset: Path) -> dict[str, str]:
     }
 
 
-def seconds_borne(address: str) -> float:
-    """Return for how long somebody is borne with who connects and says nothing."""
+def seconds_kept(address: str) -> float:
+    """Return how many seconds a silent connection is kept."""
     host, _, port = address.rpartition(":")
     with socket.create_connection((host, int(port)), PATIENCE) as sock:
         began = time.monotonic()
@@ -132,8 +132,8 @@ def test_a_clock_that_is_set_ends_no_tunnel_and_moves_no_deadline(set_by, offset
             with serving:
                 began = time_of(chain.server.lines[0])
                 offset.write_text(f"{set_by.total_seconds():+.0f}")
-                for door in (chain.jump, chain.socks, chain.http):
-                    assert 0.4 < seconds_borne(door) < PATIENCE / 2
+                for listener_port in (chain.jump, chain.socks, chain.http):
+                    assert 0.4 < seconds_kept(listener_port) < PATIENCE / 2
                 serving.sendall(b"still there")
                 assert program.recv(100) == b"still there"
         ended = chain.server.wait_for(r".*, (\S+) s, reset")[0]

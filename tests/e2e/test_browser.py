@@ -23,7 +23,7 @@ HOST = "pictures.example"
 CHROMIUM = [
     "chromium",
     "--headless",
-    "--no-sandbox",  # root cannot have it
+    "--no-sandbox",  # root cannot use it
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def site(context: ssl.SSLContext | None) -> Iterator[Site]:
-    """Serve the page, and keep the addresses of those who connected and what they asked for."""
+    """Serve the page, and keep the addresses and requests of its clients."""
     handler = type("Handler", (_Handler,), {})
     with served(handler, context) as port:
         handler.site = Site(port)
@@ -159,15 +159,15 @@ def test_chromium_draws_all_thirty_objects_and_connects_to_nothing_but_the_bridg
     context = serving_context(authority, HOST) if scheme == "https" else None
     port = {"http": 80, "https": 443}[scheme]
     with site(context) as served, far_end({(HOST, port): ("127.0.0.1", served.port)}) as end:
-        door = address_of_door(end, proxy)
+        listener = address_of_door(end, proxy)
 
-        picture = take_picture(f"{proxy}://{door}", f"{scheme}://{HOST}/", tmp_path)
+        picture = take_picture(f"{proxy}://{listener}", f"{scheme}://{HOST}/", tmp_path)
 
     assert middles(picture) == COLOURS
     assert {f"/{n}.{('png', 'css', 'js')[n % 3]}" for n in range(30)} < set(served.paths)
     assert end.dialled == [f"{HOST}:{port}"] * len(served.connections)
     log = tmp_path / "net.json"
-    assert in_net_log(log, "TCP_CONNECT_ATTEMPT", "address") == {door}
+    assert in_net_log(log, "TCP_CONNECT_ATTEMPT", "address") == {listener}
     looked_up = in_net_log(log, "HOST_RESOLVER_MANAGER_REQUEST", "host")
     assert looked_up <= {"http://~notfound", "https://~notfound"}
 

@@ -1,4 +1,4 @@
-"""curl through bridge and jump server, in every way that it can be told of a proxy."""
+"""curl through bridge and jump server, with every way to configure a proxy."""
 
 import hashlib
 import re
@@ -36,7 +36,7 @@ def test_curl_fetches_an_http_page(proxy: str, chain: Chain, http_port: int) -> 
 
     assert curl(*PROXIES[proxy](chain), url) == (
         0,
-        f"you asked for /page of 127.0.0.1:{http_port}\n",
+        f"you requested /page of 127.0.0.1:{http_port}\n",
         "",
     )
 
@@ -49,7 +49,7 @@ def test_curl_fetches_an_https_page(
 
     assert curl(*PROXIES[proxy](chain), "--cacert", str(ca_file), url) == (
         0,
-        f"you asked for /page of 127.0.0.1:{https_port}\n",
+        f"you requested /page of 127.0.0.1:{https_port}\n",
         "",
     )
 
@@ -64,15 +64,15 @@ def test_curl_finds_the_bridge_by_the_environment(
     )
 
     assert (status, complaint) == (0, "")
-    assert page == f"you asked for /env of localhost:{https_port}\n"
+    assert page == f"you requested /env of localhost:{https_port}\n"
 
 
 @pytest.mark.parametrize("proxy", ["--socks5-hostname", "-p -x http://"])
 def test_curl_gives_user_and_password(proxy: str, chain: Chain, http_port: int) -> None:
-    doors = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    listeners = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
     env = {"NETJUMPER_SECRET": SECRET, "NETJUMPER_AUTH": "ada:lovelace"}
     url = f"http://127.0.0.1:{http_port}/"
-    with running("netjumper-bridge", "--jump", chain.jump, *doors, env=env) as bridge:
+    with running("netjumper-bridge", "--jump", chain.jump, *listeners, env=env) as bridge:
         flags = {
             "--socks5-hostname": ["--socks5-hostname", bridge.address("SOCKS")],
             "-p -x http://": ["-p", "-x", f"http://{bridge.address('HTTP')}"],
@@ -82,7 +82,7 @@ def test_curl_gives_user_and_password(proxy: str, chain: Chain, http_port: int) 
         wrong = curl(*flags, "--proxy-user", "ada:byron", url)
         none = curl(*flags, url)
 
-    assert right == (0, f"you asked for / of 127.0.0.1:{http_port}\n", "")
+    assert right == (0, f"you requested / of 127.0.0.1:{http_port}\n", "")
     assert wrong[0] != 0
     assert none[0] != 0
 

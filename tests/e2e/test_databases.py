@@ -28,18 +28,18 @@ from tests.support.remote_network import FarEnd, far_end, only_addresses_are_loo
 from tests.support.services import SECRET
 
 HERE = f"127.78.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
-"""An address of loopback on which nobody else has taken the databases' own ports."""
-NOBODY = "nobody.example"
+"""A loopback address on which the databases' own ports are free."""
+REFUSING = "nobody.example"
 ADA = {"user": "ada", "password": "lovelace", "database": "postgres"}
 
 
 @pytest.fixture(scope="module")
 def end() -> Iterator[FarEnd]:
-    nobody = closed_port()
+    refusing = closed_port()
     names = {
         ("redis.example", 6379): (HERE, 6379),
         ("postgres.example", 5432): (HERE, 5432),
-        (NOBODY, 6379): (nobody.host, nobody.port),
+        (REFUSING, 6379): (refusing.host, refusing.port),
     }
     with far_end(names) as end:
         yield end
@@ -109,7 +109,7 @@ class TestRedis:
             assert subscription.get_message(timeout=5)["data"] == b"read all about it"
 
     def test_a_server_that_is_down_is_the_clients_own_error(self, jumper: Jumper) -> None:
-        with client(jumper, NOBODY) as there:
+        with client(jumper, REFUSING) as there:
             with pytest.raises(redis.ConnectionError, match="refused") as caught:
                 there.ping()
         assert isinstance(caught.value.__context__, TargetRefused)
@@ -126,7 +126,7 @@ class TestRedis:
                 assert (await subscription.get_message(timeout=5))["data"] == b"good ones"
 
     async def test_a_server_that_is_down_is_an_error_with_asyncio_too(self, jumper: Jumper) -> None:
-        async with async_client(jumper, NOBODY) as there:
+        async with async_client(jumper, REFUSING) as there:
             with pytest.raises(redis.ConnectionError, match="refused"):
                 await there.ping()
 

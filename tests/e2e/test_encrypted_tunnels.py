@@ -55,8 +55,8 @@ async def echo_after_all(sock: socket.socket) -> None:
     await send(sock, await receive_to_end(sock))
 
 
-async def tunnel(door: str, target: object) -> socket.socket:
-    sock = await connected(Address.parse(door))
+async def tunnel(listener: str, target: object) -> socket.socket:
+    sock = await connected(Address.parse(listener))
     host, _, port = str(target).rpartition(":")
     name = host.encode()
     await send(sock, b"\5\1\0\5\1\0\3" + bytes((len(name),)) + name + int(port).to_bytes(2))

@@ -41,16 +41,18 @@ def restartable(*options: str) -> Iterator[tuple[ExitStack, str, Program, Progra
     with ExitStack() as stack:
         server = stack.enter_context(running("netjumper", "--listen", jump, env=ENV))
         server.address("netjumper")
-        doors = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0", *options]
-        bridge = stack.enter_context(running("netjumper-bridge", "--jump", jump, *doors, env=ENV))
+        listeners = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0", *options]
+        bridge = stack.enter_context(
+            running("netjumper-bridge", "--jump", jump, *listeners, env=ENV)
+        )
         bridge.address("HTTP")
         yield stack, jump, server, bridge
 
 
 def asking(bridge: Program, port: int, host: str = "127.0.0.1") -> socket.socket:
-    """Ask the HTTP door for a tunnel."""
-    at, _, door = bridge.address("HTTP").rpartition(":")
-    sock = socket.create_connection((at, int(door)), PATIENCE)
+    """Request a tunnel from the HTTP listener."""
+    at, _, listener_port = bridge.address("HTTP").rpartition(":")
+    sock = socket.create_connection((at, int(listener_port)), PATIENCE)
     sock.sendall(b"CONNECT %b:%d HTTP/1.0\r\n\r\n" % (host.encode(), port))
     return sock
 
@@ -59,7 +61,7 @@ def works(bridge: Program) -> bool:
     with web_server() as port, asking(bridge, port) as sock:
         sock.sendall(b"GET /again HTTP/1.0\r\nHost: it\r\n\r\n")
         sock.shutdown(socket.SHUT_WR)
-        return b"you asked for /again" in sock.makefile("rb").read()
+        return b"you requested /again" in sock.makefile("rb").read()
 
 
 @pytest.mark.parametrize("state", ["accepted", "dialling"])
@@ -116,7 +118,7 @@ def test_killed_half_closed_tunnel_is_reset_where_it_was_open(ended):
 
 @contextmanager
 def answering(go_on: threading.Event) -> Iterator[int]:
-    """A target that greets, and answers when it is told to; yields its port."""
+    """A target that greets, and answers when the test says so; yields its port."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -175,8 +177,8 @@ def chain_with(mode: str, directory: Path) -> Iterator[Chain]:
     pem = directory / "server.pem"
     keygen = [Path(sys.executable).parent / "netjumper", "keygen", "--tls", pem]
     pin = subprocess.run(keygen, check=True, capture_output=True, text=True).stdout.strip()
-    doors = ["--listen-tls", "127.0.0.1:0", "--certificate-file", str(pem)]
-    with running("netjumper", *doors, env=ENV) as server:
+    listeners = ["--listen-tls", "127.0.0.1:0", "--certificate-file", str(pem)]
+    with running("netjumper", *listeners, env=ENV) as server:
         jump = server.wait_for(r"listening for \S+(?: with TLS)? on (\S+)")[0][1]
         options = ["--jump", f"netjumper+tls://{jump}?pin={pin}", "--socks", "127.0.0.1:0"]
         with running("netjumper-bridge", *options, env=ENV) as bridge:

@@ -20,17 +20,17 @@ def target() -> Iterator[socket.socket]:
 
 
 def forwarded(chain: Chain, port: int) -> socket.socket:
-    """Ask for a page at the HTTP door."""
-    host, _, door = chain.http.rpartition(":")
-    sock = socket.create_connection((host, int(door)), PATIENCE)
+    """Request a page through the HTTP listener."""
+    host, _, listener_port = chain.http.rpartition(":")
+    sock = socket.create_connection((host, int(listener_port)), PATIENCE)
     sock.sendall(b"GET http://127.0.0.1:%d/ HTTP/1.0\r\n\r\n" % port)
     return sock
 
 
 def tunnelled(chain: Chain, port: int) -> socket.socket:
-    """Ask for the same through the SOCKS door."""
-    host, _, door = chain.socks.rpartition(":")
-    sock = socket.create_connection((host, int(door)), PATIENCE)
+    """Request a page through the SOCKS listener."""
+    host, _, listener_port = chain.socks.rpartition(":")
+    sock = socket.create_connection((host, int(listener_port)), PATIENCE)
     sock.sendall(b"\5\1\0" + b"\5\1\0\1" + socket.inet_aton("127.0.0.1") + port.to_bytes(2))
     answers = b""
     while len(answers) < 12:  # and no byte of the target's

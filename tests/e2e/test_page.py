@@ -66,10 +66,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def page(*doors: str) -> Iterator[tuple[str, list[str]]]:
-    """Serve the page for those doors; yields its URL, and what its script has found."""
+def page(*listeners: str) -> Iterator[tuple[str, list[str]]]:
+    """Serve the page for those listeners; yields its URL, and what its script has found."""
     results: list[str] = []
-    ports = [door.rpartition(":")[2] for door in doors]
+    ports = [listener.rpartition(":")[2] for listener in listeners]
     found = {"ports": ports, "results": results, "done": threading.Event()}
     with served(type("Handler", (_Handler,), found)) as port:
         yield f"http://127.0.0.1:{port}/", results

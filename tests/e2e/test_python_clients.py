@@ -1,4 +1,4 @@
-"""Python's HTTP clients through the bridge, told of it in their own words or by the environment."""
+"""Python's HTTP clients through the bridge, configured by arguments or by the environment."""
 
 import asyncio
 import gc
@@ -22,8 +22,8 @@ from tests.support.remote_network import FarEnd, bridge_to, far_end, only_addres
 from tests.support.servers import serving_context
 
 HOST = "pages.example"
-NOBODY = "nobody.example"
-"""A name that leads to a port where nobody listens."""
+REFUSING = "nobody.example"
+"""A name of a port without a listener."""
 
 Get = Callable[[str, str | None], str]
 """Given a URL, and a proxy's URL or None where the environment names it; returns the page."""
@@ -31,12 +31,12 @@ Get = Callable[[str, str | None], str]
 
 @pytest.fixture(scope="module")
 def end(http_port: int, https_port_of_host: int) -> Iterator[FarEnd]:
-    nobody = closed_port()
+    refusing = closed_port()
     names = {
         (HOST, 80): ("127.0.0.1", http_port),
         (HOST, 443): ("127.0.0.1", https_port_of_host),
-        (NOBODY, 80): (nobody.host, nobody.port),
-        (NOBODY, 443): (nobody.host, nobody.port),
+        (REFUSING, 80): (refusing.host, refusing.port),
+        (REFUSING, 443): (refusing.host, refusing.port),
     }
     with far_end(names) as end:
         yield end
@@ -139,7 +139,7 @@ class TestPages:
 def a_page_comes(client: str, scheme: str, end: FarEnd, proxy: str | None) -> None:
     """Check that the jump server dials the page's server once, and nothing else."""
     end.dialled.clear()
-    assert CLIENTS[client](f"{scheme}://{HOST}/page", proxy) == f"you asked for /page of {HOST}\n"
+    assert CLIENTS[client](f"{scheme}://{HOST}/page", proxy) == f"you requested /page of {HOST}\n"
     assert end.dialled == [f"{HOST}:{443 if scheme == 'https' else 80}"]
 
 
@@ -181,7 +181,7 @@ class TestErrorsByHttp:
     def test_a_target_that_refuses(self, client: str, scheme: str, end: FarEnd) -> None:
         kind, text = HTTP_ERRORS[client, scheme]
         with pytest.raises(kind, match=text.format(status="502")) as caught:
-            CLIENTS[client](f"{scheme}://{NOBODY}/", f"http://{end.http}")
+            CLIENTS[client](f"{scheme}://{REFUSING}/", f"http://{end.http}")
         close(caught.value)
 
     def test_a_jump_host_that_is_down(self, client: str, scheme: str) -> None:
@@ -215,7 +215,7 @@ class TestErrorsBySocks:
     def test_a_target_that_refuses(self, client: str, scheme: str, end: FarEnd) -> None:
         kind, texts = SOCKS_ERRORS[client]
         with pytest.raises(kind, match=re.escape(texts[5])):
-            CLIENTS[client](f"{scheme}://{NOBODY}/", f"socks5h://{end.socks}")
+            CLIENTS[client](f"{scheme}://{REFUSING}/", f"socks5h://{end.socks}")
 
     def test_a_jump_host_that_is_down(self, client: str, scheme: str) -> None:
         kind, texts = SOCKS_ERRORS[client]

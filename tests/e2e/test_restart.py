@@ -15,7 +15,7 @@ AT_ONCE = 8
 
 
 def forwarded(bridge: Program, port: int, number: int) -> bytes:
-    """Ask for a path through the HTTP door."""
+    """Request a path through the HTTP listener."""
     connection = HTTPConnection(bridge.address("HTTP"), timeout=PATIENCE)
     try:
         connection.request("GET", f"http://127.0.0.1:{port}/{number}")
@@ -25,7 +25,7 @@ def forwarded(bridge: Program, port: int, number: int) -> bytes:
 
 
 def tunnelled(bridge: Program, port: int, number: int) -> bytes:
-    """Ask for a path through the SOCKS door."""
+    """Request a path through the SOCKS listener."""
     host, _, socks_port = bridge.address("SOCKS").rpartition(":")
     connection = HTTPConnection(f"127.0.0.1:{port}", timeout=PATIENCE)
     with socket.create_connection((host, int(socks_port))) as sock:
@@ -39,16 +39,18 @@ def tunnelled(bridge: Program, port: int, number: int) -> bytes:
 @pytest.mark.parametrize("ask", [forwarded, tunnelled])
 def test_no_request_fails_because_the_connection_it_took_had_died_with_the_server(ask) -> None:
     jump = str(closed_port())
-    doors = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    listeners = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
     with ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as threads, web_server() as port:
         server = stack.enter_context(running("netjumper", "--listen", jump, env=ENV))
         server.address("netjumper")
-        bridge = stack.enter_context(running("netjumper-bridge", "--jump", jump, *doors, env=ENV))
+        bridge = stack.enter_context(
+            running("netjumper-bridge", "--jump", jump, *listeners, env=ENV)
+        )
         for begin in range(0, 200, 50):
             numbers = range(begin, begin + 50)
             answers = list(threads.map(lambda number: ask(bridge, port, number), numbers))
             assert answers == [
-                f"you asked for /{number} of 127.0.0.1:{port}\n".encode() for number in numbers
+                f"you requested /{number} of 127.0.0.1:{port}\n".encode() for number in numbers
             ]
             server.close()  # by SIGKILL
             server = stack.enter_context(running("netjumper", "--listen", jump, env=ENV))

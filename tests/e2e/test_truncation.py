@@ -1,4 +1,4 @@
-"""A FIN on the long path, which anybody there can send, is no end of what is in the tunnel."""
+"""A FIN on the long path, which an attacker there can send, does not end a tunnel's data."""
 
 import asyncio
 import contextlib

@@ -32,7 +32,7 @@ BIG = 3_000_000
 
 @dataclass
 class Candidate:
-    """Where a WebSocket is to be had, by which proxy, and what its server was told."""
+    """A WebSocket's URL, its proxy, and what its server received."""
 
     end: FarEnd
     proxy: str
@@ -80,7 +80,7 @@ async def way(
 
 @pytest.fixture(params=["as an argument", "by the environment"])
 def output(request: pytest.FixtureRequest, way: Candidate, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether the client is told of the proxy itself; else its environment is."""
+    """Whether the client gets the proxy as an argument; otherwise the environment has it."""
     if request.param == "as an argument":
         return True
     for name, value in variables(way.end.http, "").items():

@@ -33,13 +33,13 @@ async def get(
 class TestPages:
     async def test_http_page_is_fetched_by_name(self, jumper, http_url):
         [page] = await get(jumper, f"{http_url}/page")
-        assert page == f"you asked for /page of {http_url.removeprefix('http://')}\n"
+        assert page == f"you requested /page of {http_url.removeprefix('http://')}\n"
 
     async def test_https_page_with_a_trusted_certificate_is_fetched(
         self, jumper, https_url, trusting
     ):
         [page] = await get(jumper, f"{https_url}/page", ssl=trusting)
-        assert page.startswith("you asked for /page")
+        assert page.startswith("you requested /page")
 
     async def test_the_connectors_context_is_used_too(self, jumper, https_url, trusting):
         assert await get(jumper, https_url, connector={"ssl": trusting})

@@ -43,13 +43,13 @@ class TestPages:
     async def test_http_page_is_fetched_by_name(self, jumper, http_url, get):
         [response] = await get(jumper, f"{http_url}/page")
         assert response.status_code == 200
-        assert response.text == f"you asked for /page of {http_url.removeprefix('http://')}\n"
+        assert response.text == f"you requested /page of {http_url.removeprefix('http://')}\n"
 
     async def test_https_page_with_a_trusted_certificate_is_fetched(
         self, jumper, https_url, trusting, get
     ):
         [response] = await get(jumper, f"{https_url}/page", verify=trusting)
-        assert response.text.startswith("you asked for /page of target.example:")
+        assert response.text.startswith("you requested /page of target.example:")
 
     async def test_an_unknown_authoritys_certificate_is_refused(self, jumper, https_url, get):
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):

@@ -38,13 +38,13 @@ async def get(
 class TestPages:
     async def test_http_page_is_fetched_by_name(self, jumper, http_url):
         [response] = await get(jumper, f"{http_url}/page")
-        assert response.text == f"you asked for /page of {http_url.removeprefix('http://')}\n"
+        assert response.text == f"you requested /page of {http_url.removeprefix('http://')}\n"
 
     async def test_https_page_with_a_trusted_certificate_is_fetched(
         self, jumper, https_url, ca_file: Path
     ):
         [response] = await get(jumper, f"{https_url}/page", verify=str(ca_file))
-        assert response.text.startswith("you asked for /page")
+        assert response.text.startswith("you requested /page")
 
     async def test_an_unknown_authoritys_certificate_is_refused(self, jumper, https_url):
         with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):

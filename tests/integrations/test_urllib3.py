@@ -37,13 +37,13 @@ async def get(jumper: Jumper, *urls: str, **options: Any) -> list[bytes]:
 class TestPages:
     async def test_http_page_is_fetched_by_name(self, jumper, http_url):
         [page] = await get(jumper, f"{http_url}/page")
-        assert page.decode() == f"you asked for /page of {http_url.removeprefix('http://')}\n"
+        assert page.decode() == f"you requested /page of {http_url.removeprefix('http://')}\n"
 
     async def test_https_page_with_a_trusted_certificate_is_fetched(
         self, jumper, https_url, ca_file: Path
     ):
         [page] = await get(jumper, f"{https_url}/page", ca_certs=str(ca_file))
-        assert page.startswith(b"you asked for /page")
+        assert page.startswith(b"you requested /page")
 
     async def test_an_unknown_authoritys_certificate_is_refused(self, jumper, https_url):
         with pytest.raises(SSLError, match="CERTIFICATE_VERIFY_FAILED"):

@@ -193,7 +193,7 @@ def test_no_log_contains_a_secret_or_a_challenge_and_its_answer(
         ) as bridge:
             proxy = bridge.address("HTTP")
             got = fetched(proxy, f"alice:{PASSWORD}")
-            assert ("you asked for" in got) == (theirs == SECRET)
+            assert ("you requested" in got) == (theirs == SECRET)
             fetched(proxy, "alice:hush-no")
             bridge.wait_for("AuthenticationError")
             pairs = [authenticate(clear, sha1(it)) for it in (SECRET, OTHER)]

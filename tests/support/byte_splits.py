@@ -93,4 +93,4 @@ def taken_before_refusal(handshake: Handshake[Any], filler: bytes, limit: int) -
             handshake.receive_data(filler)
         except NetjumperError:
             return taken
-    raise AssertionError(f"{limit} bytes were taken, and it asks for more")
+    raise AssertionError(f"{limit} bytes were taken, and it wants more")

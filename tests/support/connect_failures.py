@@ -31,7 +31,7 @@ class NoTunnel:
         unknown_name: when the target's name is unknown.
         impossible_host: when no host can have such a name.
         too_slow: when it takes too long.
-        impatience: the option `timeout` for a connection that is to be there in no time.
+        impatience: the option `timeout` with a value that no connection can meet.
         no_limit: the option `timeout` for no limit.
     """
 

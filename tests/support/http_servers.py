@@ -1,4 +1,4 @@
-"""Servers that programs of somebody else's fetch from: of files, and of git repositories."""
+"""Servers for third-party programs: of files, and of git repositories."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from tests.support.programs import PATIENCE, clean_environment
 from tests.support.servers import served
 
 HOME = "home.example"
-"""Names under it are known to the jump server alone (RFC 6761 has `.example` be nobody's)."""
+"""Only the jump server knows names below it (RFC 6761 reserves `.example`)."""
 
 BEGINNING = 1000
 """Bytes of an answer that do not wait for other requests."""
@@ -41,7 +41,7 @@ def knowing_home(folder: Path) -> dict[str, str]:
 
 @dataclass
 class Origin:
-    """Where a server is, and what it was asked for."""
+    """The address of a server, and its requests."""
 
     name: str
     port: int
@@ -91,7 +91,7 @@ def file_server(
 
 @contextmanager
 def git_server(root: Path, context: ssl.SSLContext | None = None) -> Iterator[Origin]:
-    """Serve the git repositories in `root` to everybody, for reading and writing."""
+    """Serve the git repositories in `root` to all clients, for reading and writing."""
     handler = type("Git", (_GitHandler,), {"root": root})
     with _serving("git", handler, context) as origin:
         yield origin
@@ -196,7 +196,7 @@ class _GitHandler(_Handler):
             "GIT_PROJECT_ROOT": str(self.root),
             "GIT_HTTP_EXPORT_ALL": "1",
             "GIT_PROTOCOL": self.headers["Git-Protocol"] or "",
-            "REMOTE_USER": "ada",  # whom git lets push
+            "REMOTE_USER": "ada",  # git accepts pushes from this user
             "REMOTE_ADDR": "127.0.0.1",
             "REQUEST_METHOD": self.command,
             "PATH_INFO": path,
@@ -208,11 +208,11 @@ class _GitHandler(_Handler):
 
 
 def git_environment() -> dict[str, str]:
-    """Return an environment in which git knows no settings of this machine's, and asks nobody."""
-    who = {f"GIT_{role}_{what}": "ada@home.example" for role in ("AUTHOR", "COMMITTER")
+    """Return an environment in which git has no settings of this machine and no prompts."""
+    identity = {f"GIT_{role}_{what}": "ada@home.example" for role in ("AUTHOR", "COMMITTER")
            for what in ("NAME", "EMAIL")}  # fmt: skip
     alone = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    return clean_environment() | who | alone | {"GIT_TERMINAL_PROMPT": "0"}
+    return clean_environment() | identity | alone | {"GIT_TERMINAL_PROMPT": "0"}
 
 
 def make_repository(root: Path, files: Mapping[str, bytes]) -> None:

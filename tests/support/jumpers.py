@@ -1,4 +1,4 @@
-"""A jumper that leads through a jump server of the test's own, and the ways to use it."""
+"""A jumper with a jump server of its own, and the ways to use it."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ REQUEST = ANSWER + destination_size(TARGET)
 
 @contextlib.asynccontextmanager
 async def jumper_running(**options: Any) -> AsyncIterator[Jumper]:
-    """A jump server, and a jumper that leads through it."""
+    """A jump server, and a jumper for it."""
     async with jump_server_running(**options) as (_, address):
         yield Jumper(str(address), SECRET)
 

@@ -53,7 +53,7 @@ def call_apart(module: str, function: str) -> None:
 
 
 def run_unprivileged(code: str) -> str:
-    """Run `code` behind the prelude as somebody without privileges over the network."""
+    """Run `code` behind the prelude as a user without network privileges."""
     return _run(_unshare(), code)
 
 

@@ -1,4 +1,4 @@
-"""One small package, `greeting` 1.0.0, as the indexes of pip, npm and apt have it."""
+"""One small package, `greeting` 1.0.0, in the form of pip's, npm's and apt's indexes."""
 
 import base64
 import hashlib

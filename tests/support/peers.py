@@ -100,7 +100,7 @@ def tcp_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
 def closed_port(host: str = "127.0.0.1") -> Address:
     """Return an address that refuses connections.
 
-    Its port is below those that the system gives to who asks for any, as other tests do meanwhile.
+    Its port is below those that the system chooses, which other tests use at the same time.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
@@ -148,7 +148,7 @@ def stalled_pair(user_timeout: int) -> tuple[socket.socket, socket.socket]:
 
 
 async def the_kernel_cuts_off_who_does_not_read(user_timeout: int) -> None:
-    """Return when that has happened to somebody whom nobody looks after.
+    """Return when that has happened.
 
     Args:
         user_timeout: in milliseconds.
@@ -225,7 +225,7 @@ def nothing_to_receive(sock: socket.socket) -> bool:
 
 
 class Peer:
-    """A listening peer: where it is, and who came."""
+    """A listening peer: its address, and the connections that it accepted."""
 
     def __init__(self, listener: socket.socket, behave: Behaviour) -> None:
         self._listener = listener
@@ -258,7 +258,7 @@ class Peer:
             try:
                 await self._behave(sock)
             except ConnectionError:
-                pass  # whoever connected is gone; that is for the test to judge
+                pass  # the client is gone; the test judges that
             except Exception as error:  # noqa: BLE001 - raised when the peer is closed
                 self.failures.append(error)
 

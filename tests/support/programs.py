@@ -20,7 +20,7 @@ PATIENCE = 20.0
 """Seconds that a program may take to say what it is waited for."""
 
 AT_HOME = {"NETJUMPER_ALLOW": "127.0.0.0/8,::1"}
-"""What lets jump servers lead to targets on this machine."""
+"""The option that allows targets on this machine."""
 
 
 def installed(name: str) -> str:
@@ -122,7 +122,7 @@ def clean_environment() -> dict[str, str]:
 def run(
     command: Sequence[str], env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program of somebody else's to its end."""
+    """Run a third-party program to its end."""
     return subprocess.run(
         command,
         env={**clean_environment(), **(env or {})},
@@ -156,8 +156,8 @@ def chain_running(
     home, rented = {**secret, **(home or {})}, {**secret, **(rented or {})}
     with running("netjumper", "--listen", "127.0.0.1:0", env=home) as server:
         jump = server.address("netjumper")
-        doors = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0", "--mixed", "127.0.0.1:0"]
-        with running("netjumper-bridge", "--jump", jump, *doors, env=rented) as bridge:
+        listeners = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0", "--mixed", "127.0.0.1:0"]
+        with running("netjumper-bridge", "--jump", jump, *listeners, env=rented) as bridge:
             addresses = (bridge.address(kind) for kind in ("SOCKS", "HTTP", "SOCKS and HTTP"))
             yield Chain(server, bridge, jump, *addresses)
 
@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
             for block in numbered_blocks(count):
                 self.wfile.write(block)
             return
-        body = f"you asked for {self.path} of {self.headers['Host']}\n".encode()
+        body = f"you requested {self.path} of {self.headers['Host']}\n".encode()
         self._head(200, len(body))
         self.wfile.write(body)
 

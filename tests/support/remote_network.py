@@ -1,7 +1,7 @@
 """A jump server in a thread of its own that alone knows the targets' names, and a bridge to it.
 
 For tests that drive blocking programs: the names mean nothing to this machine's own resolver,
-so whoever gets an answer by such a name got it by way of the jump server.
+so an answer by such a name came through the jump server.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class FarEnd:
 
 @contextlib.contextmanager
 def far_end(names: Names, secret: bytes = SECRET) -> Iterator[FarEnd]:
-    """Run a jump server that knows `names`, and a bridge that leads to it."""
+    """Run a jump server that knows `names`, and a bridge for it."""
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(_serving(names, secret)) as end,

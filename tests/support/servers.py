@@ -45,7 +45,7 @@ def serving_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
 
 
 def trusting_context(authority: trustme.CA) -> ssl.SSLContext:
-    """Return what a client needs that trusts nobody else but the usual ones."""
+    """Return what a client needs that trusts only the usual authorities."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context

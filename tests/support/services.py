@@ -31,7 +31,7 @@ from tests.support.peers import (
 
 SECRET = b"correct horse battery staple"
 AT_HOME = Guard([Rule.parse("127.0.0.0/8"), Rule.parse("::1")])
-"""What lets tests have their targets on this machine."""
+"""The rule that allows targets on this machine."""
 AUTH_REFUSAL = b"\1\x1echallenge failed, check secret"
 """What a client with a wrong secret receives."""
 LOOPBACK = ListenAddress("127.0.0.1", 0)
@@ -47,7 +47,7 @@ def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
 
 
 def resolver(find: Callable[..., list[Any]] = getaddrinfo) -> Resolver:
-    """Return a resolver that asks nobody on the network."""
+    """Return a resolver that uses no network."""
     return Resolver(asyncio.get_running_loop(), find)
 
 
@@ -97,13 +97,13 @@ def bridge_through(
     encryption: Encryption | None = None,
     **options: Any,
 ) -> Service:
-    """Return a bridge on loopback with a door of each kind, leading through `jump_host`."""
+    """Return a bridge on loopback with a listener of each kind, through `jump_host`."""
     loop = asyncio.get_running_loop()
     endpoint = Endpoint if encryption is None else encryption.endpoint
     dialer = Dialer(loop, timeout=5.0, resolver=resolver(_no_names), endpoint=endpoint)
     upstream = JumpHost(loop, jump_host, secret, dialer, jump_timeout)
-    doors = {"socks": [LOOPBACK], "http": [LOOPBACK], "mixed": [LOOPBACK]}
-    return bridge(upstream=upstream, **doors, **options)
+    listeners = {"socks": [LOOPBACK], "http": [LOOPBACK], "mixed": [LOOPBACK]}
+    return bridge(upstream=upstream, **listeners, **options)
 
 
 def _no_names(host: str, port: int, **_: Any) -> list[Any]:

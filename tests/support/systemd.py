@@ -77,7 +77,7 @@ def taken_over(code, *files, **more):
 
 
 class Manager:
-    """The service manager's end of what it is told."""
+    """The service manager's end of the notification socket."""
 
     def __init__(self, address):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -122,7 +122,7 @@ async def encrypted(sides: Sides, **options: Any) -> AsyncIterator[Address]:
 
 
 def encrypt(path: Path) -> None:
-    """Give the key in a PEM file, which stands before its certificate, a password."""
+    """Encrypt the key in a PEM file, which comes before its certificate, with a password."""
     key, end, rest = path.read_text().partition("-----BEGIN CERTIFICATE-----")
     password = serialization.BestAvailableEncryption(b"password")
     loaded = serialization.load_pem_private_key(key.encode(), None)

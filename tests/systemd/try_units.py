@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from renewing import clients_as_a_credential, reload
+from reloading import clients_as_a_credential, reload
 from trying import PATIENCE, eventually, run, say
 from units import (
     BIG,
@@ -107,15 +107,15 @@ def hardening() -> None:
 def restart_under_load(port: int) -> None:
     done, failures, over = [0], [], threading.Event()
 
-    def load(door: tuple[str, int]) -> None:
+    def load(address: tuple[str, int]) -> None:
         while not over.is_set():
             try:
-                assert fetch(door, port) == b"page\n"
+                assert fetch(address, port) == b"page\n"
                 done[0] += 1
             except (OSError, AssertionError) as error:
                 failures.append(repr(error))
 
-    threads = [threading.Thread(target=load, args=(door,)) for door in (SOCKS, HTTP) * 4]
+    threads = [threading.Thread(target=load, args=(address,)) for address in (SOCKS, HTTP) * 4]
     for thread in threads:
         thread.start()
     for unit in (BRIDGE, SERVER, BRIDGE, SERVER, BRIDGE):
@@ -130,9 +130,9 @@ def restart_under_load(port: int) -> None:
 
 
 def stop_drains(port: int) -> None:
-    for door in (SOCKS, HTTP):
-        fetch(door, port)
-        sock = begin(door, port, "/slow")
+    for address in (SOCKS, HTTP):
+        fetch(address, port)
+        sock = begin(address, port, "/slow")
         assert sock.recv(5) == b"HTTP/"
         began = time.monotonic()
         run("systemctl", "stop", BRIDGE)
@@ -238,7 +238,8 @@ def mistake(port: int) -> None:
         with socket.create_connection(SOCKS, PATIENCE):
             eventually("the bridge fails", lambda: prop(BRIDGE, "ExecMainStatus") == "2")
         eventually(
-            "the line", lambda: said(BRIDGE, "inherited socket 'sock' is no door of the bridge")
+            "the line",
+            lambda: said(BRIDGE, "inherited socket 'sock' is not a listener of the bridge"),
         )
         run("systemctl", "stop", unit, BRIDGE)
     run("systemctl", "reset-failed")

@@ -77,11 +77,11 @@ class Pages(ThreadingHTTPServer):
     request_queue_size = 512
 
 
-def begin(door: tuple[str, int], port: int, path: str = "/") -> socket.socket:
-    """Ask for a page through a door; SOCKS4 is one message and one answer."""
-    sock = socket.create_connection(door, PATIENCE)
+def begin(address: tuple[str, int], port: int, path: str = "/") -> socket.socket:
+    """Request a page through a listener; SOCKS4 is one message and one answer."""
+    sock = socket.create_connection(address, PATIENCE)
     request = f"GET {path} HTTP/1.0\r\n\r\n".encode()
-    if door == SOCKS:
+    if address == SOCKS:
         sock.sendall(b"\4\1" + port.to_bytes(2, "big") + socket.inet_aton("127.0.0.1") + b"\0")
         answer = sock.recv(8, socket.MSG_WAITALL)
         assert answer[:2] == b"\0\x5a", f"SOCKS answered {answer!r}"
@@ -96,5 +96,5 @@ def finish(sock: socket.socket) -> bytes:
         return answer.read().partition(b"\r\n\r\n")[2]
 
 
-def fetch(door: tuple[str, int], port: int, path: str = "/") -> bytes:
-    return finish(begin(door, port, path))
+def fetch(address: tuple[str, int], port: int, path: str = "/") -> bytes:
+    return finish(begin(address, port, path))

@@ -1,4 +1,4 @@
-"""A chain whose jump server knows names that nobody else does: what is fetched went through it."""
+"""A chain whose jump server knows names of its own: what is fetched went through it."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -32,24 +32,24 @@ def certified(authority: trustme.CA) -> ssl.SSLContext:
 def unavailable(request: pytest.FixtureRequest) -> Unavailable:
     """Skip a test for a reason that is no missing program, or fail it with --all-programs."""
 
-    def tell(reason: str) -> None:
+    def reason_for(reason: str) -> None:
         if request.config.getoption("--all-programs"):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
 
-    return tell
+    return reason_for
 
 
 @pytest.fixture
-def nobody() -> str:
+def refusing() -> str:
     """A place at home where nothing listens."""
     return f"nobody.{HOME}:{closed_port().port}"
 
 
 @pytest.fixture(scope="session")
-def estranged(chain: Chain) -> Iterator[str]:
+def misconfigured(chain: Chain) -> Iterator[str]:
     """Where a bridge speaks HTTP and SOCKS whose secret is not the jump server's."""
     env = {"NETJUMPER_SECRET": "another secret"}
-    doors = ["--mixed", "127.0.0.1:0"]
-    with running("netjumper-bridge", "--jump", chain.jump, *doors, env=env) as bridge:
+    listeners = ["--mixed", "127.0.0.1:0"]
+    with running("netjumper-bridge", "--jump", chain.jump, *listeners, env=env) as bridge:
         yield bridge.address("SOCKS and HTTP")

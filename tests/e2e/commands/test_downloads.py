@@ -56,20 +56,20 @@ def test_wget_resumes_a_truncated_download(chain: Chain, tmp_path: Path) -> None
 
 @pytest.mark.needs("wget")
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_wget_reports_a_refused_target(scheme: str, chain: Chain, nobody: str) -> None:
+def test_wget_reports_a_refused_target(scheme: str, chain: Chain, refusing: str) -> None:
     proxy = {f"{scheme}_proxy": f"http://{chain.http}"}
 
-    status, page, said = wget(f"{scheme}://{nobody}/", **proxy)
+    status, page, said = wget(f"{scheme}://{refusing}/", **proxy)
 
     assert (status, page) == ({"http": 8, "https": 4}[scheme], b"")
     how = {"http": "ERROR 502: Bad Gateway", "https": "Proxy tunneling failed: Bad Gateway"}
     assert how[scheme] in said
-    chain.bridge.wait_for(rf"-> {nobody}: .*TargetRefused")
+    chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")
 
 
 @pytest.mark.needs("wget")
-def test_wget_reports_a_wrong_secret(estranged: str, nobody: str) -> None:
-    status, _, said = wget(f"http://{nobody}/", http_proxy=f"http://{estranged}")
+def test_wget_reports_a_wrong_secret(misconfigured: str, refusing: str) -> None:
+    status, _, said = wget(f"http://{refusing}/", http_proxy=f"http://{misconfigured}")
 
     assert status == 8
     assert "ERROR 503: Service Unavailable" in said
@@ -100,10 +100,10 @@ def test_aria2_fetches_a_file_over_several_connections(
 
 
 @pytest.mark.needs("aria2c")
-def test_aria2_reports_a_refused_target(chain: Chain, nobody: str, tmp_path: Path) -> None:
+def test_aria2_reports_a_refused_target(chain: Chain, refusing: str, tmp_path: Path) -> None:
     command = [word for word in ARIA2 if word != "--quiet"]
     proxy = f"--all-proxy=http://{chain.http}"
-    done = run([*command, proxy, "--dir", str(tmp_path), f"http://{nobody}/big"])
+    done = run([*command, proxy, "--dir", str(tmp_path), f"http://{refusing}/big"])
 
     assert done.returncode != 0
     assert b"status=502" in done.stdout

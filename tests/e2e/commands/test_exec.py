@@ -21,7 +21,7 @@ from tests.support.programs import SECRET, Chain, installed, run
 
 BRIDGE, PIP = installed("netjumper-bridge"), installed("pip")
 AUTH = "ada:won der@:%"
-"""User and password of a bridge that asks for them; in a URL they must be escaped."""
+"""User name and password of a bridge; in a URL they must be escaped."""
 
 
 @dataclass
@@ -133,8 +133,8 @@ def test_exec_sends_a_program_through_a_bridge_with_a_password(
 
 
 @pytest.mark.needs("wget")
-def test_exec_reports_the_reason_beside_the_programs_output(chain: Chain, nobody: str) -> None:
-    command = ["wget", "--no-config", "--tries=1", f"http://{nobody}/"]
+def test_exec_reports_the_reason_beside_the_programs_output(chain: Chain, refusing: str) -> None:
+    command = ["wget", "--no-config", "--tries=1", f"http://{refusing}/"]
     refused = run([BRIDGE, "exec", "--", *command], environment(chain))
     wrong = environment(chain) | {"NETJUMPER_SECRET": "another secret"}
     unknown = run([BRIDGE, "exec", "--", *command], wrong)

@@ -93,20 +93,20 @@ def test_git_pushes_in_chunks_and_fetches_it_back(
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_git_reports_a_refused_target(
-    scheme: str, chain: Chain, nobody: str, tmp_path: Path
+    scheme: str, chain: Chain, refusing: str, tmp_path: Path
 ) -> None:
     proxy = PROXIES["by the environment"](chain, None)
 
-    status, said = git("clone", f"{scheme}://{nobody}/repo.git", str(tmp_path / "copy"), **proxy)
+    status, said = git("clone", f"{scheme}://{refusing}/repo.git", str(tmp_path / "copy"), **proxy)
 
     assert status == 128
     assert re.search(r"\b502\b", said), said
-    chain.bridge.wait_for(rf"-> {nobody}: .*TargetRefused")
+    chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")
 
 
-def test_git_reports_a_wrong_secret(estranged: str, nobody: str, tmp_path: Path) -> None:
+def test_git_reports_a_wrong_secret(misconfigured: str, refusing: str, tmp_path: Path) -> None:
     there = str(tmp_path / "copy")
-    status, said = git("clone", f"https://{nobody}/repo.git", there, https_proxy=estranged)
+    status, said = git("clone", f"https://{refusing}/repo.git", there, https_proxy=misconfigured)
 
     assert status == 128
     assert re.search(r"\b503\b", said), said

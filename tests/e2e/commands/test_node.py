@@ -52,8 +52,8 @@ def test_fetch_finds_the_bridge_by_the_environment(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_fetch_reports_a_refused_target(scheme: str, chain: Chain, nobody: str) -> None:
-    status, pages, said = node(chain.http, f"{scheme}://{nobody}/")
+def test_fetch_reports_a_refused_target(scheme: str, chain: Chain, refusing: str) -> None:
+    status, pages, said = node(chain.http, f"{scheme}://{refusing}/")
 
     assert re.search(r"\b502\b", pages + said), (status, pages, said)
-    chain.bridge.wait_for(rf"-> {nobody}: .*TargetRefused")
+    chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")

@@ -31,7 +31,7 @@ WAYS = {
 
 
 def pip_download(index: str, folder: Path, *arguments: str, **env: str) -> Done:
-    """Download the package with settings of nobody's."""
+    """Download the package without a user's settings."""
     options = [
         "--isolated", "--no-cache-dir", "--disable-pip-version-check", "--retries=0",
         "--timeout=20", "--no-deps", f"--dest={folder}", f"--index-url={index}",
@@ -62,14 +62,14 @@ def test_pip_downloads_a_wheel(
 
 
 @pytest.mark.needs(PIP)
-def test_pip_reports_a_refused_target(chain: Chain, nobody: str, tmp_path: Path) -> None:
+def test_pip_reports_a_refused_target(chain: Chain, refusing: str, tmp_path: Path) -> None:
     proxy = f"http://{chain.http}"
-    # pip tells why when it tries again, and only then.
-    done = pip_download(f"https://{nobody}/", tmp_path, "--retries=1", "--proxy", proxy)
+    # pip prints the reason only when it tries again.
+    done = pip_download(f"https://{refusing}/", tmp_path, "--retries=1", "--proxy", proxy)
 
     assert done.returncode == 1
     assert b"Tunnel connection failed: 502 Bad Gateway" in done.stderr
-    chain.bridge.wait_for(rf"-> {nobody}: .*TargetRefused")
+    chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")
 
 
 APT_CONF = """\
@@ -122,15 +122,15 @@ def test_apt_updates_and_downloads_a_package(
 @pytest.mark.needs("apt-get")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_apt_reports_a_refused_target(
-    scheme: str, chain: Chain, nobody: str, apt_folder: Path
+    scheme: str, chain: Chain, refusing: str, apt_folder: Path
 ) -> None:
     updated = apt_get(
-        apt_folder, f"{scheme}://{nobody}/", "-o", "APT::Update::Error-Mode=any", "update"
+        apt_folder, f"{scheme}://{refusing}/", "-o", "APT::Update::Error-Mode=any", "update"
     )
 
     assert updated.returncode == 100
     assert re.search(rb"\b502 +Bad Gateway", updated.stderr), updated.stderr
-    chain.bridge.wait_for(rf"-> {nobody}: .*TargetRefused")
+    chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")
 
 
 def npm(folder: Path, registry: str, proxy: str, *arguments: str) -> Done:
@@ -173,9 +173,9 @@ def test_npm_installs_and_packs_a_package(
 
 
 @pytest.mark.needs("npm")
-def test_npm_reports_a_refused_target(chain: Chain, nobody: str, tmp_path: Path) -> None:
-    done = npm(tmp_path, f"http://{nobody}/", f"http://{chain.http}", "install", "greeting")
+def test_npm_reports_a_refused_target(chain: Chain, refusing: str, tmp_path: Path) -> None:
+    done = npm(tmp_path, f"http://{refusing}/", f"http://{chain.http}", "install", "greeting")
 
     assert done.returncode != 0
     assert b"502 Bad Gateway" in done.stderr
-    chain.bridge.wait_for(rf"-> {nobody}: .*TargetRefused")
+    chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")

@@ -70,7 +70,7 @@ class _OneSshd(socketserver.BaseRequestHandler):
 
 @pytest.fixture
 def sshd(keys: Path, unavailable: Callable[[str], None]) -> Iterator[str]:
-    """Where an sshd of ours listens, for the user who runs the tests."""
+    """The port of an sshd for the user that runs the tests."""
     if os.geteuid() == 0 and not Path("/run/sshd").is_dir():
         unavailable("root's sshd needs the folder /run/sshd")
     handler = type("Sshd", (_OneSshd,), {"keys": keys})
@@ -109,9 +109,9 @@ def test_ssh_runs_a_command_and_carries_data_both_ways(
 
 @pytest.mark.parametrize("proxy", PROXIES)
 def test_ssh_over_nc_reports_a_refused_target(
-    proxy: str, chain: Chain, keys: Path, nobody: str
+    proxy: str, chain: Chain, keys: Path, refusing: str
 ) -> None:
-    done = ssh(keys, PROXIES[proxy](chain), nobody, "true")
+    done = ssh(keys, PROXIES[proxy](chain), refusing, "true")
 
     assert done.returncode == 255
     said = {
@@ -119,11 +119,11 @@ def test_ssh_over_nc_reports_a_refused_target(
         "-X connect": b'Proxy error: "HTTP/1.1 502 Bad Gateway"',
     }
     assert said[proxy] in done.stderr
-    chain.bridge.wait_for(rf"-> {nobody}: .*TargetRefused")
+    chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")
 
 
-def test_ssh_over_nc_reports_a_wrong_secret(estranged: str, keys: Path, nobody: str) -> None:
-    done = ssh(keys, f"nc.openbsd -X 5 -x {estranged} %h %p", nobody, "true")
+def test_ssh_over_nc_reports_a_wrong_secret(misconfigured: str, keys: Path, refusing: str) -> None:
+    done = ssh(keys, f"nc.openbsd -X 5 -x {misconfigured} %h %p", refusing, "true")
 
     assert done.returncode == 255
     assert b"SOCKSv5 error: General SOCKS server failure" in done.stderr

@@ -1,4 +1,4 @@
-"""Settings taken anew by `systemctl reload`, and the file with the clients."""
+"""Settings reloaded by `systemctl reload`, and the clients file."""
 
 import contextlib
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def gets_page(port: int) -> bool:
 
 
 def knows(secret: str) -> bool:
-    """Whether somebody with this secret may come in."""
+    """Whether a client with this secret is accepted."""
     asked = (f"{BIN}/netjumper-bridge", "healthcheck", "--jump", "127.0.0.1:9527", "--deep")
     return works("env", f"NETJUMPER_SECRET={secret}", *asked)
 
@@ -46,13 +46,13 @@ def reload(port: int) -> None:
     assert finish(open_tunnel) == b"page\n" * SLOW_PARTS
     SETTINGS.write_text("[server\n")
     run("systemctl", "reload", SERVER)
-    eventually("the mistake is told", lambda: said(SERVER, f"{SETTINGS} is not valid TOML"))
+    eventually("the mistake is reported", lambda: said(SERVER, f"{SETTINGS} is not valid TOML"))
     assert not gets_page(port)
     SETTINGS.write_text(before)
     run("systemctl", "reload", SERVER)
     eventually("the old rules are followed", lambda: gets_page(port))
     assert prop(SERVER, "MainPID") == pid
-    held("systemctl reload has the settings taken anew; open tunnels and a mistake change nothing")
+    held("systemctl reload reloads the settings; open tunnels stay, and a mistake changes nothing")
     with a_user_of_its_own(), drop_in(SERVER, OWN_USER):
         CLIENTS.write_text(named("one"))
         CLIENTS.chmod(0o400)
@@ -66,7 +66,7 @@ def reload(port: int) -> None:
         assert not knows("one")
         assert prop(SERVER, "MainPID") == pid
         run("systemctl", "stop", "netjumper.socket", SERVER)
-    held("with a user of its own the service reads its clients anew with systemctl reload")
+    held("with a user of its own the service reloads its clients with systemctl reload")
 
 
 @contextlib.contextmanager
@@ -93,4 +93,4 @@ def clients_as_a_credential() -> None:
         run("systemctl", "restart", SERVER)
         assert knows("four")
         assert not knows("three")
-    held("the file with the clients can come as a credential; it is read anew with a restart")
+    held("the file with the clients can come as a credential; it is read again with a restart")
