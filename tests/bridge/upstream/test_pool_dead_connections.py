@@ -189,6 +189,38 @@ async def test_jump_host_that_is_down_gets_one_dial_at_a_time(monkeypatch):
             assert len(pool._dialling) == 1
 
 
+async def test_jump_host_that_closes_parked_connections_is_retried_with_doubling_pauses(
+    monkeypatch, caplog
+):
+    monkeypatch.setattr(pool_module, "FIRST_RETRY_S", 0.01)
+    async with serving(scripted(CHALLENGE, ANSWER, b"\0")) as jump:
+        with pool_at(jump.address, min_size=4, max_size=4) as pool:
+            await eventually(lambda: pool._retry_pause >= 0.08)
+            first_dials, retries, dials_per_retry = 4, 4, 2
+            assert jump.accepted <= first_dials + retries * dials_per_retry
+    (message,) = caplog.messages
+    assert message.endswith("it closed a parked connection; retrying")
+
+
+async def test_jump_host_that_keeps_parked_connections_again_is_up(monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(pool_module, "FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(pool_module, "MIN_IDLE_S", 0.05)
+    keeps: list[bool] = []
+
+    async def close_at_first(sock: socket.socket) -> None:
+        if keeps:
+            await serve_target(sock)
+
+    async with jump_server(close_at_first) as jump:
+        with pool_at(jump.address, min_size=4, max_size=4) as pool:
+            await eventually(lambda: pool._retry_pause >= 0.02)
+            keeps.append(True)
+            await eventually(lambda: len(pool) == 4)
+            assert not pool.is_down
+    assert caplog.messages[-1] == f"jump host {jump.address} is up again"
+
+
 async def test_wrong_secret_is_retried_on_request_but_rarely_otherwise(caplog):
     async with serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as jump:
         with pool_at(jump.address, min_size=1, max_size=9) as pool:

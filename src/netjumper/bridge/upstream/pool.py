@@ -88,6 +88,8 @@ class ConnectionPool:
         self._refill: asyncio.Handle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._retry_pause = 0.0
+        self._loses_parked = False
+        """The jump host closed a parked connection at once, and has kept none since."""
         self._closed = False
 
     def __repr__(self) -> str:
@@ -136,7 +138,8 @@ class ConnectionPool:
             self.mark_unresponsive()
 
     def mark_up(self) -> None:
-        """Record that the jump host has authenticated a connection."""
+        """Record that the jump host has authenticated a connection, and keeps parked ones."""
+        self._loses_parked = False
         if self._retry_pause:
             self._retry_pause = 0.0
             _LOG.info("%s is up again", self)
@@ -229,6 +232,8 @@ class ConnectionPool:
         self._refill = None
         # While the jump host is down, a pool of size 0 also dials: this detects its recovery.
         target_size = max(self.target_size, int(self.is_down))
+        if self._loses_parked:  # one at a time shows whether it keeps connections now
+            target_size = 1
         missing = target_size - len(self._parked) - len(self._dialling)
         max_dials = 1 if self.is_down else MAX_DIALS
         for _ in range(min(missing, max_dials - len(self._dialling))):
@@ -242,7 +247,10 @@ class ConnectionPool:
     def _on_parked(self, connection: JumpConnection) -> None:
         now = self._last_authenticated = self._loop.time()
         self.path.refill_time = now - self._dialling.pop(connection)
-        self.mark_up()
+        if self._loses_parked:
+            self._loop.call_later(MIN_IDLE_S, self._check_kept, connection)
+        else:
+            self.mark_up()
         self._check_route(connection, now)
         if info := connection.info:
             self.path.record_connection(info.rtt, info.sent, info.retransmitted)
@@ -251,6 +259,11 @@ class ConnectionPool:
         timer = self._loop.call_later(seconds, self._expire, connection)
         self._parked[connection] = _Entry(now, timer)
         self._refill_soon()
+
+    def _check_kept(self, connection: JumpConnection) -> None:
+        """Record that the jump host keeps parked connections again, if it has kept this one."""
+        if connection in self._parked:
+            self.mark_up()
 
     def _expire(self, connection: JumpConnection) -> None:
         entry = self._parked.pop(connection)
@@ -272,6 +285,9 @@ class ConnectionPool:
                 self._idle_limit.record_loss(now - entry.since, now)
                 self._refill_soon()
                 return
+            # Otherwise each new connection would end the pause, and they would replace each other
+            # as fast as the jump host closes them.
+            self._loses_parked = True
         self.record_failure(error)
 
     def _check_route(self, connection: JumpConnection, now: float) -> None:
