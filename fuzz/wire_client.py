@@ -7,7 +7,13 @@ follows comes from the jump server.
 from fuzz.handshakes import hold_handshake
 from netjumper.addressing.address import Address
 from netjumper.errors import JumpHostProtocolError, TargetError, WrongSecret
-from netjumper.protocol.wire import ClientHandshake, answer_to, destination_frame, frame
+from netjumper.protocol.wire import (
+    MIN_CHALLENGE_SIZE,
+    ClientHandshake,
+    answer_to,
+    destination_frame,
+    frame,
+)
 
 SECRET = b"must never be shown"
 TARGET = Address("www.example.org", 443)
@@ -29,7 +35,8 @@ def check(data: bytes) -> None:
     if whole.error is not None:
         known = (JumpHostProtocolError, WrongSecret, *([] if parked else [TargetError]))
         assert issubclass(whole.error, known), f"{whole.error} is none of a client's"
-    said = stream[1 + stream[0] :] if stream else b""
+    answered = bool(stream) and stream[0] >= MIN_CHALLENGE_SIZE
+    said = stream[1 + stream[0] :] if answered else b""
     if parked and said and said[0] == 0 and len(said) > 1:
         assert whole.error is JumpHostProtocolError, "data without a destination was accepted"
     assert SECRET.decode() not in whole.text
@@ -37,7 +44,7 @@ def check(data: bytes) -> None:
 
 
 def _what_a_client_says(stream: bytes, parked: bool) -> bytes:
-    if len(stream) < 1 or len(stream) <= stream[0]:
+    if len(stream) < 1 or len(stream) <= stream[0] or stream[0] < MIN_CHALLENGE_SIZE:
         return b""
     answer = frame(answer_to(stream[1 : 1 + stream[0]], SECRET))
     return answer if parked else answer + destination_frame(TARGET)

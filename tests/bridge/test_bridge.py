@@ -10,7 +10,6 @@ from netjumper.addressing.address import Address
 from netjumper.sessions.service import Service
 from tests.support.peers import (
     ANSWER,
-    CHALLENGE,
     Step,
     answer_after_end,
     connected,
@@ -107,7 +106,7 @@ async def test_names_are_passed_on_unchanged():
     frames: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def note(sock: socket.socket) -> None:
-        await scripted(CHALLENGE, ANSWER)(sock)
+        await scripted(Step.CHALLENGE, ANSWER)(sock)
         frames.set_result(await receive_exactly(sock, size))
         await scripted(b"\0\0", Step.ECHO)(sock)
 
@@ -133,7 +132,7 @@ async def test_two_hundred_concurrent_tunnels_work(service):
 
 
 async def test_reset_by_the_jump_server_is_a_reset_for_the_client():
-    script = (CHALLENGE, ANSWER + destination_size(TARGET), b"\0\0", 5, Step.RESET)
+    script = (Step.CHALLENGE, ANSWER + destination_size(TARGET), b"\0\0", 5, Step.RESET)
     async with serving(scripted(*script)) as jump, bridge_running(jump.address) as service:
         with await send_request(service, "http", http_request(TARGET)) as sock:
             assert await receive_exactly(sock, len(ESTABLISHED)) == ESTABLISHED
@@ -150,7 +149,7 @@ async def test_success_is_reported_only_after_the_outcome(listener, request_for,
     greeting = b"\5\0" if granted.startswith(b"\5") else b""
 
     async def withhold(sock: socket.socket) -> None:
-        await scripted(CHALLENGE, ANSWER, b"\0", destination_size(TARGET))(sock)
+        await scripted(Step.CHALLENGE, ANSWER, b"\0", destination_size(TARGET))(sock)
         asked_for.set()
         await scripted(say_yes, b"\0", Step.ECHO)(sock)
 
@@ -172,7 +171,7 @@ async def test_bytes_after_the_request_wait_for_the_outcome_and_are_sent_first(
     early: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     async def withhold(sock: socket.socket) -> None:
-        await scripted(CHALLENGE, ANSWER, b"\0", destination_size(TARGET))(sock)
+        await scripted(Step.CHALLENGE, ANSWER, b"\0", destination_size(TARGET))(sock)
         await say_yes.wait()
         early.set_result(not nothing_to_receive(sock))
         await scripted(b"\0", Step.ECHO)(sock)
@@ -194,7 +193,7 @@ def sent_ahead(service: Service) -> int:
 
 
 async def test_bytes_after_the_outcome_are_not_lost():
-    script = (CHALLENGE, ANSWER + destination_size(TARGET), b"\0\x00220 ready", Step.SILENCE)
+    script = (Step.CHALLENGE, ANSWER + destination_size(TARGET), b"\0\x00220 ready", Step.SILENCE)
     async with serving(scripted(*script)) as jump, bridge_running(jump.address) as service:
         with await send_request(service, "http", http_request(TARGET)) as sock:
             data = await receive_exactly(sock, len(ESTABLISHED) + 9)

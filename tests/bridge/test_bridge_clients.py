@@ -12,7 +12,7 @@ from netjumper.bridge.credentials import Credentials
 from netjumper.sessions.manager import TunnelLimits
 from tests.support.peers import (
     ANSWER,
-    CHALLENGE,
+    Step,
     closed_port,
     connected,
     destination_size,
@@ -68,7 +68,7 @@ async def test_client_reset_before_the_outcome_closes_the_connection():
     named, gone = asyncio.Event(), asyncio.Event()
 
     async def withhold(sock: socket.socket) -> None:
-        await scripted(CHALLENGE, ANSWER, b"\0", destination_size(TARGET))(sock)
+        await scripted(Step.CHALLENGE, ANSWER, b"\0", destination_size(TARGET))(sock)
         named.set()
         assert await receive_to_end(sock) == b""
         gone.set()
@@ -175,11 +175,11 @@ async def test_tunnel_is_one_line_in_the_log(service, lines):
     [
         ((), "JumpHostProtocolError: jump host {}: it closed the connection without a challenge"),
         (
-            (CHALLENGE, ANSWER + destination_size(TARGET), b"\1\4nope"),
+            (Step.CHALLENGE, ANSWER + destination_size(TARGET), b"\1\4nope"),
             "WrongSecret: jump host {}: nope",
         ),
         (
-            (CHALLENGE, ANSWER + destination_size(TARGET), b"\0\7\x0bi/o timeout"),
+            (Step.CHALLENGE, ANSWER + destination_size(TARGET), b"\0\7\x0bi/o timeout"),
             "TargetTimeout: i/o timeout",
         ),
     ],

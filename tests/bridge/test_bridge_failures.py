@@ -139,9 +139,9 @@ async def test_jump_host_that_is_down_is_reported():
         (),
         (CHALLENGE[:10],),
         (CHALLENGE[:10], Step.RESET),
-        (CHALLENGE, ANSWER + destination_size(TARGET)),
-        (CHALLENGE, ANSWER + destination_size(TARGET), b"\0"),
-        (CHALLENGE, ANSWER + destination_size(TARGET), b"\0", Step.RESET),
+        (Step.CHALLENGE, ANSWER + destination_size(TARGET)),
+        (Step.CHALLENGE, ANSWER + destination_size(TARGET), b"\0"),
+        (Step.CHALLENGE, ANSWER + destination_size(TARGET), b"\0", Step.RESET),
     ],
     ids=[
         "it closes at once",
@@ -162,9 +162,9 @@ async def test_jump_host_that_closes_within_the_handshake_is_reported(script: tu
     [
         (Step.SILENCE,),
         (CHALLENGE[:10], Step.SILENCE),
-        (CHALLENGE, Step.SILENCE),
-        (CHALLENGE, ANSWER, b"\0", Step.SILENCE),
-        (CHALLENGE, ANSWER, b"\0\1\x20half a text", Step.SILENCE),
+        (Step.CHALLENGE, Step.SILENCE),
+        (Step.CHALLENGE, ANSWER, b"\0", Step.SILENCE),
+        (Step.CHALLENGE, ANSWER, b"\0\1\x20half a text", Step.SILENCE),
     ],
     ids=["no challenge", "half a challenge", "no verdict", "no outcome", "half a text"],
 )

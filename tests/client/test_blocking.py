@@ -29,7 +29,7 @@ async def connected(*script: object) -> AsyncIterator[BlockingConnection]:
 async def test_the_challenge_is_received_and_not_answered_before_the_next_step():
     async with connected(CHALLENGE, Step.SILENCE) as connection:
         deadline = time.monotonic() + 10
-        await asyncio.to_thread(connection.advance, lambda it: it.challenged, deadline)
+        await asyncio.to_thread(connection.advance, lambda it: bool(it.challenge), deadline)
         assert connection.received == CHALLENGE
         assert connection.handshake.data_to_send()
 
@@ -39,7 +39,7 @@ async def test_bytes_that_are_there_after_the_deadline_do_not_count():
         sock = connection.connected_socket(time.monotonic() + 10)
         await asyncio.to_thread(sock.recv, 1, socket.MSG_PEEK)  # the challenge has come
         with pytest.raises(JumpHostTimeout, match="did not answer in time"):
-            connection.advance(lambda it: it.challenged, time.monotonic())
+            connection.advance(lambda it: bool(it.challenge), time.monotonic())
 
 
 def test_a_step_without_a_connection_is_an_error_that_names_the_jump_host():

@@ -250,3 +250,16 @@ async def test_repr_shows_no_secret():
     loop = asyncio.get_running_loop()
     host = JumpHost(loop, Address("home.example", 9527), SECRET, Dialer(loop, timeout=1.0))
     assert repr(host) == "<JumpHost home.example:9527>"
+
+
+@pytest.mark.parametrize(("challenge", "warnings"), [(CHALLENGE, 1), (Step.CHALLENGE, 0)])
+async def test_repeated_challenge_is_warned_about_once(challenge, warnings, caplog):
+    async with serving(scripted(challenge, REQUEST, b"\0\0")) as jump:
+        attempt = Attempt(jump.address)
+        (await attempt.socket()).close()
+        for _ in range(2):
+            stands: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
+            attempt.host.connect(TARGET, stands.set_result, stands.set_exception)
+            (await stands).close()
+    repeated = [it for it in caplog.messages if "it sent the same challenge twice" in it]
+    assert len(repeated) == warnings

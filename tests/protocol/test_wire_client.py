@@ -50,8 +50,16 @@ def test_answer_destination_and_first_bytes_leave_together() -> None:
     assert run(handshake, [b"\0\0"]).sent == b""
 
 
-@pytest.mark.parametrize("size", range(256))
-def test_a_challenge_of_any_length_is_answered(size: int) -> None:
+@pytest.mark.parametrize("size", range(16))
+def test_short_challenge_is_not_answered(size: int) -> None:
+    ended = run(requesting(), [frame(os.urandom(size)) + b"\0\0"])
+    assert ended.error is JumpHostProtocolError
+    assert ended.text == f"its challenge has {size} bytes; expected 16 to 255"
+    assert ended.sent == b""
+
+
+@pytest.mark.parametrize("size", range(16, 256))
+def test_challenge_of_any_other_length_is_answered(size: int) -> None:
     challenge = os.urandom(size)
     ended = run(requesting(), [frame(challenge) + b"\0\0"])
     assert ended.sent == frame(hashlib.sha1(challenge + SECRET).digest()) + DESTINATION

@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from enum import Enum
 
 from netjumper.addressing.address import Address
+from netjumper.protocol.wire import CHALLENGE_SIZE, frame
 
 CHUNK = 256 * 1024
 KEEPALIVE_IDLE = socket.TCP_KEEPALIVE if sys.platform == "darwin" else socket.TCP_KEEPIDLE
@@ -333,6 +334,7 @@ def reset_after(count: int, answer: bytes = b"") -> Behaviour:
 class Step(Enum):
     """What a scripted peer does beside sending and receiving."""
 
+    CHALLENGE = "send a new challenge"
     RESET = "reset"
     SILENCE = "say nothing more"
     ECHO = "echo"
@@ -361,6 +363,8 @@ def scripted(*steps: Script) -> Behaviour:
                 await receive_exactly(sock, step)
             elif isinstance(step, asyncio.Event):
                 await step.wait()
+            elif step is Step.CHALLENGE:
+                await send(sock, frame(os.urandom(CHALLENGE_SIZE)))
             elif step is Step.RESET:
                 reset(sock)
                 return

@@ -22,7 +22,6 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.sessions.service import Service
 from tests.support.peers import (
     ANSWER,
-    CHALLENGE,
     Peer,
     Step,
     destination_size,
@@ -53,7 +52,7 @@ async def jump_server(parked: Callable[[socket.socket], Any]) -> AsyncIterator[P
     """A jump server that authenticates each connection, then calls `parked` with it."""
 
     async def behave(sock: socket.socket) -> None:
-        await scripted(CHALLENGE, ANSWER, b"\0")(sock)
+        await scripted(Step.CHALLENGE, ANSWER, b"\0")(sock)
         await parked(sock)
 
     async with serving(behave) as peer:

@@ -1,6 +1,7 @@
 """A jump host: dial it, answer its challenge, name the target, and be connected to the target."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -26,8 +27,13 @@ wait
 for an acknowledgement anyway."""
 
 
+MAX_KNOWN_CHALLENGES = 1024
+"""Number of challenges that are remembered, to notice one that repeats."""
 CORK_TIME_S = 0.005
 """Seconds that a destination waits for early data, so that both leave in one packet."""
+
+
+_LOG = logging.getLogger("netjumper")
 
 
 class JumpHost:
@@ -55,9 +61,23 @@ class JumpHost:
         self.dialer = dialer
         self.deadlines: Deadlines[JumpConnection] = Deadlines(loop, timeout, JumpConnection.expire)
         self.corked: Deadlines[JumpConnection] = Deadlines(loop, CORK_TIME_S, JumpConnection.send)
+        self._challenges: dict[bytes, None] = {}
+        self._has_warned = False
 
     def __repr__(self) -> str:
         return f"<JumpHost {self.address}>"
+
+    def record_challenge(self, challenge: bytes) -> None:
+        """Warn, once, if the jump server sends a challenge again: its answer could be replayed."""
+        if challenge in self._challenges and not self._has_warned:
+            self._has_warned = True
+            _LOG.warning(
+                "jump host %s: it sent the same challenge twice; an answer can be replayed there",
+                self.address,
+            )
+        self._challenges[challenge] = None
+        if len(self._challenges) > MAX_KNOWN_CHALLENGES:
+            del self._challenges[next(iter(self._challenges))]
 
     def connect(self, target: Address, opened: Opened, failed: Failed) -> "JumpConnection":
         """Begin to open a tunnel; `failed` is given a `JumpHostError` or a `TargetError`.
@@ -246,7 +266,10 @@ class JumpConnection:
     def _read(self, endpoint: Endpoint) -> None:
         handshake = self._handshake
         while (data := endpoint.recv(handshake.wanted)) is not None:
+            had_challenge = bool(handshake.challenge)
             handshake.receive_data(data)
+            if handshake.challenge and not had_challenge:
+                self._host.record_challenge(handshake.challenge)
             if handshake.result is not None:
                 self._open(endpoint)
                 return

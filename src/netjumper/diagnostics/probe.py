@@ -85,7 +85,7 @@ class Probe:
             JumpHostError: none comes, or something else comes.
         """
         try:
-            self._connection.advance(lambda it: it.challenged, self._deadline)
+            self._connection.advance(lambda it: bool(it.challenge), self._deadline)
         except JumpHostError:
             self._refuse_text(self._connection.received)
             raise

@@ -40,6 +40,10 @@ from netjumper.protocol.handshake import (
 
 MAX_FRAME = 255
 CHALLENGE_SIZE = 32
+MIN_CHALLENGE_SIZE = 16
+"""Bytes of the shortest challenge that is answered. The answer to an empty one would be a hash of
+the
+secret alone, and tables of hashes can be made beforehand. The original sends 32 bytes."""
 ANSWER_SIZE = 20
 SERVICES = {
     "domain": 53,
@@ -116,14 +120,14 @@ class ClientHandshake(Handshake[Address]):
     continues up to the verdict and stays there (`authenticated`): the connection can be parked.
     """
 
-    __slots__ = ("_destination", "_secret", "_target", "authenticated", "challenged")
+    __slots__ = ("_destination", "_secret", "_target", "authenticated", "challenge")
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._destination = b""
         self._target: Address | None = None
-        self.challenged = False
-        """Whether the challenge has come; the answer is in `data_to_send`."""
+        self.challenge = b""
+        """The challenge, once it has come; the answer is in `data_to_send`."""
         self.authenticated = False
         """Whether the jump server has accepted the answer."""
         super().__init__()
@@ -146,18 +150,22 @@ class ClientHandshake(Handshake[Address]):
         self._write_with_answer(data)
 
     def _write_with_answer(self, data: bytes) -> None:
-        if self.challenged:
+        if self.challenge:
             self._write(data)
         else:
             self._destination += data
 
     def _steps(self) -> Generator[None, None, Address]:
         try:
-            challenge = yield from self._read_frame()
+            size = (yield from self._read_exactly(1))[0]
+            if size < MIN_CHALLENGE_SIZE:
+                raise JumpHostProtocolError(
+                    f"its challenge has {size} bytes; expected {MIN_CHALLENGE_SIZE} to 255"
+                )
+            self.challenge = yield from self._read_exactly(size)
         except EndOfStream:
             raise JumpHostProtocolError("it closed the connection without a challenge") from None
-        self._write(frame(answer_to(challenge, self._secret)) + self._destination)
-        self.challenged = True
+        self._write(frame(answer_to(self.challenge, self._secret)) + self._destination)
         if reason := (yield from self._read_refusal("a verdict")):
             raise WrongSecret(reason)
         self.authenticated = True

@@ -12,7 +12,7 @@ from netjumper.bridge.upstream import route_monitor
 from netjumper.client.jump_host import JumpConnection
 from netjumper.errors import JumpHostUnreachable
 from netjumper.net.tcp_info import TcpInfo
-from tests.support.peers import ANSWER, CHALLENGE, Step, eventually, scripted, serving
+from tests.support.peers import ANSWER, Step, eventually, scripted, serving
 from tests.support.scripted_jump_server import jump_server, pool_at, serve_target
 
 UNANSWERED = TcpInfo(probes=1, unacknowledged=0, rtt=0.2, retransmitted=0, sent=9)
@@ -109,7 +109,10 @@ async def test_network_change_renews_all_connections_and_is_logged(route, change
 
 async def test_network_change_also_cancels_dials(route):
     answering = asyncio.Event()
-    first, others = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE), scripted(answering, CHALLENGE)
+    first, others = (
+        scripted(Step.CHALLENGE, ANSWER, b"\0", Step.SILENCE),
+        scripted(answering, Step.CHALLENGE),
+    )
     behaviours = [first]
 
     async def behave(sock: socket.socket) -> None:
@@ -193,7 +196,7 @@ async def test_jump_host_that_closes_parked_connections_is_retried_with_doubling
     monkeypatch, caplog
 ):
     monkeypatch.setattr(pool_module, "FIRST_RETRY_S", 0.01)
-    async with serving(scripted(CHALLENGE, ANSWER, b"\0")) as jump:
+    async with serving(scripted(Step.CHALLENGE, ANSWER, b"\0")) as jump:
         with pool_at(jump.address, min_size=4, max_size=4) as pool:
             await eventually(lambda: pool._retry_pause >= 0.08)
             first_dials, retries, dials_per_retry = 4, 4, 2
@@ -222,7 +225,7 @@ async def test_jump_host_that_keeps_parked_connections_again_is_up(monkeypatch, 
 
 
 async def test_wrong_secret_is_retried_on_request_but_rarely_otherwise(caplog):
-    async with serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as jump:
+    async with serving(scripted(Step.CHALLENGE, ANSWER, b"\1\4nope")) as jump:
         with pool_at(jump.address, min_size=1, max_size=9) as pool:
             await eventually(lambda: pool.is_down)
             assert jump.accepted == 1

@@ -10,7 +10,7 @@ from netjumper.errors import (
     NetjumperError,
 )
 from netjumper.net.endpoint import Endpoint
-from tests.support.peers import ANSWER, CHALLENGE, scripted, serving, unanswering
+from tests.support.peers import ANSWER, Step, scripted, serving, unanswering
 from tests.support.scripted_jump_server import (
     DESTINATION,
     TARGET,
@@ -35,7 +35,9 @@ async def test_request_cancelled_during_its_dial_leaves_nothing():
         assert called == []
 
 
-@pytest.mark.parametrize("script", [(), (CHALLENGE,), (CHALLENGE, ANSWER, b"\0", DESTINATION)])
+@pytest.mark.parametrize(
+    "script", [(), (Step.CHALLENGE,), (Step.CHALLENGE, ANSWER, b"\0", DESTINATION)]
+)
 async def test_request_cancelled_in_the_handshake_leaves_nothing(script):
     reached = asyncio.Event()
 

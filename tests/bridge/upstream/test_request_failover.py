@@ -15,7 +15,6 @@ from netjumper.errors import JumpHostUnreachable, TargetRefused, WrongSecret
 from netjumper.net.endpoint import Endpoint
 from tests.support.peers import (
     ANSWER,
-    CHALLENGE,
     Step,
     closed_port,
     echo,
@@ -133,7 +132,7 @@ async def test_hung_jump_host_with_a_live_kernel_is_not_waited_for(monkeypatch, 
         "netjumper.bridge.upstream.upstream.UNANSWERED_S", 0.2
     )  # the kernel delays its acknowledgement
     monkeypatch.setattr("netjumper.bridge.upstream.pool.STALLED_AFTER_S", 0.02)
-    let_in = scripted(CHALLENGE, ANSWER, b"\0", Step.SILENCE)
+    let_in = scripted(Step.CHALLENGE, ANSWER, b"\0", Step.SILENCE)
     behaviours = [let_in, let_in]
 
     async def hang(sock: socket.socket) -> None:

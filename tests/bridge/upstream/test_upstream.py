@@ -20,7 +20,6 @@ from netjumper.errors import (
 )
 from tests.support.peers import (
     ANSWER,
-    CHALLENGE,
     Step,
     closed_port,
     eventually,
@@ -117,7 +116,7 @@ async def test_unsafe_early_data_ends_the_request_with_its_connection(acquired):
 
 async def test_unsent_early_data_does_not_end_the_request_with_its_jump_host():
     async with (
-        serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as strange,
+        serving(scripted(Step.CHALLENGE, ANSWER, b"\1\4nope")) as strange,
         jump_server(in_turn(succeed)) as jump,
     ):
         with (
@@ -212,7 +211,7 @@ async def test_jump_host_that_cannot_be_dialled_is_down():
 
 
 async def test_jump_host_that_rejects_the_secret_is_down():
-    async with serving(scripted(CHALLENGE, ANSWER, b"\1\4nope")) as jump:
+    async with serving(scripted(Step.CHALLENGE, ANSWER, b"\1\4nope")) as jump:
         with pool_at(jump.address, min_size=0, max_size=0) as pool:
             assert type(await RequestedTunnel(Upstream([pool])).error()) is WrongSecret
             assert pool.is_down
