@@ -26,7 +26,7 @@ from tests.support.peers import (
     serving,
     stalled_pair,
     tcp_pair,
-    the_kernel_cuts_off_who_does_not_read,
+    kernel_aborts_connection_of_slow_reader,
 )
 from tests.support.services import answer, bridge_running, destination, jump_server_running
 
@@ -114,7 +114,7 @@ async def test_pause_longer_than_the_user_timeout_does_not_disconnect(through, m
         async for sock in through(target.address):
             with sock:
                 await eventually(lambda sock=sock: not nothing_to_receive(sock))
-                await the_kernel_cuts_off_who_does_not_read(user_timeout_of(PEER_TIMEOUT))
+                await kernel_aborts_connection_of_slow_reader(user_timeout_of(PEER_TIMEOUT))
                 while await receive_exactly(sock, 1) != BODY[:1]:  # no zero is in the head
                     pass
                 assert await receive_exactly(sock, len(BODY) - 1) == BODY[1:]

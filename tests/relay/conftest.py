@@ -61,7 +61,7 @@ async def memory(splice: bool) -> AsyncIterator[RelayMemory]:
 
 @pytest.fixture
 def join(memory: RelayMemory, way: str) -> Join:
-    """Return what makes a relay, starts it (unless told not to) and misses no descriptor."""
+    """Return what makes a relay, starts it by default and checks for leaked descriptors."""
 
     @contextlib.asynccontextmanager
     async def joined(

@@ -1,4 +1,4 @@
-"""Bandwidth that many share, on a clock of the tests' own; relays with it are elsewhere."""
+"""Shared bandwidth, on a test clock."""
 
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ FOREVER = 10**15
 
 
 class Reader:
-    """What asks for bandwidth: it reads what there is as a direction of a relay does."""
+    """Requests bandwidth and reads what is there, as a direction of a relay does."""
 
     def __init__(self, clock: Clock, bandwidth: Bandwidth, *, pace: int = FOREVER) -> None:
         self._clock = clock
@@ -29,7 +29,7 @@ class Reader:
         return sum(count for _, count in self.got)
 
     def arrive(self, count: int = FOREVER) -> None:
-        """So many bytes come in."""
+        """Add so many bytes of input."""
         there, self.there = self.there, self.there + count
         if not there:
             self._is_readable()
@@ -70,7 +70,7 @@ def most_in_any_window(got: list[tuple[float, int]], rate: float) -> float:
     return worst
 
 
-# --- how much -----------------------------------------------------------------------------
+# --- rate ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -86,7 +86,7 @@ def test_bulk_has_the_rate_and_at_most_one_burst_more(clock, rate, pace):
 
 
 @pytest.mark.parametrize("rate", [rate for rate in RATES if rate >= 64 * KB])
-def test_two_seconds_of_bulk_are_within_5_percent_of_the_rate_even_after_idleness(clock, rate):
+def test_bulk_is_within_5_percent_of_the_rate_even_after_idleness(clock, rate):
     reader = Reader(clock, Bandwidth(clock, rate))
     clock.advance(60)
     reader.arrive()
@@ -119,7 +119,7 @@ def test_no_period_exceeds_the_rate_and_a_burst(rate, one, two, events):
         assert limit is None or most_in_any_window(got, limit) <= burst(limit) + 1e-3
     for _ in range(100):
         clock.advance(60 + sum(reader.there for reader in readers) / KB)
-    assert not any(reader.there for reader in readers), "nobody is forgotten"
+    assert not any(reader.there for reader in readers), "no reader is forgotten"
     assert clock.timers == 0
 
 
@@ -187,7 +187,7 @@ def test_a_new_limit_begins_with_at_most_a_burst(clock):
     assert reader.total == pytest.approx(1 * MB, rel=0.07)
 
 
-# --- whose turn it is ---------------------------------------------------------------------
+# --- order of turns -----------------------------------------------------------------------
 
 
 def test_all_busy_directions_have_the_same_share(clock):
@@ -265,7 +265,7 @@ def test_no_direction_overtakes_the_queue(clock):
 @pytest.mark.parametrize("limit", [None, 1.5 * MB])
 @pytest.mark.parametrize("late", [0.0, 0.02])
 def test_more_tunnels_do_not_give_a_client_a_larger_share(clock, limit, late):
-    """Even where the loop is late: nothing is lost by that, although not all is shared as well."""
+    """A late loop loses nothing, although not all of it is shared."""
     parent = Bandwidth(clock, 2 * MB)
     many, one = (Bandwidth(clock, limit, parent) for _ in range(2))
     crowd = [Reader(clock, many) for _ in range(50)]
@@ -281,7 +281,7 @@ def test_more_tunnels_do_not_give_a_client_a_larger_share(clock, limit, late):
     assert single.total == pytest.approx(seconds * 1 * MB, rel=0.3 if late else 0.02)
 
 
-def test_a_client_that_waited_for_its_own_limit_does_not_wait_for_the_total_as_well(clock):
+def test_wait_for_the_clients_limit_counts_for_the_total_too(clock):
     bandwidth = Bandwidth(clock, 64 * KB, Bandwidth(clock, 100 * MB))
     bandwidth.spend(64 * KB)
     reader = Reader(clock, bandwidth)
@@ -291,7 +291,7 @@ def test_a_client_that_waited_for_its_own_limit_does_not_wait_for_the_total_as_w
     assert reader.total == 64
 
 
-# --- who waits, and what that takes -------------------------------------------------------
+# --- waiters ------------------------------------------------------------------------------
 
 
 def test_all_waiters_share_one_timer_and_none_is_left_without_waiters(clock):
@@ -311,7 +311,7 @@ def test_all_waiters_share_one_timer_and_none_is_left_without_waiters(clock):
     assert clock.timers == 0
 
 
-def test_the_last_waiter_to_leave_takes_its_client_out_of_the_parents_queue(clock):
+def test_client_without_waiters_leaves_the_parents_queue(clock):
     parent = Bandwidth(clock, 1 * KB)
     parent.spend(100 * KB)
     bandwidth = Bandwidth(clock, None, parent)
@@ -336,7 +336,7 @@ def test_a_waiter_that_left_gets_no_turn(clock):
 
 
 def test_a_turn_can_end_the_wait_of_other_directions(clock):
-    """As when one direction of a relay meets a reset: the other has nothing to wait for then."""
+    """A reset of one direction of a relay ends the wait of the other."""
     bandwidth = Bandwidth(clock, 64 * KB)
     others = [Reader(clock, bandwidth) for _ in range(3)]
 
@@ -356,8 +356,8 @@ def test_a_turn_can_end_the_wait_of_other_directions(clock):
 
 
 @pytest.mark.parametrize("of_all", [None, 100 * MB])
-def test_a_waiter_that_queues_again_in_its_turn_gets_no_second_turn_in_that_round(clock, of_all):
-    """As a TLS endpoint does that is read on at once, for what it has decrypted already."""
+def test_waiter_gets_no_second_turn_in_the_same_round(clock, of_all):
+    """A TLS endpoint is read again at once if it holds decrypted bytes."""
     bandwidth = Bandwidth(clock, 2 * MB, of_all and Bandwidth(clock, of_all))
     turns: list[float] = []
 

@@ -140,7 +140,7 @@ async def test_the_other_direction_goes_on_while_one_is_blocked(join):
         assert await drink(it.target, 8 * MIB) == await sending
 
 
-# --- what was read before it began --------------------------------------------------------
+# --- bytes read before the start ----------------------------------------------------------
 
 
 async def test_bytes_read_before_the_relay_come_first_even_if_they_do_not_fit(join):
@@ -193,7 +193,7 @@ async def test_a_target_that_is_gone_before_the_start_resets_the_client(join):
         assert await it.ended == RelayEnd.TARGET_RESET
 
 
-# --- what it owns -------------------------------------------------------------------------
+# --- resources ----------------------------------------------------------------------------
 
 
 async def test_an_idle_relay_has_no_pipe_and_no_timer(join):
@@ -205,7 +205,7 @@ async def test_an_idle_relay_has_no_pipe_and_no_timer(join):
         sent, got = await asyncio.gather(pour(it.client, 16 * MIB), drink(it.target, 16 * MIB))
         assert got == sent
         assert len(getattr(loop, "_scheduled", ())) == timers_before
-        it.memory.close()  # the idle pipes, which are nobody's
+        it.memory.close()  # the idle pipes, which no relay owns
         assert open_descriptors()["pipe"] == pipes_before
         await send(it.client, b"still there")
         assert await receive(it.target) == b"still there"

@@ -138,7 +138,7 @@ async def test_stopping_a_relay_with_a_full_pipe_closes_the_pipe(join):
 
 @pytest.mark.parametrize("lost", ["client", "target"])
 async def test_bytes_of_an_aborted_tunnel_never_reach_another(join, lost):
-    """Pipes are used again, and one that still holds bytes must not be."""
+    """Pipes are reused, except one that still holds bytes."""
     async with join(small_buffers=True) as cut, join() as other:
         sending = asyncio.create_task(pour(cut.client, 32 * MIB))
         await settled(lambda: cut.relay.bytes_up)
@@ -157,7 +157,7 @@ async def test_bytes_of_an_aborted_tunnel_never_reach_another(join, lost):
 
 @pytest.mark.parametrize(("first", "other"), SIDES)
 async def test_a_reset_after_an_end_of_stream_is_found_by_the_check(memory, first, other):
-    """Nobody reads a side that has sent everything, so nothing tells when it is reset."""
+    """A side that has sent everything is not read, so its reset is not reported."""
     loop = asyncio.get_running_loop()
     half_closed: Deadlines[Relay] = Deadlines(loop, 0.01, Relay.check_half_closed)
     async with no_descriptor_is_left():

@@ -32,7 +32,7 @@ from tests.support.peers import (
     send,
     settled,
     tcp_pair,
-    the_kernel_cuts_off_who_does_not_read,
+    kernel_aborts_connection_of_slow_reader,
 )
 from tests.support.relay_pair import MIB, SIDES, SLOW, drink, passing, pour, queued
 
@@ -43,7 +43,7 @@ FAST = 20_000_000
 
 
 BURST_BYTES = MIN_QUANTUM + MIN_SAVED
-"""That of a slow one."""
+"""The burst of a slow relay."""
 
 
 @every_way
@@ -210,7 +210,7 @@ async def test_random_ends_neither_lose_nor_reorder_bytes(join, clock):
 
 
 async def one_life(it, dice: random.Random) -> None:
-    """Send both ways, half-close where one is through, and reset now and then."""
+    """Send both ways, half-close a side that is finished, and reset now and then."""
     sides = [it.client, it.target]
     dice.shuffle(sides)
     sent = [dice.randbytes(dice.choice([0, 1, 5000, 70_000, 400_000])) for _ in sides]
@@ -261,10 +261,8 @@ async def test_a_throttled_relay_is_not_idle(join, clock):
 
 @pytest.mark.parametrize("way", ["copy"])
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout")
-async def test_a_relay_throttled_for_longer_than_the_user_timeout_is_not_aborted(
-    join, spent, clock
-):
-    """Neither by us, nor by a sender that looks after those who do not read, as we do."""
+async def test_relay_throttled_beyond_the_user_timeout_is_not_aborted(join, spent, clock):
+    """Neither side aborts: the sender also suspends its user timeout for a slow reader."""
     loop = asyncio.get_running_loop()
     milliseconds = user_timeout_of(1.0)
 
@@ -279,7 +277,7 @@ async def test_a_relay_throttled_for_longer_than_the_user_timeout_is_not_aborted
         UserTimeoutSuspender(loop, 1.0, served).start()
         sending = asyncio.create_task(pour(it.client, 16 * MIB))
         await eventually(lambda: it.relay._up in spent)
-        await the_kernel_cuts_off_who_does_not_read(milliseconds)
+        await kernel_aborts_connection_of_slow_reader(milliseconds)
         assert it.relay.bytes_up == 0
         spent.set_rate(None)
         clock.advance(1)
@@ -288,7 +286,7 @@ async def test_a_relay_throttled_for_longer_than_the_user_timeout_is_not_aborted
 
 
 class Sender(Endpoint):
-    """A far end that looks after its own user timeout."""
+    """A peer that suspends its own user timeout."""
 
     def suspend_timeouts(self, milliseconds: int) -> None:
         suspend_user_timeout(self, milliseconds)

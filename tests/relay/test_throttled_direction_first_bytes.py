@@ -29,7 +29,7 @@ BURST_BYTES = MIN_QUANTUM + MIN_SAVED
 
 @every_way
 @pytest.mark.parametrize("client_ended", [False, True])
-async def test_bytes_read_before_the_relay_wait_for_a_turn_but_the_answer_does_not(
+async def test_early_bytes_wait_for_a_turn_but_the_answer_does_not(
     join, spent, clock, client_ended
 ):
     async with join(start=False, bandwidth=spent) as it:
@@ -82,9 +82,7 @@ async def test_bytes_read_before_the_relay_take_one_turn_at_a_time(join, spent, 
 
 
 @every_way
-async def test_a_target_that_reads_late_gets_bytes_read_before_the_relay_in_order(
-    join, slow, clock
-):
+async def test_late_reading_target_gets_early_bytes_in_order(join, slow, clock):
     slow.set_rate(FAST)
     data = os.urandom(MIB)
     async with join(start=False, small_buffers=True, bandwidth=slow) as it:

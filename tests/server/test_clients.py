@@ -1,4 +1,4 @@
-"""Clients: whose answer it is, until when."""
+"""Clients: which one made an answer, and until when it has access."""
 
 import hmac
 from datetime import UTC, datetime, timedelta

@@ -17,7 +17,7 @@ def guard(allow: str = "", deny: str = "") -> Guard:
 
 
 def refusal(it: Guard, ip: str, host: str = "", port: int = 443) -> str:
-    """Return why an address is refused, for a target of that name; empty where it is not."""
+    """Return why an address is refused, for a target of that name; empty if it is not."""
     target = Address(host or ip, port)
     try:
         it.check_target(target)

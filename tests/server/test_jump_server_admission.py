@@ -166,9 +166,7 @@ async def test_a_client_that_is_being_refused_has_no_tunnel():
                 assert service.sessions.context.admission.tunnels == 1
 
 
-async def test_the_first_failed_authentication_is_refused_immediately_and_later_ones_with_delay(
-    monkeypatch,
-):
+async def test_only_the_first_failed_authentication_is_refused_immediately(monkeypatch):
     monkeypatch.setattr(manager, "REFUSAL_DELAY_S", 3600.0)
     async with limited(auth_failures=10) as (service, address):
         assert await wrongly_answered(address) == AUTH_REFUSAL
@@ -222,7 +220,7 @@ async def test_data_that_arrives_while_a_tunnel_waits_for_bandwidth_reaches_its_
             assert await receive_exactly(other, 1) == b"\0"
             bandwidth = service.sessions.context.admission.account_of("").bandwidth
             assert bandwidth is not None
-            bandwidth.spend(100_000)  # nobody's turn for half a second
+            bandwidth.spend(100_000)  # no direction has a turn for half a second
             await send(sock, await answer(sock) + destination(target.address) + b"first")
             assert await receive_exactly(sock, 2) == b"\0\0"
             await send(sock, b", and then")

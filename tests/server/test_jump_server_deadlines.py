@@ -36,9 +36,9 @@ async def test_a_silent_client_is_closed(caplog):
 @pytest.mark.parametrize(
     "limits",
     [
-        pytest.param(TunnelLimits(parked=0.1), id="after its time"),
-        pytest.param(TunnelLimits(handshake=0.1, parked=0), id="at once where nobody may wait"),
-        pytest.param(TunnelLimits(handshake=0.1, max_parked=0), id="where none are allowed"),
+        pytest.param(TunnelLimits(parked=0.1), id="parked for too long"),
+        pytest.param(TunnelLimits(handshake=0.1, parked=0), id="parking is off"),
+        pytest.param(TunnelLimits(handshake=0.1, max_parked=0), id="no parked connections allowed"),
     ],
 )
 async def test_a_client_that_names_no_target_is_closed_without_a_log_line(caplog, limits):
@@ -63,7 +63,7 @@ async def test_a_parked_client_has_more_time_than_a_handshake():
             assert len(service.sessions.context.handshakes.parked) == 0
 
 
-async def test_a_parked_client_that_begins_its_request_has_the_handshakes_deadline():
+async def test_parked_client_with_a_begun_request_has_the_handshake_deadline():
     limits = TunnelLimits(handshake=0.05)
     async with jump_server_running(limits=limits) as (service, address):
         with await connected(address) as sock:
@@ -74,7 +74,7 @@ async def test_a_parked_client_that_begins_its_request_has_the_handshakes_deadli
             assert len(service.sessions.context.handshakes.parked) == 0
 
 
-async def test_connections_beyond_the_limit_on_parked_ones_have_the_handshakes_deadline():
+async def test_connections_beyond_max_parked_have_the_handshake_deadline():
     limits = TunnelLimits(handshake=0.05, max_parked=1)
     async with jump_server_running(limits=limits) as (service, address):
         with await connected(address) as first, await connected(address) as second:

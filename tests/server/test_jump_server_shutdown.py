@@ -57,13 +57,15 @@ async def test_closing_aborts_tunnels_after_the_grace_period(server, caplog):
 
 
 @pytest.fixture
-def a_moment(monkeypatch):
-    """Who came in just before the end is heard out for no longer than this many seconds."""
+def accept_grace_s(monkeypatch):
+    """Seconds for the handshakes of connections that came in just before the end."""
     monkeypatch.setattr(manager, "ACCEPT_GRACE_S", 0.1)
     return 0.1
 
 
-async def test_closing_does_not_wait_for_a_connection_without_a_request(server, a_moment, caplog):
+async def test_closing_does_not_wait_for_a_connection_without_a_request(
+    server, accept_grace_s, caplog
+):
     service, address = server
     with await connected(address) as sock:
         assert len(await receive_exactly(sock, 33)) == 33
@@ -72,7 +74,7 @@ async def test_closing_does_not_wait_for_a_connection_without_a_request(server, 
     assert caplog.records == []
 
 
-async def test_closing_does_not_wait_for_half_a_request(server, a_moment, caplog):
+async def test_closing_does_not_wait_for_half_a_request(server, accept_grace_s, caplog):
     service, address = server
     with await connected(address) as sock:
         await send(sock, await answer(sock) + b"\x09exam")
@@ -103,7 +105,9 @@ async def test_closing_does_not_wait_for_the_handshake_of_an_old_connection(serv
             assert await service.close(grace=3600.0) == 0
 
 
-async def test_the_wait_for_handshakes_is_part_of_the_grace_period(server, a_moment, monkeypatch):
+async def test_the_wait_for_handshakes_is_part_of_the_grace_period(
+    server, accept_grace_s, monkeypatch
+):
     waited, really_wait = [], asyncio.wait
 
     async def wait(futures, timeout):
@@ -119,7 +123,7 @@ async def test_the_wait_for_handshakes_is_part_of_the_grace_period(server, a_mom
             monkeypatch.setattr(manager.asyncio, "wait", wait)
             assert await service.close(grace=5.0) == 0
             monkeypatch.undo()
-    assert 0 < waited[0] < 5.0 - a_moment / 2
+    assert 0 < waited[0] < 5.0 - accept_grace_s / 2
 
 
 async def test_closing_logs_a_refused_client_only_once(server, caplog):

@@ -1,4 +1,4 @@
-"""Admission: who waits, who makes room, who is shut out, and how many tunnels there may be."""
+"""Admission: pending connections, evictions, bans and the limit on tunnels."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ CONNECTOR: Any = object()
 
 
 class Connection:
-    """One that waits."""
+    """A pending connection."""
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
@@ -81,8 +81,8 @@ def test_a_known_source_with_more_than_its_fair_share_is_evicted_from() -> None:
     it.authenticated(known)
     crowd = waiting(it, *["192.0.2.1:2"] * 1000)
     assert [its.closed for its in waiting(it, "192.0.2.2:1")] == [False]
-    strangers = waiting(it, *(f"198.51.100.{number}:1" for number in range(59)))
-    assert not any(its.closed for its in strangers)
+    unknown = waiting(it, *(f"198.51.100.{number}:1" for number in range(59)))
+    assert not any(its.closed for its in unknown)
     assert sum(not its.closed for its in crowd) == 4
 
 
@@ -93,8 +93,8 @@ def test_if_all_sources_are_known_the_oldest_connection_is_evicted() -> None:
         it.authenticated(known)
     peers = [f"192.0.2.{number}:2" for number in range(4)]
     assert [its.closed for its in waiting(it, *peers)] == [True, False, False, False]
-    (stranger,) = waiting(it, "198.51.100.1:1")
-    assert not stranger.closed
+    (unknown,) = waiting(it, "198.51.100.1:1")
+    assert not unknown.closed
 
 
 def test_an_authenticated_connection_is_not_pending_and_leaves_no_state() -> None:
@@ -128,7 +128,7 @@ def test_failed_authentications_delay_refusals_and_then_ban_the_source(caplog) -
     assert it.is_allowed("192.0.2.1:9")
 
 
-def test_a_ban_resets_the_sources_pending_connections_except_the_one_being_refused() -> None:
+def test_ban_resets_pending_connections_except_the_refused_one() -> None:
     it = admission(auth_failures=2)
     wrong, guess, elsewhere, proved = waiting(
         it, "192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1", "192.0.2.1:3"
@@ -140,7 +140,7 @@ def test_a_ban_resets_the_sources_pending_connections_except_the_one_being_refus
     assert [its.closed for its in (wrong, guess, elsewhere, proved)] == [False, True, False, False]
 
 
-def test_an_ipv6_network_is_banned_as_a_whole_and_the_log_names_the_last_address(caplog) -> None:
+def test_ipv6_network_is_banned_and_the_last_address_logged(caplog) -> None:
     it = admission(auth_failures=2)
     it.auth_failed("[2001:db8::1]:1")
     it.auth_failed("[2001:db8::2]:1")

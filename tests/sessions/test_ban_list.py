@@ -1,4 +1,4 @@
-"""Sources of wrong answers: counted, shut out for a while, forgotten."""
+"""Failed authentications per source: counted, banned for a while, forgotten."""
 
 from netjumper.sessions import ban_list
 from netjumper.sessions.ban_list import BAN_MEMORY_S, MAX_BAN_RECORDS, MAX_BAN_S, BanList

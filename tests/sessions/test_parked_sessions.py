@@ -1,4 +1,4 @@
-"""Clients that are parked: how many each may have, and for how long."""
+"""Parked sessions: how many each client can have, and for how long."""
 
 from netjumper.sessions.parked_sessions import ParkedSessions
 from tests.support.clock import Clock

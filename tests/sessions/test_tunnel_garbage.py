@@ -1,4 +1,4 @@
-"""What a tunnel had is let go of as it ends: a cycle would keep its buffers for minutes."""
+"""A finished tunnel is freed at once: a reference cycle would keep its buffers for minutes."""
 
 import asyncio
 import contextlib
@@ -61,7 +61,7 @@ async def chain(folder: Path) -> AsyncIterator[Service]:
 
 
 def left() -> list[object]:
-    """Return what is still there of what no tunnel is using."""
+    """Return the objects of finished tunnels that are not freed."""
     return [
         it
         for it in gc.get_objects()

@@ -148,7 +148,7 @@ def stalled_pair(user_timeout: int) -> tuple[socket.socket, socket.socket]:
     return one, other
 
 
-async def the_kernel_cuts_off_who_does_not_read(user_timeout: int) -> None:
+async def kernel_aborts_connection_of_slow_reader(user_timeout: int) -> None:
     """Return when that has happened.
 
     Args:

@@ -1,4 +1,4 @@
-"""Whom TLS trusts: the secret, a pin, an authority; and everybody else gets nothing."""
+"""What TLS trusts: the secret, a pin, an authority. Any other peer gets no data."""
 
 import datetime as dt
 import os

@@ -169,10 +169,13 @@ async def test_clear_text_client_gets_no_data():
 async def test_untrusted_server_gets_no_data():
     async with no_descriptor_is_left():
         ours, theirs = tcp_pair()
-        stranger = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody
+        distrusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # has no authority
         loop = asyncio.get_running_loop()
         client = TlsEndpoint(
-            loop, ours, lambda *buffers: stranger.wrap_bio(*buffers, server_hostname=HOST), any_peer
+            loop,
+            ours,
+            lambda *buffers: distrusting.wrap_bio(*buffers, server_hostname=HOST),
+            any_peer,
         )
         _, serving = contexts()
         server = TlsEndpoint(

@@ -58,7 +58,7 @@ async def test_end_without_close_notify_is_an_error(pair):
     client.send(b"half of it")
     reader = Reader(server)
     await eventually(lambda: reader.data == b"half of it")
-    client._sock.shutdown(socket.SHUT_WR)  # FIN, as anybody on the way can send it
+    client._sock.shutdown(socket.SHUT_WR)  # anything on the path can send a FIN
     await reader.over.wait()
     assert is_cut(reader.error)
 

@@ -29,7 +29,7 @@ def test_guessable_secret_is_stretched_with_scrypt(monkeypatch):
 
 
 def test_key_depends_on_secret_and_client():
-    keys = {psk_of(it.encode(), who) for it in (KEY, OTHER) for who in ("", "alice", "bob")}
+    keys = {psk_of(it.encode(), name) for it in (KEY, OTHER) for name in ("", "alice", "bob")}
     assert len(keys) == 6
     assert {len(it) for it in keys} == {32}
 

@@ -69,7 +69,7 @@ class Clients:
     def verify(self, challenge: bytes, answer: bytes) -> str | None:
         """Return the name of the client whose secret made the answer, or None.
 
-        Every secret is compared, also after a match, so that the time taken tells nothing.
+        Every secret is compared, also after a match, so that the time taken reveals nothing.
 
         Raises:
             AccessExpired: the answer is right, but the client's access has ended.

@@ -256,5 +256,5 @@ class Engine:
             return None
 
     def drop_incoming(self) -> None:
-        """Forget what was received: nobody reads it."""
+        """Forget what was received: it will not be read."""
         self.incoming = Incoming()

@@ -164,9 +164,7 @@ async def test_parked_connection_is_closed_after_its_idle_limit():
             await eventually(lambda: jump.accepted >= 3)
 
 
-async def test_parked_connection_closed_by_the_jump_server_is_replaced_without_a_failure(
-    monkeypatch, caplog
-):
+async def test_parked_connection_closed_by_the_server_is_replaced(monkeypatch, caplog):
     monkeypatch.setattr(pool_module, "MIN_IDLE_S", 0.01)
     ended = asyncio.Semaphore(0)
 

@@ -182,7 +182,7 @@ async def test_requests_are_spread_over_all_jump_hosts():
                 sock.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux' TCP_INFO")
 async def test_round_trip_is_known_once_a_connection_is_parked():
     async with jump_server_running() as (_, jump):
         with upstream_through(jump) as (_, (pool,)):

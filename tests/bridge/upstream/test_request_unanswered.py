@@ -74,7 +74,7 @@ async def test_black_hole_of_a_parked_connection_causes_a_dial():
             await peers.closed.wait()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux' TCP_INFO")
 async def test_acknowledged_request_is_waited_for(monkeypatch, attempts_at_checks):
     monkeypatch.setattr(
         upstream_module, "UNANSWERED_S", 0.2
