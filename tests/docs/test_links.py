@@ -1,4 +1,4 @@
-"""Every relative link and every anchor in the Markdown files leads somewhere."""
+"""Every relative link and every anchor in the Markdown files has a target that exists."""
 
 import re
 from collections.abc import Iterator
