@@ -18,6 +18,7 @@ from tests.support.namespaces import run_apart
 from tests.support.peers import (
     connected,
     eventually,
+    kernel_aborts_connection_of_slow_reader,
     nothing_to_receive,
     receive,
     receive_exactly,
@@ -26,7 +27,6 @@ from tests.support.peers import (
     serving,
     stalled_pair,
     tcp_pair,
-    kernel_aborts_connection_of_slow_reader,
 )
 from tests.support.services import answer, bridge_running, destination, jump_server_running
 

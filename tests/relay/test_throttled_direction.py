@@ -23,6 +23,7 @@ from netjumper.relay.ending import RelayEnd
 from netjumper.relay.idle_timeout import IdleWatch
 from tests.support.peers import (
     eventually,
+    kernel_aborts_connection_of_slow_reader,
     open_descriptors,
     receive,
     receive_exactly,
@@ -32,7 +33,6 @@ from tests.support.peers import (
     send,
     settled,
     tcp_pair,
-    kernel_aborts_connection_of_slow_reader,
 )
 from tests.support.relay_pair import MIB, SIDES, SLOW, drink, passing, pour, queued
 

@@ -141,13 +141,13 @@ async def test_after_early_data_the_outcome_leaves_with_the_targets_first_bytes(
     monkeypatch.setattr(manager, "ANSWER_CORK_TIME_S", 30.0)
     reached, answering = asyncio.Event(), asyncio.Event()
 
-    async def answer_when_told(sock: socket.socket) -> None:
+    async def answer_on_cue(sock: socket.socket) -> None:
         await receive_exactly(sock, 5)
         reached.set()
         await answering.wait()
         await send(sock, b"late")
 
-    async with serving(answer_when_told) as target, jump_server_running() as (_, address):
+    async with serving(answer_on_cue) as target, jump_server_running() as (_, address):
         with await connected(address) as sock:
             await send(sock, await answer(sock) + destination(target.address) + b"early")
             assert await receive_exactly(sock, 1) == b"\0"  # the verdict
