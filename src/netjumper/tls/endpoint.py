@@ -15,7 +15,14 @@ import ssl
 from collections.abc import Callable
 
 from netjumper.net.endpoint import RESET_TIMEOUT_S, Endpoint
-from netjumper.tls.engine import MAX_CALL_BYTES, Check, Engine, Wrap
+from netjumper.tls.engine import (
+    MAX_CALL_BYTES,
+    MAX_EMPTY_FILLS,
+    MAX_READS,
+    Check,
+    Engine,
+    Wrap,
+)
 
 
 class TlsEndpoint(Endpoint):
@@ -134,8 +141,7 @@ class TlsEndpoint(Endpoint):
     def recv(self, limit: int) -> bytes | None:
         """Return up to `limit` bytes, `b""` at the end of the stream, None if nothing is there.
 
-        Raises:
-            OSError: as `recv_into` does.
+        Errors are those of `recv_into`.
         """
         buffer = bytearray(limit)
         count = self.recv_into(memoryview(buffer))
@@ -143,6 +149,8 @@ class TlsEndpoint(Endpoint):
 
     def recv_into(self, buffer: memoryview) -> int | None:
         """Receive into `buffer`; the count, 0 at the end of the stream, None if nothing is there.
+
+        One call decrypts a limited number of records; the callback is called again for the rest.
 
         Raises:
             ssl.SSLError: the peer is the wrong one, or does not speak TLS.
@@ -152,16 +160,19 @@ class TlsEndpoint(Endpoint):
         if engine.has_failed and self._ends:  # what still comes is thrown away
             return 0 if super().recv(MAX_CALL_BYTES) == b"" else None
         count = engine.take_plaintext(buffer) if engine.plaintext else 0
-        while count < len(buffer):
+        reads = fills = 0
+        while count < len(buffer) and reads < MAX_READS:
             try:
                 if not engine.is_established:
                     self._shake_hands()
                 count += engine.decrypt(buffer[count:])
+                reads, fills = reads + 1, 0
             except ssl.SSLZeroReturnError:
                 return count
             except ssl.SSLWantReadError:
                 engine.outgoing.flush_answers(super().send)
-                if not self._fill_behind(count):
+                fills += 1
+                if fills > MAX_EMPTY_FILLS or not self._fill_behind(count):
                     return count or None
             except OSError:
                 if not count:
@@ -185,14 +196,7 @@ class TlsEndpoint(Endpoint):
             return False  # the next call meets it again
 
     def shake_hands(self) -> bool:
-        """Continue the handshake, without taking what comes after it.
-
-        Returns:
-            Whether it is complete.
-
-        Raises:
-            OSError: as `recv_into` does.
-        """
+        """Continue the handshake, but take nothing after it; return whether it is complete."""
         while not self._engine.is_established:
             try:
                 self._shake_hands()

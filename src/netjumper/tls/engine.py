@@ -17,6 +17,14 @@ size that they once had."""
 MAX_UNSENT_ANSWER_BYTES = 64 * 1024
 """Bytes of answers that a peer can cause without reading them. A key update (RFC 8446 section
 4.6.3) costs the side that requests it as much as the side that answers."""
+MAX_BYTES_WITHOUT_DATA = 128 * 1024
+"""Bytes that a peer can send in a row without any plaintext in them. A handshake with certificates
+is
+shorter; key updates and empty records can go on for ever."""
+MAX_READS = 64
+"""Records that one call decrypts at most; a peer can send records of one byte."""
+MAX_EMPTY_FILLS = 2
+"""Pieces without any plaintext that one call decrypts at most; a full record can span two."""
 _NONE = memoryview(b"")
 
 Wrap = Callable[[ssl.MemoryBIO, ssl.MemoryBIO], ssl.SSLObject]
@@ -28,11 +36,13 @@ Check = Callable[[ssl.SSLObject], None]
 class Incoming:
     """What was received and is not decrypted yet."""
 
-    __slots__ = ("_rest", "bio", "is_empty")
+    __slots__ = ("_rest", "bio", "is_empty", "without_data")
 
     def __init__(self) -> None:
         self.bio = ssl.MemoryBIO()
         """Where OpenSSL takes it from."""
+        self.without_data = 0
+        """Bytes that have come since the last plaintext."""
         self.is_empty = True
         """Whether there was nothing more to receive at the last look."""
         self._rest = _NONE
@@ -48,8 +58,10 @@ class Incoming:
             False if there is nothing.
 
         Raises:
-            OSError: as `receive` does.
+            OSError: as `receive` does; or the peer only sends records without data.
         """
+        if self.without_data > MAX_BYTES_WITHOUT_DATA:
+            raise OSError("the peer sends TLS records without data")
         if not self._rest:
             data = receive(MAX_CALL_BYTES)
             self.is_empty = data is None
@@ -59,7 +71,7 @@ class Incoming:
                 self.bio.write_eof()
                 return True
             self._rest = memoryview(data)
-        self.bio.write(self._rest[:RECORD_BYTES])
+        self.without_data += self.bio.write(self._rest[:RECORD_BYTES])
         # An empty view would keep all of the bytes that it is of.
         self._rest = self._rest[RECORD_BYTES:] or _NONE
         return True
@@ -184,6 +196,7 @@ class Engine:
             self.has_failed = not isinstance(error, ssl.SSLWantReadError)
             raise
         self.is_established = True
+        self.incoming.without_data = 0
         early, self._early = self._early, b""
         if early:
             self.encrypt(early)
@@ -205,6 +218,7 @@ class Engine:
         count = self._tls.read(len(buffer), buffer)
         if not count:
             raise ssl.SSLZeroReturnError
+        self.incoming.without_data = 0
         return int(count)
 
     def take_plaintext(self, buffer: memoryview) -> int:
