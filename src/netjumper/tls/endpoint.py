@@ -139,10 +139,7 @@ class TlsEndpoint(Endpoint):
             super().stop_writing()
 
     def recv(self, limit: int) -> bytes | None:
-        """Return up to `limit` bytes, `b""` at the end of the stream, None if nothing is there.
-
-        Errors are those of `recv_into`.
-        """
+        """Return up to `limit` bytes, `b""` at the end, None if nothing is there (`recv_into`)."""
         buffer = bytearray(limit)
         count = self.recv_into(memoryview(buffer))
         return None if count is None else bytes(buffer[:count])
