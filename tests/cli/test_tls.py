@@ -38,7 +38,7 @@ def test_curl_fetches_through_tls_with_the_secret_only():
 def test_wrong_secret_is_reported():
     with jump_server() as jump, bridge_to(f"netjumper+tls://:another@{jump}") as (bridge, proxy):
         assert "The bridge could not use its jump host" in fetched(proxy)
-        bridge.wait_for(rf"WARNING .*WrongSecret: jump host {jump}: our key is not known ")
+        bridge.wait_for(rf"WARNING .*WrongSecret: jump host {jump}: key rejected; ")
 
 
 @pytest.mark.needs("curl")
