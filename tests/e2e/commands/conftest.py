@@ -17,8 +17,8 @@ Unavailable = Callable[[str], None]
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     home = knowing_home(tmp_path_factory.mktemp("home"))
-    # The bridge of `estranged` goes on trying its secret; that must not shut the other one out.
-    with chain_running({**home, "NETJUMPER_MAX_WRONG_ANSWERS": "0"}) as chain:
+    # The bridge of `misconfigured` keeps trying its secret; that must not ban the other one.
+    with chain_running({**home, "NETJUMPER_MAX_AUTH_FAILURES": "0"}) as chain:
         yield chain
 
 
