@@ -1,4 +1,4 @@
-"""What the programs stand on breaks while they run: the network, the name servers, the clock."""
+"""The network, the name servers or the clock fail while the programs run."""
 
 import select
 import socket
@@ -18,7 +18,7 @@ from tests.e2e.test_killed import target, tunnelled
 from tests.support.namespaces import call_apart
 from tests.support.programs import PATIENCE, chain_running
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="takes Linux's means")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs namespaces of Linux")
 HANGING = 30
 
 
@@ -42,7 +42,7 @@ def pull_the_cable() -> None:
 
 
 @pytest.mark.needs("ip")
-def test_lost_peer_is_given_up():
+def test_tunnel_of_a_lost_peer_is_reset():
     call_apart(__name__, pull_the_cable.__name__)
 
 
@@ -51,7 +51,7 @@ def test_lost_peer_is_given_up():
 
 @contextmanager
 def silent_name_server() -> Iterator[socket.socket]:
-    """The only one that this process and those that it starts know of, from here on."""
+    """A name server without answers, the only one of this process and of those that it starts."""
     with TemporaryDirectory() as directory, socket.socket(type=socket.SOCK_DGRAM) as sock:
         conf = Path(directory) / "resolv.conf"
         conf.write_text("nameserver 127.0.0.1\noptions timeout:30\n")
@@ -120,7 +120,7 @@ def time_of(line: str) -> datetime:
 
 @pytest.mark.needs("faketime")
 @pytest.mark.parametrize("set_by", [timedelta(hours=1), timedelta(hours=-1)])
-def test_a_clock_that_is_set_ends_no_tunnel_and_moves_no_deadline(set_by, offset, wrong_clock):
+def test_set_clock_ends_no_tunnel_and_moves_no_deadline(set_by, offset, wrong_clock):
     env = {
         **wrong_clock,
         "NETJUMPER_HANDSHAKE_TIMEOUT": "0.5",

@@ -36,7 +36,7 @@ CHROMIUM = [
 ]
 COLUMNS, ROWS, SIDE = 6, 5, 50
 COLOURS = [(8 * number, 255 - 7 * number, (97 * number) % 256) for number in range(COLUMNS * ROWS)]
-"""One for each object, known to that object alone."""
+"""One for each object; no other object has it."""
 
 
 def page() -> str:
@@ -56,7 +56,7 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def thing(path: str) -> tuple[str, bytes]:
+def resource(path: str) -> tuple[str, bytes]:
     """Return the type and the bytes of what is at `path`."""
     if path == "/":
         return "text/html", page().encode()
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.site.paths.append(self.path)
         try:
-            kind, body = thing(self.path)
+            kind, body = resource(self.path)
         except ValueError:  # a favicon, for example
             self.send_error(404)
             return
@@ -114,9 +114,9 @@ def site(context: ssl.SSLContext | None) -> Iterator[Site]:
 
 
 def take_picture(proxy: str, url: str, folder: Path) -> png.Picture:
-    """Have Chromium draw `url` in a window of the squares' size."""
-    # Without these rules Chromium asks its own resolver too, although it has no use for the answer.
-    nothing_is_looked_up = "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    """Return Chromium's picture of `url` in a window of the squares' size."""
+    # Without these rules Chromium also uses its own resolver, although it needs no address.
+    no_lookup = "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     done = run(
         [
             *CHROMIUM,
@@ -124,7 +124,7 @@ def take_picture(proxy: str, url: str, folder: Path) -> png.Picture:
             f"--log-net-log={folder / 'net.json'}",
             f"--proxy-server={proxy}",
             "--proxy-bypass-list=<-loopback>",
-            f"--host-resolver-rules={nothing_is_looked_up}",
+            f"--host-resolver-rules={no_lookup}",
             f"--window-size={COLUMNS * SIDE},{ROWS * SIDE}",
             f"--screenshot={folder / 'page.png'}",
             url,
@@ -153,13 +153,13 @@ def middles(picture: png.Picture) -> list[png.Colour]:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("proxy", ["socks5", "http"])
-def test_chromium_draws_all_thirty_objects_and_connects_to_nothing_but_the_bridge(
+def test_chromium_draws_every_object_and_connects_only_to_the_bridge(
     proxy: str, scheme: str, authority: trustme.CA, tmp_path: Path
 ) -> None:
     context = serving_context(authority, HOST) if scheme == "https" else None
     port = {"http": 80, "https": 443}[scheme]
     with site(context) as served, far_end({(HOST, port): ("127.0.0.1", served.port)}) as end:
-        listener = address_of_door(end, proxy)
+        listener = listener_address(end, proxy)
 
         picture = take_picture(f"{proxy}://{listener}", f"{scheme}://{HOST}/", tmp_path)
 
@@ -172,5 +172,5 @@ def test_chromium_draws_all_thirty_objects_and_connects_to_nothing_but_the_bridg
     assert looked_up <= {"http://~notfound", "https://~notfound"}
 
 
-def address_of_door(end: FarEnd, proxy: str) -> str:
+def listener_address(end: FarEnd, proxy: str) -> str:
     return end.http if proxy == "http" else end.socks

@@ -59,11 +59,11 @@ def test_curl_finds_the_bridge_by_the_environment(
 ) -> None:
     env = {"HTTPS_PROXY": f"http://{chain.http}"}
 
-    status, page, complaint = curl(
+    status, page, error = curl(
         "--cacert", str(ca_file), f"https://localhost:{https_port}/env", env=env
     )
 
-    assert (status, complaint) == (0, "")
+    assert (status, error) == (0, "")
     assert page == f"you requested /env of localhost:{https_port}\n"
 
 
@@ -119,22 +119,20 @@ def free_port() -> int:
 
 
 def test_refused_target_is_reported_in_socks(chain: Chain) -> None:
-    status, _, complaint = curl(
-        "--socks5-hostname", chain.socks, f"http://127.0.0.1:{free_port()}/"
-    )
+    status, _, error = curl("--socks5-hostname", chain.socks, f"http://127.0.0.1:{free_port()}/")
 
     assert status == 97
-    assert "(5)" in complaint
+    assert "(5)" in error
 
 
 def test_refused_target_is_reported_in_http(chain: Chain) -> None:
     port = free_port()
 
-    status, _, complaint = curl("-v", "-p", "-x", chain.http, f"http://127.0.0.1:{port}/")
+    status, _, error = curl("-v", "-p", "-x", chain.http, f"http://127.0.0.1:{port}/")
 
     assert status == 56
-    assert "502 Bad Gateway" in complaint
-    assert re.search(r"Proxy-Status: netjumper; error=connection_refused", complaint)
+    assert "502 Bad Gateway" in error
+    assert re.search(r"Proxy-Status: netjumper; error=connection_refused", error)
     chain.bridge.wait_for(rf"127\.0\.0\.1:{port}.*TargetRefused")
 
 
@@ -142,13 +140,13 @@ def test_jump_host_that_is_down_is_reported_and_nothing_goes_direct(http_port: i
     nowhere = f"127.0.0.1:{free_port()}"
     env = {"NETJUMPER_SECRET": SECRET}
     with running("netjumper-bridge", "--jump", nowhere, "--http", "127.0.0.1:0", env=env) as bridge:
-        status, page, complaint = curl(
+        status, page, error = curl(
             "-v", "-p", "-x", bridge.address("HTTP"), f"http://127.0.0.1:{http_port}/"
         )
         bridge.wait_for(rf"JumpHostUnreachable.*{nowhere}.*connection refused")
 
     assert (status, page) == (56, "")
-    assert "503 Service Unavailable" in complaint
+    assert "503 Service Unavailable" in error
 
 
 def test_wrong_secret_is_reported_and_not_shown(chain: Chain, http_port: int) -> None:
@@ -156,12 +154,12 @@ def test_wrong_secret_is_reported_and_not_shown(chain: Chain, http_port: int) ->
     with running(
         "netjumper-bridge", "--jump", chain.jump, "--http", "127.0.0.1:0", env=env
     ) as bridge:
-        status, _, complaint = curl(
+        status, _, error = curl(
             "-v", "-p", "-x", bridge.address("HTTP"), f"http://127.0.0.1:{http_port}/"
         )
         bridge.wait_for("WrongSecret")
-        said = "\n".join(bridge.lines)
+        output = "\n".join(bridge.lines)
 
     assert status == 56
-    assert "503 Service Unavailable" in complaint
-    assert "another secret" not in said + complaint
+    assert "503 Service Unavailable" in error
+    assert "another secret" not in output + error

@@ -29,7 +29,7 @@ from tests.support.services import SECRET
 
 HERE = f"127.78.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
 """A loopback address on which the databases' own ports are free."""
-REFUSING = "nobody.example"
+REFUSING = "refusing.example"
 ADA = {"user": "ada", "password": "lovelace", "database": "postgres"}
 
 
@@ -53,7 +53,7 @@ def jumper(end: FarEnd, monkeypatch: pytest.MonkeyPatch) -> Jumper:
 
 @contextmanager
 def daemon(*command: str, ready: str, user: str | None = None) -> Iterator[None]:
-    """Run a server until the end, from when it has said that it is ready."""
+    """Run a server, and wait until it is ready."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -67,13 +67,13 @@ def daemon(*command: str, ready: str, user: str | None = None) -> Iterator[None]
     with process:
         assert process.stdout is not None
         try:
-            said = []
+            output = []
             for line in process.stdout:
-                said.append(line)
+                output.append(line)
                 if ready in line:
                     break
             else:
-                pytest.fail("".join(said))
+                pytest.fail("".join(output))
             yield
         finally:
             process.send_signal(signal.SIGINT)  # the quick way for both
@@ -91,7 +91,7 @@ class TestRedis:
         with daemon("redis-server", *options, ready="Ready to accept connections"):
             yield
 
-    def test_redis_client_with_the_connection_class_has_all_features(self, jumper: Jumper) -> None:
+    def test_redis_client_has_all_features(self, jumper: Jumper) -> None:
         with client(jumper, "redis.example") as there:
             assert there.ping()
             there.set("big", bytes(range(256)) * 10_000)
@@ -101,14 +101,14 @@ class TestRedis:
                     pipe.incrby("sum", number)
                 assert pipe.execute()[-1] == sum(range(1000))
 
-    def test_redis_message_is_published_and_received_over_two_tunnels(self, jumper: Jumper) -> None:
+    def test_redis_message_is_published_over_two_tunnels(self, jumper: Jumper) -> None:
         with client(jumper, "redis.example") as there, there.pubsub() as subscription:
             subscription.subscribe("news")
             assert subscription.get_message(timeout=5)["type"] == "subscribe"
             assert there.publish("news", "read all about it") == 1
             assert subscription.get_message(timeout=5)["data"] == b"read all about it"
 
-    def test_a_server_that_is_down_is_the_clients_own_error(self, jumper: Jumper) -> None:
+    def test_server_that_is_down_is_the_clients_own_error(self, jumper: Jumper) -> None:
         with client(jumper, REFUSING) as there:
             with pytest.raises(redis.ConnectionError, match="refused") as caught:
                 there.ping()
@@ -125,7 +125,7 @@ class TestRedis:
                 assert await there.publish("tidings", "good ones") == 1
                 assert (await subscription.get_message(timeout=5))["data"] == b"good ones"
 
-    async def test_a_server_that_is_down_is_an_error_with_asyncio_too(self, jumper: Jumper) -> None:
+    async def test_server_that_is_down_is_an_asyncio_error_too(self, jumper: Jumper) -> None:
         async with async_client(jumper, REFUSING) as there:
             with pytest.raises(redis.ConnectionError, match="refused"):
                 await there.ping()
@@ -145,7 +145,7 @@ class JumperConnection(redis.Connection):
 
 
 class AsyncJumperConnection(redis.asyncio.Connection):
-    """The same with asyncio."""
+    """A connection of redis-py's asyncio client that is a tunnel."""
 
     def __init__(self, *, jumper: Jumper, **options: Any) -> None:
         super().__init__(**options)
@@ -200,7 +200,7 @@ class TestPostgres:
         finally:
             shutil.rmtree(folder)
 
-    def test_a_connection_takes_our_socket_and_moves_rows_both_ways(self, jumper: Jumper) -> None:
+    def test_postgres_rows_go_both_ways_over_the_given_socket(self, jumper: Jumper) -> None:
         with jumper.connect("postgres.example:5432", timeout=20) as sock:
             database = pg8000.native.Connection(sock=sock, **ADA)
             database.run("CREATE TEMPORARY TABLE words (number integer, word text)")
@@ -213,7 +213,7 @@ class TestPostgres:
 
         assert rows == [[number, str(number) * 100] for number in range(1, 5001)]
 
-    def test_a_transaction_of_the_dbapi_is_rolled_back(self, jumper: Jumper) -> None:
+    def test_dbapi_transaction_is_rolled_back(self, jumper: Jumper) -> None:
         with jumper.connect("postgres.example:5432", timeout=20) as sock:
             database = pg8000.dbapi.connect(sock=sock, **ADA)
             cursor = database.cursor()
@@ -224,16 +224,16 @@ class TestPostgres:
             database.rollback()
             database.close()
 
-    def test_a_notification_goes_from_one_tunnel_to_another(self, jumper: Jumper) -> None:
+    def test_notification_goes_from_one_tunnel_to_another(self, jumper: Jumper) -> None:
         where = "postgres.example:5432"
         with jumper.connect(where, timeout=20) as one, jumper.connect(where, timeout=20) as other:
-            listening = pg8000.native.Connection(sock=one, **ADA)
-            telling = pg8000.native.Connection(sock=other, **ADA)
-            listening.run("LISTEN news")
-            telling.run("NOTIFY news, 'read all about it'")
-            listening.run("SELECT 1")
-            heard = [(channel, text) for _, channel, text in listening.notifications]
-            listening.close()
-            telling.close()
+            listener = pg8000.native.Connection(sock=one, **ADA)
+            sender = pg8000.native.Connection(sock=other, **ADA)
+            listener.run("LISTEN news")
+            sender.run("NOTIFY news, 'read all about it'")
+            listener.run("SELECT 1")
+            received = [(channel, text) for _, channel, text in listener.notifications]
+            listener.close()
+            sender.close()
 
-        assert heard == [("news", "read all about it")]
+        assert received == [("news", "read all about it")]

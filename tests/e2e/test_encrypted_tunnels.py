@@ -1,4 +1,4 @@
-"""Tunnels whose way between bridge and jump server is encrypted, and what is none."""
+"""Tunnels over TLS between bridge and jump server, and connections that TLS refuses."""
 
 import asyncio
 import contextlib
@@ -107,7 +107,7 @@ async def test_bulk_goes_both_ways_at_once(sides):
     assert sent == [[down, up]]
 
 
-async def test_a_reset_stays_one(sides):
+async def test_reset_stays_a_reset(sides):
     async with serving(reset_after(5, b"last words")) as target, encrypted(sides) as jump:
         async with bridge_running(jump, encryption=sides[0]) as service:
             with await tunnel(service.address_of(MIXED), target.address) as sock:
@@ -122,7 +122,7 @@ async def test_failed_dial_is_reported_over_tls(sides):
             assert b"no such host" in await receive_to_end(sock)
 
 
-async def test_connections_are_parked_and_early_data_leaves_with_the_destination(sides):
+async def test_parked_tls_connection_takes_early_data(sides):
     loop = asyncio.get_running_loop()
     async with serving(echo) as target, encrypted(sides) as jump:
         dialer = Dialer(loop, timeout=5.0, endpoint=sides[0].endpoint)
@@ -148,7 +148,7 @@ async def test_connections_are_parked_and_early_data_leaves_with_the_destination
             endpoint.close()
 
 
-async def test_the_outcome_does_not_wait_for_a_target_that_answers_only_at_the_end(sides):
+async def test_target_that_answers_at_the_end_delays_no_outcome(sides):
     loop = asyncio.get_running_loop()
     async with serving(answer_after_end) as target, encrypted(sides) as jump:
         dialer = Dialer(loop, timeout=5.0, endpoint=sides[0].endpoint)
@@ -160,11 +160,11 @@ async def test_the_outcome_does_not_wait_for_a_target_that_answers_only_at_the_e
         (await asyncio.wait_for(opened, 5.0)).close()
 
 
-# --- what is none -------------------------------------------------------------------------
+# --- refused connections ------------------------------------------------------------------
 
 
 async def trust_error(address: Address, encryption: Encryption) -> JumpHostError:
-    """Return why a jump host was not spoken to."""
+    """Return the error of a request to a jump host that cannot be used."""
     loop = asyncio.get_running_loop()
     failed: asyncio.Future[Any] = loop.create_future()
     dialer = Dialer(loop, timeout=5.0, endpoint=encryption.endpoint)
@@ -176,21 +176,21 @@ async def trust_error(address: Address, encryption: Encryption) -> JumpHostError
 
 
 async def test_tls_client_never_sends_clear_text(sides):
-    heard = b""
+    received = b""
 
     async def challenge(sock: socket.socket) -> None:
-        nonlocal heard
+        nonlocal received
         await send(sock, b"\x20" + b"c" * 32)
         while data := await receive(sock):
-            heard += data
+            received += data
 
     async with serving(challenge) as jump:
         error = await trust_error(jump.address, sides[0])
     assert isinstance(error, JumpHostUntrusted)
     assert str(error) == f"jump host {jump.address}: it does not speak TLS there"
-    assert heard.startswith(b"\x16\x03")  # a ClientHello (RFC 8446 section 5.1)
+    assert received.startswith(b"\x16\x03")  # a ClientHello (RFC 8446 section 5.1)
     digest = hashlib.sha1(b"c" * 32 + SECRET).digest()
-    assert digest not in heard
+    assert digest not in received
 
 
 async def test_untrusted_server_receives_nothing(sides):
@@ -211,7 +211,7 @@ async def test_tls_server_that_ends_during_the_handshake_is_reported(sides):
     assert str(error) == f"jump host {jump.address}: it ended TLS in the middle"
 
 
-async def test_a_server_of_tls_answers_nothing_else_on_that_port(sides, caplog):
+async def test_tls_port_answers_nothing_else(sides, caplog):
     async with encrypted(sides) as jump:
         with caplog.at_level(logging.DEBUG), await connected(jump) as sock:
             await send(sock, b"\x14" + b"x" * 20)
@@ -242,7 +242,7 @@ async def test_alert_reaches_a_client_that_keeps_sending(tmp_path):
         assert "CERTIFICATE_REQUIRED" in await asyncio.to_thread(speak, jump)
 
 
-async def test_a_silent_client_of_tls_has_the_deadline_of_the_handshake(sides):
+async def test_silent_tls_client_has_the_deadline_of_the_handshake(sides):
     from netjumper.sessions.manager import TunnelLimits
 
     async with encrypted(sides, limits=TunnelLimits(handshake=0.05)) as jump:
@@ -264,5 +264,5 @@ async def test_bytes_that_trickle_into_tls_do_not_move_the_deadline(sides):
             with contextlib.suppress(ConnectionError):
                 while loop.time() - began < 2:
                     sock.send(b"\0")
-                    await asyncio.sleep(0.01)  # this is what makes it trickle
+                    await asyncio.sleep(0.01)  # so that the bytes arrive one by one
             assert 0.3 - 1e-6 <= loop.time() - began < 2

@@ -29,8 +29,8 @@ ENV = {"NETJUMPER_SECRET": SECRET}
 TUNNELS = 200
 GREETING = b"hello, "
 OFFERED = 1_000_000_000
-HELD = 64 << 20
-"""Bytes that the kernel's buffers and pipes on a way of three connections hold, and more."""
+BUFFERED = 64 << 20
+"""More bytes than the kernel's buffers and pipes hold on a path of three connections."""
 GROWTH = 8 << 20
 
 
@@ -67,7 +67,7 @@ def works(bridge: Program) -> bool:
 @pytest.mark.parametrize("state", ["accepted", "dialling"])
 def test_server_killed_before_the_outcome_is_a_failure(state):
     with restartable("--max-parked", "0") as (stack, jump, server, bridge), unanswering() as silent:
-        if state == "accepted":  # by its kernel: the server itself says nothing
+        if state == "accepted":  # by its kernel: the server itself sends nothing
             server.process.send_signal(signal.SIGSTOP)
         with asking(bridge, silent.port) as sock:
             sock.settimeout(0.3)
@@ -81,18 +81,18 @@ def test_server_killed_before_the_outcome_is_a_failure(state):
 
 
 def test_server_killed_before_the_answer_is_a_failure():
-    with running("netjumper", "--listen", "127.0.0.1:0", env=ENV) as server, target() as way:
-        jump = f"127.0.0.1:{way.getsockname()[1]}"
+    with running("netjumper", "--listen", "127.0.0.1:0", env=ENV) as server, target() as middle:
+        jump = f"127.0.0.1:{middle.getsockname()[1]}"
         options = ("--jump", jump, "--http", "127.0.0.1:0", "--max-parked", "0")
         with running("netjumper-bridge", *options, env=ENV) as bridge, asking(bridge, 80) as sock:
-            near, _ = way.accept()
+            near, _ = middle.accept()
             host, _, port = server.address("netjumper").rpartition(":")
             with near, socket.create_connection((host, int(port)), PATIENCE) as far:
                 near.sendall(far.recv(33, socket.MSG_WAITALL))
                 assert near.recv(1) == b"\x14", "the answer, which the server does not get"
                 server.close()  # by SIGKILL
                 assert far.recv(1) == b""
-                way.close()
+                middle.close()
             assert re.match(rb"HTTP/1.1 50[234] ", sock.recv(4096))
 
 
@@ -117,14 +117,14 @@ def test_killed_half_closed_tunnel_is_reset_where_it_was_open(ended):
 
 
 @contextmanager
-def answering(go_on: threading.Event) -> Iterator[int]:
-    """A target that greets, and answers when the test says so; yields its port."""
+def answering(may_answer: threading.Event) -> Iterator[int]:
+    """A target that greets, and answers when the event is set; yields its port."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            with suppress(ConnectionError):  # one that was asked twice
+            with suppress(ConnectionError):  # a request that was hedged
                 self.request.sendall(GREETING)
-                go_on.wait(PATIENCE)
+                may_answer.wait(PATIENCE)
                 self.request.sendall(b"the answer")
                 self.request.shutdown(socket.SHUT_WR)
                 while self.request.recv(4096):
@@ -139,20 +139,22 @@ def answering(go_on: threading.Event) -> Iterator[int]:
         try:
             yield server.server_address[1]
         finally:
-            go_on.set()
+            may_answer.set()
             server.shutdown()
             thread.join()
 
 
-def test_200_tunnels_end_in_order_when_the_server_stops():
-    go_on = threading.Event()
-    with answering(go_on) as port, chain_running() as chain, ExitStack() as stack:
+def test_200_tunnels_finish_when_the_server_stops():
+    may_answer = threading.Event()
+    with answering(may_answer) as port, chain_running() as chain, ExitStack() as stack:
         programs = [stack.enter_context(tunnelled(chain, port)) for _ in range(TUNNELS)]
-        for program in programs:  # all of them stand, not only by what the bridge expects
+        for (
+            program
+        ) in programs:  # so that each has reached its target, and success was not only expected
             assert program.recv(len(GREETING), socket.MSG_WAITALL) == GREETING
         chain.server.process.send_signal(signal.SIGTERM)
         chain.server.wait_for(r"stopping: waiting up to 10 s for \d+ tunnels")
-        go_on.set()
+        may_answer.set()
         for program in programs:
             program.shutdown(socket.SHUT_WR)
         assert {program.makefile("rb").read() for program in programs} == {b"the answer"}
@@ -187,7 +189,7 @@ def chain_with(mode: str, directory: Path) -> Iterator[Chain]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("mode", ["clear", "tls", "limited"])
-def test_a_program_that_never_reads_costs_no_memory_whatever_is_sent(mode, tmp_path):
+def test_program_that_never_reads_costs_no_memory(mode, tmp_path):
     sent = 0
 
     def send(sock: socket.socket) -> None:
@@ -206,11 +208,11 @@ def test_a_program_that_never_reads_costs_no_memory_whatever_is_sent(mode, tmp_p
             sender = threading.Thread(target=send, args=(serving,))
             sender.start()
             last = -1
-            while sent != last or not sent:  # it goes on until nothing takes any more
+            while sent != last or not sent:  # until all buffers are full
                 last = sent
                 sender.join(1.0)
             grown = [resident(it, "VmHWM") for it in (chain.server, chain.bridge)]
         sender.join()
         serving.close()
-    assert sent < HELD
+    assert sent < BUFFERED
     assert all(now - then < GROWTH for now, then in zip(grown, before, strict=True))

@@ -1,4 +1,4 @@
-"""Processes that are killed in the middle: what was cut is never taken for what is complete."""
+"""A process is killed during a transfer: cut data never looks complete."""
 
 import socket
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from tests.support.programs import PATIENCE, Chain, chain_running
 
 HALF = b"HTTP/1.1 200 OK\r\n\r\nthe first half, and "
-"""An answer without a length: its end is the connection's."""
+"""The start of an answer without a length: the end of the connection ends it."""
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def tunnelled(chain: Chain, port: int) -> socket.socket:
 
 @pytest.mark.parametrize("killed", ["bridge", "server"])
 @pytest.mark.parametrize("ask", [forwarded, tunnelled])
-def test_an_answer_that_a_kill_has_cut_ends_with_a_reset(ask, killed):
+def test_answer_cut_by_a_kill_ends_with_a_reset(ask, killed):
     with target() as listener, chain_running() as chain:
         with ask(chain, listener.getsockname()[1]) as sock:
             serving, _ = listener.accept()

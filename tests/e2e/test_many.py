@@ -1,4 +1,4 @@
-"""Many tunnels, and tunnels whose ends behave oddly, through both commands."""
+"""Many tunnels, and tunnels with unusual ends, through both commands."""
 
 import asyncio
 import contextlib
@@ -40,7 +40,7 @@ async def echo_server() -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def test_five_hundred_tunnels_stand_at_a_time_and_mix_nothing_up(chain: Chain) -> None:
+async def test_500_concurrent_tunnels_do_not_mix_their_data(chain: Chain) -> None:
     async with echo_server() as port:
         tunnels = await asyncio.gather(*(through_socks(chain, port) for _ in range(TUNNELS)))
         for number, (_, writer) in enumerate(tunnels):
@@ -53,7 +53,7 @@ async def test_five_hundred_tunnels_stand_at_a_time_and_mix_nothing_up(chain: Ch
     assert replies == [b"this is tunnel %d" % number for number in range(TUNNELS)]
 
 
-def test_a_target_may_answer_only_after_the_end_of_the_request(chain: Chain) -> None:
+def test_target_may_answer_after_the_end_of_the_request(chain: Chain) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer_after_eof() -> None:

@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def page(*listeners: str) -> Iterator[tuple[str, list[str]]]:
-    """Serve the page for those listeners; yields its URL, and what its script has found."""
+    """Serve the page for those listeners; yields its URL and the results of its script."""
     results: list[str] = []
     ports = [listener.rpartition(":")[2] for listener in listeners]
     found = {"ports": ports, "results": results, "done": threading.Event()}
@@ -74,7 +74,7 @@ def page(*listeners: str) -> Iterator[tuple[str, list[str]]]:
         yield f"http://127.0.0.1:{port}/", results
 
 
-def test_a_page_has_nothing_dialled_and_reads_nothing(tmp_path: Path, caplog: Any) -> None:
+def test_web_page_causes_no_dial_and_reads_no_answer(tmp_path: Path, caplog: Any) -> None:
     with caplog.at_level(logging.INFO), far_end({}) as end, page(end.http, end.socks) as (url, got):
         browser = [*CHROMIUM, "--no-proxy-server", f"--user-data-dir={tmp_path}", "--dump-dom", url]
         done = run(browser, env={"HOME": str(tmp_path)})

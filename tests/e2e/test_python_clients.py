@@ -22,11 +22,11 @@ from tests.support.remote_network import FarEnd, bridge_to, far_end, only_addres
 from tests.support.servers import serving_context
 
 HOST = "pages.example"
-REFUSING = "nobody.example"
-"""A name of a port without a listener."""
+REFUSING = "refusing.example"
+"""A name whose ports have no listener."""
 
 Get = Callable[[str, str | None], str]
-"""Given a URL, and a proxy's URL or None where the environment names it; returns the page."""
+"""Returns a page, given its URL and that of the proxy, or None if the environment has the proxy."""
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ class TestPages:
     def test_page_is_fetched_by_the_clients_proxy_argument(
         self, client: str, scheme: str, end: FarEnd
     ) -> None:
-        a_page_comes(client, scheme, end, f"http://{end.http}")
+        check_page(client, scheme, end, f"http://{end.http}")
 
     @pytest.mark.parametrize("client", CLIENTS)
     def test_page_is_fetched_by_the_proxy_of_the_environment(
@@ -122,21 +122,21 @@ class TestPages:
     ) -> None:
         monkeypatch.setenv("http_proxy", f"http://{end.http}")
         monkeypatch.setenv("HTTPS_PROXY", f"http://{end.http}")
-        a_page_comes(client, scheme, end, None)
+        check_page(client, scheme, end, None)
 
     @pytest.mark.parametrize("client", SOCKS_CLIENTS)
     def test_page_is_fetched_by_socks(self, client: str, scheme: str, end: FarEnd) -> None:
-        a_page_comes(client, scheme, end, f"socks5h://{end.socks}")
+        check_page(client, scheme, end, f"socks5h://{end.socks}")
 
     @pytest.mark.parametrize("client", SOCKS_CLIENTS)
     def test_page_is_fetched_by_the_socks_proxy_of_the_environment(
         self, client: str, scheme: str, end: FarEnd, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ALL_PROXY", f"socks5h://{end.socks}")
-        a_page_comes(client, scheme, end, None)
+        check_page(client, scheme, end, None)
 
 
-def a_page_comes(client: str, scheme: str, end: FarEnd, proxy: str | None) -> None:
+def check_page(client: str, scheme: str, end: FarEnd, proxy: str | None) -> None:
     """Check that the jump server dials the page's server once, and nothing else."""
     end.dialled.clear()
     assert CLIENTS[client](f"{scheme}://{HOST}/page", proxy) == f"you requested /page of {HOST}\n"
@@ -150,7 +150,7 @@ HTTP_ERRORS = {
     ("httpx", "http"): (httpx.HTTPStatusError, "{status}"),
     ("httpx with asyncio", "http"): (httpx.HTTPStatusError, "{status}"),
     ("aiohttp", "http"): (aiohttp.ClientResponseError, "{status}"),
-    # ... and a CONNECT that is answered so is an error of the proxy's.
+    # ... and the same answer to a CONNECT is an error of the proxy.
     ("urllib", "https"): (urllib.error.URLError, "Tunnel connection failed: {status}"),
     ("requests", "https"): (
         requests.exceptions.ProxyError,
@@ -163,11 +163,11 @@ HTTP_ERRORS = {
 
 
 @pytest.fixture
-def _what_is_left_open_is_collected() -> Iterator[None]:
-    """Some clients forget, and do not close, a connection whose request to the proxy has failed.
+def _unclosed_connections_are_collected() -> Iterator[None]:
+    """Some clients do not close a connection whose request to the proxy has failed.
 
-    httpcore does with SOCKS, and Python 3.11's http.client, which urllib and requests are built
-    on, with the answer to a CONNECT.
+    Examples are httpcore with SOCKS, and Python 3.11's http.client, which urllib and requests are
+    built on, with the answer to a CONNECT.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -175,16 +175,16 @@ def _what_is_left_open_is_collected() -> Iterator[None]:
         gc.collect()
 
 
-@pytest.mark.usefixtures("_what_is_left_open_is_collected")
+@pytest.mark.usefixtures("_unclosed_connections_are_collected")
 @pytest.mark.parametrize(("client", "scheme"), HTTP_ERRORS)
 class TestErrorsByHttp:
-    def test_a_target_that_refuses(self, client: str, scheme: str, end: FarEnd) -> None:
+    def test_refused_target_is_reported(self, client: str, scheme: str, end: FarEnd) -> None:
         kind, text = HTTP_ERRORS[client, scheme]
         with pytest.raises(kind, match=text.format(status="502")) as caught:
             CLIENTS[client](f"{scheme}://{REFUSING}/", f"http://{end.http}")
         close(caught.value)
 
-    def test_a_jump_host_that_is_down(self, client: str, scheme: str) -> None:
+    def test_jump_host_that_is_down_is_reported(self, client: str, scheme: str) -> None:
         kind, text = HTTP_ERRORS[client, scheme]
         with bridge_to(closed_port()) as bridge:
             with pytest.raises(kind, match=text.format(status="503")) as caught:
@@ -208,16 +208,16 @@ SOCKS_ERRORS = {
 SOCKS_ERRORS["httpx with asyncio"] = SOCKS_ERRORS["httpx"]
 
 
-@pytest.mark.usefixtures("_what_is_left_open_is_collected")
+@pytest.mark.usefixtures("_unclosed_connections_are_collected")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("client", SOCKS_CLIENTS)
 class TestErrorsBySocks:
-    def test_a_target_that_refuses(self, client: str, scheme: str, end: FarEnd) -> None:
+    def test_refused_target_is_reported(self, client: str, scheme: str, end: FarEnd) -> None:
         kind, texts = SOCKS_ERRORS[client]
         with pytest.raises(kind, match=re.escape(texts[5])):
             CLIENTS[client](f"{scheme}://{REFUSING}/", f"socks5h://{end.socks}")
 
-    def test_a_jump_host_that_is_down(self, client: str, scheme: str) -> None:
+    def test_jump_host_that_is_down_is_reported(self, client: str, scheme: str) -> None:
         kind, texts = SOCKS_ERRORS[client]
         with bridge_to(closed_port()) as bridge:
             with pytest.raises(kind, match=re.escape(texts[1])):

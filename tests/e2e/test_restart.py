@@ -37,7 +37,7 @@ def tunnelled(bridge: Program, port: int, number: int) -> bytes:
 
 
 @pytest.mark.parametrize("ask", [forwarded, tunnelled])
-def test_no_request_fails_because_the_connection_it_took_had_died_with_the_server(ask) -> None:
+def test_restart_of_the_server_fails_no_request(ask) -> None:
     jump = str(closed_port())
     listeners = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
     with ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as threads, web_server() as port:

@@ -53,21 +53,21 @@ def sides(request: pytest.FixtureRequest, ssl_defaults: None, tmp_path: Path) ->
     return client_with_authority(HOST, trusted, client), server_with_certificate(own, trusted)
 
 
-class Carrier:
-    """Carries bytes between bridge and jump server, and can end a direction by itself."""
+class Forwarder:
+    """Forwards bytes between bridge and jump server, and can end a direction by itself."""
 
     def __init__(self, jump: Address) -> None:
         self._jump = jump
         self.to_bridge: socket.socket
         self.to_server: socket.socket
 
-    async def carry(self, near: socket.socket) -> None:
+    async def forward(self, near: socket.socket) -> None:
         with await connected(self._jump) as far:
             self.to_bridge, self.to_server = near, far
-            await asyncio.gather(_carry_on(near, far), _carry_on(far, near))
+            await asyncio.gather(_forward_direction(near, far), _forward_direction(far, near))
 
 
-async def _carry_on(source: socket.socket, sink: socket.socket) -> None:
+async def _forward_direction(source: socket.socket, sink: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := await receive(source):
             await send(sink, data)
@@ -89,32 +89,32 @@ class Target:
 
 
 @contextlib.asynccontextmanager
-async def tunnel(sides: Sides) -> AsyncIterator[tuple[Carrier, socket.socket, Target]]:
-    """A tunnel that has carried something, what carries its bytes, and its target."""
+async def tunnel(sides: Sides) -> AsyncIterator[tuple[Forwarder, socket.socket, Target]]:
+    """Yield the forwarder of a tunnel that has carried data, its client and its target."""
     async with encrypted(sides) as jump:
-        carrier, target = Carrier(jump), Target()
+        forwarder, target = Forwarder(jump), Target()
         async with (
             serving(target.answer) as peer,
-            serving(carrier.carry) as way,
-            bridge_running(way.address, encryption=sides[0]) as bridge,
+            serving(forwarder.forward) as path,
+            bridge_running(path.address, encryption=sides[0]) as bridge,
         ):
             with await connected(bridge.address_of("http")) as client:
                 await send(client, f"CONNECT {peer.address} HTTP/1.0\r\n\r\n".encode())
                 assert (await receive(client)).startswith(b"HTTP/1.1 200 ")
                 await send(client, HALF)
                 assert await receive_exactly(client, len(HALF)) == HALF
-                yield carrier, client, target
+                yield forwarder, client, target
 
 
-async def test_a_fin_to_the_bridge_resets_the_client(sides: Sides) -> None:
-    async with tunnel(sides) as (carrier, client, target):
-        carrier.to_bridge.shutdown(socket.SHUT_WR)
+async def test_fin_to_the_bridge_resets_the_client(sides: Sides) -> None:
+    async with tunnel(sides) as (forwarder, client, target):
+        forwarder.to_bridge.shutdown(socket.SHUT_WR)
         assert await receive_to_reset(client) == b""
         await target.has_ended.wait()
 
 
-async def test_a_fin_to_the_jump_server_resets_the_target(sides: Sides) -> None:
-    async with tunnel(sides) as (carrier, client, target):
-        carrier.to_server.shutdown(socket.SHUT_WR)
+async def test_fin_to_the_jump_server_resets_the_target(sides: Sides) -> None:
+    async with tunnel(sides) as (forwarder, client, target):
+        forwarder.to_server.shutdown(socket.SHUT_WR)
         await target.has_ended.wait()
         assert await receive_to_reset(client) == b""

@@ -1,7 +1,7 @@
-"""WebSockets through bridge and jump server, with two clients that go about it differently.
+"""WebSockets through bridge and jump server, with two clients that use the proxy differently.
 
-aiohttp asks an HTTP proxy as for any page, with an upgrade; `websockets` makes a CONNECT (RFC 6455
-section 4.1). With TLS both use CONNECT. Each reads other variables.
+aiohttp sends an HTTP proxy a request like that of any page, with an upgrade; `websockets` makes a
+CONNECT (RFC 6455 section 4.1). With TLS both use CONNECT. Each reads other variables.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ BIG = 3_000_000
 
 
 @dataclass
-class Candidate:
+class Route:
     """A WebSocket's URL, its proxy, and what its server received."""
 
     end: FarEnd
     proxy: str
     url: str
     context: ssl.SSLContext | None
-    said: asyncio.Queue[object]
+    received: asyncio.Queue[object]
 
     @property
     def target(self) -> str:
@@ -46,9 +46,9 @@ class Candidate:
 
 
 @pytest.fixture(params=["ws", "wss"])
-async def way(
+async def route(
     request: pytest.FixtureRequest, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Candidate]:
+) -> AsyncIterator[Route]:
     """Serve WebSockets by a name that only the jump server can look up."""
     for name in PROXY_VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -56,10 +56,10 @@ async def way(
     serving = trusting = None
     if request.param == "wss":
         serving, trusting = serving_context(authority, HOST), trusting_context(authority)
-    said: asyncio.Queue[object] = asyncio.Queue()
+    received: asyncio.Queue[object] = asyncio.Queue()
 
     async def talk(socket: ServerConnection) -> None:
-        await said.put(socket.request.headers.get("Via"))
+        await received.put(socket.request.headers.get("Via"))
         await socket.send("the server speaks first")
         with contextlib.suppress(websockets.ConnectionClosed):
             while True:
@@ -67,23 +67,25 @@ async def way(
                 if message == "end":
                     await socket.close(4001, "as you wish")
                 elif message == "ping":
-                    await said.put(await (await socket.ping(b"are you there?")))
+                    await received.put(await (await socket.ping(b"are you there?")))
                 else:
                     await socket.send(message)
-        await said.put((socket.close_code, socket.close_reason))
+        await received.put((socket.close_code, socket.close_reason))
 
     async with serve(talk, "127.0.0.1", 0, ssl=serving, max_size=None) as server:
         names = {(HOST, 443 if trusting else 80): server.sockets[0].getsockname()}
         with far_end(names) as end:
-            yield Candidate(end, f"http://{end.http}", f"{request.param}://{HOST}/", trusting, said)
+            yield Route(end, f"http://{end.http}", f"{request.param}://{HOST}/", trusting, received)
 
 
 @pytest.fixture(params=["as an argument", "by the environment"])
-def output(request: pytest.FixtureRequest, way: Candidate, monkeypatch: pytest.MonkeyPatch) -> bool:
+def as_argument(
+    request: pytest.FixtureRequest, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> bool:
     """Whether the client gets the proxy as an argument; otherwise the environment has it."""
     if request.param == "as an argument":
         return True
-    for name, value in variables(way.end.http, "").items():
+    for name, value in variables(route.end.http, "").items():
         monkeypatch.setenv(name, value)
     return False
 
@@ -100,49 +102,51 @@ async def converse(socket: ClientConnection) -> None:
 
 
 class TestWebsockets:
-    async def test_messages_of_every_kind_go_both_ways(self, way: Candidate, output: bool) -> None:
-        proxy = way.proxy if output else True
+    async def test_all_messages_go_both_ways(self, route: Route, as_argument: bool) -> None:
+        proxy = route.proxy if as_argument else True
         async with websockets.connect(
-            way.url, proxy=proxy, ssl=way.context, max_size=None
+            route.url, proxy=proxy, ssl=route.context, max_size=None
         ) as socket:
             await converse(socket)
             await socket.close(4242, "that was all")
 
-        assert await way.said.get() is None, "a CONNECT has no Via"
-        assert await way.said.get() == (4242, "that was all")
-        assert way.end.dialled == [way.target]
+        assert await route.received.get() is None, "a CONNECT has no Via"
+        assert await route.received.get() == (4242, "that was all")
+        assert route.end.dialled == [route.target]
 
-    async def test_the_servers_ping_is_answered_and_its_close_code_arrives(
-        self, way: Candidate
-    ) -> None:
-        async with websockets.connect(way.url, proxy=way.proxy, ssl=way.context) as socket:
+    async def test_ping_is_answered_and_close_code_arrives(self, route: Route) -> None:
+        async with websockets.connect(route.url, proxy=route.proxy, ssl=route.context) as socket:
             assert await socket.recv() == "the server speaks first"
             await socket.send("ping")
             await socket.send("end")
             with pytest.raises(websockets.ConnectionClosedError):
                 await socket.recv()
 
-        await way.said.get()
-        assert isinstance(await way.said.get(), float), "a round trip in seconds"
+        await route.received.get()
+        assert isinstance(await route.received.get(), float), "a round trip in seconds"
         assert (socket.close_code, socket.close_reason) == (4001, "as you wish")
 
-    async def test_the_library_makes_the_tunnel_without_any_bridge(self, way: Candidate) -> None:
-        sock = await asyncio.to_thread(Jumper(way.end.jump, SECRET).connect, way.target)
-        async with websockets.connect(way.url, sock=sock, ssl=way.context, max_size=None) as socket:
+    async def test_library_tunnel_needs_no_bridge(self, route: Route) -> None:
+        sock = await asyncio.to_thread(Jumper(route.end.jump, SECRET).connect, route.target)
+        async with websockets.connect(
+            route.url, sock=sock, ssl=route.context, max_size=None
+        ) as socket:
             await converse(socket)
 
-    async def test_refusing_target_is_reported(self, way: Candidate) -> None:
-        url = f"{way.url.partition(':')[0]}://{closed_port()}/"
+    async def test_refusing_target_is_reported(self, route: Route) -> None:
+        url = f"{route.url.partition(':')[0]}://{closed_port()}/"
         with pytest.raises(websockets.InvalidProxyStatus, match="HTTP 502"):
-            await websockets.connect(url, proxy=way.proxy, ssl=way.context)
+            await websockets.connect(url, proxy=route.proxy, ssl=route.context)
 
 
 class TestAiohttp:
-    async def test_messages_of_every_kind_go_both_ways(self, way: Candidate, output: bool) -> None:
-        proxy = way.proxy if output else None
+    async def test_all_messages_go_both_ways(self, route: Route, as_argument: bool) -> None:
+        proxy = route.proxy if as_argument else None
         async with (
-            aiohttp.ClientSession(trust_env=not output) as session,
-            session.ws_connect(way.url, proxy=proxy, ssl=way.context or True, max_msg_size=0) as ws,
+            aiohttp.ClientSession(trust_env=not as_argument) as session,
+            session.ws_connect(
+                route.url, proxy=proxy, ssl=route.context or True, max_msg_size=0
+            ) as ws,
         ):
             assert await ws.receive_str() == "the server speaks first"
             for text in ("grüß Gott", "", "x" * BIG):
@@ -155,38 +159,36 @@ class TestAiohttp:
                 )
             await ws.close(code=4242, message=b"that was all")
 
-        via = await way.said.get()
-        if way.context is None:
+        via = await route.received.get()
+        if route.context is None:
             assert str(via).startswith("1.1 netjumper-bridge")
         else:
             assert via is None
-        assert await way.said.get() == (4242, "that was all")
-        assert way.end.dialled == [way.target]
+        assert await route.received.get() == (4242, "that was all")
+        assert route.end.dialled == [route.target]
 
-    async def test_the_servers_ping_is_answered_and_its_close_code_arrives(
-        self, way: Candidate
-    ) -> None:
+    async def test_ping_is_answered_and_close_code_arrives(self, route: Route) -> None:
         async with (
             aiohttp.ClientSession() as session,
-            session.ws_connect(way.url, proxy=way.proxy, ssl=way.context or True) as ws,
+            session.ws_connect(route.url, proxy=route.proxy, ssl=route.context or True) as ws,
         ):
             await ws.receive_str()
             await ws.send_str("ping")
             await ws.send_str("end")
             closed = await ws.receive()
 
-        await way.said.get()
-        assert isinstance(await way.said.get(), float), "a round trip in seconds"
+        await route.received.get()
+        assert isinstance(await route.received.get(), float), "a round trip in seconds"
         assert (closed.type, closed.data, closed.extra) == (
             aiohttp.WSMsgType.CLOSE,
             4001,
             "as you wish",
         )
 
-    async def test_refusing_target_is_reported(self, way: Candidate) -> None:
-        url = f"{way.url.partition(':')[0]}://{closed_port()}/"
+    async def test_refusing_target_is_reported(self, route: Route) -> None:
+        url = f"{route.url.partition(':')[0]}://{closed_port()}/"
         async with aiohttp.ClientSession() as session:
             with pytest.raises(aiohttp.ClientResponseError) as caught:
-                await session.ws_connect(url, proxy=way.proxy, ssl=way.context or True)
+                await session.ws_connect(url, proxy=route.proxy, ssl=route.context or True)
 
         assert caught.value.status == 502

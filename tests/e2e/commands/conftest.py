@@ -1,4 +1,4 @@
-"""A chain whose jump server knows names of its own: what is fetched went through it."""
+"""A chain whose jump server alone resolves some names, so a fetch of them went through it."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def certified(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def unavailable(request: pytest.FixtureRequest) -> Unavailable:
-    """Skip a test for a reason that is no missing program, or fail it with --all-programs."""
+    """Skip a test for another reason than a missing program, or fail it with --all-programs."""
 
     def reason_for(reason: str) -> None:
         if request.config.getoption("--all-programs"):
@@ -42,13 +42,13 @@ def unavailable(request: pytest.FixtureRequest) -> Unavailable:
 
 @pytest.fixture
 def refusing() -> str:
-    """A place at home where nothing listens."""
-    return f"nobody.{HOME}:{closed_port().port}"
+    """An address at home where nothing listens."""
+    return f"refusing.{HOME}:{closed_port().port}"
 
 
 @pytest.fixture(scope="session")
 def misconfigured(chain: Chain) -> Iterator[str]:
-    """Where a bridge speaks HTTP and SOCKS whose secret is not the jump server's."""
+    """The HTTP and SOCKS address of a bridge whose secret is not the jump server's."""
     env = {"NETJUMPER_SECRET": "another secret"}
     listeners = ["--mixed", "127.0.0.1:0"]
     with running("netjumper-bridge", "--jump", chain.jump, *listeners, env=env) as bridge:

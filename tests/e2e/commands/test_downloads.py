@@ -21,10 +21,10 @@ def wget(url: str, *arguments: str, **env: str) -> tuple[int, bytes, str]:
 @pytest.mark.needs("wget")
 def test_wget_fetches_an_http_page_by_the_environment(chain: Chain) -> None:
     with file_server("wget", {"/page": PAGE}) as origin:
-        status, page, said = wget(origin.url("/page"), http_proxy=f"http://{chain.http}")
+        status, page, output = wget(origin.url("/page"), http_proxy=f"http://{chain.http}")
         chain.bridge.wait_for(rf"-> {origin.place}: .*GET 200")
 
-    assert (status, page) == (0, PAGE), said
+    assert (status, page) == (0, PAGE), output
 
 
 @pytest.mark.needs("wget")
@@ -33,12 +33,12 @@ def test_wget_fetches_an_https_page_by_the_environment(
 ) -> None:
     with file_server("wget", {"/page": PAGE}, certified) as origin:
         certificate = f"--ca-certificate={ca_file}"
-        status, page, said = wget(
+        status, page, output = wget(
             origin.url("/page"), certificate, https_proxy=f"http://{chain.http}"
         )
         chain.bridge.wait_for(rf"-> {origin.place}: up [1-9]\d+ down [1-9]\d+ bytes")
 
-    assert (status, page) == (0, PAGE), said
+    assert (status, page) == (0, PAGE), output
 
 
 @pytest.mark.needs("wget")
@@ -59,20 +59,20 @@ def test_wget_resumes_a_truncated_download(chain: Chain, tmp_path: Path) -> None
 def test_wget_reports_a_refused_target(scheme: str, chain: Chain, refusing: str) -> None:
     proxy = {f"{scheme}_proxy": f"http://{chain.http}"}
 
-    status, page, said = wget(f"{scheme}://{refusing}/", **proxy)
+    status, page, output = wget(f"{scheme}://{refusing}/", **proxy)
 
     assert (status, page) == ({"http": 8, "https": 4}[scheme], b"")
     how = {"http": "ERROR 502: Bad Gateway", "https": "Proxy tunneling failed: Bad Gateway"}
-    assert how[scheme] in said
+    assert how[scheme] in output
     chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")
 
 
 @pytest.mark.needs("wget")
 def test_wget_reports_a_wrong_secret(misconfigured: str, refusing: str) -> None:
-    status, _, said = wget(f"http://{refusing}/", http_proxy=f"http://{misconfigured}")
+    status, _, output = wget(f"http://{refusing}/", http_proxy=f"http://{misconfigured}")
 
     assert status == 8
-    assert "ERROR 503: Service Unavailable" in said
+    assert "ERROR 503: Service Unavailable" in output
 
 
 ARIA2 = [

@@ -1,4 +1,4 @@
-"""`netjumper-bridge exec -- PROGRAM`, with programs that know nothing of it but the environment."""
+"""`netjumper-bridge exec -- PROGRAM`, with programs that read only the environment."""
 
 import os
 import ssl
@@ -26,7 +26,7 @@ AUTH = "ada:won der@:%"
 
 @dataclass
 class Site:
-    """What a command is made of."""
+    """What the commands fetch, and the folder for it."""
 
     files: str
     """The URL of a server with a page, an index for pip and a registry for npm."""
@@ -35,7 +35,7 @@ class Site:
     ca: str
     """A file with the authority of both."""
     folder: Path
-    """Where to put what is fetched."""
+    """The folder for what is fetched."""
 
 
 def curl(site: Site) -> list[str]:
@@ -59,7 +59,7 @@ def pip(site: Site) -> list[str]:
     ]  # fmt: skip
     index = [f"--index-url={site.files}/simple/"]
     if site.files.startswith("http:"):
-        index.append(f"--trusted-host=files.{HOME}")  # which would switch https's check off
+        index.append(f"--trusted-host=files.{HOME}")  # for https it would turn the check off
     return [PIP, "install", *own, *index, f"--target={site.folder}/target", "greeting"]
 
 
@@ -76,7 +76,7 @@ def npm(site: Site) -> list[str]:
 class Case:
     command: Callable[[Site], list[str]]
     got: str
-    """Where the greeting is then to be found."""
+    """The file with the greeting after the command."""
 
 
 PROGRAMS = {

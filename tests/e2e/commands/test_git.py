@@ -18,15 +18,15 @@ NOISE = random.Random(7).randbytes(3 << 20)
 
 
 def git(*arguments: str, **env: str) -> tuple[int, str]:
-    """Run git with `env` and return its exit status and all that it said."""
+    """Run git with `env` and return its exit status and its output."""
     done = run(["git", *arguments], git_environment() | env)
     return done.returncode, (done.stdout + done.stderr).decode()
 
 
 def done(*arguments: str, **env: str) -> str:
-    status, said = git(*arguments, **env)
-    assert status == 0, said
-    return said
+    status, output = git(*arguments, **env)
+    assert status == 0, output
+    return output
 
 
 @pytest.fixture
@@ -97,16 +97,18 @@ def test_git_reports_a_refused_target(
 ) -> None:
     proxy = PROXIES["by the environment"](chain, None)
 
-    status, said = git("clone", f"{scheme}://{refusing}/repo.git", str(tmp_path / "copy"), **proxy)
+    status, output = git(
+        "clone", f"{scheme}://{refusing}/repo.git", str(tmp_path / "copy"), **proxy
+    )
 
     assert status == 128
-    assert re.search(r"\b502\b", said), said
+    assert re.search(r"\b502\b", output), output
     chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")
 
 
 def test_git_reports_a_wrong_secret(misconfigured: str, refusing: str, tmp_path: Path) -> None:
     there = str(tmp_path / "copy")
-    status, said = git("clone", f"https://{refusing}/repo.git", there, https_proxy=misconfigured)
+    status, output = git("clone", f"https://{refusing}/repo.git", there, https_proxy=misconfigured)
 
     assert status == 128
-    assert re.search(r"\b503\b", said), said
+    assert re.search(r"\b503\b", output), output

@@ -24,7 +24,7 @@ from tests.support.programs import Chain, installed, run
 Done = subprocess.CompletedProcess[bytes]
 
 PIP = installed("pip")
-WAYS = {
+CONFIGURATIONS = {
     "by --proxy": lambda proxy: (["--proxy", proxy], {}),
     "by the environment": lambda proxy: ([], {"http_proxy": proxy, "https_proxy": proxy}),
 }
@@ -42,12 +42,17 @@ def pip_download(index: str, folder: Path, *arguments: str, **env: str) -> Done:
 
 
 @pytest.mark.needs(PIP)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_pip_downloads_a_wheel(
-    scheme: str, way: str, chain: Chain, certified: ssl.SSLContext, ca_file: Path, tmp_path: Path
+    scheme: str,
+    configuration: str,
+    chain: Chain,
+    certified: ssl.SSLContext,
+    ca_file: Path,
+    tmp_path: Path,
 ) -> None:
-    arguments, env = WAYS[way](f"http://{chain.http}")
+    arguments, env = CONFIGURATIONS[configuration](f"http://{chain.http}")
     files = pip_index()
     with file_server("pypi", files, certified if scheme == "https" else None) as origin:
         trust = {
@@ -86,7 +91,7 @@ Acquire::https::CaInfo "{ca_file}";
 
 @pytest.fixture
 def apt_folder(chain: Chain, ca_file: Path, tmp_path: Path) -> Path:
-    """A folder with all that apt keeps, so that the machine's own is left alone."""
+    """A folder with all of apt's state, so that the machine's own is not used."""
     folder = tmp_path / "apt"
     for name in ("etc/apt.conf.d", "etc/preferences.d", "etc/trusted.gpg.d",
                  "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):  # fmt: skip
@@ -134,7 +139,7 @@ def test_apt_reports_a_refused_target(
 
 
 def npm(folder: Path, registry: str, proxy: str, *arguments: str) -> Done:
-    """Run npm in `folder`, where it also keeps all that it keeps."""
+    """Run npm in `folder`, which also holds its cache."""
     settings = {
         "registry": registry,
         "proxy": proxy,

@@ -114,11 +114,11 @@ def test_ssh_over_nc_reports_a_refused_target(
     done = ssh(keys, PROXIES[proxy](chain), refusing, "true")
 
     assert done.returncode == 255
-    said = {
+    output = {
         "-X 5": b"SOCKSv5 error: Connection refused",
         "-X connect": b'Proxy error: "HTTP/1.1 502 Bad Gateway"',
     }
-    assert said[proxy] in done.stderr
+    assert output[proxy] in done.stderr
     chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")
 
 
