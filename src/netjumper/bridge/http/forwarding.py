@@ -4,9 +4,10 @@ There are two h11 connections: the client's, and one to the target of the curren
 message is rebuilt from its parsed form; no byte of a head is copied. Bodies are streamed.
 
 The driver passes received bytes to `receive_from_client` and `receive_from_target`, and sends what
-`data_to_client` and `data_to_target` return. It acts on three attributes: `must_close_target`,
+`data_to_client` and `data_to_target` return. It acts on four attributes: `must_close_target`,
 `target_to_open` (connect there, then call `target_opened` or `target_failed`; the bytes for the
-target may be sent before that), and `connection_end`.
+target may be sent before that), `has_more` (call `advance` in a later turn of the loop, and receive
+nothing before), and `connection_end`.
 """
 
 from collections.abc import Callable
@@ -27,6 +28,9 @@ from netjumper.errors import (
     TargetBroke,
 )
 from netjumper.protocol.handshake import EndOfStream
+
+MAX_EVENTS_PER_TURN = 64
+"""HTTP events processed in a row; a peer can send thousands in what one call receives."""
 
 
 class Forwarding:
@@ -57,9 +61,10 @@ class Forwarding:
         self.target_to_open: Address | None = None
         self.must_close_target = False
         self._shutting_down = False
+        self.has_more = False
         self.connection_end: ConnectionEnd | None = None
         self._begin(first.request)
-        self._advance()
+        self.advance()
 
     # Called by the driver.
 
@@ -71,7 +76,7 @@ class Forwarding:
     def receive_from_client(self, data: bytes) -> None:
         """Process bytes from the client; `b""` is the end of its stream."""
         self._server.receive_data(data)
-        self._advance()
+        self.advance()
 
     def receive_from_target(self, data: bytes) -> None:
         """Process bytes from the target; `b""` is the end of its stream."""
@@ -79,12 +84,12 @@ class Forwarding:
             self._drop_target()
         if self._target is not None:
             self._target.receive_data(data)
-            self._advance()
+            self.advance()
 
     def target_opened(self) -> None:
         """Record that the connection to `target_to_open` is established."""
         self.target_to_open = None
-        self._advance()
+        self.advance()
 
     def target_failed(self, error: NetjumperError) -> None:
         """Record that the connection to `target_to_open` failed."""
@@ -96,7 +101,7 @@ class Forwarding:
         """Record that the target's connection was reset."""
         if self._target is not None:
             self._target_broke(AnswerCut("the target reset the connection"))
-            self._advance()
+            self.advance()
 
     def begin_shutdown(self) -> None:
         """Serve no further request."""
@@ -140,11 +145,19 @@ class Forwarding:
         """Return the handshake that continues with the client's CONNECT."""
         return HttpHandshake(connect=self._connect)
 
-    # The client's events.
+    def advance(self) -> None:
+        """Process what was received, up to `MAX_EVENTS_PER_TURN` events."""
+        for _ in range(MAX_EVENTS_PER_TURN):
+            if self.connection_end is not None:
+                break
+            if not (self._process_client() or self._process_target()):
+                break
+        else:
+            self.has_more = True
+            return
+        self.has_more = False
 
-    def _advance(self) -> None:
-        while self.connection_end is None and (self._process_client() or self._process_target()):
-            pass
+    # The client's events.
 
     def _process_client(self) -> bool:
         """Process the client's next event; return False if there is none yet."""

@@ -15,6 +15,11 @@ from netjumper.bridge.http.server_connection import HttpServerConnection
 from netjumper.errors import AddressError, AuthenticationError, ProtocolError
 from netjumper.protocol.handshake import EndOfStream, ListeningHandshake, TunnelRequest
 
+MAX_UNSERVED_REQUESTS = 32
+"""Requests on one connection that are answered before one is authorized: pings, and requests
+without
+a password. A client sends one or two; a flood sends thousands at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuthorizedRequest:
@@ -68,7 +73,7 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | AuthorizedRequest]):
             self._write(self._server.data_to_send())
 
     def _read_authorized(self) -> Generator[None, None, AuthorizedRequest]:
-        while True:
+        for _ in range(MAX_UNSERVED_REQUESTS):
             request = yield from self._read_request()
             if _is_ping(request):
                 yield from self._answer_ping()
@@ -76,6 +81,9 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | AuthorizedRequest]):
                 return AuthorizedRequest(self._server, request, client)
             else:
                 self._server.ask_for_credentials(request)
+        text = f"No request of the first {MAX_UNSERVED_REQUESTS} can be served"
+        self._server.refuse(429, text)
+        raise ProtocolError(text)
 
     def _answer_ping(self) -> Generator[None, None, None]:
         """Answer that the bridge is up, without authentication; a client may leave then."""

@@ -51,6 +51,8 @@ class ForwardingSession(Session):
         self._target = TargetConnection(upstream, self._opened, self._failed, self._update)
         self._last: Exchange | None = None
         self._over = False
+        self._continues = False
+        """`_process_more` is called in the next turn of the loop."""
         self._left = 0
         self.bytes_up = self.bytes_down = 0
         if context.idle is not None:
@@ -134,6 +136,16 @@ class ForwardingSession(Session):
             return
         self._update_reading()
         self._update_idle_timer()
+        if forwarding.has_more and not self._continues:
+            self._continues = True
+            self._context.loop.call_soon(self._process_more)
+
+    def _process_more(self) -> None:
+        """Process what was received in an earlier turn of the loop."""
+        self._continues = False
+        if not self._over and self._forwarding.has_more:
+            self._forwarding.advance()
+            self._update()
 
     def _opened(self) -> None:
         self._forwarding.target_opened()
@@ -144,6 +156,12 @@ class ForwardingSession(Session):
         self._update()
 
     def _update_reading(self) -> None:
+        target = self._target.end
+        if self._forwarding.has_more:
+            self._client.stop_reading()
+            if target is not None:
+                target.stop_reading()
+            return
         buffered = self._target.waiting + self._forwarding.waiting
         if self._forwarding.idle:  # the bridge's own answers to rejected requests
             buffered += len(self._to_client)
@@ -151,7 +169,6 @@ class ForwardingSession(Session):
             self._client.stop_reading()
         elif not self._client.is_read:
             self._client.start_reading(self._on_client)
-        target = self._target.end
         if target is None:
             return
         if len(self._to_client) >= MAX_BUFFERED:
