@@ -171,8 +171,8 @@ def _path(rtt: int, charts: Sequence[Chart]) -> tuple[Section, ...]:
         ),
         Section(
             f"First byte of HTTP, round trip of {rtt} ms",
-            "The same with an HTTP request, which may be repeated, as may the ClientHello of TLS: "
-            "where an answer is late, a second parked connection is asked.",
+            "First byte of an HTTP request, which a bridge may repeat, like the ClientHello of TLS"
+            ": if an answer is late, it sends the request on a second parked connection.",
             _losses("http", rtt),
             tuple(chart for chart in charts if chart.file.startswith("http")),
         ),
