@@ -83,7 +83,7 @@ async def test_data_is_received_in_pieces_of_any_size(pair, at_once):
 
 async def test_stopped_reading_calls_no_callback(pair):
     client, server = pair
-    client.send(b"x" * 40_000)
+    client.send(b"x" * 30_000)
     calls = 0
 
     def once() -> None:
@@ -98,7 +98,7 @@ async def test_stopped_reading_calls_no_callback(pair):
     await asyncio.sleep(0)
     assert (calls, server.is_read) == (1, False)
     rest = Reader(server)
-    await eventually(lambda: len(rest.data) == 40_000)
+    await eventually(lambda: len(rest.data) == 30_000)
 
 
 async def test_full_socket_takes_no_more_and_reports_room():

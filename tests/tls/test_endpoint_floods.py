@@ -1,20 +1,26 @@
 """Floods of TLS records: a peer cannot keep the loop busy, and one that sends no data is cut."""
 
 import asyncio
+import socket
 import ssl
 
 import pytest
 
+from netjumper.net.endpoint import Endpoint
+from netjumper.relay.ending import RelayEnd
+from netjumper.relay.relay import Relay
+from netjumper.relay.splice import RelayMemory
 from netjumper.tls.endpoint import TlsEndpoint
 from netjumper.tls.engine import (
     MAX_BYTES_WITHOUT_DATA,
+    MAX_CALL_BYTES,
     MAX_EMPTY_FILLS,
     MAX_READS,
     RECORD_BYTES,
     Engine,
 )
-from tests.support.peers import eventually, send, tcp_pair
-from tests.support.tls_pair import Reader, any_peer
+from tests.support.peers import eventually, send, settled, tcp_pair
+from tests.support.tls_pair import Reader, any_peer, tls_pair
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
@@ -94,3 +100,26 @@ class Data:
 
     def read(self, size: int, _: memoryview) -> int:
         return size
+
+
+async def test_relay_keeps_little_for_a_peer_that_does_not_read():
+    loop = asyncio.get_running_loop()
+    theirs, ours = tcp_pair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    near, target = tcp_pair()
+    memory = RelayMemory()
+    peer, end = await tls_pair(theirs, ours)
+    with target:
+        target.setblocking(False)
+        relay = Relay(memory, end, Endpoint(loop, near), lambda _: None)
+        relay.start()
+        sending = asyncio.ensure_future(send(target, bytes(8_000_000)))
+        await eventually(lambda: relay._down.blocked)
+        await settled(lambda: relay.bytes_down)
+        assert relay._down._pending is None
+        assert len(end._engine.outgoing) <= MAX_CALL_BYTES + 1024
+        sending.cancel()
+        relay.stop(RelayEnd.SHUTDOWN)
+    peer.close()
+    memory.close()

@@ -49,6 +49,9 @@ class Endpoint:
         sock: a connected socket in non-blocking mode; the endpoint owns it from here on.
     """
 
+    max_send = sys.maxsize
+    """Bytes that one `send` takes at most."""
+
     __slots__ = ("_loop", "_on_readable", "_resets", "_sock", "_watches_on", "_writing", "fd")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:

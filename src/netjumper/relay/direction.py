@@ -53,6 +53,7 @@ class Direction:
         "_relay",
         "_source_ended",
         "acknowledged",
+        "blocked",
         "ended",
         "ends_with_reset",
         "sink",
@@ -67,6 +68,8 @@ class Direction:
         self.transferred = 0
         self.acknowledged = -1
         """The value of `transferred` when the sink's peer last had all of it."""
+        self.blocked = False
+        """The sink has no room, so the source is not read."""
         self.ended = False
         self.ends_with_reset = False
         """The source is lost: what it sent before is delivered, then the sink is reset."""
@@ -76,10 +79,6 @@ class Direction:
         """The last read was large, so the next one splices."""
         self._pipe: Pipe | None = None
         self._in_pipe = 0
-
-    @property
-    def blocked(self) -> bool:
-        return self._pending is not None or self._in_pipe > 0
 
     def start(self, first: bytes, source_ended: bool) -> None:
         """Deliver `first`, which was read before the relay began, then read on."""
@@ -101,6 +100,7 @@ class Direction:
             return
         relay = self._relay
         buffer = relay.memory.buffer
+        limit = min(limit, self.sink.max_send)  # what it does not take would have to be kept
         if limit < BUFFER_SIZE:
             buffer = buffer[:limit]
         try:
@@ -116,6 +116,7 @@ class Direction:
             self._on_source_end()
 
     def _on_writable(self) -> None:
+        self.blocked = False
         pending = self._pending
         if pending is not None:
             self._pending = None
@@ -142,6 +143,8 @@ class Direction:
             return
         if sent < len(data):
             self._pending = bytes(data[sent:])
+            self._wait_for_room()
+        elif self.sink.has_unsent:
             self._wait_for_room()
 
     def _splice_in(self, limit: int) -> None:
@@ -183,6 +186,7 @@ class Direction:
         self._return_pipe()
 
     def _wait_for_room(self) -> None:
+        self.blocked = True
         self.source.stop_reading()
         self.sink.start_writing(self._on_writable)
 

@@ -76,9 +76,14 @@ class ThrottledDirection(Direction):
             self._continue()
 
     def _move(self, limit: int) -> None:
-        before = self.transferred
-        super().on_readable(limit)
-        self._bandwidth.spend(self.transferred - before)
+        """Move at most `limit` bytes, in as many parts as the sink takes."""
+        moved = self.sink.max_send
+        while limit > 0 and moved == self.sink.max_send and not (self.blocked or self.ended):
+            before = self.transferred
+            super().on_readable(limit)
+            moved = self.transferred - before
+            self._bandwidth.spend(moved)
+            limit -= moved
 
     def _source_at_eof(self) -> bool:
         try:

@@ -37,6 +37,8 @@ class TlsEndpoint(Endpoint):
         check: checks the peer when the handshake is complete.
     """
 
+    max_send = MAX_CALL_BYTES
+
     __slots__ = (
         "_callback",
         "_closing",

@@ -9,7 +9,7 @@ import contextlib
 import ssl
 from collections.abc import Callable
 
-MAX_CALL_BYTES = 256 * 1024
+MAX_CALL_BYTES = 32 * 1024
 """Bytes that one call takes or receives at most."""
 RECORD_BYTES = 16 * 1024
 """Bytes that OpenSSL processes at once: a full record (RFC 8446 section 5.1). Its buffers keep the
