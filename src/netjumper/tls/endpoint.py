@@ -15,14 +15,7 @@ import ssl
 from collections.abc import Callable
 
 from netjumper.net.endpoint import RESET_TIMEOUT_S, Endpoint
-from netjumper.tls.engine import (
-    MAX_CALL_BYTES,
-    MAX_EMPTY_FILLS,
-    MAX_READS,
-    Check,
-    Engine,
-    Wrap,
-)
+from netjumper.tls.engine import MAX_CALL_BYTES, MAX_EMPTY_FILLS, MAX_READS, Check, Engine, Wrap
 
 
 class TlsEndpoint(Endpoint):
