@@ -105,6 +105,17 @@ def test_via_without_a_scheme_is_used_for_both_protocols():
     assert "NETJUMPER_AUTH" not in found
 
 
+def test_program_gets_no_variable_that_can_hold_a_secret():
+    secrets = {
+        "NETJUMPER_AUTH": "me:pass",
+        "NETJUMPER_JUMP": "netjumper://:s3cret@127.0.0.1:1",
+        "NETJUMPER_SECRET": "s3cret",
+    }
+    found = environment_of([COMMAND, "exec", "--via", "127.0.0.1:1"], secrets)
+    assert not secrets.keys() & found.keys()
+    assert "s3cret" not in str(found)
+
+
 @pytest.mark.parametrize("upstream", [["--embedded"], ["--via", "127.0.0.1:1"]])
 def test_password_on_the_command_line_causes_a_warning(upstream):
     done = programs.run([COMMAND, "exec", *upstream, "--auth", "me:s3cret", "--", "true"])

@@ -24,10 +24,10 @@ from netjumper.errors import AddressError, SettingsError
 from netjumper.logs.handler import nonblocking_logging
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
 from netjumper.settings.loaded import Loaded
-from netjumper.settings.option import Group
+from netjumper.settings.option import Group, variable
 
-SECRET_VARIABLES = frozenset({"NETJUMPER_SECRET", "NETJUMPER_AUTH"})
-"""Variables that the bridge reads, and the program must not see."""
+SECRET_VARIABLES = frozenset(variable(key) for key in BridgeSettings.unshown)
+"""Variables of the bridge that can hold a secret; the program must not see them."""
 SERVICE_MANAGER_VARIABLES = frozenset(
     (*socket_activation.LISTEN_VARIABLES, *sd_notify.NOTIFY_VARIABLES)
 )
@@ -50,7 +50,8 @@ examples:
 The program keeps its standard streams; the bridge writes only warnings and errors to standard
 error, unless --log-level says otherwise. The program gets http_proxy (in lower case only),
 https_proxy, all_proxy and no_proxy, the last three in upper case too, ws_proxy, wss_proxy and
-NODE_USE_ENV_PROXY=1; other proxy variables, NETJUMPER_SECRET and NETJUMPER_AUTH are removed.
+NODE_USE_ENV_PROXY=1; other proxy variables, and NETJUMPER_SECRET, NETJUMPER_AUTH and
+NETJUMPER_JUMP, which can hold a secret, are removed.
 SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are forwarded to it. The exit status is the
 program's: 128 plus the signal's number if a signal ended it, 127 if there is no such program, 126
 if it cannot be run; 1 and 2 also if the bridge cannot start.
