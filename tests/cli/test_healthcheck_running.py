@@ -1,5 +1,7 @@
 """`healthcheck --running` finds the service that runs here, and checks its listeners."""
 
+import os
+
 import pytest
 
 from netjumper.diagnostics import listener_check
@@ -8,6 +10,8 @@ from tests.support.peers import closed_port
 from tests.support.programs import running
 from tests.support.services import SECRET, bridge_running, jump_server_running
 
+OWN_USER = os.geteuid()
+
 
 @pytest.fixture
 def processes(tmp_path, monkeypatch):
@@ -15,9 +19,10 @@ def processes(tmp_path, monkeypatch):
     proc = tmp_path / "proc"
     monkeypatch.setattr(listener_check, "PROC", proc)
 
-    def write(*lines):
+    def write(*lines, user=OWN_USER):
         for number, line in enumerate(lines, 1):
-            (proc / str(number)).mkdir(parents=True)
+            (proc / str(number)).mkdir(parents=True, exist_ok=True)
+            (proc / str(number) / "status").write_text(f"Name:\tx\nUid:\t9\t{user}\t9\t9\n")
             if line is not None:
                 words = "\0".join([*line, ""]) if line else ""
                 (proc / str(number) / "cmdline").write_text(words)
@@ -88,6 +93,23 @@ async def test_bridge_is_checked_if_both_run(capsys, processes):
         first = [*BRIDGE, "--socks", listener]
         processes([*NETJUMPER, "--listen", str(jump)], first, [*BRIDGE, "--socks", "127.0.0.1:1"])
         assert await checked(capsys, "--running") == (0, f"healthy: SOCKS on {listener}")
+
+
+async def test_process_of_another_user_is_not_believed(capsys, processes, monkeypatch):
+    monkeypatch.setattr(listener_check.os, "geteuid", lambda: 12345)
+    async with jump_server_running() as (_, jump), bridge_running(jump) as service:
+        line = [*BRIDGE, "--socks", service.address_of("socks")]
+        processes(line, user=54321)
+        code, text = await checked(capsys, "--running")
+        assert code == 1
+        assert text == (
+            "netjumper-bridge: netjumper-bridge runs here as user 54321; "
+            "run the health check as that user"
+        )
+        processes(line, user=0)
+        assert (await checked(capsys, "--running"))[0] == 0
+        processes(line, user=12345)
+        assert (await checked(capsys, "--running"))[0] == 0
 
 
 async def test_deep_check_of_a_jump_server_is_refused(capsys, processes):

@@ -1,5 +1,6 @@
 """What both `healthcheck` commands share: checking listeners, and finding the running service."""
 
+import os
 import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,8 @@ from netjumper.errors import NetjumperError
 BRIDGE, SERVER = "netjumper-bridge", "netjumper"
 PROC = Path("/proc")
 """Linux's directory of processes."""
+_EFFECTIVE_UID = re.compile(rb"^Uid:\t\d+\t(\d+)", re.MULTILINE)
+"""Matches a line of /proc/PID/status; see proc(5)."""
 
 _AS_MODULE: dict[tuple[str, ...], str] = {
     ("-m", "netjumper", "server"): SERVER,
@@ -92,25 +95,37 @@ def _connected(address: ListenAddress, timeout: float) -> socket.socket:
 def running_service() -> tuple[str, list[str]]:
     """Return the command of a running bridge or jump server, and the words of its command line.
 
-    A bridge comes before a jump server, and of several the one with the lowest process id.
+    A bridge comes before a jump server, and of several the one with the lowest process id. A
+    process of another user is not believed, except root's: any program can have such a command
+    line, and the files that it names would be read with this process's rights.
 
     Raises:
-        Unhealthy: none is running, or the system has no /proc.
+        Unhealthy: none is running as this user, or the system has no /proc.
     """
-    services = dict(reversed(list(_services())))  # the last of a name is what stays in a dict
+    trusted = {os.geteuid(), 0}
+    services: dict[str, list[str]] = {}
+    others: dict[str, int] = {}
+    for user, name, words in _services():
+        if user in trusted:
+            services.setdefault(name, words)
+        else:
+            others.setdefault(name, user)
     for name in (BRIDGE, SERVER):
         if name in services:
             return name, services[name]
+    for name, user in others.items():
+        raise Unhealthy(f"{name} runs here as user {user}; run the health check as that user")
     raise Unhealthy(f"neither {SERVER} nor {BRIDGE} runs here")
 
 
-def _services() -> Iterator[tuple[str, list[str]]]:
-    for words in _command_lines():
-        name, rest = _command_of(words)
+def _services() -> Iterator[tuple[int, str, list[str]]]:
+    """Yield the user, the command and the words after it of each process that is a service."""
+    for user, line in _command_lines():
+        name, words = _command_of(line)
         if name not in (BRIDGE, SERVER):
             continue
-        if not rest or rest[0].startswith("-") or rest[0].isdigit():  # no sub-command
-            yield name, rest
+        if not words or words[0].startswith("-") or words[0].isdigit():  # no sub-command
+            yield user, name, words
 
 
 def _command_of(words: list[str]) -> tuple[str, list[str]]:
@@ -122,11 +137,15 @@ def _command_of(words: list[str]) -> tuple[str, list[str]]:
     return PurePath(words[0]).name if words else "", words[1:]
 
 
-def _command_lines() -> Iterator[list[str]]:
-    """Yield the command lines of all processes of this machine or container."""
+def _command_lines() -> Iterator[tuple[int, list[str]]]:
+    """Yield the users and command lines of all processes of this machine or container."""
     for number in sorted(int(it.name) for it in PROC.glob("[0-9]*")):
+        process = PROC / str(number)
         try:
-            line = (PROC / str(number) / "cmdline").read_bytes()
+            line = (process / "cmdline").read_bytes()
+            # Not the owner of the directory: a process can make that root.
+            user = _EFFECTIVE_UID.search((process / "status").read_bytes())
         except OSError:  # it has ended
             continue
-        yield line.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0")
+        if user is not None:
+            yield int(user[1]), line.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0")
