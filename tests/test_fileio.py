@@ -33,7 +33,8 @@ def by_name(file):
 def test_a_file_is_read_with_its_mode(tmp_path):
     (tmp_path / "file").write_bytes(b"text\n")
     (tmp_path / "file").chmod(0o640)
-    assert read_file(tmp_path / "file") == (b"text\n", 0o100640)
+    content, status = read_file(tmp_path / "file")
+    assert (content, status.st_mode) == (b"text\n", 0o100640)
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/full"])

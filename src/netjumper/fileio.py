@@ -13,8 +13,8 @@ PIPE_TIMEOUT_S = 60.0
 _OPEN_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
 
-def read_file(path: Path) -> tuple[bytes, int]:
-    """Return the content of a file, and its mode (`st_mode`).
+def read_file(path: Path) -> tuple[bytes, os.stat_result]:
+    """Return the content of a file, and its status.
 
     A pipe (a shell's `<(...)`, `/dev/stdin`) is read to its end. It is opened without blocking, as
     opening it would otherwise wait until a program writes into it.
@@ -25,13 +25,13 @@ def read_file(path: Path) -> tuple[bytes, int]:
     """
     fd = os.open(path, os.O_RDONLY | _OPEN_FLAGS)
     try:
-        mode = os.fstat(fd).st_mode
+        status = os.fstat(fd)
         content = _read_to_end(fd)
     finally:
         os.close(fd)
-    if not content and stat.S_ISFIFO(mode):
+    if not content and stat.S_ISFIFO(status.st_mode):
         raise OSError(errno.EPIPE, "no program writes into this pipe")
-    return content, mode
+    return content, status
 
 
 def _read_to_end(fd: int) -> bytes:

@@ -55,6 +55,46 @@ def test_private_file_is_read(mode, private):
     assert read_private(private("file", "text", mode), "--flag") == b"text"
 
 
+@pytest.fixture
+def other_user(monkeypatch):
+    """Make this process belong to another user than the files of the test; return its number."""
+    monkeypatch.setattr(files.os, "geteuid", lambda: 54321)
+    return 54321
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("read", [read_secret, read_users])
+def test_file_of_another_user_is_refused(read, private):
+    path = private("secret", "me:s3cret")
+    os.chown(path, 12345, -1)
+    assert refusal(read, path) == (
+        f"--flag: {path} belongs to another user (uid 12345), who can change it; "
+        f"type: chown 0 {path}"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files that all users trust")
+def test_file_of_root_is_read_by_another_user(other_user, private):
+    path = private("secret", "s3cret")
+    assert read_secret(path, "--flag") == b"s3cret"
+    os.chown(path, other_user, -1)
+    assert read_secret(path, "--flag") == b"s3cret"
+
+
+def test_byte_order_mark_of_utf8_is_not_part_of_the_content(private):
+    assert read_secret(private("secret", b"\xef\xbb\xbfplain\r\n"), "--flag") == b"plain"
+    assert read_users(private("users", b"\xef\xbb\xbfme:pass\n"), "--flag") == {"me": "pass"}
+    file = files.read_toml(private("config.toml", b"\xef\xbb\xbf[server]\n"), "--config")
+    assert file.content == {"server": {}}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("read", [read_secret, read_users, files.read_toml])
+def test_utf16_is_reported(read, encoding, private):
+    path = private("file", "\ufeffme:s3cret\n".encode(encoding))
+    assert refusal(read, path) == f"--flag: {path} is in UTF-16; save it as UTF-8"
+
+
 @pytest.mark.parametrize("name", ["secret", "netjumper/secret"])
 def test_secret_of_a_container_engine_may_have_any_mode(name, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "SECRET_MOUNTS", (tmp_path,))

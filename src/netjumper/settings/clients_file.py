@@ -79,7 +79,7 @@ def read_clients(path: Path, where: str) -> dict[str, ClientTable]:
         file = read_toml(path, where)
     except (FileNotFoundError, NotADirectoryError):
         raise SettingsError(f"{where}: no such file: {path}") from None
-    refuse_if_shared(path, file.mode, where)
+    refuse_if_shared(path, file.status, where)
     if not file.content:
         raise SettingsError(f"{where}: {path}: expected a table for each client, found none")
     problems: list[str] = []

@@ -3,6 +3,7 @@
 Each failure is one line, and none repeats the content of a private file.
 """
 
+import codecs
 import os
 import shlex
 import stat
@@ -27,13 +28,13 @@ class TomlFile:
         path: the file.
         text: all of it.
         content: the values in it.
-        mode: its permissions, as in `os.stat`.
+        status: its owner and permissions.
     """
 
     path: Path
     text: str
     content: dict[str, Any]
-    mode: int
+    status: os.stat_result
 
 
 def read_secret(path: Path, where: str) -> bytes:
@@ -98,8 +99,8 @@ def read_private(path: Path, where: str) -> bytes:
     Raises:
         SettingsError: the file cannot be read, or others can read it.
     """
-    content, mode = _read(path, where)
-    refuse_if_shared(path, mode, where)
+    content, status = _read(path, where)
+    refuse_if_shared(path, status, where)
     return content
 
 
@@ -114,11 +115,11 @@ def read_toml(path: Path, where: str) -> TomlFile:
         FileNotFoundError: there is no such file.
         SettingsError: it cannot be read, or is not valid TOML; the message has the line's number.
     """
-    raw, mode = _read(path, where, must_exist=False)
+    raw, status = _read(path, where, must_exist=False)
     place = f"{where}: {shown_path(path)}"
     text = _text(raw, path, where)
     try:
-        return TomlFile(path, text, tomllib.loads(text), mode)
+        return TomlFile(path, text, tomllib.loads(text), status)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{place} is not valid TOML: {error}") from None
     except (RecursionError, ValueError):  # thousands of brackets, or of digits
@@ -139,24 +140,31 @@ def refuse_shared_key(path: Path | None, where: str) -> None:
     if path is None:
         return
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except (OSError, ValueError):
         return
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(status.st_mode):
         raise SettingsError(f"{where}: {shown_path(path)} is a directory; expected a file in PEM")
-    refuse_if_shared(path, stat.S_IMODE(mode), where)
+    refuse_if_shared(path, status, where)
 
 
-def refuse_if_shared(path: Path, mode: int, where: str) -> None:
-    """Check that only the owner can read a file with a secret.
+def refuse_if_shared(path: Path, status: os.stat_result, where: str) -> None:
+    """Check that only this user can read and change a file with a secret.
 
     Raises:
-        SettingsError: others can read it.
+        SettingsError: others can read it, or it belongs to another user than this one and root.
     """
-    if os.name == "posix" and mode & 0o077 and not _is_mounted_secret(path):
+    if os.name != "posix" or _is_mounted_secret(path):
+        return
+    name = shlex.quote(str(path))
+    if stat.S_IMODE(status.st_mode) & 0o077:
         raise SettingsError(
-            f"{where}: others can read the secret in {shown_path(path)}; "
-            f"type: chmod 600 {shlex.quote(str(path))}"
+            f"{where}: others can read the secret in {shown_path(path)}; type: chmod 600 {name}"
+        )
+    if status.st_uid not in (os.geteuid(), 0):
+        raise SettingsError(
+            f"{where}: {shown_path(path)} belongs to another user (uid {status.st_uid}), who can "
+            f"change it; type: chown {os.geteuid()} {name}"
         )
 
 
@@ -176,9 +184,10 @@ def _is_mounted_secret(path: Path) -> bool:
     return ".." not in path.parts and any(directory.is_relative_to(place) for place in places)
 
 
-def _read(path: Path, where: str, *, must_exist: bool = True) -> tuple[bytes, int]:
+def _read(path: Path, where: str, *, must_exist: bool = True) -> tuple[bytes, os.stat_result]:
+    """Return the content of a file, without a byte order mark of UTF-8, and its status."""
     try:
-        content, mode = read_file(path)
+        content, status = read_file(path)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not must_exist:
             raise
@@ -186,7 +195,9 @@ def _read(path: Path, where: str, *, must_exist: bool = True) -> tuple[bytes, in
     except ValueError:  # a NUL in the name
         reason = "not a valid file name"
     else:
-        return content, stat.S_IMODE(mode)
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise SettingsError(f"{where}: {shown_path(path)} is in UTF-16; save it as UTF-8")
+        return content.removeprefix(codecs.BOM_UTF8), status
     raise SettingsError(f"{where}: cannot read {shown_path(path)}: {reason}")
 
 

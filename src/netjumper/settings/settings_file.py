@@ -75,7 +75,7 @@ def _read_first(config: str | None, models: Models) -> TomlFile | None:
                 raise SettingsError(f"{where}: no such file: {path}") from None
             continue
         if any(_has_secret(model, file.content.get(table)) for table, model in models.items()):
-            refuse_if_shared(path, file.mode, where)
+            refuse_if_shared(path, file.status, where)
         return file
     return None
 
