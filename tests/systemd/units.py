@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trying import PATIENCE, run, say
 
-SERVER, BRIDGE = "netjumper.sessions.service", "netjumper-bridge.service"
+SERVER, BRIDGE = "netjumper.service", "netjumper-bridge.service"
 SOCKS, HTTP = ("127.0.0.1", 1080), ("127.0.0.1", 8118)
 SLOW_PARTS = 8
 BIG = 64 * 1024 * 1024
