@@ -57,7 +57,7 @@ def test_http_proxy_is_never_in_upper_case(capsys):
 @pytest.mark.parametrize(
     ("arguments", "http", "socks"),
     [
-        (["--mixed", "127.0.0.1:3128"], "http://127.0.0.1:3128", "socks5h://127.0.0.1:3128"),
+        (["--mixed", "127.0.0.1:3128"], "http://127.0.0.1:3128", "http://127.0.0.1:3128"),
         (["--http", "[::1]:81"], "http://[::1]:81", "http://[::1]:81"),
         (["--socks", "127.0.0.1:82"], "socks5h://127.0.0.1:82", "socks5h://127.0.0.1:82"),
         (

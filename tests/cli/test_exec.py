@@ -39,10 +39,28 @@ def test_program_gets_a_bridge_on_a_free_port():
     found = environment_of(EMBEDDED)
     port = re.fullmatch(r"http://127\.0\.0\.1:(\d+)", found["http_proxy"])[1]
     assert found["https_proxy"] == found["HTTPS_PROXY"] == found["http_proxy"]
-    assert found["all_proxy"] == found["ALL_PROXY"] == f"socks5h://127.0.0.1:{port}"
+    assert found["all_proxy"] == found["ALL_PROXY"] == f"http://127.0.0.1:{port}"
     assert found["no_proxy"] == found["NO_PROXY"] == "localhost,127.0.0.1,::1"
     assert found["NODE_USE_ENV_PROXY"] == "1"
-    assert "HTTP_PROXY" not in found
+    assert found["HTTP_PROXY"] == found["http_proxy"]
+
+
+def test_cgi_program_gets_no_variable_in_the_form_of_a_header():
+    assert "HTTP_PROXY" not in environment_of(EMBEDDED, {"REQUEST_METHOD": "GET"})
+
+
+def test_own_no_proxy_of_the_user_is_kept():
+    env = {"no_proxy": "intern.example, 10.0.0.1", "NO_PROXY": "other.example,localhost"}
+    found = environment_of([*EMBEDDED, "--no-proxy", "a.example,b.example"], env)
+    expected = "localhost,127.0.0.1,::1,intern.example,10.0.0.1,other.example,a.example,b.example"
+    assert found["no_proxy"] == found["NO_PROXY"] == expected
+
+
+def test_no_proxy_for_all_targets_is_refused(capsys, monkeypatch):
+    message = "netjumper-bridge: no_proxy: * means that the program connects to every target "
+    assert refused(capsys, "--embedded", "--no-proxy", "*", "--", "true").startswith(message)
+    monkeypatch.setenv("NO_PROXY", "a.example, *")
+    assert refused(capsys, "--via", "127.0.0.1:1", "--", "true").startswith(message)
 
 
 def test_other_proxies_and_secrets_are_removed_from_the_environment():
@@ -53,7 +71,7 @@ def test_other_proxies_and_secrets_are_removed_from_the_environment():
         "NETJUMPER_SOCKS": "0.0.0.0:1080",  # for a service, not for exec
     }
     found = environment_of(EMBEDDED, env)
-    assert not {"HTTP_PROXY", "ftp_proxy", "NETJUMPER_SECRET"} & found.keys()
+    assert not {"ftp_proxy", "NETJUMPER_SECRET"} & found.keys()
     assert not [value for value in found.values() if "other.example" in value]
 
 
@@ -101,7 +119,7 @@ def test_via_uses_a_running_bridge():
 def test_via_without_a_scheme_is_used_for_both_protocols():
     found = environment_of([COMMAND, "exec", "--via", "[::1]:3128"], {"NETJUMPER_AUTH": "me:a b"})
     assert found["http_proxy"] == "http://me:a%20b@[::1]:3128"
-    assert found["ALL_PROXY"] == "socks5h://me:a%20b@[::1]:3128"
+    assert found["ALL_PROXY"] == "http://me:a%20b@[::1]:3128"
     assert "NETJUMPER_AUTH" not in found
 
 

@@ -18,7 +18,7 @@ from netjumper.app.jump_hosts import KnownHost, known_hosts
 from netjumper.app.socket_options import bridge_options, check_options
 from netjumper.cli.arguments import SETTINGS_HELP, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.child_process import ChildProcess
-from netjumper.cli.proxy_variables import PROXY_VARIABLES, first_of, variables
+from netjumper.cli.proxy_variables import NO_PROXY, PROXY_VARIABLES, first_of, variables
 from netjumper.daemon import process, sd_notify, serve, socket_activation, startup
 from netjumper.errors import AddressError, SettingsError
 from netjumper.logs.handler import nonblocking_logging
@@ -48,13 +48,13 @@ examples:
       try it out
 
 The program keeps its standard streams; the bridge writes only warnings and errors to standard
-error, unless --log-level says otherwise. The program gets http_proxy (in lower case only),
-https_proxy, all_proxy and no_proxy, the last three in upper case too, ws_proxy, wss_proxy and
-NODE_USE_ENV_PROXY=1; other proxy variables, and NETJUMPER_SECRET, NETJUMPER_AUTH and
-NETJUMPER_JUMP, which can hold a secret, are removed.
-SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are forwarded to it. The exit status is the
-program's: 128 plus the signal's number if a signal ended it, 127 if there is no such program, 126
-if it cannot be run; 1 and 2 also if the bridge cannot start.
+error, unless --log-level says otherwise. The program gets http_proxy, https_proxy, all_proxy and
+no_proxy, all in upper case too (HTTP_PROXY not if it runs as CGI), ws_proxy, wss_proxy and
+NODE_USE_ENV_PROXY=1. The no_proxy of the environment is added to that for this machine. Other
+proxy variables, and NETJUMPER_SECRET, NETJUMPER_AUTH and NETJUMPER_JUMP, which can hold a secret,
+are removed. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are forwarded to it. The exit
+status is the program's: 128 plus the signal's number if a signal ended it, 127 if there is no
+such program, 126 if it cannot be run; 1 and 2 also if the bridge cannot start.
 The settings socks, http, mixed and workers are ignored here.
 
 """
@@ -74,6 +74,12 @@ def build_parser() -> Parser:
         action="append",
         metavar="[http://|socks5h://]HOST:PORT",
         help="use a running bridge instead of starting one; repeatable, once for each protocol",
+    )
+    group.add_argument(
+        "--no-proxy",
+        action="append",
+        metavar="LIST",
+        help="targets that the program connects to directly, separated by commas",
     )
     titles = {Group.LOGGING: "logging (the default of --log-level is warning here)"}
     add_settings(parser, BridgeSettings, titles)
@@ -114,12 +120,13 @@ def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if hasattr(arguments, "via"):
         loaded = _with_quiet_log(load_bridge(given, RunningBridge))
         http, socks = _addresses_of(arguments.via)
-        env = _environment(variables(http, socks, first_of(users_of(loaded))))
+        env = _environment(http, socks, users_of(loaded), _no_proxy(arguments))
         startup.begin(daemon_options(loaded))
         return process.run_loop(_without_bridge(command, env))
     loaded = _with_quiet_log(load_bridge(given))
     check_options(loaded, bridge_options)
-    return process.run_loop(_with_bridge(loaded, known_hosts(loaded), users_of(loaded), command))
+    hosts, users = known_hosts(loaded), users_of(loaded)
+    return process.run_loop(_with_bridge(loaded, hosts, users, command, _no_proxy(arguments)))
 
 
 def _with_quiet_log(loaded: Loaded[BridgeSettings]) -> Loaded[BridgeSettings]:
@@ -158,11 +165,31 @@ def _addresses_of(via: Sequence[str]) -> tuple[str, str]:
     return found.get(HTTP, ""), found.get(SOCKS, "")
 
 
-def _environment(proxies: Mapping[str, str]) -> dict[str, str]:
+def _no_proxy(arguments: argparse.Namespace) -> str:
+    """Return the targets that the program connects to directly: this machine, and the user's own.
+
+    Raises:
+        SettingsError: they are all targets.
+    """
+    own = {name: os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY")}
+    lists = [NO_PROXY, *own.values(), *getattr(arguments, "no_proxy", ())]
+    names = dict.fromkeys(name.strip() for text in lists for name in text.split(","))
+    if "*" in names:
+        raise SettingsError(
+            "no_proxy: * means that the program connects to every target directly; remove it"
+        )
+    return ",".join(filter(None, names))
+
+
+def _environment(
+    http: str, socks: str, users: Mapping[str, str] | None, no_proxy: str
+) -> dict[str, str]:
     removed = PROXY_VARIABLES | SECRET_VARIABLES | SERVICE_MANAGER_VARIABLES
-    return {name: value for name, value in os.environ.items() if name not in removed} | dict(
-        proxies
-    )
+    kept = {name: value for name, value in os.environ.items() if name not in removed}
+    proxies = variables(http, socks, first_of(users), no_proxy)
+    if "REQUEST_METHOD" not in kept:  # to a CGI program, HTTP_PROXY is a header of its client
+        proxies["HTTP_PROXY"] = proxies["http_proxy"]
+    return kept | proxies
 
 
 async def _with_bridge(
@@ -170,6 +197,7 @@ async def _with_bridge(
     hosts: Sequence[KnownHost],
     users: Mapping[str, str] | None,
     command: Sequence[str],
+    no_proxy: str,
 ) -> int:
     startup.begin(daemon_options(loaded))
     program = ChildProcess(asyncio.get_running_loop())
@@ -178,7 +206,7 @@ async def _with_bridge(
             service.open()
             try:
                 address = service.address_of(MIXED.name)
-                env = _environment(variables(address, address, first_of(users)))
+                env = _environment(address, address, users, no_proxy)
                 return await program.run(command, env)
             finally:
                 # The last bytes of the program may not have been forwarded yet.

@@ -13,18 +13,22 @@ PROXY_VARIABLES = frozenset(
 """Variables that select a proxy; `exec` removes all of them before it sets its own."""
 
 
-def variables(http: str, socks: str, user: tuple[str, str] | None = None) -> dict[str, str]:
+def variables(
+    http: str, socks: str, user: tuple[str, str] | None = None, no_proxy: str = NO_PROXY
+) -> dict[str, str]:
     """Return the variables that send programs through a bridge.
 
     Args:
         http: `host:port` of its HTTP listener; empty if it has none.
         socks: `host:port` of its SOCKS listener; empty if it has none. One of both must be given.
         user: name and password, percent-encoded into the URLs (RFC 3986 section 3.2.1).
+        no_proxy: targets that programs connect to directly.
     """
     login = f"{quote(user[0], safe='')}:{quote(user[1], safe='')}@" if user else ""
     socks_url = f"socks5h://{login}{socks}" if socks else ""
     http_url = f"http://{login}{http}" if http else socks_url
-    every = socks_url or http_url
+    # Some programs fail if it names SOCKS and they lack a library for that: httpx, for example.
+    every = http_url if http == socks else socks_url or http_url
     return {
         "http_proxy": http_url,
         "https_proxy": http_url,
@@ -33,8 +37,8 @@ def variables(http: str, socks: str, user: tuple[str, str] | None = None) -> dic
         "wss_proxy": http_url,
         "all_proxy": every,
         "ALL_PROXY": every,
-        "no_proxy": NO_PROXY,
-        "NO_PROXY": NO_PROXY,
+        "no_proxy": no_proxy,
+        "NO_PROXY": no_proxy,
         "NODE_USE_ENV_PROXY": "1",
     }
 

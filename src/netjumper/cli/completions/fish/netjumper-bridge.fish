@@ -51,7 +51,7 @@ function _shtab_netjumper_bridge_using
 end
 
 set -g _shtab_netjumper_bridge_commands exec env healthcheck doctor completion
-set -g _shtab_netjumper_bridge_opts_with_value --auth --auth-file --ca-file --certificate-file --config --congestion-control --dial-timeout --early-data --grace-period --handshake-timeout --http --idle-timeout --interface --jump --jump-policy --jump-timeout --log-format --log-level --mark --max-parked --min-parked --mixed --peer-timeout --secret-file --shell --socks --source --via --workers
+set -g _shtab_netjumper_bridge_opts_with_value --auth --auth-file --ca-file --certificate-file --config --congestion-control --dial-timeout --early-data --grace-period --handshake-timeout --http --idle-timeout --interface --jump --jump-policy --jump-timeout --log-format --log-level --mark --max-parked --min-parked --mixed --no-proxy --peer-timeout --secret-file --shell --socks --source --via --workers
 
 complete -c netjumper-bridge -e
 complete -c netjumper-bridge -f
@@ -93,6 +93,7 @@ complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l version -d 'pri
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using; and test $_shtab_netjumper_bridge_npos -eq 0' -a exec -d 'run a program whose connections go through a bridge of its own'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -s h -l help -d 'print this help and exit'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l via -x -d 'use a running bridge instead of starting one; repeatable, once for each protocol'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l no-proxy -x -d 'targets that the program connects to directly, separated by commas'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l jump -x -d 'address of a jump server; repeatable; append =WEIGHT for --jump-policy spread'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l jump-policy -xka "first fastest spread" -d 'which of several jump servers to use: the first that is up, the fastest, or all in turn by weight'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l embedded -l no-embedded -d 'run a jump server in this process, to try things out; needs no secret'
