@@ -23,6 +23,7 @@ from netjumper.cli.subcommands import add_commands, lazy_command, refuse_argumen
 from netjumper.cli.usage_hints import bridge_lines
 from netjumper.daemon import process, serve, startup
 from netjumper.daemon.sighup import unblock_sighup
+from netjumper.daemon.status import Listening
 from netjumper.daemon.worker_sockets import Listeners
 from netjumper.logs.terminal import StartSummary
 from netjumper.settings.bridge import BridgeSettings
@@ -146,7 +147,7 @@ def _supervise(
     serve.supervise(
         "netjumper-bridge",
         daemon_options(loaded),
-        [(name, it) for name, places in (sockets or settings.listeners).items() for it in places],
+        [(name, it) for name, group in (sockets or settings.listeners).items() for it in group],
         bridge_options(settings).listening,
         partial(_start, route=route, password=users is not None),
         work,
@@ -164,7 +165,7 @@ async def _work(
         await serve.work(service, settings.grace_period, link)
 
 
-def _start(listening: serve.Listening, route: str, *, password: bool) -> StartSummary:
+def _start(listening: Listening, route: str, *, password: bool) -> StartSummary:
     return StartSummary(
         title=f"netjumper-bridge {__version__}",
         listening=listening,

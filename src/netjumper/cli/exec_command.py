@@ -19,7 +19,8 @@ from netjumper.app.socket_options import bridge_options, check_options
 from netjumper.cli.arguments import SETTINGS_HELP, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.child_process import ChildProcess
 from netjumper.cli.proxy_variables import NO_PROXY, PROXY_VARIABLES, first_of, variables
-from netjumper.daemon import process, sd_notify, serve, socket_activation, startup
+from netjumper.daemon import process, sd_notify, socket_activation, startup
+from netjumper.daemon.drain import drain
 from netjumper.errors import AddressError, SettingsError
 from netjumper.logs.handler import nonblocking_logging
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
@@ -210,7 +211,7 @@ async def _with_bridge(
                 return await program.run(command, env)
             finally:
                 # The last bytes of the program may not have been forwarded yet.
-                await serve.drain(service, loaded.settings.grace_period, program.interrupted)
+                await drain(service, loaded.settings.grace_period, program.interrupted)
 
 
 async def _without_bridge(command: Sequence[str], env: Mapping[str, str]) -> int:

@@ -32,6 +32,7 @@ from netjumper.cli.subcommands import add_commands, lazy_command, refuse_misspel
 from netjumper.cli.usage_hints import server_lines
 from netjumper.daemon import process, serve, startup
 from netjumper.daemon.sighup import unblock_sighup
+from netjumper.daemon.status import Listening
 from netjumper.daemon.worker_sockets import Listeners
 from netjumper.errors import SettingsError
 from netjumper.logs.terminal import StartSummary
@@ -204,7 +205,7 @@ def _supervise(prepared: Prepared, prepare_again: Prepare, targets: ListenTarget
     serve.supervise(
         "netjumper",
         daemon_options(prepared.loaded),
-        [(name, place) for name, places in targets.items() for place in places],
+        [(name, target) for name, group in targets.items() for target in group],
         server_options(settings).listening,
         partial(_start, route=f"{settings.workers} workers; limits apply per process"),
         supervised.work,
@@ -212,7 +213,7 @@ def _supervise(prepared: Prepared, prepare_again: Prepare, targets: ListenTarget
     )
 
 
-def _start(listening: serve.Listening, route: str = "") -> StartSummary:
+def _start(listening: Listening, route: str = "") -> StartSummary:
     return StartSummary(
         title=f"netjumper {__version__}",
         listening=listening,

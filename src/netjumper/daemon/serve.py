@@ -1,4 +1,4 @@
-"""A service from its start to its end: start messages, signals, and draining."""
+"""Runs a service in this process or in workers, from the start messages to the drain."""
 
 import asyncio
 import contextlib
@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from netjumper.addressing.listeners import LISTENERS
 from netjumper.daemon.descriptors import descriptor_warning, raise_descriptor_limit
+from netjumper.daemon.drain import drain
 from netjumper.daemon.sd_notify import Notifier
 from netjumper.daemon.sighup import handle_sighup, nothing_to_reload
 from netjumper.daemon.startup import DaemonOptions, begin
+from netjumper.daemon.status import Listening, StatusLine
 from netjumper.daemon.stop_requests import ParentLink, StopRequests
 from netjumper.daemon.supervisor import Parent, Work
 from netjumper.daemon.worker_sockets import WorkerSockets
@@ -20,11 +22,9 @@ from netjumper.logs.terminal import RichFormatter, StartSummary
 from netjumper.net.listening_sockets import ListenError, ListenTarget
 from netjumper.net.socket_options import SocketOptions
 from netjumper.sessions.service import Service, Sessions
-from netjumper.text import counted, printable
+from netjumper.text import counted
 
-Listening = Sequence[tuple[str, str]]
-"""For each listening socket, the name of its listener and its address."""
-INHERITS = "the service manager opened the sockets; addresses of the settings are not used"
+_INHERITED = "the service manager opened the sockets; addresses of the settings are not used"
 _LOG = logging.getLogger("netjumper")
 
 
@@ -52,9 +52,14 @@ async def serve(
         with _naming_the_setting(options):
             service.open()
         if service.inherits:
-            _LOG.info(INHERITS)
-        _announce(start(service.listening), rich)
-        notifier = Notifier(asyncio.get_running_loop(), os.environ, _Status(service, stop.first))
+            _LOG.info(_INHERITED)
+        _log_start(start(service.listening), rich)
+        status = StatusLine(
+            service.listening,
+            in_use=lambda: counted(service.sessions.waiting, "tunnel"),
+            is_stopping=stop.first.is_set,
+        )
+        notifier = Notifier(asyncio.get_running_loop(), os.environ, status)
         try:
             notifier.ready()
             await stop.first.wait()
@@ -115,18 +120,17 @@ def supervise(
     with _naming_the_setting(options):
         sockets = WorkerSockets.open(targets, options.workers, socket_options)
     if sockets.inherits:
-        _LOG.info(INHERITS)
+        _LOG.info(_INHERITED)
     parent = Parent(name, options.workers, sockets, worker, options.grace_period, reload)
-
-    def status() -> str:
-        alive = counted(len(parent), "worker")
-        where = _where(sockets.listening)
-        return f"stopping: waiting for {alive}" if parent.stopping else f"{alive}; {where}"
-
+    status = StatusLine(
+        sockets.listening,
+        in_use=lambda: counted(len(parent), "worker"),
+        is_stopping=lambda: parent.stopping,
+    )
     notifier = Notifier(parent.timers, os.environ, status)
 
     def serving() -> None:
-        _announce(start(sockets.listening), rich)
+        _log_start(start(sockets.listening), rich)
         notifier.ready()
 
     try:
@@ -149,70 +153,13 @@ def _naming_the_setting(options: DaemonOptions) -> Iterator[None]:
 def _begin_to_serve(options: DaemonOptions) -> RichFormatter | None:
     raise_descriptor_limit()
     rich = begin(options)
-    if few := descriptor_warning(options.descriptors_per_tunnel):
-        _LOG.warning("%s", few)
+    if warning := descriptor_warning(options.descriptors_per_tunnel):
+        _LOG.warning("%s", warning)
     return rich
 
 
-async def drain(service: Service[Sessions], grace: float, abort: asyncio.Event) -> None:
-    """Stop accepting, wait for the tunnels, and abort the rest.
-
-    Args:
-        service: is closed afterwards.
-        grace: seconds to wait.
-        abort: ends the wait when it is set.
-    """
-    service.stop_accepting()
-    waiting = service.sessions.waiting
-    if waiting and grace:
-        _LOG.info(
-            "stopping: waiting up to %g s for %s; a second signal aborts them",
-            grace,
-            counted(waiting, "tunnel"),
-        )
-    else:
-        _LOG.info("stopping: %s open", counted(waiting, "tunnel"))
-    drained = asyncio.ensure_future(service.close(grace))
-    aborted = asyncio.ensure_future(abort.wait())
-    await asyncio.wait([drained, aborted], return_when=asyncio.FIRST_COMPLETED)
-    aborted.cancel()
-    if not drained.done():
-        drained.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await drained
-        rest = await service.close()
-    else:
-        rest = drained.result()
-    if rest:
-        _LOG.warning("aborted %s", counted(rest, "tunnel"))
-
-
-class _Status:
-    """Describes the state of a service in one line, for the service manager.
-
-    Args:
-        service: is open.
-        stopped: is set when the service stops.
-    """
-
-    def __init__(self, service: Service[Sessions], stopped: asyncio.Event) -> None:
-        self._tunnels = service.sessions
-        self._stopped = stopped
-        self._where = _where(service.listening)
-
-    def __call__(self) -> str:
-        open_now = counted(self._tunnels.waiting, "tunnel")
-        if self._stopped.is_set():
-            return f"stopping: waiting for {open_now}"
-        return f"{open_now}; {self._where}"
-
-
-def _where(listening: Listening) -> str:
-    places = (f"{LISTENERS[name].label} on {printable(address)}" for name, address in listening)
-    return f"listening for {', '.join(places)}"
-
-
-def _announce(start: StartSummary, rich: RichFormatter | None) -> None:
+def _log_start(start: StartSummary, rich: RichFormatter | None) -> None:
+    """Log the start: as a panel on a terminal, else line by line."""
     if rich is None:
         for line in start.lines():
             _LOG.info("%s", line)
