@@ -75,7 +75,7 @@ def answer_to_connect(proxy, where):
             return head + (file.read().decode() if " 200 " not in head else "")
 
 
-def test_a_jump_server_waits_for_descriptors_in_one_line_a_second_and_its_tunnels_go_on():
+def test_jump_server_without_descriptors_logs_once_a_second_and_keeps_tunnels():
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running(*SERVER, env=ENV))
         addresses = [it[1] for it in server.wait_for(r"listening for netjumper on (\S+)", 2)]
@@ -115,7 +115,7 @@ def test_jump_server_without_a_descriptor_for_the_target_reports_it(name):
         assert " 200 " in answer_to_connect(bridge_address, where)
 
 
-def test_bridge_without_descriptors_blames_itself_not_the_jump_host():
+def test_bridge_without_descriptors_reports_its_own_machine():
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running(*SERVER, env=ENV))
         listener = stack.enter_context(target())

@@ -37,7 +37,7 @@ def test_selector_loop_runs_without_uvloop(monkeypatch):
     assert process.loop_factory() is asyncio.SelectorEventLoop
 
 
-def test_a_loop_that_cannot_be_had_is_one_line(monkeypatch, capsys):
+def test_failure_to_create_a_loop_is_one_line(monkeypatch, capsys):
     def no_descriptors():
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -46,7 +46,7 @@ def test_a_loop_that_cannot_be_had_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "name: cannot start: Too many open files\n"
 
 
-def test_the_limit_of_descriptors_becomes_what_the_system_allows():
+def test_descriptor_limit_is_raised_to_the_hard_limit():
     soft, hard = before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 200), hard))
@@ -56,14 +56,14 @@ def test_the_limit_of_descriptors_becomes_what_the_system_allows():
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_a_platform_without_limits_is_left_alone(monkeypatch):
+def test_platform_without_limits_is_ignored(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
     limit = raise_descriptor_limit()
     with descriptor_limit(limit):
         assert limit is None
 
 
-def test_error_that_is_not_read_is_dropped(pipe, monkeypatch):
+def test_error_message_to_a_full_pipe_is_dropped(pipe, monkeypatch):
     monkeypatch.setattr(process, "FLUSH_TIMEOUT_S", 0.05)
     pipe.fill()
     with os.fdopen(os.dup(pipe.writer), "w") as stream:
@@ -87,12 +87,12 @@ def test_error_is_a_line_and_an_exit_code(error, code, message, capsys):
     assert capsys.readouterr().err == message
 
 
-def test_a_bug_is_not_hidden():
+def test_unexpected_exception_is_raised():
     with pytest.raises(ZeroDivisionError):
         process.run("name", raising(ZeroDivisionError()))
 
 
-def test_output_that_could_not_be_written_is_a_failure(monkeypatch, capsys):
+def test_failed_write_to_standard_output_is_an_error(monkeypatch, capsys):
     class Full(io.StringIO):
         def flush(self):
             raise OSError(28, "No space left on device")
@@ -108,7 +108,7 @@ def test_output_that_could_not_be_written_is_a_failure(monkeypatch, capsys):
     assert message == "name: cannot write to standard output: No space left on device\n"
 
 
-def test_text_that_standard_output_has_no_letters_for_is_one_line(monkeypatch, capsys):
+def test_text_that_standard_output_cannot_encode_is_an_error(monkeypatch, capsys):
     with io.TextIOWrapper(io.BytesIO(), encoding="ascii") as narrow:
         monkeypatch.setattr(sys, "stdout", narrow)
         assert process.run("name", lambda: print_line("\u2588") or process.OK) == 1

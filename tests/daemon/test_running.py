@@ -60,7 +60,7 @@ def tunnel(proxy, target):
 
 
 @pytest.mark.needs("curl")
-def test_curl_fetches_through_an_embedded_bridge_on_a_port_of_the_systems_choice():
+def test_curl_fetches_through_an_embedded_bridge_on_an_ephemeral_port():
     with web_server() as port, running(*EMBEDDED) as bridge:
         proxy = bridge.address("SOCKS")
         done = fetch("--socks5-hostname", proxy, f"http://127.0.0.1:{port}/page")
@@ -72,7 +72,7 @@ def test_curl_fetches_through_an_embedded_bridge_on_a_port_of_the_systems_choice
 
 
 @pytest.mark.needs("curl")
-def test_an_embedded_bridge_does_not_lead_to_itself():
+def test_embedded_bridge_refuses_itself_as_a_target():
     with running(*EMBEDDED) as bridge:
         proxy = bridge.address("SOCKS")
         done = fetch("--socks5-hostname", proxy, f"http://{proxy}/")
@@ -121,7 +121,7 @@ def test_curl_fetches_through_two_processes_on_unix_and_tcp_sockets(tmp_path, pr
     assert not [line for line in server.lines + bridge.lines if "wonder" in line or "s3c" in line]
 
 
-def test_the_originals_way_of_starting_the_server_works():
+def test_arguments_of_the_original_server_are_accepted():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with running("netjumper", str(port), "superBigSecret") as server:
@@ -134,7 +134,7 @@ def test_the_originals_way_of_starting_the_server_works():
 
 
 @pytest.mark.needs("curl")
-def test_json_lines_are_json_from_the_first_to_the_last():
+def test_every_line_of_a_json_log_is_json():
     with web_server() as port, running(*EMBEDDED, "--log-format", "json") as bridge:
         proxy = bridge.address(r"SOCKS")[:-2]  # the rest of the JSON
         fetch("--socks5-hostname", proxy.split('"')[0], f"http://127.0.0.1:{port}/")
@@ -179,7 +179,7 @@ def test_second_signal_aborts_open_tunnels(target):
         bridge.wait_for("WARNING aborted 1 tunnel")
 
 
-def test_the_grace_period_is_the_longest_that_tunnels_are_waited_for(target):
+def test_tunnels_are_aborted_after_the_grace_period(target):
     command = [*EMBEDDED, "--grace-period", "0.2"]
     with running(*command) as bridge, tunnel(bridge.address("SOCKS"), target):
         bridge.process.terminate()
@@ -195,7 +195,7 @@ def test_tunnels_are_aborted_without_a_grace_period(target):
     assert any(line.endswith("stopping: 1 tunnel open") for line in bridge.lines)
 
 
-def test_without_tunnels_there_is_nothing_to_wait_for():
+def test_stop_does_not_wait_for_a_connection_without_a_request():
     with running("netjumper", "--listen", "127.0.0.1:0", env=SECRET) as server:
         host = hostport(server.address("netjumper"))
         # Connected and silent: it has requested nothing, so it is not waited for.
@@ -206,7 +206,7 @@ def test_without_tunnels_there_is_nothing_to_wait_for():
 
 
 @pytest.mark.needs("curl")
-def test_a_log_whose_reader_went_away_stops_nothing():
+def test_bridge_keeps_serving_after_its_log_is_closed():
     with web_server() as port:
         bridge = subprocess.Popen(
             [installed(EMBEDDED[0]), *EMBEDDED[1:]],

@@ -88,7 +88,7 @@ def test_watchdog_messages_are_sent_only_if_requested(manager, watchdog):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract names are Linux's own")
-def test_the_managers_socket_may_have_an_abstract_name():
+def test_abstract_socket_of_the_manager_is_notified():
     made = Manager(f"\0netjumper-notify-{os.getpid()}")
     with made.sock, running(*SERVER, env={**SECRET, **made.environ}) as server:
         assert made.hears() == ["READY=1"]
@@ -144,7 +144,7 @@ async def test_managers_variables_are_removed_from_the_environment(manager):
     assert environ == {"PATH": "/bin"}
 
 
-async def test_a_manager_that_reads_nothing_delays_nothing(manager, monkeypatch):
+async def test_full_socket_of_the_manager_does_not_block(manager, monkeypatch):
     loop = asyncio.get_running_loop()
     output = Told({**manager.environ, "WATCHDOG_USEC": "2000"})
     monkeypatch.setattr("netjumper.daemon.sd_notify.SEND_TIMEOUT_S", 0.05)

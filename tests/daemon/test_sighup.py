@@ -69,7 +69,7 @@ def test_bridge_ignores_sighup_with_a_message(more):
 
 @pytest.mark.parametrize("more", [[], WORKERS])
 @pytest.mark.parametrize("command", [SERVER, BRIDGE])
-def test_closed_terminal_stops_the_service_in_order(command, more, terminal):
+def test_closed_terminal_stops_the_service(command, more, terminal):
     with on_terminal(terminal, [*command, *more]) as it:
         it.wait_for("listening for")
         it.wait_for("try: ")
@@ -97,7 +97,7 @@ def test_process_with_sighup_ignored_survives_its_terminal(terminal):
         assert it.stop() == 0
 
 
-def test_tunnels_are_waited_for_after_repeated_hangups(terminal):
+def test_repeated_hangup_does_not_abort_tunnels(terminal):
     command = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
     with on_terminal(terminal, command) as it, tunnel(it.address("SOCKS")) as (client, far):
         terminal.close()
@@ -158,7 +158,7 @@ def unread(fd):
         (BRIDGE, NOT_HERE),
     ],
 )
-def test_sighup_waits_while_the_service_starts(command, message, more):
+def test_sighup_is_handled_after_the_start(command, message, more):
     with reading(*command, *more) as (it, pipe):
         it.process.send_signal(signal.SIGHUP)
         pipe.write(b"ne")

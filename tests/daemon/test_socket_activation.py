@@ -40,7 +40,7 @@ def goes_through(client, target):
         return far.recv(4) == b"ping"
 
 
-def test_connection_made_before_the_bridge_ran_is_served(listener, target):
+def test_connection_from_before_the_bridge_started_is_served(listener, target):
     with connected(listener) as early:
         early.sendall(socks4(target))
         with activated(EMBEDDED, listener, names="socks") as bridge:
@@ -54,14 +54,14 @@ def test_connection_made_before_the_bridge_ran_is_served(listener, target):
             assert bridge.stop() == 0
 
 
-def test_connection_made_before_the_server_ran_is_greeted(listener):
+def test_connection_from_before_the_server_started_is_challenged(listener):
     with connected(listener) as early, activated(SERVER, listener, names="whatever") as server:
         assert early.recv(1) == b"\x20"  # the challenge's length
         server.wait_for("listening for netjumper on 127")
         assert server.stop() == 0
 
 
-def test_connection_made_between_two_runs_is_served_by_the_next(listener, target):
+def test_connection_from_between_two_runs_is_served_by_the_next(listener, target):
     with activated(EMBEDDED, listener, names="socks") as first:
         first.address("SOCKS")
         assert first.stop() == 0
@@ -71,7 +71,7 @@ def test_connection_made_between_two_runs_is_served_by_the_next(listener, target
             assert goes_through(between, target)
 
 
-def test_connection_accepted_just_before_the_end_can_still_request(listener, target):
+def test_connection_accepted_before_the_stop_gets_its_tunnel(listener, target):
     with activated(EMBEDDED, listener, names="socks") as bridge, connected(listener) as client:
         client.sendall(b"\5\1\0")
         assert client.recv(2) == b"\5\0"  # it was accepted
@@ -105,7 +105,7 @@ def test_each_socket_has_the_protocol_of_its_name(listener, target):
                 assert goes_through(client, target)
 
 
-def test_addresses_of_the_settings_are_not_opened_beside_them(listener):
+def test_bridge_addresses_are_unused_with_inherited_sockets(listener):
     with activated([*EMBEDDED, "--http", "127.0.0.1:0"], listener, names="socks") as bridge:
         bridge.wait_for("WARNING --http: unused, since the service manager opens the sockets")
         bridge.wait_for("INFO the service manager opened the sockets")
@@ -119,14 +119,14 @@ def test_default_addresses_cause_no_warning(listener):
         assert not [line for line in server.lines if "WARNING" in line]
 
 
-def test_the_servers_own_address_is_not_opened_beside_them(listener):
+def test_server_address_is_unused_with_inherited_sockets(listener):
     with activated([*SERVER, "--listen", "127.0.0.1:0"], listener) as server:
         server.wait_for("WARNING --listen: unused, since the service manager opens the sockets")
         server.wait_for("try: netjumper-bridge")
         assert sum("listening for" in line for line in server.lines) == 1
 
 
-def test_inherited_unix_sockets_file_is_kept(tmp_path):
+def test_file_of_an_inherited_unix_socket_is_kept(tmp_path):
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(path))
@@ -139,7 +139,7 @@ def test_inherited_unix_sockets_file_is_kept(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract names are Linux's own")
-def test_abstract_unix_socket_is_a_listener():
+def test_abstract_unix_socket_is_served():
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(f"\0netjumper-{os.getpid()}")
         made.listen()
@@ -152,7 +152,7 @@ def test_abstract_unix_socket_is_a_listener():
 # Whom the variables are for.
 
 
-def test_sockets_of_another_process_are_not_touched(listener):
+def test_sockets_for_another_process_are_ignored(listener):
     command = [*SERVER, "--listen", "127.0.0.1:0"]
     with activated(command, listener, LISTEN_PID="1") as server:
         port = listener.getsockname()[1]
@@ -160,7 +160,7 @@ def test_sockets_of_another_process_are_not_touched(listener):
         assert not [line for line in server.lines if "service manager" in line]
 
 
-def test_children_get_neither_sockets_nor_variables(listener):
+def test_children_inherit_neither_sockets_nor_variables(listener):
     look = (
         "(name, sock), = found\n"
         "told = [it for it in os.environ if 'LISTEN' in it]\n"

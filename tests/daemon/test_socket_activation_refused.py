@@ -8,7 +8,7 @@ import pytest
 from tests.support.systemd import EMBEDDED, SERVER, activated, refusal, taken_over
 
 
-def test_a_socket_that_other_machines_reach_needs_a_password():
+def test_inherited_socket_reachable_by_others_requires_a_password():
     with socket.create_server(("0.0.0.0", 0)) as made:
         port = made.getsockname()[1]
         message = refusal(EMBEDDED, made, names="http")
@@ -31,7 +31,7 @@ def no_doors():
 
 
 @pytest.mark.parametrize("command", [EMBEDDED, SERVER])
-def test_socket_that_does_not_listen_for_streams_is_refused(command):
+def test_socket_that_is_not_a_stream_listener_is_refused(command):
     with no_doors() as (datagrams, connection):
         assert refusal(command, datagrams, names="socks") == (
             "inherited socket 'socks' is not a stream socket; use ListenStream="
@@ -50,7 +50,7 @@ def test_unknown_listener_name_is_refused(listener, names, shown):
     assert refusal([*EMBEDDED, "--check"], listener, names=names).startswith("inherited socket")
 
 
-def test_a_wrong_count_is_refused(listener):
+def test_malformed_count_is_refused(listener):
     assert refusal(SERVER, listener, LISTEN_FDS="one") == (
         "LISTEN_FDS: expected the number of sockets, not 'one'"
     )

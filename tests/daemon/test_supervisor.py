@@ -108,7 +108,7 @@ parent._sockets.resume = lambda number: print("open", number)
     assert pauses == ["now", "in 0.01 s", "in 0.02 s", "in 0.04 s"]
 
 
-def test_starting_worker_receives_a_reload():
+def test_worker_that_is_starting_receives_a_reload():
     work = """
     os.kill(os.getppid(), signal.SIGHUP)  # nothing here listens to signals yet
     link.settimeout(20)

@@ -29,12 +29,12 @@ def failed_record():
         return made
 
 
-def test_a_plain_line_is_time_level_and_text():
+def test_plain_line_has_time_level_and_text():
     line = PlainFormatter().format(record("listening for SOCKS on 127.0.0.1:1080"))
     assert line == "2023-11-14T22:13:20.250Z INFO listening for SOCKS on 127.0.0.1:1080"
 
 
-def test_a_plain_access_line_shows_every_field_of_the_record():
+def test_plain_access_line_has_every_field():
     assert (
         PlainFormatter()
         .format(record(END))
@@ -44,7 +44,7 @@ def test_a_plain_access_line_shows_every_field_of_the_record():
     )
 
 
-def test_a_json_access_line_has_a_key_for_every_field_of_the_record():
+def test_json_access_line_has_a_key_for_every_field():
     assert json.loads(JsonFormatter().format(record(END))) == {
         "time": "2023-11-14T22:13:20.250Z",
         "level": "info",
@@ -61,7 +61,7 @@ def test_a_json_access_line_has_a_key_for_every_field_of_the_record():
     }
 
 
-def test_another_json_line_has_only_time_level_logger_and_message():
+def test_other_json_line_has_time_level_logger_and_message():
     line = JsonFormatter().format(record("text", logging.WARNING))
     assert json.loads(line).keys() == {"time", "level", "logger", "message"}
     assert json.loads(line)["level"] == "warning"
@@ -79,20 +79,20 @@ def test_json_preserves_unprintable_text():
     assert json.loads(JsonFormatter().format(record(HOSTILE)))["message"] == HOSTILE
 
 
-def test_lines_of_a_plain_traceback_cannot_be_mistaken_for_entries():
+def test_plain_traceback_lines_cannot_pass_for_entries():
     first, *more = PlainFormatter().format(failed_record()).split("\n")
     assert first.endswith(" ERROR oops")
     assert more[0] == "  | Traceback (most recent call last):"
     assert all(line.startswith("  | ") and line.isprintable() for line in more)
 
 
-def test_a_traceback_is_a_key_of_the_json_object():
+def test_json_line_has_the_traceback_as_a_key():
     line = JsonFormatter().format(failed_record())
     assert line.isprintable()
     assert "Traceback" in json.loads(line)["exception"]
 
 
-def test_the_clock_formats_times_within_and_across_seconds():
+def test_clock_formats_times_within_and_across_seconds():
     clock = UtcClock()
     assert [clock(when) for when in (0.0, 0.999, 1.0, 86400.5)] == [
         "1970-01-01T00:00:00.000Z",

@@ -127,7 +127,7 @@ def test_hostile_input_to_a_jump_server_is_logged_in_printable_lines(style):
 
 
 @pytest.mark.parametrize("command", ["netjumper", "netjumper-bridge"])
-def test_a_file_name_in_an_error_is_printable(command, tmp_path):
+def test_file_name_in_an_error_is_printable(command, tmp_path):
     missing = f"{tmp_path}/\x1b[2J\n\u202e"
     done = programs.run([programs.installed(command), "--secret-file", missing])
     message = done.stderr.decode()
@@ -204,7 +204,7 @@ def test_no_log_contains_a_secret_or_a_challenge_and_its_answer(
     assert_nothing_is_secret(server.lines + bridge.lines, *pairs)
 
 
-def test_the_log_of_a_bridge_contains_no_challenge_and_no_answer(debugging):
+def test_log_of_a_bridge_contains_no_challenge_and_no_answer(debugging):
     with (
         served(HostileJumpServer) as port,
         debugging(

@@ -27,7 +27,7 @@ def lines(file):
     return file.read().splitlines()
 
 
-def test_a_journal_line_has_a_priority_and_no_time(journal, untouched_logging):
+def test_journal_line_has_a_priority_and_no_time(journal, untouched_logging):
     set_up_logging("debug", "auto", journal)
     log = logging.getLogger("netjumper")
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
@@ -50,14 +50,14 @@ def test_each_line_of_a_traceback_has_the_priority(journal, untouched_logging):
     assert all(line.startswith("<3>  | ") for line in more)
 
 
-def test_a_requested_format_is_used_in_the_journal_too(journal, untouched_logging):
+def test_requested_format_is_used_in_the_journal_too(journal, untouched_logging):
     set_up_logging("info", "json", journal)
     logging.getLogger("netjumper").info("text")
     (line,) = lines(journal)
     assert json.loads(line)["message"] == "text"
 
 
-def test_an_error_of_the_command_has_the_error_priority_in_the_journal(journal, monkeypatch):
+def test_error_of_a_command_has_the_error_priority_in_the_journal(journal, monkeypatch):
     def command():
         raise SettingsError("one", "two")
 

@@ -41,7 +41,7 @@ class Terminal(io.StringIO):
         ("rich", io.StringIO(), RichFormatter),
     ],
 )
-def test_the_formatter_is_the_requested_one_or_fits_the_stream(
+def test_formatter_is_the_requested_one_or_fits_the_stream(
     style, stream, formatter, untouched_logging
 ):
     rich = set_up_logging("info", style, stream)
@@ -64,19 +64,19 @@ class Gone(io.StringIO):
         raise BrokenPipeError
 
 
-def test_a_broken_stream_is_ignored(capsys):
+def test_broken_stream_is_ignored(capsys):
     NonBlockingHandler(Gone()).handle(record("text"))
     assert capsys.readouterr().err == ""
 
 
-def test_a_bug_in_a_message_is_reported(capsys):
+def test_malformed_message_is_reported(capsys):
     made = record("%d")
     made.args = ("no number",)
     NonBlockingHandler(io.StringIO()).handle(made)
     assert "Logging error" in capsys.readouterr().err
 
 
-def test_a_thread_writes_the_log_until_the_block_ends(pipe, log):
+def test_thread_writes_the_log_until_the_block_ends(pipe, log):
     with nonblocking_logging():
         log.info("one")
         log.info("two %s", "\u2028")
@@ -93,7 +93,7 @@ def test_suppressed_lines_are_reported_at_the_end(pipe, log):
     assert pipe.read_until(b"suppressed 10 similar lines: again\n")
 
 
-def test_a_service_with_a_full_pipe_ends_after_the_flush_timeout(pipe, log, monkeypatch):
+def test_full_pipe_delays_the_end_by_the_flush_timeout_at_most(pipe, log, monkeypatch):
     monkeypatch.setattr(handler, "FLUSH_TIMEOUT_S", 0.1)
     pipe.fill()
     with nonblocking_logging():
@@ -105,7 +105,7 @@ def test_a_service_with_a_full_pipe_ends_after_the_flush_timeout(pipe, log, monk
     assert b"two" not in pipe.got
 
 
-def test_logging_without_a_thread_does_not_wait_either(pipe, log):
+def test_logging_without_a_thread_does_not_block(pipe, log):
     pipe.fill()
     before = set(threading.enumerate())
     with nonblocking_logging(thread=False):
@@ -119,7 +119,7 @@ def test_logging_without_a_thread_does_not_wait_either(pipe, log):
     assert b"INFO lost" not in got
 
 
-def test_a_bug_in_a_message_is_reported_by_the_writing_handler_too(pipe, capsys):
+def test_malformed_message_is_reported_by_the_writer_thread_too(pipe, capsys):
     wrong = logging.LogRecord("netjumper", logging.INFO, __file__, 1, "%d", ("no number",), None)
     with os.fdopen(os.dup(pipe.writer), "w") as stream:
         writing = NonBlockingHandler(stream)
@@ -128,7 +128,7 @@ def test_a_bug_in_a_message_is_reported_by_the_writing_handler_too(pipe, capsys)
     assert "Logging error" in capsys.readouterr().err
 
 
-def test_a_stream_without_a_descriptor_is_written_directly(untouched_logging):
+def test_stream_without_a_descriptor_is_written_directly(untouched_logging):
     stream = io.StringIO()
     set_up_logging("info", "plain", stream)
     with nonblocking_logging():

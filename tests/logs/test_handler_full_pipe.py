@@ -66,7 +66,7 @@ def echoed(address):
             assert far.recv(5, socket.MSG_WAITALL) == b"hello"
 
 
-def test_a_server_whose_log_is_not_read_keeps_serving_and_reports_the_dropped_lines_later(pipe):
+def test_server_with_an_unread_log_keeps_serving_and_counts_dropped_lines(pipe):
     count = 4000
     with logging_into(pipe) as (process, address):
         for _ in range(count):
@@ -90,7 +90,7 @@ def test_a_server_whose_log_is_not_read_keeps_serving_and_reports_the_dropped_li
     assert "stopping: " in lines[-1]
 
 
-def test_a_server_whose_log_is_not_read_stops_on_a_signal(pipe):
+def test_server_with_an_unread_log_stops_on_a_signal(pipe):
     with logging_into(pipe) as (process, address):
         pipe.fill()
         refused(address)
@@ -98,7 +98,7 @@ def test_a_server_whose_log_is_not_read_stops_on_a_signal(pipe):
         assert process.wait(PATIENCE) == 0
 
 
-def test_a_server_keeps_serving_when_the_reader_of_its_log_is_gone(pipe):
+def test_server_keeps_serving_after_its_log_is_closed(pipe):
     with logging_into(pipe) as (process, address):
         pipe.close_reader()
         for _ in range(50):
@@ -108,7 +108,7 @@ def test_a_server_keeps_serving_when_the_reader_of_its_log_is_gone(pipe):
         assert process.wait(PATIENCE) == 0
 
 
-def test_killed_workers_are_replaced_while_the_log_is_not_read(pipe):
+def test_killed_workers_are_replaced_while_the_log_is_unread(pipe):
     with logging_into(pipe, "--workers", "2") as (process, address):
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         before = set(children.read_text().split())
@@ -124,7 +124,7 @@ def test_killed_workers_are_replaced_while_the_log_is_not_read(pipe):
         assert process.wait(PATIENCE) == 0
 
 
-def test_lines_of_a_worker_are_held_for_a_slow_reader(pipe):
+def test_lines_of_a_worker_are_queued_for_a_slow_reader(pipe):
     with logging_into(pipe, "--workers", "2") as (process, address):
         pipe.fill()
         for _ in range(10):
@@ -135,7 +135,7 @@ def test_lines_of_a_worker_are_held_for_a_slow_reader(pipe):
     assert b" dropped" not in pipe.got
 
 
-def test_exec_ends_while_the_log_of_its_bridge_is_not_read(pipe):
+def test_exec_ends_while_the_log_of_its_bridge_is_unread(pipe):
     pipe.fill()
     command = [installed("netjumper-bridge"), "exec", "--embedded", "--log-level", "info"]
     done = subprocess.run(
@@ -146,7 +146,7 @@ def test_exec_ends_while_the_log_of_its_bridge_is_not_read(pipe):
 
 
 @pytest.mark.parametrize("style", ["plain", "json", "rich"])
-def test_a_flood_of_wrong_secrets_is_logged_as_a_few_lines_and_a_count(style):
+def test_flood_of_wrong_secrets_is_a_few_lines_and_a_count(style):
     count = 400
     flags = ["--log-format", style, "--max-auth-failures", "0"]
     with running(*SERVER, *flags, env=ENV) as server:

@@ -53,20 +53,20 @@ def flooded():
     return Flooded()
 
 
-def test_a_burst_passes_and_then_a_fixed_rate(flooded):
+def test_burst_passes_and_then_a_fixed_rate(flooded):
     assert flooded.log(record(end()), 1000) == LOG_BURST
     for _ in range(3):
         flooded.wait(1.0)
         assert flooded.log(record(end()), 1000) == LOG_LINES_PER_S
 
 
-def test_after_a_pause_exactly_one_more_burst_passes(flooded):
+def test_exactly_one_more_burst_passes_after_a_pause(flooded):
     flooded.log(record(end()), 1000)
     flooded.wait(3600.0)
     assert flooded.log(record(end()), 1000) == LOG_BURST
 
 
-def test_the_number_of_suppressed_lines_is_reported_after_the_interval(flooded):
+def test_number_of_suppressed_lines_is_reported_after_the_interval(flooded):
     flooded.log(record(end()), LOG_BURST + 12_344)
     flooded.log(record(end(peer="203.0.113.8:1")))
     assert flooded.reports == []
@@ -78,20 +78,20 @@ def test_the_number_of_suppressed_lines_is_reported_after_the_interval(flooded):
     assert len(flooded.reports) == 1
 
 
-def test_a_single_suppressed_line_is_reported(flooded):
+def test_single_suppressed_line_is_reported(flooded):
     flooded.log(record(end()), LOG_BURST + 1)
     flooded.wait(REPORT_INTERVAL_S)
     assert flooded.reports == [f"suppressed 1 similar line: {end()}"]
 
 
-def test_a_lasting_flood_is_reported_once_per_interval(flooded):
+def test_lasting_flood_is_reported_once_per_interval(flooded):
     for _ in range(100):
         flooded.log(record(end()), 10)
         flooded.wait(0.1)
     assert 9 <= len(flooded.reports) <= 10
 
 
-def test_without_a_loop_the_next_record_of_any_kind_makes_the_report(flooded):
+def test_next_record_makes_the_report_without_a_loop(flooded):
     flooded.filter._call_later = lambda *_: None
     flooded.log(record(end()), LOG_BURST + 1)
     flooded.wait(REPORT_INTERVAL_S)
@@ -108,7 +108,7 @@ def test_kinds_of_lines_have_separate_buckets(flooded):
     assert flooded.log(record("%s took place", line=3)) == 1
 
 
-def test_a_kind_is_the_origin_of_a_line_and_not_its_text(flooded):
+def test_kind_is_the_origin_of_a_line_and_not_its_text(flooded):
     """Otherwise a peer that chooses the text could create kinds, and use memory, without limit."""
     passed = sum(flooded.log(record(f"odd {number}")) for number in range(1000))
     passed += sum(
@@ -131,9 +131,7 @@ def test_debug_lines_are_suppressed_too(flooded):
 
 
 @pytest.mark.parametrize("style", ["plain", "json", "rich", "journal"])
-async def test_the_loop_reports_suppressed_lines_in_every_format_after_the_flood(
-    style, untouched_logging, monkeypatch
-):
+async def test_loop_reports_suppressed_lines_in_every_format(style, untouched_logging, monkeypatch):
     monkeypatch.setattr("netjumper.logs.rate_limit.REPORT_INTERVAL_S", 0.05)
     stream = io.StringIO()
     set_up_logging("info", style, stream)

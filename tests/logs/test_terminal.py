@@ -47,14 +47,14 @@ def end(**changes):
     return AccessRecord(**{**values, **changes})
 
 
-def test_an_access_line_shows_peer_target_sizes_duration_and_ending(formatter):
+def test_access_line_shows_peer_target_sizes_duration_and_ending(formatter):
     line = formatter.format(record(end()))
     assert ANSI.sub("", line)[9:] == (
         "127.0.0.1:5000 (alice) -> example.org:443  up 1.2 kB  down 268 MB  12.35 s  closed"
     )
 
 
-def test_an_access_line_without_a_target_has_a_question_mark(formatter):
+def test_access_line_without_a_target_has_a_question_mark(formatter):
     failed = end(client="", target="", ending="HandshakeTimeout: too long", failed=True)
     line = formatter.format(record(failed, logging.WARNING))
     assert "127.0.0.1:5000 -> ?  up" in ANSI.sub("", line)
@@ -71,20 +71,20 @@ def test_text_from_the_network_is_neither_markup_nor_a_terminal_command(formatte
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING, logging.ERROR])
-def test_a_level_other_than_info_is_named(formatter, level):
+def test_level_other_than_info_is_named(formatter, level):
     shown = ANSI.sub("", formatter.format(record("text", level)))
     assert shown[9:] == f"{logging.getLevelName(level).lower()} text"
 
 
-def test_the_level_info_is_not_named(formatter):
+def test_level_info_is_not_named(formatter):
     assert ANSI.sub("", formatter.format(record("text")))[9:] == "text"
 
 
-def test_a_long_line_is_not_wrapped(formatter):
+def test_long_line_is_not_wrapped(formatter):
     assert "\n" not in formatter.format(record("word " * 100))
 
 
-def test_lines_of_a_traceback_on_a_terminal_cannot_be_mistaken_for_entries(formatter):
+def test_traceback_lines_on_a_terminal_cannot_pass_for_entries(formatter):
     try:
         raise ValueError("bad\n2026 forged")
     except ValueError:
@@ -112,7 +112,7 @@ START = StartSummary(
 )
 
 
-def test_the_start_is_logged_with_a_line_for_each_listening_socket_and_for_the_route():
+def test_start_summary_has_a_line_for_each_socket_and_the_route():
     assert START.lines() == [
         "listening for SOCKS on 127.0.0.1:1080",
         "listening for HTTP on [::1]:8118",
@@ -123,7 +123,7 @@ def test_the_start_is_logged_with_a_line_for_each_listening_socket_and_for_the_r
     ]
 
 
-def test_the_panel_frames_the_listeners_and_leaves_the_commands_unwrapped(formatter):
+def test_panel_frames_the_listeners_but_not_the_commands(formatter):
     *panel, paste = ANSI.sub("", START.panel(formatter)).splitlines()
     assert panel[0].startswith("╭─ netjumper-bridge 1.2.3 ")
     assert [line.strip("│ ") for line in panel[1:-1]] == [

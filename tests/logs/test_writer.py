@@ -18,7 +18,7 @@ def loss_line(count):
     return b"lost %d\n" % count
 
 
-def test_lines_keep_their_order_and_all_are_written_at_the_end(pipe):
+def test_all_lines_are_written_in_order(pipe):
     writer = LogWriter(pipe.writer, loss_line)
     for number in range(500):
         writer.write(b"%d\n" % number)
@@ -72,7 +72,7 @@ def test_lines_of_several_processes_are_not_torn(pipe):
     assert ATOMIC_WRITE_SIZE <= select.PIPE_BUF
 
 
-def test_a_full_pipe_blocks_no_caller_and_the_loss_is_reported_in_its_place(pipe):
+def test_full_pipe_blocks_no_caller_and_the_loss_is_reported_in_place(pipe):
     pipe.fill()
     writer = LogWriter(pipe.writer, loss_line)
     fits = MAX_QUEUED_BYTES // len(LINE)
@@ -92,7 +92,7 @@ def test_a_full_pipe_blocks_no_caller_and_the_loss_is_reported_in_its_place(pipe
     writer.close(PATIENCE)
 
 
-def test_close_waits_for_the_reader_at_most_until_the_timeout(pipe):
+def test_close_waits_for_the_reader_up_to_the_timeout(pipe):
     pipe.fill()
     writer = LogWriter(pipe.writer, loss_line)
     writer.write(LINE)
@@ -102,7 +102,7 @@ def test_close_waits_for_the_reader_at_most_until_the_timeout(pipe):
     pipe.read_until(LINE)  # lets the thread end
 
 
-def test_the_thread_ends_when_the_reader_is_gone(pipe):
+def test_thread_ends_after_the_pipe_is_closed(pipe):
     pipe.close_reader()
     writer = LogWriter(pipe.writer, loss_line)
     writer.write(LINE)
@@ -111,7 +111,7 @@ def test_the_thread_ends_when_the_reader_is_gone(pipe):
     assert not writer._thread.is_alive()
 
 
-def test_a_full_pipe_that_is_non_blocking_is_waited_for(pipe, monkeypatch):
+def test_writer_waits_for_a_full_non_blocking_pipe(pipe, monkeypatch):
     waiting = threading.Event()
 
     class Select:
