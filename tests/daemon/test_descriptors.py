@@ -1,4 +1,4 @@
-"""Commands that run out of descriptors: they wait, they say so, and they go on."""
+"""Commands without free descriptors: they wait, report it, and keep serving."""
 
 import contextlib
 import os
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc"
 ENV = {"NETJUMPER_SECRET": SECRET}
 SERVER = ["netjumper", "--listen", "127.0.0.1:0", "--listen", "[::1]:0"]
 BRIDGE = ["netjumper-bridge", "--http", "127.0.0.1:0"]
-TICKS = os.sysconf("SC_CLK_TCK")
-CANNOT = "ERROR cannot accept connections on .* for 1 s: Too many open files"
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+ACCEPT_ERROR = "ERROR cannot accept connections on .* for 1 s: Too many open files"
 
 
 def hostport(text):
@@ -35,12 +35,12 @@ def connected(address):
 
 @contextlib.contextmanager
 def room_for(program, count):
-    """Let a program open so many descriptors more, and no others."""
+    """Let a program open `count` more descriptors within this context."""
     pid = program.process.pid
-    taken = {int(it.name) for it in Path(f"/proc/{pid}/fd").iterdir()}
+    used = {int(it.name) for it in Path(f"/proc/{pid}/fd").iterdir()}
     limit = 0
-    while count or limit in taken or taken - set(range(limit)):
-        count -= limit not in taken and bool(count)
+    while count or limit in used or used - set(range(limit)):
+        count -= limit not in used and bool(count)
         limit += 1
     hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
@@ -50,10 +50,10 @@ def room_for(program, count):
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def processor_time(pid):
-    """Return the seconds of a processor's time that a process has had."""
+def cpu_time(pid):
+    """Return the CPU time of a process in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
 @contextlib.contextmanager
@@ -75,25 +75,27 @@ def answer_to_connect(proxy, where):
             return head + (file.read().decode() if " 200 " not in head else "")
 
 
-def test_jump_server_without_descriptors_logs_once_a_second_and_keeps_tunnels():
+def test_jump_server_without_descriptors_logs_each_second_and_keeps_tunnels():
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running(*SERVER, env=ENV))
         addresses = [it[1] for it in server.wait_for(r"listening for netjumper on (\S+)", 2)]
         listener = stack.enter_context(target())
-        ours = stack.enter_context(netjumper.Jumper(addresses[0], SECRET).connect(named(listener)))
-        theirs = stack.enter_context(listener.accept()[0])
+        tunnel = stack.enter_context(
+            netjumper.Jumper(addresses[0], SECRET).connect(named(listener))
+        )
+        far = stack.enter_context(listener.accept()[0])
         with room_for(server, 0):
             waiting = [
                 stack.enter_context(connected(bridge_address)) for bridge_address in addresses * 5
             ]
-            server.wait_for(CANNOT)
-            began, used = time.monotonic(), processor_time(server.process.pid)
-            server.wait_for(CANNOT, 3)
+            server.wait_for(ACCEPT_ERROR)
+            began, cpu_before = time.monotonic(), cpu_time(server.process.pid)
+            server.wait_for(ACCEPT_ERROR, 3)
             seconds = time.monotonic() - began
-            assert processor_time(server.process.pid) - used < 0.05 * seconds
-            assert len([it for it in server.lines if re.search(CANNOT, it)]) <= 2 + seconds
-            ours.sendall(b"still here")
-            assert theirs.recv(100) == b"still here"
+            assert cpu_time(server.process.pid) - cpu_before < 0.05 * seconds
+            assert len([it for it in server.lines if re.search(ACCEPT_ERROR, it)]) <= 2 + seconds
+            tunnel.sendall(b"still here")
+            assert far.recv(100) == b"still here"
         for sock in waiting:
             assert sock.recv(1) == b"\x20"  # the challenge's length
 
@@ -143,7 +145,7 @@ def test_embedded_bridge_without_descriptors_refuses_and_continues():
             for sock in socks:
                 heads.append(sock.recv(12))
                 sock.close()
-        assert time.monotonic() - began < 10  # or they waited for deadlines
+        assert time.monotonic() - began < 10  # no connection waited for a deadline
         assert {head.split()[1] for head in heads} <= {b"200", b"502", b"503", b"504"}
         assert " 200 " in answer_to_connect(bridge_address, where)
 

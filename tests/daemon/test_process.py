@@ -1,4 +1,4 @@
-"""Any process: its loop, its descriptors, and its streams."""
+"""What any command needs of its process: event loop, descriptor limit, streams, exit code."""
 
 import asyncio
 import errno
@@ -22,7 +22,7 @@ def raising(error):
     return command
 
 
-def says_text():
+def print_text():
     print_line("text")
     return process.OK
 
@@ -102,7 +102,7 @@ def test_failed_write_to_standard_output_is_an_error(monkeypatch, capsys):
 
     with open("/dev/null", "w") as devnull:  # noqa: PTH123
         monkeypatch.setattr(sys, "stdout", Full())
-        assert process.run("name", says_text) == 1
+        assert process.run("name", print_text) == 1
         monkeypatch.undo()
     message = capsys.readouterr().err
     assert message == "name: cannot write to standard output: No space left on device\n"

@@ -1,4 +1,4 @@
-"""The running commands: a real fetch, what they say at the start, and how they end."""
+"""The installed commands: pages fetched with curl, their messages, and how they end."""
 
 import contextlib
 import json
@@ -48,7 +48,7 @@ def target():
 
 @contextlib.contextmanager
 def tunnel(proxy, target):
-    """Open a tunnel by SOCKS4; give both of its ends once bytes have gone through."""
+    """Open a tunnel with SOCKS4, send bytes through it, and yield both ends."""
     host, port = target.address
     with socket.create_connection(hostport(proxy), PATIENCE) as client:
         client.sendall(b"\4\1" + port.to_bytes(2) + socket.inet_aton(host) + b"\0")
@@ -198,7 +198,6 @@ def test_tunnels_are_aborted_without_a_grace_period(target):
 def test_stop_does_not_wait_for_a_connection_without_a_request():
     with running("netjumper", "--listen", "127.0.0.1:0", env=SECRET) as server:
         host = hostport(server.address("netjumper"))
-        # Connected and silent: it has requested nothing, so it is not waited for.
         with socket.create_connection(host, PATIENCE) as client:
             assert client.recv(33)
             assert server.stop() == 0

@@ -30,7 +30,7 @@ def manager(tmp_path):
 
 @contextlib.contextmanager
 def tunnel(proxy):
-    """Give a client whose tunnel is open."""
+    """Yield a client whose tunnel is open."""
     host, _, port = proxy.rpartition(":")
     with (
         socket.create_server(("127.0.0.1", 0)) as target,
@@ -44,33 +44,33 @@ def tunnel(proxy):
 def test_manager_is_notified_of_ready_and_stopping(manager):
     watched = {**manager.environ, "WATCHDOG_USEC": "200000"}
     with running(*EMBEDDED, env=watched) as bridge:
-        assert manager.hears() == ["READY=1"]
+        assert manager.receive() == ["READY=1"]
         proxy = bridge.address("SOCKS")
         state = rf"listening for SOCKS on {re.escape(proxy)}"
-        manager.hears_until(rf"STATUS=0 tunnels; {state}")
+        manager.receive_until(rf"STATUS=0 tunnels; {state}")
         with tunnel(proxy):
-            manager.hears_until(rf"STATUS=1 tunnel; {state}")
+            manager.receive_until(rf"STATUS=1 tunnel; {state}")
             bridge.process.terminate()
-            *_, last = manager.hears_until("STOPPING=1")
+            *_, last = manager.receive_until("STOPPING=1")
             assert last == ["STOPPING=1"]
-            output = manager.hears()
+            output = manager.receive()
             assert output[0] == "STATUS=stopping: waiting for 1 tunnel"
             assert "EXTEND_TIMEOUT_USEC=20000000" in output
-            assert manager.hears() == ["WATCHDOG=1", "EXTEND_TIMEOUT_USEC=20000000"]
+            assert manager.receive() == ["WATCHDOG=1", "EXTEND_TIMEOUT_USEC=20000000"]
         assert bridge.process.wait(PATIENCE) == 0
 
 
 def test_watchdog_messages_are_sent_while_the_service_runs(manager):
     watched = {**SECRET, **manager.environ, "WATCHDOG_USEC": "100000"}
     with running(*SERVER, env=watched) as server:
-        manager.hears_until("STATUS=.*")
-        assert [manager.hears() for _ in range(3)] == [["WATCHDOG=1"]] * 3
+        manager.receive_until("STATUS=.*")
+        assert [manager.receive() for _ in range(3)] == [["WATCHDOG=1"]] * 3
         server.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, server.process.pid, os.WSTOPPED)
-        manager.rest()
+        manager.receive_all()
         manager.sock.settimeout(0.3)
         with pytest.raises(TimeoutError):
-            manager.hears()
+            manager.receive()
         server.process.send_signal(signal.SIGCONT)
         assert server.stop() == 0
 
@@ -80,28 +80,28 @@ def test_watchdog_messages_are_sent_while_the_service_runs(manager):
 )
 def test_watchdog_messages_are_sent_only_if_requested(manager, watchdog):
     with running(*SERVER, env={**SECRET, **manager.environ, **watchdog}) as server:
-        assert manager.hears() == ["READY=1"]
+        assert manager.receive() == ["READY=1"]
         assert server.stop() == 0
-    messages = manager.rest()
+    messages = manager.receive_all()
     assert ["STOPPING=1"] in messages
     assert not any("WATCHDOG=1" in message for message in messages)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="abstract names are Linux's own")
+@pytest.mark.skipif(sys.platform != "linux", reason="abstract names are Linux only")
 def test_abstract_socket_of_the_manager_is_notified():
     made = Manager(f"\0netjumper-notify-{os.getpid()}")
     with made.sock, running(*SERVER, env={**SECRET, **made.environ}) as server:
-        assert made.hears() == ["READY=1"]
+        assert made.receive() == ["READY=1"]
         assert server.stop() == 0
 
 
 def test_service_that_cannot_listen_is_never_ready(manager):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as in_use:
+        address = f"127.0.0.1:{in_use.getsockname()[1]}"
         command = ["netjumper", "--listen", address]
         with running(*command, env={**SECRET, **manager.environ}) as server:
             assert server.process.wait(PATIENCE) == 1
-    assert manager.rest() == []
+    assert manager.receive_all() == []
 
 
 @pytest.mark.parametrize(
@@ -115,68 +115,68 @@ def test_unreachable_manager_is_ignored(path):
     assert [line for line in server.lines if "INFO" not in line] == []
 
 
-# In this process.
+# --- in this process -----------------------------------------------------------------------
 
 
-class Told:
-    """A notifier, and how often it was asked how the service is."""
+class CountingNotifier:
+    """A notifier that counts how often it asks for the state of the service."""
 
     def __init__(self, environ, loop=None):
-        self.asked = 0
+        self.calls = 0
         self.notifier = Notifier(loop or asyncio.get_running_loop(), environ, self._describe)
 
     def _describe(self):
-        self.asked += 1
+        self.calls += 1
         return "state"
 
 
 async def test_notifier_without_a_manager_does_nothing():
-    output = Told({"WATCHDOG_USEC": "1000"})
-    output.notifier.ready()
-    output.notifier.stopping()
-    output.notifier.close()
-    assert output.asked == 0
+    counting = CountingNotifier({"WATCHDOG_USEC": "1000"})
+    counting.notifier.ready()
+    counting.notifier.stopping()
+    counting.notifier.close()
+    assert counting.calls == 0
 
 
 async def test_managers_variables_are_removed_from_the_environment(manager):
     environ = {**manager.environ, "WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1", "PATH": "/bin"}
-    Told(environ).notifier.close()
+    CountingNotifier(environ).notifier.close()
     assert environ == {"PATH": "/bin"}
 
 
 async def test_full_socket_of_the_manager_does_not_block(manager, monkeypatch):
     loop = asyncio.get_running_loop()
-    output = Told({**manager.environ, "WATCHDOG_USEC": "2000"})
+    counting = CountingNotifier({**manager.environ, "WATCHDOG_USEC": "2000"})
     monkeypatch.setattr("netjumper.daemon.sd_notify.SEND_TIMEOUT_S", 0.05)
-    output.notifier.ready()
+    counting.notifier.ready()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
                 other.sendto(b"noise", manager.environ["NOTIFY_SOCKET"])
-    asked, began = output.asked, loop.time()
-    await eventually(lambda: output.asked > asked + 50)
+    calls, began = counting.calls, loop.time()
+    await eventually(lambda: counting.calls > calls + 50)
     assert loop.time() - began < 5.0
-    output.notifier.close()
+    counting.notifier.close()
 
 
 def test_unchanged_state_is_not_sent_again(manager):
     clock = Clock()
-    output = Told({**manager.environ, "WATCHDOG_USEC": "2000000"}, clock)
-    output.notifier.ready()
+    counting = CountingNotifier({**manager.environ, "WATCHDOG_USEC": "2000000"}, clock)
+    counting.notifier.ready()
     clock.advance(5.5)
-    output.notifier.close()
-    first, *others = manager.rest()[1:]
+    counting.notifier.close()
+    first, *others = manager.receive_all()[1:]
     assert first == ["STATUS=state", "WATCHDOG=1"]
     assert others == [["WATCHDOG=1"]] * 5
 
 
 def test_closed_notifier_sends_nothing(manager):
     clock = Clock()
-    output = Told({**manager.environ, "WATCHDOG_USEC": "2000000"}, clock)
-    output.notifier.ready()
-    output.notifier.close()
+    counting = CountingNotifier({**manager.environ, "WATCHDOG_USEC": "2000000"}, clock)
+    counting.notifier.ready()
+    counting.notifier.close()
     assert clock.timers == 0
-    manager.rest()
+    manager.receive_all()
     clock.advance(60.0)
-    assert (output.asked, manager.rest()) == (1, [])
+    assert (counting.calls, manager.receive_all()) == (1, [])

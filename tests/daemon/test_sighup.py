@@ -1,4 +1,4 @@
-"""SIGHUP: to a bridge, from a terminal that is closed, and while a command starts."""
+"""SIGHUP: sent to a bridge, by a closed terminal, and while a command starts."""
 
 import array
 import contextlib
@@ -22,18 +22,18 @@ BRIDGE = ["netjumper-bridge", "--jump", "127.0.0.1:1", "--max-parked", "0", "--s
 BRIDGE += ["127.0.0.1:0"]
 WORKERS = ["--workers", "2"]
 ENV = {"NETJUMPER_SECRET": "one"}
-NOT_HERE = "INFO SIGHUP ignored: the bridge cannot reload its settings; restart it"
-TAKEN = "INFO settings reloaded"
+IGNORED = "INFO SIGHUP ignored: the bridge cannot reload its settings; restart it"
+RELOADED = "INFO settings reloaded"
 
 
 class Terminal:
-    """A terminal of one's own, and what makes a command its session's leader."""
+    """A pseudo-terminal."""
 
     def __init__(self):
         self._master, self.slave = pty.openpty()
 
     def close(self):
-        """Close it, as a closed window or a lost connection does."""
+        """Hang up, as a closed window or a lost connection does."""
         os.close(self._master)
         self._master = -1
 
@@ -48,8 +48,9 @@ def terminal():
 
 
 def on_terminal(terminal, command):
-    words = ["/usr/bin/setsid", "--ctty", installed(command[0]), *command[1:]]
-    return running(*words, env=ENV, stdin=terminal.slave)
+    """Run a command that leads the session of the terminal."""
+    line = ["/usr/bin/setsid", "--ctty", installed(command[0]), *command[1:]]
+    return running(*line, env=ENV, stdin=terminal.slave)
 
 
 @pytest.mark.parametrize("more", [[], WORKERS])
@@ -59,12 +60,12 @@ def test_bridge_ignores_sighup_with_a_message(more):
         it.wait_for("try: ")
         for count in (1, 2):
             it.process.send_signal(signal.SIGHUP)
-            it.wait_for(NOT_HERE, count)
+            it.wait_for(IGNORED, count)
         assert it.stop() == 0
     assert sum("SIGHUP" in line for line in it.lines) == 2
 
 
-# A terminal that is closed.
+# --- a closed terminal ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("more", [[], WORKERS])
@@ -79,7 +80,7 @@ def test_closed_terminal_stops_the_service(command, more, terminal):
 
 
 @pytest.mark.parametrize("more", [[], WORKERS])
-@pytest.mark.parametrize(("command", "message"), [(SERVER, TAKEN), (BRIDGE, NOT_HERE)])
+@pytest.mark.parametrize(("command", "message"), [(SERVER, RELOADED), (BRIDGE, IGNORED)])
 def test_sighup_with_an_open_terminal_does_not_stop(command, message, more, terminal):
     with on_terminal(terminal, [*command, *more]) as it:
         it.wait_for("try: ")
@@ -89,11 +90,11 @@ def test_sighup_with_an_open_terminal_does_not_stop(command, message, more, term
 
 
 def test_process_with_sighup_ignored_survives_its_terminal(terminal):
-    words = ["/bin/sh", "-c", f"trap '' HUP; exec {installed(BRIDGE[0])} {' '.join(BRIDGE[1:])}"]
-    with on_terminal(terminal, words) as it:
+    shell = ["/bin/sh", "-c", f"trap '' HUP; exec {installed(BRIDGE[0])} {' '.join(BRIDGE[1:])}"]
+    with on_terminal(terminal, shell) as it:
         it.address("SOCKS")
         terminal.close()
-        it.wait_for(NOT_HERE)
+        it.wait_for(IGNORED)
         assert it.stop() == 0
 
 
@@ -112,7 +113,7 @@ def test_repeated_hangup_does_not_abort_tunnels(terminal):
 
 @contextlib.contextmanager
 def tunnel(socks):
-    """Give both ends of a tunnel."""
+    """Yield both ends of a tunnel."""
     host, _, port = socks.rpartition(":")
     with (
         socket.create_server(("127.0.0.1", 0)) as target,
@@ -127,12 +128,12 @@ def tunnel(socks):
             yield client, far
 
 
-# While a command starts, and when it has ended.
+# --- while a command starts and after it ended ---------------------------------------------
 
 
 @contextlib.contextmanager
 def reading(*command):
-    """Give a command that is reading its secret, and what writes the rest of it."""
+    """Yield a command that waits for the rest of its secret, and the pipe to write that to."""
     reader, writer = os.pipe()
     env = {"NETJUMPER_SECRET_FILE": f"/dev/fd/{reader}"}
     with os.fdopen(reader, "rb"), os.fdopen(writer, "wb", 0) as pipe:
@@ -153,9 +154,9 @@ def unread(fd):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        # What was in the pipe has been read up.
+        # The pipe with the secret is at its end.
         (SERVER, "ERROR reload failed, keeping the previous settings"),
-        (BRIDGE, NOT_HERE),
+        (BRIDGE, IGNORED),
     ],
 )
 def test_sighup_is_handled_after_the_start(command, message, more):
@@ -175,15 +176,15 @@ def test_sighup_ends_a_command_that_only_prints():
 
 
 @pytest.fixture
-def hangups():
-    """Put back what is done about the signal."""
+def sighup_handler():
+    """Restore the signal's handler afterwards."""
     before = signal.getsignal(signal.SIGHUP)
     yield
     signal.signal(signal.SIGHUP, before)
     unblock_sighup()
 
 
-async def test_late_sighup_does_not_change_the_exit_status(hangups):
+async def test_late_sighup_does_not_change_the_exit_status(sighup_handler):
     block_sighup()
     with handle_sighup(lambda: None, lambda: None):
         pass

@@ -1,4 +1,4 @@
-"""Socket activation (sd_listen_fds(3)): real sockets, passed to the real commands."""
+"""Socket activation (sd_listen_fds(3)): sockets passed to the installed commands."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ import pytest
 from netjumper.daemon import sd_notify, socket_activation
 from tests.support import programs
 from tests.support.programs import PATIENCE, installed
-from tests.support.systemd import EMBEDDED, SERVER, activated, taken_over
+from tests.support.systemd import EMBEDDED, SERVER, activated, run_inheriting
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def socks4(target):
 
 
 def goes_through(client, target):
-    """Whether a tunnel to the target is established."""
+    """Return whether a tunnel to the target is established."""
     far, _ = target.accept()
     with far:
         assert client.recv(8, socket.MSG_WAITALL)[:2] == b"\0\x5a"
@@ -74,7 +74,7 @@ def test_connection_from_between_two_runs_is_served_by_the_next(listener, target
 def test_connection_accepted_before_the_stop_gets_its_tunnel(listener, target):
     with activated(EMBEDDED, listener, names="socks") as bridge, connected(listener) as client:
         client.sendall(b"\5\1\0")
-        assert client.recv(2) == b"\5\0"  # it was accepted
+        assert client.recv(2) == b"\5\0"
         bridge.process.terminate()
         bridge.wait_for("stopping: 0 tunnels open")
         host, port = target.getsockname()
@@ -138,7 +138,7 @@ def test_file_of_an_inherited_unix_socket_is_kept(tmp_path):
     assert path.is_socket()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="abstract names are Linux's own")
+@pytest.mark.skipif(sys.platform != "linux", reason="abstract names are Linux only")
 def test_abstract_unix_socket_is_served():
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(f"\0netjumper-{os.getpid()}")
@@ -149,7 +149,7 @@ def test_abstract_unix_socket_is_served():
             assert server.stop() == 0
 
 
-# Whom the variables are for.
+# --- the variables -------------------------------------------------------------------------
 
 
 def test_sockets_for_another_process_are_ignored(listener):
@@ -163,10 +163,10 @@ def test_sockets_for_another_process_are_ignored(listener):
 def test_children_inherit_neither_sockets_nor_variables(listener):
     look = (
         "(name, sock), = found\n"
-        "told = [it for it in os.environ if 'LISTEN' in it]\n"
-        "print(name, os.get_inheritable(3), sock.getblocking(), told)"
+        "variables = [it for it in os.environ if 'LISTEN' in it]\n"
+        "print(name, os.get_inheritable(3), sock.getblocking(), variables)"
     )
-    assert taken_over(look, listener, names="name") == "name False False []"
+    assert run_inheriting(look, listener, names="name") == "name False False []"
 
 
 def test_program_under_exec_gets_no_manager_variables():

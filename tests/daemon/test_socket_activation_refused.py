@@ -1,11 +1,11 @@
-"""Sockets of a service manager's that a command does not take, and the line that says why."""
+"""Inherited sockets that a command refuses, and the reason that it prints."""
 
 import contextlib
 import socket
 
 import pytest
 
-from tests.support.systemd import EMBEDDED, SERVER, activated, refusal, taken_over
+from tests.support.systemd import EMBEDDED, SERVER, activated, refusal, run_inheriting
 
 
 def test_inherited_socket_reachable_by_others_requires_a_password():
@@ -21,8 +21,8 @@ def test_inherited_socket_reachable_by_others_requires_a_password():
 
 
 @contextlib.contextmanager
-def no_doors():
-    """Give a datagram socket and a connection, as Accept=yes would pass it."""
+def unsuitable_sockets():
+    """Yield a datagram socket and, as with Accept=yes, a connection."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         datagrams.bind(("127.0.0.1", 0))
         one, other = socket.socketpair()
@@ -32,7 +32,7 @@ def no_doors():
 
 @pytest.mark.parametrize("command", [EMBEDDED, SERVER])
 def test_socket_that_is_not_a_stream_listener_is_refused(command):
-    with no_doors() as (datagrams, connection):
+    with unsuitable_sockets() as (datagrams, connection):
         assert refusal(command, datagrams, names="socks") == (
             "inherited socket 'socks' is not a stream socket; use ListenStream="
         )
@@ -73,10 +73,10 @@ def test_malformed_count_is_refused(listener):
     ],
 )
 def test_variables_that_contradict_the_descriptors_are_refused(listener, variables, message):
-    assert taken_over("print(found)", listener, **variables) == message
+    assert run_inheriting("print(found)", listener, **variables) == message
 
 
 def test_inherited_descriptor_that_is_not_a_socket_is_refused(tmp_path):
     with (tmp_path / "file").open("w") as file:
-        message = taken_over("print(found)", file)
+        message = run_inheriting("print(found)", file)
     assert message == "LISTEN_FDS says 1 sockets, but descriptor 3 is not a socket"

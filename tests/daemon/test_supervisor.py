@@ -1,4 +1,4 @@
-"""The supervisor of workers: restarts, reloads and stops, with workers made for the test."""
+"""The supervisor of workers: restarts, reloads and stops, with scripted workers."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.support.programs import PATIENCE
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="uses fork and Linux signals")
 
 
-def parent_of(work, *, more=""):
+def run_parent(work, *, more=""):
     """Run a parent of one worker that does `work`; return its status, output and errors."""
     code = f"""
 import logging, os, signal, socket, sys
@@ -57,34 +57,35 @@ def parent():
 
 
 def deliver(parent, stopped, *numbers):
-    message, wakeup = socket.socketpair()
-    with message, wakeup:
+    """Let the parent handle these signals as if they had come together."""
+    receiver, wakeup = socket.socketpair()
+    with receiver, wakeup:
         wakeup.send(bytes(numbers))
-        parent._handle_signals(message, lambda: stopped.append(1))
+        parent._handle_signals(receiver, lambda: stopped.append(1))
 
 
 def test_worker_that_cannot_begin_to_serve_ends_the_service():
-    status, out, message = parent_of("raise process.CommandFailed('no luck', 3)")
+    status, out, errors = run_parent("raise process.CommandFailed('no luck', 3)")
     assert (status, out) == (1, [])
-    first, second = message
+    first, second = errors
     assert first == "name: no luck"
     assert re.fullmatch(r"name: worker \d+ exited with status 3 before it served", second)
 
 
 def test_failed_fork_is_reported():
     more = "def fork(): raise OSError(11, 'Resource temporarily unavailable')\nos.fork = fork"
-    status, out, message = parent_of("pass", more=more)
+    status, out, errors = run_parent("pass", more=more)
     assert (status, out) == (1, [])
     reason = "cannot start a worker: Resource temporarily unavailable"
-    assert message == [f"name: {reason} before it served"]
+    assert errors == [f"name: {reason} before it served"]
 
 
 def test_missing_descriptors_for_a_link_are_reported():
     more = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (6, 6))"
-    status, out, message = parent_of("pass", more=more)  # 3 are open, and the signals' are 2
+    status, out, errors = run_parent("pass", more=more)  # 3 are open, and the signals take 2
     assert (status, out) == (1, [])
     reason = "cannot start a worker: Too many open files"
-    assert message == [f"name: {reason} before it served"]
+    assert errors == [f"name: {reason} before it served"]
 
 
 def test_worker_that_ends_at_once_is_replaced_after_doubling_pauses():
@@ -101,24 +102,24 @@ def ends():
 parent._sockets.pause = lambda number: print("others only", number)
 parent._sockets.resume = lambda number: print("open", number)
 """
-    status, out, message = parent_of(work, more=more)
+    status, out, errors = run_parent(work, more=more)
     again = ["others only 0", "open 0"]
     assert (status, out) == (0, ["open 0", "all serve", "open 0", *again * 3, "stop"])
-    pauses = [line.rpartition("restarting ")[2] for line in message]
+    pauses = [line.rpartition("restarting ")[2] for line in errors]
     assert pauses == ["now", "in 0.01 s", "in 0.02 s", "in 0.04 s"]
 
 
 def test_worker_that_is_starting_receives_a_reload():
     work = """
-    os.kill(os.getppid(), signal.SIGHUP)  # nothing here listens to signals yet
+    os.kill(os.getppid(), signal.SIGHUP)  # the worker does not read its link yet
     link.settimeout(20)
     print(link.recv(1))
     link.send(READY)
     os.kill(os.getppid(), signal.SIGTERM)
     link.recv(1)
 """
-    status, out, message = parent_of(work, more="parent._reload_settings = lambda: True")
-    assert (status, message) == (0, [])
+    status, out, errors = run_parent(work, more="parent._reload_settings = lambda: True")
+    assert (status, errors) == (0, [])
     assert "b'2'" in out
 
 
@@ -129,8 +130,8 @@ def test_workers_ignore_signals_to_the_group():
     os.kill(os.getppid(), signal.SIGTERM)
     link.recv(1)
 """
-    status, out, message = parent_of(work)
-    assert (status, out[-1], message) == (0, "stop", [])
+    status, out, errors = run_parent(work)
+    assert (status, out[-1], errors) == (0, "stop", [])
 
 
 def test_stop_signal_interrupts_a_reload():
@@ -143,8 +144,8 @@ def slow():
     return True
 parent._reload_settings = slow
 """
-    status, out, message = parent_of(work, more=more)
-    assert (status, message) == (0, [])
+    status, out, errors = run_parent(work, more=more)
+    assert (status, errors) == (0, [])
     assert "begun" in out
     assert "ended" not in out
     assert out[-1] == "stop"
@@ -183,34 +184,34 @@ def test_repeated_hangup_of_a_terminal_stops_once(parent, monkeypatch):
 
 def test_worker_that_does_not_end_is_killed():
     work = "link.send(READY); os.kill(os.getppid(), signal.SIGTERM); signal.pause()"
-    status, out, message = parent_of(work, more="supervisor.KILL_DELAY_S = 0.05")
-    assert (status, out[-1], message) == (0, "stop", [])  # the signal may come before all is ready
+    status, out, errors = run_parent(work, more="supervisor.KILL_DELAY_S = 0.05")
+    assert (status, out[-1], errors) == (0, "stop", [])  # the signal can come before "all serve"
 
 
 def test_parent_closes_its_sockets_before_workers_stop():
     work = """
     link.send(READY)
     os.kill(os.getppid(), signal.SIGTERM)
-    theirs.recv(1)
+    worker_end.recv(1)
     link.setblocking(False)
-    try: theirs.send(link.recv(1, socket.MSG_PEEK))
-    except BlockingIOError: theirs.send(b"nothing")
+    try: worker_end.send(link.recv(1, socket.MSG_PEEK))
+    except BlockingIOError: worker_end.send(b"nothing")
     link.setblocking(True)
     link.recv(1)
 """
     more = """
-ours, theirs = socket.socketpair()
+parent_end, worker_end = socket.socketpair()
 def close():
-    ours.send(b"?")
-    print("message", ours.recv(16))
+    parent_end.send(b"?")
+    print("link has", parent_end.recv(16))
     parent._sockets.close = lambda: None
 parent._sockets.close = close
 """
-    status, out, _ = parent_of(work, more=more)
-    assert (status, out[-2:]) == (0, ["message b'nothing'", "stop"])
+    status, out, _ = run_parent(work, more=more)
+    assert (status, out[-2:]) == (0, ["link has b'nothing'", "stop"])
 
 
 def test_bug_in_a_worker_prints_a_traceback():
-    status, _, message = parent_of("raise RuntimeError('ours')")
+    status, _, errors = run_parent("raise RuntimeError('bug')")
     assert status == 1
-    assert "RuntimeError: ours" in message
+    assert "RuntimeError: bug" in errors

@@ -14,7 +14,7 @@ from netjumper.net.socket_options import SocketOptions
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux spreads connections")
 MANY = 40
-"""So many connections do not all go to one of two sockets by chance."""
+"""Connections; it is unlikely that so many all go to one of two sockets."""
 
 
 @pytest.fixture

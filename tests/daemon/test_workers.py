@@ -1,4 +1,4 @@
-"""A jump server and a bridge with several workers, as they are run."""
+"""The installed commands with several workers."""
 
 import contextlib
 import os
@@ -20,27 +20,27 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc"
 
 ENV = {"NETJUMPER_SECRET": SECRET}
 SERVER = ["netjumper", "--workers", "2"]
-HERE = [*SERVER, "--listen", "127.0.0.1:0"]
+LISTENING = [*SERVER, "--listen", "127.0.0.1:0"]
 BRIDGE = ["netjumper-bridge", "--workers", "2", "--jump", "127.0.0.1:1", "--max-parked", "0"]
 
 
 def eventually(condition):
-    """Return what holds as soon as it does."""
+    """Wait until the condition is true, and return its value."""
     end = time.monotonic() + PATIENCE
-    while not (held := condition()):
+    while not (value := condition()):
         assert time.monotonic() < end
         time.sleep(0.005)
-    return held
+    return value
 
 
 def workers_of(program):
-    """Return the process ids of the workers there are."""
+    """Return the process ids of the workers."""
     pid = program.process.pid
     return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
 
 def replaced(program, before):
-    """Return the workers once there are two again, and not those before."""
+    """Wait until there are two workers again, others than before, and return them."""
 
     def two_others():
         now = workers_of(program)
@@ -50,7 +50,7 @@ def replaced(program, before):
 
 
 def state_of(pid):
-    """Return the letter that /proc has for what a process does; X once there is none."""
+    """Return the letter of a process's state in /proc; X if there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -58,7 +58,7 @@ def state_of(pid):
 
 
 def is_over(pid):
-    """Whether a process has ended, reaped or not."""
+    """Return whether a process has ended, reaped or not."""
     return state_of(pid) in "ZX"
 
 
@@ -84,8 +84,8 @@ def hostport(text):
 
 
 @contextlib.contextmanager
-def greeted(address, count):
-    """Give connections that the jump server has greeted."""
+def challenged(address, count):
+    """Open connections that the jump server has sent a challenge."""
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             sock = stack.enter_context(socket.create_connection(hostport(address), PATIENCE))
@@ -95,15 +95,15 @@ def greeted(address, count):
 
 @contextlib.contextmanager
 def tunnel():
-    """Give two workers of each command, and both ends of a tunnel through them."""
+    """Yield a bridge and both ends of a tunnel; each command has two workers."""
     with (
-        running(*HERE, env=ENV) as home,
+        running(*LISTENING, env=ENV) as server_program,
         running(
             "/usr/bin/setsid", installed("netjumper-bridge"), "--workers", "2",
-            "--jump", home.address("netjumper"), "--socks", "127.0.0.1:0", env=ENV,
-        ) as here,
+            "--jump", server_program.address("netjumper"), "--socks", "127.0.0.1:0", env=ENV,
+        ) as bridge_program,
         socket.create_server(("127.0.0.1", 0)) as target,
-        socket.create_connection(hostport(here.address("SOCKS")), PATIENCE) as client,
+        socket.create_connection(hostport(bridge_program.address("SOCKS")), PATIENCE) as client,
     ):  # fmt: skip
         target.settimeout(PATIENCE)
         client.sendall(b"\4\1" + target.getsockname()[1].to_bytes(2) + b"\x7f\0\0\1\0")
@@ -111,7 +111,7 @@ def tunnel():
         with far:
             far.settimeout(PATIENCE)
             assert client.recv(8, socket.MSG_WAITALL)[:2] == b"\0\x5a"
-            yield here, client, far
+            yield bridge_program, client, far
 
 
 def refused(capsys, main, *arguments):
@@ -120,11 +120,11 @@ def refused(capsys, main, *arguments):
 
 
 def test_connections_to_an_ephemeral_port_are_spread():
-    with running(*HERE, env=ENV) as it:
+    with running(*LISTENING, env=ENV) as it:
         address = it.address("netjumper")
         workers = workers_of(it)
         before = {pid: sockets_of(pid) for pid in workers}
-        with greeted(address, 40):
+        with challenged(address, 40):
             came = [sockets_of(pid) - before[pid] for pid in workers]
         assert len(came) == 2
         assert min(came) > 0
@@ -132,7 +132,7 @@ def test_connections_to_an_ephemeral_port_are_spread():
         assert it.stop() == 0
 
 
-@pytest.mark.parametrize("command", [HERE, [*BRIDGE, "--socks", "127.0.0.1:0"]])
+@pytest.mark.parametrize("command", [LISTENING, [*BRIDGE, "--socks", "127.0.0.1:0"]])
 def test_start_messages_are_printed_once(command):
     with running(*command, env=ENV) as it:
         it.wait_for("try: ")
@@ -160,7 +160,7 @@ def test_unix_socket_is_shared_and_removed_at_the_end(tmp_path):
     with running(*SERVER, "--listen", f"unix:{path}", env=ENV) as it:
         it.wait_for("listening for netjumper on unix:")
         for pid in workers_of(it):
-            with stopped(pid), socket.socket(socket.AF_UNIX) as sock:  # so the other one serves
+            with stopped(pid), socket.socket(socket.AF_UNIX) as sock:  # the other one serves
                 sock.settimeout(PATIENCE)
                 sock.connect(str(path))
                 assert sock.recv(1) == b"\x20"
@@ -173,19 +173,19 @@ def test_inherited_socket_is_shared():
         with activated(SERVER, listener, NETJUMPER_SECRET=SECRET) as it:
             it.wait_for("INFO the service manager opened the sockets", 1)
             it.wait_for("listening for")
-            with greeted(f"127.0.0.1:{listener.getsockname()[1]}", 5):
+            with challenged(f"127.0.0.1:{listener.getsockname()[1]}", 5):
                 pass
             assert it.stop() == 0
         assert sum("service manager" in line for line in it.lines) == 1
 
 
 def test_killed_worker_is_replaced_and_no_connection_is_refused():
-    with running(*HERE, env=ENV) as it:
+    with running(*LISTENING, env=ENV) as it:
         address = it.address("netjumper")
         for _ in range(2):
             before = workers_of(it)
             os.kill(int(min(before)), signal.SIGKILL)
-            with greeted(address, 20):
+            with challenged(address, 20):
                 replaced(it, before)
         output = r"WARNING worker \d+ was killed by signal 9; restarting now"
         it.wait_for(output, 2)
@@ -259,21 +259,21 @@ def test_signal_to_the_group_counts_once(number):
 def test_only_the_parent_notifies_the_service_manager(tmp_path):
     manager = Manager(str(tmp_path / "notify"))
     env = {**ENV, **manager.environ, "WATCHDOG_USEC": "200000"}
-    with manager.sock, running(*HERE, env=env) as it:
-        assert manager.hears() == ["READY=1"]
+    with manager.sock, running(*LISTENING, env=env) as it:
+        assert manager.receive() == ["READY=1"]
         assert len(workers_of(it)) == 2
         address = re.escape(it.address("netjumper"))
-        manager.hears_until(f"STATUS=2 workers; listening for netjumper on {address}")
-        assert manager.hears_until("WATCHDOG=1")
+        manager.receive_until(f"STATUS=2 workers; listening for netjumper on {address}")
+        assert manager.receive_until("WATCHDOG=1")
         assert it.stop() == 0
-        output = [line for message in manager.rest() for line in message]
+        output = [line for message in manager.receive_all() for line in message]
     assert "STOPPING=1" in output
     assert "READY=1" not in output
     assert "STATUS=stopping: waiting for 2 workers" in output
 
 
 def test_port_in_use_is_reported_once():
-    with running(*HERE, env=ENV) as it:
+    with running(*LISTENING, env=ENV) as it:
         address = it.address("netjumper")
         done = programs.run([installed(SERVER[0]), *SERVER[1:], "--listen", address], ENV)
     assert done.returncode == 1
@@ -287,7 +287,7 @@ def test_missing_descriptors_for_sockets_name_the_setting():
     assert done.returncode == 1
     output = rb"netjumper: --listen: cannot listen on 127\.0\.0\.1:\d+: Too many open files\n"
     assert re.search(output, done.stderr)
-    assert done.stderr.count(b"\n") == 2  # and the warning of so few descriptors
+    assert done.stderr.count(b"\n") == 2  # the other is the warning about the low limit
 
 
 def test_settings_that_exclude_workers_are_refused(capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""What a service manager does: it passes sockets on (sd_listen_fds(3)) and hears (sd_notify(3))."""
+"""A service manager: it passes sockets (sd_listen_fds(3)) and receives messages (sd_notify(3))."""
 
 import contextlib
 import re
@@ -13,39 +13,40 @@ SECRET = {"NETJUMPER_SECRET": "s3cret"}
 EMBEDDED = ["netjumper-bridge", "--embedded"]
 SERVER = ["netjumper"]
 
-# What a service manager does between fork and exec.
-PASS_ON = """
+# The code that a service manager runs between fork and exec.
+PASS_SOCKETS = """
 import os, sys
 fds, *command = sys.argv[1:]
-# First out of the way: one may have another's number.
-held = [os.dup2(int(fd), 50 + number) for number, fd in enumerate(fds.split(","))]
-for number, fd in enumerate(held, 3):
+# Copy all first: one can have the number that another must get.
+copies = [os.dup2(int(fd), 50 + number) for number, fd in enumerate(fds.split(","))]
+for number, fd in enumerate(copies, 3):
     os.dup2(fd, number)
-os.closerange(3 + len(held), 100)
+os.closerange(3 + len(copies), 100)
 os.environ.setdefault("LISTEN_PID", str(os.getpid()))
 os.execv(command[0], command)
 """
 
 
-def passing(command, *sockets, names=None, **variables):
-    """Return the command line, and what else `running` needs, to start it with these sockets."""
+def activation_of(command, *sockets, names=None, **variables):
+    """Return the command line that starts it with these sockets, and the options of `running`."""
     fds = [sock.fileno() for sock in sockets]
     env = {**SECRET, "LISTEN_FDS": str(len(fds)), **variables}
     if names is not None:
         env["LISTEN_FDNAMES"] = names
     executable = installed(command[0])
-    line = [sys.executable, "-c", PASS_ON, ",".join(map(str, fds)), executable, *command[1:]]
+    line = [sys.executable, "-c", PASS_SOCKETS, ",".join(map(str, fds)), executable, *command[1:]]
     return line, {"env": env, "pass_fds": fds}
 
 
 def activated(command, *sockets, **more):
-    line, options = passing(command, *sockets, **more)
+    """Run a command with these sockets."""
+    line, options = activation_of(command, *sockets, **more)
     return running(*line, **options)
 
 
 def refusal(command, *sockets, **more):
-    """Run a command that cannot start with these sockets; return the one line that it says."""
-    line, options = passing(command, *sockets, **more)
+    """Run a command that refuses these sockets; return its only line, without the name."""
+    line, options = activation_of(command, *sockets, **more)
     program = Program(*line, **options)
     try:
         assert program.process.wait(PATIENCE) == 2
@@ -56,14 +57,14 @@ def refusal(command, *sockets, **more):
     return message.partition(": ")[2]
 
 
-def taken_over(code, *files, **more):
-    """Run Python where these files were passed on; it has what they were taken for as `found`."""
-    take = (
+def run_inheriting(code, *files, **more):
+    """Run Python code that inherits these files; `found` is what `inherited_sockets` returns."""
+    inherit = (
         "import os\n"
         "from netjumper.daemon.socket_activation import InheritError, inherited_sockets\n"
         "try: found = inherited_sockets(os.environ)\nexcept InheritError as error: found = error\n"
     )
-    line, options = passing([sys.executable, "-c", take + code], *files, **more)
+    line, options = activation_of([sys.executable, "-c", inherit + code], *files, **more)
     env = {**programs.clean_environment(), **options["env"]}
     done = subprocess.run(
         line,
@@ -85,22 +86,22 @@ class Manager:
         self.sock.bind(address)
         self.environ = {"NOTIFY_SOCKET": address.replace("\0", "@")}
 
-    def hears(self):
-        """Return the next message, as its lines."""
+    def receive(self):
+        """Return the lines of the next message."""
         return self.sock.recv(4096).decode().split("\n")
 
-    def hears_until(self, pattern):
+    def receive_until(self, pattern):
         """Return the messages up to the one with a line that matches."""
-        messages = [self.hears()]
+        messages = [self.receive()]
         while not any(re.fullmatch(pattern, line) for line in messages[-1]):
-            messages.append(self.hears())
+            messages.append(self.receive())
         return messages
 
-    def rest(self):
-        """Return what has come and was not heard yet."""
+    def receive_all(self):
+        """Return the messages that have arrived."""
         self.sock.setblocking(False)
         messages = []
         with contextlib.suppress(BlockingIOError):
             while True:
-                messages.append(self.hears())
+                messages.append(self.receive())
         return messages
