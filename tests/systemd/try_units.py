@@ -197,7 +197,8 @@ def open_door(port: int) -> None:
     with drop_in(unit, everywhere):
         run("systemctl", "start", unit)
         with socket.create_connection(HTTP, PATIENCE):
-            eventually("the line", lambda: said(BRIDGE, r"other machines can use 0\.0\.0\.0:8118"))
+            refusal = r"0\.0\.0\.0:8118 is reachable from other machines"
+            eventually("the line", lambda: said(BRIDGE, refusal))
         run("systemctl", "stop", unit, BRIDGE)
         run("systemctl", "reset-failed")
         with drop_in(BRIDGE, asks):
