@@ -1,4 +1,4 @@
-"""Settings reloaded by `systemctl reload`, and the clients file."""
+"""Checks of `systemctl reload` and of the clients file."""
 
 import contextlib
 from collections.abc import Iterator
@@ -25,24 +25,24 @@ def gets_page(port: int) -> bool:
 
 
 def knows(secret: str) -> bool:
-    """Whether a client with this secret is accepted."""
-    asked = (f"{BIN}/netjumper-bridge", "healthcheck", "--jump", "127.0.0.1:9527", "--deep")
-    return works("env", f"NETJUMPER_SECRET={secret}", *asked)
+    """Return whether a client with this secret is accepted."""
+    command = (f"{BIN}/netjumper-bridge", "healthcheck", "--jump", "127.0.0.1:9527", "--deep")
+    return works("env", f"NETJUMPER_SECRET={secret}", *command)
 
 
-def named(secret: str) -> str:
+def clients_file(secret: str) -> str:
     return f'[alice]\nsecrets = ["{secret}"]\n'
 
 
 def reload(port: int) -> None:
-    """What README.md says about `systemctl reload`, and about a user of the service's own."""
+    """Reload the settings, and the clients as a permanent user."""
     assert gets_page(port)
     pid, before = prop(SERVER, "MainPID"), SETTINGS.read_text()
     open_tunnel = begin(SOCKS, port, "/slow")
     assert open_tunnel.recv(5) == b"HTTP/"
     SETTINGS.write_text(before.replace("[server]", f'[server]\ndeny = [":{port}"]'))
     run("systemctl", "reload", SERVER)
-    eventually("the new rule is followed", lambda: not gets_page(port))
+    eventually("the new rule applies", lambda: not gets_page(port))
     assert finish(open_tunnel) == b"page\n" * SLOW_PARTS
     SETTINGS.write_text("[server\n")
     run("systemctl", "reload", SERVER)
@@ -50,28 +50,28 @@ def reload(port: int) -> None:
     assert not gets_page(port)
     SETTINGS.write_text(before)
     run("systemctl", "reload", SERVER)
-    eventually("the old rules are followed", lambda: gets_page(port))
+    eventually("the old rules apply", lambda: gets_page(port))
     assert prop(SERVER, "MainPID") == pid
-    held("systemctl reload reloads the settings; open tunnels stay, and a mistake changes nothing")
-    with a_user_of_its_own(), drop_in(SERVER, OWN_USER):
-        CLIENTS.write_text(named("one"))
+    held("systemctl reload reloads the settings; tunnels are kept, and a mistake changes nothing")
+    with permanent_user(), drop_in(SERVER, OWN_USER):
+        CLIENTS.write_text(clients_file("one"))
         CLIENTS.chmod(0o400)
         run("chown", "netjumper", str(CLIENTS))
         run("systemctl", "restart", SERVER)
         assert knows("one")
         pid = prop(SERVER, "MainPID")
-        CLIENTS.write_text(named("two"))
+        CLIENTS.write_text(clients_file("two"))
         run("systemctl", "reload", SERVER)
         eventually("the new secret is known", lambda: knows("two"))
         assert not knows("one")
         assert prop(SERVER, "MainPID") == pid
         run("systemctl", "stop", "netjumper.socket", SERVER)
-    held("with a user of its own the service reloads its clients with systemctl reload")
+    held("systemctl reload reloads the clients of a service with a permanent user")
 
 
 @contextlib.contextmanager
-def a_user_of_its_own() -> Iterator[None]:
-    """A service has the user of its name where there is one, instead of one for each start."""
+def permanent_user() -> Iterator[None]:
+    """Create a user with the name of the service; systemd then runs the service as this user."""
     run("systemctl", "stop", "netjumper.socket", SERVER)
     add = ("useradd", "--system", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
     run(*add, "netjumper")
@@ -84,13 +84,13 @@ def a_user_of_its_own() -> Iterator[None]:
 
 def clients_as_a_credential() -> None:
     CLIENTS.unlink(missing_ok=True)
-    CLIENTS.write_text(named("three"))
+    CLIENTS.write_text(clients_file("three"))
     CLIENTS.chmod(0o600)
     with drop_in(SERVER, AS_A_CREDENTIAL):
         run("systemctl", "start", "netjumper.socket", SERVER)
         assert knows("three")
-        CLIENTS.write_text(named("four"))
+        CLIENTS.write_text(clients_file("four"))
         run("systemctl", "restart", SERVER)
         assert knows("four")
         assert not knows("three")
-    held("the file with the clients can come as a credential; it is read again with a restart")
+    held("the clients file can be a credential; a restart reads it again")

@@ -1,6 +1,6 @@
-"""Try the units under a real systemd, as root, where `test` has installed them.
+"""Test the units under a real systemd, as root, after `test` has installed them.
 
-Prints a line for each thing that held, and stops at the first that did not.
+Prints a line for each check that passed, and stops at the first that fails.
 """
 
 import os
@@ -40,7 +40,7 @@ def activation(port: int) -> None:
     assert fetch(HTTP, port) == b"page\n"
     for unit in (SERVER, BRIDGE):
         eventually(f"{unit} is active", lambda unit=unit: prop(unit, "ActiveState") == "active")
-    held("the first connection starts bridge and server; a page comes by SOCKS and by HTTP")
+    held("the first connection starts bridge and server; a page is fetched by SOCKS and by HTTP")
 
 
 def system_calls(port: int) -> None:
@@ -51,9 +51,7 @@ def system_calls(port: int) -> None:
         sock.sendall(f"GET http://localhost:{port}/ HTTP/1.0\r\n\r\n".encode())
         assert finish(sock) == b"page\n"
     limits = Path(f"/proc/{prop(SERVER, 'MainPID')}/limits").read_text()
-    held(
-        f"64 MiB come through, a name is looked up, and {limits_of(limits)} descriptors may be open"
-    )
+    held(f"64 MiB are forwarded, a name is looked up, {limits_of(limits)} descriptors may be open")
 
 
 def limits_of(text: str) -> str:
@@ -76,23 +74,23 @@ def secrets() -> None:
     for unit in (SERVER, BRIDGE):
         pid = int(prop(unit, "MainPID"))
         assert Path(f"/proc/{pid}").stat().st_uid not in (0, 65534)
-        message = (
+        visible = (
             Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
         )
-        assert secret.encode() not in message
+        assert secret.encode() not in visible
         assert not any(secret in str(entry) for entry in journal(unit))
-    held("the secret came as a credential; it is neither in environment, arguments nor journal")
+    held("the secret is a credential; it is not in the environment, arguments or journal")
 
 
 def lines() -> None:
     for unit in (SERVER, BRIDGE):
-        ours = [it for it in journal(unit) if it.get("_COMM", "").startswith("netjumper")]
-        assert ours
-        for entry in ours:
+        entries = [it for it in journal(unit) if it.get("_COMM", "").startswith("netjumper")]
+        assert entries
+        for entry in entries:
             assert entry["PRIORITY"] in "3467", entry
             assert not re.match(r"<\d>|\d{4}-|.*\bINFO\b", str(entry["MESSAGE"])), entry["MESSAGE"]
     say(run("journalctl", "--unit", BRIDGE, "--no-pager", "--lines", "6").rstrip())
-    held("journal lines have a priority, and no second time")
+    held("journal lines have a priority, and no time of their own")
 
 
 def hardening() -> None:
@@ -101,7 +99,7 @@ def hardening() -> None:
         say(level.lstrip("→ "))
         assert float(re.search(r": (\d+\.\d)", level)[1]) <= 1.1
         assert prop(unit, "LimitCORE") == "0"
-    held("systemd-analyze security is 1.1 at most, and no memory image is written")
+    held("systemd-analyze security is 1.1 at most, and no core dump is written")
 
 
 def restart_under_load(port: int) -> None:
@@ -138,14 +136,14 @@ def stop_drains(port: int) -> None:
         run("systemctl", "stop", BRIDGE)
         took = time.monotonic() - began
         assert finish(sock) == b"page\n" * SLOW_PARTS
-        assert took > 0.5, "it did not wait"
+        assert took > 0.5, "the stop did not wait"
         assert prop(BRIDGE, "Result") == "success"
         assert said(BRIDGE, "stopping: waiting up to 10 s for 1 tunnel")
     held(f"systemctl stop waits for a running transfer ({took:.1f} s), which is complete")
 
 
 def long_drain(port: int) -> None:
-    """A grace period over TimeoutStopSec."""
+    """Stop with a grace period longer than TimeoutStopSec=."""
     text = "[Service]\nEnvironment=NETJUMPER_GRACE_PERIOD=60\nTimeoutStopSec=1\n"
     with drop_in(BRIDGE, text):
         sock = begin(SOCKS, port, "/slow")
@@ -153,7 +151,7 @@ def long_drain(port: int) -> None:
         run("systemctl", "stop", BRIDGE)
         assert finish(sock) == b"page\n" * SLOW_PARTS
         assert prop(BRIDGE, "Result") == "success"
-    held("a drain longer than TimeoutStopSec is given the time")
+    held("a drain longer than TimeoutStopSec= is not interrupted")
 
 
 def watchdog(port: int) -> None:
@@ -162,7 +160,7 @@ def watchdog(port: int) -> None:
         eventually("the bridge is active", lambda: prop(BRIDGE, "ActiveState") == "active")
         before, restarts = prop(BRIDGE, "MainPID"), int(prop(BRIDGE, "NRestarts"))
         time.sleep(3)
-        assert prop(BRIDGE, "MainPID") == before, "killed though it lives"
+        assert prop(BRIDGE, "MainPID") == before, "a running process was killed"
         os.kill(int(before), signal.SIGSTOP)
         eventually("a restart", lambda: int(prop(BRIDGE, "NRestarts")) > restarts)
         assert fetch(SOCKS, port) == b"page\n"
@@ -179,18 +177,18 @@ def without_sockets(port: int) -> None:
     run("systemctl", "stop", SERVER)
     run("systemctl", "start", "netjumper.socket")
     assert fetch(SOCKS, port) == b"page\n"
-    held("the service alone opens its own port")
+    held("the service without its socket unit opens the port")
 
 
-def open_door(port: int) -> None:
-    """What README.md says about a port that other machines reach."""
+def public_port(port: int) -> None:
+    """Require a password for a port that other machines can reach."""
     unit, other = "netjumper-bridge-http.socket", "netjumper-bridge-socks.socket"
     run("systemctl", "stop", unit, other, BRIDGE)
     users = Path("/etc/netjumper/users")
     users.write_text("alice:wonder\n")
     users.chmod(0o600)
     everywhere = "[Socket]\nListenStream=\nListenStream=0.0.0.0:8118\n"
-    asks = (
+    password = (
         "[Service]\nLoadCredential=users:/etc/netjumper/users\n"
         "Environment=NETJUMPER_AUTH_FILE=%d/users\n"
     )
@@ -198,10 +196,10 @@ def open_door(port: int) -> None:
         run("systemctl", "start", unit)
         with socket.create_connection(HTTP, PATIENCE):
             refusal = r"0\.0\.0\.0:8118 is reachable from other machines"
-            eventually("the line", lambda: said(BRIDGE, refusal))
+            eventually("the error line", lambda: said(BRIDGE, refusal))
         run("systemctl", "stop", unit, BRIDGE)
         run("systemctl", "reset-failed")
-        with drop_in(BRIDGE, asks):
+        with drop_in(BRIDGE, password):
             run("systemctl", "start", unit)
             sock = socket.create_connection(HTTP, PATIENCE)
             sock.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: x\r\n\r\n" % port)
@@ -228,10 +226,10 @@ def unix_socket(port: int) -> None:
         run("systemctl", "stop", unit)
     run("systemctl", "start", unit)
     assert fetch(SOCKS, port) == b"page\n"
-    held("a unix socket of systemd's stays when the service stops")
+    held("the unix socket of a socket unit is kept when the service stops")
 
 
-def mistake(port: int) -> None:
+def wrong_socket_name(port: int) -> None:
     unit, other = "netjumper-bridge-socks.socket", "netjumper-bridge-http.socket"
     run("systemctl", "stop", unit, other, BRIDGE)
     with drop_in(unit, "[Socket]\nFileDescriptorName=sock\n"):
@@ -239,21 +237,21 @@ def mistake(port: int) -> None:
         with socket.create_connection(SOCKS, PATIENCE):
             eventually("the bridge fails", lambda: prop(BRIDGE, "ExecMainStatus") == "2")
         eventually(
-            "the line",
+            "the error line",
             lambda: said(BRIDGE, "inherited socket 'sock' is not a listener of the bridge"),
         )
         run("systemctl", "stop", unit, BRIDGE)
     run("systemctl", "reset-failed")
     run("systemctl", "start", unit, other)
     assert fetch(SOCKS, port) == b"page\n"
-    held("a socket with a wrong name is one line and status 2")
+    held("a socket with a wrong name causes one line and status 2")
 
 
 def main() -> None:
     server = Pages(("127.0.0.1", 0), Page)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     port = server.server_address[1]
-    # Units that are restarted as often as here would run into their own limit.
+    # The checks restart units more often than the units allow.
     limits = "[Unit]\nStartLimitIntervalSec=0\n"
     with drop_in(SERVER, limits), drop_in(BRIDGE, limits):
         activation(port)
@@ -267,8 +265,8 @@ def main() -> None:
         long_drain(port)
         watchdog(port)
         without_sockets(port)
-        mistake(port)
-        open_door(port)
+        wrong_socket_name(port)
+        public_port(port)
         unix_socket(port)
         reload(port)
         clients_as_a_credential()

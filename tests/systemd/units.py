@@ -1,4 +1,4 @@
-"""Units and what they say and change, and pages fetched through the bridge."""
+"""Unit properties, journal and drop-ins, and pages fetched through the bridge."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ def drop_in(unit: str, text: str) -> Iterator[None]:
 
 
 class Page(BaseHTTPRequestHandler):
-    """A page, one that takes a while, and a big one."""
+    """Serves a small page, and a slow and a big one by their paths."""
 
     def do_GET(self) -> None:
         if self.path == "/big":
@@ -69,7 +69,7 @@ class Page(BaseHTTPRequestHandler):
             self.wfile.write(b"page\n")
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Pages(ThreadingHTTPServer):
