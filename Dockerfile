@@ -11,8 +11,8 @@ ARG BASE=docker.io/library/python:3.13-slim
 FROM ${BASE} AS build
 WORKDIR /src
 COPY requirements/build.txt requirements/run.txt ./requirements/
-# The image's is without pip, as nothing is installed later; its bytecode is made now, as the
-# image's root is read-only later.
+# The image's environment has no pip, because nothing is installed later. Its bytecode is compiled
+# now, because a container's root can be read-only.
 RUN python3 -m venv /opt/build \
  && python3 -m venv --without-pip /opt/venv \
  && /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes \
@@ -39,11 +39,11 @@ LABEL org.opencontainers.image.title="netjumper" \
 COPY deploy/entrypoint.sh /usr/local/bin/netjumper-entrypoint
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-# A number, so that Kubernetes can see that it is not root's.
+# A number, so that Kubernetes can verify that it is not root.
 USER 65532:65532
 EXPOSE 1080 8118 9527
 STOPSIGNAL SIGTERM
-# Finds whichever of the two commands runs, and the addresses that it was given.
+# Finds out which of the two commands runs, and its addresses.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 \
   CMD ["netjumper-bridge", "healthcheck", "--running"]
 ENTRYPOINT ["netjumper-entrypoint"]

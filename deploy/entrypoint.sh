@@ -1,6 +1,6 @@
 #!/bin/sh
-# The image's first word may be a command; without one, or with options only, it is the bridge.
-# "exec": the command gets the container's signals itself.
+# The first argument can name the command; without one, or with options only, the bridge runs.
+# With exec the command itself receives the signals of the container.
 case ${1-} in
   netjumper | netjumper-bridge) exec "$@" ;;
   *) exec netjumper-bridge "$@" ;;
