@@ -103,8 +103,8 @@ def test_next_record_makes_the_report_without_a_loop(flooded):
 def test_kinds_of_lines_have_separate_buckets(flooded):
     flooded.log(record(end()), 1000)
     assert flooded.log(record(end(ending="HandshakeTimeout: too long"))) == 1
-    assert flooded.log(record("%s; it is tried again", line=2)) == 1
-    flooded.log(record("%s; it is tried again", line=2), 1000)
+    assert flooded.log(record("%s; retrying", line=2)) == 1
+    flooded.log(record("%s; retrying", line=2), 1000)
     assert flooded.log(record("%s took place", line=3)) == 1
 
 

@@ -32,9 +32,9 @@ READY, STOP, RELOAD = b"1", b"0", b"2"
 """The bytes on a link: a worker serves; it must stop (sent twice: abort its tunnels); it must
 reload its settings."""
 STABLE_AFTER_S = 10.0
-"""Seconds; a worker that lived for so long was in order, and is replaced at once."""
+"""Seconds; a worker that lived for at least this long is replaced at once."""
 FIRST_RESTART_PAUSE_S, MAX_RESTART_PAUSE_S = 0.5, 30.0
-"""Seconds until a worker that lived for a shorter time is replaced; they double each time."""
+"""Seconds until a worker that lived for less is replaced: doubled each time, up to the maximum."""
 KILL_DELAY_S = 5.0
 """Seconds after the grace period until a worker that has not ended is killed."""
 
@@ -49,7 +49,7 @@ class _Worker:
     number: int
     pid: int
     link: socket.socket
-    since: float
+    started: float
     serves: bool = False
 
 
@@ -181,6 +181,7 @@ class Parent:
             os.kill(worker.pid, signal.SIGKILL)
 
     def _read_link(self, worker: _Worker) -> None:
+        """Read the report that a worker serves, or the end of the link: it has died."""
         with contextlib.suppress(ConnectionResetError):
             if worker.link.recv(64):
                 worker.serves = True
@@ -191,7 +192,7 @@ class Parent:
         del self._workers[worker.number]
         worker.link.close()
         _, status = os.waitpid(worker.pid, 0)
-        if time.monotonic() - worker.since >= STABLE_AFTER_S:
+        if time.monotonic() - worker.started >= STABLE_AFTER_S:
             self._pauses[worker.number] = 0.0
         self._restart_later(worker.number, f"worker {worker.pid} {_exit_reason(status)}")
 
