@@ -12,6 +12,7 @@ from netjumper.addressing.listen_address import ListenAddress
 from netjumper.app.bridge import bridge_of
 from netjumper.app.socket_options import bridge_options, server_options
 from netjumper.cli import bridge, server
+from netjumper.net.congestion_control import chosen
 from netjumper.net.socket_options import LONG_PATH_LOSS_PROBE_S, SocketOptions
 from netjumper.net.user_timeout import UserTimeoutSuspender
 from netjumper.settings.bridge import BridgeSettings
@@ -53,6 +54,14 @@ def refused(capsys, name, *arguments):
 
 
 # Which connections have which options.
+
+
+def test_long_path_has_the_best_congestion_control_by_default():
+    at_home = server_options(ServerSettings(secret="x"))
+    rented = bridge_options(BridgeSettings())
+    best = chosen("auto")
+    assert at_home.listening.congestion_control == rented.dialling.congestion_control == best
+    assert at_home.dialling.congestion_control == rented.listening.congestion_control == ""
 
 
 def test_jump_server_options_differ_for_listeners_and_targets():

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from netjumper.errors import SettingsError
+from netjumper.net.congestion_control import chosen, description
 from netjumper.net.option_checks import OptionUnavailable, check_dialling, check_listening
 from netjumper.net.socket_options import LONG_PATH_LOSS_PROBE_S, SocketOptions
 from netjumper.settings.bridge import BridgeSettings
@@ -41,6 +42,11 @@ def embedded_options(settings: BridgeSettings) -> SocketOptions:
     return _for_all(settings)
 
 
+def describe_long_path(settings: SocketSettings) -> str:
+    """Return a line about the congestion control of the long path, for the start messages."""
+    return description(chosen(settings.congestion_control))
+
+
 def _for_all(settings: SocketSettings) -> SocketOptions:
     return SocketOptions(peer_timeout=settings.peer_timeout)
 
@@ -49,7 +55,7 @@ def _long_path(settings: SocketSettings) -> SocketOptions:
     return replace(
         _for_all(settings),
         loss_probe=LONG_PATH_LOSS_PROBE_S,
-        congestion_control=settings.congestion_control,
+        congestion_control=chosen(settings.congestion_control),
         fast_open=settings.fast_open,
         mptcp=settings.mptcp,
     )

@@ -9,7 +9,7 @@ from netjumper.app.bridge import bridge_of, load_bridge, route_of, users_of
 from netjumper.app.daemon_options import daemon_options
 from netjumper.app.inherited_sockets import InheritedSockets, bridge_sockets
 from netjumper.app.jump_hosts import KnownHost, known_hosts
-from netjumper.app.socket_options import bridge_options, check_options
+from netjumper.app.socket_options import bridge_options, check_options, describe_long_path
 from netjumper.cli.arguments import (
     SETTINGS_HELP,
     Parser,
@@ -125,7 +125,7 @@ async def _serve(
         await serve.serve(
             service,
             daemon_options(loaded),
-            partial(_start, route=route, password=users is not None),
+            partial(_start, loaded.settings, route=route, password=users is not None),
         )
 
 
@@ -149,7 +149,7 @@ def _supervise(
         daemon_options(loaded),
         [(name, it) for name, group in (sockets or settings.listeners).items() for it in group],
         bridge_options(settings).listening,
-        partial(_start, route=route, password=users is not None),
+        partial(_start, settings, route=route, password=users is not None),
         work,
     )
 
@@ -165,12 +165,15 @@ async def _work(
         await serve.work(service, settings.grace_period, link)
 
 
-def _start(listening: Listening, route: str, *, password: bool) -> StartSummary:
+def _start(
+    settings: BridgeSettings, listening: Listening, route: str, *, password: bool
+) -> StartSummary:
     return StartSummary(
         title=f"netjumper-bridge {__version__}",
         listening=listening,
         route=route,
         paste=bridge_lines(listening, password=password),
+        long_path="" if settings.embedded else describe_long_path(settings),
     )
 
 

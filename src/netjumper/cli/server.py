@@ -17,7 +17,7 @@ from netjumper.app.jump_server import (
     prepare,
     try_reload,
 )
-from netjumper.app.socket_options import check_options, server_options
+from netjumper.app.socket_options import check_options, describe_long_path, server_options
 from netjumper.cli import server_healthcheck
 from netjumper.cli.arguments import (
     SETTINGS_HELP,
@@ -172,7 +172,8 @@ def _given(arguments: argparse.Namespace) -> CommandLine:
 async def _serve(prepared: Prepared, prepare_again: Prepare, targets: ListenTargets) -> None:
     server = JumpServer(prepared, targets)
     reload = partial(server.reload, prepare_again)
-    await serve.serve(server.service, daemon_options(prepared.loaded), _start, reload)
+    start = partial(_start, prepared.settings)
+    await serve.serve(server.service, daemon_options(prepared.loaded), start, reload)
 
 
 class _Supervised:
@@ -207,18 +208,19 @@ def _supervise(prepared: Prepared, prepare_again: Prepare, targets: ListenTarget
         daemon_options(prepared.loaded),
         [(name, target) for name, group in targets.items() for target in group],
         server_options(settings).listening,
-        partial(_start, route=f"{settings.workers} workers; limits apply per process"),
+        partial(_start, settings, route=f"{settings.workers} workers; limits apply per process"),
         supervised.work,
         supervised.reload,
     )
 
 
-def _start(listening: Listening, route: str = "") -> StartSummary:
+def _start(settings: ServerSettings, listening: Listening, route: str = "") -> StartSummary:
     return StartSummary(
         title=f"netjumper {__version__}",
         listening=listening,
         route=route,
         paste=server_lines(listening),
+        long_path=describe_long_path(settings),
     )
 
 

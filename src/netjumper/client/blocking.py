@@ -16,6 +16,7 @@ from netjumper.client.failures import lost, trust_error, unreachable
 from netjumper.client.plain_socket import decrypted_socket
 from netjumper.errors import JumpHostError, JumpHostUnreachable, TargetError
 from netjumper.net.blocking_dialer import dial, resolve, seconds_left
+from netjumper.net.congestion_control import used_by
 from netjumper.net.socket_options import Found, SocketOptions
 from netjumper.protocol.wire import ClientHandshake
 from netjumper.tls.context import Encryption
@@ -114,6 +115,11 @@ class BlockingConnection:
             raise
         except OSError as error:
             raise lost(error).at(self._jump_host) from error
+
+    @property
+    def congestion_control(self) -> str:
+        """The congestion control of the connection; empty without one, or if it is unknown."""
+        return "" if self._sock is None else used_by(self._sock)
 
     def connected_socket(self, deadline: float) -> socket.socket:
         """Return the connection; its operations wait until the deadline at most."""

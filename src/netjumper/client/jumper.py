@@ -21,6 +21,7 @@ from netjumper.client.plain_socket import plain_socket
 from netjumper.errors import (
     NetjumperError,
 )
+from netjumper.net.congestion_control import AUTO, chosen
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.socket_options import LONG_PATH_LOSS_PROBE_S, SocketOptions
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
 CONNECT_TIMEOUT_S = 15.0
-_OPTIONS = SocketOptions(user_timeout=False, loss_probe=LONG_PATH_LOSS_PROBE_S)
+_OPTIONS = SocketOptions(
+    user_timeout=False,
+    loss_probe=LONG_PATH_LOSS_PROBE_S,
+    congestion_control=chosen(AUTO),
+)
 """Without TCP_USER_TIMEOUT: nothing suspends it for a peer that does not read."""
 
 

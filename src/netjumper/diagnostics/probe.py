@@ -61,12 +61,14 @@ class Probe:
         return self._connection.resolve(time.monotonic() + self._dial_timeout)
 
     def connect(self) -> str:
-        """Connect to one of the addresses and return that address.
+        """Connect to one of the addresses; return it and the congestion control, for people.
 
         Raises:
             JumpHostUnreachable: none could be connected to in time.
         """
-        return str(self._connection.dial(time.monotonic() + self._dial_timeout))
+        address = self._connection.dial(time.monotonic() + self._dial_timeout)
+        control = self._connection.congestion_control
+        return f"{address}, one round trip{f', {control}' if control else ''}"
 
     def encrypt(self) -> None:
         """Do the TLS handshake; nothing without `encryption`.

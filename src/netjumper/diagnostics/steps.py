@@ -124,7 +124,7 @@ class Diagnosis:
 
         return {
             "name": lambda: self._found(probe.look_up()),
-            "connect": lambda: f"{probe.connect()}, one round trip",
+            "connect": probe.connect,
             **({} if probe.encryption is None else {"tls": encrypt}),
             "challenge": challenge,
             "secret": prove,

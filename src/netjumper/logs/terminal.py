@@ -88,12 +88,14 @@ class StartSummary:
         listening: each listening socket as (name of its listener, address).
         route: one line about the path of the tunnels; can be empty.
         paste: shell commands to try next, one a line.
+        long_path: one line about the connections between bridge and jump server; can be empty.
     """
 
     title: str
     listening: Sequence[tuple[str, str]]
     route: str
     paste: Sequence[str]
+    long_path: str = ""
 
     def lines(self) -> list[str]:
         """Return the messages as lines for a log."""
@@ -101,8 +103,8 @@ class StartSummary:
             f"listening for {LISTENERS[name].label} on {address}"
             for name, address in self.listening
         ]
-        route = [self.route] if self.route else []
-        return [*listeners, *route, *(f"try: {it}" for it in self.paste)]
+        about = filter(None, (self.route, self.long_path))
+        return [*listeners, *about, *(f"try: {it}" for it in self.paste)]
 
     def panel(self, formatter: RichFormatter) -> str:
         """Return the messages for a terminal; commands to copy are below the frame."""
@@ -111,8 +113,8 @@ class StartSummary:
             grid.add_row(Text(LISTENERS[name].label), Text(printable(address), "bold cyan"))
         inside = Table.grid()
         inside.add_row(grid)
-        if self.route:
-            inside.add_row(Text(printable(self.route)))
+        for line in filter(None, (self.route, self.long_path)):
+            inside.add_row(Text(printable(line)))
         panel = Panel(inside, title=Text(self.title), title_align="left", expand=False)
         paste = [Text(f"  {line}", "green") for line in self.paste]
         return formatter.render(panel, *paste)

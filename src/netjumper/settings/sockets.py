@@ -25,11 +25,11 @@ class SocketSettings(BaseSettings):
         Name,
         Option(
             Group.SOCKETS,
-            "TCP congestion control between bridge and jump server, such as bbr; empty uses the "
-            "system default",
+            "TCP congestion control between bridge and jump server; auto is bbr if this process "
+            "can use it, and else the system default, as empty is",
             _ALSO,
         ),
-    ] = ""
+    ] = "auto"
     fast_open: Annotated[
         Switch,
         Option(

@@ -81,7 +81,7 @@ complete -c netjumper -n _shtab_netjumper_using -l dial-timeout -x -d 'maximum t
 complete -c netjumper -n _shtab_netjumper_using -l parked-timeout -x -d 'maximum time that an authenticated client may leave a connection parked before it names a target; 0'
 complete -c netjumper -n _shtab_netjumper_using -l workers -x -d 'number of processes that serve; limits and parked connections apply per process (default: 1)'
 complete -c netjumper -n _shtab_netjumper_using -l peer-timeout -x -d 'close a connection whose peer is unreachable for this long; 0 uses the system default (default: 30)'
-complete -c netjumper -n _shtab_netjumper_using -l congestion-control -x -d 'TCP congestion control between bridge and jump server, such as bbr; empty uses the system default'
+complete -c netjumper -n _shtab_netjumper_using -l congestion-control -x -d 'TCP congestion control between bridge and jump server; auto is bbr if this process can use it, and'
 complete -c netjumper -n _shtab_netjumper_using -l fast-open -l no-fast-open -d 'TCP Fast Open between bridge and jump server, which saves a round trip per connection; both must'
 complete -c netjumper -n _shtab_netjumper_using -l mptcp -l no-mptcp -d 'Multipath TCP between bridge and jump server; both must enable it'
 complete -c netjumper -n _shtab_netjumper_using -l mark -x -d 'firewall mark (SO_MARK) of outgoing connections; 0 is none (default: 0)'
