@@ -58,7 +58,7 @@ def refused(capsys, name, *arguments):
 
 def test_long_path_has_the_best_congestion_control_by_default():
     at_home = server_options(ServerSettings(secret="x"))
-    rented = bridge_options(BridgeSettings(jump=("127.0.0.1:1",)))
+    rented = bridge_options(BridgeSettings(jump=("127.0.0.1:1",), secret="x" * 16))
     best = chosen("auto")
     assert at_home.listening.congestion_control == rented.dialling.congestion_control == best
     assert at_home.dialling.congestion_control == rented.listening.congestion_control == ""
