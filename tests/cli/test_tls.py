@@ -1,6 +1,7 @@
 """The commands with TLS between them."""
 
 import contextlib
+import shlex
 import socket
 import ssl
 from collections.abc import Iterator
@@ -101,6 +102,16 @@ def test_listen_tls_alone_opens_no_unencrypted_listener(certificates):
     ) as it:  # fmt: skip
         it.address("netjumper with TLS")
         assert sum("listening for" in line for line in it.lines) == 1
+
+
+@pytest.mark.needs("curl")
+def test_command_that_the_server_prints_for_the_bridge_works(certificates):
+    files = ["--certificate-file", str(certificates / "server.pem"), "--allow", "127.0.0.0/8"]
+    with running("netjumper", "--listen-tls", f"{HOST}:0", *files, env=ENV) as server:
+        (hint,) = server.wait_for(r"try: netjumper-bridge --jump (\S+) --secret-file FILE$")
+        (jump,) = shlex.split(hint[1])
+        with bridge_to(jump) as (_, proxy):
+            assert "you requested /page" in fetched(proxy)
 
 
 @needs_psk

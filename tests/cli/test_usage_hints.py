@@ -30,6 +30,14 @@ def test_hints_have_a_placeholder_instead_of_the_password():
     ]
 
 
+def test_hint_for_a_server_with_a_certificate_has_its_pin():
+    listening = [("tls", "192.0.2.7:1"), ("netjumper", "192.0.2.7:2")]
+    assert server_lines(listening, "00ff") == [
+        "netjumper-bridge --jump 'netjumper+tls://192.0.2.7:1?pin=00ff' --secret-file FILE",
+        "netjumper-bridge --jump 192.0.2.7:2 --secret-file FILE",
+    ]
+
+
 def test_hints_of_the_server_show_the_command_for_the_bridge():
     listening = [("netjumper", "[::]:9527"), ("netjumper", "192.0.2.7:1"), ("netjumper", "unix:/x")]
     assert server_lines(listening) == [

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from netjumper.addressing.listeners import SERVER_LISTENERS
+from netjumper.app.certificates import certificate_pin
 from netjumper.app.daemon_options import daemon_options
 from netjumper.app.inherited_sockets import server_sockets
 from netjumper.app.jump_server import (
@@ -215,11 +216,13 @@ def _supervise(prepared: Prepared, prepare_again: Prepare, targets: ListenTarget
 
 
 def _start(settings: ServerSettings, listening: Listening, route: str = "") -> StartSummary:
+    file = settings.certificate_file
+    pin = "" if file is None else certificate_pin(file, "certificate_file").hex()
     return StartSummary(
         title=f"netjumper {__version__}",
         listening=listening,
         route=route,
-        paste=server_lines(listening),
+        paste=server_lines(listening, pin),
         long_path=describe_long_path(settings),
     )
 

@@ -1,23 +1,20 @@
 """`netjumper share`: prints the URL of the jump server for the settings of a bridge."""
 
 import io
-import ssl
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from netjumper.addressing.jump_url import DEFAULT_PORT, JumpUrl, address_with_port
+from netjumper.app.certificates import certificate_pin
 from netjumper.cli.arguments import SETTINGS_HELP, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.output import can_print, print_line
 from netjumper.daemon import process
 from netjumper.errors import AddressError, SettingsError
 from netjumper.settings.clients_file import read_clients
-from netjumper.settings.files import read_public
 from netjumper.settings.loaded import Loaded
 from netjumper.settings.loader import load
 from netjumper.settings.server import RunningServer, ServerSettings
 from netjumper.text import quoted
-from netjumper.tls.context import pin_of
 
 _EXAMPLES = """\
 examples:
@@ -28,7 +25,6 @@ examples:
   netjumper share home.example.net --config c.toml --client alice
 
 """
-_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _HALF_BLOCKS = "\u2580\u2584\u2588"
 
 
@@ -98,18 +94,9 @@ def _url(host: str, loaded: Loaded[ServerSettings]) -> JumpUrl:
     except AddressError as error:
         raise SettingsError(f"HOST: {error}") from None
     certificate = settings.certificate_file
-    pins = () if certificate is None else (_pin(certificate, loaded),)
-    return JumpUrl(address, tls=bool(settings.listen_tls), pins=pins)
-
-
-def _pin(path: Path, loaded: Loaded[ServerSettings]) -> bytes:
     where = loaded.origin("certificate_file")
-    text = read_public(path, where).decode("ascii", "replace")
-    try:
-        return pin_of(ssl.PEM_cert_to_DER_cert(text[text.index(_BEGIN) : text.index(_END)] + _END))
-    except ValueError:
-        reason = "it has no certificate in PEM"
-        raise SettingsError(f"{where}: {quoted(str(path), 200)}: {reason}") from None
+    pins = () if certificate is None else (certificate_pin(certificate, where),)
+    return JumpUrl(address, tls=bool(settings.listen_tls), pins=pins)
 
 
 def _draw(line: str) -> None:

@@ -29,8 +29,13 @@ def bridge_lines(listening: Iterable[tuple[str, str]], *, password: bool) -> lis
     return lines
 
 
-def server_lines(listening: Iterable[tuple[str, str]]) -> list[str]:
-    """Return commands that start a bridge which uses this jump server."""
+def server_lines(listening: Iterable[tuple[str, str]], pin: str = "") -> list[str]:
+    """Return commands that start a bridge which uses this jump server.
+
+    Args:
+        listening: the listening sockets as (name of the listener, address).
+        pin: the SHA-256 of the server's certificate in hexadecimal digits; empty without one.
+    """
     lines = []
     for name, address in listening:
         host, _, port = address.rpartition(":")
@@ -38,6 +43,10 @@ def server_lines(listening: Iterable[tuple[str, str]]) -> list[str]:
             continue
         if host in ("[::]", "0.0.0.0"):  # noqa: S104 - compared, not bound
             host = "ADDRESS-OF-THIS-MACHINE"
-        scheme = "netjumper+tls://" if name == TLS.name else ""
-        lines.append(f"netjumper-bridge --jump {scheme}{host}:{port} --secret-file FILE")
+        jump = f"{host}:{port}"
+        if name == TLS.name:
+            jump = f"netjumper+tls://{jump}"
+            if pin:
+                jump = f"'{jump}?pin={pin}'"  # a shell would take the ? for a pattern
+        lines.append(f"netjumper-bridge --jump {jump} --secret-file FILE")
     return lines
