@@ -135,7 +135,7 @@ def test_reason_is_the_text_after_the_address(text: str, reason: str) -> None:
 
 def test_client_does_not_show_a_wrong_secret() -> None:
     handshake = ClientHandshake(SECRET)
-    failed = run(handshake, [b"\x01c", b"\x01\x00"])
+    failed = run(handshake, [b"\x10" + b"c" * 16, b"\x01\x00"])
     assert failed.error is WrongSecret
     assert SECRET.decode() not in failed.text + repr(handshake)
 
