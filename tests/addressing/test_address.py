@@ -1,10 +1,16 @@
-"""Hosts and ports: what is let in at the door, and what is not."""
+"""Hosts and ports: which are valid."""
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from netjumper.addressing.address import Address, checked_host, ip_literal, parse_port
+from netjumper.addressing.address import (
+    Address,
+    checked_host,
+    ip_literal,
+    parse_port,
+    without_ipv4_mapping,
+)
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import AddressError
 from netjumper.text import quoted
@@ -59,6 +65,8 @@ def test_address_is_written_in_the_form_that_is_parsed(text: str) -> None:
         ("[fe80::1%é]:80", "is not an IPv6 address with a zone"),
         ("[fe80::1%a%b]:80", "is not an IPv6 address with a zone"),
         ("[fe80::1%sixteenletters__]:80", "is not an IPv6 address with a zone"),
+        ("[2606:4700::1%x.evil.com]:443", r"only a link-local address \(fe80::\) has a zone"),
+        ("[::1%lo]:80", r"only a link-local address \(fe80::\) has a zone"),
         (":80", "'' is not a host name"),
         (".:80", "is not a host name"),
         ("a..b:80", "is not a host name"),
@@ -111,6 +119,21 @@ def test_name_is_not_an_ip_literal() -> None:
     assert str(ip_literal("::1")) == "::1"
     assert str(ip_literal("192.0.2.1")) == "192.0.2.1"
     assert ip_literal("example.org") is None
+
+
+@pytest.mark.parametrize(
+    ("ip", "shown"),
+    [
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:0:c000:201", "::ffff:0:c000:201"),
+        ("::ffff:c000:201:1:2", "::ffff:c000:201:1:2"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+    ],
+)
+def test_only_an_ipv4_mapped_address_loses_its_prefix(ip: str, shown: str) -> None:
+    assert without_ipv4_mapping(ip) == shown
 
 
 def test_untrusted_text_is_quoted_escaped_and_cut() -> None:

@@ -92,6 +92,8 @@ def test_invalid_rule_is_reported(text, problem):
         (":443", "192.0.2.1", 444, False),
         ("*", "whatever", 1, True),
         ("192.0.2.1", "192.0.2.1", 1, False),
+        (".example.org", "fe80::1%x.example.org", 1, False),
+        ("*", "fe80::1%eth0", 1, True),
     ],
 )
 def test_a_rule_with_a_name_is_about_targets_as_they_are_named(rule, host, port, is_about):

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import socket
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import AddressError
 from netjumper.net.listening_sockets import ListenError, listen_on
 from tests.support.accepting import Accepting, opened
+from tests.support.namespaces import call_apart
 from tests.support.peers import connected, eventually, keepalive, listening
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -275,3 +277,22 @@ async def test_missing_socket_file_at_the_end_is_ignored(tmp_path):
 
 
 # --- accepting ----------------------------------------------------------------------------
+
+
+@pytest.mark.needs("ip")
+def test_ipv4_translated_peer_is_accepted() -> None:
+    call_apart(__name__, accept_ipv4_translated_peer.__name__)
+
+
+def accept_ipv4_translated_peer() -> None:
+    ip = "::ffff:0:192.0.2.1"
+    subprocess.run(["ip", "address", "add", f"{ip}/128", "dev", "lo"], check=True)
+
+    async def accept() -> None:
+        with opened("[::1]:0") as listener, socket.socket(socket.AF_INET6) as client:
+            client.bind((ip, 0))
+            client.connect(listener.sock.getsockname())
+            await eventually(lambda: listener.peers)
+            assert listener.peers == [f"[::ffff:0:c000:201]:{client.getsockname()[1]}"]
+
+    asyncio.run(accept())

@@ -82,12 +82,15 @@ def checked_host(host: str) -> str:
     if ":" in host:
         literal, percent, zone = host.partition("%")
         try:
-            ipaddress.IPv6Address(literal)
+            address = ipaddress.IPv6Address(literal)
         except ValueError:
             raise AddressError(f"{quoted(host)} is not an IPv6 address") from None
-        # `ipaddress` accepts any characters in a zone (RFC 4007 section 11).
+        # `ipaddress` accepts any characters in a zone (RFC 4007 section 11), and the system ignores
+        # the zone of an address that needs none.
         if percent and not _ZONE.fullmatch(zone):
             raise AddressError(f"{quoted(host)} is not an IPv6 address with a zone")
+        if percent and not address.is_link_local:
+            raise AddressError(f"{quoted(host)}: only a link-local address (fe80::) has a zone")
         return host
     name = host
     if not host.isascii():
@@ -100,6 +103,16 @@ def checked_host(host: str) -> str:
     if len(name.rstrip(".")) > MAX_HOST:
         raise AddressError(f"a host name of {len(name)} bytes is over the limit of {MAX_HOST}")
     return name
+
+
+def without_ipv4_mapping(ip: str) -> str:
+    """Return the IPv4 address that an IPv6 socket shows as `::ffff:192.0.2.1`; others unchanged.
+
+    Args:
+        ip: an address in a socket's notation (RFC 4291 section 2.5.5.2).
+    """
+    embedded = ip.removeprefix("::ffff:")
+    return ip if ":" in embedded else embedded  # ::ffff:0:c000:201 is another kind of address
 
 
 @lru_cache(maxsize=1024)

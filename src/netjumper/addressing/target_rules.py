@@ -76,8 +76,13 @@ class Rule:
         return self == Rule()
 
     def matches_name(self, target: Address) -> bool:
-        """Whether it matches a target by name and port; a rule with a network does not."""
+        """Whether it matches a target by name and port; a rule with a network does not.
+
+        A rule with a name matches no IP address, whatever characters its zone has.
+        """
         if self.network is not None or target.port not in self.ports:
+            return False
+        if self.name and ":" in target.host:
             return False
         host = target.host.lower().rstrip(".")
         if self.name.startswith("."):

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from math import inf
 
-from netjumper.addressing.address import Address, ip_literal
+from netjumper.addressing.address import Address, ip_literal, without_ipv4_mapping
 from netjumper.dial_errors import OUT_OF_RESOURCES
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listening_sockets import SocketFile, bound_address
@@ -142,7 +142,7 @@ class Listener:
 def _peer_name(peer: object) -> str:
     if not isinstance(peer, tuple):
         return "unix"
-    return str(Address(peer[0].removeprefix("::ffff:"), peer[1]))
+    return str(Address(without_ipv4_mapping(peer[0]), peer[1]))
 
 
 def is_local_address(ip: str) -> bool:
