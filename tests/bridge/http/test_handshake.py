@@ -176,3 +176,10 @@ def test_garbage_never_causes_more_than_an_error(
     if ended.result is not None:
         handshake.reject(TargetError("no"))
         assert answer(handshake.data_to_send()).status == 502
+
+
+def test_connect_without_a_host_field_is_served() -> None:
+    """The target is in the request line; lftp sends no more."""
+    ended = feed_every_way(HttpHandshake, b"CONNECT example.org:443 HTTP/1.1\r\n\r\n")
+    assert isinstance(ended.result, TunnelRequest)
+    assert str(ended.result.target) == "example.org:443"

@@ -100,7 +100,7 @@ def test_invalid_target_is_a_bad_request(target: str) -> None:
     [
         b"CONNECT example.org:443\r\n\r\n",
         b"CONNECT  HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"CONNECT example.org:443 HTTP/1.1\r\n\r\n",
+        b"CONNECT example.org:443 HTTP/1.1\r\nHost: a, b\r\n\r\n",
         b"CONNECT example.org:443 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         b"CONNECT b\xc3\xbccher.example:443 HTTP/1.1\r\nHost: a\r\n\r\n",
         b"CONNECT a\0b:443 HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -1,14 +1,20 @@
 """Helpers for h11's HTTP messages, for both sides of the proxy."""
 
+import re
 from collections.abc import Iterator
 
 import h11
 
 MAX_HEAD = 64 * 1024
 """Bytes in the head of a message."""
+MAX_FIELDS = 1000
+"""Fields in the head of a message, or in its trailers."""
 
 Fields = list[tuple[bytes, bytes]]
 Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
+
+# What no authority contains, though some programs would stop reading there, and its port.
+_INVALID_HOST = re.compile(rb"[\x00- \"#,/<>?@\\^`{|}\x7f]|\](?!:[0-9]|\Z)|:(?![0-9]*\Z)|:\Z")
 
 
 def values(message: h11.Event, name: bytes) -> list[bytes]:
@@ -37,3 +43,12 @@ def structured_string(text: str) -> str:
     """
     printable = "".join(c if " " <= c <= "~" else "?" for c in text)
     return printable.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def is_valid_host(host: bytes) -> bool:
+    """Return whether a Host field is empty, HOST or HOST:PORT (RFC 9112 section 3.2)."""
+    name = host
+    if host.startswith(b"["):  # the colons of an IPv6 address are no port's
+        address, bracket, port = host.partition(b"]")
+        name = address.replace(b":", b"") + bracket + port
+    return _INVALID_HOST.search(name) is None

@@ -6,11 +6,14 @@ from http import HTTPStatus
 import h11
 
 from netjumper.bridge.credentials import Credentials, parse_basic_auth
+from netjumper.bridge.http.chunks import use_strict_chunks
 from netjumper.bridge.http.messages import (
+    MAX_FIELDS,
     MAX_HEAD,
     Event,
     Fields,
     has_body,
+    is_valid_host,
     structured_string,
     values,
 )
@@ -26,6 +29,9 @@ BASIC_CHALLENGE = b'Basic realm="netjumper-bridge", charset="UTF-8"'
 # RFC 9112 sections 2.2 and 5.2: two parsers can read such a head as two different messages.
 _AMBIGUOUS = re.compile(rb"\r(?!\n|\Z)|\n[ \t]")
 _LENGTH = re.compile(rb"\ncontent-length:([^\n]*)", re.IGNORECASE)
+# These requests name their target, so a Host field adds nothing (RFC 9112 section 3.2.2).
+_ABSOLUTE = re.compile(rb"CONNECT |[^ \r\n]+ (?:http|ws)://", re.IGNORECASE)
+_HOST = re.compile(rb"\nhost[ \t]*:", re.IGNORECASE)
 _RAW = re.compile(rb"[\x80-\xff]")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _EMPTY_LINES, _LAST_LINES = re.compile(rb"(?:\r?\n)+"), re.compile(rb"(?:\r?\n|\r\Z)+")
@@ -104,6 +110,7 @@ class HttpServerConnection:
             raise ProtocolError(f"not a valid HTTP request: {reason}") from None
         if isinstance(event, h11.Request):
             self._request = event
+            use_strict_chunks(self._connection)
             self._check(event)
         return event
 
@@ -243,6 +250,8 @@ class HttpServerConnection:
         head = held[: end.end()] if end else held
         if len(head) > MAX_HEAD:
             raise h11.RemoteProtocolError(f"its head is over {MAX_HEAD} bytes", 431)
+        if head.count(b"\n") > MAX_FIELDS + 2:  # with the request line and the empty line
+            raise h11.RemoteProtocolError(f"it has over {MAX_FIELDS} fields", 431)
         if _AMBIGUOUS.search(head):
             raise h11.RemoteProtocolError("a bare CR or a folded line in its head")
         lengths = _LENGTH.findall(head)
@@ -250,6 +259,14 @@ class HttpServerConnection:
             raise h11.RemoteProtocolError("a repeated Content-Length")
         if end is not None and not head.isascii():
             self._encode_target(held)
+        if end is not None and not _HOST.search(head) and _ABSOLUTE.match(head):
+            self._add_host()
+
+    def _add_host(self) -> None:
+        """Add the Host field that some clients leave out, empty."""
+        held, ended = self._connection.trailing_data
+        line, newline, rest = held.partition(b"\n")
+        self._restart_parser(line + newline + b"Host:\r\n" + rest, ended)
 
     def _encode_target(self, held: bytes) -> None:
         """Percent-encode bytes that are not valid in a URL (RFC 3986 section 2.1).
@@ -290,3 +307,7 @@ class HttpServerConnection:
         if conflict and values(request, b"transfer-encoding"):
             self.refuse(400, f"{conflict} and Transfer-Encoding contradict each other")
             raise ProtocolError(f"a request with both {conflict} and Transfer-Encoding")
+        # RFC 9112 section 3.2: another value is never replaced in silence.
+        if any(not is_valid_host(host) for host in values(request, b"host")):
+            self.refuse(400, "The Host field is not valid: expected HOST or HOST:PORT")
+            raise ProtocolError("a request with an invalid Host field")
