@@ -103,11 +103,8 @@ REFUSED = {
     "HTTP/2.0": post(line=b"GET http://TARGET/ HTTP/2.0"),
     "HTTP/1.10": post(line=b"GET http://TARGET/ HTTP/1.10"),
     "http/1.1": post(line=b"GET http://TARGET/ http/1.1"),
-    "user": to(b"http://user@TARGET/"),
-    "user and password": to(b"http://other.example:pw@TARGET/"),
+    "two users": to(b"http://a@b:pw@TARGET/"),
     "backslash and user": to(b"http://other.example\\@TARGET/"),
-    "fragment": to(b"http://TARGET/#fragment"),
-    "fragment for a path": to(b"http://TARGET#@other.example/"),
     "CRLF in the authority": to(b"http://TARGET%0d%0aX:%20y/"),
     "space in the URL": to(b"http://TARGET/ /x"),
     "tab in the URL": to(b"http://TARGET/\tx"),
@@ -200,6 +197,22 @@ FORWARDED = {
             body=b"hello",
         ),
         forwarded(b"Content-Length: 5", b"Via: 1.0 a", body=b"hello"),
+    ),
+    "user and password": (
+        post(line=b"GET http://other.example:pw@TARGET/ HTTP/1.1"),
+        forwarded(line=b"GET / HTTP/1.1"),
+    ),
+    "a fragment": (
+        post(line=b"GET http://TARGET/a?b#fragment?/c HTTP/1.1"),
+        forwarded(line=b"GET /a?b HTTP/1.1"),
+    ),
+    "a fragment for a path": (
+        post(line=b"GET http://TARGET#@other.example/ HTTP/1.1"),
+        forwarded(line=b"GET / HTTP/1.1"),
+    ),
+    "an upgrade to HTTP/2": (
+        post(b"Connection: Upgrade", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"),
+        forwarded(),
     ),
     "an upgrade": (
         post(b"Connection: Upgrade", b"Upgrade: websocket"),

@@ -3,6 +3,8 @@
 RFC 9110 section 7.6: hop-by-hop fields are dropped; all others keep their order and spelling.
 """
 
+import re
+
 import h11
 
 from netjumper.addressing.address import Address
@@ -11,6 +13,7 @@ from netjumper.bridge.http.messages import Fields, members, values
 HOP_BY_HOP = frozenset(
     (
         b"connection",
+        b"http2-settings",
         b"keep-alive",
         b"proxy-authenticate",
         b"proxy-authorization",
@@ -21,6 +24,9 @@ HOP_BY_HOP = frozenset(
     )
 )
 """RFC 9110 section 7.6.1, and the fields that older clients send to a proxy."""
+
+_ZONE = re.compile(r"%[^\]]*")
+_H2C = re.compile(rb"(?:^|[, \t])h2c(?:[, \t]|$)", re.IGNORECASE)  # we are no HTTP/2 proxy
 
 NEVER_HOP_BY_HOP = frozenset((b"content-length", b"host", b"via"))
 """Fields that a Connection field cannot remove: without them the message changes its meaning."""
@@ -85,13 +91,13 @@ def forwarded_trailers(end: h11.EndOfMessage, head: h11.Request | h11.Response) 
 
 def host_field(target: Address) -> bytes:
     """Return the Host field for a target, without the default port of HTTP."""
-    text = str(target)
+    text = _ZONE.sub("", str(target))  # RFC 6874: a zone means something on this machine only
     return (text.removesuffix(":80") if target.port == 80 else text).encode("ascii")
 
 
 def origin_form(request: h11.Request) -> bytes:
     """Return the request's target without scheme and authority (RFC 9112 section 3.2.1)."""
-    _, _, rest = request.target.partition(b"://")
+    _, _, rest = request.target.partition(b"#")[0].partition(b"://")
     end = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
     path = rest[end:]
     if not path:
@@ -109,7 +115,7 @@ def _end_to_end(
 
 
 def _upgrade(message: h11.Event) -> Fields:
-    wanted = values(message, b"upgrade")
+    wanted = [value for value in values(message, b"upgrade") if not _H2C.search(value)]
     if not wanted or b"upgrade" not in members(message, b"connection"):
         return []
     return [(b"Connection", b"Upgrade"), (b"Upgrade", b", ".join(wanted))]

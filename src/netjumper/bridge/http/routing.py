@@ -22,7 +22,10 @@ SENSITIVE = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 
 # A WebSocket handshake for a ws: URL is an HTTP request (RFC 6455 section 4.1); some clients send
 # the URL to a proxy unchanged.
-_HTTP_URL = re.compile(rb"(?:http|ws)://([^/?#]*)(?:[/?][^#]*)?", re.IGNORECASE)
+_HTTP_URL = re.compile(rb"(?:http|ws)://([^/?#]*)(?:[/?][^#]*)?(?:#.*)?", re.IGNORECASE)
+# A backslash ends the authority for some programs, so it is no part of a user name.
+_USER = re.compile(r"[-A-Za-z0-9._~%!$&'()*+,;=:]*")
+_IN_URL = re.compile(rb"(?<=://)[^/?#@]*@|#.*")
 
 
 class Refused(ProtocolError):
@@ -150,9 +153,11 @@ def _authority(request: h11.Request) -> str:
             raise Refused(400, "The request is not a proxy request", explain=True)
         raise Refused(400, "Only http:// URLs can be forwarded", explain=True)
     authority = url[1].decode("latin-1")
-    if "@" in authority:
-        raise Refused(400, "A user name or password in the URL is not forwarded")
-    return authority
+    # Some programs send both, though they should not. The fragment is dropped with the path.
+    user, _, host = authority.rpartition("@")
+    if not _USER.fullmatch(user):
+        raise Refused(400, "The user name or password in the URL is not valid")
+    return host.replace("%25", "%", 1) if host.startswith("[") else host  # RFC 6874: a zone
 
 
 def _no_more_hops(request: h11.Request) -> bool:
@@ -163,7 +168,9 @@ def _no_more_hops(request: h11.Request) -> bool:
 def _answer_as_target(request: h11.Request) -> LocalAnswer:
     if request.method == b"OPTIONS":
         return LocalAnswer(TEXT_PLAIN, HOW_TO_USE.encode())
-    lines = [request.method + b" " + request.target + b" HTTP/" + request.http_version]
+    lines = [
+        request.method + b" " + _IN_URL.sub(b"", request.target) + b" HTTP/" + request.http_version
+    ]
     lines += [
         name + b": " + value
         for name, value in request.headers.raw_items()
