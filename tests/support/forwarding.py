@@ -19,8 +19,9 @@ class Talk:
         handshake.receive_data(first)
         request = handshake.result
         assert isinstance(request, AuthorizedRequest)
+        self.now = 1000.0
         self.done: list[Exchange] = []
-        self.it = Forwarding(request, name=NAME, clock=lambda: 0.0, done=self.done.append)
+        self.it = Forwarding(request, name=NAME, clock=lambda: self.now, done=self.done.append)
 
     def client(self, data: bytes) -> "Talk":
         self.it.receive_from_client(data)

@@ -6,7 +6,7 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.http.forwarding import ConnectionEnd
+from netjumper.bridge.http.forwarding import MAX_UNPROVED_S, ConnectionEnd
 from netjumper.errors import TargetRefused
 from tests.support.byte_splits import one_by_one
 from tests.support.forwarding import OK, OK_BACK, Talk, get
@@ -91,9 +91,27 @@ def test_safe_request_on_a_dying_kept_connection_is_sent_again() -> None:
 )
 def test_unsafe_request_is_not_sent_again(second: bytes) -> None:
     talk = Talk(get(b"/1")).open().target(OK).client(second)
+    talk.to_client  # noqa: B018 - the first answer
     talk.it.target_lost()
     assert talk.it.target_to_open is None
-    assert b"HTTP/1.1 502 " in talk.to_client
+    assert talk.to_client == b"", "the client decides, as without a proxy"
+    assert talk.it.connection_end is ConnectionEnd.CLOSE
+
+
+def test_unsafe_request_gets_a_new_connection_after_a_pause() -> None:
+    talk = Talk(get(b"/1")).open().target(OK)
+    talk.now += MAX_UNPROVED_S
+    talk.client(get(b"/2", method=b"POST"))
+    assert talk.it.must_close_target
+    assert talk.it.target_to_open == Address("a.example", 80)
+    assert b"POST /2" in talk.open().to_target
+
+
+def test_safe_request_reuses_the_connection_after_a_pause() -> None:
+    talk = Talk(get(b"/1")).open().target(OK)
+    talk.now += MAX_UNPROVED_S
+    talk.client(get(b"/2"))
+    assert talk.it.target_to_open is None
 
 
 def test_request_is_sent_again_at_most_once() -> None:

@@ -31,6 +31,8 @@ from netjumper.protocol.handshake import EndOfStream
 
 MAX_EVENTS_PER_TURN = 64
 """HTTP events processed in a row; a peer can send thousands in what one call receives."""
+MAX_UNPROVED_S = 0.5
+"""Seconds after an answer in which a kept connection takes unsafe requests; servers wait longer."""
 
 
 class Forwarding:
@@ -56,6 +58,7 @@ class Forwarding:
         self._clock = clock
         self._done = done
         self._exchange: Exchange | None = None
+        self._answered_at = 0.0
         self._target: HttpClientConnection | None = None
         self._connect: AuthorizedRequest | None = None
         self.target_to_open: Address | None = None
@@ -208,7 +211,8 @@ class Forwarding:
 
     def _forward(self, exchange: Exchange, address: Address) -> None:
         exchange.target = address
-        if self._target is not None and self._target.address == address:
+        is_live = self._clock() - self._answered_at < MAX_UNPROVED_S or exchange.is_replay_safe
+        if self._target is not None and self._target.address == address and is_live:
             exchange.reused = True
             self._send_head(exchange, self._target)
         else:
@@ -270,6 +274,7 @@ class Forwarding:
             self._server.send(forwarded_answer(event, self._name))
 
     def _answered(self, exchange: Exchange) -> None:
+        self._answered_at = self._clock()
         self._finish()
         if self._target is not None and not self._target.start_next_cycle():
             self._drop_target()
@@ -291,6 +296,9 @@ class Forwarding:
         elif exchange.reused and has_no_answer and exchange.is_replay_safe and exchange.target:
             exchange.reused = False
             self._open_target(exchange, exchange.target)
+        elif exchange.reused and has_no_answer:
+            # As the server would have done: whether to repeat it is the client's decision.
+            self._finish(error, ConnectionEnd.CLOSE)
         else:
             self._fail(exchange, error)
 
