@@ -131,7 +131,7 @@ def test_refused_target_is_reported_in_http(chain: Chain) -> None:
     status, _, error = curl("-v", "-p", "-x", chain.http, f"http://127.0.0.1:{port}/")
 
     assert status == 56
-    assert "502 Bad Gateway" in error
+    assert re.search(r"502 .*refused", error)
     assert re.search(r"Proxy-Status: netjumper; error=connection_refused", error)
     chain.bridge.wait_for(rf"127\.0\.0\.1:{port}.*TargetRefused")
 

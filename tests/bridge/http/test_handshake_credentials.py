@@ -178,3 +178,12 @@ def test_password_in_an_invalid_line_is_not_quoted(broken: str) -> None:
     assert ended.error is ProtocolError
     assert answer(ended.sent).status == 400
     assert token not in ended.text + ended.sent.decode()
+
+
+def test_answer_to_wrong_credentials_differs_from_that_to_none() -> None:
+    sent = run(guarded(), [connect("a:1"), connect("a:1", basic("alice", "x"))]).sent
+    texts = [str(response) for response in answers(sent)]
+    assert [("is wrong" in text, "requires a" in text) for text in texts] == [
+        (False, True),
+        (True, False),
+    ]

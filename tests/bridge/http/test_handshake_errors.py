@@ -297,3 +297,16 @@ def test_any_error_text_can_be_reported(text: str) -> None:
 def test_failure_is_reported_to_an_http_1_0_client() -> None:
     head = connect(version="1.0")
     assert answer_after(lambda handshake: handshake.reject(TargetRefused("no")), head).status == 502
+
+
+def test_reason_phrase_of_a_failed_connect_says_what_failed() -> None:
+    """Many programs show nothing else of the answer."""
+    error = TargetRefused("dial tcp 192.0.2.1:9: connect: \u00fc\r\nrefused " + "x" * 200)
+    handshake = HttpHandshake()
+    assert run(handshake, [connect()]).result is not None
+    handshake.reject(error)
+    line, _, _ = handshake.data_to_send().partition(b"\r\n")
+    assert line.startswith(b"HTTP/1.1 502 ")
+    assert b"192.0.2.1:9: connect: ?" in line
+    assert line.isascii()
+    assert len(line) <= 140

@@ -62,8 +62,9 @@ def test_wget_reports_a_refused_target(scheme: str, chain: Chain, refusing: str)
     status, page, output = wget(f"{scheme}://{refusing}/", **proxy)
 
     assert (status, page) == ({"http": 8, "https": 4}[scheme], b"")
-    how = {"http": "ERROR 502: Bad Gateway", "https": "Proxy tunneling failed: Bad Gateway"}
+    how = {"http": "ERROR 502: Bad Gateway", "https": "Proxy tunneling failed: "}
     assert how[scheme] in output
+    assert scheme == "http" or "refused" in output
     chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")
 
 

@@ -73,7 +73,7 @@ def test_pip_reports_a_refused_target(chain: Chain, refusing: str, tmp_path: Pat
     done = pip_download(f"https://{refusing}/", tmp_path, "--retries=1", "--proxy", proxy)
 
     assert done.returncode == 1
-    assert b"Tunnel connection failed: 502 Bad Gateway" in done.stderr
+    assert re.search(rb"Tunnel connection failed: 502 .*refused", done.stderr)
     chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")
 
 
@@ -134,7 +134,7 @@ def test_apt_reports_a_refused_target(
     )
 
     assert updated.returncode == 100
-    assert re.search(rb"\b502 +Bad Gateway", updated.stderr), updated.stderr
+    assert re.search(rb"\b502 +(Bad Gateway|.*refused)", updated.stderr), updated.stderr
     chain.bridge.wait_for(rf"-> {refusing}: .*TargetRefused")
 
 

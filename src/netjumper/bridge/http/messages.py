@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import h11
 
@@ -9,6 +10,10 @@ MAX_HEAD = 64 * 1024
 """Bytes in the head of a message."""
 MAX_FIELDS = 1000
 """Fields in the head of a message, or in its trailers."""
+
+MAX_REASON = 120
+"""Characters in the reason phrase of a failed CONNECT."""
+_NOT_PRINTABLE = re.compile(rb"[^ -~]+")
 
 Fields = list[tuple[bytes, bytes]]
 Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
@@ -52,3 +57,17 @@ def is_valid_host(host: bytes) -> bool:
         address, bracket, port = host.partition(b"]")
         name = address.replace(b":", b"") + bracket + port
     return _INVALID_HOST.search(name) is None
+
+
+def reason_phrase(request: h11.Request | None, status: int, content: bytes) -> bytes:
+    """Return the reason phrase of the bridge's own answer.
+
+    Args:
+        request: what is answered; None if it was not valid.
+        status: the status of the answer.
+        content: a line of text, which becomes the phrase if a CONNECT failed: many programs show
+            nothing else.
+    """
+    if status < 500 or request is None or request.method != b"CONNECT":
+        return HTTPStatus(status).phrase.encode("ascii")
+    return _NOT_PRINTABLE.sub(b"?", content.strip())[:MAX_REASON].strip()

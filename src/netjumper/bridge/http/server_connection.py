@@ -1,7 +1,6 @@
 """The server side of HTTP/1.1, sans-I/O: h11 with stricter heads, authentication, own answers."""
 
 import re
-from http import HTTPStatus
 
 import h11
 
@@ -14,6 +13,7 @@ from netjumper.bridge.http.messages import (
     Fields,
     has_body,
     is_valid_host,
+    reason_phrase,
     structured_string,
     values,
 )
@@ -23,6 +23,8 @@ from netjumper.errors import AuthenticationError, ProtocolError
 
 MAX_AUTH_FAILURES = 3
 """Wrong credentials on one connection; then it is closed, and the failure is logged."""
+NO_CREDENTIALS = "This proxy requires a user name and a password"
+WRONG_CREDENTIALS = "The user name or password for this proxy is wrong"
 TEXT_PLAIN = b"text/plain; charset=utf-8"
 BASIC_CHALLENGE = b'Basic realm="netjumper-bridge", charset="UTF-8"'
 
@@ -161,7 +163,7 @@ class HttpServerConnection:
         close: Fields = [(b"Connection", b"close")] if last else []
         self.answer(
             407,
-            "This proxy requires a user name and a password",
+            WRONG_CREDENTIALS if values(request, b"proxy-authorization") else NO_CREDENTIALS,
             [(b"Proxy-Authenticate", BASIC_CHALLENGE), *close],
         )
         if not last:
@@ -224,7 +226,7 @@ class HttpServerConnection:
         self.send(
             h11.Response(
                 status_code=status,
-                reason=HTTPStatus(status).phrase.encode("ascii"),
+                reason=reason_phrase(self._request, status, content),
                 headers=[
                     (b"Content-Type", media_type),
                     (b"Content-Length", str(len(content)).encode()),
