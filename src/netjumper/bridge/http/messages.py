@@ -11,7 +11,7 @@ MAX_HEAD = 64 * 1024
 MAX_FIELDS = 1000
 """Fields in the head of a message, or in its trailers."""
 
-MAX_REASON = 120
+MAX_REASON = 240
 """Characters in the reason phrase of a failed CONNECT."""
 _NOT_PRINTABLE = re.compile(rb"[^ -~]+")
 
