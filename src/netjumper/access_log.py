@@ -41,5 +41,6 @@ class AccessRecord:
 
 
 def describe(error: Exception) -> str:
-    """Return the type and the text of an error, as the log shows them."""
-    return f"{type(error).__name__}: {error}"
+    """Return the type and the text of an error, and what only the log says about it."""
+    detail = getattr(error, "detail", "")
+    return f"{type(error).__name__}: {error}" + (f" ({detail})" if detail else "")

@@ -130,6 +130,30 @@ def denied(target: Address, why: str) -> TargetDenied:
     return TargetDenied(f"dial tcp {_where(target)}: {why}, not permitted")
 
 
+def refused_by_rule(target: Address, detail: str) -> TargetDenied:
+    """Return the error for a target that an access rule refuses.
+
+    Args:
+        target: as the client named it.
+        detail: the reason, for the log of this side alone.
+    """
+    error = denied(target, "refused by a rule")
+    error.detail = detail
+    return error
+
+
+def hidden(host: str, detail: str) -> NameNotFound:
+    """Return the error for a name that has a local address: the client must not learn that.
+
+    Args:
+        host: as the client named it.
+        detail: the reason, for the log of this side alone.
+    """
+    error = name_not_found(host)
+    error.detail = detail
+    return error
+
+
 def own_listener(target: Address) -> TargetDenied:
     """Return the error for a target that is one of this jump server's own listeners."""
     return denied(target, "the target is this jump server")

@@ -95,10 +95,12 @@ class WrongSecret(JumpHostError, PermissionError):
 class TargetError(NetjumperError, OSError):
     """The target was not reached. The text is the dialling side's, see `netjumper.dial_errors`.
 
-    `errno` is set if there is one number for this type of failure.
+    `errno` is set if there is one number for this type of failure. `detail` is for the dialling
+    side's log alone: what the client must not learn.
     """
 
     number: ClassVar[int | None] = None
+    detail: str = ""
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)

@@ -154,7 +154,7 @@ def test_rules_limits_and_log_level_are_reloaded(config):
         config('log_level = "debug"', 'deny = ["127.0.0.1"]')
         reload(it, RELOADED)
         message = outcome_of(address, "one", target)
-        assert message == f"dial tcp {target}: denied by a rule, not permitted"
+        assert message == f"dial tcp {target}: refused by a rule, not permitted"
         socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))).close()
         it.wait_for("DEBUG .* connected and requested nothing")
         config("max_tunnels_per_client = 1")

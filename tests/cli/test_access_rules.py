@@ -57,6 +57,14 @@ def test_settings_file_has_lists_of_rules(private):
             "--deny: 'http://example.org/': write a port from 1 to 65535, or FIRST-LAST; "
             f"{RULE}"
         )),
+        (["--nat64-prefix", "64:ff9b:1::/47"], (
+            "--nat64-prefix: '64:ff9b:1::/47' is not an IPv6 network; "
+            "expected an IPv6 network, such as 64:ff9b:1::/96"
+        )),
+        (["--nat64-prefix", "2001:db8::/33"], (
+            "--nat64-prefix: '2001:db8::/33': the length of a NAT64 prefix is one of 32, 40, 48, "
+            "56, 64, 96; expected an IPv6 network, such as 64:ff9b:1::/96"
+        )),
         (["--deny", ""], f"--deny: an empty rule says nothing; * is everything; {RULE}"),
     ],
 )  # fmt: skip

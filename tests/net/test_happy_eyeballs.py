@@ -8,7 +8,7 @@ import pytest
 from netjumper import dial_errors
 from netjumper.addressing.address import Address
 from netjumper.errors import TargetDenied, TargetRefused
-from netjumper.net.happy_eyeballs import ConnectionAttempts, interleaved
+from netjumper.net.happy_eyeballs import MAX_ATTEMPTS, ConnectionAttempts, interleaved
 from netjumper.net.socket_options import SockAddr
 
 NAME = Address("target.example", 1)
@@ -51,9 +51,14 @@ def test_an_address_that_fails_at_once_gives_way_to_the_next():
             "dial tcp [2001:db8::0]:1: connect: connection refused",
         ),
         (
-            [dial_errors.denied(NAME, "by a rule"), PermissionError(errno.EACCES, "no")],
+            [dial_errors.denied(NAME, "by a rule"), dial_errors.name_not_found(NAME.host)],
             TargetDenied,
             "dial tcp target.example:1: by a rule, not permitted",
+        ),
+        (
+            [dial_errors.denied(NAME, "by a rule"), ConnectionRefusedError(errno.ECONNREFUSED, "")],
+            TargetRefused,
+            "dial tcp [2001:db8::1]:1: connect: connection refused",
         ),
     ],
 )
@@ -75,3 +80,14 @@ def test_a_dial_whose_time_is_over_names_the_preferred_address():
     assert (
         str(ConnectionAttempts(SIX + FOUR).timed_out()) == "dial tcp [2001:db8::0]:1: i/o timeout"
     )
+
+
+def test_only_some_of_many_addresses_are_dialled():
+    many = [(V4, (f"192.0.2.{n}", 1)) for n in range(59)]
+    attempts = ConnectionAttempts(many)
+    socks = []
+    while sock := attempts.start_next(lambda *_: socket.socket()):
+        socks.append(sock)
+    assert len(socks) == MAX_ATTEMPTS
+    assert not attempts.has_untried
+    attempts.close()

@@ -99,7 +99,7 @@ async def test_each_client_has_its_own_guard():
         with await let_in(address, ALICE, target.address) as sock:
             assert await receive_exactly(sock, 2) == b"\0\0"
         with await let_in(address, BOB, target.address) as sock:
-            assert b"this machine (127.0.0.1), not permitted" in await receive_to_end(sock)
+            assert b"refused by a rule, not permitted" in await receive_to_end(sock)
         assert await target.came() == 1
 
 

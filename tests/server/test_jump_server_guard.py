@@ -1,6 +1,8 @@
 """The guard as a client of the jump server meets it: every way to write an address."""
 
 import asyncio
+import logging
+import re
 import socket
 
 import pytest
@@ -29,13 +31,17 @@ FULLWIDTH = str.maketrans("0127", "\uff10\uff11\uff12\uff17")
         "127.1".translate(FULLWIDTH),
     ],
 )
-async def test_an_ipv4_literal_in_any_notation_is_refused(host):
+async def test_an_ipv4_literal_in_any_notation_is_refused(host, caplog):
+    caplog.set_level(logging.INFO)
     asks_the_system = Resolver(asyncio.get_running_loop())
     async with serving(echo) as target:
         async with jump_server_running(guard=Guard(), resolver=asks_the_system) as (_, jump):
             message = await refusal(jump, f"{host}:{target.address.port}")
-        assert ": this machine (" in message
-        assert message.endswith(", not permitted")
+        port = target.address.port
+        assert message.endswith(f":{port}: refused by a rule, not permitted")
+        assert re.search(
+            r"\(this machine \((127|0)\.0\.0\.[01]\); --allow .* opens it\)", caplog.text
+        )
         assert await target.came() == 0
 
 
@@ -45,6 +51,26 @@ async def test_an_ipv4_literal_in_any_notation_is_refused(host):
 async def test_an_ipv6_literal_in_any_notation_is_refused(host):
     async with jump_server_running(guard=Guard()) as (_, jump):
         assert (await refusal(jump, f"{host}:80")).endswith(", not permitted")
+
+
+async def test_ipv4_mapped_address_is_dialled_as_ipv4():
+    guard = Guard([Rule.parse("127.0.0.0/8")])
+    async with serving(echo) as target, jump_server_running(guard=guard) as (_, jump):
+        with await asked(jump, f"[::ffff:127.0.0.1]:{target.address.port}") as sock:
+            assert await receive_exactly(sock, 1) == b"\0"
+        assert await target.came() == 1
+
+
+async def test_ipv4_mapped_address_of_a_name_is_dialled_as_ipv4():
+    def find(host: str, port: int, **_: object) -> list[object]:
+        return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::ffff:127.0.0.1", port, 0, 0))]
+
+    guard = Guard([Rule.parse("127.0.0.0/8")])
+    async with serving(echo) as target:
+        async with jump_server_running(guard=guard, resolver=resolver(find)) as (_, jump):
+            with await asked(jump, f"mapped.example:{target.address.port}") as sock:
+                assert await receive_exactly(sock, 1) == b"\0"
+        assert await target.came() == 1
 
 
 async def test_only_the_allowed_addresses_of_a_name_are_dialled():
@@ -80,14 +106,15 @@ async def test_a_name_is_looked_up_once():
     assert looked_up == ["rebound.example"]
 
 
-async def test_a_denied_name_is_not_looked_up():
+async def test_a_denied_name_is_not_looked_up(caplog):
     def find(host: str, port: int, **_: object) -> list[object]:
         raise AssertionError(f"{host} was looked up")
 
     guard = Guard(deny=[Rule.parse(".internal.example")])
     async with jump_server_running(guard=guard, resolver=resolver(find)) as (_, jump):
         message = await refusal(jump, "DB.Internal.Example.:80")
-        assert message == "dial tcp DB.Internal.Example.:80: denied by a rule, not permitted"
+        assert message == "dial tcp DB.Internal.Example.:80: refused by a rule, not permitted"
+        assert "(denied by .internal.example)" in caplog.text
 
 
 @pytest.mark.parametrize(

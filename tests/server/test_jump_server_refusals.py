@@ -100,7 +100,7 @@ async def test_an_invalid_destination_has_the_error_text_of_the_original(server,
 async def test_a_target_that_the_guard_forbids_is_denied():
     async with serving(echo) as target, jump_server_running(guard=Guard()) as (_, address):
         message = await refusal(address, target)
-        assert message == f"dial tcp {target}: this machine (127.0.0.1), not permitted"
+        assert message == f"dial tcp {target}: refused by a rule, not permitted"
         assert await target.came() == 0
 
 

@@ -44,14 +44,14 @@ class Rule:
         host, ports = _parted(text)
         if host in ("", EVERYTHING):
             return cls(ports=_ports(ports, text))
-        if "/" in host or ":" in host or _is_number(host):
+        if "/" in host or ":" in host or reads_as_ipv4(host):
             return cls(_network(host), ports=_ports(ports, text))
         try:
             name = checked_host(host.removeprefix(".")).lower().rstrip(".")
         except AddressError as error:
             hint = "; .example.org is it and all below it" if "*" in host else ""
             raise AddressError(f"{error}{hint}") from None
-        if _is_number(name):  # full-width digits become digits, and a final dot is removed
+        if reads_as_ipv4(name):  # full-width digits become digits, and a final dot is removed
             raise AddressError(f"{quoted(host)} is neither an address nor a host name")
         return cls(name="." * host.startswith(".") + name, ports=_ports(ports, text))
 
@@ -111,8 +111,8 @@ def _parted(text: str) -> tuple[str, str]:
     return host, ports
 
 
-def _is_number(host: str) -> bool:
-    """Whether common parsers read a host as an IPv4 address (its last part is a number)."""
+def reads_as_ipv4(host: str) -> bool:
+    """Return whether common parsers read a host as an IPv4 address (its last part is a number)."""
     return bool(_IPV4_PART.fullmatch(host.rpartition(".")[2]))
 
 

@@ -36,7 +36,7 @@ def clients_of(loaded: Loaded[ServerSettings]) -> list[Client]:
 def _nameless_client(secret: bytes, settings: ServerSettings) -> Client:
     return Client(
         secrets=(secret,),
-        guard=Guard(settings.allow, settings.deny),
+        guard=Guard(settings.allow, settings.deny, nat64=settings.nat64_prefix),
         max_tunnels=settings.max_tunnels_per_client or None,
         bandwidth=settings.bandwidth_per_client * BYTES_IN_MEGABIT or None,
     )
@@ -47,7 +47,7 @@ def _client(name: str, table: ClientTable, settings: ServerSettings) -> Client:
     return Client(
         name=name,
         secrets=tuple(it.get_secret_value().encode() for it in table.secrets),
-        guard=Guard(allow, (*settings.deny, *table.deny)),
+        guard=Guard(allow, (*settings.deny, *table.deny), nat64=settings.nat64_prefix),
         expires=table.expires,
         max_tunnels=table.own("max_tunnels", settings.max_tunnels_per_client) or None,
         bandwidth=table.own("bandwidth", settings.bandwidth_per_client) * BYTES_IN_MEGABIT or None,

@@ -18,6 +18,8 @@ from netjumper.net.socket_options import Found, SockAddr
 
 ATTEMPT_DELAY_S = 0.25
 """Seconds between attempts (RFC 8305 section 5: the "Connection Attempt Delay")."""
+MAX_ATTEMPTS = 8
+"""Addresses of one host that are dialled: the owner of a name must not cause any number."""
 
 Attempt = tuple[socket.socket, SockAddr]
 """A socket, and the address that it is connected to or will be."""
@@ -33,13 +35,15 @@ class ConnectionAttempts:
         addresses: the host's, the preferred ones first (RFC 6724); at least one.
     """
 
-    __slots__ = ("_error", "_first", "_started", "_untried")
+    __slots__ = ("_count", "_error", "_first", "_refusal", "_started", "_untried")
 
     def __init__(self, addresses: Found) -> None:
         self._first: SockAddr = addresses[0][1]
         self._untried = interleaved(addresses)
         self._started: dict[int, Attempt] = {}
+        self._count = 0
         self._error: NetjumperError | None = None
+        self._refusal: NetjumperError | None = None
 
     @property
     def has_untried(self) -> bool:
@@ -55,9 +59,10 @@ class ConnectionAttempts:
     def failure(self) -> NetjumperError | None:
         """Why the dial failed; None while an address is left that may connect.
 
-        It is the first failure: that of the address preferred most.
+        It is the first failure: that of the address preferred most. A refusal is the reason only if
+        no address was dialled.
         """
-        return None if self._untried or self._started else self._error
+        return None if self._untried or self._started else self._error or self._refusal
 
     def start_next(self, start: StartAttempt) -> socket.socket | None:
         """Start attempts until one is under way, and return its socket.
@@ -75,11 +80,14 @@ class ConnectionAttempts:
             try:
                 sock = start(family, sockaddr)
             except NetjumperError as error:
-                self._record(error)
+                self._refusal = self._refusal or error
             except OSError as error:
                 self._record(dial_errors.from_oserror(error, _text(sockaddr)))
             else:
                 self._started[sock.fileno()] = sock, sockaddr
+                self._count += 1
+                if self._count == MAX_ATTEMPTS:
+                    self._untried.clear()
                 return sock
         return None
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from netjumper import dial_errors
-from netjumper.addressing.address import Address, ip_literal
-from netjumper.net.socket_options import Found
+from netjumper.addressing.address import Address, ip_literal, without_ipv4_mapping
+from netjumper.net.socket_options import Found, SockAddr
 
 GetAddrInfo = Callable[..., Any]
 """Has the arguments and results of `socket.getaddrinfo`."""
@@ -101,14 +101,24 @@ def look_up(host: str, port: int, getaddrinfo: GetAddrInfo) -> Answer:
         return _resource_exhaustion() or error
     except ValueError as error:  # an embedded NUL, or a label the codec refuses
         return socket.gaierror(socket.EAI_NONAME, str(error))
-    return [(info[0], info[4]) for info in infos]
+    return [_as_ipv4(info[0], info[4]) for info in infos]
+
+
+def _as_ipv4(
+    family: socket.AddressFamily, sockaddr: SockAddr
+) -> tuple[socket.AddressFamily, SockAddr]:
+    """Return an IPv4-mapped address as IPv4; a line may have no IPv6 for its socket."""
+    ip = without_ipv4_mapping(sockaddr[0])
+    return (family, sockaddr) if ip == sockaddr[0] else (socket.AF_INET, (ip, sockaddr[1]))
 
 
 def found_literal(target: Address) -> Found:
-    """Return the address if a target's host is one; empty if it is a name."""
+    """Return the address if a target's host is one, as IPv4 if it is IPv4-mapped; else empty."""
     literal = ip_literal(target.host)
     if literal is None:
         return []
+    if literal.version == 6 and literal.ipv4_mapped:
+        return [(socket.AF_INET, (str(literal.ipv4_mapped), target.port))]
     family = socket.AF_INET if literal.version == 4 else socket.AF_INET6
     return [(family, (target.host, target.port))]
 

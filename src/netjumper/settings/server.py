@@ -14,6 +14,7 @@ from netjumper.settings.types import (
     Count,
     FilePath,
     Listen,
+    Nat64Prefixes,
     Rules,
     Timeout,
     TimeoutOrZero,
@@ -188,6 +189,16 @@ class ServerSettings(CommonSettings):
             Group.TARGETS,
             "refuse targets: NETWORK, NAME, .NAME for a domain and its subdomains, each with or "
             "without :PORT; * is every target that allow does not name; repeatable",
+            reloadable=True,
+        ),
+    ] = ()
+
+    nat64_prefix: Annotated[
+        Nat64Prefixes,
+        Option(
+            Group.TARGETS,
+            "prefix of the NAT64 gateway of this network, if it is not 64:ff9b::/96; access rules "
+            "apply to the IPv4 address behind it; repeatable",
             reloadable=True,
         ),
     ] = ()

@@ -6,6 +6,7 @@ before it gets here (`netjumper.settings.sources`).
 
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from netjumper.addressing.address import ip_literal
 from netjumper.addressing.choices import EarlyData, JumpPolicy, LogFormat, LogLevel
 from netjumper.addressing.jump_url import JumpUrl
 from netjumper.addressing.listen_address import ListenAddress
+from netjumper.addressing.nat64 import parse_prefix
 from netjumper.addressing.target_rules import Rule
 from netjumper.text import quoted
 
@@ -61,6 +63,12 @@ def _rules(value: object) -> tuple[Rule, ...]:
     if not isinstance(value, (list, tuple)):
         raise ValueError  # noqa: TRY004 - pydantic expects this one
     return tuple(item if isinstance(item, Rule) else Rule.parse(_string(item)) for item in value)
+
+
+def _nat64_prefixes(value: object) -> tuple[IPv6Network, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError  # noqa: TRY004 - pydantic expects this one
+    return tuple(it if isinstance(it, IPv6Network) else parse_prefix(_string(it)) for it in value)
 
 
 def _sources(value: object) -> tuple[str, ...]:
@@ -138,6 +146,11 @@ Rules = Annotated[
     tuple[Rule, ...],
     PlainValidator(_rules),
     Expected(f"{LIST_OF}NETWORK, NAME or .NAME, each with or without :PORT, or :PORT", "RULE"),
+]
+Nat64Prefixes = Annotated[
+    tuple[IPv6Network, ...],
+    PlainValidator(_nat64_prefixes),
+    Expected(f"{LIST_OF}an IPv6 network, such as 64:ff9b:1::/96", "NETWORK"),
 ]
 Workers = Annotated[int, Field(ge=1, le=1024), Expected("a whole number from 1 to 1024", "NUMBER")]
 Secret = Annotated[SecretStr | None, Expected("text")]

@@ -51,7 +51,7 @@ function _shtab_netjumper_using
 end
 
 set -g _shtab_netjumper_commands keygen share healthcheck completion
-set -g _shtab_netjumper_opts_with_value --allow --ban-time --bandwidth --bandwidth-per-client --certificate-file --client --client-ca-file --clients-file --config --congestion-control --deny --dial-timeout --grace-period --handshake-timeout --idle-timeout --interface --listen --listen-tls --log-format --log-level --mark --max-auth-failures --max-parked-per-client --max-tunnels --max-tunnels-per-client --max-tunnels-per-source --max-unauthenticated --parked-timeout --peer-timeout --secret-file --source --tls --workers
+set -g _shtab_netjumper_opts_with_value --allow --ban-time --bandwidth --bandwidth-per-client --certificate-file --client --client-ca-file --clients-file --config --congestion-control --deny --dial-timeout --grace-period --handshake-timeout --idle-timeout --interface --listen --listen-tls --log-format --log-level --mark --max-auth-failures --max-parked-per-client --max-tunnels --max-tunnels-per-client --max-tunnels-per-source --max-unauthenticated --nat64-prefix --parked-timeout --peer-timeout --secret-file --source --tls --workers
 
 complete -c netjumper -e
 complete -c netjumper -f
@@ -65,6 +65,7 @@ complete -c netjumper -n _shtab_netjumper_using -l certificate-file -xka "(__fis
 complete -c netjumper -n _shtab_netjumper_using -l client-ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the CA certificate that must have issued the certificates of clients'
 complete -c netjumper -n _shtab_netjumper_using -l allow -x -d 'permit targets that are refused by default (NETWORK, or :PORT for port 25) or by deny *; repeatable'
 complete -c netjumper -n _shtab_netjumper_using -l deny -x -d 'refuse targets: NETWORK, NAME, .NAME for a domain and its subdomains, each with or without :PORT; *'
+complete -c netjumper -n _shtab_netjumper_using -l nat64-prefix -x -d 'prefix of the NAT64 gateway of this network, if it is not 64:ff9b::/96; access rules apply to the'
 complete -c netjumper -n _shtab_netjumper_using -l max-parked-per-client -x -d 'maximum number of parked connections from one client address (default: 256)'
 complete -c netjumper -n _shtab_netjumper_using -l max-tunnels -x -d 'maximum number of simultaneous tunnels; 0 means no limit (default: 10000)'
 complete -c netjumper -n _shtab_netjumper_using -l max-tunnels-per-client -x -d 'maximum number of simultaneous tunnels per client, by its name; 0 means no limit (default: 5000)'
