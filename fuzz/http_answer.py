@@ -118,7 +118,7 @@ def _hold_however_cut(
 
 
 def _hold_the_same_body(request: tuple[bytes, bytes, bytes], stream: bytes, it: Answered) -> None:
-    """Where an answer came to its end, it is the one that h11 reads."""
+    """Where an answer came to its end and h11 reads it, it is what h11 reads."""
     exchange = it.done[0] if it.done else None
     if exchange is None or exchange.error is not None or it.ending is ConnectionEnd.SWITCHED:
         return
@@ -131,8 +131,11 @@ def _hold_the_same_body(request: tuple[bytes, bytes, bytes], stream: bytes, it: 
     reader.receive_data(stream)
     reader.receive_data(b"")
     body = b""
-    while not isinstance(event := reader.next_event(), h11.EndOfMessage):
-        if isinstance(event, h11.Data):
-            body += event.data
+    try:
+        while not isinstance(event := reader.next_event(), h11.EndOfMessage):
+            if isinstance(event, h11.Data):
+                body += event.data
+    except h11.RemoteProtocolError:
+        return  # its head has a fault that the bridge leaves out
     messages, _ = it.messages
     assert messages[-1].body == body

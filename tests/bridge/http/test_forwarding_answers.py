@@ -182,3 +182,60 @@ def test_unreachable_target_is_reported_with_its_status(error: Any, status: int)
     assert received.startswith(b"HTTP/1.1 %d " % status)
     assert b"Proxy-Status: netjumper; error=" in received
     assert talk.done[0].error is error
+
+
+ACCEPTED = {
+    "a blank before a colon": b"HTTP/1.1 200 OK\r\nX-Thing : a\r\nContent-Length: 2\r\n\r\nok",
+    "names that are no tokens": b"HTTP/1.1 200 OK\r\na/b.php: 1\r\nContent Type: 1\r\nX[1]: 1\r\n"
+    b"\xc3\xbc: 1\r\nX-Thing: a\r\nContent-Length: 2\r\n\r\nok",
+    "identity": b"HTTP/1.1 200 OK\r\nX-Thing: a\r\nTransfer-Encoding: identity\r\n"
+    b"Content-Length: 2\r\n\r\nok",
+    "empty lines before it": b"\r\n\r\nHTTP/1.1 200 OK\r\nX-Thing: a\r\n"
+    b"Content-Length: 2\r\n\r\nok",
+}
+
+
+@pytest.mark.parametrize("answer", ACCEPTED.values(), ids=ACCEPTED)
+def test_answer_that_clients_accept_is_forwarded_without_its_faults(answer: bytes) -> None:
+    for pieces in every_way(answer):
+        talk = Talk(get()).open()
+        received = b"".join(talk.target(piece).to_client for piece in pieces)
+        fields = b"X-Thing: a\r\nContent-Length: 2\r\n" + VIA
+        assert received == b"HTTP/1.1 200 OK\r\n" + fields + b"\r\nok"
+        assert talk.it.idle
+
+
+@pytest.mark.parametrize("cut", [1, 1000, 200_000])
+def test_head_of_100_kb_is_forwarded_however_it_comes(cut: int) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\nContent-Length: 2\r\n\r\nok"
+    talk = Talk(get()).open().target(answer[:cut]).target(answer[cut:])
+    assert talk.to_client.startswith(b"HTTP/1.1 200 ")
+
+
+def test_chunked_twice_is_chunked_once() -> None:
+    head = b"HTTP/1.1 200 OK\r\n" + b"Transfer-Encoding: chunked\r\n" * 2
+    received = Talk(get()).open().target(head + b"\r\n2\r\nok\r\n0\r\n\r\n").to_client
+    assert received.endswith(b"2\r\nok\r\n0\r\n\r\n")
+
+
+def test_icy_status_line_is_that_of_http_1_0() -> None:
+    talk = Talk(get()).open().target(b"ICY 200 OK\r\n\r\nmusic")
+    assert talk.to_client.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("begin", [b"SSH-2.0-x", b"220 ", b"-ERR x\r\n", b"x"])
+def test_bytes_that_can_begin_no_answer_are_a_502_at_once(begin: bytes) -> None:
+    talk = Talk(get()).open().target(begin)
+    assert talk.to_client.startswith(b"HTTP/1.1 502 ")
+
+
+@pytest.mark.parametrize("body", [b"5\nhello\n0\n\n", b"hello"])
+def test_body_that_can_become_no_chunks_is_a_reset_at_once(body: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    talk = Talk(get()).open().target(head).target(body)
+    assert talk.it.connection_end is ConnectionEnd.RESET
+
+
+def test_empty_line_after_an_informational_answer_is_skipped() -> None:
+    talk = Talk(get()).open().target(b"HTTP/1.1 103 Early Hints\r\n\r\n\r\n" + OK)
+    assert talk.to_client.endswith(OK_BACK)

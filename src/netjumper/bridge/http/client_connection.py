@@ -3,7 +3,9 @@
 import h11
 
 from netjumper.addressing.address import Address
-from netjumper.bridge.http.messages import MAX_HEAD, Event
+from netjumper.bridge.http.answer_head import MAX_ANSWER_HEAD, take_head
+from netjumper.bridge.http.chunks import use_strict_chunks
+from netjumper.bridge.http.messages import Event
 from netjumper.errors import AnswerCut, TargetBroke
 
 
@@ -14,20 +16,28 @@ class HttpClientConnection:
         address: the target; requests for another target are never sent on it.
     """
 
-    __slots__ = ("_connection", "_outgoing", "address")
+    __slots__ = ("_connection", "_ended", "_held", "_in_head", "_outgoing", "address")
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_ANSWER_HEAD)
+        self._in_head = True
+        self._held = bytearray()
+        """What came where the head of an answer is due; h11 gets it when it is complete."""
+        self._ended = False
         self._outgoing = bytearray()
 
     def receive_data(self, data: bytes) -> None:
         """Process bytes from the target; `b""` is the end of the stream."""
-        self._connection.receive_data(data)
+        if self._in_head:
+            self._held += data
+            self._ended = self._ended or not data
+        else:
+            self._connection.receive_data(data)
 
     def trailing_data(self) -> bytes:
         """Return the bytes that are in no event yet."""
-        return self._connection.trailing_data[0]
+        return self._connection.trailing_data[0] + self._held
 
     def send(self, event: h11.Event) -> None:
         """Queue an event for `data_to_send`."""
@@ -46,6 +56,14 @@ class HttpClientConnection:
             AnswerCut: the connection ended before the answer was complete.
             TargetBroke: the answer is not valid HTTP.
         """
+        if self._in_head:
+            head = take_head(self._held)
+            if head is not None:
+                self._connection.receive_data(head)
+            elif self._ended:
+                self._release()
+            else:
+                return None
         try:
             event = self._connection.next_event()
         except h11.RemoteProtocolError as error:
@@ -55,6 +73,11 @@ class HttpClientConnection:
             # After the colon, h11 quotes the answer itself.
             reason = str(error).partition(": b")[0]
             raise TargetBroke(f"the target's answer is not valid HTTP: {reason}") from None
+        if isinstance(event, h11.Response):
+            use_strict_chunks(self._connection)
+            self._release()
+        elif isinstance(event, h11.InformationalResponse) and event.status_code == 101:
+            self._release()
         return None if event is h11.NEED_DATA or event is h11.PAUSED else event
 
     def start_next_cycle(self) -> bool:
@@ -65,4 +88,14 @@ class HttpClientConnection:
         if self.trailing_data():  # unsolicited, and it would be taken for the next answer
             return False
         connection.start_next_cycle()
+        self._in_head = True
         return True
+
+    def _release(self) -> None:
+        """Give h11 what follows a head."""
+        self._in_head = False
+        if self._held:
+            self._connection.receive_data(bytes(self._held))
+            self._held.clear()
+        if self._ended:
+            self._connection.receive_data(b"")
