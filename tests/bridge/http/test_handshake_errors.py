@@ -310,3 +310,10 @@ def test_reason_phrase_of_a_failed_connect_says_what_failed() -> None:
     assert b"192.0.2.1:9: connect: ?" in line
     assert line.isascii()
     assert len(line) <= 260
+
+
+def test_reason_phrase_of_a_denied_connect_says_so() -> None:
+    handshake = HttpHandshake()
+    assert run(handshake, [connect()]).result is not None
+    handshake.reject(TargetDenied("not permitted"))
+    assert handshake.data_to_send().partition(b"\r\n")[0].endswith(b": not permitted")

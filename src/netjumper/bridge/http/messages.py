@@ -68,6 +68,7 @@ def reason_phrase(request: h11.Request | None, status: int, content: bytes) -> b
         content: a line of text, which becomes the phrase if a CONNECT failed: many programs show
             nothing else.
     """
-    if status < 500 or request is None or request.method != b"CONNECT":
+    failed = status == 403 or status >= 500  # not a faulty request
+    if not failed or request is None or request.method != b"CONNECT":
         return HTTPStatus(status).phrase.encode("ascii")
     return _NOT_PRINTABLE.sub(b"?", content.strip())[:MAX_REASON].strip()
