@@ -1,5 +1,5 @@
-"""Jump server, bridges and clients as real processes, for an hour, with everything that goes wrong.
+"""The soak test: jump server, bridges, clients and a target as processes, under faults for an hour.
 
-What is sent is known on both sides, so that every byte is checked, by its SHA-256. What ends in the
-middle must end with a reset: an end of stream that comes too early is never in order.
+Both ends of a connection know its contents and check every byte, by their SHA-256. A connection
+that is cut must end with a reset: an early end of stream is always an error.
 """

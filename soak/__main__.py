@@ -1,4 +1,4 @@
-"""`make soak`: run it, report each minute, and judge at the end."""
+"""`make soak`: run all processes under faults, report each minute, and judge at the end."""
 
 import argparse
 import random
@@ -12,32 +12,32 @@ from pathlib import Path
 
 from bench.processes import BenchError
 from soak.children import Children
-from soak.record import Record, States, message, table
+from soak.record import Footprints, Record, format_line, format_table
 from soak.topology import Topology, running_topology
 
 LOGS = Path(".soak")
-QUIET = 15.0
-"""Seconds that the processes have at the end to release everything."""
+RELEASE_TIME_S = 15.0
+"""Time that the processes have at the end to release their resources."""
 
 
 class Soak:
     """One run.
 
     Args:
-        chain: runs.
-        parts: are not started yet.
-        calm: seconds between restarts of the server, about.
+        topology: running jump server and bridges.
+        children: target and clients, not started yet.
+        restart_interval: mean seconds between restarts of the jump server.
     """
 
-    def __init__(self, network: Topology, sections: Children, restart_interval: float) -> None:
+    def __init__(self, topology: Topology, children: Children, restart_interval: float) -> None:
         self.record = Record()
-        self.states: dict[str, States] = {"at the start": network.have()}
-        self._topology = network
-        self._parts = sections
+        self.snapshots: dict[str, Footprints] = {"at the start": topology.footprints()}
+        self._topology = topology
+        self._children = children
         self._restart_interval = restart_interval
 
-    def go_on(self, seconds: float, *, restarts: bool = True) -> None:
-        """Watch the processes for `seconds`, and report each minute."""
+    def watch(self, seconds: float, *, restarts: bool = True) -> None:
+        """Watch the processes for `seconds` and report each minute."""
         begin = now = time.monotonic()
         restart, report = begin + self._pause(), begin + 60.0
         while now < begin + seconds:
@@ -46,41 +46,41 @@ class Soak:
                 restart = time.monotonic() + self._pause()
             if now >= report:
                 report += 60.0
-                print_line(f"{self.record}; {message(self._topology.have())}")
+                print_line(f"{self.record}; {format_line(self._topology.footprints())}")
             time.sleep(0.1)
             self._collect()
             now = time.monotonic()
 
-    def note(self, when: str) -> None:
-        """Record the resources of each process."""
-        self.states[when] = self._topology.have()
+    def snapshot(self, when: str) -> None:
+        """Record the resources of each process under the label `when`."""
+        self.snapshots[when] = self._topology.footprints()
 
-    def end(self) -> None:
-        """Stop the clients, and check what is left of them."""
-        self._parts.stop_clients()
-        time.sleep(QUIET)
-        self.note("at the end")
-        self._parts.close()
+    def finish(self) -> None:
+        """Stop the clients and check that the other processes release their resources."""
+        self._children.stop_clients()
+        time.sleep(RELEASE_TIME_S)
+        self.snapshot("at the end")
+        self._children.close()
         self._collect()
-        _, before, after = self.states.values()
+        _, before, after = self.snapshots.values()
         self.record.compare(before, after)
         for name in list(self._topology.processes):
             if status := self._topology.stop(name):
                 self.record.wrong.append(f"{name} ended with status {status}")
 
-    def _restart(self, number: int) -> None:
-        """Stop the server for a moment; failures are in order then."""
+    def _restart(self, signal_number: int) -> None:
+        """Restart the jump server; failures of that time are expected."""
         began = time.monotonic()
         self.record.restarts.append((began, began + 60.0))
-        status = self._topology.stop("server", number)
-        if number == signal.SIGTERM and status:
+        status = self._topology.stop("server", signal_number)
+        if signal_number == signal.SIGTERM and status:
             self.record.wrong.append(f"the server ended with status {status}")
         self._topology.start_server()
         self.record.restarts[-1] = began, time.monotonic()
         self.record.counts["restarts"] += 1
 
     def _collect(self) -> None:
-        for it in self._parts.collect():
+        for it in self._children.collect():
             if isinstance(it, Counter):
                 self.record.counts += it
             elif self.record.judge(it):
@@ -91,23 +91,24 @@ class Soak:
 
 
 def run(seconds: float, *, concurrency: int, max_bytes: int, restart_interval: float) -> Record:
-    """Do all of it.
+    """Run the soak test and return its record.
 
     Args:
-        seconds: how long; there are no restarts in the first minute, or the first third of it.
-        at_once: connections of each client at a time.
-        largest: bytes that one of them moves in a direction, at most.
-        calm: seconds between restarts, about.
+        seconds: duration. The first minute, or the first third if that is shorter, is a warm-up
+            without restarts.
+        concurrency: simultaneous connections of each client.
+        max_bytes: maximum that one connection moves in a direction.
+        restart_interval: mean seconds between restarts of the jump server.
     """
-    warming = min(60.0, seconds / 3)
-    with running_topology(LOGS) as network, closing(Children(network)) as sections:
-        soak = Soak(network, sections, restart_interval)
-        sections.start(concurrency, max_bytes)
-        soak.go_on(warming, restarts=False)
-        soak.note(f"after {warming:.0f} s")
-        soak.go_on(seconds - warming)
-        soak.end()
-    print_line(table(soak.states))
+    warm_up = min(60.0, seconds / 3)
+    with running_topology(LOGS) as topology, closing(Children(topology)) as children:
+        soak = Soak(topology, children, restart_interval)
+        children.start(concurrency, max_bytes)
+        soak.watch(warm_up, restarts=False)
+        soak.snapshot(f"after {warm_up:.0f} s")
+        soak.watch(seconds - warm_up)
+        soak.finish()
+    print_line(format_table(soak.snapshots))
     return soak.record
 
 
@@ -118,22 +119,28 @@ def print_line(line: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it, and return the exit status: 1 if anything was wrong."""
+    """Run the soak test and return the exit status: 1 if anything was wrong."""
     parser = argparse.ArgumentParser("make soak", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3600.0, help="how long")
-    parser.add_argument("--at-once", type=int, default=12, help="connections of each client")
-    parser.add_argument("--largest", type=int, default=8_000_000, help="bytes of one, at most")
-    parser.add_argument("--calm", type=float, default=45.0, help="seconds between restarts, about")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    parser.add_argument("--seconds", type=float, default=3600.0, help="duration of the run")
+    parser.add_argument(
+        "--concurrency", type=int, default=12, help="simultaneous connections of each client"
+    )
+    parser.add_argument(
+        "--max-bytes", type=int, default=8_000_000, help="bytes per connection and direction"
+    )
+    parser.add_argument(
+        "--restart-interval", type=float, default=45.0, help="mean seconds between restarts"
+    )
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, signal.default_int_handler)
     try:
         record = run(**vars(parser.parse_args(arguments)))
     except (BenchError, KeyboardInterrupt) as error:
         print_line(f"soak: {error}" if isinstance(error, BenchError) else "soak: interrupted")
         return 1
-    print_line(f"all in all: {record}")
-    for wrong, times in Counter(record.wrong).items():
-        print_line(f"wrong, {times} times: {wrong}")
+    print_line(f"total: {record}")
+    for wrong, count in Counter(record.wrong).items():
+        print_line(f"wrong, {count} times: {wrong}")
     return 1 if record.wrong else 0
 
 

@@ -1,4 +1,4 @@
-"""The processes of the soak that are not netjumper's: `python -m soak.part target|client ...`."""
+"""A child process of the soak test: `python -m soak.child target|client NUMBER...`."""
 
 import asyncio
 import contextlib
@@ -11,37 +11,38 @@ from soak.client import Client, Ports
 from soak.reporting import Reporter
 from soak.target import serve
 
-Part = Callable[..., Coroutine[None, None, None]]
+Child = Callable[..., Coroutine[None, None, None]]
+"""The main function of a child; takes the numbers of its command line."""
 
 
-async def _target(tunnels: int, web: int) -> None:
+async def _target(tunnel_port: int, web_port: int) -> None:
     reporter = Reporter()
-    with _listening(tunnels) as one, _listening(web) as other:
-        await asyncio.gather(serve(one, other, reporter), reporter.for_ever())
+    with _listener(tunnel_port) as tunnels, _listener(web_port) as web:
+        await asyncio.gather(serve(tunnels, web, reporter), reporter.run())
 
 
 async def _client(concurrency: int, max_bytes: int, *ports: int) -> None:
     reporter = Reporter()
     names = ("socks", "http", "target", "web", "closed")
     client = Client(Ports(**dict(zip(names, ports, strict=True))), max_bytes, reporter)
-    works = [asyncio.ensure_future(client.go_on()) for _ in range(concurrency)]
+    tasks = [asyncio.ensure_future(client.run()) for _ in range(concurrency)]
     asyncio.get_running_loop().add_signal_handler(
-        signal.SIGTERM, lambda: [work.cancel() for work in works]
+        signal.SIGTERM, lambda: [task.cancel() for task in tasks]
     )
-    message = asyncio.ensure_future(reporter.for_ever())
-    await asyncio.wait(works)
-    message.cancel()
+    reports = asyncio.ensure_future(reporter.run())
+    await asyncio.wait(tasks)
+    reports.cancel()
     reporter.flush()
 
 
-def _listening(port: int) -> socket.socket:
+def _listener(port: int) -> socket.socket:
     sock = socket.create_server(("127.0.0.1", port), backlog=1024)
     sock.setblocking(False)
     return sock
 
 
 if __name__ == "__main__":
-    child, *numbers = sys.argv[1:]
-    children: dict[str, Part] = {"target": _target, "client": _client}
+    role, *numbers = sys.argv[1:]
+    children: dict[str, Child] = {"target": _target, "client": _client}
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(children[child](*map(int, numbers)))
+        asyncio.run(children[role](*map(int, numbers)))

@@ -1,4 +1,4 @@
-"""The target and the clients as processes, and their reports."""
+"""Start target and clients as child processes, and collect their reports."""
 
 import contextlib
 import json
@@ -22,33 +22,36 @@ class Children:
     """A target, and a client for each bridge.
 
     Args:
-        chain: what they use.
+        topology: jump server and bridges that they use.
     """
 
-    def __init__(self, network: Topology) -> None:
-        self._topology = network
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
         self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._readers: list[threading.Thread] = []
         self._clients: list[subprocess.Popen[str]] = []
         self._target: subprocess.Popen[str] | None = None
 
     def start(self, concurrency: int, max_bytes: int) -> None:
-        """Start them.
+        """Start the target, wait until it listens, and start the clients.
 
         Args:
-            at_once: connections of each client at a time.
-            largest: bytes that one of them moves in a direction, at most.
+            concurrency: simultaneous connections of each client.
+            max_bytes: maximum that one connection moves in a direction.
+
+        Raises:
+            BenchError: the target does not listen.
         """
-        ports = self._topology.ports
-        self._target = self._started("target", ports["target"], ports["web"])
+        tunnel_port, web_port = (self._topology.ports[name] for name in ("target", "web"))
+        self._target = self._spawn("target", tunnel_port, web_port)
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not listens(self._target.pid, ports["web"]):
+        while not listens(self._target.pid, web_port):
             if time.monotonic() > deadline:
                 raise BenchError("the target does not listen")
             time.sleep(0.02)
         for bridge in BRIDGES:
-            places = astuple(self._topology.places(bridge))
-            self._clients.append(self._started("client", concurrency, max_bytes, *places))
+            ports = astuple(self._topology.client_ports(bridge))
+            self._clients.append(self._spawn("client", concurrency, max_bytes, *ports))
 
     def collect(self) -> Iterator[Counter[str] | Failure]:
         """Yield the reports since the last call."""
@@ -61,31 +64,31 @@ class Children:
                     yield Counter(message["counts"])
 
     def stop_clients(self) -> None:
-        """Kill the clients."""
+        """Terminate the clients and wait until they have exited."""
         for client in self._clients:
             client.terminate()
         for client in self._clients:
             client.wait(START_TIMEOUT_S)
 
     def close(self) -> None:
-        """End all of them; reports until then can be collected."""
-        everyone = [*self._clients, *filter(None, [self._target])]
-        for process in everyone:
+        """Kill all children; reports until then can still be collected."""
+        processes = [*self._clients, *filter(None, [self._target])]
+        for process in processes:
             process.kill()
             process.wait()
         for reader in self._readers:
             reader.join()
-        for process in everyone:
+        for process in processes:
             if process.stdout is not None:
                 process.stdout.close()
 
-    def _started(self, child: str, *numbers: int) -> "subprocess.Popen[str]":
+    def _spawn(self, role: str, *numbers: int) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [sys.executable, "-m", "soak.child", child, *map(str, numbers)],
+            [sys.executable, "-m", "soak.child", role, *map(str, numbers)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the parent, which ends them in order
+            start_new_session=True,  # Ctrl-C reaches only the parent, which stops its children
         )
         assert process.stdout is not None  # noqa: S101 - for mypy
         reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)

@@ -1,4 +1,4 @@
-"""Programs that go through bridges: SOCKS, HTTP CONNECT, and requests that a bridge forwards."""
+"""A client of a bridge: SOCKS, HTTP CONNECT, and requests that the bridge forwards."""
 
 import asyncio
 import random
@@ -24,12 +24,12 @@ from soak.streams import (
     send_pieces,
 )
 
-HTTP_LARGEST = 400_000
-"""Bytes of a body: h11 in Python takes its time."""
+MAX_BODY_BYTES = 400_000
+"""Size of an HTTP body; h11 is too slow for more."""
 
 
 class RefusedError(Exception):
-    """The bridge made no tunnel."""
+    """The bridge refused a tunnel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +37,10 @@ class Ports:
     """The ports that a client uses, all on 127.0.0.1.
 
     Attributes:
-        socks: a bridge's port.
-        http: the same bridge's.
-        target: takes plans.
-        web: takes HTTP.
+        socks: the SOCKS listener of a bridge.
+        http: the HTTP listener of that bridge.
+        target: reads a plan from each connection.
+        web: serves HTTP.
         closed: refuses connections.
     """
 
@@ -52,76 +52,78 @@ class Ports:
 
 
 class Client:
-    """One program that connects through one bridge, again and again.
+    """A client that connects through one bridge, again and again.
 
     Args:
-        ports: the ports that it uses.
-        largest: bytes that one tunnel moves in a direction, at most.
+        ports: that it connects to.
+        max_bytes: maximum that one tunnel moves in a direction.
         reporter: counts successes and reports failures.
     """
 
     def __init__(self, ports: Ports, max_bytes: int, reporter: Reporter) -> None:
         self._ports = ports
         self._max_bytes = max_bytes
-        self._telling = reporter
-        self._chance = random.Random()
+        self._reporter = reporter
+        self._rng = random.Random()
 
-    async def go_on(self) -> None:
+    async def run(self) -> None:
         """Make one connection after another, for ever."""
         while True:
-            works: list[Callable[[], Awaitable[None]]] = [
+            behaviours: list[Callable[[], Awaitable[None]]] = [
                 self._tunnelled, self._forwarded, self._refused,
             ]  # fmt: skip
-            work = self._chance.choices(works, [12, 4, 1])[0]
-            went_well = await self._telling.watch(work.__name__.strip("_"), work)
-            await asyncio.sleep(self._chance.expovariate(10 if went_well else 1))
+            behaviour = self._rng.choices(behaviours, [12, 4, 1])[0]
+            succeeded = await self._reporter.watch(behaviour.__name__.strip("_"), behaviour)
+            await asyncio.sleep(self._rng.expovariate(10 if succeeded else 1))
 
-    def _did(self, what: str, count: int) -> None:
-        self._telling.counts[what] += 1
-        self._telling.counts["bytes"] += count
+    def _count(self, what: str, byte_count: int) -> None:
+        self._reporter.counts[what] += 1
+        self._reporter.counts["bytes"] += byte_count
 
     async def _tunnelled(self) -> None:
-        plan = random_plan(self._chance, self._max_bytes)
-        ask, port = self._door()
+        plan = random_plan(self._rng, self._max_bytes)
+        ask, port = self._random_bridge_listener()
         async with connected("127.0.0.1", port) as sock:
             await ask(sock, self._ports.target)
             await asyncio.get_running_loop().sock_sendall(sock, plan.line())
-            self._did(plan.course.name.lower(), await _carry_out(sock, plan))
+            self._count(plan.course.name.lower(), await _carry_out(sock, plan))
 
     async def _refused(self) -> None:
-        """A target that is not there: that is said, or the tunnel that was promised is reset."""
-        ask, port = self._door()
+        """Ask for a closed port: the bridge must refuse, or reset a tunnel opened early."""
+        ask, port = self._random_bridge_listener()
         async with connected("127.0.0.1", port) as sock:
             try:
                 await ask(sock, self._ports.closed)
                 if await asyncio.get_running_loop().sock_recv(sock, 1) == b"":
-                    raise WrongError("an end of stream from a target that is not there")
+                    raise WrongError("an end of stream from a target that does not listen")
             except (RefusedError, ConnectionResetError):
-                self._did("refused", 0)
+                self._count("refused", 0)
 
-    def _door(self) -> tuple[Callable[[socket.socket, int], Awaitable[None]], int]:
+    def _random_bridge_listener(
+        self,
+    ) -> tuple[Callable[[socket.socket, int], Awaitable[None]], int]:
         ports = self._ports
-        return self._chance.choice(
+        return self._rng.choice(
             [(ask_by_address, ports.socks), (ask_by_name, ports.socks), (ask_http, ports.http)]
         )
 
     async def _forwarded(self) -> None:
         async with connected("127.0.0.1", self._ports.http) as sock:
             http = h11.Connection(h11.CLIENT)
-            for _ in range(self._chance.randint(1, 4)):
-                plan = random_plan(self._chance, HTTP_LARGEST)
+            for _ in range(self._rng.randint(1, 4)):
+                plan = random_plan(self._rng, MAX_BODY_BYTES)
                 if plan.course is not Course.TARGET_RESETS or plan.down < 2:
                     plan = replace(plan, course=Course.ANSWER)
-                if self._chance.random() < 0.5:
+                if self._rng.random() < 0.5:
                     plan = replace(plan, up=0)
                 count = await self._request(sock, http, plan)
-                self._did("forwarded", plan.up + count)
+                self._count("forwarded", plan.up + count)
                 if not (http.our_state is h11.DONE and http.their_state is h11.DONE):
                     return
                 http.start_next_cycle()
 
     async def _request(self, sock: socket.socket, http: h11.Connection, plan: Plan) -> int:
-        """Send a request and check its answer; return how many bytes that had."""
+        """Send a request, check its answer, and return the size of the answer's body."""
         loop = asyncio.get_running_loop()
         host = f"127.0.0.1:{self._ports.web}"
         head = h11.Request(
@@ -142,7 +144,7 @@ class Client:
 
 
 async def _carry_out(sock: socket.socket, plan: Plan) -> int:
-    """Do the client's half of a plan; return how many bytes were moved."""
+    """Execute the client's half of a plan and return how many bytes it moved."""
     send = partial(send_pieces, sock, plan, "up")
     check = partial(check_all, reading(sock), plan, "down", plan.down)
     if plan.course is Course.CLIENT_RESETS:
@@ -170,7 +172,7 @@ async def _send_and_end(sock: socket.socket, plan: Plan) -> None:
 
 
 def _answer(sock: socket.socket, http: h11.Connection) -> Reader:
-    """Return what reads an answer's body; a bridge's 502 is a reset by other means."""
+    """Return a reader of an answer's body, which takes another status than 200 for a reset."""
 
     async def read() -> bytes:
         while True:
@@ -194,33 +196,33 @@ def _answer(sock: socket.socket, http: h11.Connection) -> Reader:
 
 
 async def ask_by_address(sock: socket.socket, port: int) -> None:
-    """Ask a SOCKS5 bridge for a port of 127.0.0.1 (RFC 1928)."""
+    """Request a tunnel to a port of 127.0.0.1 by SOCKS5 (RFC 1928)."""
     await _ask_socks(sock, b"\1\x7f\0\0\1", port)
 
 
 async def ask_by_name(sock: socket.socket, port: int) -> None:
-    """Ask a SOCKS5 bridge for a port of localhost."""
+    """Request a tunnel to a port of localhost by SOCKS5 (RFC 1928)."""
     await _ask_socks(sock, b"\3\x09localhost", port)
 
 
 async def _ask_socks(sock: socket.socket, host: bytes, port: int) -> None:
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, b"\5\1\0" + b"\5\1\0" + host + port.to_bytes(2))
-    said = await _receive(sock, 12)
-    if said[:4] != b"\5\0\5\0":
-        raise RefusedError(f"SOCKS said {said.hex()}")
+    answer = await _receive(sock, 12)
+    if answer[:4] != b"\5\0\5\0":
+        raise RefusedError(f"SOCKS answer {answer.hex()}")
 
 
 async def ask_http(sock: socket.socket, port: int) -> None:
-    """Ask a bridge for a port of 127.0.0.1 with CONNECT."""
-    where = b"127.0.0.1:%d" % port
-    request = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (where, where)
+    """Request a tunnel to a port of 127.0.0.1 by HTTP CONNECT."""
+    target = b"127.0.0.1:%d" % port
+    request = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, target)
     await asyncio.get_running_loop().sock_sendall(sock, request)
-    said = b""
-    while not said.endswith(b"\r\n\r\n") and (data := await _receive(sock, 1)):
-        said += data
-    if not said.startswith(b"HTTP/1.1 200 "):
-        raise RefusedError(f"HTTP said {said[:32]!r}")
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n") and (data := await _receive(sock, 1)):
+        answer += data
+    if not answer.startswith(b"HTTP/1.1 200 "):
+        raise RefusedError(f"HTTP answer {answer[:32]!r}")
 
 
 async def _receive(sock: socket.socket, count: int) -> bytes:

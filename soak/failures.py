@@ -1,4 +1,4 @@
-"""Connections to a jump server that fail, in every way that there is."""
+"""Connections to a jump server that fail, in every known way."""
 
 import asyncio
 import hashlib
@@ -10,16 +10,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from soak.streams import reset
 from soak.topology import SECRET
 
-AT_ONCE = 400
+CONCURRENCY = 400
 SOURCES = 500
-"""Addresses of 127.0.0.0/8 that they come from."""
+"""Number of client addresses in 127.0.0.0/8."""
 
 Failure = Callable[[socket.socket, int], Awaitable[None]]
-"""Is called with a connection, and a port of 127.0.0.1 without a listener."""
+"""Takes a new connection, and a port of 127.0.0.1 without a listener."""
 
 
 async def _close(_: socket.socket, __: int) -> None:
-    """Say nothing, and go."""
+    """Send nothing; the caller closes the connection."""
 
 
 async def _reset(sock: socket.socket, _: int) -> None:
@@ -27,55 +27,55 @@ async def _reset(sock: socket.socket, _: int) -> None:
 
 
 async def _silence(sock: socket.socket, _: int) -> None:
-    await _to_the_end(sock)
+    await _read_to_end(sock)
 
 
 async def _garbage(sock: socket.socket, _: int) -> None:
     await _send(sock, random.randbytes(200))
-    await _to_the_end(sock)
+    await _read_to_end(sock)
 
 
 async def _wrong_secret(sock: socket.socket, _: int) -> None:
     await _send(sock, b"\x14" + bytes(20))
-    await _to_the_end(sock)
+    await _read_to_end(sock)
 
 
-async def _half_an_answer(sock: socket.socket, _: int) -> None:
+async def _partial_answer(sock: socket.socket, _: int) -> None:
     await _send(sock, (await _answer(sock))[:10])
 
 
-async def _reset_within_the_answer(sock: socket.socket, _: int) -> None:
+async def _reset_in_answer(sock: socket.socket, _: int) -> None:
     await _send(sock, (await _answer(sock))[:10])
     reset(sock)
 
 
-async def _no_destination(sock: socket.socket, _: int) -> None:
+async def _missing_target(sock: socket.socket, _: int) -> None:
     await _send(sock, await _answer(sock))
     await asyncio.get_running_loop().sock_recv(sock, 1)
 
 
 async def _reset_while_parked(sock: socket.socket, port: int) -> None:
-    await _no_destination(sock, port)
+    await _missing_target(sock, port)
     reset(sock)
 
 
-async def _half_a_destination(sock: socket.socket, _: int) -> None:
+async def _partial_target(sock: socket.socket, _: int) -> None:
     await _send(sock, await _answer(sock) + b"\x20" + b"half")
 
 
-async def _wrong_destination(sock: socket.socket, _: int) -> None:
+async def _invalid_target(sock: socket.socket, _: int) -> None:
     await _ask(sock, b"no port")
-    await _to_the_end(sock)
+    await _read_to_end(sock)
 
 
 async def _denied(sock: socket.socket, _: int) -> None:
     await _ask(sock, b"10.1.2.3:80")
-    await _to_the_end(sock)
+    await _read_to_end(sock)
 
 
 async def _refused(sock: socket.socket, port: int) -> None:
     await _ask(sock, b"127.0.0.1:%d" % port)
-    await _to_the_end(sock)
+    await _read_to_end(sock)
 
 
 async def _reset_while_dialling(sock: socket.socket, port: int) -> None:
@@ -88,7 +88,7 @@ async def _cut_hello(sock: socket.socket, _: int) -> None:
     await _send(sock, hello[: random.randrange(1, len(hello))])
 
 
-async def _half_a_hello(sock: socket.socket, _: int) -> None:
+async def _partial_hello(sock: socket.socket, _: int) -> None:
     hello = _client_hello()
     await _send(sock, hello[: len(hello) // 2])
     reset(sock)
@@ -101,33 +101,33 @@ async def _cut_tls(sock: socket.socket, _: int) -> None:
 
 
 IN_THE_CLEAR = (
-    _close, _reset, _silence, _garbage, _wrong_secret, _half_an_answer, _reset_within_the_answer,
-    _no_destination, _reset_while_parked, _half_a_destination, _wrong_destination, _denied,
+    _close, _reset, _silence, _garbage, _wrong_secret, _partial_answer, _reset_in_answer,
+    _missing_target, _reset_while_parked, _partial_target, _invalid_target, _denied,
     _refused, _reset_while_dialling,
 )  # fmt: skip
-WITH_TLS = (_close, _reset, _silence, _garbage, _cut_hello, _half_a_hello, _cut_tls)
+WITH_TLS = (_close, _reset, _silence, _garbage, _cut_hello, _partial_hello, _cut_tls)
 FAILURES: tuple[tuple[str, Failure], ...] = (
     *(("clear", it) for it in IN_THE_CLEAR),
     *(("tls", it) for it in WITH_TLS),
 )
-"""Each with the listener that it is for."""
+"""Each failure, after the listener that it is for."""
 
 
 async def fail(ports: Mapping[str, int], count: int) -> int:
-    """Make so many connections, which all fail.
+    """Make `count` connections which all fail.
 
     Args:
-        ports: of 127.0.0.1: `clear`, `tls`, and one that is `closed`.
-        count: how many.
+        ports: of 127.0.0.1: the listeners `clear` and `tls`, and `closed`, which has none.
+        count: number of connections.
 
     Returns:
-        How many of them were ended by the server before they could do anything.
+        How many of them the server reset, as it does with banned sources.
     """
     numbers = iter(range(count))
-    ban_time = 0
+    reset_count = 0
 
-    async def go_on() -> None:
-        nonlocal ban_time
+    async def worker() -> None:
+        nonlocal reset_count
         for number in numbers:
             listener, failure = FAILURES[number % len(FAILURES)]
             with socket.socket() as sock:
@@ -139,12 +139,12 @@ async def fail(ports: Mapping[str, int], count: int) -> int:
                     )
                     await failure(sock, ports["closed"])
                 except ConnectionError:
-                    ban_time += 1
+                    reset_count += 1
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(AT_ONCE):
-            group.create_task(go_on())
-    return ban_time
+        for _ in range(CONCURRENCY):
+            group.create_task(worker())
+    return reset_count
 
 
 def _source() -> str:
@@ -176,6 +176,6 @@ async def _send(sock: socket.socket, data: bytes) -> None:
     await asyncio.get_running_loop().sock_sendall(sock, data)
 
 
-async def _to_the_end(sock: socket.socket) -> None:
+async def _read_to_end(sock: socket.socket) -> None:
     while await asyncio.get_running_loop().sock_recv(sock, 1024):
         pass

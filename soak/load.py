@@ -1,4 +1,4 @@
-"""`make load`: connections that fail in every way, a rush, and bulk beside small messages."""
+"""`make load`: failing connections, a rush of tunnels, and small messages beside bulk data."""
 
 import argparse
 import asyncio
@@ -15,38 +15,38 @@ from soak.rush import rush
 from soak.topology import SECRET, Footprint, Topology, running_topology
 
 LOGS = Path(".soak")
-TOLERANCE = 0.02
-"""How much more of anything there may be afterwards than after the warm-up."""
-TIMES = 3.0
-"""How much longer a tunnel of bulk may make small messages take."""
-REST = 5.0
-"""Seconds after which a server that is left alone has let go of everything."""
-INTERACTIVE = 100
-"""Connections with small messages."""
+MEMORY_TOLERANCE = 0.02
+"""Fraction by which memory may grow after the warm-up."""
+MAX_SLOWDOWN = 3.0
+"""Factor by which one tunnel with bulk data may slow down small messages."""
+RELEASE_TIME_S = 5.0
+"""Time in which a server without connections releases their resources."""
+INTERACTIVE_TUNNELS = 100
+"""Tunnels with small messages."""
 
 
 def failing(count: int, ban_after: int) -> list[str]:
-    """Make failing connections to the server, and check that nothing of them is left.
+    """Make failing connections to the server and check that it releases their resources.
 
     Args:
-        count: how many, after as many for a warm-up: the heap gets its size within 100,000.
+        count: connections, after as many for a warm-up; the heap stops growing within 100,000.
         ban_after: failed authentications after which a source is banned; 0 for never.
 
     Returns:
-        What is wrong.
+        The errors, for people.
     """
     limits = (f"--max-auth-failures={ban_after}", "--ban-time=1", "--handshake-timeout=1")
-    with running_topology(LOGS, *limits, bridges=False) as network:
-        asyncio.run(fail(network.ports, count))
-        before = _rested(network)
+    with running_topology(LOGS, *limits, bridges=False) as topology:
+        asyncio.run(fail(topology.ports, count))
+        before = _idle_footprint(topology)
         began = time.monotonic()
-        met = asyncio.run(fail(network.ports, count))
+        not_accepted = asyncio.run(fail(topology.ports, count))
         seconds = time.monotonic() - began
-        after = _rested(network)
+        after = _idle_footprint(topology)
     print_line(
         f"{count} connections that fail in {len(FAILURES)} ways, "
         f"banning {f'after {ban_after} failed authentications' if ban_after else 'no source'}: "
-        f"{seconds:.0f} s, {met} were not even accepted; before {before}, after {after}"
+        f"{seconds:.0f} s, {not_accepted} not accepted; before {before}, after {after}"
     )
     wrong = [
         f"{now - then} {what} are left"
@@ -56,58 +56,62 @@ def failing(count: int, ban_after: int) -> list[str]:
         ]
         if now > then
     ]
-    if after.resident > before.resident * (1 + TOLERANCE):
+    if after.resident > before.resident * (1 + MEMORY_TOLERANCE):
         wrong.append(f"memory went from {before} to {after}")
     return wrong
 
 
 def capped(cap: int) -> list[str]:
-    """Request four times as many tunnels as are allowed; return what is wrong."""
+    """Request four times as many tunnels as are allowed, and return the errors."""
     limits = (f"--max-tunnels={cap}", "--max-unauthenticated=0")
-    with running_topology(LOGS, *limits, bridges=False) as network:
-        served, refused = asyncio.run(rush(network.ports["clear"], SECRET.encode(), 4 * cap))
+    with running_topology(LOGS, *limits, bridges=False) as topology:
+        served, refused = asyncio.run(rush(topology.ports["clear"], SECRET.encode(), 4 * cap))
     print_line(f"a rush of {4 * cap} at a limit of {cap}: {served} served, {refused} refused")
-    return [] if (served, refused) == (cap, 3 * cap) else ["the limit was not kept"]
+    return [] if (served, refused) == (cap, 3 * cap) else ["the limit was not enforced"]
 
 
 def beside_bulk(seconds: float, *options: str, least: float = 0.0) -> list[str]:
-    """Send small messages alone, and beside 1 and 10 tunnels of bulk; return what is wrong.
+    """Send small messages alone and beside 1 and 10 tunnels with bulk data; return the errors.
 
     Args:
-        seconds: of each.
-        options: the jump server's.
-        least: bytes per second that bulk has to come to.
+        seconds: duration of each measurement.
+        options: of the jump server.
+        least: minimum rate of the bulk data, in bytes per second.
     """
     wrong = []
-    with running_topology(LOGS, *options) as network, ThreadPoolExecutor(1) as threads:
+    with running_topology(LOGS, *options) as topology, ThreadPoolExecutor(1) as threads:
         program = build(Path(".bench"))
-        way = f"socks5:127.0.0.1:{network.ports['bridge, clear socks']}"
-        small = ("pingpong", way, "-c", INTERACTIVE, "-t", seconds)
+        route = f"socks5:127.0.0.1:{topology.ports['bridge, clear socks']}"
+        small = ("pingpong", route, "-c", INTERACTIVE_TUNNELS, "-t", seconds)
         with target_running(program, Hosts(), LOGS) as generator:
             alone = generator.measure(*small).p99
             for count in (1, 10):
                 bulk = threads.submit(
-                    generator.measure, "down", way, "-c", count, "-t", seconds + 1.0
+                    generator.measure, "down", route, "-c", count, "-t", seconds + 1.0
                 )
                 time.sleep(0.5)
                 beside = generator.measure(*small).p99
                 moved = bulk.result()
+                rate = moved.size / moved.seconds
                 print_line(
-                    f"{INTERACTIVE} tunnels with small messages, {' '.join(options) or 'no limit'}:"
-                    f" p99 {alone * 1e3:.1f} ms, beside {count} of bulk {beside * 1e3:.1f} ms,"
-                    f" {beside / alone:.2f} times ({moved.size / moved.seconds / 1e6:.0f} MB/s)"
+                    f"{INTERACTIVE_TUNNELS} tunnels with small messages, "
+                    f"{' '.join(options) or 'no limit'}: p99 {alone * 1e3:.1f} ms alone, "
+                    f"{beside * 1e3:.1f} ms ({beside / alone:.2f} times as long) beside {count} "
+                    f"with bulk data at {rate / 1e6:.0f} MB/s"
                 )
-                if moved.size / moved.seconds < least:
-                    wrong.append(f"{count} of bulk moved {moved.size / moved.seconds:.0f} bytes/s")
-                if count == 1 and beside > TIMES * alone:
-                    wrong.append(f"beside bulk they take {beside / alone:.1f} times as long")
+                if rate < least:
+                    wrong.append(f"{count} bulk tunnels moved {rate:.0f} bytes/s")
+                if count == 1 and beside > MAX_SLOWDOWN * alone:
+                    wrong.append(
+                        f"small messages take {beside / alone:.1f} times as long beside bulk data"
+                    )
     return wrong
 
 
-def _rested(network: Topology) -> Footprint:
-    """Return the server's resources once it has no connection."""
-    pid = network.processes["server"].pid
-    until = time.monotonic() + REST
+def _idle_footprint(topology: Topology) -> Footprint:
+    """Return the server's resources after it has released those of its connections."""
+    pid = topology.processes["server"].pid
+    until = time.monotonic() + RELEASE_TIME_S
     least = Footprint.of(pid)
     while time.monotonic() < until:
         time.sleep(0.1)
@@ -122,11 +126,13 @@ def print_line(line: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do all of it, and return the exit status: 1 where anything was wrong."""
+    """Run all load tests and return the exit status: 1 if anything was wrong."""
     parser = argparse.ArgumentParser("make load", description=__doc__)
-    parser.add_argument("--count", type=int, default=100_000, help="connections that fail")
-    parser.add_argument("--cap", type=int, default=1_000, help="tunnels at a time, for the rush")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of small messages")
+    parser.add_argument("--count", type=int, default=100_000, help="failing connections")
+    parser.add_argument("--cap", type=int, default=1_000, help="limit of tunnels for the rush")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="duration of each measurement of small messages"
+    )
     options = parser.parse_args(arguments)
     raise_descriptor_limit()
     try:

@@ -1,4 +1,4 @@
-"""The plan of one connection: its client makes it and sends it to the target."""
+"""The plan of one connection, which its client makes and sends to the target."""
 
 import hashlib
 import json
@@ -7,33 +7,32 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-LONGEST_LINE = 512
-"""Bytes of a plan's line at most."""
+MAX_LINE_BYTES = 512
 _BLOCK = random.Random(7).randbytes(1_000_003)
-"""What all contents are cut from; its size is a prime, so that no buffer's size divides it."""
+"""The source of all contents; its size is a prime, so that no buffer's size divides it."""
 
 
 class Course(StrEnum):
-    """In which order the two sides send and end."""
+    """The order in which the two sides send and end."""
 
-    ANSWER = "the target answers to the end of the request"
-    TOGETHER = "both send at a time"
-    TARGET_FIRST = "the target has ended before the client sends"
+    ANSWER = "the target answers after the end of the request"
+    TOGETHER = "both send at the same time"
+    TARGET_FIRST = "the target ends before the client sends"
     TARGET_RESETS = "the target resets in the middle"
     CLIENT_RESETS = "the client resets in the middle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is sent on one connection.
+    """The contents of one connection.
 
     Attributes:
-        course: in which order.
-        seed: what the contents are made from.
-        up: bytes that the client has for the target.
-        down: bytes that the target has for the client.
-        piece: bytes that are sent at a time, at most.
-        stalls: how often, on average, each side does nothing for a while.
+        course: the order of sending and ending.
+        seed: determines the contents.
+        up: bytes from the client to the target.
+        down: bytes from the target to the client.
+        piece: maximum number of bytes that are sent at a time.
+        stalls: mean number of pauses of each side.
     """
 
     course: Course
@@ -44,60 +43,60 @@ class Plan:
     stalls: float
 
     def line(self) -> bytes:
-        """Return it as the target reads it."""
+        """Return the plan as the line that the target reads."""
         return json.dumps(asdict(self), separators=(",", ":")).encode() + b"\n"
 
     @classmethod
     def parse(cls, line: bytes) -> "Plan":
-        """Return what `line` made."""
+        """Return the plan of a line."""
         found = json.loads(line)
         return cls(**{**found, "course": Course(found["course"])})
 
-    def pieces(self, way: str, size: int) -> Iterator[tuple[bytes, float]]:
-        """Yield what is sent that `way`, each with the seconds of a pause behind it.
+    def pieces(self, direction: str, size: int) -> Iterator[tuple[bytes, float]]:
+        """Yield the pieces to send, each with the seconds to pause after it.
 
         Args:
-            way: `up` or `down`.
-            size: how much of it.
+            direction: `up` or `down`.
+            size: their total size in bytes.
         """
-        chance = random.Random(f"{self.seed} {way} pieces")
-        begin = _begin(self.seed, way)
+        rng = random.Random(f"{self.seed} {direction} pieces")
+        begin = _begin(self.seed, direction)
         sent = 0
         while sent < size:
-            count = min(chance.randint(1, self.piece), size - sent)
-            stalls = chance.random() < self.stalls * count / size
-            yield _cut(begin + sent, count), chance.uniform(0.1, 3.0) if stalls else 0.0
+            count = min(rng.randint(1, self.piece), size - sent)
+            stalls = rng.random() < self.stalls * count / size
+            yield _cut(begin + sent, count), rng.uniform(0.1, 3.0) if stalls else 0.0
             sent += count
 
-    def digest(self, way: str, size: int) -> bytes:
-        """Return the SHA-256 of the first `size` bytes that are sent that way."""
+    def digest(self, direction: str, size: int) -> bytes:
+        """Return the SHA-256 of the first `size` bytes of a direction, `up` or `down`."""
         digest = hashlib.sha256()
-        begin = _begin(self.seed, way)
+        begin = _begin(self.seed, direction)
         for done in range(0, size, len(_BLOCK)):
             digest.update(_cut(begin + done, min(len(_BLOCK), size - done)))
         return digest.digest()
 
 
-def random_plan(chance: random.Random, max_bytes: int) -> Plan:
-    """Return a plan: small and large, mostly in one go, sometimes byte by byte."""
-    piece = chance.choice([1, 7, 1_000, 16_384, 65_536, 300_000, 300_000])
+def random_plan(rng: random.Random, max_bytes: int) -> Plan:
+    """Return a plan of random size, mostly sent at once, sometimes byte by byte."""
+    piece = rng.choice([1, 7, 1_000, 16_384, 65_536, 300_000, 300_000])
     most = min(max_bytes, 300 * piece)
     return Plan(
-        course=chance.choices(list(Course), [6, 4, 3, 2, 2])[0],
-        seed=chance.getrandbits(48),
-        up=_size(chance, most),
-        down=_size(chance, most),
+        course=rng.choices(list(Course), [6, 4, 3, 2, 2])[0],
+        seed=rng.getrandbits(48),
+        up=_size(rng, most),
+        down=_size(rng, most),
         piece=piece,
-        stalls=chance.choice([0.0, 0.0, 0.0, 1.0]),
+        stalls=rng.choice([0.0, 0.0, 0.0, 1.0]),
     )
 
 
-def _size(chance: random.Random, most: int) -> int:
-    return int(most ** chance.random()) - 1
+def _size(rng: random.Random, most: int) -> int:
+    return int(most ** rng.random()) - 1
 
 
-def _begin(seed: int, way: str) -> int:
-    return random.Random(f"{seed} {way}").randrange(len(_BLOCK))
+def _begin(seed: int, direction: str) -> int:
+    return random.Random(f"{seed} {direction}").randrange(len(_BLOCK))
 
 
 def _cut(begin: int, count: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The reports of a process of the soak to its parent: lines of JSON."""
+"""Report counts and failures of a child process to its parent, as lines of JSON."""
 
 import asyncio
 import json
@@ -10,17 +10,17 @@ from dataclasses import asdict, dataclass
 
 from soak.streams import WrongError
 
-HANGS = 150.0
-"""Seconds after which a connection hangs; the longest planned ones take a fifth of that."""
+HANG_TIME_S = 150.0
+"""A connection that takes longer hangs; the longest plans take a fifth of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Something that was not as planned.
+    """A connection that did not go as planned.
 
     Attributes:
-        what: a sentence.
-        wrong: whether it is wrong even if the jump server was killed.
+        what: what happened, for people.
+        wrong: whether a restart of the jump server cannot excuse it.
         since: when the connection began, in `time.monotonic` seconds.
         until: when it failed.
     """
@@ -32,28 +32,33 @@ class Failure:
 
 
 class Reporter:
-    """Counts, and prints the counts to standard output once a second."""
+    """Prints counts once a second, and each failure at once, to standard output."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
-    async def for_ever(self) -> None:
-        """Tell what was counted."""
+    async def run(self) -> None:
+        """Print the counts once a second, for ever."""
         while True:
             await asyncio.sleep(1.0)
             self.flush()
 
     def flush(self) -> None:
-        """Tell what was counted since the last time."""
+        """Print what was counted since the last call."""
         counts, self.counts = self.counts, Counter()
         sys.stdout.write(json.dumps({"counts": counts}) + "\n")
         sys.stdout.flush()
 
     async def watch(self, name: str, work: Callable[[], Awaitable[None]]) -> bool:
-        """Run `work`, and report if it fails or hangs; return whether it did neither."""
+        """Run `work` and report if it fails or hangs; return whether it succeeded.
+
+        Args:
+            name: of the work, for the report.
+            work: the function to run.
+        """
         since = time.monotonic()
         try:
-            async with asyncio.timeout(HANGS):
+            async with asyncio.timeout(HANG_TIME_S):
                 await work()
         except TimeoutError:
             self._fail(f"{name}: hangs", since, wrong=True)

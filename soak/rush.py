@@ -1,4 +1,4 @@
-"""Many tunnels are requested at once."""
+"""Request many tunnels at the same time."""
 
 import asyncio
 import hashlib
@@ -9,15 +9,15 @@ TOO_MANY = b"too many tunnels"
 
 
 async def rush(port: int, secret: bytes, count: int) -> tuple[int, int]:
-    """Ask a jump server for so many tunnels at a time, and hold those that are had.
+    """Request `count` tunnels of a jump server, and keep them until all are answered.
 
     Args:
-        port: the jump server's, on 127.0.0.1.
+        port: of the jump server, on 127.0.0.1.
         secret: shared with it.
-        count: how many.
+        count: number of tunnels.
 
     Returns:
-        How many work, and how many were refused with that reason.
+        How many were established, and how many were refused with the reason `TOO_MANY`.
     """
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4096))
@@ -38,7 +38,7 @@ async def _ask(stack: ExitStack, port: int, secret: bytes, target: bytes) -> byt
     challenge = await loop.sock_recv(sock, 33)
     digest = hashlib.sha1(challenge[1:] + secret).digest()  # noqa: S324 - the wire's
     await loop.sock_sendall(sock, b"\x14" + digest + bytes((len(target),)) + target)
-    said = b""
-    while said != b"\0\0" and (data := await loop.sock_recv(sock, 512)):
-        said += data
-    return said
+    answer = b""
+    while answer != b"\0\0" and (data := await loop.sock_recv(sock, 512)):
+        answer += data
+    return answer

@@ -1,4 +1,4 @@
-"""Connections as soak's clients and targets use them: checked to the last byte."""
+"""Send and check the contents of connections of the soak test."""
 
 import asyncio
 import contextlib
@@ -9,76 +9,98 @@ import struct
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
-from soak.plan import LONGEST_LINE, Plan
+from soak.plan import MAX_LINE_BYTES, Plan
 
 READ_SIZE = 256 * 1024
 
 
 class WrongError(Exception):
-    """Something came that must not come, or did not come that must."""
+    """The data or the end of a stream is wrong."""
 
 
 class Reader(Protocol):
-    """What bytes come from."""
+    """A source of bytes."""
 
     async def __call__(self) -> bytes:
-        """Return some; none at the end."""
+        """Return the next bytes, or none at the end of the stream."""
 
 
-async def send_pieces(sock: socket.socket, plan: Plan, way: str, size: int) -> None:
-    """Send the first `size` bytes of what goes that `way`."""
+async def send_pieces(sock: socket.socket, plan: Plan, direction: str, size: int) -> None:
+    """Send the first `size` bytes of a direction of the plan, with its pauses.
+
+    Args:
+        sock: of the connection.
+        plan: of the connection.
+        direction: `up` or `down`.
+        size: number of bytes.
+    """
     loop = asyncio.get_running_loop()
-    for data, pause in plan.pieces(way, size):
+    for data, pause in plan.pieces(direction, size):
         await loop.sock_sendall(sock, data)
         if pause:
             await asyncio.sleep(pause)
 
 
 async def receive_line(sock: socket.socket) -> bytes:
-    """Return a plan's line.
+    """Return the line of a plan.
 
     Raises:
-        WrongError: it ends in the middle.
+        WrongError: the stream ends within the line.
+        ConnectionAbortedError: no plan was sent.
     """
     line = b""
     while not line.endswith(b"\n"):
         data = await asyncio.get_running_loop().sock_recv(sock, 1)
         if not data and line:
-            raise WrongError("the plan ended in the middle, with an end of stream")
-        if not data or len(line) > LONGEST_LINE:
+            raise WrongError("an end of stream within the plan")
+        if not data or len(line) > MAX_LINE_BYTES:
             raise ConnectionAbortedError("no plan was sent")
         line += data
     return line
 
 
-async def check_all(read: Reader, plan: Plan, way: str, size: int) -> int:
-    """Receive to the end of the stream, which has to be the end of what goes that `way`.
+async def check_all(read: Reader, plan: Plan, direction: str, size: int) -> int:
+    """Read to the end of the stream and check its contents.
+
+    Args:
+        read: reads from the stream.
+        plan: of the connection.
+        direction: `up` or `down`.
+        size: expected number of bytes.
 
     Returns:
-        How many bytes came.
+        How many bytes were read.
 
     Raises:
-        WrongError: they are others, or not so many.
+        WrongError: their number or their contents are wrong.
     """
     digest, count = hashlib.sha256(), 0
     while data := await read():
         digest.update(data)
         count += len(data)
     if count != size:
-        raise WrongError(f"an end of stream after {count} of {size} bytes {way}, {plan.course}")
-    if digest.digest() != plan.digest(way, size):
-        raise WrongError(f"{size} bytes {way} are others than were sent")
+        raise WrongError(
+            f"an end of stream after {count} of {size} bytes {direction}, {plan.course}"
+        )
+    if digest.digest() != plan.digest(direction, size):
+        raise WrongError(f"{size} bytes {direction} differ from those sent")
     return count
 
 
-async def check_reset(read: Reader, plan: Plan, way: str, most: int) -> int:
-    """Receive to a reset; what came before must be the beginning of what goes that `way`.
+async def check_reset(read: Reader, plan: Plan, direction: str, most: int) -> int:
+    """Read until a reset and check the contents before it.
+
+    Args:
+        read: reads from the stream.
+        plan: of the connection.
+        direction: `up` or `down`.
+        most: maximum number of bytes before the reset.
 
     Returns:
-        How many bytes came.
+        How many bytes were read.
 
     Raises:
-        WrongError: they are others, or it was no reset.
+        WrongError: the contents are wrong, or the stream ended without a reset.
     """
     digest, count = hashlib.sha256(), 0
     try:
@@ -86,16 +108,18 @@ async def check_reset(read: Reader, plan: Plan, way: str, most: int) -> int:
             digest.update(data)
             count += len(data)
     except ConnectionError:
-        if count > most or digest.digest() != plan.digest(way, count):
-            raise WrongError(f"{count} bytes {way} before a reset are no beginning") from None
+        if count > most or digest.digest() != plan.digest(direction, count):
+            raise WrongError(
+                f"{count} bytes {direction} before a reset differ from those sent"
+            ) from None
         return count
     raise WrongError(
-        f"an end of stream after {count} bytes {way} that were to be reset, {plan.course}"
+        f"an end of stream instead of a reset after {count} bytes {direction}, {plan.course}"
     )
 
 
 def reading(sock: socket.socket) -> Reader:
-    """Return what reads from a socket."""
+    """Return a reader of a socket."""
 
     async def read() -> bytes:
         return await asyncio.get_running_loop().sock_recv(sock, READ_SIZE)
@@ -112,10 +136,10 @@ def reset(sock: socket.socket) -> None:
 
 
 def end(sock: socket.socket) -> None:
-    """End our direction.
+    """End the sending direction.
 
     Raises:
-        ConnectionResetError: the peer has reset it, and that was not read yet.
+        ConnectionResetError: the peer has reset the connection.
     """
     try:
         sock.shutdown(socket.SHUT_WR)
@@ -127,7 +151,7 @@ def end(sock: socket.socket) -> None:
 
 @contextlib.contextmanager
 def closing(sock: socket.socket) -> Iterator[socket.socket]:
-    """Close a connection at the end: with a reset, where that is none as planned."""
+    """Close a connection at the end of the block, with a reset if an error ended it."""
     sock.setblocking(False)
     try:
         yield sock
@@ -139,7 +163,7 @@ def closing(sock: socket.socket) -> Iterator[socket.socket]:
 
 @contextlib.asynccontextmanager
 async def connected(host: str, port: int) -> AsyncIterator[socket.socket]:
-    """Connect to an IPv4 address; the connection is `closing`."""
+    """Connect to an IPv4 address; the end of the block closes the connection as `closing` does."""
     with closing(socket.socket()) as sock:
         await asyncio.get_running_loop().sock_connect(sock, (host, port))
         yield sock

@@ -1,4 +1,4 @@
-"""The target of the clients: does what a plan says, and checks what it receives."""
+"""The target of the clients: executes the plan of each connection and checks what it receives."""
 
 import asyncio
 import contextlib
@@ -23,33 +23,36 @@ from soak.streams import (
     send_pieces,
 )
 
-Serve = Callable[[socket.socket], Awaitable[None]]
+Behaviour = Callable[[socket.socket], Awaitable[None]]
 
 
 async def serve(tunnels: socket.socket, web: socket.socket, reporter: Reporter) -> None:
     """Serve for ever.
 
     Args:
-        tunnels: listens for connections whose first line is a plan.
-        web: listens for HTTP whose request's target is a plan.
+        tunnels: listener for connections whose first line is a plan.
+        web: listener for HTTP requests whose path is a plan.
         reporter: reports failures.
     """
     await asyncio.gather(_accept(tunnels, _tunnelled, reporter), _accept(web, _forwarded, reporter))
 
 
-async def _accept(listener: socket.socket, behave: Serve, reporter: Reporter) -> None:
+async def _accept(listener: socket.socket, behaviour: Behaviour, reporter: Reporter) -> None:
     loop = asyncio.get_running_loop()
     busy: set[asyncio.Task[bool]] = set()
     while True:
         sock, _ = await loop.sock_accept(listener)
-        task = asyncio.create_task(reporter.watch("target", partial(_with, sock, behave)))
+        task = asyncio.create_task(reporter.watch("target", partial(_run, sock, behaviour)))
         busy.add(task)
         task.add_done_callback(busy.discard)
 
 
-async def _with(sock: socket.socket, behave: Serve) -> None:
-    with contextlib.suppress(ConnectionError), closing(sock):  # the client judges a lost connection
-        await behave(sock)
+async def _run(sock: socket.socket, behaviour: Behaviour) -> None:
+    with (
+        contextlib.suppress(ConnectionError),
+        closing(sock),
+    ):  # the client reports a lost connection
+        await behaviour(sock)
 
 
 async def _tunnelled(sock: socket.socket) -> None:
@@ -100,7 +103,7 @@ async def _forwarded(sock: socket.socket) -> None:
 
 
 async def _request(sock: socket.socket, http: h11.Connection) -> tuple[Plan, Reader]:
-    """Return the next request's plan, and what reads its body."""
+    """Return the plan of the next request, and a reader of its body."""
     loop = asyncio.get_running_loop()
 
     async def event() -> object:

@@ -1,4 +1,4 @@
-"""A jump server and bridges as processes, and what each of them has."""
+"""A jump server and bridges as processes, and the resources of each of them."""
 
 import re
 import signal
@@ -16,8 +16,8 @@ from soak.client import Ports
 SECRET = "only for the soak, unlimited"  # noqa: S105
 LIMITED = "only for the soak, with limited bandwidth"
 COMMANDS = Path(sys.executable).parent
-GRACE = 3
-"""Seconds that a stopping server gives its tunnels."""
+GRACE_PERIOD_S = 3
+"""Time that a stopping server leaves its tunnels."""
 _CLEAR = "--jump=127.0.0.1:{clear}"
 _TLS = "--jump=netjumper+tls://127.0.0.1:{tls}?pin={pin}"
 BRIDGES = {
@@ -27,24 +27,29 @@ BRIDGES = {
     "limited, clear": (LIMITED, [_CLEAR]),
     "limited, TLS": (LIMITED, [_TLS, "--early-data=always"]),
 }
-"""The secret and the options of each: connections that are parked, early data, TLS, none of
-them; the last two have one bandwidth for all their tunnels."""
-BANDWIDTH = 80
-"""Mbit/s: as much as these tunnels move on average, so that they wait for it now and then."""
+"""The secret and the options of each bridge. The first three use parked connections, TLS with
+early data, and neither; the tunnels of the last two share one bandwidth."""
+BANDWIDTH_MBIT_S = 80
+"""About what the limited tunnels move on average, so that the limit delays some of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """The resources of a process."""
+    """The resources of a process.
+
+    Attributes:
+        resident: bytes of resident memory.
+        descriptors: open file descriptors.
+        threads: its threads.
+    """
 
     resident: int
-    """Bytes."""
     descriptors: int
     threads: int
 
     @classmethod
     def of(cls, pid: int) -> "Footprint":
-        """Read them from /proc."""
+        """Return the resources of process `pid`, from /proc."""
         status = Path(f"/proc/{pid}/status").read_text()
         found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
         fds = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
@@ -53,7 +58,7 @@ class Footprint:
 
     @property
     def mebibytes(self) -> float:
-        """What is resident."""
+        """Resident memory in MiB."""
         return self.resident / (1 << 20)
 
     def __str__(self) -> str:
@@ -62,7 +67,15 @@ class Footprint:
 
 @dataclass(slots=True)
 class Topology:
-    """The processes: a server with two listeners, a bridge of each kind, and a target."""
+    """A jump server with two listeners, and a bridge for each entry of `BRIDGES`.
+
+    Attributes:
+        programs: starts the processes.
+        options: more options of the jump server.
+        ports: of 127.0.0.1, by listener or purpose.
+        pin: of the jump server's certificate.
+        processes: that run now, by name.
+    """
 
     programs: Processes
     options: tuple[str, ...] = ()
@@ -71,29 +84,31 @@ class Topology:
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Start the server."""
+        """Choose ports, write keys and settings, and start the jump server."""
         names = ["clear", "tls", "target", "web", "closed"]
         names += [f"{name} {listener}" for name in BRIDGES for listener in ("socks", "http")]
         while len(set(self.ports.values())) < len(names):
             self.ports = {name: free_port() for name in names}
-        made = subprocess.run(
+        keygen = subprocess.run(
             [COMMANDS / "netjumper", "keygen", "--tls", self._certificate],
             check=True,
             capture_output=True,
             text=True,
         )
-        self.pin = made.stdout.strip()
-        self._clients.write_text(f'[limited]\nsecrets = ["{LIMITED}"]\nbandwidth = {BANDWIDTH}\n')
+        self.pin = keygen.stdout.strip()
+        self._clients.write_text(
+            f'[limited]\nsecrets = ["{LIMITED}"]\nbandwidth = {BANDWIDTH_MBIT_S}\n'
+        )
         self._clients.chmod(0o600)
         self.start_server()
 
     def start_bridges(self) -> None:
-        """Start a bridge of each kind."""
-        for name, (secret, options) in BRIDGES.items():
+        """Start a bridge for each entry of `BRIDGES`."""
+        for name, (secret, template) in BRIDGES.items():
             ports = {listener: self.ports[f"{name} {listener}"] for listener in ("socks", "http")}
             listeners = [f"--{listener}=127.0.0.1:{port}" for listener, port in ports.items()]
-            message = [it.format(**self.ports, pin=self.pin) for it in options]
-            self._start(name, ports["socks"], secret, "netjumper-bridge", *message, *listeners)
+            options = [it.format(**self.ports, pin=self.pin) for it in template]
+            self._start(name, ports["socks"], secret, "netjumper-bridge", *options, *listeners)
 
     def start_server(self) -> None:
         """Start the jump server, on the same ports every time."""
@@ -102,25 +117,25 @@ class Topology:
             "netjumper", f"--listen=127.0.0.1:{self.ports['clear']}",
             f"--listen-tls=127.0.0.1:{self.ports['tls']}",
             f"--certificate-file={self._certificate}", f"--clients-file={self._clients}",
-            "--allow=127.0.0.0/8", "--allow=::1", f"--grace-period={GRACE}", *self.options,
+            "--allow=127.0.0.0/8", "--allow=::1", f"--grace-period={GRACE_PERIOD_S}", *self.options,
         )  # fmt: skip
 
-    def stop(self, name: str, number: int = signal.SIGTERM) -> int:
-        """End one of them, and return its exit status."""
+    def stop(self, name: str, signal_number: int = signal.SIGTERM) -> int:
+        """Stop a process with a signal and return its exit status."""
         process = self.processes.pop(name)
-        self.programs.end(process, number)
+        self.programs.end(process, signal_number)
         return process.returncode
 
-    def places(self, bridge: str) -> Ports:
-        """Return where a client of that bridge goes."""
+    def client_ports(self, bridge: str) -> Ports:
+        """Return the ports that a client of `bridge` connects to."""
         ports = self.ports
         return Ports(
             socks=ports[f"{bridge} socks"], http=ports[f"{bridge} http"],
             target=ports["target"], web=ports["web"], closed=ports["closed"],
         )  # fmt: skip
 
-    def have(self) -> Mapping[str, Footprint]:
-        """Return what each process has now."""
+    def footprints(self) -> Mapping[str, Footprint]:
+        """Return the current resources of each process."""
         return {name: Footprint.of(process.pid) for name, process in self.processes.items()}
 
     @property
@@ -140,12 +155,12 @@ class Topology:
 
 @contextmanager
 def running_topology(logs: Path, *options: str, bridges: bool = True) -> Iterator[Topology]:
-    """Run a server with `options`, and the bridges, until the block ends.
+    """Run a jump server and the bridges until the block ends.
 
     Args:
         logs: the folder for their output.
-        options: more options of the server.
-        bridges: whether there are any.
+        options: more options of the jump server.
+        bridges: whether bridges are started.
     """
     with Processes(logs, "soak") as programs:
         topology = Topology(programs, options)
