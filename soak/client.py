@@ -110,19 +110,21 @@ class Client:
     async def _forwarded(self) -> None:
         async with connected("127.0.0.1", self._ports.http) as sock:
             http = h11.Connection(h11.CLIENT)
-            for _ in range(self._rng.randint(1, 4)):
+            for index in range(self._rng.randint(1, 4)):
                 plan = random_plan(self._rng, MAX_BODY_BYTES)
                 if plan.course is not Course.TARGET_RESETS or plan.down < 2:
                     plan = replace(plan, course=Course.ANSWER)
                 if self._rng.random() < 0.5:
                     plan = replace(plan, up=0)
-                count = await self._request(sock, http, plan)
+                count = await self._request(sock, http, plan, kept=index > 0)
                 self._count("forwarded", plan.up + count)
                 if not (http.our_state is h11.DONE and http.their_state is h11.DONE):
                     return
                 http.start_next_cycle()
 
-    async def _request(self, sock: socket.socket, http: h11.Connection, plan: Plan) -> int:
+    async def _request(
+        self, sock: socket.socket, http: h11.Connection, plan: Plan, *, kept: bool
+    ) -> int:
         """Send a request, check its answer, and return the size of the answer's body."""
         loop = asyncio.get_running_loop()
         host = f"127.0.0.1:{self._ports.web}"
@@ -137,7 +139,7 @@ class Client:
             await asyncio.sleep(pause)
         if rest := http.send(h11.EndOfMessage()):
             await loop.sock_sendall(sock, rest)
-        read = _answer(sock, http)
+        read = _answer(sock, http, kept=kept)
         if plan.course is Course.TARGET_RESETS:
             return await check_reset(read, plan, "down", plan.down // 2)
         return await check_all(read, plan, "down", plan.down)
@@ -171,14 +173,21 @@ async def _send_and_end(sock: socket.socket, plan: Plan) -> None:
     end(sock)
 
 
-def _answer(sock: socket.socket, http: h11.Connection) -> Reader:
-    """Return a reader of an answer's body, which takes another status than 200 for a reset."""
+def _answer(sock: socket.socket, http: h11.Connection, *, kept: bool) -> Reader:
+    """Return a reader of an answer's body.
+
+    It takes another status than 200 for a reset, and so it does if a `kept` connection, which had
+    a request before, ends without an answer: that leaves a retry to the client.
+    """
 
     async def read() -> bytes:
         while True:
             event = http.next_event()
             if event is h11.NEED_DATA:
                 data = await asyncio.get_running_loop().sock_recv(sock, READ_SIZE)
+                is_unanswered = http.their_state is h11.SEND_RESPONSE and not http.trailing_data[0]
+                if kept and is_unanswered and not data:
+                    raise ConnectionResetError("a kept connection ended without an answer")
                 try:
                     http.receive_data(data)
                     if not data:
