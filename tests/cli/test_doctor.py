@@ -57,7 +57,9 @@ async def failed_step(capsys, step, jump, *arguments):
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout")
 def test_probe_connection_has_no_user_timeout():
     with listening() as jump:
-        tried = probe.Probe(address_of(jump), SECRET, dial_timeout=10.0, jump_timeout=10.0)
+        tried = probe.Probe(
+            address_of(jump), SECRET, lookup_timeout=10.0, dial_timeout=10.0, jump_timeout=10.0
+        )
         with contextlib.closing(tried):
             tried.look_up()
             tried.connect()
@@ -131,11 +133,11 @@ async def test_silent_name_server_fails_the_name_step_in_time(capsys, monkeypatc
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     code, report = await examined(
-        capsys, "home.example:9527", "x:1", "--dial-timeout", str(PATIENCE)
+        capsys, "home.example:9527", "x:1", "--lookup-timeout", str(PATIENCE)
     )
     finished.set()
     assert code == EXIT_CODES["name"]
-    assert report["steps"][0]["detail"].endswith("i/o timeout")
+    assert report["steps"][0]["detail"].endswith("its name was not looked up in time (i/o timeout)")
     assert report["steps"][0]["seconds"] >= PATIENCE
 
 

@@ -201,6 +201,23 @@ class TestResolve:
         assert resolve(NAME, time.monotonic() + LONG_S) == [(entry[0], entry[4])]
         assert asked == ["target.example"]
 
+    def test_name_server_that_never_answers_for_one_family_delays_little(self, monkeypatch):
+        go_on = threading.Event()
+
+        def find(host: str, port: int, family: int, **_: object) -> list[object]:
+            if family != socket.AF_INET:
+                go_on.wait()
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", find)
+        began = time.monotonic()
+        try:
+            found = resolve(NAME, began + LONG_S)
+        finally:
+            go_on.set()
+        assert found == [(socket.AF_INET, ("192.0.2.1", 443))]
+        assert time.monotonic() - began < 1
+
     def test_a_silent_name_server_is_waited_for_until_the_deadline(self, monkeypatch):
         go_on = threading.Event()
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: go_on.wait() and [])

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ from netjumper.errors import (
     TargetTimeout,
 )
 from netjumper.net import dialer as dial_module
-from netjumper.net.connector import TargetFilter
+from netjumper.net.connector import AllowAll, TargetFilter
 from netjumper.net.dialer import ATTEMPT_DELAY_S, Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.resolver import Resolver
@@ -98,13 +99,20 @@ class Outcome:
         target: Address,
         *,
         timeout: float = LONG,
+        lookup_timeout: float = LONG,
+        min_not_found_time: float = 0.0,
         find: Callable[..., list[Any]] | None = None,
         target_filter: TargetFilter | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         find = find or raises(AssertionError("no name was to be looked up"))
         self.dialer = Dialer(
-            loop, timeout=timeout, resolver=Resolver(loop, find), target_filter=target_filter
+            loop,
+            timeout=timeout,
+            lookup_timeout=lookup_timeout,
+            min_not_found_time=min_not_found_time,
+            resolver=Resolver(loop, find),
+            target_filter=target_filter,
         )
         self.future: asyncio.Future[Endpoint] = loop.create_future()
         self.opening = self.dialer.connect(
@@ -121,6 +129,7 @@ class Outcome:
     async def error(self) -> NetjumperError:
         with pytest.raises(TargetError) as caught:
             await self.future
+        assert len(self.dialer.lookups) == 0
         assert len(self.dialer.deadlines) == 0
         return caught.value
 
@@ -195,7 +204,7 @@ async def test_an_address_that_does_not_answer_times_out():
         assert str(error) == f"dial tcp {silent}: i/o timeout"
 
 
-async def test_the_time_of_a_dial_includes_its_lookup():
+async def test_lookup_has_a_timeout_of_its_own():
     go_on = threading.Event()
 
     def hang(host: str, port: int, **_: Any) -> list[Any]:
@@ -203,7 +212,7 @@ async def test_the_time_of_a_dial_includes_its_lookup():
         return []
 
     try:
-        error = await Outcome(NAME, timeout=0.05, find=hang).error()
+        error = await Outcome(NAME, lookup_timeout=0.05, find=hang).error()
     finally:
         go_on.set()
     assert isinstance(error, TargetTimeout)
@@ -319,6 +328,45 @@ async def test_a_dial_cancelled_in_its_lookup_connects_to_nothing():
         assert await peer.came() == 0
 
 
+async def test_a_slow_lookup_leaves_the_dial_its_whole_time():
+    def find(host: str, port: int, **_: Any) -> list[Any]:
+        ready.wait()
+        return answers(peer.address)(host, port)
+
+    ready = threading.Event()
+    async with serving(echo) as peer:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        dial = Outcome(NAME, find=find, timeout=0.1)
+        await eventually(lambda: dial.future.done() or loop.time() > began + 0.2)
+        ready.set()
+        assert await dial.peer() == peer.address
+
+
+async def test_a_hidden_name_and_one_that_does_not_exist_take_the_same_time():
+    class Hiding(AllowAll):
+        def check_address(self, target: Address, ip: str) -> None:
+            raise dial_errors.hidden(target.host, "it is local")
+
+    texts = set()
+    for find, target_filter in ((answers(), None), (answers(NAME), Hiding())):
+        began = time.monotonic()
+        dial = Outcome(NAME, find=find, min_not_found_time=0.2, target_filter=target_filter)
+        texts.add(str(await dial.error()))
+        assert 0.199 <= time.monotonic() - began < 1  # uvloop counts in whole milliseconds
+    assert texts == {str(dial_errors.name_not_found(NAME.host))}
+
+
+async def test_a_dial_can_be_cancelled_before_its_name_is_reported_as_not_existing():
+    loop = asyncio.get_running_loop()
+    due = loop.time() + 0.1
+    dial = Outcome(NAME, find=answers(), min_not_found_time=0.1)
+    await eventually(lambda: len(dial.dialer.lookups) == 0)
+    dial.opening.cancel()
+    await eventually(lambda: loop.time() > due + 0.05)
+    assert not dial.future.done()
+
+
 async def test_a_dial_that_timed_out_ignores_what_the_lookup_finds_later():
     go_on = threading.Event()
 
@@ -327,7 +375,7 @@ async def test_a_dial_that_timed_out_ignores_what_the_lookup_finds_later():
         return answers(peer.address)(host, port)
 
     async with serving(echo) as peer:
-        dial = Outcome(NAME, find=find, timeout=0.05)
+        dial = Outcome(NAME, find=find, lookup_timeout=0.05)
         assert isinstance(await dial.error(), TargetTimeout)
         go_on.set()
         await eventually(lambda: not dial.dialer.resolver._waiting)

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from netjumper.net import resolver as resolver_module
-from netjumper.net.resolver import MAX_LOOKUPS, Answer, Resolver
+from netjumper.net.resolver import (
+    MAX_LOOKUPS,
+    RESOLUTION_DELAY_S,
+    SLOW_LOOKUP_S,
+    Answer,
+    Resolver,
+)
 from tests.support.peers import eventually
 
 V4 = socket.AF_INET
@@ -24,7 +30,8 @@ class NameServer:
         self.go_on = threading.Event()
 
     def getaddrinfo(self, host: str, port: int, **kwargs: Any) -> list[Any]:
-        assert kwargs == {"type": socket.SOCK_STREAM}
+        assert kwargs.keys() == {"family", "type"}
+        assert kwargs["type"] == socket.SOCK_STREAM
         self.asked.append(host)
         if host.startswith("hang"):
             self.go_on.wait()
@@ -104,6 +111,66 @@ async def test_equal_lookups_share_one(resolver, names):
     assert await asyncio.gather(*answers) == [[(V4, ("192.0.2.1", 443))]] * 10
     assert await other_port == [(V4, ("192.0.2.1", 80))]
     assert names.asked == ["hang.example"] * 2
+
+
+async def test_name_server_that_never_answers_for_one_family_delays_little(names):
+    def find(host: str, port: int, family: int, **_: Any) -> list[Any]:
+        if family != socket.AF_INET:
+            names.go_on.wait()
+        return [(V4, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
+
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    resolver = Resolver(loop, find)
+    assert await ask(resolver, "half.example") == [(V4, ("192.0.2.1", 443))]
+    assert SLOW_LOOKUP_S + RESOLUTION_DELAY_S <= loop.time() - began < 1
+
+
+async def test_slow_lookup_has_the_addresses_of_both_families(names):
+    def find(host: str, port: int, family: int, **_: Any) -> list[Any]:
+        if family == socket.AF_UNSPEC:
+            names.go_on.wait()
+        ip = "192.0.2.1" if family == V4 else "2001:db8::1"
+        return [(family, socket.SOCK_STREAM, 6, "", (ip, port))]
+
+    answer = await ask(Resolver(asyncio.get_running_loop(), find), "half.example")
+    assert answer == [(socket.AF_INET6, ("2001:db8::1", 443)), (V4, ("192.0.2.1", 443))]
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+async def test_slow_lookup_ends_with_the_error_of_both_families(names, family):
+    def find(host: str, port: int, family: int, **_: Any) -> list[Any]:
+        if family == socket.AF_UNSPEC:
+            names.go_on.wait()
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    answer = await ask(Resolver(asyncio.get_running_loop(), find), "half.example")
+    assert isinstance(answer, socket.gaierror)
+
+
+async def test_family_is_waited_for_if_the_other_has_no_address(names):
+    asked = threading.Event()
+
+    def find(host: str, port: int, family: int, **_: Any) -> list[Any]:
+        if family == socket.AF_INET6:
+            asked.set()
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if family == socket.AF_UNSPEC:
+            names.go_on.wait()
+        asked.wait()
+        return [(V4, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
+
+    answer = await ask(Resolver(asyncio.get_running_loop(), find), "half.example")
+    assert answer == [(V4, ("192.0.2.1", 443))]
+
+
+async def test_answer_of_a_slow_lookup_is_kept_for_the_next(resolver, names):
+    first = ask(resolver, "hang.example")
+    await eventually(lambda: len(names.asked) == 3)
+    names.go_on.set()
+    await first
+    assert await ask(resolver, "hang.example") == [(V4, ("192.0.2.1", 443))]
+    assert len(names.asked) == 3
 
 
 async def test_an_answer_is_not_kept(resolver, names):

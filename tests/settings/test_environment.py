@@ -21,6 +21,7 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
         "min_parked": "2",
         "max_parked": "9",
         "handshake_timeout": "1.5",
+        "lookup_timeout": "3",
         "dial_timeout": "2",
         "jump_timeout": "3",
         "idle_timeout": "4",

@@ -153,7 +153,13 @@ def _jump_host(
     options: SocketOptions,
 ) -> JumpHost:
     endpoint = Endpoint if known.encryption is None else known.encryption.endpoint
-    dialer = Dialer(loop, timeout=settings.dial_timeout, options=options, endpoint=endpoint)
+    dialer = Dialer(
+        loop,
+        timeout=settings.dial_timeout,
+        lookup_timeout=settings.lookup_timeout,
+        options=options,
+        endpoint=endpoint,
+    )
     return JumpHost(loop, known.address, known.secret, dialer, settings.jump_timeout)
 
 
@@ -178,6 +184,7 @@ async def _upstream(
         clients=single_secret(secret, Guard(EMBEDDED_ALLOW)),
         is_own_listener=is_own_listener,
         dial_timeout=settings.dial_timeout,
+        lookup_timeout=settings.lookup_timeout,
         log=log,
         listening=embedded_options(settings),
         dialling=bridge_options(settings).dialling,

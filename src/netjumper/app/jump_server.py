@@ -121,6 +121,7 @@ class JumpServer:
             encryption=self._encryption,
             clients=self._clients,
             dial_timeout=settings.dial_timeout,
+            lookup_timeout=settings.lookup_timeout,
             limits=TunnelLimits(
                 handshake=settings.handshake_timeout,
                 parked=settings.parked_timeout,

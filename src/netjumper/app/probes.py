@@ -20,6 +20,7 @@ def probes_of(loaded: Loaded[BridgeSettings]) -> list[Probe]:
         Probe(
             host.address,
             host.secret,
+            lookup_timeout=settings.lookup_timeout,
             dial_timeout=settings.dial_timeout,
             jump_timeout=settings.jump_timeout,
             options=options,

@@ -23,7 +23,8 @@ class Probe:
     Args:
         jump_host: the jump server's address.
         secret: shared with it.
-        dial_timeout: seconds for the look-up and the connect, each.
+        lookup_timeout: seconds for the look-up.
+        dial_timeout: seconds for the connect.
         jump_timeout: seconds for each step after that.
         options: of its connection.
         encryption: the TLS on it; None is none.
@@ -34,6 +35,7 @@ class Probe:
         jump_host: Address,
         secret: bytes,
         *,
+        lookup_timeout: float,
         dial_timeout: float,
         jump_timeout: float,
         options: SocketOptions = DEFAULTS,
@@ -41,6 +43,7 @@ class Probe:
     ) -> None:
         self.jump_host = jump_host
         self.encryption = encryption
+        self._lookup_timeout = lookup_timeout
         self._dial_timeout = dial_timeout
         self._jump_timeout = jump_timeout
         # Nothing suspends the user timeout for a peer that does not read, and each step has a
@@ -58,7 +61,7 @@ class Probe:
         Raises:
             JumpHostUnreachable: it has no address, or the look-up did not end in time.
         """
-        return self._connection.resolve(time.monotonic() + self._dial_timeout)
+        return self._connection.resolve(time.monotonic() + self._lookup_timeout)
 
     def connect(self) -> str:
         """Connect to one of the addresses; return it and the congestion control, for people.

@@ -9,7 +9,18 @@ import time
 from netjumper import dial_errors
 from netjumper.addressing.address import Address
 from netjumper.net.happy_eyeballs import ATTEMPT_DELAY_S, Attempt, ConnectionAttempts
-from netjumper.net.resolver import Answer, checked_answer, found_literal, look_up
+from netjumper.net.resolver import (
+    FAMILIES,
+    RESOLUTION_DELAY_S,
+    SLOW_LOOKUP_S,
+    Answer,
+    checked_answer,
+    combined,
+    found_literal,
+    is_final,
+    is_found,
+    look_up,
+)
 from netjumper.net.socket_options import Found, SocketOptions
 
 # `poll` needs no descriptor of its own and, unlike `select`, takes any; Windows has `select` only.
@@ -28,21 +39,56 @@ def resolve(target: Address, deadline: float) -> Found:
     """
     if found := found_literal(target):
         return found
-    answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+    lookup = _LookUp(target)
+    lookup.start(socket.AF_UNSPEC)
+    wake = time.monotonic() + SLOW_LOOKUP_S
+    while True:
+        try:
+            family, answer = lookup.answers.get(timeout=seconds_left(min(wake, deadline)))
+        except queue.Empty:
+            if any(map(is_found, lookup.by_family.values())):
+                return checked_answer(combined(lookup.by_family), target)
+            if time.monotonic() >= deadline:
+                raise dial_errors.lookup_timed_out(target.host) from None
+            for family in FAMILIES:
+                lookup.start(family)
+            wake = deadline
+            continue
+        lookup.by_family[family] = answer
+        if is_final(family, answer):
+            return checked_answer(answer, target)
+        if lookup.is_over:
+            return checked_answer(combined(lookup.by_family), target)
+        if is_found(answer):
+            wake = time.monotonic() + RESOLUTION_DELAY_S
 
-    def ask() -> None:
-        answers.put(look_up(target.host, target.port, socket.getaddrinfo))
 
-    # In a thread: a dead name server makes `getaddrinfo` block for half a minute.
-    thread = threading.Thread(target=ask, name=f"lookup {target.host}", daemon=True)
-    try:
-        thread.start()
-        answer = answers.get(timeout=seconds_left(deadline))
-    except RuntimeError as error:  # the system allows no more threads
-        answer = socket.gaierror(socket.EAI_AGAIN, str(error))
-    except queue.Empty:
-        raise dial_errors.timed_out(str(target)) from None
-    return checked_answer(answer, target)
+class _LookUp:
+    """The look-ups of one name, each in a thread: a dead name server makes `getaddrinfo` block."""
+
+    def __init__(self, target: Address) -> None:
+        self._target = target
+        self._threads = 0
+        self.answers: queue.SimpleQueue[tuple[int, Answer]] = queue.SimpleQueue()
+        self.by_family: dict[int, Answer] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no answer can come that would change anything."""
+        return len(self.by_family) == self._threads or all(it in self.by_family for it in FAMILIES)
+
+    def start(self, family: int) -> None:
+        """Look the name up for a family; AF_UNSPEC is both."""
+        host, port = self._target.host, self._target.port
+
+        def ask() -> None:
+            self.answers.put((family, look_up(host, port, socket.getaddrinfo, family)))
+
+        self._threads += 1
+        try:
+            threading.Thread(target=ask, name=f"lookup {host}", daemon=True).start()
+        except RuntimeError as error:  # the system allows no more threads
+            self.answers.put((family, socket.gaierror(socket.EAI_AGAIN, str(error))))
 
 
 def dial(found: Found, options: SocketOptions, deadline: float) -> Attempt:

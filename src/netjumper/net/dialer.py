@@ -5,7 +5,7 @@ import socket
 
 from netjumper import dial_errors
 from netjumper.addressing.address import Address
-from netjumper.errors import NetjumperError, TargetError
+from netjumper.errors import NameNotFound, NetjumperError, TargetError
 from netjumper.net.connector import AllowAll, Failed, IsOwnListener, Opened, TargetFilter
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
@@ -13,13 +13,20 @@ from netjumper.net.happy_eyeballs import ATTEMPT_DELAY_S, ConnectionAttempts
 from netjumper.net.resolver import Answer, Resolver, checked_answer, found_literal
 from netjumper.net.socket_options import DEFAULTS, SockAddr, SocketOptions
 
+DEFAULT_LOOKUP_TIMEOUT_S = 15.0
+"""Longer than the system waits for two dead name servers, so that it can ask a third."""
+
 
 class Dialer:
     """Opens connections.
 
     Args:
         loop: the running loop.
-        timeout: seconds that a dial can take, including its look-up.
+        timeout: seconds that it can take to connect, after the look-up.
+        lookup_timeout: seconds that a look-up can take.
+        min_not_found_time: seconds from the begin of a dial until its name is reported as not
+            existing, at least. The time then does not tell a name that `target_filter` hides from
+            one that does not exist.
         resolver: looks up names; dialers that share one get equal shares of it.
         target_filter: decides which targets are dialled; None accepts all.
         is_own_listener: returns whether this process listens at an address, which is not dialled.
@@ -35,6 +42,8 @@ class Dialer:
         loop: asyncio.AbstractEventLoop,
         *,
         timeout: float,
+        lookup_timeout: float = DEFAULT_LOOKUP_TIMEOUT_S,
+        min_not_found_time: float = 0.0,
         resolver: Resolver | None = None,
         target_filter: TargetFilter | None = None,
         is_own_listener: IsOwnListener | None = None,
@@ -48,6 +57,8 @@ class Dialer:
         self.is_own_listener = is_own_listener or _never
         self.options = options
         self.endpoint = endpoint
+        self.min_not_found_time = min_not_found_time
+        self.lookups: Deadlines[Dial] = Deadlines(loop, lookup_timeout, Dial.expire)
         self.deadlines: Deadlines[Dial] = Deadlines(loop, timeout, Dial.expire)
 
     def connect(self, target: Address, opened: Opened, failed: Failed) -> "Dial":
@@ -63,7 +74,7 @@ class Dialer:
 class Dial:
     """One dial in progress."""
 
-    __slots__ = ("_attempts", "_dialer", "_failed", "_opened", "_target", "_timer")
+    __slots__ = ("_attempts", "_dialer", "_failed", "_opened", "_started", "_target", "_timer")
 
     def __init__(self, dialer: Dialer, target: Address, opened: Opened, failed: Failed) -> None:
         self._dialer = dialer
@@ -72,11 +83,13 @@ class Dial:
         self._failed = failed
         self._attempts: ConnectionAttempts | None = None
         self._timer: asyncio.Handle | None = None
-        dialer.deadlines.add(self)
         if found := found_literal(target):
+            dialer.deadlines.add(self)
             self._attempts = ConnectionAttempts(found)
             self._timer = dialer.loop.call_soon(self._try_next, self._attempts)
         else:
+            self._started = dialer.loop.time()
+            dialer.lookups.add(self)
             dialer.resolver.resolve(target.host, target.port, self._resolved, dialer)
 
     @property
@@ -105,8 +118,10 @@ class Dial:
             self._fail(self._attempts.timed_out())
 
     def _resolved(self, answer: Answer) -> None:
-        if self not in self._dialer.deadlines:
+        if self not in self._dialer.lookups:
             return
+        self._dialer.lookups.remove(self)
+        self._dialer.deadlines.add(self)
         try:
             found = checked_answer(answer, self._target)
         except TargetError as error:
@@ -146,11 +161,22 @@ class Dial:
         opened(self._dialer.endpoint(self._dialer.loop, attempt[0]))
 
     def _fail(self, error: NetjumperError) -> None:
+        if isinstance(error, NameNotFound):
+            loop = self._dialer.loop
+            due = self._started + self._dialer.min_not_found_time
+            if due > loop.time():
+                self._end()
+                self._timer = loop.call_at(due, self._fail_now, error)
+                return
+        self._fail_now(error)
+
+    def _fail_now(self, error: NetjumperError) -> None:
         failed = self._failed
         self._end()
         failed(error)
 
     def _end(self) -> None:
+        self._dialer.lookups.remove(self)
         self._dialer.deadlines.remove(self)
         if self._timer is not None:
             self._timer.cancel()

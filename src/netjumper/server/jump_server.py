@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from netjumper.access_log import ACCESS_LOG
 from netjumper.addressing.listeners import CLEAR, TLS, ListenerKind
 from netjumper.net.connector import IsOwnListener, TargetFilter
-from netjumper.net.dialer import Dialer
+from netjumper.net.dialer import DEFAULT_LOOKUP_TIMEOUT_S, Dialer
 from netjumper.net.endpoint import Endpoint, MakeEndpoint
 from netjumper.net.listening_sockets import ListenTarget
 from netjumper.net.resolver import Resolver
@@ -20,6 +20,10 @@ from netjumper.sessions.manager import SessionManager, TunnelLimits
 from netjumper.sessions.service import ListenerConfig, Service
 from netjumper.tls.context import Encryption, ReloadableTls
 
+MIN_NOT_FOUND_TIME_S = 0.25
+"""Seconds until a client learns that a name does not exist, or is told so: look-ups in the local
+network are faster than others."""
+
 
 def jump_server(
     *,
@@ -29,6 +33,7 @@ def jump_server(
     clients: Clients,
     is_own_listener: IsOwnListener | None = None,
     dial_timeout: float = 5.0,
+    lookup_timeout: float = DEFAULT_LOOKUP_TIMEOUT_S,
     limits: TunnelLimits | None = None,
     admission: AdmissionLimits | None = None,
     resolver: Resolver | None = None,
@@ -43,7 +48,8 @@ def jump_server(
         encryption: makes the TLS endpoints; required for `listen_tls`.
         clients: the clients, with the guard of each.
         is_own_listener: whether another part of this process listens at an address.
-        dial_timeout: seconds for reaching a target, its look-up included.
+        dial_timeout: seconds for connecting to a target.
+        lookup_timeout: seconds for looking up its name before that.
         limits, admission: deadlines of sessions; limits on connections and tunnels.
         resolver: looks up the names of targets.
         log: the access log.
@@ -55,7 +61,7 @@ def jump_server(
     if listen_tls and encryption is None:
         raise ValueError("listen_tls needs encryption")
     loop = asyncio.get_running_loop()
-    dialers = _Dialers(loop, dial_timeout, resolver or Resolver(loop), dialling)
+    dialers = _Dialers(loop, dial_timeout, lookup_timeout, resolver or Resolver(loop), dialling)
     sessions = SessionManager(
         loop,
         Admission(loop, Accounts(clients, dialers), admission),
@@ -74,7 +80,8 @@ class _Dialers:
 
     Args:
         loop: the running loop.
-        timeout: seconds for reaching a target.
+        timeout: seconds for connecting to a target.
+        lookup_timeout: seconds for looking up its name before that.
         resolver: looks up the names of targets.
         options: socket options of the connections to targets.
 
@@ -87,11 +94,13 @@ class _Dialers:
         self,
         loop: asyncio.AbstractEventLoop,
         timeout: float,
+        lookup_timeout: float,
         resolver: Resolver,
         options: SocketOptions,
     ) -> None:
         self._loop = loop
         self._timeout = timeout
+        self._lookup_timeout = lookup_timeout
         self._resolver = resolver
         self._options = options
         self.own_listeners: Sequence[IsOwnListener] = ()
@@ -101,6 +110,8 @@ class _Dialers:
         return Dialer(
             self._loop,
             timeout=self._timeout,
+            lookup_timeout=self._lookup_timeout,
+            min_not_found_time=MIN_NOT_FOUND_TIME_S,
             target_filter=guard,
             is_own_listener=self._is_own_listener,
             resolver=self._resolver,

@@ -184,18 +184,23 @@ class BridgeSettings(CommonSettings):
         Timeout,
         Option(
             Group.TIMEOUTS,
-            "maximum time to connect to the jump server, including the name lookup",
+            "maximum time to connect to the jump server, after the name lookup",
             _UPSTREAM,
         ),
     ] = 5.0
+    lookup_timeout: Annotated[
+        Timeout,
+        Option(Group.TIMEOUTS, "maximum time to look up the name of the jump server", _UPSTREAM),
+    ] = 15.0
     jump_timeout: Annotated[
         Timeout,
         Option(
             Group.TIMEOUTS,
-            "maximum time from connecting to the jump server until it confirms the target",
+            "maximum time from connecting to the jump server until it confirms the target; more "
+            "than the jump server has to look the target up and to connect to it",
             _UPSTREAM,
         ),
-    ] = 15.0
+    ] = 25.0
 
     @model_validator(mode="before")
     @classmethod

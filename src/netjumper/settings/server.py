@@ -88,10 +88,14 @@ class ServerSettings(CommonSettings):
         Timeout,
         Option(
             Group.TIMEOUTS,
-            "maximum time to connect to a target, including the name lookup",
+            "maximum time to connect to a target, after the name lookup",
             (Command.SERVER_HEALTHCHECK,),
         ),
     ] = 5.0
+    lookup_timeout: Annotated[
+        Timeout,
+        Option(Group.TIMEOUTS, "maximum time to look up the name of a target"),
+    ] = 15.0
     parked_timeout: Annotated[
         TimeoutOrZero,
         Option(

@@ -51,7 +51,7 @@ function _shtab_netjumper_bridge_using
 end
 
 set -g _shtab_netjumper_bridge_commands exec env healthcheck doctor completion
-set -g _shtab_netjumper_bridge_opts_with_value --auth --auth-file --ca-file --certificate-file --config --congestion-control --dial-timeout --early-data --grace-period --handshake-timeout --http --idle-timeout --interface --jump --jump-policy --jump-timeout --log-format --log-level --mark --max-parked --min-parked --mixed --no-proxy --peer-timeout --secret-file --shell --socks --source --via --workers
+set -g _shtab_netjumper_bridge_opts_with_value --auth --auth-file --ca-file --certificate-file --config --congestion-control --dial-timeout --early-data --grace-period --handshake-timeout --http --idle-timeout --interface --jump --jump-policy --jump-timeout --log-format --log-level --lookup-timeout --mark --max-parked --min-parked --mixed --no-proxy --peer-timeout --secret-file --shell --socks --source --via --workers
 
 complete -c netjumper-bridge -e
 complete -c netjumper-bridge -f
@@ -74,8 +74,9 @@ complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l early-data -xka
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l idle-timeout -x -d 'close a tunnel that transferred no data for this long; 0 never does (default: 0)'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l grace-period -x -d 'time that open tunnels have to end after a stop signal (default: 10)'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l handshake-timeout -x -d 'maximum time from accepting a connection until its request is complete (default: 10)'
-complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l dial-timeout -x -d 'maximum time to connect to the jump server, including the name lookup (default: 5)'
-complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l jump-timeout -x -d 'maximum time from connecting to the jump server until it confirms the target (default: 15)'
+complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l dial-timeout -x -d 'maximum time to connect to the jump server, after the name lookup (default: 5)'
+complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l lookup-timeout -x -d 'maximum time to look up the name of the jump server (default: 15)'
+complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l jump-timeout -x -d 'maximum time from connecting to the jump server until it confirms the target; more than the jump'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l workers -x -d 'number of processes that serve; limits and parked connections apply per process (default: 1)'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l peer-timeout -x -d 'close a connection whose peer is unreachable for this long; 0 uses the system default (default: 30)'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l congestion-control -x -d 'TCP congestion control between bridge and jump server; auto is bbr if this process can use it, and'
@@ -105,8 +106,9 @@ complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l certific
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l idle-timeout -x -d 'close a tunnel that transferred no data for this long; 0 never does (default: 0)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l grace-period -x -d 'time that open tunnels have to end after a stop signal (default: 10)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l handshake-timeout -x -d 'maximum time from accepting a connection until its request is complete (default: 10)'
-complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l dial-timeout -x -d 'maximum time to connect to the jump server, including the name lookup (default: 5)'
-complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l jump-timeout -x -d 'maximum time from connecting to the jump server until it confirms the target (default: 15)'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l dial-timeout -x -d 'maximum time to connect to the jump server, after the name lookup (default: 5)'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l lookup-timeout -x -d 'maximum time to look up the name of the jump server (default: 15)'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l jump-timeout -x -d 'maximum time from connecting to the jump server until it confirms the target; more than the jump'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l log-level -xka "debug info warning error" -d 'lowest level to log (default: info)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l log-format -xka "auto rich plain json" -d 'format of log lines; auto is rich on a terminal and plain elsewhere (default: auto)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this settings file instead of the usual ones'
@@ -131,8 +133,9 @@ complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l m
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l secret-file -xka "(__fish_complete_path (commandline -ct))" -d 'file with the shared secret, readable only by its owner'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the CA certificate that must have issued the certificates of jump servers, for'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the certificate of the bridge and its private key, for jump servers that require one'
-complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l dial-timeout -x -d 'maximum time to connect to the jump server, including the name lookup (default: 5)'
-complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l jump-timeout -x -d 'maximum time from connecting to the jump server until it confirms the target (default: 15)'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l dial-timeout -x -d 'maximum time to connect to the jump server, after the name lookup (default: 5)'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l lookup-timeout -x -d 'maximum time to look up the name of the jump server (default: 15)'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l jump-timeout -x -d 'maximum time from connecting to the jump server until it confirms the target; more than the jump'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l peer-timeout -x -d 'close a connection whose peer is unreachable for this long; 0 uses the system default (default: 30)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l congestion-control -x -d 'TCP congestion control between bridge and jump server; auto is bbr if this process can use it, and'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l fast-open -l no-fast-open -d 'TCP Fast Open between bridge and jump server, which saves a round trip per connection; both must'
@@ -148,8 +151,9 @@ complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l jump -
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l secret-file -xka "(__fish_complete_path (commandline -ct))" -d 'file with the shared secret, readable only by its owner'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the CA certificate that must have issued the certificates of jump servers, for'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the certificate of the bridge and its private key, for jump servers that require one'
-complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l dial-timeout -x -d 'maximum time to connect to the jump server, including the name lookup (default: 5)'
-complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l jump-timeout -x -d 'maximum time from connecting to the jump server until it confirms the target (default: 15)'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l dial-timeout -x -d 'maximum time to connect to the jump server, after the name lookup (default: 5)'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l lookup-timeout -x -d 'maximum time to look up the name of the jump server (default: 15)'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l jump-timeout -x -d 'maximum time from connecting to the jump server until it confirms the target; more than the jump'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l peer-timeout -x -d 'close a connection whose peer is unreachable for this long; 0 uses the system default (default: 30)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l congestion-control -x -d 'TCP congestion control between bridge and jump server; auto is bbr if this process can use it, and'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l fast-open -l no-fast-open -d 'TCP Fast Open between bridge and jump server, which saves a round trip per connection; both must'

@@ -51,7 +51,7 @@ function _shtab_netjumper_using
 end
 
 set -g _shtab_netjumper_commands keygen share healthcheck completion
-set -g _shtab_netjumper_opts_with_value --allow --ban-time --bandwidth --bandwidth-per-client --certificate-file --client --client-ca-file --clients-file --config --congestion-control --deny --dial-timeout --grace-period --handshake-timeout --idle-timeout --interface --listen --listen-tls --log-format --log-level --mark --max-auth-failures --max-parked-per-client --max-tunnels --max-tunnels-per-client --max-tunnels-per-source --max-unauthenticated --nat64-prefix --parked-timeout --peer-timeout --secret-file --source --tls --workers
+set -g _shtab_netjumper_opts_with_value --allow --ban-time --bandwidth --bandwidth-per-client --certificate-file --client --client-ca-file --clients-file --config --congestion-control --deny --dial-timeout --grace-period --handshake-timeout --idle-timeout --interface --listen --listen-tls --log-format --log-level --lookup-timeout --mark --max-auth-failures --max-parked-per-client --max-tunnels --max-tunnels-per-client --max-tunnels-per-source --max-unauthenticated --nat64-prefix --parked-timeout --peer-timeout --secret-file --source --tls --workers
 
 complete -c netjumper -e
 complete -c netjumper -f
@@ -78,7 +78,8 @@ complete -c netjumper -n _shtab_netjumper_using -l bandwidth-per-client -x -d 'b
 complete -c netjumper -n _shtab_netjumper_using -l idle-timeout -x -d 'close a tunnel that transferred no data for this long; 0 never does (default: 0)'
 complete -c netjumper -n _shtab_netjumper_using -l grace-period -x -d 'time that open tunnels have to end after a stop signal (default: 10)'
 complete -c netjumper -n _shtab_netjumper_using -l handshake-timeout -x -d 'maximum time from accepting a connection until the client names its target (default: 10)'
-complete -c netjumper -n _shtab_netjumper_using -l dial-timeout -x -d 'maximum time to connect to a target, including the name lookup (default: 5)'
+complete -c netjumper -n _shtab_netjumper_using -l dial-timeout -x -d 'maximum time to connect to a target, after the name lookup (default: 5)'
+complete -c netjumper -n _shtab_netjumper_using -l lookup-timeout -x -d 'maximum time to look up the name of a target (default: 15)'
 complete -c netjumper -n _shtab_netjumper_using -l parked-timeout -x -d 'maximum time that an authenticated client may leave a connection parked before it names a target; 0'
 complete -c netjumper -n _shtab_netjumper_using -l workers -x -d 'number of processes that serve; limits and parked connections apply per process (default: 1)'
 complete -c netjumper -n _shtab_netjumper_using -l peer-timeout -x -d 'close a connection whose peer is unreachable for this long; 0 uses the system default (default: 30)'
@@ -112,7 +113,7 @@ complete -c netjumper -n '_shtab_netjumper_using; and test $_shtab_netjumper_npo
 complete -c netjumper -n '_shtab_netjumper_using healthcheck' -s h -l help -d 'print this help and exit'
 complete -c netjumper -n '_shtab_netjumper_using healthcheck' -l listen -x -d 'accept bridges and clients at HOST:PORT or unix:/path; repeatable (default: [::]:9527, unless'
 complete -c netjumper -n '_shtab_netjumper_using healthcheck' -l listen-tls -x -d 'accept them with TLS, which uses the secret unless certificate_file is given; repeatable'
-complete -c netjumper -n '_shtab_netjumper_using healthcheck' -l dial-timeout -x -d 'maximum time to connect to a target, including the name lookup (default: 5)'
+complete -c netjumper -n '_shtab_netjumper_using healthcheck' -l dial-timeout -x -d 'maximum time to connect to a target, after the name lookup (default: 5)'
 complete -c netjumper -n '_shtab_netjumper_using healthcheck' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this settings file instead of the usual ones'
 complete -c netjumper -n '_shtab_netjumper_using; and test $_shtab_netjumper_npos -eq 0' -a completion -d 'print completions for bash, zsh, fish'
 complete -c netjumper -n '_shtab_netjumper_using completion' -s h -l help -d 'print this help and exit'
