@@ -77,6 +77,11 @@ def emulated(way: LongPath, problems: list[str]) -> Iterator[Hosts]:
     finally:
         process.send_signal(signal.SIGTERM)
         message = process.communicate()[0]
-    overruns = json.loads(message)["overruns"]
-    if overruns:
+    counters = json.loads(message)
+    if counters["route_overrides_programs"]:
+        problems.append(
+            f"path of {way}: its route overrides what programs set"
+            f" (sysctl net.ipv4.tcp_allowed_congestion_control lacks {way.congestion})"
+        )
+    if overruns := counters["overruns"]:
         problems.append(f"path of {way}: the emulation was too slow for {overruns} packets")

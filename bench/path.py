@@ -52,6 +52,7 @@ class Ends:
         self._options = options
         self._made: list[str] = []
         self.interfaces: list[int] = []
+        self.route_overrides_programs = False
 
     def __enter__(self) -> Self:
         try:
@@ -77,14 +78,27 @@ class Ends:
         _ip(*inside, "link", "set", _INTERFACE, "txqueuelen", "10000", "addrgenmode", "none")
         _ip(*inside, "link", "set", _INTERFACE, "up")
         _ip(*inside, "address", "add", f"{address}/32", "dev", _INTERFACE)
-        # By the route, as only the first namespace may make a restricted algorithm the default.
-        congestion = self._options.congestion
-        how = ("congctl", congestion) if congestion else ()
-        _ip(*inside, "route", "add", "default", "dev", _INTERFACE, *how)
+        _ip(*inside, "route", "add", "default", "dev", _INTERFACE)
+        if self._options.congestion:
+            self._set_congestion_control(name)
         if self._options.buffers:
             most = int(self._options.buffers * 2**20)
             for setting in (f"tcp_rmem=4096 131072 {most}", f"tcp_wmem=4096 65536 {most}"):
                 _ip("netns", "exec", name, "sysctl", "-qw", f"net.ipv4.{setting}")
+
+    def _set_congestion_control(self, name: str) -> None:
+        """Make it the default of programs that set none.
+
+        Only a default that every process may use can be set here. A route can have any, but it also
+        overrides what a program sets.
+        """
+        algorithm = self._options.congestion
+        setting = f"net.ipv4.tcp_congestion_control={algorithm}"
+        sysctl = ["ip", "netns", "exec", name, "sysctl", "-qw", setting]
+        if subprocess.run(sysctl, check=False, capture_output=True).returncode:
+            route = ("default", "dev", _INTERFACE, "congctl", algorithm)
+            _ip("-n", name, "route", "replace", *route)
+            self.route_overrides_programs = True
 
     def overruns(self) -> int:
         """Return how many packets the kernel dropped as they were not read in time."""
@@ -181,6 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "dropped": sum(direction.dropped for direction in directions),
                 "forgotten": firewall.dropped if firewall else 0,
                 "overruns": ends.overruns(),
+                "route_overrides_programs": ends.route_overrides_programs,
             }
             sys.stdout.write(json.dumps(counters) + "\n")
     except (OSError, subprocess.CalledProcessError) as error:

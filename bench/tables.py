@@ -209,8 +209,9 @@ WAN = (
     *_path(50, ()),
     Section(
         "Bulk data over a long path",
-        "A download on one connection in Mbit/s: 200 ms, 1 % loss, 100 Mbit/s, by TCP's "
-        "congestion control. What is lost is chance, so there are several in each round.",
+        "A download on one connection in Mbit/s: 200 ms, 1 % loss, 100 Mbit/s, by the system's "
+        "congestion control. netjumper uses bbr in both columns (its default). Losses are random, "
+        "so there are several downloads in each round.",
         tuple(
             Column(algorithm, f"bulk_mbit_s_200ms_1%_{algorithm}") for algorithm in ("cubic", "bbr")
         ),

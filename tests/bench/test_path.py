@@ -60,3 +60,16 @@ def test_no_request_fails_around_restarts_and_pauses(program, tmp_path, own_comm
     resilience(Trial(requests=80, restarts=1, pause=0.1), run, program, tmp_path)
     assert run.values(NAME, "resilience_failed") == {0: 0}
     assert run.values(NAME, "resilience_restarts") == {0: 1}
+
+
+def test_path_has_its_congestion_control_as_the_default_or_reports_its_route(program, tmp_path):
+    problems: list[str] = []
+    with emulated(LongPath(rtt=20, congestion="reno"), problems) as hosts:
+        inside = [*hosts.near.prefix, "sysctl", "-n", "net.ipv4.tcp_congestion_control"]
+        default = subprocess.run(inside, capture_output=True, text=True, check=True).stdout
+    allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control").read_text().split()
+    if "reno" in allowed:
+        assert default == "reno\n"
+        assert problems == []
+    else:
+        assert "overrides what programs set" in problems[0]
