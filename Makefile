@@ -24,18 +24,18 @@ run: $(VENV)/.installed  ## run the bridge with a jump server of its own, ready 
 test: $(VENV)/.installed-dev  ## run the tests; ARGS="..." are for pytest
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
-test-image:  ## try image and sidecars out; needs docker or podman, and its compose
-	@$(PYTHON) tests/containers/run.py
+test-image:  ## test the image and the sidecars; needs docker or podman with compose
+	@$(PYTHON) -m tests.containers.run
 
-test-units:  ## try the systemd units out; needs root and podman
+test-units:  ## test the systemd units; needs root and podman
 	@tests/systemd/test
 
-test-containers:  ## try image, sidecars and, where podman is, systemd units out
+test-containers:  ## test the image, the sidecars and, with podman, the systemd units
 	@status=0; \
 	$(MAKE) --no-print-directory test-image || status=1; \
 	if [ -n "$${PODMAN:-}" ] || command -v podman >/dev/null; then \
 	  $(MAKE) --no-print-directory test-units || status=1; \
-	else echo "the systemd units are not tried: that needs podman"; fi; \
+	else echo "the systemd units are not tested: that needs podman"; fi; \
 	exit $$status
 
 bench: $(BIN)/python  ## measure beside other programs, on loopback; ARGS=--quick for a short one

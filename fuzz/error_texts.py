@@ -14,7 +14,7 @@ from netjumper.bridge.http.server_connection import HttpServerConnection
 from netjumper.errors import NetjumperError, TargetError
 from netjumper.logs.formatters import JournalFormatter, JsonFormatter, PlainFormatter
 from netjumper.logs.terminal import RichFormatter
-from netjumper.protocol.wire import MAX_FRAME, parse_destination, text_frame
+from netjumper.protocol.wire import MAX_FRAME_BYTES, parse_destination, text_frame
 from netjumper.text import printable
 
 FORMATTERS = (PlainFormatter(), JsonFormatter(), JournalFormatter(), RichFormatter(StringIO()))
@@ -27,7 +27,7 @@ def check(data: bytes) -> None:
         assert printable(text).isprintable()
         assert printable(printable(text)) == printable(text)
         _hold_logged(text)
-    text = data[:MAX_FRAME].decode("utf-8", "replace")
+    text = data[:MAX_FRAME_BYTES].decode("utf-8", "replace")
     error = dial_errors.from_text(text)
     assert type(dial_errors.from_text(str(error))) is type(error)
     assert error.reason.strip()

@@ -12,7 +12,7 @@ from fuzz.socks import CREDENTIALS
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http.handshake import HttpHandshake
-from netjumper.bridge.http.messages import MAX_HEAD
+from netjumper.bridge.http.messages import MAX_HEAD_BYTES
 from netjumper.errors import AddressError, AuthenticationError, NetjumperError, ProtocolError
 from netjumper.protocol.handshake import TunnelRequest
 
@@ -74,7 +74,7 @@ def _hold_bounded(make: Make, stream: bytes) -> None:
     for byte in one_by_one(stream):
         handshake.receive_data(byte)
     try:
-        handshake.receive_data(b"x" * (MAX_HEAD + 1))
+        handshake.receive_data(b"x" * (MAX_HEAD_BYTES + 1))
     except NetjumperError:
         return
     raise AssertionError("a head may be as long as it likes")

@@ -37,7 +37,7 @@ CONNECT_ERRORS = {
     errno.EADDRNOTAVAIL: (TargetError, "cannot assign requested address"),
     errno.EINVAL: (TargetError, "invalid argument"),
 }
-SHORTAGES = {
+RESOURCE_ERRORS = {
     errno.EMFILE: "too many open files",
     errno.ENFILE: "too many open files in system",
     errno.ENOBUFS: "no buffer space available",
@@ -68,12 +68,12 @@ ORIGINALS = {
 }
 
 
-@pytest.mark.parametrize("number", SHORTAGES, ids=[errno.errorcode[it] for it in SHORTAGES])
-def test_a_shortage_of_the_dialling_side_is_not_the_targets_fault(number: int) -> None:
+@pytest.mark.parametrize("number", RESOURCE_ERRORS, ids=errno.errorcode.get)
+def test_resource_exhaustion_is_not_reported_as_the_targets_failure(number: int) -> None:
     error = dial_errors.from_oserror(OSError(number, os.strerror(number)), WHERE)
     assert type(error) is OutOfResources
-    assert str(error) == f"dial tcp 192.0.2.1:443: socket: {SHORTAGES[number]}"
-    assert error.reason == SHORTAGES[number]
+    assert str(error) == f"dial tcp 192.0.2.1:443: socket: {RESOURCE_ERRORS[number]}"
+    assert error.reason == RESOURCE_ERRORS[number]
     same_again(error)
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from netjumper import fileio
-from netjumper.fileio import MAX_SIZE, read_file
+from netjumper.fileio import MAX_FILE_BYTES, read_file
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="opens pipes by /dev/fd")
 
@@ -39,13 +39,13 @@ def test_a_file_is_read_with_its_mode(tmp_path):
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/full"])
 def test_endless_file_is_not_read_for_ever(path):
-    with pytest.raises(OSError, match=f"it is over {MAX_SIZE} bytes"):
+    with pytest.raises(OSError, match=f"it is over {MAX_FILE_BYTES} bytes"):
         read_file(path)
 
 
 def test_as_much_as_there_may_be_is_read(tmp_path):
-    (tmp_path / "file").write_bytes(b"." * MAX_SIZE)
-    assert read_file(tmp_path / "file")[0] == b"." * MAX_SIZE
+    (tmp_path / "file").write_bytes(b"." * MAX_FILE_BYTES)
+    assert read_file(tmp_path / "file")[0] == b"." * MAX_FILE_BYTES
 
 
 def test_directory_is_not_a_file(tmp_path):

@@ -10,7 +10,7 @@
 #define CHUNK (256u * 1024)   /* bytes per read and write of bulk data, and per acknowledgement */
 #define REQUEST 400           /* bytes of a request for an object, about what a browser sends */
 #define GET "GET / HTTP/1.0\r\nHost: target.example.net\r\n\r\n"
-#define PATIENCE 30           /* seconds that a connection may be silent before it has failed */
+#define TIMEOUT_S 30           /* seconds that a connection may be silent before it has failed */
 
 /* The first byte of a connection tells the target what to be. */
 enum role {

@@ -89,7 +89,7 @@ static bool send_back(int fd, const char *data, size_t size) {
         ssize_t sent = send(fd, data, size, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN) return false;
         if (sent < 0) {
-            poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, PATIENCE * 1000);
+            poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, TIMEOUT_S * 1000);
             continue;
         }
         data += sent;

@@ -6,7 +6,7 @@ import select
 import stat
 from pathlib import Path
 
-MAX_SIZE = 1024 * 1024
+MAX_FILE_BYTES = 1024 * 1024
 """Bytes of the largest file that is read; a larger one is a mistake (`/dev/zero`, a disk image)."""
 PIPE_TIMEOUT_S = 60.0
 """Seconds to wait for the program that writes into a pipe: its user may have to type a password."""
@@ -36,16 +36,16 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
 
 def _read_to_end(fd: int) -> bytes:
     content = b""
-    while len(content) <= MAX_SIZE:
+    while len(content) <= MAX_FILE_BYTES:
         try:
-            piece = os.read(fd, MAX_SIZE + 1 - len(content))
+            piece = os.read(fd, MAX_FILE_BYTES + 1 - len(content))
         except BlockingIOError:
             _wait_for_more(fd)
             continue
         if not piece:
             return content
         content += piece
-    raise OSError(errno.EFBIG, f"it is over {MAX_SIZE} bytes")
+    raise OSError(errno.EFBIG, f"it is over {MAX_FILE_BYTES} bytes")
 
 
 def _wait_for_more(fd: int) -> None:

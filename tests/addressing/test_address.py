@@ -49,7 +49,7 @@ def test_address_is_written_in_the_form_that_is_parsed(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("", "has no port; write host:port"),
         ("example.org", "has no port; write host:port"),
@@ -98,8 +98,8 @@ def test_address_is_written_in_the_form_that_is_parsed(text: str) -> None:
         ("a:http", "is not a number from 1 to 65535"),
     ],
 )
-def test_invalid_address_is_refused_with_a_reason(text: str, complaint: str) -> None:
-    with pytest.raises(AddressError, match=complaint):
+def test_invalid_address_is_refused_with_a_reason(text: str, message: str) -> None:
+    with pytest.raises(AddressError, match=message):
         Address.parse(text)
 
 
@@ -152,12 +152,12 @@ def test_any_text_is_an_address_or_an_address_error(text: str) -> None:
     try:
         address = Address.parse(text)
     except AddressError as error:
-        complaint = str(error)
+        message = str(error)
     else:
         assert Address.parse(str(address)) == address
         return
-    assert complaint.isascii()
-    assert complaint.isprintable()
+    assert message.isascii()
+    assert message.isprintable()
 
 
 @given(ANY_TEXT)

@@ -8,7 +8,7 @@ from netjumper.errors import AddressError
 
 HOME = Address("home.example.net", 9527)
 PIN = "0a" * 32
-CA = "ca is system; for an authority of your own there is ca_file"
+CA = "ca can only be system; for a CA of your own set ca_file"
 NO_URL = "a jump host begins with netjumper:// or netjumper+tls://, or is HOST:PORT"
 SHAPE = (
     "behind netjumper:// is [CLIENT[:SECRET]@]HOST[:PORT][?KEY=VALUE]; in a secret @ / ? and # "
@@ -98,7 +98,7 @@ def test_jump_url_is_shown_without_the_secret():
         (f"netjumper://home?pin={PIN}", "pin is for netjumper+tls://"),
         ("netjumper+tls://home?pin=abc", "the pin 'abc' is not a SHA-256 in 64 hexadecimal digits"),
         ("netjumper+tls://home?ca=x", CA),
-        (f"netjumper+tls://home?pin={PIN}&ca=system", "what is pinned needs neither ca nor name"),
+        (f"netjumper+tls://home?pin={PIN}&ca=system", "pin cannot be combined with ca or name"),
     ],
 )  # fmt: skip
 def test_invalid_jump_url_is_reported_without_the_secret(text, problem):

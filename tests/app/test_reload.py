@@ -17,7 +17,7 @@ from netjumper.errors import SettingsError
 from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
 from netjumper.settings.sources import CommandLine
-from tests.support.programs import PATIENCE, Program, running, web_server
+from tests.support.programs import TIMEOUT_S, Program, running, web_server
 from tests.support.tls_pair import encrypt
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
@@ -33,7 +33,7 @@ def clients_toml(**secrets):
 def authenticate(address, secret):
     """Return a connection that has sent its answer, and the verdict."""
     host, _, port = address.rpartition(":")
-    sock = socket.create_connection((host, int(port)), PATIENCE)
+    sock = socket.create_connection((host, int(port)), TIMEOUT_S)
     challenge = sock.recv(33, socket.MSG_WAITALL)[1:]
     sock.sendall(b"\x14" + hashlib.sha1(challenge + secret.encode()).digest())
     return sock, sock.recv(1)
@@ -228,7 +228,7 @@ def test_shutdown_does_not_wait_for_a_reload(config):
 
     def slow_load():
         begun.set()
-        resume.wait(PATIENCE)
+        resume.wait(TIMEOUT_S)
         ended.set()
         raise SettingsError("too late")
 
@@ -242,7 +242,7 @@ def test_shutdown_does_not_wait_for_a_reload(config):
     asyncio.run(serve())
     assert not ended.is_set()
     resume.set()
-    ended.wait(PATIENCE)
+    ended.wait(TIMEOUT_S)
 
 
 def test_encrypted_key_causes_no_prompt(config, certificate):

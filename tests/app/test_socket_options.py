@@ -27,7 +27,7 @@ from tests.support.peers import (
     send,
     serving,
 )
-from tests.support.programs import PATIENCE, SECRET, installed, running
+from tests.support.programs import SECRET, TIMEOUT_S, installed, running
 from tests.support.services import bridge_running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' options")
@@ -87,9 +87,9 @@ def tunnel(proxy):
     host, _, port = proxy.rpartition(":")
     with (
         socket.create_server(("127.0.0.1", 0)) as target,
-        socket.create_connection((host, int(port)), PATIENCE) as client,
+        socket.create_connection((host, int(port)), TIMEOUT_S) as client,
     ):
-        target.settimeout(PATIENCE)
+        target.settimeout(TIMEOUT_S)
         client.sendall(b"\4\1" + target.getsockname()[1].to_bytes(2) + b"\x7f\0\0\1\0")
         connection, peer = target.accept()
         with connection:

@@ -15,7 +15,7 @@ from netjumper.diagnostics import probe
 from netjumper.diagnostics.steps import EXIT_CODES
 from netjumper.server.clients import Client, Clients
 from netjumper.server.guard import Guard
-from tests.support.doctor import STEPS, doctor, examined
+from tests.support.doctor import STEPS, doctor, doctor_report
 from tests.support.peers import (
     ANSWER,
     CHALLENGE,
@@ -34,7 +34,7 @@ from tests.support.services import SECRET, jump_server_running
 
 SSH = b"SSH-2.0-Other_9.2p1\r\n"
 """As a challenge, its first byte would announce 83 bytes."""
-PATIENCE = 0.2
+TIMEOUT_S = 0.2
 """Seconds that a step waits in vain."""
 TARGET = Address("target.example", 80)
 
@@ -46,7 +46,7 @@ def with_secret(monkeypatch):
 
 async def failed_step(capsys, step, jump, *arguments):
     """Return the detail of the step that failed, and the advice."""
-    code, report = await examined(capsys, jump, *arguments)
+    code, report = await doctor_report(capsys, jump, *arguments)
     *before, last = report["steps"]
     assert (last["step"], last["ok"], code) == (step, False, EXIT_CODES[step])
     assert all(step["ok"] for step in before)
@@ -132,13 +132,13 @@ async def test_silent_name_server_fails_the_name_step_in_time(capsys, monkeypatc
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    code, report = await examined(
-        capsys, "home.example:9527", "x:1", "--lookup-timeout", str(PATIENCE)
+    code, report = await doctor_report(
+        capsys, "home.example:9527", "x:1", "--lookup-timeout", str(TIMEOUT_S)
     )
     finished.set()
     assert code == EXIT_CODES["name"]
     assert report["steps"][0]["detail"].endswith("its name was not looked up in time (i/o timeout)")
-    assert report["steps"][0]["seconds"] >= PATIENCE
+    assert report["steps"][0]["seconds"] >= TIMEOUT_S
 
 
 async def test_refused_connection_fails_the_connect_step(capsys):
@@ -149,10 +149,10 @@ async def test_refused_connection_fails_the_connect_step(capsys):
 
 async def test_unanswered_connection_fails_the_connect_step(capsys):
     with unanswering() as address:
-        code, report = await examined(capsys, address, "x:1", "--dial-timeout", str(PATIENCE))
+        code, report = await doctor_report(capsys, address, "x:1", "--dial-timeout", str(TIMEOUT_S))
     assert code == EXIT_CODES["connect"]
     assert report["steps"][1]["detail"].endswith("i/o timeout")
-    assert report["steps"][1]["seconds"] >= PATIENCE
+    assert report["steps"][1]["seconds"] >= TIMEOUT_S
     assert "firewall" in report["advice"]
 
 
@@ -161,7 +161,7 @@ async def test_next_address_is_tried_if_the_first_refuses(capsys, monkeypatch):
         addresses = [("127.0.0.1", closed_port().port), ("127.0.0.1", jump.port)]
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        code, _ = await examined(capsys, "home.example:9527", str(target.address))
+        code, _ = await doctor_report(capsys, "home.example:9527", str(target.address))
     assert code == 0
 
 
@@ -260,22 +260,22 @@ async def test_name_unknown_to_the_jump_server_fails_the_target_step(capsys):
     ids=STEPS[2:],
 )
 async def test_step_is_reported_with_the_time_that_it_took(sent, step, capsys):
-    waited = ["--jump-timeout", str(PATIENCE), f"http://{TARGET}/"]
+    waited = ["--jump-timeout", str(TIMEOUT_S), f"http://{TARGET}/"]
     async with serving(scripted(*sent, Step.SILENCE)) as peer:
-        _, report = await examined(capsys, peer.address, *waited)
+        _, report = await doctor_report(capsys, peer.address, *waited)
         _, text = await doctor(capsys, "--jump", str(peer.address), *waited)
     last = report["steps"][-1]
     assert last["step"] == step
-    assert PATIENCE <= last["seconds"] < 100 * PATIENCE
+    assert TIMEOUT_S <= last["seconds"] < 100 * TIMEOUT_S
     _, name, milliseconds, unit, *_ = text.split("\n\n")[0].splitlines()[-1].split()
     assert (name, unit) == (step, "ms")
-    assert 1000 * PATIENCE <= float(milliseconds) < 100_000 * PATIENCE
+    assert 1000 * TIMEOUT_S <= float(milliseconds) < 100_000 * TIMEOUT_S
 
 
 async def test_jump_host_address_is_not_looked_up(capsys):
     async with jump_server_running() as (_, jump), serving(echo) as target:
-        _, by_address = await examined(capsys, jump, str(target.address))
-        _, by_name = await examined(capsys, f"localhost:{jump.port}", str(target.address))
+        _, by_address = await doctor_report(capsys, jump, str(target.address))
+        _, by_name = await doctor_report(capsys, f"localhost:{jump.port}", str(target.address))
     assert "nothing to look up" in by_address["steps"][0]["detail"]
     assert by_name["steps"][0]["detail"].startswith("localhost is ")
 
@@ -301,7 +301,7 @@ def test_missing_jump_host_message_does_not_suggest_embedded(capsys):
 async def test_public_bridge_listener_is_ignored(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_HTTP", "0.0.0.0:8118")
     async with jump_server_running() as (_, jump), serving(echo) as target:
-        assert (await examined(capsys, jump, str(target.address)))[0] == 0
+        assert (await doctor_report(capsys, jump, str(target.address)))[0] == 0
 
 
 def test_embedded_jump_server_is_refused(capsys, monkeypatch):

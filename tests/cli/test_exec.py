@@ -9,7 +9,7 @@ import pytest
 from netjumper.cli import bridge
 from netjumper.cli.proxy_variables import variables
 from tests.support import programs
-from tests.support.programs import PATIENCE, installed, running, web_server
+from tests.support.programs import TIMEOUT_S, installed, running, web_server
 
 COMMAND = installed("netjumper-bridge")
 EMBEDDED = [COMMAND, "exec", "--embedded"]
@@ -174,7 +174,7 @@ def test_program_keeps_its_standard_streams():
     line = "cat; echo error >&2"
     done = subprocess.run(
         [*EMBEDDED, "--", "sh", "-c", line],
-        input=b"given", capture_output=True, timeout=PATIENCE, check=False,
+        input=b"given", capture_output=True, timeout=TIMEOUT_S, check=False,
         env=programs.clean_environment(),
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, b"given", b"error\n")

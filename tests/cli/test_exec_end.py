@@ -15,7 +15,7 @@ from netjumper.cli import exec_command
 from netjumper.cli.child_process import SIGNALS
 from tests.support import programs
 from tests.support.peers import eventually
-from tests.support.programs import PATIENCE, installed, running
+from tests.support.programs import TIMEOUT_S, installed, running
 
 COMMAND = installed("netjumper-bridge")
 EMBEDDED = [COMMAND, "exec", "--embedded"]
@@ -71,7 +71,7 @@ def test_signals_are_forwarded_and_do_not_end_the_bridge():
             assert program.stdout.readline() == f"received {int(number)}\n"
         program.terminate()
         assert program.stdout.readline() == f"times {len(numbers)}\n"
-        assert program.wait(PATIENCE) == 9
+        assert program.wait(TIMEOUT_S) == 9
 
 
 @contextlib.contextmanager
@@ -141,28 +141,28 @@ def test_data_of_an_ended_program_still_arrives():
     with socket.create_server(("127.0.0.1", 0)) as target:
         # Small, so that the end of the data is still in the bridge when the program has gone.
         target.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        target.settimeout(PATIENCE)
+        target.settimeout(TIMEOUT_S)
         with exec_running(SEND_AND_EXIT, target.getsockname()[1]) as command:
             connection, _ = target.accept()
             with connection:
-                connection.settimeout(PATIENCE)
+                connection.settimeout(TIMEOUT_S)
                 command.wait_for(WAITING)
                 count = 0
                 while data := connection.recv(65536):
                     count += len(data)
-            assert command.process.wait(PATIENCE) == 0
+            assert command.process.wait(TIMEOUT_S) == 0
     assert count == 1000000
 
 
 def test_signal_ends_the_wait_for_open_tunnels():
     with socket.create_server(("127.0.0.1", 0)) as target:
-        target.settimeout(PATIENCE)
+        target.settimeout(TIMEOUT_S)
         with exec_running(LEAVE_A_CHILD, target.getsockname()[1]) as command:
             connection, _ = target.accept()
             with connection:
                 command.wait_for(WAITING)
                 command.process.terminate()
-                assert command.process.wait(PATIENCE) == 0
+                assert command.process.wait(TIMEOUT_S) == 0
                 command.wait_for("aborted 1 tunnel")
 
 

@@ -44,7 +44,7 @@ def test_closed_pipe_ends_a_command_quietly(command):
             stdout=closed_pipe,
             stderr=subprocess.PIPE,
             env=programs.clean_environment(),
-            timeout=programs.PATIENCE,
+            timeout=programs.TIMEOUT_S,
             check=False,
         )
     assert (done.returncode, done.stderr) == (1, b"")

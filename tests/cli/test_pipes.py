@@ -101,7 +101,7 @@ def test_pipe_with_a_writer_is_read(command, flag, content, tmp_path):
     with pipe_with(content) as (fd, name):
         words = [*command, flag, name, "--check"]
         with running(*words, env=env, pass_fds=[fd]) as it:
-            assert it.process.wait(programs.PATIENCE) == 0, it.lines
+            assert it.process.wait(programs.TIMEOUT_S) == 0, it.lines
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from tests.support import programs
-from tests.support.programs import PATIENCE, installed, web_server
+from tests.support.programs import TIMEOUT_S, installed, web_server
 
 EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
 
@@ -74,7 +74,7 @@ def test_bridge_shows_a_panel_with_working_commands():
         bridge.wait_for(rf"(?s){end}.*{end}")
         bridge.process.send_signal(signal.SIGINT)
         bridge.wait_for("stopping: 0 tunnels open")
-        assert bridge.process.wait(PATIENCE) == 0
+        assert bridge.process.wait(TIMEOUT_S) == 0
 
 
 def test_server_shows_a_panel_with_the_bridge_command(monkeypatch):
@@ -92,7 +92,7 @@ def test_panel_is_omitted_if_only_warnings_are_logged():
         bridge.wait_for("warning the password is on the command line")
         # It handles the signal from here on, and ends once it listens.
         bridge.process.terminate()
-        assert bridge.process.wait(PATIENCE) == 0
+        assert bridge.process.wait(TIMEOUT_S) == 0
         assert "╭" not in bridge.rest()
 
 
@@ -106,7 +106,7 @@ def test_closed_terminal_does_not_stop_the_bridge():
             done = programs.run([*curl.split(), "-sS", f"http://127.0.0.1:{port}/"])
             assert done.returncode == 0
             bridge.process.terminate()
-            assert bridge.process.wait(PATIENCE) == 0
+            assert bridge.process.wait(TIMEOUT_S) == 0
         finally:
             bridge.process.kill()
             bridge.process.wait()

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from trying import expect, run, say, works
+from tests.support.deployment import expect, run, say, works
 
 
 class Engine:

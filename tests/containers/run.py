@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engine import Engine
-from trying import Failed, eventually, expect, run, say, works
+from tests.containers.engine import Engine
+from tests.support.deployment import Failed, eventually, expect, run, say, works
 
 PROJECT = "netjumper-test"
 BRIDGE, SIDECAR = f"{PROJECT}-bridge", f"{PROJECT}-sidecar"

@@ -13,7 +13,7 @@ import pytest
 
 import netjumper
 from netjumper.daemon.descriptors import descriptor_warning, max_descriptors
-from tests.support.programs import PATIENCE, SECRET, installed, running
+from tests.support.programs import SECRET, TIMEOUT_S, installed, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
@@ -30,7 +30,7 @@ def hostport(text):
 
 
 def connected(address):
-    return socket.create_connection(hostport(address), PATIENCE)
+    return socket.create_connection(hostport(address), TIMEOUT_S)
 
 
 @contextlib.contextmanager
@@ -59,7 +59,7 @@ def cpu_time(pid):
 @contextlib.contextmanager
 def target():
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(PATIENCE)
+        listener.settimeout(TIMEOUT_S)
         yield listener
 
 

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from tests.support import programs
-from tests.support.programs import PATIENCE, installed, running, web_server
+from tests.support.programs import TIMEOUT_S, installed, running, web_server
 
 EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
 SECRET = {"NETJUMPER_SECRET": "s3cret"}
@@ -31,11 +31,11 @@ class Target:
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = self.listener.getsockname()
-        self.listener.settimeout(PATIENCE)
+        self.listener.settimeout(TIMEOUT_S)
 
     def accept(self):
         connection, _ = self.listener.accept()
-        connection.settimeout(PATIENCE)
+        connection.settimeout(TIMEOUT_S)
         return connection
 
 
@@ -50,7 +50,7 @@ def target():
 def tunnel(proxy, target):
     """Open a tunnel with SOCKS4, send bytes through it, and yield both ends."""
     host, port = target.address
-    with socket.create_connection(hostport(proxy), PATIENCE) as client:
+    with socket.create_connection(hostport(proxy), TIMEOUT_S) as client:
         client.sendall(b"\4\1" + port.to_bytes(2) + socket.inet_aton(host) + b"\0")
         with target.accept() as far:
             assert client.recv(8)[:2] == b"\0\x5a"
@@ -127,7 +127,7 @@ def test_arguments_of_the_original_server_are_accepted():
     with running("netjumper", str(port), "superBigSecret") as server:
         assert hostport(server.address("netjumper"))[1] == port
         server.wait_for("WARNING the secret is on the command line")
-        with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as client:
             assert client.recv(1) == b"\x20"  # the challenge's length
         assert server.stop() == 0
     assert not [line for line in server.lines if "superBigSecret" in line]
@@ -153,7 +153,7 @@ def test_first_signal_lets_tunnels_end_and_refuses_new_ones(number, target):
         bridge.process.send_signal(number)
         bridge.wait_for(r"stopping: waiting up to 10 s for 1 tunnel; a second signal aborts them")
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(hostport(bridge.address("SOCKS")), PATIENCE)
+            socket.create_connection(hostport(bridge.address("SOCKS")), TIMEOUT_S)
         client.sendall(b"still")
         client.shutdown(socket.SHUT_WR)
         assert far.recv(5) == b"still"
@@ -162,7 +162,7 @@ def test_first_signal_lets_tunnels_end_and_refuses_new_ones(number, target):
         far.close()
         assert client.recv(4) == b"here"
         assert client.recv(1) == b""
-        assert bridge.process.wait(PATIENCE) == 0
+        assert bridge.process.wait(TIMEOUT_S) == 0
     assert bridge.lines[-1].endswith(", closed")
 
 
@@ -172,7 +172,7 @@ def test_second_signal_aborts_open_tunnels(target):
         bridge.process.terminate()
         bridge.wait_for("stopping: waiting up to 3600 s for 1 tunnel")
         bridge.process.terminate()
-        assert bridge.process.wait(PATIENCE) == 0
+        assert bridge.process.wait(TIMEOUT_S) == 0
         for end in (client, far):
             with pytest.raises(ConnectionResetError):
                 end.recv(1)
@@ -184,7 +184,7 @@ def test_tunnels_are_aborted_after_the_grace_period(target):
     with running(*command) as bridge, tunnel(bridge.address("SOCKS"), target):
         bridge.process.terminate()
         bridge.wait_for("stopping: waiting up to 0.2 s for 1 tunnel")
-        assert bridge.process.wait(PATIENCE) == 0
+        assert bridge.process.wait(TIMEOUT_S) == 0
         bridge.wait_for("WARNING aborted 1 tunnel")
 
 
@@ -198,7 +198,7 @@ def test_tunnels_are_aborted_without_a_grace_period(target):
 def test_stop_does_not_wait_for_a_connection_without_a_request():
     with running("netjumper", "--listen", "127.0.0.1:0", env=SECRET) as server:
         host = hostport(server.address("netjumper"))
-        with socket.create_connection(host, PATIENCE) as client:
+        with socket.create_connection(host, TIMEOUT_S) as client:
             assert client.recv(33)
             assert server.stop() == 0
     assert any("stopping: 0 tunnels open" in line for line in server.lines)
@@ -221,4 +221,4 @@ def test_bridge_keeps_serving_after_its_log_is_closed():
                 done = fetch("--socks5-hostname", proxy, f"http://127.0.0.1:{port}/")
                 assert done.returncode == 0
             bridge.terminate()
-            assert bridge.wait(PATIENCE) == 0
+            assert bridge.wait(TIMEOUT_S) == 0

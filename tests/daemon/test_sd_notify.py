@@ -13,7 +13,7 @@ import pytest
 from netjumper.daemon.sd_notify import Notifier
 from tests.support.clock import Clock
 from tests.support.peers import eventually
-from tests.support.programs import PATIENCE, running
+from tests.support.programs import TIMEOUT_S, running
 from tests.support.systemd import Manager
 
 EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
@@ -34,7 +34,7 @@ def tunnel(proxy):
     host, _, port = proxy.rpartition(":")
     with (
         socket.create_server(("127.0.0.1", 0)) as target,
-        socket.create_connection((host, int(port)), PATIENCE) as client,
+        socket.create_connection((host, int(port)), TIMEOUT_S) as client,
     ):
         client.sendall(b"\4\1" + target.getsockname()[1].to_bytes(2) + b"\x7f\0\0\1\0")
         assert client.recv(8, socket.MSG_WAITALL)[:2] == b"\0\x5a"
@@ -57,7 +57,7 @@ def test_manager_is_notified_of_ready_and_stopping(manager):
             assert output[0] == "STATUS=stopping: waiting for 1 tunnel"
             assert "EXTEND_TIMEOUT_USEC=20000000" in output
             assert manager.receive() == ["WATCHDOG=1", "EXTEND_TIMEOUT_USEC=20000000"]
-        assert bridge.process.wait(PATIENCE) == 0
+        assert bridge.process.wait(TIMEOUT_S) == 0
 
 
 def test_watchdog_messages_are_sent_while_the_service_runs(manager):
@@ -100,7 +100,7 @@ def test_service_that_cannot_listen_is_never_ready(manager):
         address = f"127.0.0.1:{in_use.getsockname()[1]}"
         command = ["netjumper", "--listen", address]
         with running(*command, env={**SECRET, **manager.environ}) as server:
-            assert server.process.wait(PATIENCE) == 1
+            assert server.process.wait(TIMEOUT_S) == 1
     assert manager.receive_all() == []
 
 

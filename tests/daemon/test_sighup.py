@@ -13,7 +13,7 @@ import termios
 import pytest
 
 from netjumper.daemon.sighup import block_sighup, handle_sighup, unblock_sighup
-from tests.support.programs import PATIENCE, installed, running
+from tests.support.programs import TIMEOUT_S, installed, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="opens pipes by /dev/fd")
 
@@ -75,7 +75,7 @@ def test_closed_terminal_stops_the_service(command, more, terminal):
         it.wait_for("listening for")
         it.wait_for("try: ")
         terminal.close()
-        assert it.process.wait(PATIENCE) == 0
+        assert it.process.wait(TIMEOUT_S) == 0
         it.wait_for("INFO stopping: 0 tunnels open", 2 if more else 1)
 
 
@@ -108,7 +108,7 @@ def test_repeated_hangup_does_not_abort_tunnels(terminal):
             client.sendall(b"still")
             assert far.recv(5, socket.MSG_WAITALL) == b"still"
         it.process.send_signal(signal.SIGTERM)
-        assert it.process.wait(PATIENCE) == 0
+        assert it.process.wait(TIMEOUT_S) == 0
 
 
 @contextlib.contextmanager
@@ -117,13 +117,13 @@ def tunnel(socks):
     host, _, port = socks.rpartition(":")
     with (
         socket.create_server(("127.0.0.1", 0)) as target,
-        socket.create_connection((host, int(port)), PATIENCE) as client,
+        socket.create_connection((host, int(port)), TIMEOUT_S) as client,
     ):
-        target.settimeout(PATIENCE)
+        target.settimeout(TIMEOUT_S)
         client.sendall(b"\4\1" + target.getsockname()[1].to_bytes(2) + b"\x7f\0\0\1\0")
         far, _ = target.accept()
         with far:
-            far.settimeout(PATIENCE)
+            far.settimeout(TIMEOUT_S)
             assert client.recv(8, socket.MSG_WAITALL)[:2] == b"\0\x5a"
             yield client, far
 
@@ -172,7 +172,7 @@ def test_sighup_is_handled_after_the_start(command, message, more):
 def test_sighup_ends_a_command_that_only_prints():
     with reading("netjumper", "share", "home", "--with-secret") as (it, _):
         it.process.send_signal(signal.SIGHUP)
-        assert it.process.wait(PATIENCE) == -signal.SIGHUP
+        assert it.process.wait(TIMEOUT_S) == -signal.SIGHUP
 
 
 @pytest.fixture

@@ -8,20 +8,20 @@ import pytest
 
 from netjumper.daemon import sd_notify, socket_activation
 from tests.support import programs
-from tests.support.programs import PATIENCE, installed
+from tests.support.programs import TIMEOUT_S, installed
 from tests.support.systemd import EMBEDDED, SERVER, activated, run_inheriting
 
 
 @pytest.fixture
 def target():
     with socket.create_server(("127.0.0.1", 0)) as made:
-        made.settimeout(PATIENCE)
+        made.settimeout(TIMEOUT_S)
         yield made
 
 
 def connected(listener):
     sock = socket.socket(listener.family)
-    sock.settimeout(PATIENCE)
+    sock.settimeout(TIMEOUT_S)
     sock.connect(listener.getsockname())
     return sock
 
@@ -85,7 +85,7 @@ def test_connection_accepted_before_the_stop_gets_its_tunnel(listener, target):
             client.sendall(b"ping")
             assert far.recv(4) == b"ping"
         client.close()
-        assert bridge.process.wait(PATIENCE) == 0
+        assert bridge.process.wait(TIMEOUT_S) == 0
 
 
 def test_each_socket_has_the_protocol_of_its_name(listener, target):

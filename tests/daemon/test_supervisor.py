@@ -13,7 +13,7 @@ from netjumper.daemon.sighup import Terminal
 from netjumper.daemon.supervisor import Parent
 from netjumper.daemon.worker_sockets import WorkerSockets
 from netjumper.net.socket_options import SocketOptions
-from tests.support.programs import PATIENCE
+from tests.support.programs import TIMEOUT_S
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="uses fork and Linux signals")
 
@@ -41,7 +41,7 @@ sys.exit(process.run("name", lambda: parent.run(lambda: print("all serve"), lamb
         env={**os.environ, "PYTHONUNBUFFERED": ""},  # output is buffered, as it usually is
         capture_output=True,
         text=True,
-        timeout=PATIENCE * 2,
+        timeout=TIMEOUT_S * 2,
     )
     return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
 

@@ -13,7 +13,7 @@ import pytest
 
 from netjumper.cli import bridge, server
 from tests.support import programs
-from tests.support.programs import PATIENCE, SECRET, installed, running
+from tests.support.programs import SECRET, TIMEOUT_S, installed, running
 from tests.support.systemd import Manager, activated
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
@@ -26,7 +26,7 @@ BRIDGE = ["netjumper-bridge", "--workers", "2", "--jump", "127.0.0.1:1", "--max-
 
 def eventually(condition):
     """Wait until the condition is true, and return its value."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_S
     while not (value := condition()):
         assert time.monotonic() < end
         time.sleep(0.005)
@@ -88,7 +88,7 @@ def challenged(address, count):
     """Open connections that the jump server has sent a challenge."""
     with contextlib.ExitStack() as stack:
         for _ in range(count):
-            sock = stack.enter_context(socket.create_connection(hostport(address), PATIENCE))
+            sock = stack.enter_context(socket.create_connection(hostport(address), TIMEOUT_S))
             assert sock.recv(1) == b"\x20"  # the challenge's length
         yield
 
@@ -103,13 +103,13 @@ def tunnel():
             "--jump", server_program.address("netjumper"), "--socks", "127.0.0.1:0", env=ENV,
         ) as bridge_program,
         socket.create_server(("127.0.0.1", 0)) as target,
-        socket.create_connection(hostport(bridge_program.address("SOCKS")), PATIENCE) as client,
+        socket.create_connection(hostport(bridge_program.address("SOCKS")), TIMEOUT_S) as client,
     ):  # fmt: skip
-        target.settimeout(PATIENCE)
+        target.settimeout(TIMEOUT_S)
         client.sendall(b"\4\1" + target.getsockname()[1].to_bytes(2) + b"\x7f\0\0\1\0")
         far, _ = target.accept()
         with far:
-            far.settimeout(PATIENCE)
+            far.settimeout(TIMEOUT_S)
             assert client.recv(8, socket.MSG_WAITALL)[:2] == b"\0\x5a"
             yield bridge_program, client, far
 
@@ -150,7 +150,7 @@ def test_workers_listen_on_both_families():
     with running(*SERVER, *listen, env=ENV) as it:
         it.wait_for("listening for", 2)
         for host in ("127.0.0.1", "::1"):
-            with socket.create_connection((host, port), PATIENCE) as sock:
+            with socket.create_connection((host, port), TIMEOUT_S) as sock:
                 assert sock.recv(1) == b"\x20"
         assert it.stop() == 0
 
@@ -161,7 +161,7 @@ def test_unix_socket_is_shared_and_removed_at_the_end(tmp_path):
         it.wait_for("listening for netjumper on unix:")
         for pid in workers_of(it):
             with stopped(pid), socket.socket(socket.AF_UNIX) as sock:  # the other one serves
-                sock.settimeout(PATIENCE)
+                sock.settimeout(TIMEOUT_S)
                 sock.connect(str(path))
                 assert sock.recv(1) == b"\x20"
         assert it.stop() == 0
@@ -224,12 +224,12 @@ def test_first_signal_lets_tunnels_end_and_refuses_new_ones():
         it.wait_for("stopping: waiting up to 10 s for 1 tunnel; a second signal aborts them")
         it.wait_for("stopping: ", 2)
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(hostport(it.address("SOCKS")), PATIENCE)
+            socket.create_connection(hostport(it.address("SOCKS")), TIMEOUT_S)
         client.sendall(b"still")
         assert far.recv(5) == b"still"
         client.close()
         far.close()
-        assert it.process.wait(PATIENCE) == 0
+        assert it.process.wait(TIMEOUT_S) == 0
 
 
 def test_second_signal_aborts_tunnels():
@@ -237,7 +237,7 @@ def test_second_signal_aborts_tunnels():
         it.process.terminate()
         it.wait_for("stopping: waiting up to 10 s for 1 tunnel")
         it.process.terminate()
-        assert it.process.wait(PATIENCE) == 0
+        assert it.process.wait(TIMEOUT_S) == 0
         it.wait_for("WARNING aborted 1 tunnel")
         with pytest.raises(ConnectionResetError):
             client.recv(1)
@@ -252,7 +252,7 @@ def test_signal_to_the_group_counts_once(number):
         assert client.recv(5) == b"still"
         client.close()
         far.close()
-        assert it.process.wait(PATIENCE) == 0
+        assert it.process.wait(TIMEOUT_S) == 0
     assert not [line for line in it.lines if "aborted" in line or "restarting" in line]
 
 

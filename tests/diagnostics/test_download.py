@@ -8,7 +8,7 @@ import pytest
 from netjumper.diagnostics import steps
 from netjumper.diagnostics.steps import DiagnosisTarget
 from netjumper.errors import SettingsError
-from tests.support.doctor import examined
+from tests.support.doctor import doctor_report
 from tests.support.peers import receive, reset_after, serving
 from tests.support.programs import web_server
 from tests.support.servers import serving_context, trusting_context
@@ -23,7 +23,7 @@ def with_secret(monkeypatch):
 async def test_the_throughput_of_a_download_is_measured(capsys):
     with web_server() as port:
         async with jump_server_running() as (_, jump):
-            _, message = await examined(capsys, jump, f"http://127.0.0.1:{port}/blocks/3")
+            _, message = await doctor_report(capsys, jump, f"http://127.0.0.1:{port}/blocks/3")
     throughput = message["steps"][-1]
     assert throughput["ok"] is True
     assert "/s over 3.1 MB" in throughput["detail"]
@@ -36,9 +36,9 @@ async def test_throughput_over_tls_with_a_valid_certificate_is_measured(
     with web_server(serving_context(authority, "target.example")) as port:
         async with jump_server_running() as (_, jump):
             url = f"https://target.example:{port}/blocks/1"
-            trust_error = (await examined(capsys, jump, url))[1]["steps"][-1]
+            trust_error = (await doctor_report(capsys, jump, url))[1]["steps"][-1]
             monkeypatch.setattr(ssl, "create_default_context", lambda: ours)
-            trusted = (await examined(capsys, jump, url))[1]["steps"][-1]
+            trusted = (await doctor_report(capsys, jump, url))[1]["steps"][-1]
     assert trust_error["ok"] is None
     assert "certificate" in trust_error["detail"].lower()
     assert trusted["ok"] is True
@@ -47,14 +47,14 @@ async def test_throughput_over_tls_with_a_valid_certificate_is_measured(
 async def test_a_page_that_is_too_small_is_not_measured_and_no_failure(capsys):
     with web_server() as port:
         async with jump_server_running() as (_, jump):
-            code, message = await examined(capsys, jump, f"http://127.0.0.1:{port}/")
+            code, message = await doctor_report(capsys, jump, f"http://127.0.0.1:{port}/")
     assert code == 0
     assert "too few" in message["steps"][-1]["detail"]
 
 
 async def test_a_web_server_that_resets_is_not_measured_and_no_failure(capsys):
     async with jump_server_running() as (_, jump), serving(reset_after(1)) as target:
-        code, message = await examined(capsys, jump, f"http://{target.address}/")
+        code, message = await doctor_report(capsys, jump, f"http://{target.address}/")
     assert code == 0
     assert "the target was reached, then" in message["steps"][-1]["detail"]
 
@@ -71,7 +71,7 @@ async def test_silent_web_server_is_reported(capsys):
         jump_server_running() as (_, jump),
         serving(read_request) as target,
     ):
-        code, message = await examined(capsys, jump, f"http://{target.address}/")
+        code, message = await doctor_report(capsys, jump, f"http://{target.address}/")
     assert code == 0
     assert message["steps"][-1]["ok"] is None
     assert "closed the connection without an answer" in message["steps"][-1]["detail"]
@@ -83,7 +83,7 @@ async def test_a_download_that_takes_all_the_time_is_measured_however_small_it_i
     monkeypatch.setattr(steps, "MAX_DOWNLOAD_S", 0.0)
     with web_server() as port:
         async with jump_server_running() as (_, jump):
-            _, message = await examined(capsys, jump, f"http://127.0.0.1:{port}/")
+            _, message = await doctor_report(capsys, jump, f"http://127.0.0.1:{port}/")
     assert message["steps"][-1]["ok"] is True
     assert re.search(r"/s over \d+ B$", message["steps"][-1]["detail"])
 

@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from tests.support.programs import run, web_server
-from tests.support.remote_network import FarEnd, far_end
+from tests.support.remote_network import RemoteNetwork, remote_network
 from tests.support.servers import serving_context
 
 ROOT = Path(__file__).parents[2]
@@ -42,18 +42,18 @@ HOST, JUMP, JUMP_SECRET = "www.example.org", "home.example.net:9527", "the secre
 
 
 @pytest.fixture(scope="module")
-def end(authority: trustme.CA) -> Iterator[FarEnd]:
+def end(authority: trustme.CA) -> Iterator[RemoteNetwork]:
     context = serving_context(authority, HOST)
     with web_server() as http_port, web_server(context) as https_port:
         names = {
             (HOST, 80): ("127.0.0.1", http_port),
             (HOST, 443): ("127.0.0.1", https_port),
         }
-        with far_end(names, JUMP_SECRET.encode()) as end:
+        with remote_network(names, JUMP_SECRET.encode()) as end:
             yield end
 
 
-def run_example(code: str, end: FarEnd, ca_file: Path, folder: Path) -> str:
+def run_example(code: str, end: RemoteNetwork, ca_file: Path, folder: Path) -> str:
     """Return what it prints."""
     whole = code if code.startswith(JUMPER) else JUMPER + code
     assert JUMP in whole
@@ -85,7 +85,7 @@ def test_the_readmes_example_is_the_first_of_the_librarys_page() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_example_fetches_a_page_over_http(
-    way: str, end: FarEnd, ca_file: Path, tmp_path: Path
+    way: str, end: RemoteNetwork, ca_file: Path, tmp_path: Path
 ) -> None:
     end.dialled.clear()
 
@@ -97,7 +97,7 @@ def test_an_example_fetches_a_page_over_http(
 
 @pytest.mark.parametrize("way", WAYS[1:])  # a bare socket has no TLS
 def test_an_example_fetches_a_page_over_https(
-    way: str, end: FarEnd, ca_file: Path, tmp_path: Path
+    way: str, end: RemoteNetwork, ca_file: Path, tmp_path: Path
 ) -> None:
     end.dialled.clear()
 

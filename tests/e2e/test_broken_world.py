@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.test_faults import asking, works
 from tests.e2e.test_killed import target, tunnelled
 from tests.support.namespaces import call_apart
-from tests.support.programs import PATIENCE, chain_running
+from tests.support.programs import TIMEOUT_S, chain_running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs namespaces of Linux")
 HANGING = 30
@@ -57,7 +57,7 @@ def silent_name_server() -> Iterator[socket.socket]:
         conf.write_text("nameserver 127.0.0.1\noptions timeout:30\n")
         subprocess.run(["mount", "--bind", conf, "/etc/resolv.conf"], check=True)
         sock.bind(("127.0.0.1", 53))
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT_S)
         yield sock
 
 
@@ -107,7 +107,7 @@ def wrong_clock(offset: Path) -> dict[str, str]:
 def seconds_kept(address: str) -> float:
     """Return how many seconds a silent connection is kept."""
     host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), PATIENCE) as sock:
+    with socket.create_connection((host, int(port)), TIMEOUT_S) as sock:
         began = time.monotonic()
         while sock.recv(4096):
             pass
@@ -133,9 +133,9 @@ def test_set_clock_ends_no_tunnel_and_moves_no_deadline(set_by, offset, wrong_cl
                 began = time_of(chain.server.lines[0])
                 offset.write_text(f"{set_by.total_seconds():+.0f}")
                 for listener_port in (chain.jump, chain.socks, chain.http):
-                    assert 0.4 < seconds_kept(listener_port) < PATIENCE / 2
+                    assert 0.4 < seconds_kept(listener_port) < TIMEOUT_S / 2
                 serving.sendall(b"still there")
                 assert program.recv(100) == b"still there"
         ended = chain.server.wait_for(r".*, (\S+) s, reset")[0]
         assert abs(time_of(ended[0]) - began - set_by) < timedelta(minutes=5)
-        assert float(ended[1]) < PATIENCE
+        assert float(ended[1]) < TIMEOUT_S

@@ -14,7 +14,7 @@ import trustme
 
 from tests.support import png
 from tests.support.programs import run
-from tests.support.remote_network import FarEnd, far_end
+from tests.support.remote_network import RemoteNetwork, remote_network
 from tests.support.servers import served, serving_context
 
 pytestmark = pytest.mark.needs("chromium")
@@ -158,7 +158,7 @@ def test_chromium_draws_every_object_and_connects_only_to_the_bridge(
 ) -> None:
     context = serving_context(authority, HOST) if scheme == "https" else None
     port = {"http": 80, "https": 443}[scheme]
-    with site(context) as served, far_end({(HOST, port): ("127.0.0.1", served.port)}) as end:
+    with site(context) as served, remote_network({(HOST, port): ("127.0.0.1", served.port)}) as end:
         listener = listener_address(end, proxy)
 
         picture = take_picture(f"{proxy}://{listener}", f"{scheme}://{HOST}/", tmp_path)
@@ -172,5 +172,5 @@ def test_chromium_draws_every_object_and_connects_only_to_the_bridge(
     assert looked_up <= {"http://~notfound", "https://~notfound"}
 
 
-def listener_address(end: FarEnd, proxy: str) -> str:
+def listener_address(end: RemoteNetwork, proxy: str) -> str:
     return end.http if proxy == "http" else end.socks

@@ -24,7 +24,7 @@ from redis.retry import Retry
 from netjumper import Jumper, TargetRefused
 from tests.support.peers import closed_port
 from tests.support.programs import clean_environment
-from tests.support.remote_network import FarEnd, far_end, only_addresses_are_looked_up
+from tests.support.remote_network import RemoteNetwork, only_addresses_are_looked_up, remote_network
 from tests.support.services import SECRET
 
 HERE = f"127.78.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
@@ -34,19 +34,19 @@ ADA = {"user": "ada", "password": "lovelace", "database": "postgres"}
 
 
 @pytest.fixture(scope="module")
-def end() -> Iterator[FarEnd]:
+def end() -> Iterator[RemoteNetwork]:
     refusing = closed_port()
     names = {
         ("redis.example", 6379): (HERE, 6379),
         ("postgres.example", 5432): (HERE, 5432),
         (REFUSING, 6379): (refusing.host, refusing.port),
     }
-    with far_end(names) as end:
+    with remote_network(names) as end:
         yield end
 
 
 @pytest.fixture
-def jumper(end: FarEnd, monkeypatch: pytest.MonkeyPatch) -> Jumper:
+def jumper(end: RemoteNetwork, monkeypatch: pytest.MonkeyPatch) -> Jumper:
     only_addresses_are_looked_up(monkeypatch)
     return Jumper(end.jump, SECRET)
 

@@ -16,8 +16,8 @@ import pytest
 from tests.e2e.test_killed import target, tunnelled
 from tests.support.peers import closed_port, unanswering
 from tests.support.programs import (
-    PATIENCE,
     SECRET,
+    TIMEOUT_S,
     Chain,
     Program,
     chain_running,
@@ -52,7 +52,7 @@ def restartable(*options: str) -> Iterator[tuple[ExitStack, str, Program, Progra
 def asking(bridge: Program, port: int, host: str = "127.0.0.1") -> socket.socket:
     """Request a tunnel from the HTTP listener."""
     at, _, listener_port = bridge.address("HTTP").rpartition(":")
-    sock = socket.create_connection((at, int(listener_port)), PATIENCE)
+    sock = socket.create_connection((at, int(listener_port)), TIMEOUT_S)
     sock.sendall(b"CONNECT %b:%d HTTP/1.0\r\n\r\n" % (host.encode(), port))
     return sock
 
@@ -73,7 +73,7 @@ def test_server_killed_before_the_outcome_is_a_failure(state):
             sock.settimeout(0.3)
             with pytest.raises(TimeoutError):
                 sock.recv(1)
-            sock.settimeout(PATIENCE)
+            sock.settimeout(TIMEOUT_S)
             server.close()  # by SIGKILL
             assert re.match(rb"HTTP/1.1 50[234] ", sock.recv(4096))
         stack.enter_context(running("netjumper", "--listen", jump, env=ENV)).address("netjumper")
@@ -87,7 +87,7 @@ def test_server_killed_before_the_answer_is_a_failure():
         with running("netjumper-bridge", *options, env=ENV) as bridge, asking(bridge, 80) as sock:
             near, _ = middle.accept()
             host, _, port = server.address("netjumper").rpartition(":")
-            with near, socket.create_connection((host, int(port)), PATIENCE) as far:
+            with near, socket.create_connection((host, int(port)), TIMEOUT_S) as far:
                 near.sendall(far.recv(33, socket.MSG_WAITALL))
                 assert near.recv(1) == b"\x14", "the answer, which the server does not get"
                 server.close()  # by SIGKILL
@@ -102,7 +102,7 @@ def test_killed_half_closed_tunnel_is_reset_where_it_was_open(ended):
         with tunnelled(chain, listener.getsockname()[1]) as program:
             serving, _ = listener.accept()
             with serving:
-                serving.settimeout(PATIENCE)
+                serving.settimeout(TIMEOUT_S)
                 first, other = (program, serving) if ended == "program" else (serving, program)
                 first.shutdown(socket.SHUT_WR)
                 while other.recv(4096):
@@ -124,7 +124,7 @@ def answering(may_answer: threading.Event) -> Iterator[int]:
         def handle(self) -> None:
             with suppress(ConnectionError):  # a request that was hedged
                 self.request.sendall(GREETING)
-                may_answer.wait(PATIENCE)
+                may_answer.wait(TIMEOUT_S)
                 self.request.sendall(b"the answer")
                 self.request.shutdown(socket.SHUT_WR)
                 while self.request.recv(4096):
@@ -158,7 +158,7 @@ def test_200_tunnels_finish_when_the_server_stops():
         for program in programs:
             program.shutdown(socket.SHUT_WR)
         assert {program.makefile("rb").read() for program in programs} == {b"the answer"}
-        assert chain.server.process.wait(PATIENCE) == 0
+        assert chain.server.process.wait(TIMEOUT_S) == 0
         assert not any("aborted" in line for line in chain.server.lines)
 
 

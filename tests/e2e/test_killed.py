@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support.programs import PATIENCE, Chain, chain_running
+from tests.support.programs import TIMEOUT_S, Chain, chain_running
 
 HALF = b"HTTP/1.1 200 OK\r\n\r\nthe first half, and "
 """The start of an answer without a length: the end of the connection ends it."""
@@ -15,14 +15,14 @@ HALF = b"HTTP/1.1 200 OK\r\n\r\nthe first half, and "
 @contextmanager
 def target() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(PATIENCE)
+        listener.settimeout(TIMEOUT_S)
         yield listener
 
 
 def forwarded(chain: Chain, port: int) -> socket.socket:
     """Request a page through the HTTP listener."""
     host, _, listener_port = chain.http.rpartition(":")
-    sock = socket.create_connection((host, int(listener_port)), PATIENCE)
+    sock = socket.create_connection((host, int(listener_port)), TIMEOUT_S)
     sock.sendall(b"GET http://127.0.0.1:%d/ HTTP/1.0\r\n\r\n" % port)
     return sock
 
@@ -30,7 +30,7 @@ def forwarded(chain: Chain, port: int) -> socket.socket:
 def tunnelled(chain: Chain, port: int) -> socket.socket:
     """Request a page through the SOCKS listener."""
     host, _, listener_port = chain.socks.rpartition(":")
-    sock = socket.create_connection((host, int(listener_port)), PATIENCE)
+    sock = socket.create_connection((host, int(listener_port)), TIMEOUT_S)
     sock.sendall(b"\5\1\0" + b"\5\1\0\1" + socket.inet_aton("127.0.0.1") + port.to_bytes(2))
     answers = b""
     while len(answers) < 12:  # and no byte of the target's

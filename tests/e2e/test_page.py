@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.e2e.test_browser import CHROMIUM
-from tests.support.programs import PATIENCE, run
-from tests.support.remote_network import far_end
+from tests.support.programs import TIMEOUT_S, run
+from tests.support.remote_network import remote_network
 from tests.support.servers import served
 
 pytestmark = pytest.mark.needs("chromium")
@@ -44,7 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/wait":  # the browser ends when the page is complete, so it is not yet
-            self.done.wait(PATIENCE)
+            self.done.wait(TIMEOUT_S)
         self._answer(PAGE.replace("PORTS", f"[{','.join(self.ports)}]").encode())
 
     def do_POST(self) -> None:
@@ -75,7 +75,11 @@ def page(*listeners: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def test_web_page_causes_no_dial_and_reads_no_answer(tmp_path: Path, caplog: Any) -> None:
-    with caplog.at_level(logging.INFO), far_end({}) as end, page(end.http, end.socks) as (url, got):
+    with (
+        caplog.at_level(logging.INFO),
+        remote_network({}) as end,
+        page(end.http, end.socks) as (url, got),
+    ):
         browser = [*CHROMIUM, "--no-proxy-server", f"--user-data-dir={tmp_path}", "--dump-dom", url]
         done = run(browser, env={"HOME": str(tmp_path)})
         assert done.returncode == 0, done.stderr.decode()

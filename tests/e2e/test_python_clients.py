@@ -18,7 +18,12 @@ import trustme
 
 from tests.support.peers import closed_port
 from tests.support.programs import web_server
-from tests.support.remote_network import FarEnd, bridge_to, far_end, only_addresses_are_looked_up
+from tests.support.remote_network import (
+    RemoteNetwork,
+    bridge_to,
+    only_addresses_are_looked_up,
+    remote_network,
+)
 from tests.support.servers import serving_context
 
 HOST = "pages.example"
@@ -30,7 +35,7 @@ Get = Callable[[str, str | None], str]
 
 
 @pytest.fixture(scope="module")
-def end(http_port: int, https_port_of_host: int) -> Iterator[FarEnd]:
+def end(http_port: int, https_port_of_host: int) -> Iterator[RemoteNetwork]:
     refusing = closed_port()
     names = {
         (HOST, 80): ("127.0.0.1", http_port),
@@ -38,7 +43,7 @@ def end(http_port: int, https_port_of_host: int) -> Iterator[FarEnd]:
         (REFUSING, 80): (refusing.host, refusing.port),
         (REFUSING, 443): (refusing.host, refusing.port),
     }
-    with far_end(names) as end:
+    with remote_network(names) as end:
         yield end
 
 
@@ -112,31 +117,31 @@ SOCKS_CLIENTS = ["requests", "httpx", "httpx with asyncio"]
 class TestPages:
     @pytest.mark.parametrize("client", CLIENTS)
     def test_page_is_fetched_by_the_clients_proxy_argument(
-        self, client: str, scheme: str, end: FarEnd
+        self, client: str, scheme: str, end: RemoteNetwork
     ) -> None:
         check_page(client, scheme, end, f"http://{end.http}")
 
     @pytest.mark.parametrize("client", CLIENTS)
     def test_page_is_fetched_by_the_proxy_of_the_environment(
-        self, client: str, scheme: str, end: FarEnd, monkeypatch: pytest.MonkeyPatch
+        self, client: str, scheme: str, end: RemoteNetwork, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("http_proxy", f"http://{end.http}")
         monkeypatch.setenv("HTTPS_PROXY", f"http://{end.http}")
         check_page(client, scheme, end, None)
 
     @pytest.mark.parametrize("client", SOCKS_CLIENTS)
-    def test_page_is_fetched_by_socks(self, client: str, scheme: str, end: FarEnd) -> None:
+    def test_page_is_fetched_by_socks(self, client: str, scheme: str, end: RemoteNetwork) -> None:
         check_page(client, scheme, end, f"socks5h://{end.socks}")
 
     @pytest.mark.parametrize("client", SOCKS_CLIENTS)
     def test_page_is_fetched_by_the_socks_proxy_of_the_environment(
-        self, client: str, scheme: str, end: FarEnd, monkeypatch: pytest.MonkeyPatch
+        self, client: str, scheme: str, end: RemoteNetwork, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ALL_PROXY", f"socks5h://{end.socks}")
         check_page(client, scheme, end, None)
 
 
-def check_page(client: str, scheme: str, end: FarEnd, proxy: str | None) -> None:
+def check_page(client: str, scheme: str, end: RemoteNetwork, proxy: str | None) -> None:
     """Check that the jump server dials the page's server once, and nothing else."""
     end.dialled.clear()
     assert CLIENTS[client](f"{scheme}://{HOST}/page", proxy) == f"you requested /page of {HOST}\n"
@@ -178,7 +183,7 @@ def _unclosed_connections_are_collected() -> Iterator[None]:
 @pytest.mark.usefixtures("_unclosed_connections_are_collected")
 @pytest.mark.parametrize(("client", "scheme"), HTTP_ERRORS)
 class TestErrorsByHttp:
-    def test_refused_target_is_reported(self, client: str, scheme: str, end: FarEnd) -> None:
+    def test_refused_target_is_reported(self, client: str, scheme: str, end: RemoteNetwork) -> None:
         kind, text = HTTP_ERRORS[client, scheme]
         with pytest.raises(kind, match=text.format(status="502")) as caught:
             CLIENTS[client](f"{scheme}://{REFUSING}/", f"http://{end.http}")
@@ -212,7 +217,7 @@ SOCKS_ERRORS["httpx with asyncio"] = SOCKS_ERRORS["httpx"]
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("client", SOCKS_CLIENTS)
 class TestErrorsBySocks:
-    def test_refused_target_is_reported(self, client: str, scheme: str, end: FarEnd) -> None:
+    def test_refused_target_is_reported(self, client: str, scheme: str, end: RemoteNetwork) -> None:
         kind, texts = SOCKS_ERRORS[client]
         with pytest.raises(kind, match=re.escape(texts[5])):
             CLIENTS[client](f"{scheme}://{REFUSING}/", f"socks5h://{end.socks}")

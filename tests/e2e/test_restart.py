@@ -8,7 +8,7 @@ from http.client import HTTPConnection
 import pytest
 
 from tests.support.peers import closed_port
-from tests.support.programs import PATIENCE, SECRET, Program, running, web_server
+from tests.support.programs import SECRET, TIMEOUT_S, Program, running, web_server
 
 ENV = {"NETJUMPER_SECRET": SECRET}
 AT_ONCE = 8
@@ -16,7 +16,7 @@ AT_ONCE = 8
 
 def forwarded(bridge: Program, port: int, number: int) -> bytes:
     """Request a path through the HTTP listener."""
-    connection = HTTPConnection(bridge.address("HTTP"), timeout=PATIENCE)
+    connection = HTTPConnection(bridge.address("HTTP"), timeout=TIMEOUT_S)
     try:
         connection.request("GET", f"http://127.0.0.1:{port}/{number}")
         return connection.getresponse().read()
@@ -27,7 +27,7 @@ def forwarded(bridge: Program, port: int, number: int) -> bytes:
 def tunnelled(bridge: Program, port: int, number: int) -> bytes:
     """Request a path through the SOCKS listener."""
     host, _, socks_port = bridge.address("SOCKS").rpartition(":")
-    connection = HTTPConnection(f"127.0.0.1:{port}", timeout=PATIENCE)
+    connection = HTTPConnection(f"127.0.0.1:{port}", timeout=TIMEOUT_S)
     with socket.create_connection((host, int(socks_port))) as sock:
         sock.sendall(b"\5\1\0" + b"\5\1\0\1" + socket.inet_aton("127.0.0.1") + port.to_bytes(2))
         assert sock.recv(12, socket.MSG_WAITALL)[:4] == b"\5\0\5\0"

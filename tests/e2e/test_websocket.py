@@ -21,7 +21,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from netjumper import Jumper
 from netjumper.cli.proxy_variables import PROXY_VARIABLES, variables
 from tests.support.peers import closed_port
-from tests.support.remote_network import FarEnd, far_end, only_addresses_are_looked_up
+from tests.support.remote_network import RemoteNetwork, only_addresses_are_looked_up, remote_network
 from tests.support.servers import serving_context, trusting_context
 from tests.support.services import SECRET
 
@@ -34,7 +34,7 @@ BIG = 3_000_000
 class Route:
     """A WebSocket's URL, its proxy, and what its server received."""
 
-    end: FarEnd
+    end: RemoteNetwork
     proxy: str
     url: str
     context: ssl.SSLContext | None
@@ -74,7 +74,7 @@ async def route(
 
     async with serve(talk, "127.0.0.1", 0, ssl=serving, max_size=None) as server:
         names = {(HOST, 443 if trusting else 80): server.sockets[0].getsockname()}
-        with far_end(names) as end:
+        with remote_network(names) as end:
             yield Route(end, f"http://{end.http}", f"{request.param}://{HOST}/", trusting, received)
 
 

@@ -14,7 +14,7 @@ import trustme
 
 from netjumper.tls.context import pin_of
 from tests.support import programs
-from tests.support.programs import PATIENCE, running, web_server
+from tests.support.programs import TIMEOUT_S, running, web_server
 from tests.support.servers import served
 
 HOSTILE = "\x1b[2J\r\n2026-01-01T00:00:00.000Z INFO forged\x07\x7f\x9b\u2028\u2029\u202e\u2066"
@@ -40,7 +40,7 @@ def send_all(address, *pieces):
     """Send each piece and wait for an answer to it, then close the connection."""
     host, _, port = address.rpartition(":")
     with (
-        socket.create_connection((host, int(port)), PATIENCE) as sock,
+        socket.create_connection((host, int(port)), TIMEOUT_S) as sock,
         contextlib.suppress(ConnectionError),
     ):
         for piece in pieces:
@@ -51,7 +51,7 @@ def send_all(address, *pieces):
 def authenticate(address, answer):
     """Answer the challenge, ask for a hostile target, and return challenge and answer."""
     host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), PATIENCE) as sock:
+    with socket.create_connection((host, int(port)), TIMEOUT_S) as sock:
         challenge = sock.recv(33, socket.MSG_WAITALL)[1:]
         response = answer(challenge)
         sock.sendall(b"\x14" + response)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import AT_HOME, PATIENCE, SECRET, clean_environment, installed, running
+from tests.support.programs import AT_HOME, SECRET, TIMEOUT_S, clean_environment, installed, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
@@ -46,7 +46,7 @@ def answered(sock, secret=SECRET):
 
 def refused(address):
     """Request a target that is refused."""
-    with socket.create_connection(address, PATIENCE) as sock:
+    with socket.create_connection(address, TIMEOUT_S) as sock:
         assert answered(sock) == b"\0"
         sock.sendall(bytes([len(FAR)]) + FAR.encode())
         assert sock.recv(1) == b"\1"
@@ -56,7 +56,7 @@ def echoed(address):
     """Send bytes through a tunnel and check that they arrive."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        socket.create_connection(address, PATIENCE) as sock,
+        socket.create_connection(address, TIMEOUT_S) as sock,
     ):
         where = b"127.0.0.1:%d" % listener.getsockname()[1]
         assert answered(sock) == b"\0"
@@ -78,7 +78,7 @@ def test_server_with_an_unread_log_keeps_serving_and_counts_dropped_lines(pipe):
         refused(address)
         lines = pipe.read_until(b"-> x")
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT_S) == 0
         os.close(pipe.writer)
         pipe.writer = -1
         while data := os.read(pipe.reader, 65536):
@@ -95,7 +95,7 @@ def test_server_with_an_unread_log_stops_on_a_signal(pipe):
         pipe.fill()
         refused(address)
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT_S) == 0
 
 
 def test_server_keeps_serving_after_its_log_is_closed(pipe):
@@ -105,7 +105,7 @@ def test_server_keeps_serving_after_its_log_is_closed(pipe):
             refused(address)
         echoed(address)
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT_S) == 0
 
 
 def test_killed_workers_are_replaced_while_the_log_is_unread(pipe):
@@ -115,13 +115,13 @@ def test_killed_workers_are_replaced_while_the_log_is_unread(pipe):
         pipe.fill()
         for pid in before:
             os.kill(int(pid), signal.SIGKILL)
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT_S
         while len(set(children.read_text().split()) - before) < 2:
             assert time.monotonic() < end
             time.sleep(0.005)
         echoed(address)
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT_S) == 0
 
 
 def test_lines_of_a_worker_are_queued_for_a_slow_reader(pipe):
@@ -131,7 +131,7 @@ def test_lines_of_a_worker_are_queued_for_a_slow_reader(pipe):
             refused(address)
         pipe.read_until(b"TargetDenied", times=10)
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT_S) == 0
     assert b" dropped" not in pipe.got
 
 
@@ -140,7 +140,7 @@ def test_exec_ends_while_the_log_of_its_bridge_is_unread(pipe):
     command = [installed("netjumper-bridge"), "exec", "--embedded", "--log-level", "info"]
     done = subprocess.run(
         [*command, "--", "true"],
-        env=clean_environment(), stderr=pipe.writer, timeout=PATIENCE, check=False,
+        env=clean_environment(), stderr=pipe.writer, timeout=TIMEOUT_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0
 
@@ -153,7 +153,7 @@ def test_flood_of_wrong_secrets_is_a_few_lines_and_a_count(style):
         shown = server.wait_for(r"netjumper\b.* (127\.0\.0\.1:\d+)")[0][1]
         host, _, port = shown.rpartition(":")
         for _ in range(count):
-            with socket.create_connection((host, int(port)), PATIENCE) as sock:
+            with socket.create_connection((host, int(port)), TIMEOUT_S) as sock:
                 assert answered(sock, "wrong") == b"\1"
         echoed((host, int(port)))
         server.wait_for(

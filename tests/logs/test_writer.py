@@ -9,7 +9,7 @@ import time
 
 from netjumper.logs import writer as writer_module
 from netjumper.logs.writer import ATOMIC_WRITE_SIZE, MAX_QUEUED_BYTES, LogWriter, write_all
-from tests.support.programs import PATIENCE
+from tests.support.programs import TIMEOUT_S
 
 LINE = b"x" * 99 + b"\n"
 
@@ -22,7 +22,7 @@ def test_all_lines_are_written_in_order(pipe):
     writer = LogWriter(pipe.writer, loss_line)
     for number in range(500):
         writer.write(b"%d\n" % number)
-    writer.close(PATIENCE)
+    writer.close(TIMEOUT_S)
     got = os.read(pipe.reader, 65536)
     assert got == b"".join(b"%d\n" % number for number in range(500))
 
@@ -35,7 +35,7 @@ def test_lines_within_the_batch_time_are_written_together(pipe, monkeypatch):
     writer.write(b"second\n")
     writer.write(b"third\n")
     assert select.select([pipe.reader], [], [], 0)[0] == []
-    writer.close(PATIENCE)
+    writer.close(TIMEOUT_S)
     assert os.read(pipe.reader, 100) == b"second\nthird\n"
 
 
@@ -58,7 +58,7 @@ def test_lines_of_several_processes_are_not_torn(pipe):
                 writer.write(bytes([letter]) * size + b"\n")
                 if size == 10:
                     time.sleep(0)
-            writer.close(PATIENCE)
+            writer.close(TIMEOUT_S)
             os._exit(0)
         children.append(pid)
     for pid in children:
@@ -80,7 +80,7 @@ def test_full_pipe_blocks_no_caller_and_the_loss_is_reported_in_place(pipe):
     for _ in range(fits + 999):
         writer.write(LINE)
     writer.write(b"\n")  # it would fit, but not in its place
-    assert time.monotonic() - began < PATIENCE
+    assert time.monotonic() - began < TIMEOUT_S
     got = pipe.read_until(b"lost")
     while not (found := re.search(rb"lost (\d+)\n", got)):
         got = pipe.read_until(b"\n")
@@ -89,7 +89,7 @@ def test_full_pipe_blocks_no_caller_and_the_loss_is_reported_in_place(pipe):
     writer.write(b"after\n")
     got = pipe.read_until(b"after\n")
     assert got.endswith(LINE + b"lost 1000\nafter\n")
-    writer.close(PATIENCE)
+    writer.close(TIMEOUT_S)
 
 
 def test_close_waits_for_the_reader_up_to_the_timeout(pipe):
@@ -98,7 +98,7 @@ def test_close_waits_for_the_reader_up_to_the_timeout(pipe):
     writer.write(LINE)
     began = time.monotonic()
     writer.close(0.1)
-    assert 0.1 <= time.monotonic() - began < PATIENCE
+    assert 0.1 <= time.monotonic() - began < TIMEOUT_S
     pipe.read_until(LINE)  # lets the thread end
 
 
@@ -107,7 +107,7 @@ def test_thread_ends_after_the_pipe_is_closed(pipe):
     writer = LogWriter(pipe.writer, loss_line)
     writer.write(LINE)
     writer.write(LINE)
-    writer.close(PATIENCE)
+    writer.close(TIMEOUT_S)
     assert not writer._thread.is_alive()
 
 
@@ -125,6 +125,6 @@ def test_writer_waits_for_a_full_non_blocking_pipe(pipe, monkeypatch):
     os.set_blocking(pipe.writer, False)
     thread = threading.Thread(target=write_all, args=(pipe.writer, LINE))
     thread.start()
-    assert waiting.wait(PATIENCE)
+    assert waiting.wait(TIMEOUT_S)
     pipe.read_until(LINE)
     thread.join()

@@ -35,7 +35,7 @@ class NameServer:
         self.asked.append(host)
         if host.startswith("hang"):
             self.go_on.wait()
-        if host.startswith("none"):
+        if host.startswith("none") or kwargs["family"] == socket.AF_INET6:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         if host.startswith("odd"):
             raise UnicodeError("label empty or too long")

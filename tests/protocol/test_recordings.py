@@ -188,18 +188,18 @@ def test_client_sends_answer_destination_and_data_in_the_recorded_segment(name: 
 
 
 @pytest.mark.parametrize(
-    ("name", "complaint"),
+    ("name", "message"),
     [
         ("split-frame", "it closed the connection without a verdict"),
         ("idle-before-auth", "it closed the connection without a verdict"),
         ("idle-after-auth", "it closed a parked connection"),
     ],
 )
-def test_client_is_truncated_by_the_original(name: str, complaint: str) -> None:
+def test_client_is_truncated_by_the_original(name: str, message: str) -> None:
     recording = RECORDINGS[name]
     ended = run(ClientHandshake(SECRET), [*recording.pieces("server"), b""])
     assert ended.error is JumpHostProtocolError
-    assert ended.text == complaint
+    assert ended.text == message
     assert ended.sent.startswith(recording.client)
 
 

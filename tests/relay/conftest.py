@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from netjumper.net.endpoint import Endpoint
-from netjumper.relay.bandwidth import MIN_SAVED, Bandwidth
+from netjumper.relay.bandwidth import MIN_SAVED_BYTES, Bandwidth
 from netjumper.relay.ending import RelayEnd
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import CAN_SPLICE, RelayMemory
@@ -31,7 +31,7 @@ def slow(clock: Clock) -> Bandwidth:
 @pytest.fixture
 def spent(slow: Bandwidth) -> Bandwidth:
     """A slow bandwidth without a byte left for the next second."""
-    slow.spend(SLOW + MIN_SAVED)
+    slow.spend(SLOW + MIN_SAVED_BYTES)
     return slow
 
 

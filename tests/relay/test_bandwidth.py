@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netjumper.relay.bandwidth import BURST_S, MAX_QUANTUM, MIN_QUANTUM, MIN_SAVED, Bandwidth
+from netjumper.relay.bandwidth import BURST_S, MAX_QUANTUM, MIN_QUANTUM, MIN_SAVED_BYTES, Bandwidth
 from tests.support.clock import Clock
 
 KB, MB = 1000, 1_000_000
@@ -58,7 +58,7 @@ def quantum(rate: float) -> int:
 
 
 def burst(rate: float) -> float:
-    return max(rate * BURST_S, quantum(rate) + MIN_SAVED)
+    return max(rate * BURST_S, quantum(rate) + MIN_SAVED_BYTES)
 
 
 def most_in_any_window(got: list[tuple[float, int]], rate: float) -> float:

@@ -18,7 +18,7 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.user_timeout import UserTimeoutSuspender, suspend_user_timeout, user_timeout_of
 from netjumper.relay import direction
 from netjumper.relay import splice as splice_module
-from netjumper.relay.bandwidth import MIN_QUANTUM, MIN_SAVED, Bandwidth
+from netjumper.relay.bandwidth import MIN_QUANTUM, MIN_SAVED_BYTES, Bandwidth
 from netjumper.relay.ending import RelayEnd
 from netjumper.relay.idle_timeout import IdleWatch
 from tests.support.peers import (
@@ -42,7 +42,7 @@ every_way = pytest.mark.parametrize("way", ["splice", "copy", "tls"])
 FAST = 20_000_000
 
 
-BURST_BYTES = MIN_QUANTUM + MIN_SAVED
+BURST_BYTES = MIN_QUANTUM + MIN_SAVED_BYTES
 """The burst of a slow relay."""
 
 
@@ -244,7 +244,7 @@ def digest(data: bytes) -> str:
 @every_way
 async def test_a_throttled_relay_is_not_idle(join, clock):
     bandwidth = Bandwidth(clock, 1)
-    bandwidth.spend(MIN_SAVED + 300)
+    bandwidth.spend(MIN_SAVED_BYTES + 300)
     async with join(bandwidth=bandwidth) as it:
         watch = IdleWatch(clock, 60.0)
         watch.add(it.relay)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from netjumper.relay.bandwidth import MIN_QUANTUM, MIN_SAVED
+from netjumper.relay.bandwidth import MIN_QUANTUM, MIN_SAVED_BYTES
 from netjumper.relay.ending import RelayEnd
 from tests.support.peers import (
     eventually,
@@ -23,7 +23,7 @@ every_way = pytest.mark.parametrize("way", ["splice", "copy", "tls"])
 FAST = 20_000_000
 
 
-BURST_BYTES = MIN_QUANTUM + MIN_SAVED
+BURST_BYTES = MIN_QUANTUM + MIN_SAVED_BYTES
 """That of a slow one."""
 
 
@@ -50,7 +50,7 @@ async def test_early_bytes_wait_for_a_turn_but_the_answer_does_not(
 async def test_bytes_read_before_the_relay_and_early_bytes_count(join, slow):
     async with join(start=False, bandwidth=slow) as it:
         it.relay.start(up=bytes(1000), early=1000)
-        assert slow._tokens == MIN_SAVED - 2000
+        assert slow._tokens == MIN_SAVED_BYTES - 2000
         assert await receive_exactly(it.target, 1000) == bytes(1000)
 
 

@@ -17,7 +17,7 @@ from netjumper.server.clients import single_secret
 from netjumper.server.guard import Guard
 from netjumper.server.jump_server import jump_server
 from netjumper.sessions import manager
-from netjumper.sessions.tunnel import READ_AHEAD_LIMIT
+from netjumper.sessions.tunnel import MAX_READ_AHEAD_BYTES
 from tests.support.peers import (
     answer_after_end,
     connected,
@@ -129,7 +129,9 @@ async def test_data_sent_before_the_target_is_reached_is_limited_and_not_lost(se
             sending = asyncio.create_task(send(sock, data))
             (tunnel,) = service.sessions._alive
             await eventually(lambda: tunnel._client._on_readable is None)
-            assert READ_AHEAD_LIMIT <= tunnel._handshake.trailing_size < 3 * READ_AHEAD_LIMIT
+            assert (
+                MAX_READ_AHEAD_BYTES <= tunnel._handshake.trailing_size < 3 * MAX_READ_AHEAD_BYTES
+            )
             go_on.set()
             assert await receive_exactly(sock, 1) == b"\0"
             assert await receive_exactly(sock, len(data)) == data

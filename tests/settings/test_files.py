@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from netjumper.errors import SettingsError
-from netjumper.fileio import MAX_SIZE
+from netjumper.fileio import MAX_FILE_BYTES
 from netjumper.settings import files
 from netjumper.settings.files import read_private, read_secret, read_users
 
@@ -140,8 +140,9 @@ def test_missing_file_is_reported(tmp_path):
 
 def test_too_large_file_is_refused(private):
     path = private("huge", b"")
-    os.truncate(path, MAX_SIZE + 1)
-    assert refusal(read_secret, path) == f"--flag: cannot read {path}: it is over {MAX_SIZE} bytes"
+    os.truncate(path, MAX_FILE_BYTES + 1)
+    expected = f"--flag: cannot read {path}: it is over {MAX_FILE_BYTES} bytes"
+    assert refusal(read_secret, path) == expected
 
 
 def test_invalid_file_name_is_reported_in_one_line(tmp_path):

@@ -22,7 +22,7 @@ async def doctor(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[i
     return code, out
 
 
-async def examined(
+async def doctor_report(
     capsys: pytest.CaptureFixture[str], jump: Address | str, *arguments: str
 ) -> tuple[int, dict[str, Any]]:
     """Return the exit code and what `--json` says."""

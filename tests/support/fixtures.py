@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from netjumper.settings import settings_file
-from tests.support.programs import PATIENCE
+from tests.support.programs import TIMEOUT_S
 
 IGNORES_TRUNCATION = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
 """The option that Python 3.11.0 to 3.11.3 set by default; 0 before OpenSSL 3."""
@@ -62,7 +62,7 @@ class Pipe:
 
     def read_until(self, wanted, times=1):
         """Read on until there is what is wanted, so often, and return all that was read."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT_S
         while self.got.count(wanted) < times:
             assert select.select([self.reader], [], [], end - time.monotonic())[0], self.got[-200:]
             self.got += os.read(self.reader, 65536)

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.support.programs import PATIENCE, clean_environment
+from tests.support.programs import TIMEOUT_S, clean_environment
 from tests.support.servers import served
 
 HOME = "home.example"
@@ -67,7 +67,7 @@ class Origin:
 
     def wait_for_the_others(self) -> None:
         with self._asked:
-            enough = self._asked.wait_for(lambda: len(self.requests) >= self.at_once, PATIENCE)
+            enough = self._asked.wait_for(lambda: len(self.requests) >= self.at_once, TIMEOUT_S)
         assert enough, f"{len(self.requests)} requests, not {self.at_once}"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.support.servers import served
 
-PATIENCE = 20.0
+TIMEOUT_S = 20.0
 """Seconds that a program may take to say what it is waited for."""
 
 AT_HOME = {"NETJUMPER_ALLOW": "127.0.0.0/8,::1"}
@@ -70,7 +70,7 @@ class Program:
             return [match for line in self.lines if (match := re.search(pattern, line))]
 
         with self._said:
-            self._said.wait_for(lambda: len(found()) >= count or self._over, PATIENCE)
+            self._said.wait_for(lambda: len(found()) >= count or self._over, TIMEOUT_S)
             matches = found()
         assert len(matches) >= count, f"{pattern!r} {count} times in:\n" + "\n".join(self.lines)
         return matches[:count]
@@ -83,7 +83,7 @@ class Program:
         """End it as a service manager would, and return its exit status."""
         self.process.terminate()
         try:
-            return self.process.wait(PATIENCE)
+            return self.process.wait(TIMEOUT_S)
         finally:
             self.close()
 
@@ -127,7 +127,7 @@ def run(
         command,
         env={**clean_environment(), **(env or {})},
         capture_output=True,
-        timeout=PATIENCE * 2,
+        timeout=TIMEOUT_S * 2,
         check=False,
     )
 

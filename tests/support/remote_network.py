@@ -28,7 +28,7 @@ Names = Mapping[tuple[str, int], tuple[str, int]]
 
 
 @dataclass
-class FarEnd:
+class RemoteNetwork:
     """Where everything listens, and the targets that the jump server has dialled."""
 
     jump: str
@@ -38,7 +38,7 @@ class FarEnd:
 
 
 @contextlib.contextmanager
-def far_end(names: Names, secret: bytes = SECRET) -> Iterator[FarEnd]:
+def remote_network(names: Names, secret: bytes = SECRET) -> Iterator[RemoteNetwork]:
     """Run a jump server that knows `names`, and a bridge for it."""
     with (
         start_blocking_portal() as portal,
@@ -48,7 +48,7 @@ def far_end(names: Names, secret: bytes = SECRET) -> Iterator[FarEnd]:
 
 
 @contextlib.contextmanager
-def bridge_to(jump: Address) -> Iterator[FarEnd]:
+def bridge_to(jump: Address) -> Iterator[RemoteNetwork]:
     """Run a bridge whose jump host is whatever is at that address."""
     with (
         start_blocking_portal() as portal,
@@ -68,7 +68,7 @@ class _Note(AllowAll):
 
 
 @contextlib.asynccontextmanager
-async def _serving(names: Names, secret: bytes) -> AsyncIterator[FarEnd]:
+async def _serving(names: Names, secret: bytes) -> AsyncIterator[RemoteNetwork]:
     note = _Note()
 
     def look_up(host: str, port: int, **_: Any) -> list[Any]:
@@ -89,9 +89,9 @@ async def _serving(names: Names, secret: bytes) -> AsyncIterator[FarEnd]:
 
 
 @contextlib.asynccontextmanager
-async def _bridging(jump: Address, secret: bytes) -> AsyncIterator[FarEnd]:
+async def _bridging(jump: Address, secret: bytes) -> AsyncIterator[RemoteNetwork]:
     async with bridge_through(jump, secret=secret) as service:
-        yield FarEnd(str(jump), service.address_of("socks"), service.address_of("http"))
+        yield RemoteNetwork(str(jump), service.address_of("socks"), service.address_of("http"))
         await _let_go(service)
 
 

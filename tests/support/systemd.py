@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from tests.support import programs
-from tests.support.programs import PATIENCE, Program, installed, running
+from tests.support.programs import TIMEOUT_S, Program, installed, running
 
 SECRET = {"NETJUMPER_SECRET": "s3cret"}
 EMBEDDED = ["netjumper-bridge", "--embedded"]
@@ -49,7 +49,7 @@ def refusal(command, *sockets, **more):
     line, options = activation_of(command, *sockets, **more)
     program = Program(*line, **options)
     try:
-        assert program.process.wait(PATIENCE) == 2
+        assert program.process.wait(TIMEOUT_S) == 2
     finally:
         program.close()
     (message,) = program.lines
@@ -71,7 +71,7 @@ def run_inheriting(code, *files, **more):
         env=env,
         pass_fds=options["pass_fds"],
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT_S,
         text=True,
     )
     return done.stdout.removesuffix("\n") or done.stderr
@@ -82,7 +82,7 @@ class Manager:
 
     def __init__(self, address):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.sock.settimeout(PATIENCE)
+        self.sock.settimeout(TIMEOUT_S)
         self.sock.bind(address)
         self.environ = {"NOTIFY_SOCKET": address.replace("\0", "@")}
 

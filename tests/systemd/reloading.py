@@ -4,8 +4,19 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from trying import eventually, run, works
-from units import SERVER, SLOW_PARTS, SOCKS, begin, drop_in, fetch, finish, held, prop, said
+from tests.support.deployment import eventually, run, works
+from tests.systemd.units import (
+    SERVER,
+    SLOW_PARTS,
+    SOCKS,
+    begin,
+    drop_in,
+    fetch,
+    finish,
+    held,
+    prop,
+    said,
+)
 
 BIN = "/opt/netjumper/bin"
 SETTINGS = Path("/etc/netjumper/config.toml")

@@ -11,9 +11,9 @@ import threading
 import time
 from pathlib import Path
 
-from reloading import clients_as_a_credential, reload
-from trying import PATIENCE, eventually, run, say
-from units import (
+from tests.support.deployment import TIMEOUT_S, eventually, run, say
+from tests.systemd.reloading import clients_as_a_credential, reload
+from tests.systemd.units import (
     BIG,
     BRIDGE,
     HTTP,
@@ -47,7 +47,7 @@ def system_calls(port: int) -> None:
     """Bulk data is spliced, and names are looked up in threads: the filters must allow it."""
     assert len(fetch(SOCKS, port, "/big")) == BIG
     assert len(fetch(HTTP, port, "/big")) == BIG
-    with socket.create_connection(HTTP, PATIENCE) as sock:
+    with socket.create_connection(HTTP, TIMEOUT_S) as sock:
         sock.sendall(f"GET http://localhost:{port}/ HTTP/1.0\r\n\r\n".encode())
         assert finish(sock) == b"page\n"
     limits = Path(f"/proc/{prop(SERVER, 'MainPID')}/limits").read_text()
@@ -194,14 +194,14 @@ def public_port(port: int) -> None:
     )
     with drop_in(unit, everywhere):
         run("systemctl", "start", unit)
-        with socket.create_connection(HTTP, PATIENCE):
+        with socket.create_connection(HTTP, TIMEOUT_S):
             refusal = r"0\.0\.0\.0:8118 is reachable from other machines"
             eventually("the error line", lambda: said(BRIDGE, refusal))
         run("systemctl", "stop", unit, BRIDGE)
         run("systemctl", "reset-failed")
         with drop_in(BRIDGE, password):
             run("systemctl", "start", unit)
-            sock = socket.create_connection(HTTP, PATIENCE)
+            sock = socket.create_connection(HTTP, TIMEOUT_S)
             sock.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: x\r\n\r\n" % port)
             assert sock.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 407"
             sock.close()
@@ -218,7 +218,7 @@ def unix_socket(port: int) -> None:
         run("systemctl", "start", unit)
         for _ in range(2):
             with socket.socket(socket.AF_UNIX) as sock:
-                sock.settimeout(PATIENCE)
+                sock.settimeout(TIMEOUT_S)
                 sock.connect(path)
                 assert sock.recv(1) == b"\x20"
             run("systemctl", "stop", SERVER)
@@ -234,7 +234,7 @@ def wrong_socket_name(port: int) -> None:
     run("systemctl", "stop", unit, other, BRIDGE)
     with drop_in(unit, "[Socket]\nFileDescriptorName=sock\n"):
         run("systemctl", "start", unit)
-        with socket.create_connection(SOCKS, PATIENCE):
+        with socket.create_connection(SOCKS, TIMEOUT_S):
             eventually("the bridge fails", lambda: prop(BRIDGE, "ExecMainStatus") == "2")
         eventually(
             "the error line",

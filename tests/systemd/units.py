@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from trying import PATIENCE, run, say
+from tests.support.deployment import TIMEOUT_S, run, say
 
 SERVER, BRIDGE = "netjumper.service", "netjumper-bridge.service"
 SOCKS, HTTP = ("127.0.0.1", 1080), ("127.0.0.1", 8118)
@@ -79,7 +79,7 @@ class Pages(ThreadingHTTPServer):
 
 def begin(address: tuple[str, int], port: int, path: str = "/") -> socket.socket:
     """Request a page through a listener; SOCKS4 is one message and one answer."""
-    sock = socket.create_connection(address, PATIENCE)
+    sock = socket.create_connection(address, TIMEOUT_S)
     request = f"GET {path} HTTP/1.0\r\n\r\n".encode()
     if address == SOCKS:
         sock.sendall(b"\4\1" + port.to_bytes(2, "big") + socket.inet_aton("127.0.0.1") + b"\0")

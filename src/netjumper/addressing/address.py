@@ -12,7 +12,7 @@ from functools import lru_cache
 from netjumper.errors import AddressError
 from netjumper.text import quoted
 
-MAX_HOST = 253
+MAX_HOST_BYTES = 253
 """Bytes in a host name without its final dot (RFC 1035 section 2.3.4)."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
@@ -100,8 +100,10 @@ def checked_host(host: str) -> str:
             raise AddressError(f"{quoted(host)} is not a valid international name") from None
     if not _NAME.fullmatch(name):
         raise AddressError(f"{quoted(host)} is not a host name")
-    if len(name.rstrip(".")) > MAX_HOST:
-        raise AddressError(f"a host name of {len(name)} bytes is over the limit of {MAX_HOST}")
+    if len(name.rstrip(".")) > MAX_HOST_BYTES:
+        raise AddressError(
+            f"a host name of {len(name)} bytes is over the limit of {MAX_HOST_BYTES}"
+        )
     return name
 
 

@@ -86,9 +86,9 @@ class JumpUrl:
         weights, pins = options.get("weight", ()), options.get("pin", ())
         authority, name = _one("ca", options.get("ca", ())), _one("name", options.get("name", ()))
         if authority not in ("", SYSTEM):
-            raise AddressError(f"ca is {SYSTEM}; for an authority of your own there is ca_file")
+            raise AddressError(f"ca can only be {SYSTEM}; for a CA of your own set ca_file")
         if pins and (authority or name):
-            raise AddressError("what is pinned needs neither ca nor name")
+            raise AddressError("pin cannot be combined with ca or name")
         client = _unquoted(client)
         if client and not CLIENT_NAME.fullmatch(client):
             raise AddressError(f"a client's name is {CLIENT_NAME_RULE}, not {quoted(client)}")

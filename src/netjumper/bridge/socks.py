@@ -16,7 +16,7 @@ from netjumper.protocol.handshake import ListeningHandshake, TunnelRequest
 
 AUTH_VERSION = 1
 """The version of the password authentication (RFC 1929 section 2)."""
-MAX_SOCKS4_FIELD = 255
+MAX_SOCKS4_FIELD_BYTES = 255
 """Bytes in a user id or a host name of SOCKS4, which the protocol itself does not limit."""
 
 
@@ -148,11 +148,13 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         command, *rest = yield from self._read_exactly(7)
         port = int.from_bytes(rest[:2])
         ip = bytes(rest[2:])
-        yield from self._read_until(b"\0", MAX_SOCKS4_FIELD)  # the user id, which proves nothing
+        yield from self._read_until(
+            b"\0", MAX_SOCKS4_FIELD_BYTES
+        )  # the user id, which proves nothing
         host = str(ipaddress.IPv4Address(ip))
         if ip[:3] == b"\0\0\0" and ip[3]:
             # SOCKS4a: after an address 0.0.0.x, a host name follows.
-            name = yield from self._read_until(b"\0", MAX_SOCKS4_FIELD)
+            name = yield from self._read_until(b"\0", MAX_SOCKS4_FIELD_BYTES)
             host = name.decode("utf-8", "replace")
         if self._credentials is not None:
             self._reply4(Socks4Reply.REJECTED)

@@ -9,7 +9,7 @@ from itertools import repeat
 from netjumper.errors import NetjumperError
 from netjumper.text import quoted
 
-FIRST = 3
+FIRST_DESCRIPTOR = 3
 """The lowest of the inherited descriptors (SD_LISTEN_FDS_START); the others follow it."""
 LISTEN_VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 """The variables of sd_listen_fds(3); they are for this process only."""
@@ -53,7 +53,7 @@ def _sockets(count: int, names: str | None) -> Iterator[tuple[str, socket.socket
         raise InheritError(
             f"LISTEN_FDNAMES has {len(named)} names, but LISTEN_FDS says {count} sockets"
         )
-    for fd, name in enumerate(named, FIRST):
+    for fd, name in enumerate(named, FIRST_DESCRIPTOR):
         try:
             os.set_inheritable(fd, False)
             sock = socket.socket(fileno=fd)

@@ -38,7 +38,7 @@ from netjumper.protocol.handshake import (
     TunnelRequest,
 )
 
-MAX_FRAME = 255
+MAX_FRAME_BYTES = 255
 CHALLENGE_SIZE = 32
 MIN_CHALLENGE_SIZE = 16
 """Bytes of the shortest challenge that is answered. The answer to an empty one would be a hash of
@@ -94,7 +94,7 @@ def text_frame(text: str) -> bytes:
 
     The original sends nothing in that case, and its clients see only the end of the stream.
     """
-    body = text.encode("utf-8", "replace")[:MAX_FRAME].decode("utf-8", "ignore")
+    body = text.encode("utf-8", "replace")[:MAX_FRAME_BYTES].decode("utf-8", "ignore")
     return frame(body.encode())
 
 
@@ -105,9 +105,9 @@ def destination_frame(target: Address) -> bytes:
         AddressError: `host:port` is longer than the 255 bytes of a frame.
     """
     body = str(target).encode("ascii")
-    if len(body) > MAX_FRAME:
+    if len(body) > MAX_FRAME_BYTES:
         raise AddressError(
-            f"the destination takes {len(body)} bytes, the protocol allows {MAX_FRAME}"
+            f"the destination takes {len(body)} bytes, the protocol allows {MAX_FRAME_BYTES}"
         )
     return frame(body)
 

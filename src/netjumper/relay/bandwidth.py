@@ -25,7 +25,7 @@ QUANTUM_S = 0.005
 BURST_S = 0.06
 """Unused bandwidth of so many seconds can be used at once later. So a loop that is late by less
 does not lose bandwidth, and two seconds of bulk are at most 3 % above the rate."""
-MIN_SAVED = 2 * 1024
+MIN_SAVED_BYTES = 2 * 1024
 """Bytes that can be saved up at least, at rates whose burst is hardly more than a quantum."""
 MIN_TIMER_S = 0.001
 """Shortest timer in seconds. Loops round to that, and due reads are handled in between."""
@@ -88,7 +88,7 @@ class Bandwidth:
         self._rate = rate or inf
         quantum = min(max(self._rate * QUANTUM_S, MIN_QUANTUM), MAX_QUANTUM)
         self._quantum = int(quantum)
-        self._max_tokens = max(self._rate * BURST_S - quantum, MIN_SAVED)
+        self._max_tokens = max(self._rate * BURST_S - quantum, MIN_SAVED_BYTES)
         self._tokens = max(min(self._tokens, self._max_tokens), -quantum)
         self._cancel_timer()
         self._schedule_next()

@@ -13,7 +13,7 @@ from typing import Protocol
 from netjumper.net.endpoint import Endpoint
 from netjumper.relay.splice import BUFFER_SIZE, PIPE_SIZE, Pipe, RelayMemory, splice
 
-MIN_SPLICE = 64 * 1024
+MIN_SPLICE_BYTES = 64 * 1024
 """Bytes; after a splice that moved fewer, the direction copies again."""
 
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
@@ -111,7 +111,7 @@ class Direction:
         if count:
             self.transferred += count
             self._send(buffer[:count])
-            self._bulk = count >= MIN_SPLICE and count == len(buffer) and relay.can_splice
+            self._bulk = count >= MIN_SPLICE_BYTES and count == len(buffer) and relay.can_splice
         elif count == 0:
             self._on_source_end()
 
@@ -169,7 +169,7 @@ class Direction:
             return
         self.transferred += count
         self._in_pipe = count
-        self._bulk = count >= MIN_SPLICE
+        self._bulk = count >= MIN_SPLICE_BYTES
         self._splice_out(pipe)
 
     def _splice_out(self, pipe: Pipe) -> None:

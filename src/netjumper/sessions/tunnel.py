@@ -27,7 +27,7 @@ from netjumper.sessions.handshake_phase import (
 )
 from netjumper.sessions.session import Handoff, Session, SessionContext
 
-READ_AHEAD_LIMIT = 64 * 1024
+MAX_READ_AHEAD_BYTES = 64 * 1024
 """Bytes received from a client while its target is being reached; then it is not read further."""
 
 
@@ -181,7 +181,7 @@ class Tunnel(Session):
         if opening is not None and (data := handshake.trailing_data(budget)):
             self._early += len(data)
             opening.send_early(data)
-        if handshake.trailing_size >= READ_AHEAD_LIMIT:
+        if handshake.trailing_size >= MAX_READ_AHEAD_BYTES:
             self._client.stop_reading()
 
     def _opened(self, target: Endpoint) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.http.handshake import HttpHandshake
-from netjumper.bridge.http.messages import MAX_HEAD
+from netjumper.bridge.http.messages import MAX_HEAD_BYTES
 from netjumper.errors import (
     AuthenticationError,
     ProtocolError,
@@ -83,13 +83,13 @@ def in_three_ways(stream: bytes) -> list[list[bytes]]:
 
 
 def test_head_of_64_kib_is_accepted() -> None:
-    for pieces in in_three_ways(head_of(MAX_HEAD)):
+    for pieces in in_three_ways(head_of(MAX_HEAD_BYTES)):
         assert run(HttpHandshake(), pieces).result == TunnelRequest(TARGET), len(pieces)
 
 
-@pytest.mark.parametrize("over", [1, 2, 5000, MAX_HEAD])
+@pytest.mark.parametrize("over", [1, 2, 5000, MAX_HEAD_BYTES])
 def test_head_over_64_kib_is_rejected_for_any_split_of_its_bytes(over: int) -> None:
-    for pieces in in_three_ways(head_of(MAX_HEAD + over)):
+    for pieces in in_three_ways(head_of(MAX_HEAD_BYTES + over)):
         ended = run(HttpHandshake(), pieces)
         assert ended.error is ProtocolError, len(pieces)
         refused = answer(ended.sent)
@@ -98,15 +98,15 @@ def test_head_over_64_kib_is_rejected_for_any_split_of_its_bytes(over: int) -> N
 
 
 def test_bytes_after_the_head_do_not_count_towards_its_limit() -> None:
-    ended = run(HttpHandshake(), [connect() + b"x" * (2 * MAX_HEAD)])
+    ended = run(HttpHandshake(), [connect() + b"x" * (2 * MAX_HEAD_BYTES)])
     assert ended.result is not None
-    assert len(ended.trailing) == 2 * MAX_HEAD
+    assert len(ended.trailing) == 2 * MAX_HEAD_BYTES
 
 
 def test_first_attempt_does_not_count_towards_the_limit_of_the_second() -> None:
-    retry = head_of(MAX_HEAD - len(RIGHT) - 2)
+    retry = head_of(MAX_HEAD_BYTES - len(RIGHT) - 2)
     retry = retry.replace(b"X: ", RIGHT.encode() + b"\r\nX: ", 1)
-    assert len(retry) == MAX_HEAD
+    assert len(retry) == MAX_HEAD_BYTES
     for pieces in in_three_ways(connect() + retry):
         assert run(guarded(), pieces).result == TunnelRequest(TARGET, "alice")
     over = retry.replace(b"X: ", b"X: x", 1)
@@ -121,7 +121,7 @@ def test_endless_head_is_rejected(start: bytes) -> None:
     if start:
         handshake.receive_data(start)
     filler = b"x" * 1024 if not start.endswith(b"\n") else b"X: x\r\n" * 100
-    assert taken_before_refusal(handshake, filler, 1 << 20) <= MAX_HEAD
+    assert taken_before_refusal(handshake, filler, 1 << 20) <= MAX_HEAD_BYTES
     assert answer(handshake.data_to_send()).status == 431
 
 

@@ -29,7 +29,7 @@ from tests.support.peers import (
 from tests.support.services import bridge_running, jump_server_running
 
 SMALL = 8 * 1024
-LARGE = session.MAX_BUFFERED // 2
+LARGE = session.MAX_BUFFERED_BYTES // 2
 """Bytes that the bridge must buffer for a client with small socket buffers."""
 
 
@@ -113,7 +113,7 @@ async def test_bytes_after_the_last_answer_are_not_buffered_without_limit(servic
 
     async def answer(sock: socket.socket) -> None:
         await receive_until(sock, b"\r\n\r\n")
-        await send(sock, b"HTTP/1.0 200 OK\r\n\r\n" + bytes(session.MAX_BUFFERED // 2))
+        await send(sock, b"HTTP/1.0 200 OK\r\n\r\n" + bytes(session.MAX_BUFFERED_BYTES // 2))
 
     async def pour(sock: socket.socket) -> None:
         nonlocal sent

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.http_servers import HOME
-from tests.support.programs import PATIENCE, Chain, clean_environment, run
+from tests.support.programs import TIMEOUT_S, Chain, clean_environment, run
 from tests.support.servers import served
 
 pytestmark = pytest.mark.needs("ssh", "ssh-keygen", "sshd", "nc.openbsd")
@@ -91,7 +91,7 @@ def ssh(
         input=data,
         env=clean_environment(),
         capture_output=True,
-        timeout=PATIENCE * 2,
+        timeout=TIMEOUT_S * 2,
         check=False,
     )
 

@@ -6,9 +6,9 @@ import h11
 from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 
-from netjumper.bridge.http.messages import MAX_FIELDS, MAX_HEAD, Fields
+from netjumper.bridge.http.messages import MAX_FIELDS, MAX_HEAD_BYTES, Fields
 
-MAX_SIZE_LINE = 4096
+MAX_SIZE_LINE_BYTES = 4096
 """Bytes in the line before a chunk, with its extensions."""
 
 # Blanks around an extension are read, as RFC 9110 section 5.6.3 requires. Without control
@@ -53,7 +53,7 @@ class StrictChunkedReader:
         if not self._left and self._trailers is None:
             if self._line_end and not self._skip_line_end(buffer):
                 return None
-            if (line := _next_line(buffer, MAX_SIZE_LINE, _PART_OF_SIZE_LINE)) is None:
+            if (line := _next_line(buffer, MAX_SIZE_LINE_BYTES, _PART_OF_SIZE_LINE)) is None:
                 return None
             size = _SIZE_LINE.fullmatch(line)
             if size is None:
@@ -84,7 +84,7 @@ class StrictChunkedReader:
         return True
 
     def _read_trailers(self, buffer: ReceiveBuffer, trailers: Fields) -> h11.EndOfMessage | None:
-        while line := _next_line(buffer, MAX_HEAD - self._trailer_bytes, _PART_OF_TRAILER):
+        while line := _next_line(buffer, MAX_HEAD_BYTES - self._trailer_bytes, _PART_OF_TRAILER):
             if line == b"\r\n":
                 return h11.EndOfMessage(headers=trailers)
             field = _TRAILER.fullmatch(line)

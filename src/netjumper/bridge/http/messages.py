@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import h11
 
-MAX_HEAD = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024
 """Bytes in the head of a message."""
 MAX_FIELDS = 1000
 """Fields in the head of a message, or in its trailers."""

@@ -8,7 +8,7 @@ from netjumper.bridge.credentials import Credentials, parse_basic_auth
 from netjumper.bridge.http.chunks import use_strict_chunks
 from netjumper.bridge.http.messages import (
     MAX_FIELDS,
-    MAX_HEAD,
+    MAX_HEAD_BYTES,
     Event,
     Fields,
     has_body,
@@ -21,7 +21,7 @@ from netjumper.bridge.protocol_detection import describe_for_http
 from netjumper.bridge.replies import BRIDGE, reply_for
 from netjumper.errors import AuthenticationError, ProtocolError
 
-MAX_AUTH_FAILURES = 3
+MAX_FAILURES_PER_CONNECTION = 3
 """Wrong credentials on one connection; then it is closed, and the failure is logged."""
 NO_CREDENTIALS = "This proxy requires a user name and a password"
 WRONG_CREDENTIALS = "The user name or password for this proxy is wrong"
@@ -58,7 +58,7 @@ class HttpServerConnection:
 
     def __init__(self, credentials: Credentials | None = None) -> None:
         self._credentials = credentials
-        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._outgoing = bytearray()
         self._request: h11.Request | None = None
         self._chunked = False
@@ -159,7 +159,7 @@ class HttpServerConnection:
         Raises:
             AuthenticationError: no retry is possible, or there were too many.
         """
-        last = self._auth_failures >= MAX_AUTH_FAILURES or has_body(request)
+        last = self._auth_failures >= MAX_FAILURES_PER_CONNECTION or has_body(request)
         close: Fields = [(b"Connection", b"close")] if last else []
         self.answer(
             407,
@@ -250,8 +250,8 @@ class HttpServerConnection:
             raise h11.RemoteProtocolError(hint)
         end = _HEAD_END.search(held)
         head = held[: end.end()] if end else held
-        if len(head) > MAX_HEAD:
-            raise h11.RemoteProtocolError(f"its head is over {MAX_HEAD} bytes", 431)
+        if len(head) > MAX_HEAD_BYTES:
+            raise h11.RemoteProtocolError(f"its head is over {MAX_HEAD_BYTES} bytes", 431)
         if head.count(b"\n") > MAX_FIELDS + 2:  # with the request line and the empty line
             raise h11.RemoteProtocolError(f"it has over {MAX_FIELDS} fields", 431)
         if _AMBIGUOUS.search(head):
@@ -285,7 +285,7 @@ class HttpServerConnection:
 
     def _restart_parser(self, held: bytes, ended: bool) -> None:
         """Replace the buffer of h11 by a new connection, which is equal between two requests."""
-        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         if held:
             self._connection.receive_data(held)
         if ended:

@@ -16,7 +16,7 @@ from netjumper.relay.ending import RelayEnd
 from netjumper.sessions.handshake_phase import READ_SIZE
 from netjumper.sessions.session import Handoff, Session, SessionContext
 
-MAX_BUFFERED = 256 * 1024
+MAX_BUFFERED_BYTES = 256 * 1024
 """Bytes buffered for a slow side; above this, the other side is not read."""
 KEEP_ALIVE_S = 75.0
 """Seconds that a client's connection may be idle between two requests. Browsers close theirs
@@ -165,13 +165,13 @@ class ForwardingSession(Session):
         buffered = self._target.waiting + self._forwarding.waiting
         if self._forwarding.idle:  # the bridge's own answers to rejected requests
             buffered += len(self._to_client)
-        if buffered >= MAX_BUFFERED or self._client_ended:
+        if buffered >= MAX_BUFFERED_BYTES or self._client_ended:
             self._client.stop_reading()
         elif not self._client.is_read:
             self._client.start_reading(self._on_client)
         if target is None:
             return
-        if len(self._to_client) >= MAX_BUFFERED:
+        if len(self._to_client) >= MAX_BUFFERED_BYTES:
             target.stop_reading()
         elif not target.is_read:
             target.start_reading(self._on_target)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from netjumper.net.endpoint import Endpoint
 
-MAX_WRITE = 256 * 1024
+MAX_WRITE_BYTES = 256 * 1024
 """Bytes offered to the kernel in one call, so that a full buffer does not block the loop."""
 
 
@@ -54,7 +54,7 @@ class WriteBuffer:
 
     def _try(self, data: bytes | bytearray) -> int:
         try:
-            return self._endpoint.send(memoryview(data)[:MAX_WRITE])
+            return self._endpoint.send(memoryview(data)[:MAX_WRITE_BYTES])
         except OSError:
             self.lost = True
             return len(data)

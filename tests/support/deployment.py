@@ -1,4 +1,4 @@
-"""What the scripts that try containers and units out have in common; plain Python is enough."""
+"""For the scripts that test containers and units; they run with plain Python."""
 
 import os
 import shlex
@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
-"""Seconds that something may take."""
+TIMEOUT_S = 60.0
+"""Seconds that something can take."""
 
 
 class Failed(Exception):
-    """Something is not as promised."""
+    """A check failed."""
 
 
 def say(line: str) -> None:
@@ -29,7 +29,13 @@ def expect(true: object, message: str) -> None:
 
 
 def run(*command: str, ok: bool | None = True, env: dict[str, str] | None = None) -> str:
-    """Run a program, and return what it wrote; `ok` says whether it is to succeed, None: either."""
+    """Run a program and return its output.
+
+    Args:
+        command: the program and its arguments.
+        ok: whether it must succeed or must fail; None accepts both.
+        env: variables to add.
+    """
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
@@ -45,14 +51,14 @@ def run(*command: str, ok: bool | None = True, env: dict[str, str] | None = None
 
 
 def works(*command: str) -> bool:
-    """Run a program, and return whether it is there and succeeded."""
+    """Run a program and return whether it is installed and succeeded."""
     if not shutil.which(command[0]):
         return False
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def eventually(what: str, condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
-        expect(time.monotonic() < deadline, f"{what}: not within {PATIENCE:g} s")
+        expect(time.monotonic() < deadline, f"{what}: not within {TIMEOUT_S:g} s")
         time.sleep(0.1)
