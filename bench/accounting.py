@@ -1,4 +1,4 @@
-"""What processes cost: processor time and memory, from Linux's `/proc`."""
+"""Processor time and memory of processes, from Linux's `/proc`."""
 
 import os
 import re
@@ -12,11 +12,11 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """The fields of `/proc/PID/stat`; see proc(5).
+    """Fields of `/proc/PID/stat`; see proc(5).
 
     Args:
-        parent: its parent's number.
-        ticks: its processor time, and that of children which ended and were waited for.
+        parent: process ID of the parent.
+        ticks: processor time of the process and of its children that it has waited for.
     """
 
     parent: int
@@ -24,56 +24,63 @@ class Stat:
 
     @classmethod
     def parse(cls, text: str) -> "Stat":
-        """Parse the line; the second field, the command, may have spaces and brackets in it."""
+        """Parse the line; its second field, the command, can contain spaces and brackets."""
         fields = text.rpartition(")")[2].split()
         return cls(parent=int(fields[1]), ticks=sum(map(int, fields[11:15])))
 
 
 def processor_seconds(roots: Iterable[int]) -> float:
-    """Return the processor time of processes and all below them, of those that ended too.
+    """Return the processor time of processes and their descendants, including exited ones.
 
-    A process that ends hands its time to the parent that waits for it, so that the sum never
-    shrinks. The time of one whose parent ignores SIGCHLD is lost; no peer's does.
+    A process that exits hands its time to the parent that waits for it, so the sum never shrinks.
+    The time is lost if the parent ignores SIGCHLD; no competitor does that.
 
     Args:
-        roots: numbers of processes.
+        roots: process IDs.
+
+    Returns:
+        Seconds.
     """
     stats = _all_stats()
     return sum(stats[pid].ticks for pid in family(stats, roots)) / _TICKS_PER_SECOND
 
 
 def memory_of(root: int) -> int:
-    """Return the resident bytes of a process and all below it; what they share counts once.
+    """Return the resident bytes of a process and its descendants; shared memory counts once.
 
     Args:
-        root: the number of a process.
+        root: process ID.
     """
     return sum(_proportional_set_size(pid) for pid in family(_all_stats(), [root]))
 
 
 def processes_below(root: int) -> set[int]:
-    """Return the numbers of a process's children, of theirs, and so on."""
+    """Return the process IDs of all descendants of a process."""
     return family(_all_stats(), [root]) - {root}
 
 
 def family(stats: dict[int, Stat], roots: Iterable[int]) -> set[int]:
-    """Return the numbers of those processes of `roots` that live, and of all below them."""
+    """Return the process IDs of those `roots` that are alive, and of all their descendants."""
     children: dict[int, list[int]] = {}
     for pid, stat in stats.items():
         children.setdefault(stat.parent, []).append(pid)
-    found: set[int] = set()
+    members: set[int] = set()
     left = [pid for pid in roots if pid in stats]
     while left:
         pid = left.pop()
-        found.add(pid)
+        members.add(pid)
         left.extend(children.get(pid, ()))
-    return found
+    return members
 
 
 def listens(pid: int, port: int) -> bool:
-    """Return whether a process in the same network listens on a TCP port.
+    """Return whether a process in the network namespace of `pid` listens on a TCP port.
 
-    Looking it up leaves no trace, where a connection would be served.
+    This reads `/proc`: a connection would reach the process and cost it time.
+
+    Args:
+        pid: process ID.
+        port: TCP port.
     """
     try:
         tables = [(PROC / str(pid) / "net" / name).read_text() for name in ("tcp", "tcp6")]
@@ -92,14 +99,14 @@ def _read_stats() -> Iterator[tuple[int, Stat]]:
             continue
         try:
             yield int(folder.name), Stat.parse((folder / "stat").read_text())
-        except OSError:  # it has ended
+        except OSError:  # the process has exited
             continue
 
 
 def _proportional_set_size(pid: int) -> int:
     try:
         text = (PROC / str(pid) / "smaps_rollup").read_text()
-    except OSError:  # it has ended
+    except OSError:  # the process has exited
         return 0
-    found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+    match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+    return int(match[1]) * 1024 if match else 0

@@ -1,15 +1,15 @@
-"""Bar charts as SVG, written by hand: readable on light and dark pages, without a library."""
+"""Bar charts as SVG, without a library; readable on light and dark pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from bench.samples import Spread
-from bench.summary import number
+from bench.summary import format_number
 
 _WIDTH = 860
-_LABELS = 400  # where the bars begin
-_BARS = 370  # how long the longest is
+_BARS_X = 400
+_MAX_BAR_WIDTH = 370
 _TOP = 62
 _ROW = 26
 _BAR = 16
@@ -18,12 +18,12 @@ _BAR = 16
 _STYLE = """\
   <style>
     .page { fill: #ffffff } .text { fill: #1f2328 } .soft { fill: #59636e }
-    .ours { fill: #1f6feb } .other { fill: #9aa4b2 } .spread { stroke: #1f2328 }
+    .netjumper { fill: #1f6feb } .other { fill: #9aa4b2 } .spread { stroke: #1f2328 }
     text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif }
     .title { font-size: 15px; font-weight: 600 } .end { text-anchor: end }
     @media (prefers-color-scheme: dark) {
       .page { fill: #0d1117 } .text { fill: #e6edf3 } .soft { fill: #9198a1 }
-      .ours { fill: #4493f8 } .other { fill: #656c76 } .spread { stroke: #e6edf3 }
+      .netjumper { fill: #4493f8 } .other { fill: #656c76 } .spread { stroke: #e6edf3 }
     }
   </style>
 """
@@ -31,32 +31,32 @@ _STYLE = """\
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One peer's bar.
+    """The bar of one competitor.
 
     Args:
         label: its name.
-        note: in front of the name.
-        spread: how long it is, and between what it was.
-        ours: whether it is highlighted.
+        note: text in front of the name.
+        spread: its values; the median is the length of the bar.
+        is_netjumper: whether it is highlighted.
     """
 
     label: str
     note: str
     spread: Spread
-    ours: bool = False
+    is_netjumper: bool = False
 
 
 def bar_chart(title: str, unit: str, bars: Sequence[Bar], *, less_is_better: bool) -> str:
     """Return a chart with horizontal bars, the best on top.
 
     Args:
-        title: above it.
+        title: of the chart.
         unit: of the values.
         bars: at least one.
-        less_is_better: how they are ordered.
+        less_is_better: whether the shortest bar is on top.
     """
     ordered = sorted(bars, key=lambda bar: bar.spread.median, reverse=not less_is_better)
-    scale = _BARS / (max(bar.spread.most for bar in bars) or 1)
+    scale = _MAX_BAR_WIDTH / (max(bar.spread.maximum for bar in bars) or 1)
     height = _TOP + _ROW * len(bars) + 8
     better = "shorter is better" if less_is_better else "longer is better"
     lines = [
@@ -75,26 +75,26 @@ def bar_chart(title: str, unit: str, bars: Sequence[Bar], *, less_is_better: boo
 
 
 def _row(bar: Bar, top: float, scale: float) -> list[str]:
-    kind = "ours" if bar.ours else "other"
+    kind = "netjumper" if bar.is_netjumper else "other"
     middle, baseline = top + _BAR / 2, top + 13
     median, least, most = (
-        value * scale for value in (bar.spread.median, bar.spread.least, bar.spread.most)
+        value * scale for value in (bar.spread.median, bar.spread.minimum, bar.spread.maximum)
     )
-    end = _LABELS + max(median, most)
+    end = _BARS_X + max(median, most)
     return [
         f'  <text class="soft" x="16" y="{baseline:g}">{escape(bar.note)}</text>',
-        f'  <text class="text end" x="{_LABELS - 10}" y="{baseline:g}">{escape(bar.label)}</text>',
+        f'  <text class="text end" x="{_BARS_X - 10}" y="{baseline:g}">{escape(bar.label)}</text>',
         (
-            f'  <rect class="{kind}" x="{_LABELS}" y="{top:g}" width="{max(median, 1):.1f}" '
+            f'  <rect class="{kind}" x="{_BARS_X}" y="{top:g}" width="{max(median, 1):.1f}" '
             f'height="{_BAR}" rx="2"/>'
         ),
         (
-            f'  <line class="spread" x1="{_LABELS + least:.1f}" x2="{_LABELS + most:.1f}" '
+            f'  <line class="spread" x1="{_BARS_X + least:.1f}" x2="{_BARS_X + most:.1f}" '
             f'y1="{middle:g}" y2="{middle:g}"/>'
         ),
         (
             f'  <text class="text" x="{end + 8:.1f}" y="{baseline:g}">'
-            f"{number(bar.spread.median)}</text>"
+            f"{format_number(bar.spread.median)}</text>"
         ),
     ]
 

@@ -1,8 +1,7 @@
-"""The peers: how each is started, and how the load generator goes through it.
+"""The competitors: how each is started, and how the load generator connects through it.
 
-They have the settings that their manuals recommend or, without a recommendation, the default ones;
-limits on the number of clients are raised. What a peer logs about its connections goes to a file,
-as it would where it is used.
+They run with the settings that their manuals recommend, else with their defaults; limits on the
+number of clients are raised. Their logs of connections go to a file, as in ordinary use.
 """
 
 import getpass
@@ -16,21 +15,21 @@ from bench.install import PACKAGES, find, install_environment
 from bench.processes import BenchError, Hosts, Processes, free_port
 
 Starter = Callable[[Processes, Hosts], str]
-"""Starts a peer's programs and returns the way through them, as `load/ways.c` has it."""
+"""Starts a competitor's programs and returns the route through them for `load/routes.c`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Competitor:
-    """One row.
+    """One row of the tables.
 
     Args:
-        name: what it is called in the tables.
-        hops: how many programs a byte passes between client and target.
-        start: starts them.
-        programs: what must be installed; of `installing.PACKAGES`.
-        environment: what else must be; of `installing.ENVIRONMENTS`.
-        ours: whether it is netjumper.
-        idles: whether it is asked to hold idle tunnels.
+        name: of the row.
+        hops: number of programs between client and target.
+        start: starts the programs.
+        programs: required programs, keys of `install.PACKAGES`.
+        environment: required environment, a key of `install.ENVIRONMENTS`; empty for none.
+        is_netjumper: whether it is netjumper.
+        idles: whether idle tunnels are measured.
     """
 
     name: str
@@ -38,17 +37,17 @@ class Competitor:
     start: Starter
     programs: tuple[str, ...] = ()
     environment: str = ""
-    ours: bool = False
+    is_netjumper: bool = False
     idles: bool = True
 
 
-def _direct(_runner: Processes, _hosts: Hosts) -> str:
+def _direct(_processes: Processes, _hosts: Hosts) -> str:
     return "direct"
 
 
-def _microsocks(runner: Processes, hosts: Hosts) -> str:
+def _microsocks(processes: Processes, hosts: Hosts) -> str:
     port, host = free_port(), hosts.far
-    runner.start(_program("microsocks"), "-i", host.address, "-p", port, host=host, port=port)
+    processes.start(_program("microsocks"), "-i", host.address, "-p", port, host=host, port=port)
     return f"socks5:{host.address}:{port}"
 
 
@@ -70,13 +69,13 @@ socks pass {{
 """
 
 
-def _dante(runner: Processes, hosts: Hosts) -> str:
+def _dante(processes: Processes, hosts: Hosts) -> str:
     port, host = free_port(), hosts.far
-    settings = runner.folder / "danted.conf"
-    # Without root, it cannot change to another user.
+    settings = processes.folder / "danted.conf"
+    # Only root can change to another user.
     users = "user.privileged: root\nuser.unprivileged: nobody\n" if os.geteuid() == 0 else ""
     settings.write_text(_DANTE.format(address=host.address, port=port, users=users))
-    runner.start(_program("danted"), "-f", settings, host=host, port=port)
+    processes.start(_program("danted"), "-f", settings, host=host, port=port)
     return f"socks5:{host.address}:{port}"
 
 
@@ -89,37 +88,37 @@ MaxClients 20000
 """
 
 
-def _tinyproxy(runner: Processes, hosts: Hosts) -> str:
+def _tinyproxy(processes: Processes, hosts: Hosts) -> str:
     port, host = free_port(), hosts.far
-    settings = runner.folder / "tinyproxy.conf"
+    settings = processes.folder / "tinyproxy.conf"
     settings.write_text(_TINYPROXY.format(address=host.address, port=port))
-    runner.start(_program("tinyproxy"), "-d", "-c", settings, host=host, port=port)
+    processes.start(_program("tinyproxy"), "-d", "-c", settings, host=host, port=port)
     return f"http:{host.address}:{port}"
 
 
-def _pproxy(runner: Processes, hosts: Hosts) -> str:
+def _pproxy(processes: Processes, hosts: Hosts) -> str:
     port, host = free_port(), hosts.far
     command = install_environment("pproxy") / "pproxy"
-    runner.start(command, "-l", f"socks5://{host.address}:{port}", host=host, port=port)
+    processes.start(command, "-l", f"socks5://{host.address}:{port}", host=host, port=port)
     return f"socks5:{host.address}:{port}"
 
 
-def _pproxy_chain(runner: Processes, hosts: Hosts) -> str:
-    remote = _pproxy(runner, hosts).removeprefix("socks5:")
+def _pproxy_chain(processes: Processes, hosts: Hosts) -> str:
+    remote = _pproxy(processes, hosts).removeprefix("socks5:")
     port, host = free_port(), hosts.near
     command = install_environment("pproxy") / "pproxy"
     listeners = ("-l", f"socks5://127.0.0.1:{port}", "-r", f"socks5://{remote}")
-    runner.start(command, *listeners, host=host, port=port)
+    processes.start(command, *listeners, host=host, port=port)
     return f"socks5:127.0.0.1:{port}"
 
 
-def _shadowsocks(runner: Processes, hosts: Hosts) -> str:
+def _shadowsocks(processes: Processes, hosts: Hosts) -> str:
     far, near = free_port(), free_port()
-    # Method and time-out are those of Debian's own settings file.
+    # Method and timeout are those of Debian's settings file.
     options = ("-k", os.urandom(16).hex(), "-m", "chacha20-ietf-poly1305", "-t", "86400")
     server = ("-s", hosts.far.address, "-p", str(far), *options)
-    runner.start(_program("ss-server"), *server, host=hosts.far, port=far)
-    runner.start(_program("ss-local"), *server, "-l", near, host=hosts.near, port=near)
+    processes.start(_program("ss-server"), *server, host=hosts.far, port=far)
+    processes.start(_program("ss-local"), *server, "-l", near, host=hosts.near, port=near)
     return f"socks5:127.0.0.1:{near}"
 
 
@@ -135,30 +134,30 @@ PermitRootLogin prohibit-password
 """
 
 
-def _ssh(runner: Processes, hosts: Hosts) -> str:
+def _ssh(processes: Processes, hosts: Hosts) -> str:
     far, near = free_port(), free_port()
-    key, settings = runner.folder / "key", runner.folder / "sshd_config"
+    key, settings = processes.folder / "key", processes.folder / "sshd_config"
     subprocess.run([_program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    if os.geteuid() == 0:  # root's sshd wants its folder, which a service would have made
+    if os.geteuid() == 0:  # sshd needs this folder, which Debian's service creates
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     settings.write_text(
-        _SSHD.format(address=hosts.far.address, port=far, folder=runner.folder), encoding="ascii"
+        _SSHD.format(address=hosts.far.address, port=far, folder=processes.folder), encoding="ascii"
     )
-    runner.start(_program("sshd"), "-D", "-e", "-f", settings, host=hosts.far, port=far)
+    processes.start(_program("sshd"), "-D", "-e", "-f", settings, host=hosts.far, port=far)
     client = ("-F", "none", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes")
-    trust = ("-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={runner.folder}/known")
+    trust = ("-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={processes.folder}/known")
     where = ("-p", str(far), "-N", "-D", f"127.0.0.1:{near}")
     destination = f"{getpass.getuser()}@{hosts.far.address}"
     command: list[str | Path] = [_program("ssh"), *client, *trust, *where, destination]
-    runner.start(*command, host=hosts.near, port=near)
+    processes.start(*command, host=hosts.near, port=near)
     return f"socks5:127.0.0.1:{near}"
 
 
 def _program(name: str) -> str:
-    found = find(name)
-    if found is None:
+    path = find(name)
+    if path is None:
         raise BenchError(f"{name} is not installed: apt install {PACKAGES[name]}")
-    return found
+    return path
 
 
 DIRECT = Competitor("direct", 0, _direct, idles=False)

@@ -1,4 +1,4 @@
-"""What a long path does to packets, without sockets and clocks: delay, loss, a rate, a firewall."""
+"""Effects of a long path on packets, without I/O and clocks: delay, loss, rate and a firewall."""
 
 import random
 from collections import deque
@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator
 
 _TCP = 6
 _SYN, _ACK = 0x02, 0x10
-_MOST_HELD = 256 << 20
-"""Bytes in transit in one direction; only a bound on memory."""
+_MAX_BYTES_IN_TRANSIT = 256 << 20
+"""A bound on memory, per direction."""
 
 
 class Direction:
-    """One way of a path: packets that are on their way, in order.
+    """One direction of a path: a queue of packets in transit.
 
     Args:
-        delay: seconds that each takes.
-        loss: how many of 100 are lost, by chance.
+        delay: of each packet, in seconds.
+        loss: percentage of packets that are lost, at random.
         rate: bits per second; 0 is no limit.
-        queue: bytes that can wait if there is a rate; others are dropped.
-        chance: returns numbers from 0 to 1.
+        queue: bytes that can wait for the rate; further packets are dropped.
+        chance: returns random numbers from 0 to 1.
     """
 
     def __init__(
@@ -33,51 +33,51 @@ class Direction:
         self._delay = delay
         self._loss = loss / 100
         self._seconds_per_byte = 8 / rate if rate else 0.0
-        self._longest_wait = queue * self._seconds_per_byte
+        self._max_wait = queue * self._seconds_per_byte
         self._chance = chance
         self._free_at = 0.0
-        self._on_the_way: deque[tuple[float, bytes]] = deque()
-        self._held = 0
+        self._in_transit: deque[tuple[float, bytes]] = deque()
+        self._bytes_in_transit = 0
         self.delivered = self.lost = self.dropped = 0
 
     def take(self, packet: bytes, now: float) -> None:
-        """Take a packet in.
+        """Accept a packet.
 
         Args:
             packet: with its IP header.
-            now: seconds of any clock, the same for all calls.
+            now: current time in seconds, of the same clock in all calls.
         """
         if self._loss and self._chance() < self._loss:
             self.lost += 1
             return
         start = max(self._free_at, now)
-        if start - now > self._longest_wait or self._held > _MOST_HELD:
+        if start - now > self._max_wait or self._bytes_in_transit > _MAX_BYTES_IN_TRANSIT:
             self.dropped += 1
             return
         self._free_at = start + len(packet) * self._seconds_per_byte
-        self._held += len(packet)
-        self._on_the_way.append((self._free_at + self._delay, packet))
+        self._bytes_in_transit += len(packet)
+        self._in_transit.append((self._free_at + self._delay, packet))
 
     def due(self, now: float) -> Iterator[bytes]:
         """Yield the packets that have arrived."""
-        while self._on_the_way and self._on_the_way[0][0] <= now:
-            packet = self._on_the_way.popleft()[1]
-            self._held -= len(packet)
+        while self._in_transit and self._in_transit[0][0] <= now:
+            packet = self._in_transit.popleft()[1]
+            self._bytes_in_transit -= len(packet)
             self.delivered += 1
             yield packet
 
     def wait(self, now: float) -> float | None:
-        """Return the seconds until a packet arrives; None where none is on its way."""
-        return max(0.0, self._on_the_way[0][0] - now) if self._on_the_way else None
+        """Return the seconds until the next packet arrives; None if none is in transit."""
+        return max(0.0, self._in_transit[0][0] - now) if self._in_transit else None
 
 
 class Firewall:
-    """Lets TCP pass that belongs to a connection it saw begin, and forgets those that are idle.
+    """A stateful firewall: passes TCP of connections that it saw begin, and forgets idle ones.
 
-    What belongs to a forgotten one is dropped without a word, as home routers and clouds do it.
+    Packets of forgotten connections are dropped without a reset, as home routers and clouds do.
 
     Args:
-        forget: seconds without a packet after which a connection is forgotten.
+        forget: seconds without a packet until a connection is forgotten.
     """
 
     def __init__(self, forget: float) -> None:
@@ -86,11 +86,11 @@ class Firewall:
         self.dropped = 0
 
     def passes(self, packet: bytes, now: float) -> bool:
-        """Tell whether a packet passes, in either direction."""
-        found = _tcp(packet)
-        if found is None:
+        """Return whether a packet of either direction passes."""
+        segment = _tcp(packet)
+        if segment is None:
             return True
-        connection, begins = found
+        connection, begins = segment
         seen = self._last_seen.get(connection)
         if not begins and (seen is None or now - seen > self._forget):
             self._last_seen.pop(connection, None)
@@ -101,9 +101,9 @@ class Firewall:
 
 
 def _tcp(packet: bytes) -> tuple[frozenset[bytes], bool] | None:
-    """Return a packet's two ends, and whether it begins a connection; None if it is not IPv4 TCP.
+    """Return a packet's two ends and whether it begins a connection; None if it is not IPv4 TCP.
 
-    RFC 791 and RFC 9293 have the headers.
+    RFC 791 and RFC 9293 define the headers.
     """
     if packet[0] >> 4 != 4 or packet[9] != _TCP:
         return None

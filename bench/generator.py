@@ -1,4 +1,4 @@
-"""The load generator (`bench/load`, in C): built where it is used, run for each cell."""
+"""Build the load generator (`bench/load`, in C) and run it for each measurement."""
 
 import json
 import subprocess
@@ -11,20 +11,20 @@ from typing import Any
 from bench.processes import BenchError, Hosts, Processes, free_port
 
 SOURCES = Path(__file__).parent / "load"
-_SPARE_SECONDS = 120
+_EXIT_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What the load generator found.
+class Measurement:
+    """The result of one run of the load generator.
 
     Args:
-        samples: connections, messages or pages, as the mode has it.
-        errors: how many failed.
-        seconds: how long it took.
+        samples: number of connections, messages or pages, depending on the mode.
+        errors: number of failures.
+        seconds: duration.
         size: bytes of bulk data.
-        p50: half of the samples took at most so many seconds.
-        p99: the same for 99 of 100.
+        p50: median time of a sample, in seconds.
+        p99: 99th percentile of these times, in seconds.
     """
 
     samples: int
@@ -35,24 +35,28 @@ class Measured:
     p99: float = 0.0
 
     @classmethod
-    def parse(cls, line: str) -> "Measured":
-        """Parse the line of JSON."""
-        found: dict[str, Any] = json.loads(line)
+    def parse(cls, line: str) -> "Measurement":
+        """Parse the generator's line of JSON."""
+        fields: dict[str, Any] = json.loads(line)
         return cls(
-            samples=found["samples"],
-            errors=found["errors"],
-            seconds=found["seconds"],
-            size=found.get("bytes", 0),
-            p50=found.get("p50_us", 0.0) / 1e6,
-            p99=found.get("p99_us", 0.0) / 1e6,
+            samples=fields["samples"],
+            errors=fields["errors"],
+            seconds=fields["seconds"],
+            size=fields.get("bytes", 0),
+            p50=fields.get("p50_us", 0.0) / 1e6,
+            p99=fields.get("p99_us", 0.0) / 1e6,
         )
 
 
 def build(folder: Path, compiler: str = "cc") -> Path:
-    """Compile it, where it is older than its sources, and return where it is.
+    """Compile the load generator unless it is newer than its sources; return its path.
+
+    Args:
+        folder: for the program.
+        compiler: the command.
 
     Raises:
-        BenchError: there is no compiler, or it fails.
+        BenchError: the compiler is missing or fails.
     """
     program = folder / "load"
     sources = sorted(SOURCES.glob("*.c"))
@@ -73,9 +77,9 @@ class Generator:
     """The load generator, at the near end of a path, with a target at the far end.
 
     Args:
-        program: where it is.
-        ground: the two ends.
-        target: the target's address and port.
+        program: its path.
+        hosts: the two ends of the path.
+        target: address and port of the target.
     """
 
     def __init__(self, program: Path, hosts: Hosts, target: str) -> None:
@@ -83,51 +87,51 @@ class Generator:
         self._hosts = hosts
         self._target = target
 
-    def measure(self, mode: str, way: str, *options: str | float) -> Measured:
-        """Run it to its end.
+    def measure(self, mode: str, route: str, *options: str | float) -> Measurement:
+        """Run the generator until it exits.
 
         Args:
             mode: `connect`, `pingpong`, ...; see `load/main.c`.
-            way: how to reach the target; see `load/ways.c`.
+            route: to the target; see `load/routes.c`.
             options: see `load/load.h`.
 
         Raises:
-            BenchError: it failed.
+            BenchError: it failed or hangs.
         """
-        with self._started(mode, way, *options) as process:
+        with self._run(mode, route, *options) as process:
             try:
-                out = process.communicate(timeout=_limit(options))[0]
+                output = process.communicate(timeout=_timeout(options))[0]
             except subprocess.TimeoutExpired:
                 raise BenchError(f"{mode} hangs") from None
         if process.returncode:
             raise BenchError(f"{mode} failed")
-        return Measured.parse(out)
+        return Measurement.parse(output)
 
     @contextmanager
-    def holding(self, way: str, count: int) -> Iterator[Measured]:
-        """Hold idle connections while the block runs.
+    def holding(self, route: str, count: int) -> Iterator[Measurement]:
+        """Hold `count` idle connections until the block ends.
 
         Raises:
-            BenchError: it failed, or some were dead at the end.
+            BenchError: the generator failed, or connections had died at the end.
         """
-        with self._started("idle", way, "-c", count) as process:
+        with self._run("idle", route, "-c", count) as process:
             assert process.stdin is not None  # noqa: S101 - for mypy
-            assert process.stdout is not None  # noqa: S101 - as above
+            assert process.stdout is not None  # noqa: S101 - for mypy
             line = process.stdout.readline()
             if not line:
                 raise BenchError("idle failed")
-            yield Measured.parse(line)
+            yield Measurement.parse(line)
             process.stdin.close()
-            if _status(process):
+            if _exit_status(process):
                 raise BenchError("some of the idle connections died")
 
     @contextmanager
-    def _started(
-        self, mode: str, way: str, *options: str | float
+    def _run(
+        self, mode: str, route: str, *options: str | float
     ) -> Iterator["subprocess.Popen[str]"]:
-        words = [mode, way, self._target, *map(str, options)]
+        arguments = [mode, route, self._target, *map(str, options)]
         with subprocess.Popen(
-            [*self._hosts.near.prefix, self._program, *words],
+            [*self._hosts.near.prefix, self._program, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -141,22 +145,22 @@ class Generator:
 
 @contextmanager
 def target_running(program: Path, hosts: Hosts, logs: Path) -> Iterator[Generator]:
-    """Run the target, and yield a generator for it."""
+    """Run the target until the block ends, and yield a load generator for it."""
     port = free_port()
-    with Processes(logs, "target") as runner:
-        listening = f"{hosts.far.address}:{port}"
-        runner.start(program, "serve", listening, host=hosts.far, port=port)
-        yield Generator(program, hosts, listening)
+    with Processes(logs, "target") as processes:
+        address = f"{hosts.far.address}:{port}"
+        processes.start(program, "serve", address, host=hosts.far, port=port)
+        yield Generator(program, hosts, address)
 
 
-def _status(process: "subprocess.Popen[str]") -> int:
+def _exit_status(process: "subprocess.Popen[str]") -> int:
     try:
-        return process.wait(_SPARE_SECONDS)
+        return process.wait(_EXIT_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise BenchError("idle hangs") from None
 
 
-def _limit(options: tuple[str | float, ...]) -> float:
-    """Return how many seconds a run can take: what it was given, and a large margin."""
-    message = dict(zip(options[::2], options[1::2], strict=False))
-    return float(message.get("-t", 0)) + _SPARE_SECONDS + (600 if "-n" in message else 0)
+def _timeout(options: tuple[str | float, ...]) -> float:
+    """Return the maximum duration of a run in seconds, with a large margin."""
+    values = dict(zip(options[::2], options[1::2], strict=False))
+    return float(values.get("-t", 0)) + _EXIT_TIMEOUT_S + (600 if "-n" in values else 0)

@@ -1,10 +1,10 @@
-"""The goals, as ratios within one run, and what a run shows about them."""
+"""The goals, mostly ratios within one run, and whether a run reaches them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.samples import Run
-from bench.summary import number
+from bench.summary import format_number
 
 _ONE_HOP = "netjumper"
 _CHAIN = "bridge + netjumper (uvloop)"
@@ -20,21 +20,21 @@ class Goal:
     """One row of the table.
 
     Args:
-        what: what is measured.
-        metric: the name of it.
-        limit: what we want to reach.
-        peer: whose it is.
-        other: whose the limit is a multiple of; empty where it is an absolute one.
-        unit: of an absolute one.
+        what: description of the measured quantity.
+        metric: its name in the results.
+        limit: to reach.
+        competitor: the row that must reach it.
+        other: the row whose value is multiplied by the limit; empty if the limit is absolute.
+        unit: of an absolute limit.
         scale: divides the value to convert it into that unit.
-        at_most: whether less is better.
-        kind: of the run that has it.
+        at_most: whether the limit is a maximum.
+        kind: of the run with the metric.
     """
 
     what: str
     metric: str
     limit: float
-    peer: str
+    competitor: str
     other: str = ""
     unit: str = ""
     scale: float = 1.0
@@ -42,38 +42,42 @@ class Goal:
     kind: str = "loopback"
 
     def value(self, runs: Mapping[str, Run]) -> float | None:
-        """Return the result of the runs in the goal's unit; None if it was not measured."""
+        """Return the measured value in the unit of the goal; None if it was not measured.
+
+        Args:
+            runs: by kind.
+        """
         run = runs.get(self.kind)
         if run is None:
             return None
         if self.other:
-            return run.ratio(self.peer, self.other, self.metric)
-        spread = run.spread(self.peer, self.metric)
+            return run.ratio(self.competitor, self.other, self.metric)
+        spread = run.spread(self.competitor, self.metric)
         return spread.median / self.scale if spread else None
 
     def is_reached(self, value: float) -> bool:
-        """Tell whether a value is as good as we want."""
+        """Return whether a value reaches the goal."""
         return value <= self.limit if self.at_most else value >= self.limit
 
     def __str__(self) -> str:
         return f"{'≤' if self.at_most else '≥'} {round(self.limit, 3):,g}{self._unit()}"
 
-    def message(self, value: float) -> str:
-        """Return a value with its unit."""
-        return f"{number(value)}{self._unit()}"
+    def describe(self, value: float) -> str:
+        """Return a value with the unit of the goal."""
+        return f"{format_number(value)}{self._unit()}"
 
     def _unit(self) -> str:
         return f" x {self.other}" if self.other else f" {self.unit}".rstrip()
 
 
-def _wan(what: str, metric: str, limit: float, peer: str, *, other: str = "") -> Goal:
+def _wan(what: str, metric: str, limit: float, competitor: str, *, other: str = "") -> Goal:
     if other:
-        return Goal(what, metric, limit, peer, other, kind="wan")
-    return Goal(what, metric, limit, peer, unit="R", scale=200, at_most=True, kind="wan")
+        return Goal(what, metric, limit, competitor, other, kind="wan")
+    return Goal(what, metric, limit, competitor, unit="R", scale=200, at_most=True, kind="wan")
 
 
-def _memory(what: str, peer: str) -> Goal:
-    return Goal(what, "idle_kb_largest", 3, peer, unit="kB", at_most=True)
+def _memory(what: str, competitor: str) -> Goal:
+    return Goal(what, "idle_kb_largest", 3, competitor, unit="kB", at_most=True)
 
 
 def _trial(what: str, metric: str, limit: float, *, at_most: bool = False) -> Goal:
@@ -111,7 +115,7 @@ GOALS = (
         _SHADOWSOCKS,
         at_most=True,
     ),
-    _memory("one hop, memory of an idle tunnel, process with most", _ONE_HOP),
+    _memory("one hop, memory of an idle tunnel, largest process", _ONE_HOP),
     _memory("chain, the same", "bridge + netjumper"),
     _memory("chain, uvloop, the same", _CHAIN),
     Goal("one hop, idle tunnels held by one process", "many_held", 8000, _ONE_HOP, unit="tunnels"),
@@ -126,7 +130,7 @@ GOALS = (
         3,
         _EARLY,
     ),
-    _wan("the same, bytes that may not be repeated", "first_p99_ms_200ms_1%", 3, _EARLY),
+    _wan("the same, bytes that must not be repeated", "first_p99_ms_200ms_1%", 3, _EARLY),
     # Both ends choose bbr by themselves, so they gain where the system's is cubic.
     _wan(
         "bulk, 200 ms, 100 Mbit/s, 1 % loss, the system's cubic",
@@ -136,7 +140,7 @@ GOALS = (
         other="direct",
     ),
     _wan("the same, the system's bbr", f"{_BULK}bbr", 0.9, _PARKED, other="direct"),
-    # A shortened trial reaches the last of these easily, and misses the others.
+    # A shortened trial cannot reach the first three of these.
     _trial(
         "requests around restarts and pauses, behind a firewall that forgets", "requests", 10000
     ),
@@ -147,10 +151,10 @@ GOALS = (
 
 
 def goals_table(runs: Mapping[str, Run]) -> str:
-    """Return the goals beside what was measured, as a table in Markdown.
+    """Return the goals and the measured values, as a table in Markdown.
 
     Args:
-        runs: by their kinds.
+        runs: by kind.
     """
     lines = ["| | goal | measured | |", "|---|---|---|---|"]
     for goal in GOALS:
@@ -159,5 +163,5 @@ def goals_table(runs: Mapping[str, Run]) -> str:
             lines.append(f"| {goal.what} | {goal} | not measured | |")
         else:
             verdict = "reached" if goal.is_reached(value) else "**missed**"
-            lines.append(f"| {goal.what} | {goal} | {goal.message(value)} | {verdict} |")
+            lines.append(f"| {goal.what} | {goal} | {goal.describe(value)} | {verdict} |")
     return "\n".join(lines) + "\n"

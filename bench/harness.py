@@ -1,4 +1,4 @@
-"""What every benchmark does around its measuring."""
+"""Steps that all benchmarks share: preparation, options, results and exit."""
 
 import argparse
 import contextlib
@@ -23,7 +23,7 @@ TARGETS = {"loopback": "bench", "wan": "bench-wan"}
 """The `make` target of each kind of run."""
 
 FILES = {kind: RESULTS / f"{name}.json" for kind, name in TARGETS.items()}
-"""What whole runs write, and `make bench-report` reads, by the kinds of runs."""
+"""Result files of complete runs, which `make bench-report` reads, by the kind of run."""
 
 ItemT = TypeVar("ItemT")
 
@@ -35,44 +35,48 @@ def print_line(line: str) -> None:
 
 
 def shuffled(items: Sequence[ItemT]) -> list[ItemT]:
-    """Return the items in another order."""
+    """Return the items in random order."""
     return random.sample(items, len(items))
 
 
 def begin(
     kind: str, command: str, competitors: Sequence[Competitor]
 ) -> tuple[Run, list[Competitor]]:
-    """Install what is missing.
+    """Install missing competitors and make an empty run.
 
     Args:
         kind: of the benchmark.
         command: the command that repeats it.
-        competitors: the rows that are wanted.
+        competitors: the requested rows.
 
     Returns:
-        A run without figures, and the rows that can be had; why others cannot is in the run.
+        A run without figures, and the available rows; the run has the reasons for missing ones.
     """
-    about = machine()  # before the load that installing makes
-    programs = sorted({program for peer in competitors for program in peer.programs})
+    about = machine()  # before the installation changes the load
+    programs = sorted({program for competitor in competitors for program in competitor.programs})
     missing = {
         program: f"{program} is not installed: apt install {PACKAGES[program]}"
         for program in install_programs([*programs, "cc"])
     }
     environments = [
-        name for name in ENVIRONMENTS if name in {peer.environment for peer in competitors}
+        name
+        for name in ENVIRONMENTS
+        if name in {competitor.environment for competitor in competitors}
     ]
     for name in environments:
         try:
             install_environment(name)
         except BenchError as error:
             missing[name] = str(error)
-    there, problems = [], []
-    for peer in competitors:
-        reasons = [missing[it] for it in (*peer.programs, peer.environment) if it in missing]
+    available, problems = [], []
+    for competitor in competitors:
+        reasons = [
+            missing[it] for it in (*competitor.programs, competitor.environment) if it in missing
+        ]
         if reasons:
-            problems.append(f"{peer.name} is left out: {'; '.join(dict.fromkeys(reasons))}")
+            problems.append(f"{competitor.name} is left out: {'; '.join(dict.fromkeys(reasons))}")
         else:
-            there.append(peer)
+            available.append(competitor)
     run = Run(
         kind,
         command,
@@ -80,50 +84,52 @@ def begin(
         versions(
             *([it for it in names if it not in missing] for names in (programs, environments))
         ),
-        competitors={peer.name: peer.hops for peer in there},
-        ours=[peer.name for peer in there if peer.ours],
+        competitors={competitor.name: competitor.hops for competitor in available},
+        netjumper_rows=[competitor.name for competitor in available if competitor.is_netjumper],
         problems=problems,
     )
     for problem in run.problems:
         print_line(problem)
-    return run, there
+    return run, available
 
 
 def options_of(
     parser: argparse.ArgumentParser, kind: str, arguments: Sequence[str] | None
 ) -> tuple[argparse.Namespace, str]:
-    """Read the options, and `--output` among them.
+    """Parse the options, and `--output` among them.
+
+    The default output file depends on the other options, so that only a complete run replaces the
+    results of a complete run.
 
     Args:
-        parser: knows all others.
+        parser: knows all options but `--output`.
         kind: of the benchmark.
-        arguments: what was typed; None for those of this process.
+        arguments: the command line; None for that of this process.
 
     Returns:
-        The options, and what was typed, without `--output`, which changes no figure. Who gives none
-        gets a file of its own for each command: only a whole run replaces what a whole run found.
+        The options, and the `make` command that repeats the run, without `--output`.
     """
     output = argparse.ArgumentParser(add_help=False)
     for each in (parser, output):
-        each.add_argument("--output", type=Path, help="the file for the results")
+        each.add_argument("--output", type=Path, help="file for the results")
     options = parser.parse_args(arguments)
-    typed = output.parse_known_args(arguments)[1]
-    name = re.sub(r"[^\w.]+", "-", " ".join([TARGETS[kind], *typed])).strip("-")
+    given = output.parse_known_args(arguments)[1]
+    name = re.sub(r"[^\w.]+", "-", " ".join([TARGETS[kind], *given])).strip("-")
     options.output = options.output or RESULTS / f"{name}.json"
-    words = shlex.join(typed)
-    return options, f'make {TARGETS[kind]} ARGS="{words}"' if typed else f"make {TARGETS[kind]}"
+    words = shlex.join(given)
+    return options, f'make {TARGETS[kind]} ARGS="{words}"' if given else f"make {TARGETS[kind]}"
 
 
 def finish(run: Run, output: Path) -> None:
-    """Print the results, and where they are."""
+    """Print the results and the path of their file."""
     sys.stdout.write(summary(run))
     is_read = output.resolve() == FILES[run.kind].resolve()
-    more = "; make bench-report makes docs/performance.md of it" if is_read else ""
-    print_line(f"written to {output}{more}")
+    hint = "; make bench-report makes docs/performance.md of it" if is_read else ""
+    print_line(f"written to {output}{hint}")
 
 
 def run_to_exit(work: Callable[[], Any]) -> int:
-    """Do the work, and return the exit code; what goes wrong is a line."""
+    """Run `work`, print its error as a line, and return the exit status."""
     try:
         with _interruptible():
             work()
@@ -131,14 +137,14 @@ def run_to_exit(work: Callable[[], Any]) -> int:
         print_line(f"bench: {error}")
         return 1
     except KeyboardInterrupt:
-        print_line("bench: interrupted; what was finished is kept")
+        print_line("bench: interrupted; finished rounds are kept")
         return 130
     return 0
 
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP do what Ctrl-C does: end what was started, in order."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C, so that all started programs are stopped."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:

@@ -1,4 +1,4 @@
-"""Installs the measured programs that are missing, and reports those that cannot be installed."""
+"""Install missing programs that are measured, and report those that cannot be installed."""
 
 import importlib.metadata
 import os
@@ -13,7 +13,7 @@ from bench.processes import BenchError
 
 ROOT = Path(__file__).parent.parent
 BUILT = ROOT / ".bench"
-"""What the benchmarks make for themselves; `make clean` removes it."""
+"""Files that the benchmarks make; `make clean` removes them."""
 
 PACKAGES = {
     "microsocks": "microsocks",
@@ -32,56 +32,62 @@ PACKAGES = {
 ENVIRONMENTS = {
     "asyncio": ("--editable", f"{ROOT}[tls]"),
     "uvloop": ("--editable", f"{ROOT}[tls,uvloop]"),
-    # It wants a loop that is there without being made, which newer ones of uvloop do not have.
+    # pproxy expects a current event loop, which newer uvloop does not create by itself.
     "pproxy": ("pproxy[accelerated]", "uvloop<0.22"),
 }
-"""Virtual environments, and what pip installs into each.
+"""Virtual environments, and the arguments of `pip install` for each.
 
-The first two have netjumper without and with uvloop, which it uses wherever it is installed.
+The first two have netjumper without and with uvloop, which it uses if it is installed.
 """
 
-_NO_SERVICES = Path("/usr/sbin/policy-rc.d")
+_POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 
 
 def find(program: str) -> str | None:
-    """Return where a program is; servers are where an ordinary user does not look."""
+    """Return the path of a program, also in the folders of servers; None if it is missing."""
     return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
 def install_programs(programs: Iterable[str]) -> list[str]:
-    """Install the Debian packages of programs that are missing, where we may.
+    """Install the Debian packages of missing programs, if this process is root.
+
+    Args:
+        programs: keys of `PACKAGES`.
 
     Returns:
-        Those that are missing still.
+        The programs that are still missing.
     """
     missing = [program for program in programs if find(program) is None]
     packages = sorted({PACKAGES[program] for program in missing})
     if missing and os.geteuid() == 0 and find("apt-get"):
-        with _no_service_is_started():
+        with _services_disabled():
             _run("apt-get", "update", "-qq")
             _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
     return [program for program in missing if find(program) is None]
 
 
 def install_environment(name: str) -> Path:
-    """Make one of the `ENVIRONMENTS`, where it is older than our `pyproject.toml`.
+    """Make one of the `ENVIRONMENTS`, unless it is newer than `pyproject.toml`.
+
+    Args:
+        name: key of `ENVIRONMENTS`.
 
     Returns:
         The folder of its commands.
 
     Raises:
-        BenchError: it cannot be made.
+        BenchError: the environment cannot be made.
     """
     venv = BUILT / name
-    done = venv / ".installed"
-    if not done.exists() or done.stat().st_mtime < (ROOT / "pyproject.toml").stat().st_mtime:
+    stamp = venv / ".installed"
+    if not stamp.exists() or stamp.stat().st_mtime < (ROOT / "pyproject.toml").stat().st_mtime:
         pip = (str(venv / "bin/python"), "-m", "pip", "install", "--quiet")
         made = _run(sys.executable, "-m", "venv", str(venv)) and _run(
             *pip, "--disable-pip-version-check", *ENVIRONMENTS[name]
         )
         if not made:
             raise BenchError(f"the environment for {name} cannot be made")
-        done.touch()
+        stamp.touch()
     return venv / "bin"
 
 
@@ -99,22 +105,22 @@ def version_of_program(program: str) -> str:
 def version_in_environment(name: str, package: str) -> str:
     """Return the version of a package in one of the `ENVIRONMENTS`, or `unknown`."""
     paths = map(str, (BUILT / name).glob("lib/python*/site-packages"))
-    found = importlib.metadata.distributions(name=package, path=list(paths))
-    return next((one.version for one in found), "unknown")
+    matches = importlib.metadata.distributions(name=package, path=list(paths))
+    return next((it.version for it in matches), "unknown")
 
 
 @contextmanager
-def _no_service_is_started() -> Iterator[None]:
-    """Have Debian's packages not start their services; we start what we measure ourselves."""
-    ours = not _NO_SERVICES.exists()
-    if ours:
-        _NO_SERVICES.write_text("#!/bin/sh\nexit 101\n")
-        _NO_SERVICES.chmod(0o755)
+def _services_disabled() -> Iterator[None]:
+    """Keep Debian's packages from starting services; the benchmarks start their own."""
+    is_missing = not _POLICY_FILE.exists()
+    if is_missing:
+        _POLICY_FILE.write_text("#!/bin/sh\nexit 101\n")
+        _POLICY_FILE.chmod(0o755)
     try:
         yield
     finally:
-        if ours:
-            _NO_SERVICES.unlink()
+        if is_missing:
+            _POLICY_FILE.unlink()
 
 
 def _run(*command: str) -> bool:

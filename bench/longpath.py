@@ -1,4 +1,4 @@
-"""An emulated path for the time of a block: `bench.path` as a process, its ends as hosts."""
+"""Run `bench.path` as a process, and offer its ends as hosts."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from bench.processes import BenchError, Host, Hosts
 
 @dataclass(frozen=True, slots=True)
 class LongPath:
-    """What a path is like.
+    """Properties of a path.
 
     Args:
         rtt: round trip in milliseconds.
@@ -41,26 +41,26 @@ class LongPath:
         """Return the arguments of `bench.path`."""
         options: list[object] = ["--rtt", self.rtt, "--loss", self.loss, "--rate", self.rate]
         if self.congestion:
-            # Buffers that hold what is on the way and what was lost of it: they are not measured.
+            # Large enough for all data in transit and retransmissions: buffers are not measured.
             options += ["--congestion", self.congestion, "--buffers", 16]
         options += ["--forget", self.forget] if self.forget else []
         return [str(option) for option in options]
 
 
 @contextmanager
-def emulated(way: LongPath, problems: list[str]) -> Iterator[Hosts]:
-    """Have a path, and yield its ends.
+def emulated(long_path: LongPath, problems: list[str]) -> Iterator[Hosts]:
+    """Emulate a path until the block ends, and yield its ends.
 
     Args:
-        way: what it is like.
-        problems: gets a line if the emulation itself lost packets.
+        long_path: its properties.
+        problems: gets a line if the emulation was too slow and lost packets.
 
     Raises:
-        BenchError: it cannot be had.
+        BenchError: the path cannot be made.
     """
     names = [f"bench-{end}-{os.getpid()}" for end in ("near", "far")]
     process = subprocess.Popen(
-        [sys.executable, "-B", "-m", "bench.path", *names, *way.arguments()],
+        [sys.executable, "-B", "-m", "bench.path", *names, *long_path.arguments()],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -70,18 +70,18 @@ def emulated(way: LongPath, problems: list[str]) -> Iterator[Hosts]:
     try:
         assert process.stdout is not None  # noqa: S101 - for mypy
         if process.stdout.readline() != "ready\n":
-            message = process.communicate()[1]
-            raise BenchError(f"no path of {way}: {message.strip().partition(chr(10))[0]}")
+            error = process.communicate()[1].strip().partition("\n")[0]
+            raise BenchError(f"no path of {long_path}: {error}")
         inside = [("ip", "netns", "exec", name) for name in names]
         yield Hosts(Host(path.NEAR, inside[0]), Host(path.FAR, inside[1]))
     finally:
         process.send_signal(signal.SIGTERM)
-        message = process.communicate()[0]
-    counters = json.loads(message)
+        output = process.communicate()[0]
+    counters = json.loads(output)
     if counters["route_overrides_programs"]:
         problems.append(
-            f"path of {way}: its route overrides what programs set"
-            f" (sysctl net.ipv4.tcp_allowed_congestion_control lacks {way.congestion})"
+            f"path of {long_path}: its route overrides what programs set"
+            f" (sysctl net.ipv4.tcp_allowed_congestion_control lacks {long_path.congestion})"
         )
     if overruns := counters["overruns"]:
-        problems.append(f"path of {way}: the emulation was too slow for {overruns} packets")
+        problems.append(f"path of {long_path}: the emulation was too slow for {overruns} packets")

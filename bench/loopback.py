@@ -1,7 +1,7 @@
-"""`python -m bench.loopback`: everything on loopback, where the proxies themselves are what costs.
+"""`python -m bench.loopback`: measure on loopback, where only the proxies themselves cost time.
 
-In each round the competitors come in another order, and so do the cells of each: what the machine
-does besides then falls on all of them.
+Each round measures the competitors, and the cells of each, in random order: other activity of the
+machine then affects all of them.
 """
 
 import argparse
@@ -14,13 +14,13 @@ from pathlib import Path
 from bench import netjumper_modes
 from bench.accounting import processor_seconds
 from bench.competitors import DIRECT, MICROSOCKS, OTHERS, SHADOWSOCKS, SSH, Competitor
-from bench.generator import Generator, Measured, build, target_running
+from bench.generator import Generator, Measurement, build, target_running
 from bench.harness import begin, finish, options_of, print_line, run_to_exit, shuffled
 from bench.install import BUILT
 from bench.processes import BenchError, Hosts, Processes, raise_descriptor_limit
 from bench.samples import Run
 
-OURS = (
+NETJUMPER_MODES = (
     netjumper_modes.one_hop("asyncio"),
     netjumper_modes.one_hop("uvloop"),
     *(
@@ -29,20 +29,20 @@ OURS = (
         for loop in ("asyncio", "uvloop")
     ),
 )
-QUICK = (DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, *OURS[:4])
+QUICK = (DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, *NETJUMPER_MODES[:4])
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured.
+    """The extent of a run.
 
     Args:
         competitors: the rows.
-        rounds: how often.
-        seconds: of each cell.
-        idle: idle tunnels that a peer is asked to hold.
-        idle_rounds: how often that is done.
-        many: idle tunnels that one process of ours is asked to hold; 0 for none.
+        rounds: number of rounds.
+        seconds: duration of each cell.
+        idle: idle tunnels per competitor.
+        idle_rounds: number of rounds with idle tunnels.
+        many: idle tunnels for one process of netjumper; 0 to skip this.
     """
 
     competitors: tuple[Competitor, ...]
@@ -53,36 +53,46 @@ class Plan:
     many: int
 
 
-FULL_PLAN = Plan((*OTHERS, *OURS), rounds=5, seconds=2.0, idle=5000, idle_rounds=2, many=8000)
+FULL_PLAN = Plan(
+    (*OTHERS, *NETJUMPER_MODES), rounds=5, seconds=2.0, idle=5000, idle_rounds=2, many=8000
+)
 QUICK_PLAN = Plan(QUICK, rounds=1, seconds=0.8, idle=2000, idle_rounds=1, many=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One thing that is measured of every peer.
+    """One measurement of a competitor.
 
     Args:
-        name: begins the names of its metrics.
+        name: prefix of the names of its metrics.
         mode: of the load generator.
-        clients: connections at a time.
+        clients: simultaneous connections.
     """
 
     name: str
     mode: str
     clients: int
 
-    def metrics(self, found: Measured, processor: float) -> dict[str, float]:
-        """Return what was found by the names of the metrics."""
+    def metrics(self, result: Measurement, processor: float) -> dict[str, float]:
+        """Return the values of a result by the names of their metrics.
+
+        Args:
+            result: of the load generator.
+            processor: processor time of the competitor, in seconds.
+        """
         if self.mode == "connect":
             return {
-                "connect_per_s": found.samples / found.seconds,
-                "connect_cpu_us": processor / found.samples * 1e6,
+                "connect_per_s": result.samples / result.seconds,
+                "connect_cpu_us": processor / result.samples * 1e6,
             }
         if self.mode == "pingpong":
-            return {f"{self.name}_p50_us": found.p50 * 1e6, f"{self.name}_p99_us": found.p99 * 1e6}
-        gigabytes = found.size / 1e9
+            return {
+                f"{self.name}_p50_us": result.p50 * 1e6,
+                f"{self.name}_p99_us": result.p99 * 1e6,
+            }
+        gigabytes = result.size / 1e9
         return {
-            f"{self.name}_gbit_s": gigabytes * 8 / found.seconds,
+            f"{self.name}_gbit_s": gigabytes * 8 / result.seconds,
             f"{self.name}_cpu_s_per_gb": processor / gigabytes,
         }
 
@@ -95,17 +105,18 @@ CELLS = (
 )
 
 
-Use = Callable[[Competitor, int, Processes, str], None]
+Measure = Callable[[Competitor, int, Processes, str], None]
+"""Takes a competitor, the number of the round, its processes and the route through them."""
 
 
 class Loopback:
     """The benchmark.
 
     Args:
-        plan: how much is measured.
-        run: where the figures go.
-        generator: sends the requests.
-        logs: the folder for the programs' output.
+        plan: the extent of the run.
+        run: gets the figures.
+        generator: sends the load.
+        logs: the folder for the output of programs.
     """
 
     def __init__(self, plan: Plan, run: Run, generator: Generator, logs: Path) -> None:
@@ -115,86 +126,88 @@ class Loopback:
         self._logs = logs
 
     def round(self, number: int) -> None:
-        """Measure every cell of every peer once."""
-        for peer in shuffled(self._plan.competitors):
-            print_line(f"round {number + 1} of {self._plan.rounds}: {peer.name}")
-            self._with_peer(peer, self._cells, number)
+        """Measure all cells of all competitors once."""
+        for competitor in shuffled(self._plan.competitors):
+            print_line(f"round {number + 1} of {self._plan.rounds}: {competitor.name}")
+            self._with_competitor(competitor, self._cells, number)
 
     def idle_round(self, number: int) -> None:
-        """Have every peer that does hold idle tunnels once."""
-        for peer in shuffled(self._plan.competitors):
-            if peer.idles:
-                print_line(f"{self._plan.idle} idle tunnels: {peer.name}")
-                self._with_peer(peer, self._idle, number)
+        """Measure idle tunnels of all competitors for which this is planned."""
+        for competitor in shuffled(self._plan.competitors):
+            if competitor.idles:
+                print_line(f"{self._plan.idle} idle tunnels: {competitor.name}")
+                self._with_competitor(competitor, self._idle, number)
 
     def many(self) -> None:
-        """Have one process of ours hold very many."""
-        for peer in self._plan.competitors:
-            if peer.ours and peer.hops == 1:
-                print_line(f"{self._plan.many} idle tunnels: {peer.name}")
-                self._with_peer(peer, self._hold_many, 0)
+        """Open as many idle tunnels as planned through one process of netjumper."""
+        for competitor in self._plan.competitors:
+            if competitor.is_netjumper and competitor.hops == 1:
+                print_line(f"{self._plan.many} idle tunnels: {competitor.name}")
+                self._with_competitor(competitor, self._hold_many, 0)
 
-    def _with_peer(self, peer: Competitor, use: Use, number: int) -> None:
+    def _with_competitor(self, competitor: Competitor, measure: Measure, number: int) -> None:
         try:
-            with Processes(self._logs, peer.name) as runner:
-                way = peer.start(runner, Hosts())
-                self._generator.measure("connect", way, "-n", 200, "-c", 4)  # warm up
-                use(peer, number, runner, way)
+            with Processes(self._logs, competitor.name) as processes:
+                route = competitor.start(processes, Hosts())
+                self._generator.measure("connect", route, "-n", 200, "-c", 4)  # warm up
+                measure(competitor, number, processes, route)
         except BenchError as error:
-            self._problem(peer, str(error))
+            self._problem(competitor, str(error))
 
-    def _cells(self, peer: Competitor, number: int, runner: Processes, way: str) -> None:
+    def _cells(self, competitor: Competitor, number: int, processes: Processes, route: str) -> None:
         for cell in shuffled(CELLS):
-            before = processor_seconds(runner.processes)
+            before = processor_seconds(processes.pids)
             options = ("-c", cell.clients, "-t", self._plan.seconds)
-            found = self._generator.measure(cell.mode, way, *options)
-            processor = processor_seconds(runner.processes) - before
-            if found.errors:
-                self._problem(peer, f"{cell.name}: {found.errors} failed")
-            if not found.samples and not found.size:
+            result = self._generator.measure(cell.mode, route, *options)
+            processor = processor_seconds(processes.pids) - before
+            if result.errors:
+                self._problem(competitor, f"{cell.name}: {result.errors} failed")
+            if not result.samples and not result.size:
                 continue
-            for metric, value in cell.metrics(found, processor).items():
-                if "cpu" not in metric or runner.processes:
-                    self._run.add(peer.name, metric, number, value)
+            for metric, value in cell.metrics(result, processor).items():
+                if "cpu" not in metric or processes.pids:
+                    self._run.add(competitor.name, metric, number, value)
 
-    def _idle(self, peer: Competitor, number: int, runner: Processes, way: str) -> None:
-        before = runner.memory()
-        with self._generator.holding(way, self._plan.idle) as found:
-            after = runner.memory()
-            self._run.add(peer.name, "idle_held", number, found.samples)
-        if found.errors:
-            self._problem(peer, f"{found.errors} of {self._plan.idle} idle tunnels failed")
-        if found.samples:
-            each = [(b - a) / found.samples / 1000 for a, b in zip(before, after, strict=True)]
-            self._run.add(peer.name, "idle_kb", number, sum(each))
-            self._run.add(peer.name, "idle_kb_largest", number, max(each))
+    def _idle(self, competitor: Competitor, number: int, processes: Processes, route: str) -> None:
+        before = processes.memory()
+        with self._generator.holding(route, self._plan.idle) as result:
+            after = processes.memory()
+            self._run.add(competitor.name, "idle_held", number, result.samples)
+        if result.errors:
+            self._problem(competitor, f"{result.errors} of {self._plan.idle} idle tunnels failed")
+        if result.samples:
+            each = [(b - a) / result.samples / 1000 for a, b in zip(before, after, strict=True)]
+            self._run.add(competitor.name, "idle_kb", number, sum(each))
+            self._run.add(competitor.name, "idle_kb_largest", number, max(each))
 
-    def _hold_many(self, peer: Competitor, number: int, _runner: Processes, way: str) -> None:
-        with self._generator.holding(way, self._plan.many) as found:
+    def _hold_many(
+        self, competitor: Competitor, number: int, _processes: Processes, route: str
+    ) -> None:
+        with self._generator.holding(route, self._plan.many) as result:
             pass
-        if found.errors:
-            self._problem(peer, f"{found.errors} of {self._plan.many} idle tunnels failed")
-        self._run.add(peer.name, "many_held", number, found.samples)
+        if result.errors:
+            self._problem(competitor, f"{result.errors} of {self._plan.many} idle tunnels failed")
+        self._run.add(competitor.name, "many_held", number, result.samples)
 
-    def _problem(self, peer: Competitor, text: str) -> None:
-        print_line(f"  {peer.name}: {text}")
-        self._run.problems.append(f"{peer.name}: {text}")
+    def _problem(self, competitor: Competitor, text: str) -> None:
+        print_line(f"  {competitor.name}: {text}")
+        self._run.problems.append(f"{competitor.name}: {text}")
 
 
 def measure(plan: Plan, command: str, output: Path) -> Run:
-    """Measure it all; what is finished is written down after each round.
+    """Measure everything, and save the results after each round.
 
     Args:
-        plan: how much is measured.
+        plan: the extent of the run.
         command: the command that repeats it.
-        output: where the results go.
+        output: the file for the results.
     """
     run, competitors = begin("loopback", command, plan.competitors)
-    most = raise_descriptor_limit() // 2 - 100  # a tunnel takes two
+    max_idle = raise_descriptor_limit() // 2 - 100  # two for each tunnel
     wanted = max(plan.idle, plan.many)
-    if most < wanted:
-        run.problems.append(f"descriptors are for {most} idle tunnels only, not {wanted}")
-    idle, many = min(plan.idle, most), min(plan.many, most)
+    if max_idle < wanted:
+        run.problems.append(f"descriptors are for {max_idle} idle tunnels only, not {wanted}")
+    idle, many = min(plan.idle, max_idle), min(plan.many, max_idle)
     plan = dataclasses.replace(plan, competitors=tuple(competitors), idle=idle, many=many)
     program, logs = build(BUILT), BUILT / "logs"
     with target_running(program, Hosts(), logs) as generator:
@@ -211,18 +224,24 @@ def measure(plan: Plan, command: str, output: Path) -> Run:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, write the results, and return the exit code."""
+    """Measure, save the results, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench.loopback", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer competitors, one short round")
-    parser.add_argument("--rounds", type=int, help="how often everything is measured")
-    names = [peer.name for peer in FULL_PLAN.competitors]
+    parser.add_argument("--rounds", type=int, help="number of rounds")
+    names = [competitor.name for competitor in FULL_PLAN.competitors]
     parser.add_argument(
-        "--peer", action="append", metavar="NAME", choices=names, help="only this row; repeatable"
+        "--competitor",
+        action="append",
+        metavar="NAME",
+        choices=names,
+        help="measure only this row; repeatable",
     )
     options, command = options_of(parser, "loopback", arguments)
     plan = QUICK_PLAN if options.quick else FULL_PLAN
     competitors = tuple(
-        peer for peer in plan.competitors if not options.peer or peer.name in options.peer
+        competitor
+        for competitor in plan.competitors
+        if not options.competitor or competitor.name in options.competitor
     )
     plan = dataclasses.replace(plan, competitors=competitors, rounds=options.rounds or plan.rounds)
     output = options.output

@@ -1,4 +1,4 @@
-"""The machine that a benchmark ran on, for the reader of its figures."""
+"""Describe the machine and the programs of a benchmark, for readers of its figures."""
 
 import datetime as dt
 import os
@@ -12,7 +12,7 @@ from bench.install import ROOT, version_in_environment, version_of_program
 
 
 def machine() -> dict[str, str]:
-    """Describe this machine, and the day."""
+    """Return the properties of this machine and the date, by name."""
     memory = re.search(r"^MemTotal:\s+(\d+)", _read("/proc/meminfo"), re.MULTILINE)
     model = re.search(r"^model name\s*: (.*)", _read("/proc/cpuinfo"), re.MULTILINE)
     return {
@@ -27,27 +27,27 @@ def machine() -> dict[str, str]:
 
 
 def versions(programs: Iterable[str], environments: Iterable[str]) -> dict[str, str]:
-    """Return the versions of what is measured.
+    """Return the versions of the measured programs, by name.
 
     Args:
-        programs: of `installing.PACKAGES`.
-        environments: of `installing.ENVIRONMENTS`.
+        programs: keys of `install.PACKAGES`.
+        environments: keys of `install.ENVIRONMENTS`.
     """
-    found = {program: version_of_program(program) for program in sorted(programs)}
+    result = {program: version_of_program(program) for program in sorted(programs)}
     for name in environments:
         package = "pproxy" if name == "pproxy" else "netjumper"
-        found[package] = version_in_environment(name, package)
+        result[package] = version_in_environment(name, package)
         if name == "uvloop":
-            found["uvloop"] = version_in_environment(name, "uvloop")
-    found["netjumper"] = f"{found.get('netjumper', 'unknown')} ({_commit()})"
-    found["Python"] = platform.python_version()
-    return found
+            result["uvloop"] = version_in_environment(name, "uvloop")
+    result["netjumper"] = f"{result.get('netjumper', 'unknown')} ({_commit()})"
+    result["Python"] = platform.python_version()
+    return result
 
 
 def _commit() -> str:
-    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return "no git"
     return done.stdout.strip() or "no commit"

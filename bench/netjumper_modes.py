@@ -1,4 +1,4 @@
-"""netjumper in its modes. To add one, add a line to `LOOPBACK_MODES` or `WAN_MODES`."""
+"""Modes of netjumper. To add one, add a line to `LOOPBACK_MODES` or `WAN_MODES`."""
 
 import secrets
 import subprocess
@@ -14,10 +14,10 @@ class Mode:
     """One way to run bridge and jump server.
 
     Args:
-        name: of the row; empty for the one without a name of its own.
-        bridge: the bridge's options.
-        server: the jump server's options.
-        tls: whether there is TLS between them, with a pinned certificate.
+        name: of the row; empty for the default mode.
+        bridge: options of the bridge.
+        server: options of the jump server.
+        tls: whether they use TLS, with a pinned certificate.
     """
 
     name: str = ""
@@ -44,80 +44,86 @@ WAN_MODES = (
 
 
 def one_hop(environment: str) -> Competitor:
-    """Return the jump server alone, which the load generator speaks to in its own protocol.
+    """Return the jump server alone; the load generator speaks its protocol.
 
     Args:
-        environment: one of `installing.ENVIRONMENTS`.
+        environment: key of `install.ENVIRONMENTS`.
     """
 
-    def start(runner: Processes, hosts: Hosts) -> str:
-        address, secret = _start_server(runner, hosts, environment, Mode())
+    def start(processes: Processes, hosts: Hosts) -> str:
+        address, secret = _start_server(processes, hosts, environment, Mode())
         return f"netjumper:{address}:{secret}"
 
     return Competitor(
-        _named("netjumper", environment), 1, start, environment=environment, ours=True
+        _row_name("netjumper", environment), 1, start, environment=environment, is_netjumper=True
     )
 
 
 def chain(environment: str, mode: Mode) -> Competitor:
-    """Return bridge and jump server.
+    """Return a chain of bridge and jump server.
 
     Args:
-        environment: one of `installing.ENVIRONMENTS`.
-        mode: how they are run.
+        environment: key of `install.ENVIRONMENTS`.
+        mode: of both.
     """
 
-    def start(runner: Processes, hosts: Hosts) -> str:
-        address, secret = _start_server(runner, hosts, environment, mode)
-        port = start_bridge(runner, hosts, environment, mode, address, secret)
+    def start(processes: Processes, hosts: Hosts) -> str:
+        address, secret = _start_server(processes, hosts, environment, mode)
+        port = start_bridge(processes, hosts, environment, mode, address, secret)
         return f"socks5:127.0.0.1:{port}"
 
-    name = _named("bridge + netjumper", environment, mode.name)
-    # What is parked has no part in what an open tunnel takes.
-    return Competitor(name, 2, start, environment=environment, ours=True, idles=not mode.name)
+    name = _row_name("bridge + netjumper", environment, mode.name)
+    # Other modes do not change the memory of an idle tunnel.
+    return Competitor(
+        name, 2, start, environment=environment, is_netjumper=True, idles=not mode.name
+    )
 
 
 def start_bridge(
-    runner: Processes, hosts: Hosts, environment: str, mode: Mode, jump: str, secret: str
+    processes: Processes, hosts: Hosts, environment: str, mode: Mode, jump: str, secret: str
 ) -> int:
-    """Start the bridge, and return the port where it speaks SOCKS."""
+    """Start a bridge to the jump server `jump`, and return its SOCKS port."""
     port = free_port()
     command = install_environment(environment) / "netjumper-bridge"
     listeners = ("--jump", jump, "--socks", f"127.0.0.1:{port}")
-    runner.start(
+    processes.start(
         command, *listeners, *mode.bridge, host=hosts.near, port=port, env=settings(secret)
     )
     return port
 
 
 def settings(secret: str) -> dict[str, str]:
-    """Return the variables that give a command its secret, its targets, and no settings file."""
+    """Return environment variables with secret, allowed targets, and no settings file."""
     return {
         "NETJUMPER_SECRET": secret,
         "NETJUMPER_ALLOW": "0.0.0.0/0",
         "NETJUMPER_CONFIG": "/dev/null",
-        # All of the load comes from one address.
+        # The whole load comes from one address.
         "NETJUMPER_MAX_TUNNELS": "0",
         "NETJUMPER_MAX_TUNNELS_PER_CLIENT": "0",
         "NETJUMPER_MAX_TUNNELS_PER_SOURCE": "0",
     }
 
 
-def _start_server(runner: Processes, hosts: Hosts, environment: str, mode: Mode) -> tuple[str, str]:
-    """Start the jump server, and return what a bridge's --jump takes, and the secret."""
+def _start_server(
+    processes: Processes, hosts: Hosts, environment: str, mode: Mode
+) -> tuple[str, str]:
+    """Start a jump server; return the value of --jump for a bridge, and the secret."""
     port, secret = free_port(), secrets.token_hex(16)
     address = f"{hosts.far.address}:{port}"
     command = install_environment(environment) / "netjumper"
     listener, jump = ["--listen", address], address
     if mode.tls:
-        file = runner.folder / "server.pem"
+        file = processes.folder / "server.pem"
         pin = subprocess.check_output([command, "keygen", "--tls", file], text=True).strip()
         listener = ["--listen-tls", address, "--certificate-file", str(file)]
         jump = f"netjumper+tls://{address}?pin={pin}"
-    runner.start(command, *listener, *mode.server, host=hosts.far, port=port, env=settings(secret))
+    processes.start(
+        command, *listener, *mode.server, host=hosts.far, port=port, env=settings(secret)
+    )
     return jump, secret
 
 
-def _named(name: str, environment: str, mode: str = "") -> str:
+def _row_name(name: str, environment: str, mode: str = "") -> str:
     details = [detail for detail in (environment * (environment == "uvloop"), mode) if detail]
     return f"{name} ({', '.join(details)})" if details else name

@@ -1,4 +1,4 @@
-"""Programs that run while something is measured, and end with it whatever happens."""
+"""Start programs for a measurement, and stop them at its end in every case."""
 
 import contextlib
 import os
@@ -19,22 +19,22 @@ from typing import Self
 from bench import accounting
 
 START_TIMEOUT_S = 20.0
-"""Seconds that a program has to listen, and to end."""
+"""Time in which a program must listen, or exit."""
 _PORTS = range(20000, 30000)
-"""Below the ports that Linux gives to connections, of which a benchmark uses thousands."""
+"""Below Linux's ephemeral ports, of which a benchmark uses thousands."""
 
 
 class BenchError(Exception):
-    """Something cannot be measured; the message is one line with the reason."""
+    """A measurement is not possible; the message is one line with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Where a program runs.
+    """A host for programs.
 
     Args:
-        address: the IPv4 address that others reach it by.
-        prefix: the command prefix that runs it there.
+        address: its IPv4 address for other hosts.
+        prefix: command prefix that runs a program there.
     """
 
     address: str
@@ -46,18 +46,18 @@ LOOPBACK = Host("127.0.0.1")
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The two ends of a path: the load generator is near, the target is far."""
+    """The two ends of a path: the load generator is at the near end, the target at the far end."""
 
     near: Host = LOOPBACK
     far: Host = LOOPBACK
 
 
 class Processes:
-    """Runs programs, each until the end of a `with` block.
+    """Runs programs until the end of a `with` block.
 
     Args:
         logs: the folder for their output.
-        name: the peer's name, for the names of these files.
+        name: prefix of the names of these files.
     """
 
     def __init__(self, logs: Path, name: str) -> None:
@@ -92,70 +92,72 @@ class Processes:
 
         Args:
             command: the program and its arguments.
-            host: where it runs.
-            port: where it is going to listen.
-            env: variables that it has besides ours.
+            host: on which it runs.
+            port: on which it will listen.
+            env: more environment variables.
 
         Raises:
-            BenchError: it ended, or did not listen in time.
+            BenchError: it exited, or did not listen in time.
         """
-        words = [str(word) for word in command]
+        arguments = [str(it) for it in command]
         self._started += 1
-        log = self._logs / f"{self._name}-{self._started}-{Path(words[0]).name}.log"
+        log = self._logs / f"{self._name}-{self._started}-{Path(arguments[0]).name}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
-                [*host.prefix, *words],
+                [*host.prefix, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
                 env={**_environment(), **(env or {})},
-                start_new_session=True,  # Ctrl-C is for us; we end them in order
+                start_new_session=True,  # Ctrl-C reaches only this process, which stops the others
             )
         self._running.append(process)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not accounting.listens(process.pid, port):
             if process.poll() is not None:
-                raise BenchError(f"{words[0]} ended with {process.returncode}{_last_line(log)}")
+                raise BenchError(
+                    f"{arguments[0]} exited with status {process.returncode}{_last_line(log)}"
+                )
             if time.monotonic() > deadline:
-                raise BenchError(f"{words[0]} does not listen{_last_line(log)}")
+                raise BenchError(f"{arguments[0]} does not listen{_last_line(log)}")
             time.sleep(0.02)
         return process
 
-    def end(self, process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
-        """End one program before the others."""
-        stop(process, number)
+    def end(self, process: subprocess.Popen[bytes], signal_number: int = signal.SIGTERM) -> None:
+        """Stop one program before the others."""
+        stop(process, signal_number)
         self._running.remove(process)
 
     @property
-    def processes(self) -> list[int]:
-        """The numbers of the programs' processes, in the order of their start."""
+    def pids(self) -> list[int]:
+        """The process IDs of the programs, in the order of their start."""
         return [process.pid for process in self._running]
 
     def memory(self) -> list[int]:
         """Return the resident bytes of each program."""
-        return [accounting.memory_of(pid) for pid in self.processes]
+        return [accounting.memory_of(pid) for pid in self.pids]
 
 
-def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
-    """End a process and its children: with SIGTERM, and with SIGKILL if that takes long."""
-    below = [_handle(pid) for pid in accounting.processes_below(process.pid)]
-    process.send_signal(number)
+def stop(process: subprocess.Popen[bytes], signal_number: int = signal.SIGTERM) -> None:
+    """Stop a process with a signal, or after a timeout with SIGKILL, and kill its descendants."""
+    descendants = [_handle(pid) for pid in accounting.processes_below(process.pid)]
+    process.send_signal(signal_number)
     try:
         process.wait(START_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for handle in filter(None, below):
+    for handle in filter(None, descendants):
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
         os.close(handle)
 
 
 def _handle(pid: int) -> int | None:
-    """Return a descriptor that means this process, and none that gets its number later."""
+    """Return a descriptor of a process, which no later process with its ID can share."""
     try:
         return os.pidfd_open(pid)
-    except ProcessLookupError:  # it has ended
+    except ProcessLookupError:  # it has exited
         return None
 
 
@@ -173,7 +175,7 @@ def free_port() -> int:
 
 
 def raise_descriptor_limit() -> int:
-    """Let us, and what we start, have as many descriptors as the system allows; returns them."""
+    """Raise the descriptor limit of this process and its children as far as possible; return it."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     for wanted in (max(hard, 65536), hard):
         with contextlib.suppress(ValueError, OSError):  # only root can raise the hard limit
@@ -183,7 +185,7 @@ def raise_descriptor_limit() -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without what would change how a peer behaves."""
+    """Return the environment without variables that change the behaviour of competitors."""
     return {
         name: value
         for name, value in os.environ.items()

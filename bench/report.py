@@ -1,4 +1,4 @@
-"""`python -m bench.report`: makes `docs/performance.md`, with its charts, out of results."""
+"""`python -m bench.report`: make `docs/performance.md` and its charts of results."""
 
 import argparse
 import sys
@@ -14,13 +14,13 @@ from bench.samples import Run
 from bench.tables import LOOPBACK, WAN, Chart, Section
 
 Results = Mapping[str, Sequence[Run]]
-"""The runs of each kind, in the order in which they are named."""
+"""The runs of each kind, in the order of the command line."""
 
 _CHAPTERS = {
     "loopback": (
         "On loopback",
         (
-            "Client, proxies and target on one machine: what is measured is what the proxies cost. "
+            "Client, proxies and target on one machine: the figures show the cost of the proxies. "
             "A hop is a program between client and target."
         ),
         LOOPBACK,
@@ -39,14 +39,14 @@ _HEAD = """\
 
 <!-- Made by `make bench-report`; do not edit. -->
 
-netjumper beside its alternatives, as measured by `bench/`: all rows of a table in one run, in
-rounds, each in another order. A figure is the median of the rounds, with the minimum and the
-maximum in brackets, and as a thin line in the charts. Compare figures within one table: on another
-machine all of them differ. How to run it is in [CONTRIBUTING](../CONTRIBUTING.md#benchmarks).
+netjumper beside comparable programs, measured by `bench/`. One run measures all rows of a table, in
+several rounds with a random order each. A figure is the median of the rounds; its minimum and
+maximum are in brackets, and a thin line in the charts. Compare figures only within a table: they
+depend on the machine. [CONTRIBUTING](../CONTRIBUTING.md#benchmarks) describes how to run it.
 
 ## Goals
 
-R is a round trip. Ratios are computed within a round; the table has their median.
+R is the round-trip time. Ratios are computed within a round; the table shows their median.
 
 """
 
@@ -55,7 +55,7 @@ def page(results: Results) -> str:
     """Return the page in Markdown.
 
     Args:
-        results: what was measured; runs of one kind share their tables.
+        results: to show; runs of one kind share their tables.
     """
     merged = _merged(results)
     parts = [_HEAD, goals_table(merged)]
@@ -69,7 +69,7 @@ def page(results: Results) -> str:
 
 
 def charts(results: Results) -> Iterator[tuple[str, str]]:
-    """Yield the charts: the names of their files, and their texts."""
+    """Yield the file name and the text of each chart."""
     for kind, run in _merged(results).items():
         for section in _CHAPTERS[kind][2]:
             for chart in section.charts:
@@ -88,10 +88,15 @@ def _merged(results: Results) -> dict[str, Run]:
 
 
 def _bars(chart: Chart, run: Run) -> Iterator[Bar]:
-    for peer, hops in run.competitors.items():
-        spread = run.spread(peer, chart.metric)
+    for competitor, hops in run.competitors.items():
+        spread = run.spread(competitor, chart.metric)
         if spread is not None:
-            yield Bar(peer, "1 hop" if hops == 1 else f"{hops} hops", spread, peer in run.ours)
+            yield Bar(
+                competitor,
+                "1 hop" if hops == 1 else f"{hops} hops",
+                spread,
+                competitor in run.netjumper_rows,
+            )
 
 
 def _conditions(run: Run) -> str:
@@ -101,16 +106,16 @@ def _conditions(run: Run) -> str:
 
 
 def _section(section: Section, run: Run) -> str:
-    shown = [
+    images = [
         f"![{chart.title}](performance/{chart.file}.svg)\n\n"
         for chart in section.charts
         if any(_bars(chart, run))
     ]
-    return f"\n### {section.title}\n\n{section.text}\n\n{''.join(shown)}{section.table(run)}"
+    return f"\n### {section.title}\n\n{section.text}\n\n{''.join(images)}{section.table(run)}"
 
 
 def _problems(runs: Sequence[Run]) -> list[str]:
-    parts = ["\n### What failed, or could not be measured\n"]
+    parts = ["\n### Failures and missing measurements\n"]
     for run in runs:
         lines = [f"- {problem}\n" for problem in dict.fromkeys(run.problems)] or ["- nothing\n"]
         parts += [f"\n`{run.command}`:\n\n", *lines]
@@ -118,10 +123,10 @@ def _problems(runs: Sequence[Run]) -> list[str]:
 
 
 def load(files: Iterable[Path]) -> dict[str, list[Run]]:
-    """Read results.
+    """Read result files.
 
     Raises:
-        BenchError: one of the files has none.
+        BenchError: a file cannot be read or has no results.
     """
     results: dict[str, list[Run]] = {}
     for file in files:
@@ -130,16 +135,16 @@ def load(files: Iterable[Path]) -> dict[str, list[Run]]:
         except (OSError, ValueError) as error:
             raise BenchError(str(error)) from None
         if run.kind not in _CHAPTERS:
-            raise BenchError(f"{file} is of an unknown kind: {run.kind}")
+            raise BenchError(f"{file} has results of an unknown kind: {run.kind}")
         results.setdefault(run.kind, []).append(run)
     return results
 
 
 def write(results: Results, docs: Path) -> None:
-    """Write page, charts, and the results that they are made of, in place of those before.
+    """Write the page, its charts and the results that it shows, and remove the previous ones.
 
     Args:
-        results: what was measured.
+        results: to show.
         docs: the folder for the page.
     """
     folder = docs / "performance"
@@ -155,12 +160,16 @@ def write(results: Results, docs: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write it all, and return the exit code."""
+    """Write page and charts, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
     parser.add_argument(
-        "files", nargs="*", type=Path, metavar="FILE", help="results; otherwise those of whole runs"
+        "files",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="result file; default: those of complete runs",
     )
-    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where the page goes")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="folder for the page")
     options = parser.parse_args(arguments)
 
     def work() -> None:

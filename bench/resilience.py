@@ -1,7 +1,7 @@
-"""Requests around restarts and pauses, behind a firewall that forgets idle connections.
+"""Count failed requests after restarts and pauses, behind a firewall that forgets connections.
 
-The jump server is restarted, and the firewall forgets, while there are no requests: what is parked
-then is stale when the next request comes. Whatever fails is counted.
+The jump server restarts, and the firewall forgets, while there are no requests: all parked
+connections are then stale when the next request arrives.
 """
 
 import secrets
@@ -26,12 +26,12 @@ _CLIENTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How much is tried.
+    """The extent of the test.
 
     Args:
-        requests: in all.
+        requests: total number of requests.
         restarts: of the jump server; there are as many pauses.
-        pause: seconds without a request.
+        pause: seconds without requests.
     """
 
     requests: int
@@ -39,32 +39,32 @@ class Trial:
     pause: float
 
     def steps(self) -> Iterator[str]:
-        """Yield what is done before each share of the requests: `pause` or `restart`."""
+        """Yield the event before each share of the requests: `pause` or `restart`."""
         for _ in range(self.restarts):
             yield "pause"
             yield "restart"
 
 
 def resilience(trial: Trial, run: Run, program: Path, logs: Path) -> None:
-    """Do it; the figures go into the run.
+    """Run the test and add its figures to the run.
 
     Args:
-        trial: how much.
-        run: where the figures go.
+        trial: the extent of the test.
+        run: gets the figures.
         program: the load generator.
-        logs: the folder for the programs' output.
+        logs: the folder for the output of programs.
 
     Raises:
-        BenchError: it could not be done.
+        BenchError: the test is not possible here.
     """
     run.competitors[NAME] = 2
-    run.ours.append(NAME)
+    run.netjumper_rows.append(NAME)
     with (
         emulated(_PATH, run.problems) as hosts,
         target_running(program, hosts, logs) as generator,
-        Processes(logs, "resilience") as runner,
+        Processes(logs, "resilience") as processes,
     ):
-        failed = _requests_failed(trial, runner, hosts, generator)
+        failed = _requests_failed(trial, processes, hosts, generator)
     run.add(NAME, "resilience_requests", 0, trial.requests)
     run.add(NAME, "resilience_failed", 0, failed)
     run.add(NAME, "resilience_restarts", 0, trial.restarts)
@@ -72,10 +72,10 @@ def resilience(trial: Trial, run: Run, program: Path, logs: Path) -> None:
 
 
 class _JumpServer:
-    """A jump server that can be restarted at its address."""
+    """A jump server that can restart at its address."""
 
-    def __init__(self, runner: Processes, hosts: Hosts) -> None:
-        self._runner = runner
+    def __init__(self, processes: Processes, hosts: Hosts) -> None:
+        self._processes = processes
         self._host = hosts.far
         self._port = free_port()
         self.address = f"{self._host.address}:{self._port}"
@@ -83,11 +83,11 @@ class _JumpServer:
         self._process = self._start()
 
     def restart(self) -> None:
-        self._runner.end(self._process)
+        self._processes.end(self._process)
         self._process = self._start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        return self._runner.start(
+        return self._processes.start(
             install_environment("uvloop") / "netjumper",
             "--listen",
             self.address,
@@ -97,23 +97,25 @@ class _JumpServer:
         )
 
 
-def _requests_failed(trial: Trial, runner: Processes, hosts: Hosts, generator: Generator) -> int:
-    server = _JumpServer(runner, hosts)
+def _requests_failed(trial: Trial, processes: Processes, hosts: Hosts, generator: Generator) -> int:
+    server = _JumpServer(processes, hosts)
     mode = netjumper_modes.Mode()
     port = netjumper_modes.start_bridge(
-        runner, hosts, "uvloop", mode, server.address, server.secret
+        processes, hosts, "uvloop", mode, server.address, server.secret
     )
-    way = f"socks5:127.0.0.1:{port}"
-    generator.measure("connect", way, "-c", _CLIENTS, "-n", 5 * _CLIENTS)  # have some parked
+    route = f"socks5:127.0.0.1:{port}"
+    generator.measure(
+        "connect", route, "-c", _CLIENTS, "-n", 5 * _CLIENTS
+    )  # fill the pool of parked connections
     steps = list(trial.steps())
     failed = 0
     for number, step in enumerate(steps):
-        done = f"{number // 2 + 1} of {trial.restarts}"
-        print_line(f"resilience: {step} {done}; {failed} requests failed")
+        progress = f"{number // 2 + 1} of {trial.restarts}"
+        print_line(f"resilience: {step} {progress}; {failed} requests failed")
         if step == "pause":
             time.sleep(trial.pause)
         else:
             server.restart()
         share = trial.requests // len(steps)
-        failed += generator.measure("connect", way, "-c", _CLIENTS, "-n", share).errors
+        failed += generator.measure("connect", route, "-c", _CLIENTS, "-n", share).errors
     return failed

@@ -1,4 +1,4 @@
-"""Figures, and what is made of them: medians, spreads, ratios; kept as JSON."""
+"""Figures of a run with their medians, spreads and ratios, saved as JSON."""
 
 import json
 import statistics
@@ -13,13 +13,13 @@ class Figure:
     """One measured value.
 
     Args:
-        peer: whose it is.
-        metric: what was measured, with its unit.
-        round: the turn in which it was; figures of one round were measured close together.
-        value: in the metric's unit.
+        competitor: name of the row.
+        metric: name of the metric, with its unit.
+        round: number of the round; figures of one round were measured close together.
+        value: in the unit of the metric.
     """
 
-    peer: str
+    competitor: str
     metric: str
     round: int
     value: float
@@ -27,31 +27,31 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What several rounds found."""
+    """Median, minimum and maximum of several rounds."""
 
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Return that of at least one value."""
+        """Return the spread of at least one value."""
         return cls(statistics.median(values), min(values), max(values))
 
 
 @dataclass(slots=True)
 class Run:
-    """All that one run of a benchmark found.
+    """The results of one run of a benchmark.
 
     Args:
         kind: `loopback` or `wan`.
         command: the command that repeats it.
-        machine: what it ran on, by name.
-        versions: of each program, by name.
-        peers: the rows in their order, each with its number of hops.
-        ours: the names of the rows that are netjumper.
-        figures: what was measured.
-        problems: what could not be measured, or failed, a line each.
+        machine: properties of the machine, by name.
+        versions: of the programs, by name.
+        competitors: the number of hops of each row, in the order of the rows.
+        netjumper_rows: the rows that are netjumper.
+        figures: the measured values.
+        problems: a line for each failure or missing measurement.
     """
 
     kind: str
@@ -59,77 +59,86 @@ class Run:
     machine: dict[str, str]
     versions: dict[str, str]
     competitors: dict[str, int] = field(default_factory=dict)
-    ours: list[str] = field(default_factory=list)
+    netjumper_rows: list[str] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    def add(self, peer: str, metric: str, number: int, value: float) -> None:
-        """Add a figure of the round with this number."""
-        self.figures.append(Figure(peer, metric, number, value))
+    def add(self, competitor: str, metric: str, round_number: int, value: float) -> None:
+        """Add a figure."""
+        self.figures.append(Figure(competitor, metric, round_number, value))
 
-    def values(self, peer: str, metric: str) -> dict[int, float]:
-        """Return a peer's values by their rounds."""
+    def values(self, competitor: str, metric: str) -> dict[int, float]:
+        """Return the values of a competitor by the number of their round."""
         return {
             figure.round: figure.value
             for figure in self.figures
-            if (figure.peer, figure.metric) == (peer, metric)
+            if (figure.competitor, figure.metric) == (competitor, metric)
         }
 
-    def spread(self, peer: str, metric: str) -> Spread | None:
-        """Return what the rounds found, or None where nothing was measured."""
-        values = self.values(peer, metric)
+    def spread(self, competitor: str, metric: str) -> Spread | None:
+        """Return the spread over all rounds; None if nothing was measured."""
+        values = self.values(competitor, metric)
         return Spread.of(list(values.values())) if values else None
 
-    def ratio(self, peer: str, other: str, metric: str) -> float | None:
-        """Return how many times the other's value a peer's is: the median over the rounds.
+    def ratio(self, competitor: str, other: str, metric: str) -> float | None:
+        """Return the ratio of the values of two competitors: the median over the rounds.
 
-        Each round's values are compared with each other, as they were measured close together.
-        None where no round has both, or the other's is 0.
+        It is computed within each round, whose values were measured close together.
+
+        Args:
+            competitor: whose value is divided.
+            other: by whose value it is divided.
+            metric: of both.
+
+        Returns:
+            None if no round has both values, or all divisors are 0.
         """
-        theirs = self.values(other, metric)
+        divisors = self.values(other, metric)
         ratios = [
-            value / theirs[number]
-            for number, value in self.values(peer, metric).items()
-            if theirs.get(number)
+            value / divisors[number]
+            for number, value in self.values(competitor, metric).items()
+            if divisors.get(number)
         ]
         return statistics.median(ratios) if ratios else None
 
     @classmethod
     def merged(cls, runs: Sequence["Run"]) -> "Run":
-        """Return several runs of one kind as one; no round of one is a round of another.
+        """Return several runs of one kind as one, with the rounds of all of them.
 
-        What they ran on, and when, is the first one's.
+        Machine, date and versions are those of the first run.
         """
         merged = cls(runs[0].kind, runs[0].command, runs[0].machine, runs[0].versions)
         first = 0
         for run in runs:
             merged.competitors |= run.competitors
-            merged.ours = list(dict.fromkeys([*merged.ours, *run.ours]))
+            merged.netjumper_rows = list(
+                dict.fromkeys([*merged.netjumper_rows, *run.netjumper_rows])
+            )
             merged.problems += run.problems
             for it in run.figures:
-                merged.add(it.peer, it.metric, first + it.round, it.value)
+                merged.add(it.competitor, it.metric, first + it.round, it.value)
             first = max((it.round for it in merged.figures), default=-1) + 1
         return merged
 
     def save(self, path: Path) -> None:
-        """Write it as JSON; a reader finds the old one or the new one, never a part."""
+        """Write the run as JSON, and replace an existing file atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        temporary = path.with_suffix(".part")
+        temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Run":
-        """Read what `save` wrote.
+        """Read a file of `save`.
 
         Raises:
-            OSError: it cannot be read.
-            ValueError: it is no such file.
+            OSError: the file cannot be read.
+            ValueError: it has no results.
         """
         text = path.read_text(encoding="utf-8")
         try:
-            found: dict[str, Any] = json.loads(text)
-            found["figures"] = [Figure(**figure) for figure in found["figures"]]
-            return cls(**found)
+            fields: dict[str, Any] = json.loads(text)
+            fields["figures"] = [Figure(**figure) for figure in fields["figures"]]
+            return cls(**fields)
         except (KeyError, TypeError, json.JSONDecodeError):
-            raise ValueError(f"{path} is no result of a benchmark") from None
+            raise ValueError(f"{path} has no results of a benchmark") from None

@@ -1,13 +1,13 @@
-"""A run's figures as text for a terminal."""
+"""Show the figures of a run as text for a terminal."""
 
 from bench.samples import Run
 
 
 def summary(run: Run) -> str:
-    """Return a table: a line for each peer, a column for each metric, medians."""
+    """Return a table of medians, with a line for each metric and a column for each competitor."""
     metrics = list(dict.fromkeys(figure.metric for figure in run.figures))
     lines = [["", *run.competitors]] + [
-        [metric, *(_shown(run, peer, metric) for peer in run.competitors)]
+        [metric, *(_cell(run, competitor, metric) for competitor in run.competitors)]
         for metric in sorted(metrics)
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -18,13 +18,13 @@ def summary(run: Run) -> str:
     return "\n".join([table, *run.problems, ""])
 
 
-def _shown(run: Run, peer: str, metric: str) -> str:
-    found = run.spread(peer, metric)
-    return number(found.median) if found else "-"
+def _cell(run: Run, competitor: str, metric: str) -> str:
+    spread = run.spread(competitor, metric)
+    return format_number(spread.median) if spread else "-"
 
 
-def number(value: float) -> str:
-    """Return it with about three digits, as people read them."""
+def format_number(value: float) -> str:
+    """Return a number with about three significant digits."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

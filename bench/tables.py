@@ -1,10 +1,10 @@
-"""What the page shows: its tables' columns and its charts."""
+"""Sections of the page, with the columns of their tables and their charts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.samples import Run, Spread
-from bench.summary import number
+from bench.summary import format_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +12,8 @@ class Column:
     """A column of a table.
 
     Args:
-        heading: above it.
-        metric: what it shows.
+        heading: of the column.
+        metric: that it shows.
     """
 
     heading: str
@@ -25,11 +25,11 @@ class Chart:
     """A chart of the page.
 
     Args:
-        file: the name of its file, without the ending.
-        title: above it.
+        file: name of its file, without the extension.
+        title: of the chart.
         unit: of its values.
-        metric: what it shows.
-        less_is_better: how its bars are ordered.
+        metric: that it shows.
+        less_is_better: whether the shortest bar is on top.
     """
 
     file: str
@@ -41,13 +41,13 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page.
+    """A section of the page.
 
     Args:
-        title: above it.
+        title: of the section.
         text: what is measured, and how to read it.
         columns: of its table.
-        charts: in front of the table.
+        charts: above the table.
     """
 
     title: str
@@ -56,35 +56,39 @@ class Section:
     charts: tuple[Chart, ...] = ()
 
     def is_in(self, run: Run) -> bool:
-        """Tell whether a run has any of its figures."""
-        return any(run.spread(peer, it.metric) for peer in run.competitors for it in self.columns)
+        """Return whether a run has any of its figures."""
+        return any(
+            run.spread(competitor, it.metric)
+            for competitor in run.competitors
+            for it in self.columns
+        )
 
     def table(self, run: Run) -> str:
-        """Return its table in Markdown: a line for each peer, medians with least and most."""
+        """Return its table in Markdown, with a line for each competitor."""
         lines = [
             f"| hops | | {' | '.join(column.heading for column in self.columns)} |",
             f"|---|---|{'---:|' * len(self.columns)}",
         ]
-        for peer, hops in run.competitors.items():
-            cells = [run.spread(peer, column.metric) for column in self.columns]
+        for competitor, hops in run.competitors.items():
+            cells = [run.spread(competitor, column.metric) for column in self.columns]
             if any(cells):
-                name = f"**{peer}**" if peer in run.ours else peer
-                lines.append(f"| {hops} | {name} | {' | '.join(map(message, cells))} |")
+                name = f"**{competitor}**" if competitor in run.netjumper_rows else competitor
+                lines.append(f"| {hops} | {name} | {' | '.join(map(format_spread, cells))} |")
         return "\n".join(lines) + "\n"
 
 
-def message(spread: Spread | None) -> str:
-    """Return a median, with least and most where these are others."""
+def format_spread(spread: Spread | None) -> str:
+    """Return a median, with minimum and maximum if they differ."""
     if spread is None:
         return "-"
-    median, least, most = map(number, (spread.median, spread.least, spread.most))
-    return median if least == most else f"{median} ({least} to {most})"
+    median, minimum, maximum = map(format_number, (spread.median, spread.minimum, spread.maximum))
+    return median if minimum == maximum else f"{median} ({minimum} to {maximum})"
 
 
 def _bulk(metric: str) -> tuple[Column, ...]:
     return tuple(
-        Column(f"{way}, {clients}", f"{way}_{clients}_{metric}")
-        for way in ("down", "up")
+        Column(f"{direction}, {clients}", f"{direction}_{clients}_{metric}")
+        for direction in ("down", "up")
         for clients in (1, 8)
     )
 
@@ -97,8 +101,8 @@ LOOPBACK = (
         (Chart("bulk", "A download on one connection", "Gbit/s", "down_1_gbit_s"),),
     ),
     Section(
-        "What a byte costs",
-        "Processor seconds per GB, of all processes of the peer together.",
+        "Cost of a byte",
+        "Processor seconds per GB, of all processes of a row together.",
         _bulk("cpu_s_per_gb"),
         (
             Chart(
@@ -112,14 +116,14 @@ LOOPBACK = (
     ),
     Section(
         "New connections",
-        "16 clients connect, send a byte, get a byte and close. The processor time is that of all "
-        "processes of the peer, for one connection.",
+        "16 clients connect, send a byte, receive a byte and close. The processor time is the sum "
+        "of all processes of a row, for one connection.",
         (Column("per second", "connect_per_s"), Column("processor, µs", "connect_cpu_us")),
         (Chart("connections", "New connections", "per second", "connect_per_s"),),
     ),
     Section(
         "Ping-pong",
-        "64 bytes out, the same back, on 1 and on 50 open connections, in µs.",
+        "64 bytes and their echo, on 1 and on 50 open connections, in µs.",
         tuple(
             Column(f"{clients}, {which}", f"pingpong_{clients}_{which}_us")
             for clients in (1, 50)
@@ -137,9 +141,9 @@ LOOPBACK = (
     ),
     Section(
         "Idle tunnels",
-        "What each idle tunnel adds to the resident memory (what processes share counts once): "
-        "of all processes of the peer, and of that with most. The last column: how many "
-        "one process held when it was asked for very many.",
+        "Resident memory that each idle tunnel adds (shared memory counts once): of all processes "
+        "of a row, and of the largest one. The last column shows how many tunnels one process held "
+        "in a test with very many.",
         (
             Column("held", "idle_held"),
             Column("kB each", "idle_kb"),
@@ -164,15 +168,16 @@ def _path(rtt: int, charts: Sequence[Chart]) -> tuple[Section, ...]:
         Section(
             f"First byte, round trip of {rtt} ms",
             f"From the client's connect to the first byte that the target sent back, in ms; "
-            f"{rtt} is one round trip. 20 clients ask one after another. They send two bytes of no "
-            "protocol, which a bridge may not repeat: what is lost waits for TCP's time-out.",
+            f"{rtt} is one round trip. 20 clients repeat this. They send two bytes of no protocol, "
+            "which a bridge must not repeat: a lost packet waits for TCP's retransmission timeout.",
             _losses("first", rtt),
             tuple(chart for chart in charts if chart.file.startswith("first")),
         ),
         Section(
             f"First byte of HTTP, round trip of {rtt} ms",
-            "First byte of an HTTP request, which a bridge may repeat, like the ClientHello of TLS"
-            ": if an answer is late, it sends the request on a second parked connection.",
+            "First byte of the answer to an HTTP request, which a bridge can repeat, like the "
+            "ClientHello of TLS: if an answer is late, it sends the request on a second parked "
+            "connection.",
             _losses("http", rtt),
             tuple(chart for chart in charts if chart.file.startswith("http")),
         ),
@@ -226,9 +231,9 @@ WAN = (
     ),
     Section(
         "Restarts and pauses",
-        "Requests of 20 clients over 20 ms. Before each tenth of them either the jump server is "
-        "restarted, or nothing is asked for during the pause, while a firewall on the path forgets "
-        "connections that are idle for 15 s.",
+        "Requests of 20 clients over 20 ms. Before each tenth of them the jump server restarts, or "
+        "there are no requests during the pause, while a firewall on the path forgets connections "
+        "that are idle for 15 s.",
         (
             Column("requests", "resilience_requests"),
             Column("restarts", "resilience_restarts"),

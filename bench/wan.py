@@ -1,7 +1,7 @@
-"""`python -m bench.wan`: over an emulated long path, where round trips and losses are what costs.
+"""`python -m bench.wan`: measure over an emulated long path, with round trips and losses.
 
-The load generator and the near halves (bridge, ss-local, ssh) are at one end of the path; the
-target and all others are at the far end. Needs root.
+The load generator, bridge, ss-local and ssh are at the near end of the path; the target and all
+other programs are at the far end. It needs root.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from bench.processes import BenchError, Hosts, Processes, raise_descriptor_limit
 from bench.resilience import Trial, resilience
 from bench.samples import Run
 
-OURS = tuple(netjumper_modes.chain("uvloop", mode) for mode in netjumper_modes.WAN_MODES)
-PEERS = (DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, *OURS)
+NETJUMPER_MODES = tuple(netjumper_modes.chain("uvloop", mode) for mode in netjumper_modes.WAN_MODES)
+COMPETITORS = (DIRECT, MICROSOCKS, SHADOWSOCKS, SSH, *NETJUMPER_MODES)
 CLIENTS = 20
 PARTS = ("resilience", "first", "http", "page", "bulk")
 _CONGESTION = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
@@ -31,16 +31,16 @@ _CONGESTION = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured.
+    """The extent of a run.
 
     Args:
-        rounds: how often.
+        rounds: number of rounds.
         paths: for first bytes and pages.
-        connections: of each cell, for the times to the first byte.
+        connections: of each cell with times to the first byte.
         pages: of each cell.
-        downloads: of each cell; one alone shows little, as losses are random.
-        bulk_seconds: of each of them.
-        trial: of what no pause and no restart may break.
+        downloads: of each cell; several, because losses are random.
+        bulk_seconds: duration of each download.
+        trial: extent of the test of restarts and pauses.
     """
 
     rounds: int
@@ -76,88 +76,88 @@ class LongPaths:
     """The benchmark.
 
     Args:
-        plan: how much is measured.
-        run: where the figures go.
+        plan: the extent of the run.
+        run: gets the figures.
         competitors: the rows.
     """
 
     def __init__(self, plan: Plan, run: Run, competitors: Sequence[Competitor]) -> None:
         self._plan = plan
         self._run = run
-        self._peers = competitors
+        self._competitors = competitors
         self._program = build(BUILT)
         self._logs = BUILT / "logs"
 
     def waits(self, number: int, path: LongPath, parts: Collection[str]) -> None:
-        """Measure how long a client waits: for a first byte, or a page, through every peer.
+        """Measure the times to first bytes and pages through all competitors.
 
         Args:
             number: of the round.
             path: between the two ends.
-            parts: `first`, `http`, `page`.
+            parts: of `first`, `http` and `page`.
         """
-        clients = ("-c", CLIENTS, "-s", path.rtt / 1e3 * 2)  # their starts are spread
-        asks = (*clients, "-n", self._plan.connections)
+        clients = ("-c", CLIENTS, "-s", path.rtt / 1e3 * 2)  # spread their starts
+        first_byte_options = (*clients, "-n", self._plan.connections)
         modes = {
-            "first": ("connect", asks, "connections"),
-            "http": ("get", asks, "requests"),
+            "first": ("connect", first_byte_options, "connections"),
+            "http": ("get", first_byte_options, "requests"),
             "page": ("page", ("-c", 4, "-n", self._plan.pages), "pages"),
         }
 
-        def measure(peer: Competitor, generator: Generator, way: str) -> None:
-            # Once quickly, so that the target is known and as many are parked as are wanted.
-            generator.measure("connect", way, *clients, "-n", 5 * CLIENTS)
+        def measure(competitor: Competitor, generator: Generator, route: str) -> None:
+            # Warm up, so that the target is known and the pool has its full size.
+            generator.measure("connect", route, *clients, "-n", 5 * CLIENTS)
             for part in parts:
                 mode, options, what = modes[part]
-                found = generator.measure(mode, way, *options)
-                self._failed(peer, path, what, found.errors)
-                if found.samples:
+                result = generator.measure(mode, route, *options)
+                self._failed(competitor, path, what, result.errors)
+                if result.samples:
                     metric = f"ms_{path.rtt}ms_{path.loss}%"
-                    self._run.add(peer.name, f"{part}_p50_{metric}", number, found.p50 * 1e3)
-                    self._run.add(peer.name, f"{part}_p99_{metric}", number, found.p99 * 1e3)
+                    self._run.add(competitor.name, f"{part}_p50_{metric}", number, result.p50 * 1e3)
+                    self._run.add(competitor.name, f"{part}_p99_{metric}", number, result.p99 * 1e3)
 
-        self._each_peer(path, f"round {number + 1} of {self._plan.rounds}", measure)
+        self._each_competitor(path, f"round {number + 1} of {self._plan.rounds}", measure)
 
     def bulk(self, number: int, path: LongPath) -> None:
-        """Measure downloads on one connection through every peer."""
+        """Measure downloads on one connection through all competitors."""
         count = self._plan.downloads
 
-        def measure(peer: Competitor, generator: Generator, way: str) -> None:
+        def measure(competitor: Competitor, generator: Generator, route: str) -> None:
             metric = f"bulk_mbit_s_{path.rtt}ms_{path.loss}%_{path.congestion}"
             for each in range(number * count, (number + 1) * count):
-                found = generator.measure("down", way, "-t", self._plan.bulk_seconds)
-                self._failed(peer, path, "downloads", found.errors)
-                self._run.add(peer.name, metric, each, found.size * 8e-6 / found.seconds)
+                result = generator.measure("down", route, "-t", self._plan.bulk_seconds)
+                self._failed(competitor, path, "downloads", result.errors)
+                self._run.add(competitor.name, metric, each, result.size * 8e-6 / result.seconds)
 
-        self._each_peer(path, f"round {number + 1} of {self._plan.rounds}", measure)
+        self._each_competitor(path, f"round {number + 1} of {self._plan.rounds}", measure)
 
-    def _each_peer(
+    def _each_competitor(
         self, path: LongPath, message: str, measure: Callable[[Competitor, Generator, str], None]
     ) -> None:
         with (
             emulated(path, self._run.problems) as hosts,
             target_running(self._program, hosts, self._logs) as generator,
         ):
-            for peer in shuffled(self._peers):
-                print_line(f"{message}, {path}: {peer.name}")
+            for competitor in shuffled(self._competitors):
+                print_line(f"{message}, {path}: {competitor.name}")
                 try:
-                    self._with_peer(peer, hosts, generator, measure)
+                    self._with_competitor(competitor, hosts, generator, measure)
                 except BenchError as error:
-                    self._problem(f"{peer.name}, {path}: {error}")
+                    self._problem(f"{competitor.name}, {path}: {error}")
 
-    def _with_peer(
+    def _with_competitor(
         self,
-        peer: Competitor,
+        competitor: Competitor,
         hosts: Hosts,
         generator: Generator,
         measure: Callable[[Competitor, Generator, str], None],
     ) -> None:
-        with Processes(self._logs, f"wan-{peer.name}") as runner:
-            measure(peer, generator, peer.start(runner, hosts))
+        with Processes(self._logs, f"wan-{competitor.name}") as processes:
+            measure(competitor, generator, competitor.start(processes, hosts))
 
-    def _failed(self, peer: Competitor, path: LongPath, what: str, count: int) -> None:
+    def _failed(self, competitor: Competitor, path: LongPath, what: str, count: int) -> None:
         if count:
-            self._problem(f"{peer.name}, {path}: {count} {what} failed")
+            self._problem(f"{competitor.name}, {path}: {count} {what} failed")
 
     def _problem(self, text: str) -> None:
         print_line(f"  {text}")
@@ -165,10 +165,10 @@ class LongPaths:
 
 
 def bulk_paths(problems: list[str]) -> list[LongPath]:
-    """Return the paths for downloads: one for each congestion control that the kernel has.
+    """Return the paths for downloads, one for each available congestion control.
 
     Args:
-        problems: gets a line for each that is missing.
+        problems: gets a line for each missing one.
     """
     paths = [LongPath(200, 1, 100, algorithm) for algorithm in ("cubic", "bbr")]
     available = _CONGESTION.read_text().split()
@@ -181,20 +181,22 @@ def bulk_paths(problems: list[str]) -> list[LongPath]:
 
 
 def measure(plan: Plan, command: str, output: Path, parts: Collection[str] = PARTS) -> Run:
-    """Measure it all; what is finished is written down as it is.
+    """Measure everything, and save the results after each path.
 
     Args:
-        plan: how much is measured.
+        plan: the extent of the run.
         command: the command that repeats it.
-        output: where the results go.
-        parts: of `PARTS`, those that are measured.
+        output: the file for the results.
+        parts: to measure, of `PARTS`.
 
     Raises:
-        BenchError: there can be no emulated path here.
+        BenchError: this machine cannot emulate a path.
     """
     if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
         raise BenchError("an emulated path needs root and /dev/net/tun")
-    run, competitors = begin("wan", command, OURS if parts == ["resilience"] else PEERS)
+    run, competitors = begin(
+        "wan", command, NETJUMPER_MODES if parts == ["resilience"] else COMPETITORS
+    )
     raise_descriptor_limit()
     if install_programs(["ip"]):
         raise BenchError("an emulated path needs ip: apt install iproute2")
@@ -215,12 +217,16 @@ def measure(plan: Plan, command: str, output: Path, parts: Collection[str] = PAR
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, write the results, and return the exit code."""
+    """Measure, save the results, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench.wan", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round, one long path")
-    parser.add_argument("--rounds", type=int, help="how often everything is measured")
-    parser.add_argument("--pause", type=float, help="seconds without a request in the last part")
-    parser.add_argument("--only", action="append", choices=PARTS, help="just this part; repeatable")
+    parser.add_argument("--rounds", type=int, help="number of rounds")
+    parser.add_argument(
+        "--pause", type=float, help="seconds without requests in the part resilience"
+    )
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="measure only this part; repeatable"
+    )
     options, command = options_of(parser, "wan", arguments)
     plan = _QUICK_PLAN if options.quick else _FULL_PLAN
     pause = plan.trial.pause if options.pause is None else options.pause

@@ -1,4 +1,4 @@
-/* Connections that are open and do nothing. */
+/* Idle connections. */
 #include "load.h"
 
 #include <pthread.h>
@@ -10,7 +10,7 @@
 #define OPENERS 16
 
 static const struct job *job;
-static int *open_ones;
+static int *sockets;
 static atomic_int next, held;
 
 static bool echoes(int fd, char byte) {
@@ -21,21 +21,21 @@ static bool echoes(int fd, char byte) {
 static void *open_some(void *unused) {
     (void)unused;
     for (int i; (i = atomic_fetch_add(&next, 1)) < job->clients;) {
-        open_ones[i] = open_through(&job->way);
-        if (open_ones[i] >= 0 && write_all(open_ones[i], "e", 1) && echoes(open_ones[i], 'a')) held++;
-        else open_ones[i] = -1;
+        sockets[i] = open_through(&job->route);
+        if (sockets[i] >= 0 && write_all(sockets[i], "e", 1) && echoes(sockets[i], 'a')) held++;
+        else sockets[i] = -1;
     }
     return NULL;
 }
 
-/* Open them, print a line of JSON, hold them until standard input ends, and see that all live. */
+/* Open the connections, print a line of JSON, wait until standard input ends, check that all live. */
 int hold_idle(const struct job *wanted) {
     pthread_t openers[OPENERS];
     double began = now();
     int dead = 0;
     char ignored;
     job = wanted;
-    open_ones = calloc((size_t)job->clients, sizeof *open_ones);
+    sockets = calloc((size_t)job->clients, sizeof *sockets);
     for (int i = 0; i < OPENERS; i++)
         if (pthread_create(&openers[i], NULL, open_some, NULL)) return perror("load"), 2;
     for (int i = 0; i < OPENERS; i++) pthread_join(openers[i], NULL);
@@ -44,10 +44,10 @@ int hold_idle(const struct job *wanted) {
     fflush(stdout);
     while (read(0, &ignored, 1) > 0) {}
     for (int i = 0; i < job->clients; i++)
-        if (open_ones[i] >= 0) write_all(open_ones[i], "z", 1);
+        if (sockets[i] >= 0) write_all(sockets[i], "z", 1);
     for (int i = 0; i < job->clients; i++) {
         char back = 0;
-        if (open_ones[i] >= 0 && (!read_exactly(open_ones[i], &back, 1) || back != 'z')) dead++;
+        if (sockets[i] >= 0 && (!read_exactly(sockets[i], &back, 1) || back != 'z')) dead++;
     }
     if (dead) fprintf(stderr, "load: %d of %d connections died\n", dead, (int)held);
     return dead > 0;

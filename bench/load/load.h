@@ -1,4 +1,4 @@
-/* What the parts of the load generator share. */
+/* Declarations that the files of the load generator share. */
 #ifndef LOAD_H
 #define LOAD_H
 
@@ -7,38 +7,38 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CHUNK (256u * 1024)   /* bytes per read and write of bulk data, and per acknowledgement */
-#define REQUEST 400           /* bytes of a request for an object, about what a browser sends */
+#define CHUNK (256u * 1024) /* bytes per read and write of bulk data, and per acknowledgement */
+#define REQUEST 400         /* bytes of a request for an object; a browser sends about as many */
 #define GET "GET / HTTP/1.0\r\nHost: target.example.net\r\n\r\n"
-#define TIMEOUT_S 30           /* seconds that a connection may be silent before it has failed */
+#define TIMEOUT_S 30        /* a connection that is silent for longer has failed */
 
-/* The first byte of a connection tells the target what to be. */
+/* The first byte of a connection selects the behaviour of the target. */
 enum role {
-    ECHO = 'e',    /* sends back what it gets */
+    ECHO = 'e',    /* echoes all data */
     SOURCE = 's',  /* sends until the other side closes */
-    SINK = 'd',    /* takes, and sends one byte for every CHUNK that it has */
-    OBJECTS = 'r', /* for each REQUEST, whose first 4 bytes are a size, sends so many bytes */
+    SINK = 'd',    /* receives, and sends one byte for every CHUNK received */
+    OBJECTS = 'r', /* for each REQUEST sends as many bytes as its first 4 bytes say */
     WEB = 'G',     /* answers GET and closes */
 };
 
-enum way_kind { DIRECT, SOCKS5, HTTP_CONNECT, NETJUMPER };
+enum route_kind { DIRECT, SOCKS5, HTTP_CONNECT, NETJUMPER };
 
-/* How to reach a target, and which one. */
-struct way {
-    enum way_kind kind;
+/* A target and how to connect to it. */
+struct route {
+    enum route_kind kind;
     struct sockaddr_in proxy;
     struct sockaddr_in target;
     char target_text[64];
     char secret[256];
 };
 
-/* What is to be measured. */
+/* The parameters of a measurement. */
 struct job {
-    struct way way;
-    int clients;    /* -c: connections at a time; pages at a time for page */
-    double seconds; /* -t: how long, where count is 0 */
-    long count;     /* -n: how many in all, instead */
-    size_t bytes;   /* -b: of a message of pingpong, of an object of page */
+    struct route route;
+    int clients;    /* -c: simultaneous connections; simultaneous pages for page */
+    double seconds; /* -t: duration, if count is 0 */
+    long count;     /* -n: total number of samples, instead of a duration */
+    size_t bytes;   /* -b: size of a message of pingpong, or of an object of page */
     double spread;  /* -s: seconds over which the clients' starts are spread */
 };
 
@@ -49,9 +49,9 @@ bool write_all(int fd, const void *data, size_t size);
 bool parse_endpoint(const char *text, struct sockaddr_in *endpoint);
 int dial(const struct sockaddr_in *address);
 
-/* ways.c */
-bool parse_way(const char *text, const char *target, struct way *way);
-int open_through(const struct way *way);
+/* routes.c */
+bool parse_route(const char *text, const char *target, struct route *route);
+int open_through(const struct route *route);
 
 /* sha1.c */
 void sha1(const uint8_t *data, size_t size, uint8_t digest[20]);

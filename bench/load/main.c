@@ -1,16 +1,16 @@
-/* A load generator and its target, so that the measuring side costs less than what it measures.
+/* A load generator and its target, in C so that they cost less than the measured programs.
  *
- *   load serve TARGET                    be the target; TARGET is an IPv4 address and a port
- *   load MODE WAY TARGET [option ...]    measure, and print one line of JSON
+ *   load serve TARGET                    run the target; TARGET is an IPv4 address and a port
+ *   load MODE ROUTE TARGET [option ...]    measure and print one line of JSON
  *
- *   connect   new connection, one byte out, one byte back, close
- *   get       the same with an HTTP request, which a proxy may send twice
- *   pingpong  messages on open connections
+ *   connect   connect, send a byte, receive a byte, close
+ *   get       connect, send an HTTP request, which a proxy may repeat, receive a byte, close
+ *   pingpong  messages and their echoes on open connections
  *   down, up  bulk data for -t seconds
  *   page      30 objects over 6 connections, as a browser fetches them
- *   idle      connections that do nothing, until standard input ends
+ *   idle      idle connections, until standard input ends
  *
- * WAY is in ways.c, the options are in load.h (struct job).
+ * routes.c documents ROUTE, load.h the options (struct job).
  * Build: cc -O2 -pthread bench/load/(all).c -o load
  */
 #include "load.h"
@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 static int usage(void) {
-    fprintf(stderr, "usage: load serve TARGET | load MODE WAY TARGET [-c CLIENTS] [-t SECONDS] "
+    fprintf(stderr, "usage: load serve TARGET | load MODE ROUTE TARGET [-c CLIENTS] [-t SECONDS] "
                     "[-n COUNT] [-b BYTES] [-s SPREAD]\n");
     return 2;
 }
@@ -54,7 +54,7 @@ int main(int count, char **words) {
     raise_descriptor_limit();
     if (count == 3 && !strcmp(words[1], "serve"))
         return parse_endpoint(words[2], &address) ? serve(&address) : usage();
-    if (count < 4 || !parse_way(words[2], words[3], &job.way)) return usage();
+    if (count < 4 || !parse_route(words[2], words[3], &job.route)) return usage();
     job.bytes = strcmp(words[1], "page") ? 64 : 20000;
     if (!parse_options(count - 3, words + 3, &job)) return usage();
     return strcmp(words[1], "idle") ? measure(words[1], &job) : hold_idle(&job);

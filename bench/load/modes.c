@@ -1,4 +1,4 @@
-/* What is measured. Each client is a thread that blocks: the other side's cost is what counts. */
+/* The modes of measurement. Each client is a thread that blocks: only the proxy's cost matters. */
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -25,10 +25,10 @@ struct client {
 
 static pthread_barrier_t start;
 static double end; /* by now() */
-static atomic_long taken;
+static atomic_long started;
 
 static bool one_more(const struct job *job) {
-    return job->count ? atomic_fetch_add(&taken, 1) < job->count : now() < end;
+    return job->count ? atomic_fetch_add(&started, 1) < job->count : now() < end;
 }
 
 static void add_time(struct client *client, double seconds) {
@@ -39,7 +39,7 @@ static void add_time(struct client *client, double seconds) {
     client->times[client->samples++] = seconds;
 }
 
-/* A failure: counted, and a pause so that a proxy that refuses is not run over. */
+/* Count a failure, and pause so that a proxy that refuses connections is not flooded. */
 static void fail(struct client *client) {
     client->errors++;
     usleep(1000);
@@ -52,13 +52,13 @@ static void wait_for_start(const struct client *client) {
         usleep((useconds_t)(client->job->spread * 1e6 * client->number / client->job->clients));
 }
 
-/* New connection, the request out, a byte back, close. */
-static void ask(struct client *client, const char *request) {
+/* Connect, send a request, receive a byte, close; repeat. */
+static void request_loop(struct client *client, const char *request) {
     wait_for_start(client);
     while (one_more(client->job)) {
         char back;
         double began = now();
-        int fd = open_through(&client->job->way);
+        int fd = open_through(&client->job->route);
         if (fd >= 0 && write_all(fd, request, strlen(request)) && read_exactly(fd, &back, 1))
             add_time(client, now() - began);
         else fail(client);
@@ -66,15 +66,15 @@ static void ask(struct client *client, const char *request) {
     }
 }
 
-static void run_connect(struct client *client) { ask(client, "ex"); }
+static void run_connect(struct client *client) { request_loop(client, "ex"); }
 
-static void run_get(struct client *client) { ask(client, GET); }
+static void run_get(struct client *client) { request_loop(client, GET); }
 
-/* A message out, the same back, on a connection that is open. */
+/* Send a message and receive its echo, on an open connection; repeat. */
 static void run_pingpong(struct client *client) {
     size_t size = client->job->bytes;
     char *message = calloc(1, size);
-    int fd = open_through(&client->job->way);
+    int fd = open_through(&client->job->route);
     bool alive = fd >= 0 && write_all(fd, "e", 1);
     wait_for_start(client);
     while (alive && one_more(client->job)) {
@@ -90,7 +90,7 @@ static void run_pingpong(struct client *client) {
 static void run_down(struct client *client) {
     char *buffer = malloc(CHUNK);
     wait_for_start(client);
-    int fd = open_through(&client->job->way);
+    int fd = open_through(&client->job->route);
     bool alive = fd >= 0 && write_all(fd, "s", 1);
     while (alive) {
         ssize_t got = read(fd, buffer, CHUNK);
@@ -103,28 +103,28 @@ static void run_down(struct client *client) {
     free(buffer);
 }
 
-/* Take what the target says it has: a byte for each CHUNK. */
-static bool take_acknowledgements(int fd, long *pending, int flags) {
+/* Receive acknowledgements of the target: a byte for each CHUNK. */
+static bool receive_acknowledgements(int fd, long *pending, int flags) {
     char bytes[256];
     ssize_t got = recv(fd, bytes, sizeof bytes, flags);
     if (got > 0) *pending -= got;
     return got > 0;
 }
 
-/* Only what has arrived counts. A proxy may not carry what the target says until we are quiet. */
+/* Only acknowledged data counts. A proxy may hold acknowledgements back until sending ends. */
 static void run_up(struct client *client) {
     char *buffer = calloc(1, CHUNK);
     long pending = 0;
     wait_for_start(client);
-    int fd = open_through(&client->job->way);
+    int fd = open_through(&client->job->route);
     bool alive = fd >= 0 && write_all(fd, "d", 1);
     while (alive && now() < end) {
         alive = write_all(fd, buffer, CHUNK);
         client->bytes += CHUNK;
         pending++;
-        take_acknowledgements(fd, &pending, MSG_DONTWAIT);
+        receive_acknowledgements(fd, &pending, MSG_DONTWAIT);
     }
-    while (alive && pending > 0) alive = take_acknowledgements(fd, &pending, 0);
+    while (alive && pending > 0) alive = receive_acknowledgements(fd, &pending, 0);
     client->bytes -= (size_t)pending * CHUNK;
     if (!alive) fail(client);
     if (fd >= 0) close(fd);
@@ -135,7 +135,7 @@ struct page {
     const struct job *job;
     atomic_int fetched;
     atomic_int errors;
-    int first; /* the connection that the document came by */
+    int first; /* the connection of the document */
 };
 
 static bool fetch_object(int fd, size_t size, char *buffer) {
@@ -156,33 +156,33 @@ static void fetch_rest(struct page *page, int fd) {
     free(buffer);
 }
 
-static int open_for_objects(const struct way *way) {
-    int fd = open_through(way);
+static int open_for_objects(const struct route *route) {
+    int fd = open_through(route);
     if (fd >= 0 && write_all(fd, "r", 1)) return fd;
     if (fd >= 0) close(fd);
     return -1;
 }
 
-static void *fetch_by_another(void *argument) {
+static void *fetch_on_new_connection(void *argument) {
     struct page *page = argument;
-    int fd = open_for_objects(&page->job->way);
+    int fd = open_for_objects(&page->job->route);
     if (fd < 0) page->errors++;
     fetch_rest(page, fd);
     if (fd >= 0) close(fd);
     return NULL;
 }
 
-/* The document first; what it names then, over its connection and five more. */
+/* Fetch the document, then its objects over the same connection and five more. */
 static bool fetch_page(const struct job *job) {
     pthread_t others[CONNECTIONS_OF_A_PAGE - 1];
-    struct page page = {.job = job, .first = open_for_objects(&job->way)};
+    struct page page = {.job = job, .first = open_for_objects(&job->route)};
     char *document = malloc(job->bytes);
     bool there = page.first >= 0 && fetch_object(page.first, job->bytes, document);
     free(document);
     if (there) {
         page.fetched = 1;
         for (int i = 0; i < CONNECTIONS_OF_A_PAGE - 1; i++)
-            if (pthread_create(&others[i], NULL, fetch_by_another, &page)) exit(2);
+            if (pthread_create(&others[i], NULL, fetch_on_new_connection, &page)) exit(2);
         fetch_rest(&page, page.first);
         for (int i = 0; i < CONNECTIONS_OF_A_PAGE - 1; i++) pthread_join(others[i], NULL);
     }
@@ -238,7 +238,7 @@ static void print(const char *mode, struct client *clients, const struct job *jo
     free(times);
 }
 
-/* Measure one mode, and print a line of JSON. */
+/* Measure one mode and print a line of JSON. */
 int measure(const char *mode, const struct job *job) {
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
         if (!strcmp(mode, modes[i].name)) run_mode = modes[i].run;
@@ -256,7 +256,7 @@ int measure(const char *mode, const struct job *job) {
     end = began + job->seconds;
     pthread_barrier_wait(&start);
     for (int i = 0; i < job->clients; i++) pthread_join(clients[i].thread, NULL);
-    /* What a download still read when its time was over did not count. */
+    /* A download does not count data that it reads after the end. */
     print(mode, clients, job, run_mode == run_down ? job->seconds : now() - began);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Sockets that block, with a limit on how long. */
+/* Blocking sockets with timeouts. */
 #include "load.h"
 
 #include <arpa/inet.h>

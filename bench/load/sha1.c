@@ -1,4 +1,4 @@
-/* SHA-1 (RFC 3174), which netjumper's handshake answers with; here, so that no library is needed. */
+/* SHA-1 (RFC 3174), which netjumper's handshake uses; own code, so that no library is needed. */
 #include "load.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* The target. Echoes are served by one loop; all else by a thread for each connection. */
+/* The target. One event loop serves echoes; all other connections have a thread each. */
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -15,24 +15,24 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MOST (1 << 20) /* descriptors */
+#define MAX_DESCRIPTORS (1 << 20)
 
-static bool is_echo[MOST];
+static bool is_echo[MAX_DESCRIPTORS];
 
 struct connection {
     int fd;
     char role;
 };
 
-static void send_without_end(int fd, const char *buffer) {
+static void send_forever(int fd, const char *buffer) {
     while (write_all(fd, buffer, CHUNK)) {}
 }
 
-static void take_without_end(int fd, char *buffer) {
-    for (size_t taken = 0;;) {
+static void receive_forever(int fd, char *buffer) {
+    for (size_t received = 0;;) {
         ssize_t got = read(fd, buffer, CHUNK);
         if (got <= 0) return;
-        for (taken += (size_t)got; taken >= CHUNK; taken -= CHUNK)
+        for (received += (size_t)got; received >= CHUNK; received -= CHUNK)
             if (!write_all(fd, "k", 1)) return;
     }
 }
@@ -51,7 +51,7 @@ static void send_objects(int fd, char *buffer) {
 }
 
 static void answer(int fd) {
-    char rest[sizeof GET - 2]; /* without what ends a string, and the role */
+    char rest[sizeof GET - 2]; /* without the terminating 0 and the role */
     const char *text = "HTTP/1.0 204 No Content\r\n\r\n";
     if (read_exactly(fd, rest, sizeof rest)) write_all(fd, text, strlen(text));
 }
@@ -60,8 +60,8 @@ static void *serve_in_thread(void *argument) {
     struct connection connection = *(struct connection *)argument;
     char *buffer = calloc(1, CHUNK);
     free(argument);
-    if (buffer && connection.role == SOURCE) send_without_end(connection.fd, buffer);
-    if (buffer && connection.role == SINK) take_without_end(connection.fd, buffer);
+    if (buffer && connection.role == SOURCE) send_forever(connection.fd, buffer);
+    if (buffer && connection.role == SINK) receive_forever(connection.fd, buffer);
     if (buffer && connection.role == OBJECTS) send_objects(connection.fd, buffer);
     if (connection.role == WEB) answer(connection.fd);
     free(buffer);
@@ -83,7 +83,7 @@ static void begin_thread(int loop, int fd, char role) {
     pthread_detach(thread);
 }
 
-/* Send back; a client that does not read holds everybody up, which ours do not do. */
+/* Echo data; a client that does not read would block all others, but the generator reads. */
 static bool send_back(int fd, const char *data, size_t size) {
     while (size) {
         ssize_t sent = send(fd, data, size, MSG_NOSIGNAL);
@@ -98,7 +98,7 @@ static bool send_back(int fd, const char *data, size_t size) {
     return true;
 }
 
-static void attend(int loop, int fd) {
+static void handle_input(int loop, int fd) {
     static char buffer[CHUNK];
     char role;
     if (!is_echo[fd]) {
@@ -113,7 +113,7 @@ static void attend(int loop, int fd) {
     if (got <= 0 || !send_back(fd, buffer, (size_t)got)) close(fd);
 }
 
-static void welcome(int loop, int listener) {
+static void accept_all(int loop, int listener) {
     int fd, one = 1;
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -134,8 +134,8 @@ int serve(const struct sockaddr_in *address) {
     for (;;) {
         int ready = epoll_wait(loop, events, 256, -1);
         for (int i = 0; i < ready; i++) {
-            if (events[i].data.fd == listener) welcome(loop, listener);
-            else attend(loop, events[i].data.fd);
+            if (events[i].data.fd == listener) accept_all(loop, listener);
+            else handle_input(loop, events[i].data.fd);
         }
     }
 }

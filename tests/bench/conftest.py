@@ -1,4 +1,4 @@
-"""The load generator, built once, with its target on loopback."""
+"""Fixtures: the load generator, built once, with its target on loopback."""
 
 import shutil
 import sys
@@ -13,7 +13,7 @@ from bench.processes import Hosts
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The load generator itself; a test that uses it is marked with `needs("cc")`."""
+    """The load generator; mark tests that use it with `needs("cc")`."""
     assert shutil.which("cc")
     return build(tmp_path_factory.mktemp("built"))
 
@@ -26,7 +26,7 @@ def generator(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def own_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands of the tests' own environment."""
+    """Replace installed environments by the commands of the tests' environment."""
     commands = Path(sys.executable).parent
     for module in ("netjumper_modes", "resilience"):
         monkeypatch.setattr(f"bench.{module}.install_environment", lambda _: commands)

@@ -1,4 +1,4 @@
-"""What processes cost, read from /proc: of those that live, and of children that ended."""
+"""Processor time and memory of processes and their children, from /proc."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ BURN = "import time\nwhile time.process_time() < 0.3: pass\n"
 
 @contextmanager
 def python(code: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python that runs `code`, says so by a line, and ends when its standard input does."""
+    """Run `code` in Python; it prints `done`, and exits at the end of its standard input."""
     process = subprocess.Popen(
         [sys.executable, "-c", f"{code}\nprint('done', flush=True)\ninput()"],
         stdin=subprocess.PIPE,
@@ -28,18 +28,18 @@ def python(code: str) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def test_a_command_with_spaces_and_brackets_does_not_shift_the_fields() -> None:
+def test_spaces_and_brackets_in_a_command_do_not_shift_fields() -> None:
     text = "42 (a) b (c) S 7 42 42 0 -1 0 0 0 0 0 10 20 30 40 20 0 1 0 0"
     assert Stat.parse(text) == Stat(parent=7, ticks=100)
 
 
-def test_a_family_is_a_process_and_all_below_it() -> None:
+def test_family_has_a_process_and_its_descendants() -> None:
     stats = {number: Stat(parent, 0) for number, parent in [(1, 0), (2, 1), (3, 2), (4, 1), (5, 4)]}
     assert family(stats, [2, 99]) == {2, 3}
     assert family(stats, [1]) == {1, 2, 3, 4, 5}
 
 
-def test_the_time_of_a_child_that_ended_counts() -> None:
+def test_time_of_an_exited_child_counts() -> None:
     code = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BURN!r}], check=True)"
     with python(code) as process:
         assert process.stdout.readline() == "done\n"
@@ -47,7 +47,7 @@ def test_the_time_of_a_child_that_ended_counts() -> None:
         process.stdin.close()
 
 
-def test_the_time_of_a_child_that_lives_counts() -> None:
+def test_time_of_a_running_child_counts() -> None:
     child = f"{BURN}\nprint('burnt', flush=True)\ninput()"
     code = (
         "import subprocess, sys\n"
@@ -60,7 +60,7 @@ def test_the_time_of_a_child_that_lives_counts() -> None:
         process.stdin.close()
 
 
-def test_memory_that_is_used_counts() -> None:
+def test_used_memory_counts() -> None:
     size = 50 << 20
     with python("") as small, python(f"it = bytearray(b'x') * {size}") as large:
         assert [it.stdout.readline() for it in (small, large)] == ["done\n"] * 2
@@ -69,7 +69,7 @@ def test_memory_that_is_used_counts() -> None:
         large.stdin.close()
 
 
-def test_a_process_that_is_gone_costs_nothing() -> None:
+def test_exited_process_has_no_costs() -> None:
     with python("") as process:
         process.stdin.close()
     assert processor_seconds([process.pid]) == 0
@@ -77,7 +77,7 @@ def test_a_process_that_is_gone_costs_nothing() -> None:
     assert not listens(process.pid, 1)
 
 
-def test_listening_process_is_told_from_others() -> None:
+def test_only_listening_sockets_count_as_listeners() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The emulated path: delay, loss, a rate with a queue, and a firewall that forgets."""
+"""The emulated path: delay, loss, a rate with a queue, and a stateful firewall."""
 
 import itertools
 import socket
@@ -12,7 +12,7 @@ SYN, ACK = 0x02, 0x10
 
 
 def tcp(source: int, destination: int, flags: int = ACK, *, back: bool = False) -> bytes:
-    """Return an IPv4 packet from 198.18.0.1 to 198.18.0.2, or back, with ports and TCP flags."""
+    """Return an IPv4 packet from 198.18.0.1 to 198.18.0.2, or `back`, with TCP flags."""
     ends = [socket.inet_aton("198.18.0.1"), socket.inet_aton("198.18.0.2")]
     ports = [source, destination]
     if back:
@@ -22,68 +22,68 @@ def tcp(source: int, destination: int, flags: int = ACK, *, back: bool = False) 
     return header + struct.pack("!HHIIBBHHH", *ports, 0, 0, 0x50, flags, 0, 0, 0)
 
 
-def arrived(direction: Direction, now: float) -> list[bytes]:
+def due(direction: Direction, now: float) -> list[bytes]:
     return list(direction.due(now))
 
 
-def test_a_packet_arrives_after_the_delay_and_not_before() -> None:
-    way = Direction(delay=0.1)
-    way.take(b"one", 5.0)
-    assert way.wait(5.0) == pytest.approx(0.1)
-    assert arrived(way, 5.09) == []
-    assert arrived(way, 5.11) == [b"one"]
-    assert way.wait(5.11) is None
-    assert way.delivered == 1
+def test_packet_arrives_after_the_delay() -> None:
+    direction = Direction(delay=0.1)
+    direction.take(b"one", 5.0)
+    assert direction.wait(5.0) == pytest.approx(0.1)
+    assert due(direction, 5.09) == []
+    assert due(direction, 5.11) == [b"one"]
+    assert direction.wait(5.11) is None
+    assert direction.delivered == 1
 
 
 def test_packets_keep_their_order() -> None:
-    way = Direction(delay=0.1)
+    direction = Direction(delay=0.1)
     for packet in (b"one", b"two", b"three"):
-        way.take(packet, 0.0)
-    assert arrived(way, 1.0) == [b"one", b"two", b"three"]
+        direction.take(packet, 0.0)
+    assert due(direction, 1.0) == [b"one", b"two", b"three"]
 
 
 def test_losses_match_the_configured_probability() -> None:
     chances = itertools.cycle([0.005, 0.5, 0.99, 0.0099])
-    way = Direction(delay=0.0, loss=1, chance=lambda: next(chances))
+    direction = Direction(delay=0.0, loss=1, chance=lambda: next(chances))
     for number in range(8):
-        way.take(bytes((number,)), 0.0)
-    assert arrived(way, 0.0) == [b"\1", b"\2", b"\5", b"\6"]
-    assert way.lost == 4
+        direction.take(bytes((number,)), 0.0)
+    assert due(direction, 0.0) == [b"\1", b"\2", b"\5", b"\6"]
+    assert direction.lost == 4
 
 
-def test_a_rate_spaces_packets() -> None:
-    way = Direction(delay=0.0, rate=8000, queue=10_000)  # 1000 bytes a second
-    way.take(bytes(500), 0.0)
-    way.take(bytes(500), 0.0)
-    assert len(arrived(way, 0.4)) == 0
-    assert len(arrived(way, 0.5)) == 1
-    assert len(arrived(way, 1.0)) == 1
+def test_rate_spaces_packets() -> None:
+    direction = Direction(delay=0.0, rate=8000, queue=10_000)  # 1000 bytes a second
+    direction.take(bytes(500), 0.0)
+    direction.take(bytes(500), 0.0)
+    assert len(due(direction, 0.4)) == 0
+    assert len(due(direction, 0.5)) == 1
+    assert len(due(direction, 1.0)) == 1
 
 
-def test_packet_that_finds_the_queue_full_is_dropped() -> None:
-    way = Direction(delay=0.0, rate=8000, queue=1000)
+def test_packet_at_a_full_queue_is_dropped() -> None:
+    direction = Direction(delay=0.0, rate=8000, queue=1000)
     for _ in range(4):
-        way.take(bytes(500), 0.0)
-    assert way.dropped == 1
-    assert len(arrived(way, 10.0)) == 3
+        direction.take(bytes(500), 0.0)
+    assert direction.dropped == 1
+    assert len(due(direction, 10.0)) == 3
 
 
-def test_without_a_rate_nothing_waits_and_nothing_is_dropped() -> None:
-    way = Direction(delay=0.0)
+def test_no_rate_delays_and_drops_nothing() -> None:
+    direction = Direction(delay=0.0)
     for _ in range(1000):
-        way.take(bytes(1500), 0.0)
-    assert len(arrived(way, 0.0)) == 1000
+        direction.take(bytes(1500), 0.0)
+    assert len(due(direction, 0.0)) == 1000
 
 
-def test_a_connection_passes_both_ways_once_it_has_begun() -> None:
+def test_open_connection_passes_in_both_directions() -> None:
     firewall = Firewall(15.0)
     assert firewall.passes(tcp(1000, 80, SYN), 0.0)
     assert firewall.passes(tcp(1000, 80, SYN | ACK, back=True), 0.1)
     assert firewall.passes(tcp(1000, 80), 0.2)
 
 
-def test_an_idle_connection_is_forgotten_and_dropped_both_ways() -> None:
+def test_idle_connection_is_dropped_in_both_directions() -> None:
     firewall = Firewall(15.0)
     firewall.passes(tcp(1000, 80, SYN), 0.0)
     assert not firewall.passes(tcp(1000, 80), 15.1)
@@ -91,7 +91,7 @@ def test_an_idle_connection_is_forgotten_and_dropped_both_ways() -> None:
     assert firewall.dropped == 2
 
 
-def test_answer_to_a_forgotten_connection_begins_nothing() -> None:
+def test_syn_ack_does_not_open_a_forgotten_connection() -> None:
     firewall = Firewall(15.0)
     firewall.passes(tcp(1000, 80, SYN), 0.0)
     assert not firewall.passes(tcp(1000, 80, SYN | ACK, back=True), 20.0)
@@ -111,7 +111,7 @@ def test_same_ports_can_connect_again() -> None:
     assert firewall.passes(tcp(1000, 80), 100.1)
 
 
-def test_one_connection_does_not_keep_another() -> None:
+def test_traffic_does_not_keep_another_connection() -> None:
     firewall = Firewall(15.0)
     firewall.passes(tcp(1000, 80, SYN), 0.0)
     firewall.passes(tcp(1001, 80, SYN), 14.0)

@@ -1,11 +1,11 @@
-"""The load generator, built and run against its own target on loopback, with tiny counts."""
+"""The load generator, against its own target on loopback, with small counts."""
 
 import socket
 from collections.abc import Iterator
 
 import pytest
 
-from bench.generator import Measured, build
+from bench.generator import Measurement, build
 from bench.processes import BenchError
 from tests.support.programs import SECRET, Chain, chain_running
 
@@ -19,42 +19,42 @@ def chain() -> Iterator[Chain]:
 
 
 def test_generator_makes_the_requested_number_of_connections(generator) -> None:
-    found = generator.measure("connect", "direct", "-c", 3, "-n", 20)
-    assert (found.samples, found.errors) == (20, 0)
-    assert 0 < found.p50 <= found.p99 < found.seconds
+    result = generator.measure("connect", "direct", "-c", 3, "-n", 20)
+    assert (result.samples, result.errors) == (20, 0)
+    assert 0 < result.p50 <= result.p99 < result.seconds
 
 
-def test_a_request_is_answered(generator) -> None:
-    found = generator.measure("get", "direct", "-c", 3, "-n", 20)
-    assert (found.samples, found.errors) == (20, 0)
+def test_requests_are_answered(generator) -> None:
+    result = generator.measure("get", "direct", "-c", 3, "-n", 20)
+    assert (result.samples, result.errors) == (20, 0)
 
 
 def test_generator_measures_for_the_requested_time(generator) -> None:
-    found = generator.measure("connect", "direct", "-t", 0.2)
-    assert found.samples > 0
-    assert found.seconds >= 0.2
+    result = generator.measure("connect", "direct", "-t", 0.2)
+    assert result.samples > 0
+    assert result.seconds >= 0.2
 
 
-def test_messages_come_back_whole(generator) -> None:
-    found = generator.measure("pingpong", "direct", "-c", 2, "-n", 10, "-b", 300_000)
-    assert (found.samples, found.errors) == (10, 0)
+def test_large_messages_are_echoed(generator) -> None:
+    result = generator.measure("pingpong", "direct", "-c", 2, "-n", 10, "-b", 300_000)
+    assert (result.samples, result.errors) == (10, 0)
 
 
 @pytest.mark.parametrize("mode", ["down", "up"])
 def test_bulk_data_is_counted(generator, mode) -> None:
-    found = generator.measure(mode, "direct", "-c", 2, "-t", 0.1)
-    assert found.errors == 0
-    assert found.size > 1_000_000
+    result = generator.measure(mode, "direct", "-c", 2, "-t", 0.1)
+    assert result.errors == 0
+    assert result.size > 1_000_000
 
 
 def test_pages_are_fetched(generator) -> None:
-    found = generator.measure("page", "direct", "-c", 2, "-n", 4, "-b", 5000)
-    assert (found.samples, found.errors) == (4, 0)
+    result = generator.measure("page", "direct", "-c", 2, "-n", 4, "-b", 5000)
+    assert (result.samples, result.errors) == (4, 0)
 
 
 def test_idle_connections_are_held(generator) -> None:
-    with generator.holding("direct", 50) as found:
-        assert (found.samples, found.errors) == (50, 0)
+    with generator.holding("direct", 50) as result:
+        assert (result.samples, result.errors) == (50, 0)
 
 
 @pytest.mark.parametrize("kind", ["socks5", "http", "netjumper"])
@@ -66,21 +66,21 @@ def test_generator_connects_through_proxies(generator, chain, kind) -> None:
         ("pingpong", "-n", 5),
         ("page", "-n", 1),
     ):
-        found = generator.measure(mode, f"{kind}:{addresses[kind]}", *options)
-        assert (mode, found.errors) == (mode, 0)
-        assert found.samples > 0
+        result = generator.measure(mode, f"{kind}:{addresses[kind]}", *options)
+        assert (mode, result.errors) == (mode, 0)
+        assert result.samples > 0
 
 
-def test_a_wrong_secret_is_a_failure(generator, chain) -> None:
-    found = generator.measure("connect", f"netjumper:{chain.jump}:wrong", "-n", 2)
-    assert (found.samples, found.errors) == (0, 2)
+def test_wrong_secret_counts_as_failure(generator, chain) -> None:
+    result = generator.measure("connect", f"netjumper:{chain.jump}:wrong", "-n", 2)
+    assert (result.samples, result.errors) == (0, 2)
 
 
-def test_a_proxy_that_is_not_there_is_a_failure(generator) -> None:
+def test_unreachable_proxy_counts_as_failure(generator) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = "{}:{}".format(*server.getsockname())
-    found = generator.measure("connect", f"socks5:{address}", "-n", 3)
-    assert (found.samples, found.errors) == (0, 3)
+    result = generator.measure("connect", f"socks5:{address}", "-n", 3)
+    assert (result.samples, result.errors) == (0, 3)
 
 
 def test_lost_idle_connections_are_reported(generator) -> None:
@@ -89,16 +89,16 @@ def test_lost_idle_connections_are_reported(generator) -> None:
             chain.bridge.process.kill()
 
 
-@pytest.mark.parametrize("way", ["socks9:127.0.0.1:1", "socks5:localhost:1", "http:127.0.0.1"])
-def test_unknown_mode_is_refused(generator, way) -> None:
+@pytest.mark.parametrize("route", ["socks9:127.0.0.1:1", "socks5:localhost:1", "http:127.0.0.1"])
+def test_invalid_route_is_refused(generator, route) -> None:
     with pytest.raises(BenchError, match="connect failed"):
-        generator.measure("connect", way, "-n", 1)
+        generator.measure("connect", route, "-n", 1)
 
 
-def test_a_program_that_is_newer_than_its_sources_is_kept(program) -> None:
-    made = program.stat().st_mtime_ns
+def test_up_to_date_program_is_not_rebuilt(program) -> None:
+    modified = program.stat().st_mtime_ns
     assert build(program.parent) == program
-    assert program.stat().st_mtime_ns == made
+    assert program.stat().st_mtime_ns == modified
 
 
 def test_missing_compiler_is_reported(tmp_path) -> None:
@@ -106,6 +106,6 @@ def test_missing_compiler_is_reported(tmp_path) -> None:
         build(tmp_path, "no-such-compiler")
 
 
-def test_a_line_is_understood() -> None:
+def test_line_of_json_is_parsed() -> None:
     line = '{"mode": "idle", "samples": 3, "errors": 1, "seconds": 0.5}'
-    assert Measured.parse(line) == Measured(samples=3, errors=1, seconds=0.5)
+    assert Measurement.parse(line) == Measurement(samples=3, errors=1, seconds=0.5)

@@ -1,4 +1,4 @@
-"""Around the measuring: what is missing, what fails, what ends it, and what is made of figures."""
+"""Preparation, options, errors and signals of benchmarks, and their metrics."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from bench import harness, loopback, wan
 from bench.competitors import DIRECT, MICROSOCKS, OTHERS, Competitor
-from bench.generator import Measured
+from bench.generator import Measurement
 from bench.harness import begin, finish, run_to_exit
 from bench.install import install_programs
 from bench.longpath import LongPath
@@ -28,7 +28,7 @@ def a_run() -> Run:
 
 @pytest.fixture
 def environments(monkeypatch) -> list[str]:
-    """Nothing is installed; those that would be are here."""
+    """The environments that would be installed; nothing is."""
     names: list[str] = []
     monkeypatch.setattr(harness, "install_programs", lambda _: [])
     monkeypatch.setattr(harness, "install_environment", names.append)
@@ -55,7 +55,7 @@ def test_unavailable_row_is_skipped_and_reported(monkeypatch, capsys) -> None:
     ]
     assert run.problems == message
     assert capsys.readouterr().err == "".join(f"{line}\n" for line in message)
-    assert list(run.competitors) == [peer.name for peer in competitors]
+    assert list(run.competitors) == [competitor.name for competitor in competitors]
     assert {"dante", "pproxy", "pproxy, two of them", "ssh -D"}.isdisjoint(run.competitors)
     assert {"direct", "microsocks", "ss-local + ss-server"} <= run.competitors.keys()
     assert {"danted", "pproxy"}.isdisjoint(run.versions)
@@ -67,7 +67,7 @@ def test_unavailable_row_is_skipped_and_reported(monkeypatch, capsys) -> None:
         (OTHERS, ["pproxy"]),
         ((DIRECT, MICROSOCKS), []),
         (QUICK_PLAN.competitors, ["asyncio", "uvloop"]),
-        (wan.PEERS, ["uvloop"]),
+        (wan.COMPETITORS, ["uvloop"]),
     ],
 )
 def test_only_packages_of_the_rows_are_installed(rows, wanted, environments) -> None:
@@ -76,12 +76,12 @@ def test_only_packages_of_the_rows_are_installed(rows, wanted, environments) -> 
     assert ("pproxy" in run.versions) == ("pproxy" in wanted)
 
 
-def test_the_load_is_that_before_anything_is_installed(monkeypatch, environments) -> None:
-    done: list[str] = []
-    monkeypatch.setattr(harness, "machine", lambda: done.append("machine") or {})
-    monkeypatch.setattr(harness, "install_programs", lambda _: done.append("install") or [])
+def test_machine_load_is_read_before_installations(monkeypatch, environments) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(harness, "machine", lambda: calls.append("machine") or {})
+    monkeypatch.setattr(harness, "install_programs", lambda _: calls.append("install") or [])
     begin("wan", "make bench-wan", [DIRECT])
-    assert done == ["machine", "install"]
+    assert calls == ["machine", "install"]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_the_load_is_that_before_anything_is_installed(monkeypatch, environments
         ("--quick", 'make bench ARGS="--quick"', "bench-quick.json"),
         ("--rounds 2", 'make bench ARGS="--rounds 2"', "bench-rounds-2.json"),
         (
-            "--peer 'ssh -D' --output {here} --peer direct --quick",
-            "make bench ARGS=\"--peer 'ssh -D' --peer direct --quick\"",
+            "--competitor 'ssh -D' --output {here} --competitor direct --quick",
+            "make bench ARGS=\"--competitor 'ssh -D' --competitor direct --quick\"",
             "{here}",
         ),
     ],
@@ -117,28 +117,28 @@ def test_run_records_its_command_in_its_own_file(
         ("--quick --pause 0.5", "bench-wan-quick-pause-0.5", wan.PARTS),
     ],
 )
-def test_parts_of_the_long_one_have_a_file_of_their_own(typed, name, parts, monkeypatch) -> None:
+def test_part_of_the_long_benchmark_has_its_own_file(typed, name, parts, monkeypatch) -> None:
     calls = []
     monkeypatch.setattr(wan, "measure", lambda *it: calls.append(it[2:]) or a_run())
     assert wan.main(typed.split()) == 0
     assert calls == [(harness.RESULTS / f"{name}.json", parts)]
 
 
-def test_page_is_announced_only_if_it_uses_the_file(capsys, tmp_path) -> None:
-    for file, promised in ((harness.FILES["loopback"], True), (tmp_path / "bench.json", False)):
+def test_report_command_is_named_only_if_it_uses_the_file(capsys, tmp_path) -> None:
+    for file, is_named in ((harness.FILES["loopback"], True), (tmp_path / "bench.json", False)):
         finish(a_run(), file)
         message = capsys.readouterr().err
         assert message.startswith(f"written to {file}")
-        assert ("make bench-report" in message) is promised
+        assert ("make bench-report" in message) is is_named
 
 
-def test_user_without_root_installs_nothing(monkeypatch) -> None:
+def test_ordinary_user_installs_nothing(monkeypatch) -> None:
     monkeypatch.setattr("bench.install.find", {"cc": "/usr/bin/cc"}.get)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert install_programs(["cc", "microsocks"]) == ["microsocks"]
 
 
-def test_a_failure_is_a_line(capsys) -> None:
+def test_failure_is_printed_as_a_line(capsys) -> None:
     def work() -> None:
         raise BenchError("no path")
 
@@ -146,31 +146,31 @@ def test_a_failure_is_a_line(capsys) -> None:
     assert capsys.readouterr().err == "bench: no path\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_in_order(number, capsys) -> None:
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_stops_the_benchmark_cleanly(signal_number, capsys) -> None:
     ended = []
 
     def work() -> None:
         try:
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal_number)
         finally:
-            ended.append(number)
+            ended.append(signal_number)
 
-    before = signal.getsignal(number)
+    before = signal.getsignal(signal_number)
     assert run_to_exit(work) == 130
-    assert ended == [number]
-    assert signal.getsignal(number) == before
-    assert capsys.readouterr().err == "bench: interrupted; what was finished is kept\n"
+    assert ended == [signal_number]
+    assert signal.getsignal(signal_number) == before
+    assert capsys.readouterr().err == "bench: interrupted; finished rounds are kept\n"
 
 
 def test_unknown_row_is_refused(capsys) -> None:
     with pytest.raises(SystemExit):
-        main(["--peer", "nobody"])
-    assert "invalid choice: 'nobody'" in capsys.readouterr().err
+        main(["--competitor", "unknown"])
+    assert "invalid choice: 'unknown'" in capsys.readouterr().err
 
 
 @pytest.mark.needs("cc", "microsocks")
-def test_a_round_has_every_figure_of_every_peer(generator, tmp_path) -> None:
+def test_round_measures_all_figures_of_all_competitors(generator, tmp_path) -> None:
     def start(*_: object) -> str:
         raise BenchError("does not start")
 
@@ -183,8 +183,8 @@ def test_a_round_has_every_figure_of_every_peer(generator, tmp_path) -> None:
     benchmark.idle_round(0)
     assert run.problems == ["broken: does not start"] * 2
     metrics = {
-        peer: {figure.metric for figure in run.figures if figure.peer == peer}
-        for peer in ("direct", "microsocks", "broken")
+        competitor: {figure.metric for figure in run.figures if figure.competitor == competitor}
+        for competitor in ("direct", "microsocks", "broken")
     }
     assert metrics["broken"] == set()
     assert metrics["direct"] == {
@@ -199,17 +199,17 @@ def test_a_round_has_every_figure_of_every_peer(generator, tmp_path) -> None:
     assert run.values("microsocks", "connect_per_s").keys() == {3}
 
 
-def test_tunnels_that_could_not_be_held_are_reported(monkeypatch, tmp_path) -> None:
-    class Full:
+def test_failed_idle_tunnels_are_reported(monkeypatch, tmp_path) -> None:
+    class FullGenerator:
         measure = staticmethod(lambda *_: None)
 
         @contextlib.contextmanager
-        def holding(self, _way: str, _count: int) -> Iterator[Measured]:
-            yield Measured(samples=70, errors=30, seconds=1.0)
+        def holding(self, _route: str, _count: int) -> Iterator[Measurement]:
+            yield Measurement(samples=70, errors=30, seconds=1.0)
 
-    run, one = a_run(), Competitor("one", 1, lambda *_: "direct", ours=True)
+    run, one = a_run(), Competitor("one", 1, lambda *_: "direct", is_netjumper=True)
     plan = replace(QUICK_PLAN, competitors=(DIRECT, one), many=100)
-    Loopback(plan, run, Full(), tmp_path).many()
+    Loopback(plan, run, FullGenerator(), tmp_path).many()
     assert run.values("one", "many_held") == {0: 70}
     assert run.problems == ["one: 30 of 100 idle tunnels failed"]
 
@@ -226,12 +226,12 @@ def test_too_few_descriptors_are_reported(monkeypatch, tmp_path) -> None:
         assert run.problems == [line] * bool(message)
 
 
-def test_costs_are_for_a_connection_and_for_a_gigabyte() -> None:
+def test_costs_are_per_connection_and_per_gigabyte() -> None:
     cells = {cell.name: cell for cell in CELLS}
-    found = Measured(samples=1000, errors=0, seconds=2.0)
-    assert cells["connect"].metrics(found, 0.5) == {"connect_per_s": 500, "connect_cpu_us": 500}
-    found = Measured(samples=0, errors=0, seconds=4.0, size=2_000_000_000)
-    assert cells["up_8"].metrics(found, 1.0) == {"up_8_gbit_s": 4.0, "up_8_cpu_s_per_gb": 0.5}
+    result = Measurement(samples=1000, errors=0, seconds=2.0)
+    assert cells["connect"].metrics(result, 0.5) == {"connect_per_s": 500, "connect_cpu_us": 500}
+    result = Measurement(samples=0, errors=0, seconds=4.0, size=2_000_000_000)
+    assert cells["up_8"].metrics(result, 1.0) == {"up_8_gbit_s": 4.0, "up_8_cpu_s_per_gb": 0.5}
 
 
 def test_path_describes_itself() -> None:
@@ -242,7 +242,7 @@ def test_path_describes_itself() -> None:
     assert LongPath(20, forget=15.0).arguments()[-2:] == ["--forget", "15.0"]
 
 
-def test_downloads_are_measured_with_what_the_kernel_has(monkeypatch, tmp_path) -> None:
+def test_downloads_use_available_congestion_controls(monkeypatch, tmp_path) -> None:
     available = tmp_path / "available"
     monkeypatch.setattr(wan, "_CONGESTION", available)
     problems: list[str] = []
@@ -255,11 +255,11 @@ def test_downloads_are_measured_with_what_the_kernel_has(monkeypatch, tmp_path) 
     assert problems == [f"{path} is left out: the kernel lacks it (modprobe tcp_bbr)"]
 
 
-def test_a_long_path_needs_root(monkeypatch, capsys) -> None:
+def test_long_path_needs_root(monkeypatch, capsys) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert wan.main([]) == 1
     assert capsys.readouterr().err == "bench: an emulated path needs root and /dev/net/tun\n"
 
 
-def test_restarts_and_pauses_take_turns() -> None:
+def test_restarts_and_pauses_alternate() -> None:
     assert list(Trial(100, 2, 60.0).steps()) == ["pause", "restart", "pause", "restart"]

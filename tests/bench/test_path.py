@@ -1,4 +1,4 @@
-"""The emulated path for real: between two network namespaces, which only root can make."""
+"""The emulated path between two network namespaces, which need root."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def namespaces_can_be_made() -> bool:
 
 pytestmark = [
     pytest.mark.needs("ip", "cc"),
-    pytest.mark.skipif(not namespaces_can_be_made(), reason="only root makes a path"),
+    pytest.mark.skipif(not namespaces_can_be_made(), reason="network namespaces need root"),
 ]
 
 
@@ -36,13 +36,13 @@ def test_round_trip_takes_at_least_the_configured_time(program, tmp_path) -> Non
         emulated(LongPath(rtt=100), problems) as hosts,
         target_running(program, hosts, tmp_path) as generator,
     ):
-        found = generator.measure("connect", "direct", "-n", 3)
-    # One to connect, and one for the byte and its echo.
-    assert found.p50 >= 0.2
+        result = generator.measure("connect", "direct", "-n", 3)
+    # One round trip to connect, and one for the byte and its echo.
+    assert result.p50 >= 0.2
     assert problems == []
 
 
-def test_nothing_is_left_of_a_path() -> None:
+def test_namespaces_are_removed_at_the_end() -> None:
     with emulated(LongPath(rtt=1), []):
         assert f"bench-near-{os.getpid()}" in namespaces()
     assert f"-{os.getpid()}" not in namespaces()
@@ -62,7 +62,7 @@ def test_no_request_fails_around_restarts_and_pauses(program, tmp_path, own_comm
     assert run.values(NAME, "resilience_restarts") == {0: 1}
 
 
-def test_path_has_its_congestion_control_as_the_default_or_reports_its_route(program, tmp_path):
+def test_path_sets_congestion_control_or_reports_its_route(program, tmp_path):
     problems: list[str] = []
     with emulated(LongPath(rtt=20, congestion="reno"), problems) as hosts:
         inside = [*hosts.near.prefix, "sysctl", "-n", "net.ipv4.tcp_congestion_control"]

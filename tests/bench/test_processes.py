@@ -1,4 +1,4 @@
-"""Programs on the stage: waited for until they listen, and ended with all below them."""
+"""Programs of a benchmark: started until they listen, and stopped with their children."""
 
 import os
 import select
@@ -14,53 +14,53 @@ from bench.processes import LOOPBACK, BenchError, Processes, free_port, stop
 LISTEN = "import socket, sys\nsock = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
 
 
-def test_a_program_is_there_once_it_listens(tmp_path) -> None:
+def test_started_program_listens(tmp_path) -> None:
     port = free_port()
-    with Processes(tmp_path, "it") as runner:
+    with Processes(tmp_path, "it") as processes:
         code = f"{LISTEN}sock.accept()[0].sendall(b'here')"
-        runner.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
+        processes.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
         with socket.create_connection(("127.0.0.1", port)) as sock:
             assert sock.recv(9) == b"here"
 
 
-def test_ended_program_is_reported_with_its_last_line(tmp_path) -> None:
+def test_exited_program_is_reported_with_its_last_line(tmp_path) -> None:
     code = "import sys\nprint('well')\nprint('no, thanks')\nsys.exit(3)"
     with (
-        Processes(tmp_path, "it") as runner,
-        pytest.raises(BenchError, match=r"python.* ended with 3: no, thanks"),
+        Processes(tmp_path, "it") as processes,
+        pytest.raises(BenchError, match=r"python.* exited with status 3: no, thanks"),
     ):
-        runner.start(sys.executable, "-c", code, host=LOOPBACK, port=free_port())
+        processes.start(sys.executable, "-c", code, host=LOOPBACK, port=free_port())
 
 
-def test_a_program_that_does_not_listen_is_given_up(tmp_path, monkeypatch) -> None:
+def test_program_that_does_not_listen_is_reported(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("bench.processes.START_TIMEOUT_S", 0.1)
     code = "import signal\nsignal.pause()"
     with (
-        Processes(tmp_path, "it") as runner,
+        Processes(tmp_path, "it") as processes,
         pytest.raises(BenchError, match=r"python.* does not listen"),
     ):
-        runner.start(sys.executable, "-c", code, host=LOOPBACK, port=free_port())
+        processes.start(sys.executable, "-c", code, host=LOOPBACK, port=free_port())
 
 
-def test_at_the_end_programs_and_their_folder_are_gone(tmp_path) -> None:
+def test_end_stops_programs_and_removes_their_folder(tmp_path) -> None:
     port = free_port()
-    with Processes(tmp_path, "it") as runner:
+    with Processes(tmp_path, "it") as processes:
         code = f"{LISTEN}import signal\nsignal.pause()"
-        process = runner.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
-        assert runner.processes == [process.pid]
-        assert runner.memory()[0] > 0
+        process = processes.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
+        assert processes.pids == [process.pid]
+        assert processes.memory()[0] > 0
     assert process.returncode == -signal.SIGTERM
-    assert not runner.folder.exists()
+    assert not processes.folder.exists()
 
 
-def test_one_program_can_be_ended_before_the_others(tmp_path) -> None:
+def test_single_program_can_be_stopped(tmp_path) -> None:
     port = free_port()
-    with Processes(tmp_path, "it") as runner:
+    with Processes(tmp_path, "it") as processes:
         code = f"{LISTEN}import signal\nsignal.pause()"
-        process = runner.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
-        runner.end(process)
-        assert runner.processes == []
-        runner.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
+        process = processes.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
+        processes.end(process)
+        assert processes.pids == []
+        processes.start(sys.executable, "-c", code, port, host=LOOPBACK, port=port)
 
 
 def test_program_that_ignores_the_signal_is_killed_with_its_children(monkeypatch) -> None:
@@ -80,5 +80,5 @@ def test_program_that_ignores_the_signal_is_killed_with_its_children(monkeypatch
         child = os.pidfd_open(int(process.stdout.readline()))
         stop(process)
         assert process.returncode == -signal.SIGKILL
-        assert select.select([child], [], [], 20)[0]  # it has ended
+        assert select.select([child], [], [], 20)[0]  # it has exited
         os.close(child)
