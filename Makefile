@@ -1,4 +1,4 @@
-# Everything a person types here; each target sets up what it needs in .venv.
+# Commands for development; each target installs what it needs into .venv.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SECONDS ?= $(if $(filter soak,$(MAKECMDGOALS)),3600,60)
 BENCH = $(BIN)/python -B -m bench
 
-# What is installed is what requirements/ says, to the byte.
+# Installed packages are exactly those of requirements/, checked by their hashes.
 LOCKED = requirements
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
   -r $(LOCKED)/build.txt
@@ -18,10 +18,10 @@ INSTALL_SOURCE = $(BIN)/python -m pip install --quiet --disable-pip-version-chec
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-run: $(VENV)/.installed  ## run the bridge with a jump server of its own, ready to be tried out
+run: $(VENV)/.installed  ## run a bridge with an embedded jump server, to try it out
 	@$(BIN)/netjumper-bridge --embedded
 
-test: $(VENV)/.installed-dev  ## run the tests; ARGS="..." are for pytest
+test: $(VENV)/.installed-dev  ## run the tests; ARGS="..." passes options to pytest
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 test-image:  ## test the image and the sidecars; needs docker or podman with compose
@@ -38,25 +38,25 @@ test-containers:  ## test the image, the sidecars and, with podman, the systemd 
 	else echo "the systemd units are not tested: that needs podman"; fi; \
 	exit $$status
 
-bench: $(BIN)/python  ## measure beside other programs, on loopback; ARGS=--quick for a short one
+bench: $(BIN)/python  ## run the benchmarks on loopback; ARGS=--quick for a short run
 	@$(BENCH).loopback $(ARGS)
 
-bench-quick: $(BIN)/python  ## the short one, under two minutes
+bench-quick: $(BIN)/python  ## run a short benchmark on loopback, in less than two minutes
 	@$(BENCH).loopback --quick
 
-bench-wan: $(BIN)/python  ## over an emulated long path, as root; ARGS=--quick for a short one
+bench-wan: $(BIN)/python  ## run the benchmarks over an emulated long path, as root; ARGS=--quick for a short run
 	@$(BENCH).wan $(ARGS)
 
-bench-report: $(BIN)/python  ## make docs/performance.md of what whole runs found; ARGS="FILE..." for others
+bench-report: $(BIN)/python  ## make docs/performance.md of the results of complete runs, or of ARGS="FILE..."
 	@$(BENCH).report $(ARGS)
 
-fuzz: $(VENV)/.installed-fuzz  ## fuzz every parser, SECONDS=60 each; ARGS="TARGET..." for some of them
+fuzz: $(VENV)/.installed-fuzz  ## fuzz every parser for SECONDS=60 each, or only ARGS="TARGET..."
 	@$(BIN)/python -m fuzz --seconds $(SECONDS) $(ARGS)
 
-soak: $(VENV)/.installed-dev  ## all of it, with everything that goes wrong, for SECONDS=3600
+soak: $(VENV)/.installed-dev  ## run all programs under faults for SECONDS=3600
 	@$(BIN)/python -m soak --seconds $(SECONDS) $(ARGS)
 
-load: $(VENV)/.installed-dev  ## 100,000 connections that fail, a rush, and bulk beside small messages
+load: $(VENV)/.installed-dev  ## run the load tests: 100,000 failing connections, a rush, bulk data beside small messages
 	@$(BIN)/python -m soak.load $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## check style and types
@@ -67,16 +67,16 @@ lint: $(VENV)/.installed-dev  ## check style and types
 structure: $(BIN)/python  ## count modules, chains of imports and lines, and check their limits
 	@$(BIN)/python tools/structure.py
 
-lock: $(BIN)/python  ## renew what requirements/ says is installed, with hashes, out of pyproject.toml
+lock: $(BIN)/python  ## update requirements/ from pyproject.toml, with hashes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 	@$(BIN)/python tools/locking.py $(BIN)/uv
 
-generated: $(VENV)/.installed-dev  ## write man pages, shell completion and docs/settings.md again, from the code
+generated: $(VENV)/.installed-dev  ## regenerate man pages, shell completions and docs/settings.md from the code
 	PYTHONPATH=tools $(BIN)/python -m manpages.pages docs/man
 	PYTHONPATH=tools $(BIN)/python -m completions src/netjumper/cli/completions
 	PYTHONPATH=tools $(BIN)/python -m settings_reference docs/settings.md
 
-clean:  ## remove what the other targets made
+clean:  ## remove all files that other targets made
 	rm -rf $(VENV) .bench .fuzz .soak .ci-venvs .ci-tools build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
