@@ -180,6 +180,26 @@ def test_mail_needs_a_rule_with_its_port():
     assert refusal(guard("8.8.0.0/16:25"), "9.9.9.9", "mail.example", 25) != ""
 
 
+OWN = [
+    (ipaddress.ip_network("203.0.113.5"), "this machine"),
+    (ipaddress.ip_network("203.0.113.0/28"), "a network of this machine"),
+    (ipaddress.ip_network("2001:db8:1::/64"), "a network of this machine"),
+]
+
+
+def test_own_addresses_and_networks_are_refused_unless_a_rule_opens_them():
+    it = Guard(own_networks=lambda: OWN)
+    assert refusal(it, "203.0.113.5") == "this machine (203.0.113.5)"
+    assert refusal(it, "203.0.113.6") == "a network of this machine (203.0.113.6)"
+    assert refusal(it, "64:ff9b::203.0.113.6") == "a network of this machine (203.0.113.6)"
+    assert refusal(it, "2001:db8:1::7") == "a network of this machine (2001:db8:1::7)"
+    assert refusal(it, "203.0.113.16") == ""
+    opened = Guard([Rule.parse("203.0.113.6:443")], own_networks=lambda: OWN)
+    assert refusal(opened, "203.0.113.6") == ""
+    assert refusal(opened, "203.0.113.6", port=22) != ""
+    assert refusal(opened, "203.0.113.5") != ""
+
+
 DISGUISES = {
     "::{0}": "192.168.1.1",
     "::ffff:{0}": "192.168.1.1",

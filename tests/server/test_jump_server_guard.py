@@ -4,14 +4,18 @@ import asyncio
 import logging
 import re
 import socket
+import subprocess
+import sys
 
 import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.target_rules import Rule
+from netjumper.app.clients import OWN_NETWORKS, guard_of
 from netjumper.net.resolver import Resolver
 from netjumper.server.guard import Guard
+from tests.support.namespaces import call_apart
 from tests.support.peers import echo, eventually, receive_exactly, serving
 from tests.support.services import LOOPBACK, asked, jump_server_running, refusal, resolver
 
@@ -154,3 +158,28 @@ async def test_other_listeners_of_the_process_are_refused():
     async with jump_server_running(is_own_listener=is_own_listener) as (_, jump):
         message = await refusal(jump, "127.0.0.1:1080")
         assert message == "dial tcp 127.0.0.1:1080: the target is this jump server, not permitted"
+
+
+@pytest.mark.needs("ip")
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells its networks on Linux only")
+def test_public_address_of_this_machine_is_refused() -> None:
+    call_apart(__name__, dial_own_addresses.__name__)
+
+
+def dial_own_addresses() -> None:
+    subprocess.run(["ip", "address", "add", "203.0.113.5/28", "dev", "lo"], check=True)
+
+    async def dial() -> None:
+        with socket.create_server(("203.0.113.5", 0)) as service:
+            port = service.getsockname()[1]
+            async with jump_server_running(guard=guard_of(())) as (_, jump):
+                for host in ("203.0.113.5", "203.0.113.6"):
+                    message = await refusal(jump, f"{host}:{port}")
+                    assert message.endswith("refused by a rule, not permitted")
+            opened = guard_of([Rule.parse("203.0.113.5")])
+            async with jump_server_running(guard=opened) as (_, jump):
+                with await asked(jump, f"203.0.113.5:{port}") as sock:
+                    assert await receive_exactly(sock, 1) == b"\0"
+
+    asyncio.run(dial())
+    OWN_NETWORKS.close()

@@ -11,6 +11,7 @@ from netjumper.addressing.address import Address
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.listeners import CLEAR, HTTP, MIXED, SOCKS
 from netjumper.addressing.target_rules import Rule
+from netjumper.app.clients import guard_of
 from netjumper.app.jump_hosts import KnownHost
 from netjumper.app.socket_options import bridge_options, embedded_options
 from netjumper.bridge.bridge import bridge
@@ -25,7 +26,6 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.net.listening_sockets import ListenTarget
 from netjumper.net.socket_options import SocketOptions
 from netjumper.server.clients import single_secret
-from netjumper.server.guard import Guard
 from netjumper.server.jump_server import jump_server
 from netjumper.sessions.manager import SessionManager, TunnelLimits
 from netjumper.sessions.service import Service
@@ -181,7 +181,7 @@ async def _upstream(
     log.disabled = True
     server = jump_server(
         listen=[ListenAddress("127.0.0.1", 0)],
-        clients=single_secret(secret, Guard(EMBEDDED_ALLOW)),
+        clients=single_secret(secret, guard_of(EMBEDDED_ALLOW)),
         is_own_listener=is_own_listener,
         dial_timeout=settings.dial_timeout,
         lookup_timeout=settings.lookup_timeout,

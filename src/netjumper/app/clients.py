@@ -1,12 +1,18 @@
 """Builds the clients of a jump server: the one that `secret` stands for, and `clients_file`."""
 
+from collections.abc import Iterable
+from ipaddress import IPv6Network
+
+from netjumper.addressing.target_rules import Rule
 from netjumper.errors import SettingsError
+from netjumper.net.own_networks import OwnNetworks
 from netjumper.server.clients import Client
 from netjumper.server.guard import Guard
 from netjumper.settings.clients_file import ClientTable, read_clients
 from netjumper.settings.loaded import Loaded
 from netjumper.settings.server import ServerSettings
 
+OWN_NETWORKS = OwnNetworks()
 BYTES_IN_MEGABIT = 1_000_000 / 8
 """Settings give bandwidths in megabits per second, the server wants bytes per second."""
 
@@ -33,10 +39,17 @@ def clients_of(loaded: Loaded[ServerSettings]) -> list[Client]:
     return clients
 
 
+def guard_of(
+    allow: Iterable[Rule], deny: Iterable[Rule] = (), nat64: Iterable[IPv6Network] = ()
+) -> Guard:
+    """Return a guard that knows the networks of this machine."""
+    return Guard(allow, deny, nat64=nat64, own_networks=OWN_NETWORKS)
+
+
 def _nameless_client(secret: bytes, settings: ServerSettings) -> Client:
     return Client(
         secrets=(secret,),
-        guard=Guard(settings.allow, settings.deny, nat64=settings.nat64_prefix),
+        guard=guard_of(settings.allow, settings.deny, settings.nat64_prefix),
         max_tunnels=settings.max_tunnels_per_client or None,
         bandwidth=settings.bandwidth_per_client * BYTES_IN_MEGABIT or None,
     )
@@ -47,7 +60,7 @@ def _client(name: str, table: ClientTable, settings: ServerSettings) -> Client:
     return Client(
         name=name,
         secrets=tuple(it.get_secret_value().encode() for it in table.secrets),
-        guard=Guard(allow, (*settings.deny, *table.deny), nat64=settings.nat64_prefix),
+        guard=guard_of(allow, (*settings.deny, *table.deny), settings.nat64_prefix),
         expires=table.expires,
         max_tunnels=table.own("max_tunnels", settings.max_tunnels_per_client) or None,
         bandwidth=table.own("bandwidth", settings.bandwidth_per_client) * BYTES_IN_MEGABIT or None,

@@ -13,13 +13,13 @@ The reason, and the rule that would open the target, are in the error's `detail`
 """
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from netjumper import dial_errors
 from netjumper.addressing.address import Address
 from netjumper.addressing.nat64 import WELL_KNOWN_PREFIX
-from netjumper.addressing.target_rules import IPAddress, Rule, reads_as_ipv4
+from netjumper.addressing.target_rules import IPAddress, IPNetwork, Rule, reads_as_ipv4
 from netjumper.errors import TargetError
 from netjumper.server.special_addresses import (
     METADATA,
@@ -42,6 +42,8 @@ class Guard:
             `allow` matches.
         nat64: prefixes of NAT64 gateways besides 64:ff9b::/96; an address with one is judged by the
             IPv4 address inside.
+        own_networks: returns this machine's addresses and the networks that it is directly attached
+            to, with what each is. They are refused by default, as their hosts trust this one.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class Guard:
         deny: Iterable[Rule] = (),
         *,
         nat64: Iterable[ipaddress.IPv6Network] = (),
+        own_networks: Callable[[], Iterable[tuple[IPNetwork, str]]] = tuple,
     ) -> None:
         self._allow = tuple(allow)
         denied = tuple(deny)
         self._deny = tuple(rule for rule in denied if not rule.is_everything)
         self._denies_others = len(self._deny) < len(denied)
+        self._own_networks = own_networks
         self._nat64 = (WELL_KNOWN_PREFIX, *nat64)
 
     def check_target(self, target: Address) -> None:
@@ -122,8 +126,12 @@ class Guard:
         opened = [it.network for it in self._allow if it.matches_address(address, target.port)]
         if address in METADATA and not any(it and it.num_addresses == 1 for it in opened):
             raise _refused(target, "cloud metadata", address, opens=True)
-        if not opened and (what := default_refusal(address)):
+        if not opened and (what := default_refusal(address) or self._own_network(address)):
             raise _refused(target, what, address, opens=True)
+
+    def _own_network(self, address: IPAddress) -> str:
+        """Return what an address is if it belongs to this machine's networks; else empty."""
+        return next((what for network, what in self._own_networks() if address in network), "")
 
 
 def _refused(
