@@ -1,1 +1,1 @@
-"""Fuzzing: one module per parser, each with a `check` that holds what must be true of any bytes."""
+"""Fuzzing: a module per parser, whose `check` asserts properties that must hold for all inputs."""

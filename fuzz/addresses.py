@@ -1,9 +1,9 @@
-"""Where things are, as one text each: an address, a listening address, a jump host, a rule."""
+"""Texts with addresses: an address, a listening address, a jump host, a target rule."""
 
 import re
 from functools import partial
 
-from fuzz.properties import as_text, hold_hidden, hold_one_line, outcome_of
+from fuzz.properties import as_text, assert_hidden, assert_one_line, outcome_of
 from netjumper.addressing.address import Address
 from netjumper.addressing.jump_url import JumpUrl
 from netjumper.addressing.listen_address import ListenAddress
@@ -11,31 +11,31 @@ from netjumper.addressing.target_rules import Rule
 from netjumper.errors import AddressError
 
 _SECRET = re.compile(r"\A((?:[A-Za-z0-9+.-]*://)?[^/?#:@]*):(?!//)[^@]*@")
-"""A jump host's line up to its secret, and the secret, whether or not it is one otherwise."""
+"""A jump host up to its secret, and the secret, also in an invalid text."""
 
 
 def check(data: bytes) -> None:
-    """Hold the properties for one input."""
+    """Assert the properties of the target for one input."""
     text = as_text(data)
     for kind in (Address, ListenAddress, Rule):
-        read = outcome_of(partial(kind.parse, text), AddressError)
-        if isinstance(read, kind):
-            written = str(read)
-            assert kind.parse(written) == read, f"{read!r} is written as {written!r}"
-            if not isinstance(read, ListenAddress) or not read.path:
-                hold_one_line(written)
+        parsed = outcome_of(partial(kind.parse, text), AddressError)
+        if isinstance(parsed, kind):
+            written = str(parsed)
+            assert kind.parse(written) == parsed, f"{parsed!r} is written as {written!r}"
+            if not isinstance(parsed, ListenAddress) or not parsed.path:
+                assert_one_line(written)
         else:
-            hold_one_line(str(read))
-    hold_jump_host(text)
+            assert_one_line(str(parsed))
+    assert_jump_host(text)
 
 
-def hold_jump_host(text: str) -> None:
-    """A jump host is read, or refused without its secret; what was read is written the same."""
-    read = outcome_of(lambda: JumpUrl.parse(text), AddressError)
+def assert_jump_host(text: str) -> None:
+    """Assert that a jump host survives a round trip, or is refused without showing its secret."""
+    parsed = outcome_of(lambda: JumpUrl.parse(text), AddressError)
     without_secret = _SECRET.sub(r"\1@", text)
-    hold_one_line(str(read))
-    if not isinstance(read, JumpUrl):
-        hold_hidden(without_secret, str(read))
+    assert_one_line(str(parsed))
+    if not isinstance(parsed, JumpUrl):
+        assert_hidden(without_secret, str(parsed))
         return
-    hold_hidden(without_secret, str(read), repr(read))
-    assert JumpUrl.parse(read.written(read.secret)) == read
+    assert_hidden(without_secret, str(parsed), repr(parsed))
+    assert JumpUrl.parse(parsed.written(parsed.secret)) == parsed

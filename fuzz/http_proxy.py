@@ -1,13 +1,13 @@
-"""HTTP proxy requests up to the first that is served: heads, passwords, CONNECT.
+"""HTTP proxy requests up to the first accepted one: heads, passwords, CONNECT.
 
-Where the first byte is 1, a user name and a password are required.
+If the first byte is 1, a user name and a password are required.
 """
 
 import base64
 import binascii
 import re
 
-from fuzz.handshakes import Make, Run, hold_handshake, one_by_one
+from fuzz.handshakes import Make, Run, check_handshake, one_by_one
 from fuzz.socks import CREDENTIALS
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
@@ -17,8 +17,8 @@ from netjumper.errors import AddressError, AuthenticationError, NetjumperError, 
 from netjumper.protocol.handshake import TunnelRequest
 
 LOGIN = b"alice:open sesame"
-MOST_FOR_ONE = 2000
-"""Bytes of an answer of ours."""
+MAX_ANSWER_BYTES = 2000
+"""Of one answer of the bridge."""
 
 _LOGIN = re.compile(rb"proxy-authorization:[ \t]*basic[ \t]+([^\r\n]*)", re.IGNORECASE)
 _AMBIGUOUS = re.compile(rb"\r(?!\n)|\n[ \t]")
@@ -27,34 +27,34 @@ _WITH_PASSWORD = re.compile(rb"^CONNECT [^ @]*:([^ @]*)@", re.MULTILINE)
 
 
 def check(data: bytes) -> None:
-    """Hold the properties for one input."""
+    """Assert the properties of the target for one input."""
     credentials = CREDENTIALS if data[:1] == b"\1" else None
     stream = data[1:]
-    whole = hold_handshake(lambda: HttpHandshake(credentials), stream, most_sent=most_sent(stream))
-    hold_http(stream, credentials, whole)
+    whole = check_handshake(lambda: HttpHandshake(credentials), stream, max_sent=max_sent(stream))
+    assert_http(stream, credentials, whole)
     if not whole.is_over:
-        _hold_bounded(lambda: HttpHandshake(credentials), stream)
+        _assert_bounded(lambda: HttpHandshake(credentials), stream)
 
 
-def most_sent(stream: bytes) -> int:
-    """Return how many bytes the answers to the requests in `stream` take at most."""
-    return MOST_FOR_ONE * (len(_HEAD_END.findall(stream)) + 1)
+def max_sent(stream: bytes) -> int:
+    """Return the maximum size in bytes of the answers to the requests in `stream`."""
+    return MAX_ANSWER_BYTES * (len(_HEAD_END.findall(stream)) + 1)
 
 
-def hold_http(stream: bytes, credentials: Credentials | None, whole: Run) -> None:
-    """Hold what is true of HTTP requests that came to `whole`."""
+def assert_http(stream: bytes, credentials: Credentials | None, whole: Run) -> None:
+    """Assert the properties of HTTP requests with the outcome `whole`."""
     if whole.error is not None:
         known = (AddressError, AuthenticationError, ProtocolError)
-        assert issubclass(whole.error, known), f"{whole.error} is none of a client's"
-    said = whole.sent.decode().replace("\r\n", "").replace("\n", "")
-    assert said.isascii(), said
-    assert said.isprintable(), said
+        assert issubclass(whole.error, known), f"{whole.error} is not an error of a client"
+    answers = whole.sent.decode().replace("\r\n", "").replace("\n", "")
+    assert answers.isascii(), answers
+    assert answers.isprintable(), answers
     for password in _WITH_PASSWORD.findall(stream):
         if len(password) >= 6 and stream.count(password) == 1:
             assert password not in whole.sent + whole.text.encode()
     if whole.result is not None:
         heads = stream.removesuffix(whole.trailing)
-        assert not _AMBIGUOUS.search(heads), "two readers see two heads"
+        assert not _AMBIGUOUS.search(heads), "parsers can disagree about the head"
     if isinstance(whole.result, TunnelRequest):
         assert Address.parse(str(whole.result.target)) == whole.result.target
     if credentials is not None:
@@ -68,8 +68,8 @@ def _is_right(token: bytes) -> bool:
         return False
 
 
-def _hold_bounded(make: Make, stream: bytes) -> None:
-    """A head that never ends is refused."""
+def _assert_bounded(make: Make, stream: bytes) -> None:
+    """Assert that a head without an end is refused."""
     handshake = make()
     for byte in one_by_one(stream):
         handshake.receive_data(byte)
@@ -77,4 +77,4 @@ def _hold_bounded(make: Make, stream: bytes) -> None:
         handshake.receive_data(b"x" * (MAX_HEAD_BYTES + 1))
     except NetjumperError:
         return
-    raise AssertionError("a head may be as long as it likes")
+    raise AssertionError("a head of any size is accepted")

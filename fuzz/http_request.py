@@ -1,7 +1,7 @@
-"""Plain HTTP that is forwarded, from the client's side: requests, their framing, their bodies.
+"""Forwarded HTTP from the client's side: requests, their framing and their bodies.
 
-Where the first byte is 1, a user name and a password are required. Each target answers what it is
-asked; what it was asked is read by h11 and by a reader of our own, which must see the same.
+If the first byte is 1, a user name and a password are required. Each target answers its
+requests. h11 and the reader of `fuzz.strict` parse them, and must find the same requests.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import h11
 
 from fuzz.handshakes import in_one_piece, in_two_pieces, one_by_one
-from fuzz.properties import LONGEST_LINE, answers_without_fault, without_fault
+from fuzz.properties import MAX_LINE_CHARACTERS, answers_without_fault, without_fault
 from fuzz.socks import CREDENTIALS
 from fuzz.strict import Incomplete, Message, Reader
 from netjumper.bridge.credentials import Credentials
@@ -25,37 +25,39 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 def check(data: bytes) -> None:
-    """Hold the properties for one input."""
+    """Assert the properties of the target for one input."""
     credentials = CREDENTIALS if data[:1] == b"\1" else None
     stream = data[1:]
-    whole = Talk(credentials).feed(in_one_piece(stream))
+    whole = Conversation(credentials).feed(in_one_piece(stream))
     for pieces in (one_by_one(stream), in_two_pieces(stream)):
-        story = Talk(credentials).feed(pieces).story
-        assert story == whole.story, f"{len(pieces)} pieces: {story} instead of {whole.story}"
-    Talk(credentials).feed([*in_one_piece(stream), b""])
-    whole.hold_answers()
+        outcome = Conversation(credentials).feed(pieces).outcome
+        assert outcome == whole.outcome, (
+            f"{len(pieces)} pieces: {outcome} instead of {whole.outcome}"
+        )
+    Conversation(credentials).feed([*in_one_piece(stream), b""])
+    whole.assert_answers()
     for target in whole.targets:
-        target.hold()
-    sent = sum(len(target.heard) for target in whole.targets)
+        target.check()
+    sent = sum(len(target.received) for target in whole.targets)
     assert sent <= 20 * len(stream) + 1000 * len(whole.targets)
 
 
 @dataclass
 class Target:
-    """The server at the end of a connection: it answers each complete request."""
+    """The server at the end of an upstream connection, which answers each complete request."""
 
     host: bytes
-    heard: bytearray = field(default_factory=bytearray)
+    received: bytearray = field(default_factory=bytearray)
     requests: list[Message] = field(default_factory=list)
     _reader: h11.Connection = field(default_factory=lambda: h11.Connection(h11.SERVER))
     _request: h11.Request | None = None
     _body: bytes = b""
 
-    def hear(self, data: bytes) -> bytes:
-        """Take what the bridge sends, and return the answer."""
-        if data:  # nothing would be the end of the stream
+    def receive(self, data: bytes) -> bytes:
+        """Receive bytes of the bridge and return the answer."""
+        if data:  # h11 takes empty data for the end of the stream
             self._reader.receive_data(data)
-        self.heard += data
+        self.received += data
         while True:
             event = self._reader.next_event()
             if isinstance(event, h11.Request):
@@ -86,27 +88,27 @@ class Target:
         self._reader.start_next_cycle()
         return OK[:-2] if head_only else OK
 
-    def hold(self) -> None:
-        """What it received is those requests and no other, for any parser."""
-        reader = Reader(bytes(self.heard))
+    def check(self) -> None:
+        """Assert that the received bytes are exactly these requests, for any parser."""
+        reader = Reader(bytes(self.received))
         for request in self.requests:
             assert reader.request() == request
-            self._hold_fields(request)
+            self._assert_fields(request)
         try:
             reader.request()
         except Incomplete:
             return
         raise AssertionError("a request that h11 did not see")
 
-    def _hold_fields(self, request: Message) -> None:
+    def _assert_fields(self, request: Message) -> None:
         assert request.values(b"host") == [self.host]
         assert request.values(b"via")[-1].endswith(NAME)
-        request.hold_passed_on()
+        request.assert_forwardable()
         assert request.values(b"connection") in ([], [b"Upgrade"])
 
 
-class Talk:
-    """A client's connection to the bridge, and what is at the ends of the others."""
+class Conversation:
+    """A client's connection to the bridge, and the targets of its requests."""
 
     def __init__(self, credentials: Credentials | None) -> None:
         self._guarded = credentials is not None
@@ -114,46 +116,46 @@ class Talk:
         self._forwarding: Forwarding | None = None
         self._target: Target | None = None
         self.targets: list[Target] = []
-        self.heard = bytearray()
-        self.before = 0
+        self.received = bytearray()
+        self.handshake_answer_size = 0
         self.done: list[Exchange] = []
         self.end: object = None
 
     @property
     def is_over(self) -> bool:
-        """Whether the client is not heard any more."""
+        """Whether the bridge no longer reads from the client."""
         return self.end is not None
 
     @property
-    def story(self) -> object:
-        """What happened, however the bytes were cut."""
+    def outcome(self) -> object:
+        """Everything that must not depend on the size of pieces."""
         exchanges = [
             (without_fault(it.ending), it.client, it.target, it.status, it.bytes_up, it.bytes_down)
             for it in self.done
         ]
         requests = [(it.host, it.requests) for it in self.targets if it.requests]
-        return exchanges, requests, answers_without_fault(bytes(self.heard)), self.end
+        return exchanges, requests, answers_without_fault(bytes(self.received)), self.end
 
-    def feed(self, pieces: Iterable[bytes]) -> "Talk":
-        """Have the client send."""
+    def feed(self, pieces: Iterable[bytes]) -> "Conversation":
+        """Feed pieces from the client."""
         for piece in pieces:
             if self.is_over:
                 break
             if self._forwarding is None:
-                self._shake_hands(piece)
+                self._feed_handshake(piece)
             else:
                 self._forwarding.receive_from_client(piece)
-            self._settle()
+            self._run_forwarding()
         return self
 
-    def _shake_hands(self, piece: bytes) -> None:
+    def _feed_handshake(self, piece: bytes) -> None:
         handshake = self._handshake
         try:
             handshake.receive_data(piece)
         except NetjumperError as error:
             self.end = (type(error), without_fault(str(error)))
-        self.heard += handshake.data_to_send()
-        self.before = len(self.heard)
+        self.received += handshake.data_to_send()
+        self.handshake_answer_size = len(self.received)
         if isinstance(handshake.result, AuthorizedRequest):
             self._forwarding = Forwarding(
                 handshake.result, name=NAME, clock=lambda: 0.0, done=self.done.append
@@ -161,11 +163,11 @@ class Talk:
         elif handshake.result is not None:
             self.end = handshake.result
 
-    def _settle(self) -> None:
-        """Do what the driver does, until nothing moves."""
+    def _run_forwarding(self) -> None:
+        """Move data between client and target, as the driver does, until nothing is left."""
         forwarding = self._forwarding
         while forwarding is not None and not self.is_over:
-            self.heard += forwarding.data_to_client()
+            self.received += forwarding.data_to_client()
             if forwarding.must_close_target:
                 forwarding.must_close_target = False
                 self._target = None
@@ -173,7 +175,7 @@ class Talk:
                 self._target = Target(host_field(forwarding.target_to_open))
                 self.targets.append(self._target)
                 forwarding.target_opened()
-            answer = self._target.hear(forwarding.data_to_target()) if self._target else b""
+            answer = self._target.receive(forwarding.data_to_target()) if self._target else b""
             if forwarding.connection_end is not None:
                 self._finish(forwarding, forwarding.connection_end)
             elif answer:
@@ -182,20 +184,20 @@ class Talk:
                 break
 
     def _finish(self, forwarding: Forwarding, ending: ConnectionEnd) -> None:
-        self.heard += forwarding.data_to_client()
+        self.received += forwarding.data_to_client()
         self.end = ending
         if ending is ConnectionEnd.TUNNEL:
             self.end = (ending, forwarding.tunnel().result)
 
-    def hold_answers(self) -> None:
-        """The client sees one answer to each request, and no more."""
-        reader = Reader(bytes(self.heard[self.before :]))
+    def assert_answers(self) -> None:
+        """Assert that the client receives one answer to each request, and no more."""
+        reader = Reader(bytes(self.received[self.handshake_answer_size :]))
         for exchange in self.done:
-            assert len(exchange.ending) <= LONGEST_LINE
+            assert len(exchange.ending) <= MAX_LINE_CHARACTERS
             assert not self._guarded or exchange.client == "alice" or not exchange.target
             if exchange.error is not None and self.end is ConnectionEnd.RESET:
                 return
             message, is_whole = reader.answer(exchange.request.method if exchange.request else b"")
-            assert is_whole or exchange.request is None  # to a HEAD that was refused as it came
+            assert is_whole or exchange.request is None  # to a HEAD request that was refused early
             assert not exchange.status or int(message.line[0]) == exchange.status
-        assert reader.is_at_end, "more than the request"
+        assert reader.is_at_end, "more answers than requests"

@@ -1,4 +1,4 @@
-"""What several targets hold true."""
+"""Assertions and helpers that several targets share."""
 
 import re
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from typing import TypeVar
 
 from netjumper.errors import NetjumperError
 
-LONGEST_LINE = 1000
-"""Characters of an error: it may repeat some of the input, but not much."""
+MAX_LINE_CHARACTERS = 1000
+"""Of an error; it can repeat some of the input, but not much."""
 
 MARK = "hunter2"
-"""What the secrets in seeds have in them."""
+"""A part of all secrets in the seeds."""
 
 T = TypeVar("T")
 
@@ -21,23 +21,28 @@ _FAULT_IN_ANSWER = re.compile(
 
 
 def outcome_of(call: Callable[[], T], expected: type[NetjumperError]) -> T | NetjumperError:
-    """Return the result of a call: a value, or one of the errors that it documents."""
+    """Return the value of a call, or its error if that is `expected`."""
     try:
         return call()
     except expected as error:
-        error.__context__ = None  # pydantic's holds frames that hold this one, out of gc's sight
+        error.__context__ = None  # pydantic's context keeps this frame alive, hidden from gc
         return error
 
 
-def hold_one_line(text: str) -> None:
-    """An error fits into one line of a log or a terminal."""
+def assert_one_line(text: str) -> None:
+    """Assert that an error is one line for a log or a terminal."""
     assert text, "an empty error"
     assert text.isprintable(), f"not printable: {text!r}"
-    assert len(text) <= LONGEST_LINE, f"{len(text)} characters in {text[:100]!r}..."
+    assert len(text) <= MAX_LINE_CHARACTERS, f"{len(text)} characters in {text[:100]!r}..."
 
 
-def hold_hidden(elsewhere: str, *texts: str) -> None:
-    """A text has no secret in it; the word is one unless the input has it `elsewhere` as well."""
+def assert_hidden(elsewhere: str, *texts: str) -> None:
+    """Assert that texts contain no secret.
+
+    Args:
+        elsewhere: the input without secrets; if it contains the mark, texts can repeat that.
+        texts: to check.
+    """
     for text in texts:
         assert MARK in elsewhere or MARK not in text, f"the secret is in {text!r}"
 
@@ -52,10 +57,10 @@ def without_fault(text: str) -> str:
 
 
 def answers_without_fault(sent: bytes) -> bytes:
-    """Return answers of ours without which fault a request has."""
+    """Return the bridge's answers without the kind of fault of a request."""
     return _FAULT_IN_ANSWER.sub(rb"\1", sent)
 
 
 def as_text(data: str | bytes) -> str:
-    """Return bytes as the environment gives them."""
+    """Return bytes as text, decoded like environment variables."""
     return data.decode("utf-8", "surrogateescape") if isinstance(data, bytes) else data

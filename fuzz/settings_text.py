@@ -1,7 +1,7 @@
-"""Settings as text: flags and the environment.
+"""Settings as text: command line and environment.
 
-The first byte says which command reads them (0: the jump server, otherwise the bridge). A line
-`KEY=VALUE` is a variable, any other a word of the command line.
+The first byte selects the command (0: the jump server, otherwise the bridge). A line `KEY=VALUE` is
+a variable, any other line an argument of the command.
 """
 
 import re
@@ -10,7 +10,7 @@ from functools import cache
 from io import StringIO
 
 from fuzz.properties import as_text
-from fuzz.settings import environment, hold_settings
+from fuzz.settings import assert_settings, environment
 from netjumper.cli import bridge, server
 from netjumper.cli.arguments import Parser, command_line_of
 from netjumper.settings.bridge import BridgeSettings
@@ -25,7 +25,7 @@ _VARIABLE = re.compile(r"[A-Z_]+=", re.ASCII)
 
 
 def check(data: bytes) -> None:
-    """Hold the properties for one input."""
+    """Assert the properties of the target for one input."""
     text = as_text(data[1:].replace(b"\0", b""))
     lines = text.split("\n")
     variables = [line for line in lines if _VARIABLE.match(line)]
@@ -35,7 +35,7 @@ def check(data: bytes) -> None:
         redirect_stdout(StringIO()),
         suppress(SystemExit),  # --help, --version
     ):
-        hold_settings(
+        assert_settings(
             lambda: _load(words, for_bridge=data[:1] > b"\0"),
             "\n".join(variables),
             "\n".join(words),
@@ -55,9 +55,9 @@ def _load(words: list[str], *, for_bridge: bool) -> AnyLoaded:
     return load(ServerSettings, _without_file(server._given(arguments)))
 
 
-def _without_file(given: CommandLine) -> CommandLine:
-    given.config = NO_FILE
-    return given
+def _without_file(command_line: CommandLine) -> CommandLine:
+    command_line.config = NO_FILE
+    return command_line
 
 
 @cache

@@ -1,9 +1,9 @@
 """SOCKS 4, 4a and 5 requests.
 
-Where the first byte is 1, a user name and a password are required.
+If the first byte is 1, a user name and a password are required.
 """
 
-from fuzz.handshakes import Run, hold_handshake
+from fuzz.handshakes import Run, check_handshake
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.protocol_detection import SOCKS5
@@ -13,25 +13,25 @@ from netjumper.protocol.handshake import TunnelRequest
 
 CREDENTIALS = Credentials({"alice": "open sesame"})
 LOGIN = b"\x05alice\x0bopen sesame"
-MOST_SENT = 2 + 2 + 10
+MAX_SENT = 2 + 2 + 10
 
 
 def check(data: bytes) -> None:
-    """Hold the properties for one input."""
+    """Assert the properties of the target for one input."""
     credentials = CREDENTIALS if data[:1] == b"\1" else None
-    hold_socks(
+    assert_socks(
         data[1:],
         credentials,
-        hold_handshake(lambda: SocksHandshake(credentials), data[1:], most_sent=MOST_SENT),
+        check_handshake(lambda: SocksHandshake(credentials), data[1:], max_sent=MAX_SENT),
     )
-    _hold_decided(data[1:], credentials)
+    _assert_answers(data[1:], credentials)
 
 
-def hold_socks(stream: bytes, credentials: Credentials | None, whole: Run) -> None:
-    """Hold what is true of a SOCKS request that came to `whole`."""
+def assert_socks(stream: bytes, credentials: Credentials | None, whole: Run) -> None:
+    """Assert the properties of a SOCKS request with the outcome `whole`."""
     if whole.error is not None:
         known = (AddressError, AuthenticationError, ProtocolError)
-        assert issubclass(whole.error, known), f"{whole.error} is none of a client's"
+        assert issubclass(whole.error, known), f"{whole.error} is not an error of a client"
     if not isinstance(whole.result, TunnelRequest):
         assert whole.result is None
         return
@@ -44,8 +44,8 @@ def hold_socks(stream: bytes, credentials: Credentials | None, whole: Run) -> No
         assert whole.result.client == "alice"
 
 
-def _hold_decided(stream: bytes, credentials: Credentials | None) -> None:
-    """Once there is a request it can be granted and refused, in a few bytes."""
+def _assert_answers(stream: bytes, credentials: Credentials | None) -> None:
+    """Assert that a request can be granted and refused, with answers of the right size."""
     size = 10 if stream[:1] == bytes((SOCKS5,)) else 8
     for refuse in (False, True):
         handshake = SocksHandshake(credentials)

@@ -1,18 +1,18 @@
-"""A reader of HTTP/1.1 messages that forgives nothing: what the bridge writes must pass it.
+"""A strict parser of HTTP/1.1, which must accept all messages that the bridge writes.
 
-It is not h11, which both reads and writes in the bridge: two readers that see two messages in the
-same bytes are what request smuggling lives on (RFC 9112 section 11.2).
+It is independent of h11, which the bridge uses to read and to write: request smuggling exploits
+parsers that find different messages in the same bytes (RFC 9112 section 11.2).
 """
 
 import re
 from dataclasses import dataclass
 
-BETWEEN_TWO_HOPS = frozenset(
+HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te "
     b"transfer-encoding upgrade".split()
 )
-"""What a proxy does not pass on as it came (RFC 9110 section 7.6.1)."""
-NOT_IN_TRAILERS = BETWEEN_TWO_HOPS | {b"content-length", b"host"}
+"""Fields that a proxy must not forward unchanged (RFC 9110 section 7.6.1)."""
+NOT_IN_TRAILERS = HOP_BY_HOP | {b"content-length", b"host"}
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -24,7 +24,7 @@ _CHUNK = re.compile(rb"([0-9a-fA-F]{1,15})\r\n")
 
 
 class Incomplete(Exception):
-    """The bytes end before the message does."""
+    """The message is incomplete."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Message:
     """One message.
 
     Attributes:
-        line: its first line's parts: method and target, or status and reason.
+        line: parts of the first line: method and target, or status and reason.
         fields: of its head, names in lower case.
-        body: its body, without what frames it.
+        body: without its framing.
         trailers: of its body.
     """
 
@@ -43,52 +43,52 @@ class Message:
     body: bytes = b""
     trailers: tuple[tuple[bytes, bytes], ...] = ()
 
-    def hold_passed_on(self) -> None:
-        """Nothing is in it that is between two hops, but for what frames it or changes protocol."""
-        names = {name for name, _ in self.fields} & BETWEEN_TWO_HOPS
+    def assert_forwardable(self) -> None:
+        """Assert that all hop-by-hop fields are for framing or a change of protocol."""
+        names = {name for name, _ in self.fields} & HOP_BY_HOP
         assert names <= {b"connection", b"upgrade", b"transfer-encoding"}, names
         assert not NOT_IN_TRAILERS & {name for name, _ in self.trailers}, self.trailers
 
     def values(self, name: bytes) -> list[bytes]:
-        """Return the values of the fields of that name, which is in lower case."""
+        """Return the values of the fields with a name, given in lower case."""
         return [value for known, value in self.fields if known == name]
 
 
 class Reader:
-    """Reads messages out of bytes.
+    """Parses messages.
 
     Args:
-        data: what was written.
+        data: their bytes.
     """
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.at = 0
         self._body = b""
-        """What is there of the body that is being read."""
+        """The received part of the current body."""
 
     @property
     def is_at_end(self) -> bool:
-        """Whether nothing is left."""
+        """Whether all bytes are parsed."""
         return self.at == len(self.data)
 
     def request(self) -> Message:
-        """Read a request.
+        """Parse a request.
 
         Raises:
-            Incomplete: there is not all of it.
+            Incomplete: it is incomplete.
         """
         line, fields = self._head(_REQUEST_LINE)
         return self._framed(Message(line, fields), bodiless=True)
 
     def answer(self, method: bytes) -> tuple[Message, bool]:
-        """Read an answer, and return whether all of it is here, or may be.
+        """Parse an answer, and return it with whether it can be complete.
 
         Args:
-            method: the request's.
+            method: of the request.
 
         Raises:
-            Incomplete: there is not all of its head.
+            Incomplete: its head is incomplete.
         """
         line, fields = self._head(_STATUS_LINE)
         message = Message(line, fields)
@@ -109,9 +109,9 @@ class Reader:
             raise Incomplete
         line, *rest = self.data[self.at : end].split(b"\r\n")
         self.at = end + 4
-        found = first.fullmatch(line)
-        assert found, f"no first line: {line!r}"
-        return (found[1], found[2]), [_field(it) for it in rest]
+        match = first.fullmatch(line)
+        assert match, f"invalid first line: {line!r}"
+        return (match[1], match[2]), [_field(it) for it in rest]
 
     def _framed(self, message: Message, *, bodiless: bool) -> Message:
         self._body = b""
@@ -131,7 +131,7 @@ class Reader:
     def _chunks(self) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
         while size := self._chunk_size():
             self._take(size)
-            assert self._line() == b"", "a chunk does not end"
+            assert self._line() == b"", "a chunk without a line end"
         trailers = []
         while line := self._line():
             trailers.append(_field(line))
@@ -139,9 +139,9 @@ class Reader:
 
     def _chunk_size(self) -> int:
         line = self._line()
-        found = _CHUNK.fullmatch(line + b"\r\n")
-        assert found, f"no chunk's size: {line!r}"
-        return int(found[1], 16)
+        match = _CHUNK.fullmatch(line + b"\r\n")
+        assert match, f"invalid chunk size: {line!r}"
+        return int(match[1], 16)
 
     def _line(self) -> bytes:
         end = self.data.find(b"\r\n", self.at)
@@ -160,6 +160,6 @@ class Reader:
 
 
 def _field(line: bytes) -> tuple[bytes, bytes]:
-    found = _FIELD.fullmatch(line)
-    assert found, f"no field: {line!r}"
-    return found[1].lower(), found[2] or b""
+    match = _FIELD.fullmatch(line)
+    assert match, f"invalid field: {line!r}"
+    return match[1].lower(), match[2] or b""

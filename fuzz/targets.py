@@ -1,4 +1,4 @@
-"""The targets by name; each is a module of that name with a `check`."""
+"""The names of the targets; each is a module with a function `check`."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""Fuzzes one target until the time is over, or it crashes: `python -m fuzz.under_atheris TARGET`.
+"""`python -m fuzz.under_atheris TARGET [OPTION ...]`: fuzz one target until the time is over.
 
-What follows the target's name is for libFuzzer.
+The options are those of libFuzzer. A crash ends it early.
 """
 
 import hashlib
@@ -15,19 +15,19 @@ from fuzz.targets import CRASHES
 
 
 def main() -> None:
-    """Run; atheris ends the process."""
+    """Fuzz the target; atheris exits the process."""
     target, *options = sys.argv[1:]
     logging.disable()
     with atheris.instrument_imports(include=["netjumper", "h11"]):
         module = importlib.import_module(f"fuzz.{target}")
-    atheris.Setup([target, *options], _keeping(target, module.check))
+    atheris.Setup([target, *options], _with_crash_file(target, module.check))
     atheris.Fuzz()
 
 
-def _keeping(target: str, check: Callable[[bytes], None]) -> Callable[[bytes], None]:
-    """Write what crashes to where libFuzzer does, which once ended without having done it."""
+def _with_crash_file(target: str, check: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """Return `check`, which writes an input that crashes to a file; libFuzzer can fail to do so."""
 
-    def check_and_keep(data: bytes) -> None:
+    def check_and_save(data: bytes) -> None:
         try:
             check(data)
         except BaseException:
@@ -35,7 +35,7 @@ def _keeping(target: str, check: Callable[[bytes], None]) -> Callable[[bytes], N
             (CRASHES / target / f"crash-{name}").write_bytes(data)
             raise
 
-    return check_and_keep
+    return check_and_save
 
 
 if __name__ == "__main__":

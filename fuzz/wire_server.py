@@ -1,9 +1,9 @@
-"""The netjumper wire as the jump server reads it.
+"""The jump server's side of the netjumper protocol.
 
-Where the first byte is 1, the right answer to the challenge stands before the rest.
+If the first byte is 1, the correct answer to the challenge precedes the other bytes.
 """
 
-from fuzz.handshakes import hold_handshake, one_by_one, run
+from fuzz.handshakes import check_handshake, one_by_one, run
 from netjumper.addressing.address import Address
 from netjumper.errors import AuthenticationError, ProtocolError, TargetError
 from netjumper.protocol.handshake import EndOfStream, TunnelRequest
@@ -14,19 +14,19 @@ from netjumper.server.guard import Guard
 SECRET = b"must never be shown"
 CHALLENGE = bytes(range(32))
 ANSWER = frame(answer_to(CHALLENGE, SECRET))
-NOT_LET_IN = (AuthenticationError, ProtocolError)
-MOST_SENT = 33 + 1 + 257
+REFUSALS = (AuthenticationError, ProtocolError)
+MAX_SENT = 33 + 1 + 257
 
 
 def check(data: bytes) -> None:
-    """Hold the properties for one input."""
+    """Assert the properties of the target for one input."""
     stream = ANSWER + data[1:] if data[:1] == b"\1" else data[1:]
-    whole = hold_handshake(_server, stream, most_sent=MOST_SENT)
+    whole = check_handshake(_server, stream, max_sent=MAX_SENT)
     assert SECRET not in whole.sent
     assert SECRET.decode() not in whole.text
     if whole.error is not None:
-        assert issubclass(whole.error, (*NOT_LET_IN, TargetError, EndOfStream))
-    if whole.error in NOT_LET_IN:
+        assert issubclass(whole.error, (*REFUSALS, TargetError, EndOfStream))
+    if whole.error in REFUSALS:
         assert not stream.startswith(ANSWER)
     elif whole.is_over:
         assert stream.startswith(ANSWER), "it accepted a client without the answer"
@@ -35,8 +35,10 @@ def check(data: bytes) -> None:
     if whole.error is not None and issubclass(whole.error, TargetError):
         client = ClientHandshake(SECRET)
         client.request(Address("www.example.org", 443))
-        seen = run(client, one_by_one(whole.sent))
-        assert seen.error is whole.error, f"the client sees {seen.error}: {seen.text!r}"
+        received = run(client, one_by_one(whole.sent))
+        assert received.error is whole.error, (
+            f"the client receives {received.error}: {received.text!r}"
+        )
 
 
 def _server() -> ServerHandshake:

@@ -1,4 +1,4 @@
-"""Every seed of a fuzz target, and everything that ever crashed one, without the fuzzer."""
+"""All seeds and past crashes of the fuzz targets, without the fuzzer."""
 
 import importlib
 from pathlib import Path
@@ -9,8 +9,8 @@ from fuzz.targets import CRASHES, SEEDS, TARGETS
 
 
 def inputs(target: str) -> list[Path]:
-    """Return what a target is tried with."""
-    return [path for at in (SEEDS, CRASHES) for path in sorted((at / target).glob("*"))]
+    """Return the inputs of a target."""
+    return [path for folder in (SEEDS, CRASHES) for path in sorted((folder / target).glob("*"))]
 
 
 @pytest.mark.parametrize(
@@ -21,14 +21,14 @@ def inputs(target: str) -> list[Path]:
         for path in inputs(target)
     ],
 )
-def test_corpus_inputs_hold(target: str, path: Path) -> None:
+def test_stored_input_passes(target: str, path: Path) -> None:
     importlib.import_module(f"fuzz.{target}").check(path.read_bytes())
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_target_has_seeds(target: str) -> None:
+def test_target_has_seeds(target: str) -> None:
     assert any((SEEDS / target).iterdir())
 
 
 def test_every_corpus_has_a_target() -> None:
-    assert {path.name for at in (SEEDS, CRASHES) for path in at.iterdir()} <= set(TARGETS)
+    assert {path.name for folder in (SEEDS, CRASHES) for path in folder.iterdir()} <= set(TARGETS)
