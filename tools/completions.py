@@ -1,7 +1,7 @@
-"""Shell completion of both commands: `python -m completions DIRECTORY` writes the scripts.
+"""`python -m completions DIRECTORY`: write the shell completions of both commands.
 
-They are made from the parsers, with shtab, and kept in `src/netjumper/cli/completions`, where the
-sub-command `completion` and the wheel take them from. `make generated` writes them again.
+shtab makes them of the parsers. The sub-command `completion` and the wheel read them from
+`src/netjumper/cli/completions`; `make generated` updates them there.
 """
 
 import sys
@@ -18,7 +18,7 @@ from netjumper.cli.subcommands import Command
 
 
 def scripts() -> dict[str, str]:
-    """Return the scripts by the paths of their files, `SHELL/NAME`."""
+    """Return the scripts by their relative paths, `SHELL/NAME`."""
     return {
         f"{shell}/{name.format(prog=module.build_parser().prog)}": _script(
             shell, module.build_parser(), module.COMMANDS
@@ -29,13 +29,13 @@ def scripts() -> dict[str, str]:
 
 
 def main(directory: str) -> int:
-    """Write the scripts and return the exit code.
+    """Write the scripts and return the exit status.
 
     Args:
-        directory: where to; it gets a folder for each shell.
+        directory: for a folder per shell.
 
     Raises:
-        OSError: they cannot be written.
+        OSError: a script cannot be written.
     """
     for name, script in scripts().items():
         path = Path(directory) / name
@@ -45,14 +45,14 @@ def main(directory: str) -> int:
 
 
 def _script(shell: str, parser: Parser, commands: Sequence[Command]) -> str:
-    # A sub-command is the first word, and so are PORT and SECRET, which nothing can complete.
+    # Only sub-commands complete the first word; PORT and SECRET cannot be completed.
     parser._actions[:] = [it for it in parser._actions if it.option_strings]
     builders = {f"{parser.prog} {it.name}": it.build_parser for it in commands}
     of_prog: Any = lambda prog, **_: builders[prog]()  # noqa: E731 - argparse calls it as a class
     group = parser.add_subparsers(prog=parser.prog, parser_class=of_prog)
     for command in commands:
         added = group.add_parser(command.name, help=command.summary)
-        added.description = command.summary  # what a shell shows beside it
+        added.description = command.summary  # shells show it beside the name
         _complete_values(added)
     _complete_values(parser)
     return shtab.complete(parser, shell).rstrip() + "\n"
@@ -63,7 +63,7 @@ def _complete_values(parser: Parser) -> None:
         if action.metavar == "FILE":
             action.complete = shtab.FILE  # type: ignore[attr-defined]
         elif not action.option_strings and not action.choices:
-            # Of what is neither option nor value zsh only speaks, and offers no option beside it.
+            # Else zsh shows only a message for positional arguments, and offers no options.
             action.complete = {"zsh": "( )"}  # type: ignore[attr-defined]
 
 

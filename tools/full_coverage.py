@@ -1,7 +1,7 @@
-"""Report on the modules that must be covered whole, and fail where one is not.
+"""`python tools/full_coverage.py`: check that certain modules are fully covered by the tests.
 
-`python tools/full_coverage.py`, after the tests were run with coverage. Which modules these are is
-in pyproject.toml, [tool.netjumper.full-coverage].
+Run it after the tests with coverage. [tool.netjumper.full-coverage] of pyproject.toml lists the
+modules.
 """
 
 import subprocess
@@ -15,14 +15,14 @@ PACKAGE = ROOT / "src" / "netjumper"
 
 
 def main() -> int:
-    """Run `coverage report` and return its exit code.
+    """Run `coverage report` and return its exit status.
 
     Raises:
-        ValueError: a pattern of pyproject.toml matches nothing.
+        ValueError: a pattern of pyproject.toml matches no module.
     """
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    demand = pyproject["tool"]["netjumper"]["full-coverage"]
-    files = sorted(matched(demand["include"]) - matched(demand["exclude"]))
+    required = pyproject["tool"]["netjumper"]["full-coverage"]
+    files = sorted(matched(required["include"]) - matched(required["exclude"]))
     include = ",".join(map(str, files))
     command = [sys.executable, "-m", "coverage", "report", "--fail-under=100", "--include", include]
     return subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603 - coverage
@@ -33,18 +33,18 @@ def matched(patterns: Sequence[str], package: Path = PACKAGE) -> set[Path]:
 
     Args:
         patterns: paths below `package`; `*` stands for any module of a folder, `**` for any folder.
-        package: where to look.
+        package: folder of the package.
 
     Raises:
-        ValueError: one matches nothing: a module was moved, and its demand would be lost.
+        ValueError: a pattern matches no module; a moved module must not go unchecked.
     """
-    found = set()
+    result = set()
     for pattern in patterns:
         modules = set(package.glob(pattern))
         if not modules:
             raise ValueError(f"{pattern}: no such module in {package.name}")
-        found |= modules
-    return found
+        result |= modules
+    return result
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Write requirements/*.txt again from pyproject.toml: `make lock`.
+"""`make lock`: update requirements/*.txt from pyproject.toml.
 
-Each has all that is installed for one purpose, with the hashes of every file of that version, for
-every Python and system that is supported. A package has one version in all of them.
+Each file lists all packages for one purpose, with the hashes of all their files, for all supported
+Python versions and systems. A package has the same version in all files.
 """
 
 import subprocess
@@ -17,19 +17,19 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "lint": (),
     "fuzz": (),
 }
-"""The files and the extras in each; where a dependency group has the file's name, it is added."""
+"""The files with their extras; a dependency group with the name of a file is added to it."""
 BUILD = "build"
-"""The file of what makes the wheel."""
+"""The file of the packages that build the wheel."""
 
 
 def main(uv: Path) -> None:
-    """Write all of them.
+    """Write all files.
 
     Args:
-        uv: the program that does it.
+        uv: path of uv.
 
     Raises:
-        CalledProcessError: a range of pyproject.toml cannot be resolved; uv has printed the reason.
+        CalledProcessError: the ranges of pyproject.toml cannot be resolved; uv prints the reason.
     """
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     _write(uv, BUILD, ["-"], "\n".join(pyproject["build-system"]["requires"]))
@@ -46,14 +46,14 @@ def _file(name: str) -> Path:
     return LOCKED / f"{name}.txt"
 
 
-def _write(uv: Path, name: str, sources: list[str], given: str | None = None) -> None:
+def _write(uv: Path, name: str, sources: list[str], standard_input: str | None = None) -> None:
     subprocess.run(  # noqa: S603 - uv, as make names it
         [
             uv.absolute(), "pip", "compile", *sources, f"--output-file={_file(name)}", "--quiet",
             "--upgrade", "--generate-hashes", "--universal", "--python-version=3.11",
             "--custom-compile-command=make lock", "--no-config",
         ],
-        input=given, text=True, cwd=ROOT, check=True,
+        input=standard_input, text=True, cwd=ROOT, check=True,
     )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
-"""The reference of all settings: `python -m settings_reference FILE` writes it.
+"""`python -m settings_reference FILE`: write the reference of all settings.
 
-It is kept as `docs/settings.md`; `make generated` writes it again, and a test checks that it is
-what the declarations give.
+`make generated` updates `docs/settings.md`, and a test checks that it matches the declarations.
 """
 
 import sys
@@ -50,13 +49,13 @@ def reference() -> str:
 
 
 def main(path: str) -> int:
-    """Write the document and return the exit code.
+    """Write the document and return the exit status.
 
     Args:
-        path: the file to write.
+        path: of the file.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     Path(path).write_text(reference(), encoding="utf-8")
     return 0

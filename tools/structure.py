@@ -1,6 +1,6 @@
-"""Count what a reader of the package has to hold in mind, and fail where it is too much.
+"""`python tools/structure.py`: check limits for modules, imports, files and functions.
 
-`python tools/structure.py` reads `src/netjumper` and prints one line for each limit.
+It reads `src/netjumper` and prints a line for each limit.
 """
 
 import ast
@@ -17,13 +17,13 @@ Graph = Mapping[str, set[str]]
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One figure of the package.
+    """One count of the package.
 
     Attributes:
         what: what is counted.
-        value: the figure.
-        limit: the largest allowed.
-        where: the place that has the figure, for people.
+        value: the count.
+        limit: the maximum value.
+        where: the file or function with this value.
     """
 
     what: str

@@ -1,4 +1,4 @@
-"""A man page made out of a command's parser, and out of those of its sub-commands."""
+"""Make a man page of the parsers of a command and its sub-commands."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -9,12 +9,12 @@ from manpages.troff import (
     PARAGRAPH,
     bold,
     escaped,
+    example,
     heading,
     italic,
     item,
     paragraph,
     subheading,
-    typed,
     unfilled,
     usage,
 )
@@ -24,24 +24,24 @@ from netjumper.cli.help_formatter import Block, blocks
 from netjumper.cli.subcommands import Command
 
 Items = Sequence[tuple[str, str]]
-"""What a list is made of: each item's name and its text."""
+"""Items of a list: their names and texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One command's page.
+    """The man page of one command.
 
     Attributes:
-        name: what it is, in a few words.
-        parser: the command's.
+        name: one-line description.
+        parser: of the command.
         commands: its sub-commands.
-        description: paragraphs behind the parser's own.
-        variables: the environment's that it reads, beside those of its options.
-        exported: those that its sub-commands set for other programs.
-        files: where it looks for files.
-        signals: what they do.
+        description: paragraphs after the description of the parser.
+        variables: environment variables that it reads, except those of options.
+        exported: environment variables that its sub-commands set for other programs.
+        files: that it reads.
+        signals: their effect.
         statuses: exit statuses.
-        see_also: other pages, with their sections.
+        see_also: other pages and their sections.
     """
 
     name: str
@@ -56,10 +56,10 @@ class Page:
     see_also: Sequence[tuple[str, int]]
 
     def text(self) -> str:
-        """Return the page, for man(1) to read."""
+        """Return the page for man(1)."""
         lines: list[str] = []
         for line in self._lines():
-            # A heading has an empty line of its own behind it.
+            # A heading already ends with an empty line.
             if line != PARAGRAPH or not lines[-1].startswith((".SH", ".SS")):
                 lines.append(line)
         return "\n".join([*lines, ""])
@@ -120,10 +120,10 @@ class Page:
         shown = set()
         for parser in self._parsers():
             for block in blocks(str(parser.epilog)):
-                for example in block.examples:
-                    if example.command not in shown:
-                        yield from typed(example.command, example.explanation)
-                    shown.add(example.command)
+                for it in block.examples:
+                    if it.command not in shown:
+                        yield from example(it.command, it.explanation)
+                    shown.add(it.command)
 
     def _others(self) -> Iterator[str]:
         *others, last = [f".BR {escaped(name)} ({section})" for name, section in self.see_also]
@@ -136,7 +136,7 @@ def _prose(parser: Parser) -> list[Block]:
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Yield the options in the groups of `--help`; those without a title of their own first."""
+    """Yield the options by the groups of `--help`."""
     for group in parser._action_groups:
         if group._group_actions:
             if group.title not in ("arguments", "options"):
@@ -146,7 +146,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _own_options(parser: Parser, known: set[tuple[str, ...]]) -> Iterator[str]:
-    """Yield what a sub-command takes that the command itself does not, and name the rest."""
+    """Yield the options that only a sub-command takes, and the names of shared ones."""
     shared = []
     for action in parser._actions:
         if _signature(action) not in known:
@@ -158,7 +158,7 @@ def _own_options(parser: Parser, known: set[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _signature(action: argparse.Action) -> tuple[str, ...]:
-    """Return what two commands' options must share for one of them to be enough."""
+    """Return the properties by which options of two commands count as the same."""
     return (action.dest, str(action.help), *action.option_strings)
 
 
@@ -168,8 +168,8 @@ def _option(parser: argparse.ArgumentParser, action: argparse.Action) -> list[st
         tag = ", ".join(map(bold, action.option_strings))
     else:
         tag = ", ".join(f"{bold(it)} {value}" for it in action.option_strings) or value
-    told = str(action.help).replace("%(prog)s", parser.prog)
-    return item(tag, f"{_capital(told)}.")
+    text = str(action.help).replace("%(prog)s", parser.prog)
+    return item(tag, f"{_capital(text)}.")
 
 
 def _value(action: argparse.Action) -> str:
@@ -178,8 +178,8 @@ def _value(action: argparse.Action) -> str:
 
 
 def _list(items: Items, style: Callable[[str], str] = bold) -> Iterator[str]:
-    for name, told in items:
-        yield from item(style(name), told)
+    for name, text in items:
+        yield from item(style(name), text)
 
 
 def _capital(text: str) -> str:

@@ -1,7 +1,7 @@
-"""The man pages of both commands: `python -m manpages.pages DIRECTORY` writes them.
+"""`python -m manpages.pages DIRECTORY`: write the man pages of both commands.
 
-What the parsers do not have is here. The pages are kept in `docs/man` and installed with the
-package; `make generated` writes them again, and a test holds that they are what the parsers give.
+This module has the text that the parsers lack. The package installs the pages of `docs/man`; `make
+generated` updates them, and a test checks that they match the parsers.
 """
 
 import sys
@@ -33,12 +33,12 @@ _NO_BYPASS = (
     "URLs."
 )
 _KEYS = (
-    "Bridge and jump server need the same secret; netjumper keygen makes one. What goes through "
-    "the tunnel is not encrypted by it."
+    "Bridge and jump server need the same secret; netjumper keygen makes one. The secret does not "
+    "encrypt tunnels."
 )
 _VARIABLES: Items = (
     ("NETJUMPER_SECRET", "The secret that the bridge and the jump server share."),
-    ("NETJUMPER_CONFIG", "The settings file, where --config is not given."),
+    ("NETJUMPER_CONFIG", "The settings file, if --config is not given."),
     (
         "NETJUMPER_...",
         (
@@ -62,47 +62,49 @@ _VARIABLES: Items = (
     ),
 )
 _EXPORTED = {
-    "http://http": "Where the bridge speaks HTTP. HTTP_PROXY is left out, as a CGI program gets "
-    "a request's field of the name Proxy under it.",
-    "socks5h://socks": "Where the bridge speaks SOCKS; with the h, names are resolved at the jump "
-    "server.",
-    NO_PROXY: f"What is not to go through the bridge: {NO_PROXY}.",
-    "1": "Has Node.js use the others.",
+    "http://http": "The bridge's HTTP listener. HTTP_PROXY is not set, because CGI programs "
+    "receive the request field Proxy under that name.",
+    "socks5h://socks": "The bridge's SOCKS listener; the h makes the jump server resolve names.",
+    NO_PROXY: f"Hosts that bypass the bridge: {NO_PROXY}.",
+    "1": "Makes Node.js use the other variables.",
 }
 _FILES: Items = (
     (
         "~/.config/netjumper/config.toml",
-        "The settings file of a user, under XDG_CONFIG_HOME where that is set.",
+        "The settings file of a user, under XDG_CONFIG_HOME if that is set.",
     ),
-    (str(SYSTEM_CONFIG), "The settings file that is read if there is no such file."),
+    (str(SYSTEM_CONFIG), "The settings file if the user has none."),
 )
 _SIGNALS = (
-    "SIGTERM and SIGINT stop accepting connections. Open tunnels have the grace period to end; a "
-    "second signal ends them at once."
+    "On SIGTERM and SIGINT the service accepts no more connections, and waits up to the grace "
+    "period until open tunnels end. A second signal ends them at once."
 )
-_PASSED_ON = ", ".join(number.name for number in SIGNALS)
-_DONE = (str(process.OK), "Success; being stopped by a signal is no failure.")
+_FORWARDED = ", ".join(number.name for number in SIGNALS)
+_SUCCEEDED = (str(process.OK), "Success, also after a signal that stops the service.")
 _FAILED = (
     str(process.FAILED),
-    "It failed; a line on standard error has the reason. The status of healthcheck is 0 or 1 only.",
+    "Failure; a line on standard error has the reason. The status of healthcheck is only 0 or 1.",
 )
-_USAGE = (str(process.USAGE), "The command line or a setting is wrong.")
-_INTERRUPTED = (str(INTERRUPTED), "Ctrl-C ended it before it served, or in a sub-command.")
+_USAGE = (str(process.USAGE), "The command line or a setting is invalid.")
+_INTERRUPTED = (
+    str(INTERRUPTED),
+    "Interrupted by Ctrl-C before the service was ready, or in a sub-command.",
+)
 
 
 def pages() -> dict[str, Page]:
-    """Return the pages by the names of their files."""
+    """Return the pages by their file names."""
     return {"netjumper.1": _server(), "netjumper-bridge.1": _bridge()}
 
 
 def main(directory: str) -> int:
-    """Write the pages and return the exit code.
+    """Write the pages and return the exit status.
 
     Args:
-        directory: where to.
+        directory: for the pages.
 
     Raises:
-        OSError: they cannot be written.
+        OSError: a page cannot be written.
     """
     for name, page in pages().items():
         (Path(directory) / name).write_text(page.text(), encoding="ascii")
@@ -122,7 +124,7 @@ def _server() -> Page:
         exported=(),
         files=_FILES,
         signals=_SIGNALS,
-        statuses=(_DONE, _FAILED, _USAGE, _INTERRUPTED),
+        statuses=(_SUCCEEDED, _FAILED, _USAGE, _INTERRUPTED),
         see_also=(("netjumper-bridge", 1),),
     )
 
@@ -137,34 +139,41 @@ def _bridge() -> Page:
             _KEYS,
         ),
         variables=_VARIABLES,
-        exported=_exported(),
+        exported=_exported_items(),
         files=_FILES,
-        signals=f"{_SIGNALS} exec passes {_PASSED_ON} on to its program.",
-        statuses=(_DONE, _FAILED, _USAGE, *_of_doctor(), *_of_exec(), _INTERRUPTED),
+        signals=f"{_SIGNALS} The sub-command exec forwards {_FORWARDED} to its program.",
+        statuses=(
+            _SUCCEEDED,
+            _FAILED,
+            _USAGE,
+            *_doctor_statuses(),
+            *_exec_statuses(),
+            _INTERRUPTED,
+        ),
         see_also=(("netjumper", 1), ("curl", 1), ("ssh", 1)),
     )
 
 
-def _exported() -> Items:
-    """Return the variables with the same value together, and what that value is."""
+def _exported_items() -> Items:
+    """Return the variables, grouped by their value, with a description of the value."""
     names: dict[str, list[str]] = {}
     for name, value in variables("http", "socks").items():
         names.setdefault(value, []).append(name)
     return [(", ".join(same), _EXPORTED[value]) for value, same in names.items()]
 
 
-def _of_doctor() -> Items:
+def _doctor_statuses() -> Items:
     return [
         (str(code), f"doctor: {step} is the first step that failed.")
         for step, code in EXIT_CODES.items()
     ]
 
 
-def _of_exec() -> Items:
+def _exec_statuses() -> Items:
     return (
-        ("any", "exec: that of the program."),
+        ("any", "exec: the exit status of the program."),
         (str(NOT_EXECUTABLE), "exec: the program cannot be run."),
-        (str(NOT_FOUND), "exec: there is no such program."),
+        (str(NOT_FOUND), "exec: the program does not exist."),
         (f"{KILLED_BY}+n", "exec: signal n ended the program."),
     )
 

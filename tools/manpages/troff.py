@@ -1,4 +1,4 @@
-"""The markup of man pages (man(7)): text is escaped here, and nowhere else."""
+"""Markup of man pages (man(7)); only this module escapes text."""
 
 import re
 import textwrap
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 PARAGRAPH = ".PP"
 LEFT_ALIGNED = (".nh", ".ad l")
-"""No word is cut, as an option that is cut is none, and no gaps fill up the lines."""
+"""No hyphenation, which would break options, and no justification."""
 
 _WIDTH = 78
 _ESCAPED = {
     "\\": "\\e",
-    "-": "\\-",  # as typed: a plain one is a hyphen, which cannot be pasted into a shell
+    "-": "\\-",  # a minus; troff prints a plain one as a hyphen, which shells do not accept
     "'": "\\(aq",
     "`": "\\(ga",
     "^": "\\(ha",
@@ -23,30 +23,30 @@ _LITERAL = re.compile(
     (?![\w/-]|\.\w)""",
     re.VERBOSE,
 )
-"""What is typed literally: options, variables, netjumper's commands."""
+"""Literal words: options, variables, netjumper's commands."""
 _USAGE = re.compile(r"(?P<placeholder>[A-Z][A-Z]+)|(?P<literal>(?<![\[\w-])[a-z-]+)")
 _SENTENCE = re.compile(r"(?<=[a-z)][.:]) +(?=[A-Z])")
-"""Where one ends and the next begins."""
+"""The space between two sentences."""
 
 
 def escaped(text: str) -> str:
-    """Return `text` so that it comes out as it is."""
+    """Return `text` with all special characters escaped."""
     return "".join(_ESCAPED.get(character, character) for character in text)
 
 
 def bold(text: str) -> str:
-    """Return `text`, which is not escaped yet, in bold."""
+    """Escape `text` and return it in bold."""
     return f"\\fB{escaped(text)}\\fR"
 
 
 def italic(text: str) -> str:
-    """Return `text`, which is not escaped yet, in italics, as a terminal underlines it."""
+    """Escape `text` and return it in italics, which terminals underline."""
     return f"\\fI{escaped(text)}\\fR"
 
 
 def marked(text: str) -> str:
-    """Return running text escaped, with options, variables and our commands in bold."""
-    parts = _LITERAL.split(text)  # every second one is a match
+    """Escape running text and return it with options, variables and commands in bold."""
+    parts = _LITERAL.split(text)  # every second part is a match
     return "".join(bold(it) if number % 2 else escaped(it) for number, it in enumerate(parts))
 
 
@@ -65,7 +65,7 @@ def heading(text: str) -> list[str]:
 
 
 def subheading(text: str) -> list[str]:
-    """Return the lines that begin a part of a section."""
+    """Return the lines that begin a subsection."""
     return [f".SS {escaped(text)}"]
 
 
@@ -75,23 +75,23 @@ def paragraph(text: str) -> list[str]:
 
 
 def item(tag: str, text: str) -> list[str]:
-    """Return the lines of an item of a list; its tag is markup already."""
+    """Return the lines of an item of a list; its tag is already markup."""
     return [".TP", tag, *_lines(text)]
 
 
-def typed(command: Sequence[str], description: str) -> list[str]:
-    """Return the lines of an example, kept as they are, and of what it does."""
+def example(command: Sequence[str], description: str) -> list[str]:
+    """Return the lines of an example command, unchanged, and of its description."""
     lines = [PARAGRAPH, ".EX", *(_guarded(escaped(line)) for line in command), ".EE"]
     return [*lines, ".RS 4", *_lines(description), ".RE"] if description else lines
 
 
 def unfilled(lines: Iterable[str]) -> list[str]:
-    """Return lines that are markup already and are to stay lines."""
+    """Return lines, already markup, that troff does not join."""
     return [".nf", *lines, ".fi"]
 
 
 def _lines(text: str) -> list[str]:
-    """Return running text in lines: a sentence begins a line, as troff wants it."""
+    """Return running text as lines; troff expects each sentence on a new line."""
     lines: list[str] = []
     for sentence in _SENTENCE.split(text):
         lines += textwrap.wrap(
@@ -101,5 +101,5 @@ def _lines(text: str) -> list[str]:
 
 
 def _guarded(line: str) -> str:
-    """Return a line that is no request, whatever it begins with."""
+    """Return a line that troff does not take for a request."""
     return f"\\&{line}" if line.startswith(".") else line
