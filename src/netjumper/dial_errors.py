@@ -90,7 +90,9 @@ def from_oserror(error: OSError, where: str) -> TargetError:
     if words := _BY_ERRNO.get(error.errno or 0):
         return words.error(f"dial tcp {where}: {words.phrase}")
     reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
-    return TargetError(f"dial tcp {where}: connect: {(reason or type(error).__name__).lower()}")
+    result = TargetError(f"dial tcp {where}: connect: {(reason or type(error).__name__).lower()}")
+    result.errno = error.errno
+    return result
 
 
 def from_gaierror(error: socket.gaierror, host: str) -> TargetError:

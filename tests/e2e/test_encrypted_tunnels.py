@@ -187,7 +187,10 @@ async def test_tls_client_never_sends_clear_text(sides):
     async with serving(challenge) as jump:
         error = await trust_error(jump.address, sides[0])
     assert isinstance(error, JumpHostUntrusted)
-    assert str(error) == f"jump host {jump.address}: it does not speak TLS there"
+    assert (
+        str(error)
+        == f"jump host {jump.address}: it does not speak TLS there; use the port of listen_tls"
+    )
     assert received.startswith(b"\x16\x03")  # a ClientHello (RFC 8446 section 5.1)
     digest = hashlib.sha1(b"c" * 32 + SECRET).digest()
     assert digest not in received

@@ -9,11 +9,13 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from math import inf
 
 from netjumper.addressing.address import Address
 from netjumper.client.background_loop import in_background
 from netjumper.client.failures import lost, trust_error, unreachable
 from netjumper.client.plain_socket import decrypted_socket
+from netjumper.client.silence import explain
 from netjumper.errors import JumpHostError, JumpHostUnreachable, TargetError
 from netjumper.net.blocking_dialer import dial, resolve, seconds_left
 from netjumper.net.congestion_control import used_by
@@ -39,6 +41,9 @@ class BlockingConnection:
         self._options = options
         self._found: Found = []
         self._sock: socket.socket | None = None
+        self._silent_since = inf
+        """When the connection was made, by `time.monotonic()`; infinite once TLS is on it, or
+        anything has come."""
 
     def close(self) -> None:
         """Close the connection, if there is one; may be called again."""
@@ -67,6 +72,7 @@ class BlockingConnection:
             self._sock, sockaddr = dial(self._found, self._options, deadline)
         except TargetError as error:
             raise unreachable(error).at(self._jump_host) from error
+        self._silent_since = time.monotonic()
         return Address(sockaddr[0], sockaddr[1])
 
     def encrypt(self, encryption: Encryption, timeout: float) -> None:
@@ -83,6 +89,7 @@ class BlockingConnection:
         """
         sock = self.connected_socket(0.0)
         sock.setblocking(False)
+        self._silent_since = inf
 
         async def decrypted() -> socket.socket:
             endpoint = encryption.endpoint(asyncio.get_running_loop(), sock)
@@ -93,7 +100,7 @@ class BlockingConnection:
         except ssl.SSLError as error:
             raise trust_error(error).at(self._jump_host) from error
         except OSError as error:
-            raise lost(error).at(self._jump_host) from error
+            raise lost(error, heard=False).at(self._jump_host) from error
 
     def advance(self, is_done: Callable[[ClientHandshake], object], deadline: float) -> None:
         """Continue the handshake until `is_done`.
@@ -110,11 +117,15 @@ class BlockingConnection:
                     self.connected_socket(deadline).sendall(data)
                 self._receive(deadline)
         except JumpHostError as error:
-            raise error.at(self._jump_host) from error.__cause__
+            raise self._explained(error) from error.__cause__
         except TargetError:
             raise
         except OSError as error:
-            raise lost(error).at(self._jump_host) from error
+            raise self._explained(lost(error, heard=bool(self.received))) from error
+
+    def _explained(self, error: JumpHostError) -> JumpHostError:
+        explain(time.monotonic() - self._silent_since, error)
+        return error.at(self._jump_host)
 
     @property
     def congestion_control(self) -> str:
@@ -132,5 +143,7 @@ class BlockingConnection:
         data = self.connected_socket(deadline).recv(self.handshake.wanted)
         if time.monotonic() > deadline:
             raise TimeoutError
+        if data:
+            self._silent_since = inf
         self.received += data
         self.handshake.receive_data(data)

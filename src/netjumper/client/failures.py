@@ -1,5 +1,6 @@
 """The errors of failed connections to a jump host."""
 
+import errno
 import ssl
 
 from netjumper.errors import (
@@ -15,10 +16,18 @@ from netjumper.errors import (
 )
 from netjumper.tls.errors import failure_of, is_cut, is_key_refused, is_no_tls, refusal_of
 
+RESET_UNHEARD = (
+    "it reset the connection before its first byte; it may have banned this address after failed "
+    "authentications (its log says so)"
+)
+"""What a reset of a new connection means. Whether the dial or the first read meets it is chance."""
+
 
 def unreachable(error: NetjumperError) -> JumpHostUnreachable:
     """Return the error for a failed dial of a jump host; `error` is its cause."""
     reason = error.reason if isinstance(error, TargetError) else str(error)
+    if isinstance(error, TargetError) and error.errno == errno.ECONNRESET:
+        reason = RESET_UNHEARD  # it came before the dial looked at the new connection
     if isinstance(error, OutOfResources):  # not the jump host's fault
         reason += " on this machine"
     error_ = JumpHostUnreachable(reason)
@@ -26,11 +35,18 @@ def unreachable(error: NetjumperError) -> JumpHostUnreachable:
     return error_
 
 
-def lost(error: OSError) -> JumpHostError:
-    """Return the error for a connection that fails during the handshake; `error` is its cause."""
+def lost(error: OSError, *, heard: bool) -> JumpHostError:
+    """Return the error for a connection that fails during the handshake.
+
+    Args:
+        error: its cause.
+        heard: whether the jump host has sent anything.
+    """
     error_: JumpHostError
     if isinstance(error, TimeoutError):
         error_ = JumpHostTimeout("it did not answer in time")
+    elif isinstance(error, ConnectionResetError) and not heard:
+        error_ = JumpHostUnreachable(RESET_UNHEARD)
     else:
         reason = error.strerror or type(error).__name__
         error_ = JumpHostProtocolError(f"lost in the middle of the handshake: {reason}")
@@ -53,7 +69,7 @@ def _why_not_trusted(error: ssl.SSLError) -> str:
     if is_cut(error):
         return "it ended TLS in the middle"
     if is_no_tls(error):
-        return "it does not speak TLS there"
+        return "it does not speak TLS there; use the port of listen_tls"
     if isinstance(error, ssl.SSLCertVerificationError):
         # this package's own errors have none
         why = getattr(error, "verify_message", error.strerror)

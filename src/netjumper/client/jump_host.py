@@ -8,6 +8,7 @@ from typing import Any
 
 from netjumper.addressing.address import Address
 from netjumper.client.failures import lost, trust_error, unreachable
+from netjumper.client.silence import SilenceWatch
 from netjumper.dial_errors import timed_out
 from netjumper.errors import (
     JumpHostError,
@@ -61,6 +62,7 @@ class JumpHost:
         self.dialer = dialer
         self.deadlines: Deadlines[JumpConnection] = Deadlines(loop, timeout, JumpConnection.expire)
         self.corked: Deadlines[JumpConnection] = Deadlines(loop, CORK_TIME_S, JumpConnection.send)
+        self.silence = SilenceWatch(loop, address)
         self._challenges: dict[bytes, None] = {}
         self._has_warned = False
 
@@ -216,6 +218,7 @@ class JumpConnection:
         self._forget_callbacks()
         self._host.deadlines.remove(self)
         self._host.corked.remove(self)
+        self._host.silence.stop(self)
         if self._dial is not None:
             self._dial.cancel()
             self._dial = None
@@ -242,6 +245,8 @@ class JumpConnection:
         self._dial = None
         self._endpoint = endpoint
         self._host.deadlines.add(self)
+        if endpoint.plain_fd is not None:
+            self._host.silence.start(self)
         endpoint.start_reading(self._on_readable)
 
     def _dial_failed(self, error: NetjumperError) -> None:
@@ -261,11 +266,13 @@ class JumpConnection:
         except ssl.SSLError as error:
             self._fail(trust_error(error))
         except OSError as error:
-            self._fail(lost(error))
+            self._fail(lost(error, heard=self._handshake.has_request))
 
     def _read(self, endpoint: Endpoint) -> None:
         handshake = self._handshake
         while (data := endpoint.recv(handshake.wanted)) is not None:
+            if data:
+                self._host.silence.heard(self)
             had_challenge = bool(handshake.challenge)
             handshake.receive_data(data)
             if handshake.challenge and not had_challenge:
@@ -306,6 +313,7 @@ class JumpConnection:
     def _fail(self, error: NetjumperError) -> None:
         failed = self._failed
         if isinstance(error, JumpHostError):
+            self._host.silence.explain(self, error)
             error.at(self._host.address)
         self.cancel()
         if failed is not None:

@@ -2,6 +2,8 @@
 
 import re
 
+from netjumper.client.failures import RESET_UNHEARD
+from netjumper.client.silence import TLS_HINT
 from netjumper.errors import (
     JumpHostTimeout,
     NameLookupFailed,
@@ -13,7 +15,7 @@ from netjumper.errors import (
     TooManyTunnels,
     WrongSecret,
 )
-from netjumper.tls.errors import refusal_of
+from netjumper.tls.errors import is_cut, is_no_tls, refusal_of
 
 
 def advice(step: str, error: NetjumperError) -> str:
@@ -29,25 +31,49 @@ def advice(step: str, error: NetjumperError) -> str:
             "client_ca_file. Set --certificate-file FILE to a PEM file with a valid certificate "
             "from that authority, followed by its key. The jump server's log has the reason."
         )
+    if RESET_UNHEARD in str(error):
+        return (
+            "Something accepts connections on that port and resets them. If the jump server's log "
+            "says that it banned this address, correct the secret here: the ban ends by itself, "
+            "after at most 600 s. Otherwise a firewall on the path resets them."
+        )
+    cause = error.__cause__
+    if step == "tls" and isinstance(cause, OSError) and is_no_tls(cause) and not is_cut(cause):
+        return (
+            "What answers on that port does not speak TLS. Most likely the port is that of the "
+            "jump server's listen: use the port of its listen_tls. If it has none, start it with "
+            "--listen-tls; a URL without TLS hides nothing from the networks on the path."
+        )
+    if step == "challenge" and TLS_HINT in str(error):
+        return (
+            "Something accepted the connection and said nothing. Most likely the port is one of "
+            "the jump server's listen_tls, which waits for TLS: write netjumper+tls:// in --jump, "
+            "as `netjumper share` prints it. Otherwise check that the port is the jump server's, "
+            "not a web server's, and that no middlebox on the path holds the connection."
+        )
     if step == "challenge" and isinstance(error, JumpHostTimeout):
         return (
             "Something accepted the connection and sends nothing. A jump server sends 33 bytes at "
             "once. Check that the port is the jump server's, not a web server's, and that no "
             "middlebox on the path holds the connection."
         )
-    if step == "secret" and isinstance(error, WrongSecret) and _HAS_ENDED.search(str(error)):
+    if step == "secret" and isinstance(error, WrongSecret):
+        return _about_secret(error)
+    if step == "target" and isinstance(error, TargetError):
+        return _ABOUT_TARGETS.get(type(error), _TARGET_UNREACHABLE)
+    return _ABOUT_STEPS[step]
+
+
+def _about_secret(error: WrongSecret) -> str:
+    if _HAS_ENDED.search(str(error)):
         return (
             "The jump server is up and the secret is right, but this client's access has expired. "
             "The operator of the jump server can set a later date: expires in its clients_file."
         )
-    if step == "secret" and isinstance(error, WrongSecret):
-        return (
-            "The jump server is up, but the two sides have different secrets. Compare the "
-            "sha256sum of both files. In NETJUMPER_SECRET a space or newline counts."
-        )
-    if step == "target" and isinstance(error, TargetError):
-        return _ABOUT_TARGETS.get(type(error), _TARGET_UNREACHABLE)
-    return _ABOUT_STEPS[step]
+    return (
+        "The jump server is up, but the two sides have different secrets. Compare the "
+        "sha256sum of both files. In NETJUMPER_SECRET a space or newline counts."
+    )
 
 
 _HAS_ENDED = re.compile(r": access of .* ended \d")
@@ -60,9 +86,7 @@ _ABOUT_STEPS = {
     ),
     "connect": (
         "No answer comes from that address. Check the address, firewalls on the path, and that "
-        "the machine at home is up; a home connection's address may have changed. If connections "
-        "are reset, the jump server may have banned this address after failed authentications: see "
-        "its log."
+        "the machine at home is up; a home connection's address may have changed."
     ),
     "tls": (
         "The answer is not from a jump server with the expected certificate or secret. Check that "
@@ -71,8 +95,7 @@ _ABOUT_STEPS = {
     ),
     "challenge": (
         "The answer is not in the netjumper protocol: check the port. If it is the jump server's, "
-        "look at its log: it was overloaded, or it has banned this address after failed "
-        "authentications. Or a firewall on the path ends the connection."
+        "look at its log: it was overloaded. Or a firewall on the path ends the connection."
     ),
     "secret": (
         "It sent a challenge, but no verdict on the answer. The path loses packets, or another "

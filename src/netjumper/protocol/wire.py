@@ -63,6 +63,8 @@ SERVICES = {
 }
 """Service names that work on every machine, with or without an /etc/services."""
 _PORT_NUMBER = re.compile(r"[+-]?([0-9]+)")
+TLS_HANDSHAKE, TLS_MAJOR_VERSION = 22, b"\3"
+"""The first two bytes of a connection that a client begins with TLS (RFC 8446 section 5.1)."""
 CHALLENGE_FAILED = "challenge failed, check secret"
 
 
@@ -226,6 +228,10 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
             raise
         if client is None:
             self._refuse(CHALLENGE_FAILED)
+            if size[0] == TLS_HANDSHAKE and answer.startswith(TLS_MAJOR_VERSION):
+                raise ProtocolError(
+                    "it begins TLS on a port without TLS; use the port of listen_tls"
+                )
             if len(answer) != ANSWER_SIZE:
                 raise ProtocolError("not a valid answer to the challenge")
             raise AuthenticationError("wrong secret")

@@ -19,10 +19,13 @@ from netjumper.net.endpoint import Endpoint
 from netjumper.protocol.handshake import ListeningHandshake
 from netjumper.sessions.admission import Admission, Pending
 from netjumper.sessions.parked_sessions import ParkedSessions
+from netjumper.tls.endpoint import TlsEndpoint
 from netjumper.tls.errors import failure_of, is_no_tls, is_wrong_key
 
 READ_SIZE = 64 * 1024
 """Bytes to receive from a client at once."""
+TLS_SILENCE_S = 1.0
+"""Seconds: what leaves a TLS port earlier without a byte is a health check or a port scan."""
 
 AnyHandshake = ListeningHandshake[object]
 """Its result is a `TunnelRequest` or a request that `SessionContext.hand_off` can serve."""
@@ -235,6 +238,14 @@ class HandshakePhase:
 
     def _close_silently(self) -> None:
         """A port scan, a health check, a browser's preconnect: it belongs in no access log."""
+        seconds = monotonic() - self.started
+        client = self._client
+        if isinstance(client, TlsEndpoint) and not client.has_heard and seconds >= TLS_SILENCE_S:
+            self._context.log.info(
+                "%s said nothing for %.0f s; this port is for TLS: a bridge needs netjumper+tls://",
+                self._peer,
+                seconds,
+            )
         self._context.log.debug("%s connected and requested nothing", self._peer)
         self._owner.close()
 

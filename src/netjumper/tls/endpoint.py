@@ -65,6 +65,11 @@ class TlsEndpoint(Endpoint):
         return self._engine.is_established
 
     @property
+    def has_heard(self) -> bool:
+        """Whether the peer has sent anything, be it TLS or not."""
+        return self._engine.is_established or self._engine.incoming.without_data > 0
+
+    @property
     def plain_fd(self) -> None:
         """None: what is on the socket is encrypted."""
         return
