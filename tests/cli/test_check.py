@@ -1,10 +1,12 @@
 """`--check` reads all settings, prints those given with their origins, and does not listen."""
 
+import re
 import socket
 
 import pytest
 
 from tests.support.commands import run
+from tests.support.programs import running
 
 
 def test_check_accepts_valid_settings_and_does_not_listen(private):
@@ -13,10 +15,10 @@ def test_check_accepts_valid_settings_and_does_not_listen(private):
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = run("netjumper", "--listen", address, "--secret-file", str(secret), "--check")
     given = f"listen = {address}  # --listen\nsecret_file = {secret}  # --secret-file\n"
-    assert done == (0, f"{given}settings are valid\n", [])
+    assert done == (0, f"{given}settings are valid; no settings file\n", [])
     assert run("netjumper-bridge", "--embedded", "--check") == (
         0,
-        "embedded = true  # --embedded\nsettings are valid\n",
+        "embedded = true  # --embedded\nsettings are valid; no settings file\n",
         [],
     )
 
@@ -51,7 +53,7 @@ def test_check_prints_settings_with_their_origins_and_no_secret(private):
             "mptcp = false  # --no-mptcp",
             f"secret = (hidden)  # '{name}':4",
             "socks = 127.0.0.1:1, unix:/s  # --socks",
-            "settings are valid",
+            f"settings are valid; settings file: '{name}'",
         ],
     )
     assert "s3cret" not in out + "".join(warnings)
@@ -70,6 +72,26 @@ def test_check_reads_the_named_files(flag, private):
 def test_check_warns_of_an_unknown_variable():
     env = {"NETJUMPER_DAIL_TIMEOUT": "1"}
     code, out, lines = run("netjumper-bridge", "--embedded", "--check", env=env)
-    assert (code, out) == (0, "embedded = true  # --embedded\nsettings are valid\n")
+    assert (code, out) == (
+        0,
+        "embedded = true  # --embedded\nsettings are valid; no settings file\n",
+    )
     assert len(lines) == 1
-    assert "WARNING environment variable NETJUMPER_DAIL_TIMEOUT is not a setting" in lines[0]
+    assert (
+        "WARNING environment variable NETJUMPER_DAIL_TIMEOUT is not a netjumper setting" in lines[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "table"),
+    [("netjumper", [], "server"), ("netjumper-bridge", ["--embedded"], "bridge")],
+)
+def test_service_says_which_settings_file_it_has_read(name, arguments, table, private):
+    path = private("c.toml", f"[{table}]\ndial_timeout = 1\n")
+    words = [*arguments, "--config", str(path)]
+    listener = "listen" if name == "netjumper" else "socks"
+    env = {"NETJUMPER_SECRET": "s3cret", f"NETJUMPER_{listener.upper()}": "127.0.0.1:0"}
+    with running(name, *words, env=env) as service:
+        service.wait_for(f"INFO settings file: {re.escape(str(path))}$")
+    code, out, _ = run(name, *words, "--check", env=env)
+    assert (code, out.splitlines()[-1]) == (0, f"settings are valid; settings file: {path}")

@@ -240,7 +240,7 @@ def test_jump_host_secret_in_the_environment_causes_no_warning():
     env = {"NETJUMPER_JUMP": "netjumper://a:s3cret@127.0.0.1:1"}
     code, out, lines = run("netjumper-bridge", "--check", env=env)
     assert (code, lines) == (0, [])
-    assert out.endswith("\nsettings are valid\n")
+    assert out.endswith("\nsettings are valid; no settings file\n")
     assert "s3cret" not in out
 
 
@@ -278,5 +278,5 @@ def test_two_listeners_may_use_port_0(capsys):
 def test_flag_may_stand_between_port_and_secret(words):
     code, out, lines = run("netjumper", *words)
     given = "listen = [::]:9527  # PORT\nsecret = (hidden)  # SECRET\n"
-    assert (code, out) == (0, f"{given}settings are valid\n")
+    assert (code, out) == (0, f"{given}settings are valid; no settings file\n")
     assert len(lines) == 1  # the warning that a secret in argv can be read

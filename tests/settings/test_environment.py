@@ -6,7 +6,7 @@ from netjumper.addressing.listen_address import ListenAddress
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.loader import load
 from netjumper.settings.sources import CommandLine
-from tests.support.loading import bridge_with
+from tests.support.loading import bridge_with, refusal
 
 
 def test_every_key_can_be_given_in_the_environment(monkeypatch):
@@ -67,9 +67,9 @@ def test_switch_can_be_turned_on_in_the_environment(text, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "warning"),
     [
-        ("NETJUMPER_DAIL_TIMEOUT", ("environment variable NETJUMPER_DAIL_TIMEOUT is not a setting "
-         "of netjumper; did you mean NETJUMPER_DIAL_TIMEOUT?")),
-        ("NETJUMPER_XYZZY", "environment variable NETJUMPER_XYZZY is not a setting of netjumper"),
+        ("NETJUMPER_DAIL_TIMEOUT", ("environment variable NETJUMPER_DAIL_TIMEOUT is not a "
+         "netjumper setting; did you mean NETJUMPER_DIAL_TIMEOUT?")),
+        ("NETJUMPER_XYZZY", "environment variable NETJUMPER_XYZZY is not a netjumper setting"),
     ],
 )  # fmt: skip
 def test_unknown_variable_causes_a_warning_without_its_value(name, warning, monkeypatch):
@@ -98,3 +98,15 @@ def test_variable_of_kubernetes_or_the_other_command_is_ignored(name, monkeypatc
 
 def test_warning_can_be_added():
     assert bridge_with().with_warning("beware").warnings == ("beware",)
+
+
+def test_unknown_variable_is_named_where_settings_are_refused(monkeypatch, private):
+    monkeypatch.setenv("NETJUMPER_SECRT", "s3cret")
+    hint = (
+        "environment variable NETJUMPER_SECRT is not a netjumper setting; "
+        "did you mean NETJUMPER_SECRET?"
+    )
+    missing, *more = refusal("--jump", "h:1")
+    assert missing.startswith("secret: none given")
+    assert more == [hint]
+    assert refusal(config=private("c.toml", "[bridge]\nnonsense = 1\n"))[1:] == (hint,)

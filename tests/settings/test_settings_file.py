@@ -104,3 +104,11 @@ def test_all_unknown_keys_and_tables_are_reported(private):
         f"{path}:5: [bridge] y: unknown key",
         f"{path}:7: unknown table [other]; expected [server] or [bridge]",
     )
+
+
+def test_file_without_the_table_of_the_command_is_named_where_a_setting_is_missing(private):
+    path = private("c.toml", "[server]\nlisten = [':9']\n")
+    missing, note = refusal(config=path)
+    assert missing.startswith("jump: no jump server given")
+    assert note == f"{path} has no table [bridge]"
+    assert "table" not in only_refusal(config=private("d.toml", "[bridge]\n"))

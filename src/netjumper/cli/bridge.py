@@ -125,7 +125,7 @@ async def _serve(
         await serve.serve(
             service,
             daemon_options(loaded),
-            partial(_start, loaded.settings, route=route, password=users is not None),
+            partial(_start, loaded, route=route, password=users is not None),
         )
 
 
@@ -149,7 +149,7 @@ def _supervise(
         daemon_options(loaded),
         [(name, it) for name, group in (sockets or settings.listeners).items() for it in group],
         bridge_options(settings).listening,
-        partial(_start, settings, route=route, password=users is not None),
+        partial(_start, loaded, route=route, password=users is not None),
         work,
     )
 
@@ -166,14 +166,16 @@ async def _work(
 
 
 def _start(
-    settings: BridgeSettings, listening: Listening, route: str, *, password: bool
+    loaded: Loaded[BridgeSettings], listening: Listening, route: str, *, password: bool
 ) -> StartSummary:
+    settings = loaded.settings
     return StartSummary(
         title=f"netjumper-bridge {__version__}",
         listening=listening,
         route=route,
         paste=bridge_lines(listening, password=password),
         long_path="" if settings.embedded else describe_long_path(settings),
+        file=loaded.file,
     )
 
 

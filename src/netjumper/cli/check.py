@@ -9,7 +9,7 @@ HIDDEN = "(hidden)"
 
 
 def report_valid(loaded: AnyLoaded) -> None:
-    """Print each setting that is not a default, and that the settings are valid.
+    """Print each setting that is not a default, and which settings file was read.
 
     Raises:
         OutputError: standard output cannot be written to.
@@ -18,7 +18,8 @@ def report_valid(loaded: AnyLoaded) -> None:
         hidden = key in loaded.settings.private
         value = HIDDEN if hidden else _written(getattr(loaded.settings, key))
         print_line(printable(f"{key} = {value}  # {origin.place}"))
-    print_line("settings are valid")
+    file = f"settings file: {loaded.file}" if loaded.file else "no settings file"
+    print_line(f"settings are valid; {file}")
 
 
 def _written(value: object) -> str:

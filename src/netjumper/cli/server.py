@@ -37,6 +37,7 @@ from netjumper.daemon.status import Listening
 from netjumper.daemon.worker_sockets import Listeners
 from netjumper.errors import SettingsError
 from netjumper.logs.terminal import StartSummary
+from netjumper.settings.loaded import Loaded
 from netjumper.settings.loader import load
 from netjumper.settings.messages import VISIBLE_IN_ARGV
 from netjumper.settings.server import ServerSettings
@@ -173,7 +174,7 @@ def _given(arguments: argparse.Namespace) -> CommandLine:
 async def _serve(prepared: Prepared, prepare_again: Prepare, targets: ListenTargets) -> None:
     server = JumpServer(prepared, targets)
     reload = partial(server.reload, prepare_again)
-    start = partial(_start, prepared.settings)
+    start = partial(_start, prepared.loaded)
     await serve.serve(server.service, daemon_options(prepared.loaded), start, reload)
 
 
@@ -209,21 +210,24 @@ def _supervise(prepared: Prepared, prepare_again: Prepare, targets: ListenTarget
         daemon_options(prepared.loaded),
         [(name, target) for name, group in targets.items() for target in group],
         server_options(settings).listening,
-        partial(_start, settings, route=f"{settings.workers} workers; limits apply per process"),
+        partial(
+            _start, prepared.loaded, route=f"{settings.workers} workers; limits apply per process"
+        ),
         supervised.work,
         supervised.reload,
     )
 
 
-def _start(settings: ServerSettings, listening: Listening, route: str = "") -> StartSummary:
-    file = settings.certificate_file
-    pin = "" if file is None else certificate_pin(file, "certificate_file").hex()
+def _start(loaded: Loaded[ServerSettings], listening: Listening, route: str = "") -> StartSummary:
+    certificate = loaded.settings.certificate_file
+    pin = "" if certificate is None else certificate_pin(certificate, "certificate_file").hex()
     return StartSummary(
         title=f"netjumper {__version__}",
         listening=listening,
         route=route,
         paste=server_lines(listening, pin),
-        long_path=describe_long_path(settings),
+        long_path=describe_long_path(loaded.settings),
+        file=loaded.file,
     )
 
 

@@ -89,6 +89,7 @@ class StartSummary:
         route: one line about the path of the tunnels; can be empty.
         paste: shell commands to try next, one a line.
         long_path: one line about the connections between bridge and jump server; can be empty.
+        file: the settings file; empty if there is none.
     """
 
     title: str
@@ -96,6 +97,7 @@ class StartSummary:
     route: str
     paste: Sequence[str]
     long_path: str = ""
+    file: str = ""
 
     def lines(self) -> list[str]:
         """Return the messages as lines for a log."""
@@ -103,8 +105,11 @@ class StartSummary:
             f"listening for {LISTENERS[name].label} on {address}"
             for name, address in self.listening
         ]
-        about = filter(None, (self.route, self.long_path))
-        return [*listeners, *about, *(f"try: {it}" for it in self.paste)]
+        return [*listeners, *self._about(), *(f"try: {it}" for it in self.paste)]
+
+    def _about(self) -> list[str]:
+        file = f"settings file: {self.file}" if self.file else ""
+        return [it for it in (self.route, self.long_path, file) if it]
 
     def panel(self, formatter: RichFormatter) -> str:
         """Return the messages for a terminal; commands to copy are below the frame."""
@@ -113,7 +118,7 @@ class StartSummary:
             grid.add_row(Text(LISTENERS[name].label), Text(printable(address), "bold cyan"))
         inside = Table.grid()
         inside.add_row(grid)
-        for line in filter(None, (self.route, self.long_path)):
+        for line in self._about():
             inside.add_row(Text(printable(line)))
         panel = Panel(inside, title=Text(self.title), title_align="left", expand=False)
         paste = [Text(f"  {line}", "green") for line in self.paste]

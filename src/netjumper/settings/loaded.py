@@ -20,11 +20,13 @@ class Loaded(Generic[SettingsT]):
         settings: the values.
         origins: where each value came from that is not a default, by its key.
         warnings: lines to show to the user.
+        file: the settings file that was read, for messages; empty if there was none.
     """
 
     settings: SettingsT
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...] = ()
+    file: str = ""
 
     def origin(self, key: str) -> str:
         """Return where the value of a setting came from, for messages."""

@@ -44,18 +44,26 @@ def load(model: type[SettingsT], given: CommandLine) -> Loaded[SettingsT]:
     Raises:
         SettingsError: some cannot be used; a line for each problem that was found.
     """
-    sources = (
-        CommandLineSource(model, given),
-        EnvironmentSource(model),
-        FileSource(model, given.config, MODELS),
-    )
+    unknown = tuple(unknown_variables())
+    try:
+        file = FileSource(model, given.config, MODELS)
+        sources = (CommandLineSource(model, given), EnvironmentSource(model), file)
+        settings = _merged(model, sources, file)
+    except SettingsError as error:  # a misspelt variable may be the reason
+        raise SettingsError(*error.lines, *unknown) from None
+    return Loaded(settings, _origins(sources), unknown, file.shown)
+
+
+def _merged(model: type[SettingsT], sources: Sequence[Source], file: FileSource) -> SettingsT:
     arguments: dict[str, Any] = {SOURCES: sources}
     try:
-        settings = model(**arguments)
+        return model(**arguments)
     except ValidationError as error:
         problems = error.errors(include_url=False)
-        raise SettingsError(*(_describe(model, sources, it) for it in problems)) from None
-    return Loaded(settings, _origins(sources), tuple(unknown_variables()))
+        lines = [_describe(model, sources, it) for it in problems]
+    if file.shown and not file.has_table and _is_missing(problems[0], sources):
+        lines.append(f"{file.shown} has no table [{model.table}]")
+    raise SettingsError(*lines)
 
 
 def unknown_variables() -> Iterator[str]:
@@ -67,7 +75,7 @@ def unknown_variables() -> Iterator[str]:
         if name.startswith(PREFIX) and word not in words and not _KUBERNETES.fullmatch(name):
             shown = name if name.isprintable() else quoted(name)
             similar = did_you_mean(word, words, PREFIX)
-            yield f"environment variable {shown} is not a setting of netjumper{similar}"
+            yield f"environment variable {shown} is not a netjumper setting{similar}"
 
 
 def _origins(sources: Sequence[Source]) -> dict[str, Origin]:
@@ -75,6 +83,11 @@ def _origins(sources: Sequence[Source]) -> dict[str, Origin]:
     for source in reversed(sources):
         origins |= {key: source.origins[key] for key in source.used}
     return origins
+
+
+def _is_missing(error: ErrorDetails, sources: Sequence[Source]) -> bool:
+    """Whether a setting is missing that some source must give."""
+    return error["type"] == PROBLEM and error.get("ctx", {}).get("key") not in _origins(sources)
 
 
 def _describe(model: type[CommonSettings], sources: Sequence[Source], error: ErrorDetails) -> str:

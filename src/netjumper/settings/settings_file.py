@@ -42,7 +42,13 @@ class FileSource(Source):
     def __init__(self, model: type[CommonSettings], config: str | None, models: Models) -> None:
         values: dict[str, Any] = {}
         origins: dict[str, Origin] = {}
+        self.shown = ""
+        """The file that was read, for messages; empty if there was none."""
+        self.has_table = False
+        """Whether it has the command's table."""
         if file := _read_first(config, models):
+            self.shown = shown_path(file.path)
+            self.has_table = model.table in file.content
             _refuse_unknown(model, file, models)
             lines = _Lines(file)
             for key, value in file.content.get(model.table, {}).items():
