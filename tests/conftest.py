@@ -12,7 +12,7 @@ import pytest
 import trustme
 from hypothesis import settings
 
-from tests.support.peers import no_descriptor_is_left
+from tests.support.peers import no_descriptor_leaks
 from tests.support.servers import trusting_context
 
 try:
@@ -95,5 +95,5 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 @pytest.fixture
 async def nothing_is_left() -> AsyncIterator[None]:
     """No descriptor that the test opened is open at its end."""
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         yield

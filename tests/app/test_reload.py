@@ -18,7 +18,7 @@ from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
 from netjumper.settings.sources import CommandLine
 from tests.support.programs import TIMEOUT_S, Program, running, web_server
-from tests.support.tls_pair import encrypt
+from tests.support.tls_pair import encrypt_key
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
 
@@ -249,7 +249,7 @@ def test_encrypted_key_causes_no_prompt(config, certificate):
     lines = ['listen_tls = ["127.0.0.1:0"]', f'certificate_file = "{certificate}"']
     with running("netjumper", "--config", str(config(*lines))) as it:
         it.address("netjumper with TLS")
-        encrypt(certificate)
+        encrypt_key(certificate)
         reload(it, KEPT)
         it.wait_for(r"ERROR \S+ \[server\] certificate_file: \S+: the key in it is encrypted")
 

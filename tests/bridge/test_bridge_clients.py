@@ -26,7 +26,7 @@ from tests.support.peers import (
     scripted,
     send,
     serving,
-    unanswering,
+    unresponsive,
 )
 from tests.support.proxy_requests import (
     ESTABLISHED,
@@ -82,7 +82,7 @@ async def test_client_reset_before_the_outcome_closes_the_connection():
 
 
 async def test_client_reset_during_the_dial_cancels_it():
-    with unanswering() as jump_host:
+    with unresponsive() as jump_host:
         async with bridge_running(jump_host) as service:
             sock = await send_request(service, "http", http_request(TARGET))
             await eventually(lambda: service.sessions.waiting == 1)

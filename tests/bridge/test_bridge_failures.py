@@ -15,7 +15,7 @@ from tests.support.peers import (
     receive_to_end,
     scripted,
     serving,
-    unanswering,
+    unresponsive,
 )
 from tests.support.proxy_requests import (
     TARGET,
@@ -81,7 +81,7 @@ async def test_name_that_does_not_exist_is_reported(service):
 
 
 async def test_target_that_times_out_is_reported():
-    with unanswering() as target:
+    with unresponsive() as target:
         async with jump_server_running(dial_timeout=0.05) as (_, address):
             async with bridge_running(address) as service:
                 assert await socks5_code(service, target) == 6

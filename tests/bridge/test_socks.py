@@ -27,7 +27,13 @@ from netjumper.errors import (
     WrongSecret,
 )
 from netjumper.protocol.handshake import EndOfStream, TunnelRequest
-from tests.support.byte_splits import Run, end_everywhere, feed_every_way, run, taken_before_refusal
+from tests.support.byte_splits import (
+    Run,
+    accepted_before_refusal,
+    end_after_each_byte,
+    feed_all_splits,
+    run,
+)
 
 CREDENTIALS = Credentials({"alice": "sesame"})
 NO_AUTH, PASSWORD = b"\x05\x01\x00", b"\x05\x01\x02"
@@ -90,27 +96,27 @@ def answered(stream: bytes, answer: Callable[[SocksHandshake], None]) -> bytes:
     ],
 )
 def test_request_is_read_for_any_split_of_its_bytes(request_bytes: bytes, target: Address) -> None:
-    ended = feed_every_way(SocksHandshake, NO_AUTH + request_bytes)
+    ended = feed_all_splits(SocksHandshake, NO_AUTH + request_bytes)
     assert ended.result == TunnelRequest(target)
     assert ended.sent == b"\x05\x00"
 
 
 def test_request_with_a_password_is_read_for_any_split_of_its_bytes() -> None:
     stream = b"\x05\x02\x00\x02" + login(b"alice", b"sesame") + ask("example.org", 443)
-    ended = feed_every_way(guarded, stream)
+    ended = feed_all_splits(guarded, stream)
     assert ended.result == TunnelRequest(Address("example.org", 443), "alice")
     assert ended.sent == b"\x05\x02\x01\x00"
 
 
 @pytest.mark.parametrize("methods", [b"", b"\x01", b"\x01\x03\x80\xfe", b"\xff"])
 def test_greeting_without_an_acceptable_method_is_answered_ff(methods: bytes) -> None:
-    ended = feed_every_way(SocksHandshake, bytes((5, len(methods))) + methods)
+    ended = feed_all_splits(SocksHandshake, bytes((5, len(methods))) + methods)
     assert ended.error is AuthenticationError
     assert ended.sent == b"\x05\xff"
 
 
 def test_required_password_method_must_be_offered() -> None:
-    ended = feed_every_way(guarded, NO_AUTH)
+    ended = feed_all_splits(guarded, NO_AUTH)
     assert ended.error is AuthenticationError
     assert ended.sent == b"\x05\xff"
 
@@ -125,7 +131,7 @@ def test_password_method_is_chosen_if_a_password_is_required() -> None:
 
 def test_any_password_is_accepted_if_none_is_required() -> None:
     stream = PASSWORD + login(b"anyone", b"anything") + ask("example.org", 443)
-    ended = feed_every_way(SocksHandshake, stream)
+    ended = feed_all_splits(SocksHandshake, stream)
     assert ended.result == TunnelRequest(Address("example.org", 443))
     assert ended.sent == b"\x05\x02\x01\x00"
 
@@ -143,7 +149,7 @@ def test_any_password_is_accepted_if_none_is_required() -> None:
     ],
 )
 def test_wrong_credentials_are_rejected(attempt: bytes) -> None:
-    ended = feed_every_way(guarded, PASSWORD + attempt)
+    ended = feed_all_splits(guarded, PASSWORD + attempt)
     assert ended.error is AuthenticationError
     assert ended.sent == b"\x05\x02\x01\x01"
     assert "sesam" not in ended.text
@@ -151,20 +157,20 @@ def test_wrong_credentials_are_rejected(attempt: bytes) -> None:
 
 @pytest.mark.parametrize("command", [0, BIND, UDP_ASSOCIATE, 4, 255])
 def test_other_commands_than_connect_are_answered_07(command: int) -> None:
-    ended = feed_every_way(SocksHandshake, NO_AUTH + ask("example.org", 443, command))
+    ended = feed_all_splits(SocksHandshake, NO_AUTH + ask("example.org", 443, command))
     assert ended.error is ProtocolError
     assert ended.sent == b"\x05\x00" + failed5(7)
 
 
 @pytest.mark.parametrize("kind", [0, 2, 5, 255])
 def test_unknown_address_types_are_answered_08(kind: int) -> None:
-    ended = feed_every_way(SocksHandshake, NO_AUTH + bytes((5, CONNECT, 0, kind)))
+    ended = feed_all_splits(SocksHandshake, NO_AUTH + bytes((5, CONNECT, 0, kind)))
     assert ended.error is ProtocolError
     assert ended.sent == b"\x05\x00" + failed5(8)
 
 
 def test_request_with_another_version_is_answered_01() -> None:
-    ended = feed_every_way(SocksHandshake, NO_AUTH + ask("example.org", 443, version=4)[:4])
+    ended = feed_all_splits(SocksHandshake, NO_AUTH + ask("example.org", 443, version=4)[:4])
     assert ended.error is ProtocolError
     assert ended.sent == b"\x05\x00" + failed5(1)
 
@@ -191,7 +197,7 @@ def test_request_with_another_version_is_answered_01() -> None:
     ],
 )
 def test_invalid_target_is_rejected_before_any_result(request_bytes: bytes) -> None:
-    ended = feed_every_way(SocksHandshake, NO_AUTH + request_bytes)
+    ended = feed_all_splits(SocksHandshake, NO_AUTH + request_bytes)
     assert ended.error is AddressError
     assert ended.sent == b"\x05\x00" + failed5(1)
 
@@ -241,7 +247,7 @@ def test_failure_is_sent_with_its_code(kind: type[NetjumperError], code: int) ->
 def test_socks4_request_is_read_for_any_split_of_its_bytes(
     stream: bytes, expected: TunnelRequest
 ) -> None:
-    ended = feed_every_way(SocksHandshake, stream)
+    ended = feed_all_splits(SocksHandshake, stream)
     assert ended.result == expected
     assert ended.sent == b""
 
@@ -266,20 +272,20 @@ def test_socks4_has_two_reply_codes() -> None:
     ],
 )
 def test_invalid_socks4_target_is_rejected(stream: bytes) -> None:
-    ended = feed_every_way(SocksHandshake, stream)
+    ended = feed_all_splits(SocksHandshake, stream)
     assert ended.error is AddressError
     assert ended.sent == b"\x00\x5b" + bytes(6)
 
 
 @pytest.mark.parametrize("command", [0, BIND, UDP_ASSOCIATE, 255])
 def test_other_socks4_commands_than_connect_are_rejected(command: int) -> None:
-    ended = feed_every_way(SocksHandshake, ask4("192.0.2.1", 80, command=command))
+    ended = feed_all_splits(SocksHandshake, ask4("192.0.2.1", 80, command=command))
     assert ended.error is ProtocolError
     assert ended.sent == b"\x00\x5b" + bytes(6)
 
 
 def test_socks4_is_rejected_if_a_password_is_required() -> None:
-    ended = feed_every_way(guarded, ask4("192.0.2.1", 80, b"alice"))
+    ended = feed_all_splits(guarded, ask4("192.0.2.1", 80, b"alice"))
     assert ended.error is AuthenticationError
     assert ended.sent == b"\x00\x5b" + bytes(6)
 
@@ -290,7 +296,7 @@ def test_socks4_is_rejected_if_a_password_is_required() -> None:
 def test_endless_socks4_field_is_rejected(start: bytes) -> None:
     handshake = SocksHandshake()
     handshake.receive_data(start)
-    assert taken_before_refusal(handshake, b"x", 1 << 20) == 255
+    assert accepted_before_refusal(handshake, b"x", 1 << 20) == 255
     at_once = run(SocksHandshake(), [start + b"x" * 256 + b"\0"])
     assert at_once.error is ProtocolError
 
@@ -298,7 +304,7 @@ def test_endless_socks4_field_is_rejected(start: bytes) -> None:
 def test_endless_socks5_request_is_rejected() -> None:
     handshake = SocksHandshake()
     handshake.receive_data(b"\x05\xff" + bytes(255))
-    assert taken_before_refusal(handshake, b"\x05", 1 << 20) == 3
+    assert accepted_before_refusal(handshake, b"\x05", 1 << 20) == 3
 
 
 # --- other protocols ------------------------------------------------------------------------
@@ -306,7 +312,7 @@ def test_endless_socks5_request_is_rejected() -> None:
 
 @pytest.mark.parametrize("stream", [b"hello\r\n", b"\0\0", b"\x06\0", b"@[", b"[@"])
 def test_another_protocol_is_rejected_by_its_first_byte(stream: bytes) -> None:
-    ended = feed_every_way(SocksHandshake, stream)
+    ended = feed_all_splits(SocksHandshake, stream)
     assert ended.error is ProtocolError
     assert ended.text == f"SOCKS begins with byte 4 or 5, not {stream[0]}"
     assert ended.sent == b""
@@ -325,7 +331,7 @@ def test_another_protocol_is_rejected_by_its_first_byte(stream: bytes) -> None:
 def test_client_that_leaves_during_its_request_is_an_error(
     make: Callable[[], SocksHandshake], stream: bytes
 ) -> None:
-    for ended in end_everywhere(make, stream):
+    for ended in end_after_each_byte(make, stream):
         assert ended.error is EndOfStream
 
 

@@ -28,7 +28,7 @@ from tests.support.peers import (
     listening,
     scripted,
     serving,
-    unanswering,
+    unresponsive,
 )
 from tests.support.services import SECRET, jump_server_running
 
@@ -148,7 +148,7 @@ async def test_refused_connection_fails_the_connect_step(capsys):
 
 
 async def test_unanswered_connection_fails_the_connect_step(capsys):
-    with unanswering() as address:
+    with unresponsive() as address:
         code, report = await doctor_report(capsys, address, "x:1", "--dial-timeout", str(TIMEOUT_S))
     assert code == EXIT_CODES["connect"]
     assert report["steps"][1]["detail"].endswith("i/o timeout")

@@ -12,7 +12,7 @@ from netjumper.cli import bridge, server
 from netjumper.client.jump_host import JumpHost
 from netjumper.net.dialer import Dialer
 from netjumper.sessions.admission import AdmissionLimits
-from tests.support.healthchecks import checked
+from tests.support.healthchecks import healthcheck
 from tests.support.peers import (
     Step,
     black_hole,
@@ -21,9 +21,9 @@ from tests.support.peers import (
     scripted,
     serving,
     speak_first,
-    unanswering,
+    unresponsive,
 )
-from tests.support.services import SECRET, bridge_running, jump_server_running, started
+from tests.support.services import SECRET, bridge_running, jump_server_running, running_service
 from tests.support.tls_pair import sides_of
 
 
@@ -31,7 +31,7 @@ async def test_bridge_is_healthy_if_all_listeners_answer(capsys, tmp_path):
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
         listeners = dict(service.listening)
         flags = [word for name, address in listeners.items() for word in (f"--{name}", address)]
-        code, line = await checked(capsys, *flags)
+        code, line = await healthcheck(capsys, *flags)
     assert code == 0
     assert line == (
         f"healthy: SOCKS on {listeners['socks']}, HTTP on {listeners['http']}, "
@@ -42,7 +42,7 @@ async def test_bridge_is_healthy_if_all_listeners_answer(capsys, tmp_path):
 async def test_healthcheck_opens_no_tunnel(capsys):
     async with jump_server_running() as (server, jump), bridge_running(jump) as service:
         server.stop_accepting()  # a tunnel would be refused
-        code, _ = await checked(capsys, "--mixed", service.address_of("mixed"))
+        code, _ = await healthcheck(capsys, "--mixed", service.address_of("mixed"))
     assert code == 0
 
 
@@ -52,7 +52,7 @@ async def test_bridge_with_a_password_is_checked_without_it(capsys):
         jump_server_running() as (_, jump),
         bridge_running(jump, credentials=credentials) as service,
     ):
-        code, _ = await checked(capsys, "--mixed", service.address_of("mixed"))
+        code, _ = await healthcheck(capsys, "--mixed", service.address_of("mixed"))
     assert code == 0
 
 
@@ -60,10 +60,10 @@ async def test_bridge_on_a_unix_socket_is_checked(capsys, tmp_path):
     loop = asyncio.get_running_loop()
     address = f"unix:{tmp_path}/b"
     upstream = JumpHost(loop, closed_port(), SECRET, Dialer(loop, timeout=5.0), 5.0)
-    async with started(make_bridge(upstream=upstream, http=[ListenAddress.parse(address)])):
-        code, line = await checked(capsys, "--http", address)
+    async with running_service(make_bridge(upstream=upstream, http=[ListenAddress.parse(address)])):
+        code, line = await healthcheck(capsys, "--http", address)
     assert (code, line) == (0, f"healthy: HTTP on {address}")
-    code, line = await checked(capsys, "--http", address)
+    code, line = await healthcheck(capsys, "--http", address)
     assert code == 1
     assert line.startswith(f"netjumper-bridge: HTTP on {address}: ")
 
@@ -71,7 +71,7 @@ async def test_bridge_on_a_unix_socket_is_checked(capsys, tmp_path):
 @pytest.mark.parametrize("listener", ["socks", "http", "mixed"])
 async def test_closed_port_is_unhealthy(listener, capsys):
     closed = closed_port()
-    code, line = await checked(capsys, f"--{listener}", str(closed))
+    code, line = await healthcheck(capsys, f"--{listener}", str(closed))
     assert code == 1
     assert line.endswith(f" on {closed}: Connection refused")
 
@@ -79,7 +79,7 @@ async def test_closed_port_is_unhealthy(listener, capsys):
 @pytest.mark.parametrize("listener", ["socks", "http"])
 async def test_silent_listener_is_unhealthy(listener, capsys):
     async with serving(black_hole) as peer:
-        code, line = await checked(
+        code, line = await healthcheck(
             capsys, f"--{listener}", str(peer.address), "--dial-timeout", "0.2"
         )
     assert code == 1
@@ -89,7 +89,7 @@ async def test_silent_listener_is_unhealthy(listener, capsys):
 @pytest.mark.parametrize("listener", ["socks", "http"])
 async def test_listener_with_another_protocol_is_unhealthy(listener, capsys):
     async with serving(speak_first(b"220 mail.example ESMTP\r\n")) as peer:
-        code, line = await checked(capsys, f"--{listener}", str(peer.address))
+        code, line = await healthcheck(capsys, f"--{listener}", str(peer.address))
     assert code == 1
     assert line.endswith(
         f"{listener.upper()} on {peer.address}: the answer is not from netjumper-bridge"
@@ -118,23 +118,23 @@ def page(status, body, more=b""):
 )
 async def test_web_server_is_unhealthy(behave, capsys):
     async with serving(behave) as peer:
-        code, line = await checked(capsys, "--http", str(peer.address), "--dial-timeout", "2")
+        code, line = await healthcheck(capsys, "--http", str(peer.address), "--dial-timeout", "2")
     assert code == 1
     assert line.endswith("the answer is not from netjumper-bridge")
 
 
 async def test_listener_with_a_full_queue_is_unhealthy(capsys):
-    with unanswering() as address:
-        code, line = await checked(capsys, "--socks", str(address), "--dial-timeout", "0.2")
+    with unresponsive() as address:
+        code, line = await healthcheck(capsys, "--socks", str(address), "--dial-timeout", "0.2")
     assert code == 1
     assert line.endswith("no answer")
 
 
 async def test_invalid_settings_are_unhealthy(capsys):
-    code, line = await checked(capsys, "--socks", "nonsense")
+    code, line = await healthcheck(capsys, "--socks", "nonsense")
     assert code == 1
     assert line.startswith("netjumper-bridge: --socks: ")
-    assert (await checked(capsys, "--socks", "127.0.0.1:0"))[0] == 1
+    assert (await healthcheck(capsys, "--socks", "127.0.0.1:0"))[0] == 1
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def with_secret(monkeypatch):
 async def test_deep_check_includes_the_jump_server(capsys, with_secret):
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
         listener = service.address_of("socks")
-        code, line = await checked(capsys, "--deep", "--socks", listener, "--jump", str(jump))
+        code, line = await healthcheck(capsys, "--deep", "--socks", listener, "--jump", str(jump))
     assert code == 0
     assert line == f"healthy: SOCKS on {listener}, jump host {jump} accepts the secret"
 
@@ -155,7 +155,7 @@ async def test_deep_check_needs_one_jump_server_that_accepts(capsys, with_secret
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
         listener = service.address_of("socks")
         hosts = ["--jump", str(closed), "--jump", str(jump)]
-        code, line = await checked(capsys, "--deep", "--socks", listener, *hosts)
+        code, line = await healthcheck(capsys, "--deep", "--socks", listener, *hosts)
     assert code == 0
     assert line.endswith(
         f"jump host {jump} accepts the secret (jump host {closed}: connection refused)"
@@ -167,7 +167,7 @@ async def test_deep_check_fails_if_no_jump_server_accepts(capsys, with_secret):
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
         listener = service.address_of("socks")
         hosts = ["--jump", str(first), "--jump", str(second)]
-        code, line = await checked(capsys, "--deep", "--socks", listener, *hosts)
+        code, line = await healthcheck(capsys, "--deep", "--socks", listener, *hosts)
     assert code == 1
     assert line.endswith(
         f"jump host {first}: connection refused; jump host {second}: connection refused"
@@ -178,7 +178,7 @@ async def test_deep_check_fails_with_a_wrong_secret(capsys, monkeypatch):
     monkeypatch.setenv("NETJUMPER_SECRET", "another")
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
         listener = service.address_of("socks")
-        code, line = await checked(capsys, "--deep", "--socks", listener, "--jump", str(jump))
+        code, line = await healthcheck(capsys, "--deep", "--socks", listener, "--jump", str(jump))
     assert code == 1
     assert f"jump host {jump}: challenge failed, check secret" in line
 
@@ -189,7 +189,7 @@ async def test_deep_check_fails_if_the_jump_server_is_silent(capsys, with_secret
         bridge_running(jump) as service,
         serving(scripted(Step.SILENCE)) as silent,
     ):
-        code, line = await checked(
+        code, line = await healthcheck(
             capsys, "--deep", "--socks", service.address_of("socks"),
             "--jump", str(silent.address), "--jump-timeout", "0.2",
         )  # fmt: skip
@@ -200,7 +200,7 @@ async def test_deep_check_fails_if_the_jump_server_is_silent(capsys, with_secret
 async def test_deep_check_skips_an_embedded_jump_server(capsys):
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
         listener = service.address_of("socks")
-        code, line = await checked(capsys, "--deep", "--embedded", "--socks", listener)
+        code, line = await healthcheck(capsys, "--deep", "--embedded", "--socks", listener)
     assert (code, line) == (
         0,
         f"healthy: SOCKS on {listener}, the jump server runs in the bridge",
@@ -222,7 +222,7 @@ async def test_healthcheck_of_a_bridge_is_not_logged(listener, credentials, caps
         jump_server_running() as (_, jump),
         bridge_running(jump, credentials=credentials) as service,
     ):
-        code, _ = await checked(capsys, f"--{listener}", service.address_of(listener))
+        code, _ = await healthcheck(capsys, f"--{listener}", service.address_of(listener))
         await eventually(lambda: len(service.sessions) == 0)
     assert (code, caplog.records) == (0, [])
 
@@ -233,7 +233,7 @@ async def test_healthcheck_of_a_bridge_is_not_logged(listener, credentials, caps
 async def test_jump_server_that_sends_a_challenge_is_healthy(capsys, caplog):
     caplog.set_level(logging.INFO)
     async with jump_server_running() as (service, address):
-        code, line = await checked(capsys, "--listen", str(address), command=server)
+        code, line = await healthcheck(capsys, "--listen", str(address), command=server)
         await eventually(lambda: len(service.sessions) == 0)
     assert (code, line) == (0, f"healthy: netjumper on {address}")
     assert caplog.records == []
@@ -247,7 +247,7 @@ async def test_jump_server_that_banned_this_machine_is_healthy(listener, capsys,
     async with jump_server_running(**addresses, admission=limits) as (service, address):
         service.sessions.context.admission.auth_failed(f"{address.host}:1")
         flag = f"--{listener.replace('_', '-')}"
-        code, line = await checked(capsys, flag, str(address), command=server)
+        code, line = await healthcheck(capsys, flag, str(address), command=server)
         assert code == 0
     assert line.startswith("healthy: netjumper")
     assert f"{address} (connection reset: this address is banned, or too many" in line
@@ -255,7 +255,7 @@ async def test_jump_server_that_banned_this_machine_is_healthy(listener, capsys,
 
 async def test_jump_server_on_a_closed_port_is_unhealthy(capsys):
     closed = closed_port()
-    code, line = await checked(capsys, "--listen", str(closed), command=server)
+    code, line = await healthcheck(capsys, "--listen", str(closed), command=server)
     assert (code, line) == (1, f"netjumper: netjumper on {closed}: Connection refused")
 
 
@@ -264,14 +264,14 @@ async def test_jump_server_on_a_closed_port_is_unhealthy(capsys):
 )
 async def test_server_without_a_challenge_is_unhealthy(data, capsys):
     async with serving(scripted(data)) as peer:
-        code, line = await checked(capsys, "--listen", str(peer.address), command=server)
+        code, line = await healthcheck(capsys, "--listen", str(peer.address), command=server)
     assert code == 1
     assert line.endswith("the answer is not from netjumper")
 
 
 async def test_silent_jump_server_is_unhealthy(capsys):
     async with serving(black_hole) as peer:
-        code, line = await checked(
+        code, line = await healthcheck(
             capsys, "--listen", str(peer.address), "--dial-timeout", "0.2", command=server
         )
     assert code == 1
@@ -279,6 +279,6 @@ async def test_silent_jump_server_is_unhealthy(capsys):
 
 
 async def test_invalid_jump_server_settings_are_unhealthy(capsys):
-    code, line = await checked(capsys, "--listen", "nonsense", command=server)
+    code, line = await healthcheck(capsys, "--listen", "nonsense", command=server)
     assert code == 1
     assert line.startswith("netjumper: --listen: ")

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from netjumper.diagnostics import listener_check
-from tests.support.healthchecks import checked
+from tests.support.healthchecks import healthcheck
 from tests.support.peers import closed_port
 from tests.support.programs import running
 from tests.support.services import SECRET, bridge_running, jump_server_running
@@ -44,7 +44,7 @@ async def test_running_bridge_is_checked_at_its_listeners(capsys, processes):
         itself = [*BRIDGE, "healthcheck", "--running"]
         service_line = [*BRIDGE, "--log-level", "debug", "--mixed", listener]
         processes(ENTRYPOINT, None, [], itself, service_line)
-        code, text = await checked(capsys, "--running")
+        code, text = await healthcheck(capsys, "--running")
     assert (code, text) == (0, f"healthy: SOCKS on {listener}, HTTP on {listener}")
 
 
@@ -52,8 +52,8 @@ async def test_options_win_over_those_of_the_running_bridge(capsys, processes):
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
         listener, closed = service.address_of("socks"), str(closed_port())
         processes([*BRIDGE, "--socks", closed, "--dial-timeout", "3"])
-        assert (await checked(capsys, "--running"))[0] == 1
-        assert (await checked(capsys, "--running", "--socks", listener))[0] == 0
+        assert (await healthcheck(capsys, "--running"))[0] == 1
+        assert (await healthcheck(capsys, "--running", "--socks", listener))[0] == 0
 
 
 async def test_settings_file_of_the_running_bridge_is_read(capsys, processes, tmp_path):
@@ -62,7 +62,7 @@ async def test_settings_file_of_the_running_bridge_is_read(capsys, processes, tm
         listener = service.address_of("socks")
         file.write_text(f'[bridge]\nsocks = ["{listener}"]\n')
         processes([*BRIDGE, "--config", str(file)])
-        code, text = await checked(capsys, "--running")
+        code, text = await healthcheck(capsys, "--running")
     assert (code, text) == (0, f"healthy: SOCKS on {listener}")
 
 
@@ -70,11 +70,11 @@ async def test_settings_file_of_the_running_bridge_is_read(capsys, processes, tm
 async def test_running_jump_server_is_checked_at_its_listener(line, capsys, processes):
     async with jump_server_running() as (_, address):
         processes([*NETJUMPER, *line.format(address, address.port).split()])
-        code, text = await checked(capsys, "--running")
+        code, text = await healthcheck(capsys, "--running")
         assert code == 0
         assert text.startswith("healthy: netjumper on ")
         assert text.endswith(f":{address.port}")
-    assert (await checked(capsys, "--running"))[0] == 1
+    assert (await healthcheck(capsys, "--running"))[0] == 1
 
 
 @pytest.mark.parametrize("word", ["server", "bridge"])
@@ -84,7 +84,7 @@ async def test_command_run_as_a_module_is_checked(word, capsys, processes):
         options = {"server": ["--listen", str(jump)], "bridge": ["--socks", listener]}
         processes([*PYTHON, "-m", "netjumper", word, *options[word]])
         text = {"server": f"netjumper on {jump}", "bridge": f"SOCKS on {listener}"}
-        assert await checked(capsys, "--running") == (0, f"healthy: {text[word]}")
+        assert await healthcheck(capsys, "--running") == (0, f"healthy: {text[word]}")
 
 
 async def test_bridge_is_checked_if_both_run(capsys, processes):
@@ -92,7 +92,7 @@ async def test_bridge_is_checked_if_both_run(capsys, processes):
         listener = service.address_of("socks")
         first = [*BRIDGE, "--socks", listener]
         processes([*NETJUMPER, "--listen", str(jump)], first, [*BRIDGE, "--socks", "127.0.0.1:1"])
-        assert await checked(capsys, "--running") == (0, f"healthy: SOCKS on {listener}")
+        assert await healthcheck(capsys, "--running") == (0, f"healthy: SOCKS on {listener}")
 
 
 async def test_process_of_another_user_is_not_believed(capsys, processes, monkeypatch):
@@ -100,22 +100,22 @@ async def test_process_of_another_user_is_not_believed(capsys, processes, monkey
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
         line = [*BRIDGE, "--socks", service.address_of("socks")]
         processes(line, user=54321)
-        code, text = await checked(capsys, "--running")
+        code, text = await healthcheck(capsys, "--running")
         assert code == 1
         assert text == (
             "netjumper-bridge: netjumper-bridge runs here as user 54321; "
             "run the health check as that user"
         )
         processes(line, user=0)
-        assert (await checked(capsys, "--running"))[0] == 0
+        assert (await healthcheck(capsys, "--running"))[0] == 0
         processes(line, user=12345)
-        assert (await checked(capsys, "--running"))[0] == 0
+        assert (await healthcheck(capsys, "--running"))[0] == 0
 
 
 async def test_deep_check_of_a_jump_server_is_refused(capsys, processes):
     async with jump_server_running() as (_, address):
         processes([*NETJUMPER, "--listen", str(address)])
-        code, text = await checked(capsys, "--running", "--deep")
+        code, text = await healthcheck(capsys, "--running", "--deep")
     assert code == 1
     assert text.startswith(
         "netjumper-bridge: --deep: a jump server runs here, and it uses no other"
@@ -127,7 +127,7 @@ async def test_missing_service_is_reported(capsys, processes):
     others = [["sh"], ["vi", "/etc/netjumper"], PYTHON, module, [*module, "server", "keygen"]]
     processes(ENTRYPOINT, *others, [*BRIDGE, "doctor", "--jump", "a:1"], [*NETJUMPER, "keygen"])
     text = "netjumper-bridge: neither netjumper nor netjumper-bridge runs here"
-    assert await checked(capsys, "--running") == (1, text)
+    assert await healthcheck(capsys, "--running") == (1, text)
 
 
 async def test_command_line_is_read_from_proc(capsys, tmp_path, monkeypatch):
@@ -136,7 +136,7 @@ async def test_command_line_is_read_from_proc(capsys, tmp_path, monkeypatch):
     with running("netjumper-bridge", "--embedded", "--socks", listener) as program:
         program.wait_for("listening")
         (tmp_path / "7").symlink_to(f"/proc/{program.process.pid}")
-        assert await checked(capsys, "--running", "--deep") == (
+        assert await healthcheck(capsys, "--running", "--deep") == (
             0, f"healthy: SOCKS on {listener}, the jump server runs in the bridge"
         )  # fmt: skip
 
@@ -147,7 +147,7 @@ async def test_deep_check_needs_no_password_of_the_bridge(capsys, processes, mon
         listener = f"0.0.0.0:{service.address_of('http').rpartition(':')[2]}"
         line = [*BRIDGE, "--http", listener, "--auth-file", "users", "--jump", str(jump)]
         processes(line)
-        code, text = await checked(capsys, "--running", "--deep")
+        code, text = await healthcheck(capsys, "--running", "--deep")
     assert (code, text) == (
         0,
         f"healthy: HTTP on {listener}, jump host {jump} accepts the secret",

@@ -10,7 +10,7 @@ from netjumper.cli import server
 from netjumper.tls.context import client_with_pins, server_with_certificate
 from tests.support import programs
 from tests.support.commands import run
-from tests.support.tls_pair import met
+from tests.support.tls_pair import exchange
 
 
 def test_keygen_prints_a_new_secret_of_256_bits():
@@ -42,7 +42,7 @@ def test_certificate_file_is_private_and_its_pin_is_printed(tmp_path):
     assert (code, lines) == (0, [])
     assert path.stat().st_mode & 0o777 == 0o600
     client, server = client_with_pins([bytes.fromhex(pin)]), server_with_certificate(path)
-    assert asyncio.run(met(client, server)) == (b"challenge", b"answer")
+    assert asyncio.run(exchange(client, server)) == (b"challenge", b"answer")
 
 
 def test_existing_key_file_is_kept(private, capsys):

@@ -29,13 +29,13 @@ from tests.support.peers import (
     closed_port,
     destination_size,
     eventually,
-    no_descriptor_is_left,
+    no_descriptor_leaks,
     receive,
     receive_exactly,
     receive_to_end,
     scripted,
     serving,
-    unanswering,
+    unresponsive,
 )
 from tests.support.services import SECRET, destination, jump_server_running, resolver
 
@@ -184,7 +184,7 @@ async def test_a_jump_host_that_is_down():
 
 
 async def test_a_jump_host_that_does_not_answer_the_dial():
-    with unanswering() as address:
+    with unresponsive() as address:
         error = await Attempt(address).error()
     assert str(error) == f"jump host {address}: i/o timeout"
 
@@ -215,15 +215,15 @@ async def test_a_target_too_long_for_the_wire_is_refused_before_anything_is_dial
         labels = [63 * "x", 63 * "x", 63 * "x", 61 * "x"]
         with pytest.raises(AddressError):
             Attempt(jump.address, Address(".".join(labels), 65535))
-        assert await jump.came() == 0
+        assert await jump.connection_count() == 0
 
 
 async def test_cancelled_while_it_dials_it_calls_nothing():
-    with unanswering() as address:
+    with unresponsive() as address:
         attempt = Attempt(address)
         attempt.connection.cancel()
         attempt.connection.cancel()
-        async with no_descriptor_is_left():
+        async with no_descriptor_leaks():
             pass
         assert not attempt.stands.done()
         assert len(attempt.host.deadlines) == 0

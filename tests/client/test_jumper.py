@@ -33,10 +33,10 @@ from tests.support.peers import (
     echo,
     eventually,
     keepalive,
-    no_descriptor_is_left,
+    no_descriptor_leaks,
     scripted,
     serving,
-    unanswering,
+    unresponsive,
 )
 from tests.support.services import NAMES, SECRET, jump_server_running
 
@@ -44,12 +44,12 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout"
 
 
 @pytest.fixture
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
+async def _no_descriptor_leaks() -> AsyncIterator[None]:
+    async with no_descriptor_leaks():
         yield
 
 
-@pytest.mark.usefixtures("_nothing_is_left")
+@pytest.mark.usefixtures("_no_descriptor_leaks")
 class TestConnect:
     async def test_connect_returns_an_ordinary_blocking_socket(self):
         def talk() -> bytes:
@@ -136,7 +136,7 @@ class TestConnect:
             await pause.wait()
 
     async def test_the_addresses_of_a_jump_host_share_the_time(self, monkeypatch):
-        with unanswering() as silent:
+        with unresponsive() as silent:
 
             def getaddrinfo(host: str, port: int, *args: Any, **_: Any) -> list[Any]:
                 entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "", (silent.host, silent.port))
@@ -152,7 +152,7 @@ class TestConnect:
     async def test_a_silent_address_of_a_jump_host_gives_way_to_the_next(self, monkeypatch):
         real = socket.getaddrinfo
         async with serving(echo) as target, jump_server_running() as (_, address):
-            with unanswering("127.0.0.9", address.port):
+            with unresponsive("127.0.0.9", address.port):
 
                 def getaddrinfo(host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
                     if host != "home.example":

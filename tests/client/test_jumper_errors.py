@@ -11,7 +11,7 @@ import netjumper
 from netjumper import Jumper
 from netjumper.errors import AddressError
 from tests.support.jumpers import REQUEST, TARGET, both_ways
-from tests.support.peers import CHALLENGE, Step, closed_port, echo, scripted, serving, unanswering
+from tests.support.peers import CHALLENGE, Step, closed_port, echo, scripted, serving, unresponsive
 from tests.support.services import SECRET, jump_server_running
 
 
@@ -64,7 +64,7 @@ async def test_a_jump_host_that_is_down_is_the_error_and_the_target_is_not_diall
     async with serving(echo) as target:
         with pytest.raises(ConnectionError) as caught:
             await attempt(Jumper(str(down), SECRET), target)
-        assert await target.came() == 0
+        assert await target.connection_count() == 0
     assert type(caught.value) is netjumper.JumpHostUnreachable
     assert str(caught.value) == f"jump host {down}: connection refused"
     assert isinstance(caught.value.__cause__, ConnectionRefusedError)
@@ -72,7 +72,7 @@ async def test_a_jump_host_that_is_down_is_the_error_and_the_target_is_not_diall
 
 @both_ways
 async def test_a_jump_host_that_does_not_answer_the_dial(attempt):
-    with unanswering() as silent:
+    with unresponsive() as silent:
         with pytest.raises(netjumper.JumpHostUnreachable) as caught:
             await attempt(Jumper(str(silent), SECRET, connect_timeout=0.1), TARGET)
     assert str(caught.value) == f"jump host {silent}: i/o timeout"
@@ -143,4 +143,4 @@ async def test_invalid_target_is_refused_before_a_dial(attempt, target):
     async with serving(echo) as jump:
         with pytest.raises(AddressError):
             await attempt(Jumper(str(jump), SECRET), target)
-        assert await jump.came() == 0
+        assert await jump.connection_count() == 0

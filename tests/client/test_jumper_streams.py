@@ -18,7 +18,7 @@ from tests.support.peers import (
     Step,
     answer_after_end,
     echo,
-    no_descriptor_is_left,
+    no_descriptor_leaks,
     receive_to_end,
     scripted,
     serving,
@@ -43,7 +43,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
     def run_it(scenario: Scenario) -> None:
         async def with_descriptors_counted() -> None:
-            async with no_descriptor_is_left():
+            async with no_descriptor_leaks():
                 await scenario()
 
         with asyncio.Runner(loop_factory=factory) as runner:
@@ -266,7 +266,7 @@ async def test_cancel_in_the_turn_of_the_outcome_leaves_nothing(monkeypatch, out
     say = asyncio.Event()
     script = scripted(CHALLENGE, REQUEST, b"\0", say, outcome, Step.SILENCE)
     async with serving(script) as jump:
-        async with no_descriptor_is_left():
+        async with no_descriptor_leaks():
             opening = asyncio.create_task(Jumper(str(jump), SECRET).open_connection(str(TARGET)))
             say.set()
             with pytest.raises(asyncio.CancelledError):

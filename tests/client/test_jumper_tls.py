@@ -25,7 +25,7 @@ from tests.support.peers import (
     closed_port,
     echo,
     eventually,
-    no_descriptor_is_left,
+    no_descriptor_leaks,
     receive_to_end,
     reset_after,
     send,
@@ -33,7 +33,7 @@ from tests.support.peers import (
 )
 from tests.support.relay_pair import MIB
 from tests.support.services import SECRET
-from tests.support.tls_pair import Sides, encrypted, sides_of
+from tests.support.tls_pair import Sides, sides_of, tls_jump_server
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +60,13 @@ async def test_blocking_socket_over_tls_reaches_its_target(sides):
             sock.shutdown(socket.SHUT_WR)
             return sock.recv(100)
 
-    async with serving(answer_after_end) as target, encrypted(sides) as jump:
+    async with serving(answer_after_end) as target, tls_jump_server(sides) as jump:
         it = jumper(jump, sides)
         assert await asyncio.to_thread(talk) == b"5 bytes received"
 
 
 async def test_socket_over_tls_has_the_requested_timeout(sides):
-    async with serving(echo) as target, encrypted(sides) as jump:
+    async with serving(echo) as target, tls_jump_server(sides) as jump:
         with await connect(jumper(jump, sides), target, timeout=7.5) as sock:
             assert sock.gettimeout() == 7.5
 
@@ -77,7 +77,7 @@ async def test_streams_over_tls_reach_their_target(sides):
     async def answer(sock: socket.socket) -> None:
         await send(sock, hashlib.sha256(await receive_to_end(sock)).digest())
 
-    async with serving(answer) as target, encrypted(sides) as jump:
+    async with serving(answer) as target, tls_jump_server(sides) as jump:
         reader, writer = await jumper(jump, sides).open_connection(str(target))
         writer.write(data)
         writer.write_eof()
@@ -87,7 +87,7 @@ async def test_streams_over_tls_reach_their_target(sides):
 
 
 async def test_reset_is_not_a_clean_end(sides):
-    async with serving(reset_after(5, b"last words")) as target, encrypted(sides) as jump:
+    async with serving(reset_after(5, b"last words")) as target, tls_jump_server(sides) as jump:
         reader, writer = await jumper(jump, sides).open_connection(str(target))
         writer.write(b"hello")
         with pytest.raises(ConnectionResetError):
@@ -101,7 +101,7 @@ async def test_many_threads_share_one_loop_in_the_background(sides):
             sock.sendall(b"%d" % number)
             return sock.recv(10)
 
-    async with serving(echo) as target, encrypted(sides) as jump:
+    async with serving(echo) as target, tls_jump_server(sides) as jump:
         it = jumper(jump, sides)
         got = await asyncio.gather(*(asyncio.to_thread(talk, number) for number in range(20)))
         assert got == [b"%d" % number for number in range(20)]
@@ -110,7 +110,7 @@ async def test_many_threads_share_one_loop_in_the_background(sides):
 
 async def test_reason_for_no_tunnel_is_reported_over_tls(sides):
     nobody = closed_port()
-    async with encrypted(sides) as jump:
+    async with tls_jump_server(sides) as jump:
         with pytest.raises(TargetRefused, match="connection refused"):
             await connect(jumper(jump, sides), nobody)
         stranger = Jumper(str(jump), SECRET, encryption=client_with_pins([b"x" * 32]))
@@ -121,7 +121,7 @@ async def test_reason_for_no_tunnel_is_reported_over_tls(sides):
 
 
 async def test_url_chooses_the_encryption(sides):
-    async with serving(echo) as target, encrypted(sides) as jump:
+    async with serving(echo) as target, tls_jump_server(sides) as jump:
         it = Jumper(f"netjumper+tls://:{quote(SECRET)}@{jump}?pin={'00' * 32}")
         with pytest.raises(JumpHostUntrusted, match="not the pinned one"):
             await connect(it, target)
@@ -138,8 +138,8 @@ async def test_nothing_is_left_of_a_socket_that_is_closed_while_the_target_is_si
         await receive_to_end(sock)
         await eventually(lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0)
 
-    async with serving(silent_until_reset) as target, encrypted(sides) as jump:
-        async with no_descriptor_is_left():
+    async with serving(silent_until_reset) as target, tls_jump_server(sides) as jump:
+        async with no_descriptor_leaks():
             sock = await jumper(jump, sides).open_socket(str(target))
             sock.close()
 
@@ -182,6 +182,6 @@ async def test_failure_to_make_a_pair_is_reported_and_leaves_nothing(sides, monk
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(plain_socket, "_tcp_pair", none_left)
-    async with serving(echo) as target, encrypted(sides) as jump, no_descriptor_is_left():
+    async with serving(echo) as target, tls_jump_server(sides) as jump, no_descriptor_leaks():
         with pytest.raises(OutOfResources, match="too many open files"):
             await jumper(jump, sides).open_socket(str(target))

@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.test_faults import asking, works
 from tests.e2e.test_killed import target, tunnelled
-from tests.support.namespaces import call_apart
+from tests.support.namespaces import call_in_namespace
 from tests.support.programs import TIMEOUT_S, chain_running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs namespaces of Linux")
@@ -43,7 +43,7 @@ def pull_the_cable() -> None:
 
 @pytest.mark.needs("ip")
 def test_tunnel_of_a_lost_peer_is_reset():
-    call_apart(__name__, pull_the_cable.__name__)
+    call_in_namespace(__name__, pull_the_cable.__name__)
 
 
 # --- names --------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def ask_for_names_that_hang() -> None:
 
 
 def test_unanswered_names_do_not_delay_other_look_ups():
-    call_apart(__name__, ask_for_names_that_hang.__name__)
+    call_in_namespace(__name__, ask_for_names_that_hang.__name__)
 
 
 # --- the clock ----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import trustme
 from tests.support import png
 from tests.support.programs import run
 from tests.support.remote_network import RemoteNetwork, remote_network
-from tests.support.servers import served, serving_context
+from tests.support.servers import serve_in_threads, serving_context
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
 def site(context: ssl.SSLContext | None) -> Iterator[Site]:
     """Serve the page, and keep the addresses and requests of its clients."""
     handler = type("Handler", (_Handler,), {})
-    with served(handler, context) as port:
+    with serve_in_threads(handler, context) as port:
         handler.site = Site(port)
         yield handler.site
 

@@ -24,7 +24,7 @@ from redis.retry import Retry
 from netjumper import Jumper, TargetRefused
 from tests.support.peers import closed_port
 from tests.support.programs import clean_environment
-from tests.support.remote_network import RemoteNetwork, only_addresses_are_looked_up, remote_network
+from tests.support.remote_network import RemoteNetwork, forbid_name_lookups, remote_network
 from tests.support.services import SECRET
 
 HERE = f"127.78.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
@@ -47,7 +47,7 @@ def end() -> Iterator[RemoteNetwork]:
 
 @pytest.fixture
 def jumper(end: RemoteNetwork, monkeypatch: pytest.MonkeyPatch) -> Jumper:
-    only_addresses_are_looked_up(monkeypatch)
+    forbid_name_lookups(monkeypatch)
     return Jumper(end.jump, SECRET)
 
 

@@ -39,9 +39,9 @@ from tests.support.peers import (
     send,
     serving,
 )
-from tests.support.relay_pair import MIB, drink, pour
+from tests.support.relay_pair import MIB, receive_digest, send_random
 from tests.support.services import SECRET, bridge_running
-from tests.support.tls_pair import HOST, Sides, authority, encrypted, sides_of
+from tests.support.tls_pair import HOST, Sides, authority, sides_of, tls_jump_server
 
 MIXED = "mixed"
 
@@ -70,7 +70,7 @@ async def test_tunnel_over_tls_ends_each_direction_on_its_own(sides):
         await send(sock, digest.encode())
 
     data = os.urandom(3 * MIB)
-    async with serving(answer_at_the_end) as target, encrypted(sides) as jump:
+    async with serving(answer_at_the_end) as target, tls_jump_server(sides) as jump:
         async with bridge_running(jump, encryption=sides[0]) as service:
             with await tunnel(service.address_of(MIXED), target.address) as sock:
                 await send(sock, data)
@@ -81,7 +81,7 @@ async def test_tunnel_over_tls_ends_each_direction_on_its_own(sides):
 async def test_silent_target_does_not_delay_the_outcome(sides):
     encryption = sides[0]
     loop = asyncio.get_running_loop()
-    async with serving(echo_after_all) as target, encrypted(sides) as jump:
+    async with serving(echo_after_all) as target, tls_jump_server(sides) as jump:
         dialler = Dialer(loop, timeout=5.0, endpoint=encryption.endpoint)
         host = JumpHost(loop, jump, SECRET, dialler, 15.0)
         opened: asyncio.Future[Endpoint] = loop.create_future()
@@ -96,19 +96,19 @@ async def test_bulk_goes_both_ways_at_once(sides):
     size = 16 * MIB
 
     async def both(sock: socket.socket) -> None:
-        sent.append(await asyncio.gather(pour(sock, size), drink(sock, size)))
+        sent.append(await asyncio.gather(send_random(sock, size), receive_digest(sock, size)))
 
     sent: list[list[str]] = []
-    async with serving(both) as target, encrypted(sides) as jump:
+    async with serving(both) as target, tls_jump_server(sides) as jump:
         async with bridge_running(jump, encryption=sides[0]) as service:
             with await tunnel(service.address_of(MIXED), target.address) as sock:
-                up, down = await asyncio.gather(pour(sock, size), drink(sock, size))
+                up, down = await asyncio.gather(send_random(sock, size), receive_digest(sock, size))
                 await eventually(lambda: sent)
     assert sent == [[down, up]]
 
 
 async def test_reset_stays_a_reset(sides):
-    async with serving(reset_after(5, b"last words")) as target, encrypted(sides) as jump:
+    async with serving(reset_after(5, b"last words")) as target, tls_jump_server(sides) as jump:
         async with bridge_running(jump, encryption=sides[0]) as service:
             with await tunnel(service.address_of(MIXED), target.address) as sock:
                 await send(sock, b"hello")
@@ -116,7 +116,7 @@ async def test_reset_stays_a_reset(sides):
 
 
 async def test_failed_dial_is_reported_over_tls(sides):
-    async with encrypted(sides) as jump, bridge_running(jump, encryption=sides[0]) as service:
+    async with tls_jump_server(sides) as jump, bridge_running(jump, encryption=sides[0]) as service:
         with await connected(Address.parse(service.address_of("http"))) as sock:
             await send(sock, b"CONNECT none.example:80 HTTP/1.1\r\nHost: none.example:80\r\n\r\n")
             assert b"no such host" in await receive_to_end(sock)
@@ -124,7 +124,7 @@ async def test_failed_dial_is_reported_over_tls(sides):
 
 async def test_parked_tls_connection_takes_early_data(sides):
     loop = asyncio.get_running_loop()
-    async with serving(echo) as target, encrypted(sides) as jump:
+    async with serving(echo) as target, tls_jump_server(sides) as jump:
         dialer = Dialer(loop, timeout=5.0, endpoint=sides[0].endpoint)
         with ConnectionPool(
             JumpHost(loop, jump, SECRET, dialer), PoolLimits(min_size=2, max_size=4)
@@ -150,7 +150,7 @@ async def test_parked_tls_connection_takes_early_data(sides):
 
 async def test_target_that_answers_at_the_end_delays_no_outcome(sides):
     loop = asyncio.get_running_loop()
-    async with serving(answer_after_end) as target, encrypted(sides) as jump:
+    async with serving(answer_after_end) as target, tls_jump_server(sides) as jump:
         dialer = Dialer(loop, timeout=5.0, endpoint=sides[0].endpoint)
         opened: asyncio.Future[Endpoint] = loop.create_future()
         opening = JumpHost(loop, jump, SECRET, dialer).connect(
@@ -197,7 +197,7 @@ async def test_tls_client_never_sends_clear_text(sides):
 
 
 async def test_untrusted_server_receives_nothing(sides):
-    async with encrypted(sides) as jump:
+    async with tls_jump_server(sides) as jump:
         error = await trust_error(jump, client_with_pins([b"x" * 32]))
     assert isinstance(error, JumpHostUntrusted)
     assert str(error) == (
@@ -215,7 +215,7 @@ async def test_tls_server_that_ends_during_the_handshake_is_reported(sides):
 
 
 async def test_tls_port_answers_nothing_else(sides, caplog):
-    async with encrypted(sides) as jump:
+    async with tls_jump_server(sides) as jump:
         with caplog.at_level(logging.DEBUG), await connected(jump) as sock:
             await send(sock, b"\x14" + b"x" * 20)
             answer = await receive_to_end(sock)
@@ -241,14 +241,14 @@ async def test_alert_reaches_a_client_that_keeps_sending(tmp_path):
             assert socket.socket.recv(tls, 1) == b""  # the end behind it is no reset
         return str(caught.value.reason)
 
-    async with encrypted((client, server_with_certificate(own, trusted))) as jump:
+    async with tls_jump_server((client, server_with_certificate(own, trusted))) as jump:
         assert "CERTIFICATE_REQUIRED" in await asyncio.to_thread(speak, jump)
 
 
 async def test_silent_tls_client_has_the_deadline_of_the_handshake(sides):
     from netjumper.sessions.manager import TunnelLimits
 
-    async with encrypted(sides, limits=TunnelLimits(handshake=0.05)) as jump:
+    async with tls_jump_server(sides, limits=TunnelLimits(handshake=0.05)) as jump:
         with await connected(jump) as sock:
             assert await receive_to_end(sock) == b""
         with await connected(jump) as sock:
@@ -260,7 +260,7 @@ async def test_bytes_that_trickle_into_tls_do_not_move_the_deadline(sides):
     from netjumper.sessions.manager import TunnelLimits
 
     loop = asyncio.get_running_loop()
-    async with encrypted(sides, limits=TunnelLimits(handshake=0.3)) as jump:
+    async with tls_jump_server(sides, limits=TunnelLimits(handshake=0.3)) as jump:
         with await connected(jump) as sock:
             began = loop.time()
             await send(sock, b"\x16\x03\x01\x3f\x00")  # a ClientHello of 16 KB

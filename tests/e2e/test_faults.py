@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_killed import target, tunnelled
-from tests.support.peers import closed_port, unanswering
+from tests.support.peers import closed_port, unresponsive
 from tests.support.programs import (
     SECRET,
     TIMEOUT_S,
@@ -66,7 +66,10 @@ def works(bridge: Program) -> bool:
 
 @pytest.mark.parametrize("state", ["accepted", "dialling"])
 def test_server_killed_before_the_outcome_is_a_failure(state):
-    with restartable("--max-parked", "0") as (stack, jump, server, bridge), unanswering() as silent:
+    with (
+        restartable("--max-parked", "0") as (stack, jump, server, bridge),
+        unresponsive() as silent,
+    ):
         if state == "accepted":  # by its kernel: the server itself sends nothing
             server.process.send_signal(signal.SIGSTOP)
         with asking(bridge, silent.port) as sock:

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.test_browser import CHROMIUM
 from tests.support.programs import TIMEOUT_S, run
 from tests.support.remote_network import remote_network
-from tests.support.servers import served
+from tests.support.servers import serve_in_threads
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -70,7 +70,7 @@ def page(*listeners: str) -> Iterator[tuple[str, list[str]]]:
     results: list[str] = []
     ports = [listener.rpartition(":")[2] for listener in listeners]
     found = {"ports": ports, "results": results, "done": threading.Event()}
-    with served(type("Handler", (_Handler,), found)) as port:
+    with serve_in_threads(type("Handler", (_Handler,), found)) as port:
         yield f"http://127.0.0.1:{port}/", results
 
 

@@ -21,7 +21,7 @@ from tests.support.programs import web_server
 from tests.support.remote_network import (
     RemoteNetwork,
     bridge_to,
-    only_addresses_are_looked_up,
+    forbid_name_lookups,
     remote_network,
 )
 from tests.support.servers import serving_context
@@ -60,7 +60,7 @@ def _a_clean_environment(monkeypatch: pytest.MonkeyPatch, ca_file: Path) -> None
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca_file))
-    only_addresses_are_looked_up(monkeypatch)
+    forbid_name_lookups(monkeypatch)
 
 
 def by_urllib(url: str, proxy: str | None) -> str:

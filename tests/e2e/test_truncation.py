@@ -28,7 +28,7 @@ from tests.support.peers import (
     serving,
 )
 from tests.support.services import SECRET, bridge_running
-from tests.support.tls_pair import HOST, Sides, authority, encrypted
+from tests.support.tls_pair import HOST, Sides, authority, tls_jump_server
 
 PROOFS = ["secret", "pin", "authority", "client certificate"]
 HALF = b"half of it"
@@ -91,7 +91,7 @@ class Target:
 @contextlib.asynccontextmanager
 async def tunnel(sides: Sides) -> AsyncIterator[tuple[Forwarder, socket.socket, Target]]:
     """Yield the forwarder of a tunnel that has carried data, its client and its target."""
-    async with encrypted(sides) as jump:
+    async with tls_jump_server(sides) as jump:
         forwarder, target = Forwarder(jump), Target()
         async with (
             serving(target.answer) as peer,

@@ -21,7 +21,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from netjumper import Jumper
 from netjumper.cli.proxy_variables import PROXY_VARIABLES, variables
 from tests.support.peers import closed_port
-from tests.support.remote_network import RemoteNetwork, only_addresses_are_looked_up, remote_network
+from tests.support.remote_network import RemoteNetwork, forbid_name_lookups, remote_network
 from tests.support.servers import serving_context, trusting_context
 from tests.support.services import SECRET
 
@@ -52,7 +52,7 @@ async def route(
     """Serve WebSockets by a name that only the jump server can look up."""
     for name in PROXY_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    only_addresses_are_looked_up(monkeypatch)
+    forbid_name_lookups(monkeypatch)
     serving = trusting = None
     if request.param == "wss":
         serving, trusting = serving_context(authority, HOST), trusting_context(authority)

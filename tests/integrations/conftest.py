@@ -14,9 +14,9 @@ import trustme
 
 from netjumper import Jumper
 from netjumper.access_log import ACCESS_LOG
-from tests.support.peers import eventually, no_descriptor_is_left
+from tests.support.peers import eventually, no_descriptor_leaks
 from tests.support.programs import web_server
-from tests.support.remote_network import only_addresses_are_looked_up
+from tests.support.remote_network import forbid_name_lookups
 from tests.support.servers import serving_context
 from tests.support.services import SECRET, jump_server_running
 
@@ -40,12 +40,12 @@ class Candidate:
 
 @pytest.fixture(autouse=True)
 def _no_name_is_looked_up_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    only_addresses_are_looked_up(monkeypatch)
+    forbid_name_lookups(monkeypatch)
 
 
 @pytest.fixture
-async def _nothing_is_left() -> AsyncIterator[None]:
-    async with no_descriptor_is_left():
+async def _no_descriptor_leaks() -> AsyncIterator[None]:
+    async with no_descriptor_leaks():
         yield
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from netjumper import Jumper, JumpHostUnreachable
 from netjumper.integrations.aiohttp import JumperConnector
-from tests.support.connect_failures import Get, NoTunnel
-from tests.support.peers import black_hole, no_descriptor_is_left, serving, unanswering
+from tests.support.connect_failures import ConnectFailures, Get
+from tests.support.peers import black_hole, no_descriptor_leaks, serving, unresponsive
 
 SILENCE = aiohttp.ClientTimeout(total=None, sock_connect=0.05)
 
@@ -62,7 +62,7 @@ class TestPages:
         pem = ssl.get_server_certificate(("127.0.0.1", port))
         right = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).digest()
         assert await get(jumper, https_url, ssl=aiohttp.Fingerprint(right))
-        async with no_descriptor_is_left():
+        async with no_descriptor_leaks():
             with pytest.raises(aiohttp.ServerFingerprintMismatch):
                 await get(jumper, https_url, ssl=aiohttp.Fingerprint(bytes(32)))
 
@@ -101,12 +101,12 @@ class TestNoOtherWay:
                 await connector._resolve_host("target.example", 80)
 
 
-class TestFailures(NoTunnel):
+class TestFailures(ConnectFailures):
     unconnected = aiohttp.ClientConnectorError
     unknown_name = aiohttp.ClientConnectorDNSError
     impossible_host = aiohttp.InvalidURL
     too_slow = aiohttp.ConnectionTimeoutError
-    impatience = SILENCE
+    tiny_timeout = SILENCE
     no_limit = aiohttp.ClientTimeout()
 
     @pytest.fixture
@@ -114,7 +114,7 @@ class TestFailures(NoTunnel):
         return get
 
     async def test_jump_host_that_accepts_no_connection(self, get):
-        with unanswering() as address:
+        with unresponsive() as address:
             jumper = Jumper(str(address), "secret")
             with pytest.raises(aiohttp.ConnectionTimeoutError) as caught:
                 await get(jumper, "http://target.example", timeout=SILENCE)

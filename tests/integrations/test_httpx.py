@@ -17,7 +17,7 @@ from netjumper.integrations.httpx import (
     JumperBackend,
     JumperTransport,
 )
-from tests.support.connect_failures import Get, NoTunnel
+from tests.support.connect_failures import ConnectFailures, Get
 from tests.support.peers import black_hole, serving
 
 
@@ -146,12 +146,12 @@ class TestNoOtherWay:
             await AsyncJumperBackend(jumper).connect_unix_socket(str(tmp_path))
 
 
-class TestFailures(NoTunnel):
+class TestFailures(ConnectFailures):
     unconnected = httpx.ConnectError
     unknown_name = httpx.ConnectError
     impossible_host = httpx.ConnectError
     too_slow = httpx.ConnectTimeout
-    impatience = httpx.Timeout(10, connect=0.05)
+    tiny_timeout = httpx.Timeout(10, connect=0.05)
 
     async def test_a_target_that_falls_silent_is_a_read_timeout(self, jumper, get):
         async with serving(black_hole) as peer:
@@ -164,7 +164,7 @@ class TestFailures(NoTunnel):
             async with httpx.AsyncClient(transport=transport) as client:
                 with pytest.raises(httpx.ConnectError):
                     await client.get("http://target.example")
-            assert await peer.came() == 2
+            assert await peer.connection_count() == 2
 
     async def test_a_socket_option_that_fails_leaves_no_socket_open(self, jumper, http_url):
         wrong = {"socket_options": [(99999, 99999, 1)]}

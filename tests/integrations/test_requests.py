@@ -12,7 +12,7 @@ import urllib3
 
 from netjumper import Jumper
 from netjumper.integrations.requests import JumperAdapter, JumperSession
-from tests.support.connect_failures import Get, NoTunnel
+from tests.support.connect_failures import ConnectFailures, Get
 from tests.support.peers import receive, send, serving
 
 MakeSession = Callable[[Jumper], requests.Session]
@@ -97,12 +97,12 @@ class TestNoOtherWay:
             adapter.proxy_manager_for("http://127.0.0.1:1")
 
 
-class TestFailures(NoTunnel):
+class TestFailures(ConnectFailures):
     unconnected = requests.ConnectionError
     unknown_name = requests.ConnectionError
     impossible_host = requests.exceptions.InvalidURL
     too_slow = requests.ConnectTimeout
-    impatience = (0.05, 10)
+    tiny_timeout = (0.05, 10)
 
     @pytest.fixture
     def get(self) -> Get:

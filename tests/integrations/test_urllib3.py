@@ -20,7 +20,7 @@ from urllib3.exceptions import (
 
 from netjumper import Jumper, JumpHostUnreachable
 from netjumper.integrations.urllib3 import JumperPoolManager
-from tests.support.connect_failures import Get, NoTunnel
+from tests.support.connect_failures import ConnectFailures, Get
 from tests.support.peers import black_hole, closed_port, serving
 
 
@@ -108,12 +108,12 @@ async def test_socket_options_are_set(jumper, http_url):
     assert await asyncio.to_thread(priority) == 3
 
 
-class TestFailures(NoTunnel):
+class TestFailures(ConnectFailures):
     unconnected = NewConnectionError
     unknown_name = NameResolutionError
     impossible_host = LocationParseError
     too_slow = ConnectTimeoutError
-    impatience = urllib3.Timeout(connect=0.05)
+    tiny_timeout = urllib3.Timeout(connect=0.05)
 
     @pytest.fixture
     def get(self) -> Get:

@@ -15,7 +15,7 @@ import trustme
 from netjumper.tls.context import pin_of
 from tests.support import programs
 from tests.support.programs import TIMEOUT_S, running, web_server
-from tests.support.servers import served
+from tests.support.servers import serve_in_threads
 
 HOSTILE = "\x1b[2J\r\n2026-01-01T00:00:00.000Z INFO forged\x07\x7f\x9b\u2028\u2029\u202e\u2066"
 BYTES = HOSTILE.encode()
@@ -99,7 +99,7 @@ def assert_is_clean(program, style, least):
 def test_hostile_input_to_a_bridge_is_logged_in_printable_lines(style, tmp_path):
     flags = ["--log-level", "debug", "--log-format", style, "--max-parked", "0"]
     listeners = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-    with served(HostileJumpServer) as port, contextlib.ExitStack() as stack:
+    with serve_in_threads(HostileJumpServer) as port, contextlib.ExitStack() as stack:
         bridge = stack.enter_context(
             running("netjumper-bridge", "--jump", f"127.0.0.1:{port}", *listeners, *flags,
                     "--http", f"unix:{tmp_path}/\x1b[2J\u202e", env={"NETJUMPER_SECRET": SECRET})
@@ -206,7 +206,7 @@ def test_no_log_contains_a_secret_or_a_challenge_and_its_answer(
 
 def test_log_of_a_bridge_contains_no_challenge_and_no_answer(debugging):
     with (
-        served(HostileJumpServer) as port,
+        serve_in_threads(HostileJumpServer) as port,
         debugging(
             SECRET, "netjumper-bridge", "--jump", f"127.0.0.1:{port}", "--socks", "127.0.0.1:0"
         ) as bridge,

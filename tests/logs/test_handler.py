@@ -102,7 +102,7 @@ def test_full_pipe_delays_the_end_by_the_flush_timeout_at_most(pipe, log, monkey
     pipe.read_until(b"one\n")
     log.info("three")
     assert b"WARNING log reader too slow: 1 line dropped\n" in pipe.read_until(b"three")
-    assert b"two" not in pipe.got
+    assert b"two" not in pipe.data
 
 
 def test_logging_without_a_thread_does_not_block(pipe, log):

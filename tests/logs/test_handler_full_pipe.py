@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import AT_HOME, SECRET, TIMEOUT_S, clean_environment, installed, running
+from tests.support.programs import (
+    ALLOW_LOCAL_TARGETS,
+    SECRET,
+    TIMEOUT_S,
+    clean_environment,
+    installed,
+    running,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
@@ -26,7 +33,7 @@ FAR = ".".join(["x" * 60] * 3) + ".example:443"
 @contextlib.contextmanager
 def logging_into(pipe, *more):
     """Run a jump server that logs into the pipe; yield it and its address."""
-    env = {**clean_environment(), **AT_HOME, **ENV}
+    env = {**clean_environment(), **ALLOW_LOCAL_TARGETS, **ENV}
     command = [installed(SERVER[0]), *SERVER[1:], *more]
     with subprocess.Popen(command, env=env, stderr=pipe.writer) as process:
         try:
@@ -82,8 +89,8 @@ def test_server_with_an_unread_log_keeps_serving_and_counts_dropped_lines(pipe):
         os.close(pipe.writer)
         pipe.writer = -1
         while data := os.read(pipe.reader, 65536):
-            pipe.got += data
-    lines = pipe.got.decode().splitlines()
+            pipe.data += data
+    lines = pipe.data.decode().splitlines()
     assert dropped > 0
     assert sum("TargetDenied" in it for it in lines) + dropped == count + 2  # and the echo
     assert all(re.match(r"\d{4}-\d\d-\d\dT.* (INFO|WARNING) ", it) for it in lines)
@@ -132,7 +139,7 @@ def test_lines_of_a_worker_are_queued_for_a_slow_reader(pipe):
         pipe.read_until(b"TargetDenied", times=10)
         process.terminate()
         assert process.wait(TIMEOUT_S) == 0
-    assert b" dropped" not in pipe.got
+    assert b" dropped" not in pipe.data
 
 
 def test_exec_ends_while_the_log_of_its_bridge_is_unread(pipe):

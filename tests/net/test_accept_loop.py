@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from netjumper.net import listener as listener_module
-from tests.support.accepting import Accepting, opened
+from tests.support.accepting import AcceptingListener, accepting_at
 from tests.support.peers import connected, eventually, listening, receive
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -54,7 +54,7 @@ CONNECTIONS_OWN = (
 
 
 async def test_many_connections_are_accepted_in_one_go():
-    with opened("127.0.0.1:0") as it:
+    with accepting_at("127.0.0.1:0") as it:
         socks = [await connected(it.listener.address) for _ in range(200)]
         await eventually(lambda: len(it.endpoints) == 200)
         for sock in socks:
@@ -62,7 +62,7 @@ async def test_many_connections_are_accepted_in_one_go():
 
 
 async def test_closed_listener_keeps_its_accepted_connections():
-    with opened("127.0.0.1:0") as it, await connected(it.listener.address) as sock:
+    with accepting_at("127.0.0.1:0") as it, await connected(it.listener.address) as sock:
         await eventually(lambda: len(it.endpoints) == 1)
         it.close()
         with pytest.raises(ConnectionRefusedError):
@@ -75,7 +75,7 @@ async def test_closed_listener_keeps_its_accepted_connections():
 async def test_lasting_accept_error_pauses_is_logged_and_ends(number, short_pause, caplog):
     loop = asyncio.get_running_loop()
     sock = ShortOfDescriptors(number)
-    with Accepting(sock) as it, caplog.at_level(logging.ERROR, "netjumper"):
+    with AcceptingListener(sock) as it, caplog.at_level(logging.ERROR, "netjumper"):
         began = loop.time()
         with await connected(it.listener.address):
             await eventually(lambda: len(it.endpoints) == 1)
@@ -89,7 +89,7 @@ async def test_lasting_accept_error_pauses_is_logged_and_ends(number, short_paus
 
 
 async def test_listener_can_be_closed_during_a_pause(short_pause, caplog):
-    with Accepting(ShortOfDescriptors(errno.EMFILE)) as it:
+    with AcceptingListener(ShortOfDescriptors(errno.EMFILE)) as it:
         with await connected(it.listener.address):
             await eventually(lambda: bool(caplog.records))
     assert it.endpoints == []
@@ -99,7 +99,7 @@ async def test_pausing_listeners_log_one_line(short_pause, monkeypatch, caplog):
     monkeypatch.setattr(listener_module, "ACCEPT_PAUSE_S", 60.0)
     with contextlib.ExitStack() as stack:
         for _ in range(5):
-            it = stack.enter_context(Accepting(ShortOfDescriptors(errno.EMFILE)))
+            it = stack.enter_context(AcceptingListener(ShortOfDescriptors(errno.EMFILE)))
             stack.enter_context(await connected(it.listener.address))
             await eventually(lambda it=it: it.sock.calls == 1)
     assert len(caplog.records) == 1
@@ -109,7 +109,9 @@ async def test_resuming_listeners_log_one_line_per_pause(short_pause, caplog):
     with contextlib.ExitStack() as stack:
         began = asyncio.get_running_loop().time()
         for _ in range(5):
-            it = stack.enter_context(Accepting(ShortOfDescriptors(errno.EMFILE, errno.EMFILE)))
+            it = stack.enter_context(
+                AcceptingListener(ShortOfDescriptors(errno.EMFILE, errno.EMFILE))
+            )
             stack.enter_context(await connected(it.listener.address))
         await eventually(lambda it=it: len(it.endpoints) == 1)
         assert len(caplog.records) <= 1 + (asyncio.get_running_loop().time() - began) / 0.1
@@ -117,6 +119,6 @@ async def test_resuming_listeners_log_one_line_per_pause(short_pause, caplog):
 
 @pytest.mark.parametrize("number", [getattr(errno, name) for name in CONNECTIONS_OWN])
 async def test_connection_that_failed_in_the_queue_is_ignored(number, caplog):
-    with Accepting(ShortOfDescriptors(number)) as it, await connected(it.listener.address):
+    with AcceptingListener(ShortOfDescriptors(number)) as it, await connected(it.listener.address):
         await eventually(lambda: len(it.endpoints) == 1)
     assert caplog.records == []

@@ -24,7 +24,7 @@ from netjumper.net import blocking_dialer
 from netjumper.net.blocking_dialer import dial, resolve
 from netjumper.net.happy_eyeballs import ATTEMPT_DELAY_S
 from netjumper.net.socket_options import DEFAULTS, Found, SocketOptions
-from tests.support.peers import address_of, closed_port, listening, open_descriptors, unanswering
+from tests.support.peers import address_of, closed_port, listening, open_descriptors, unresponsive
 
 LONG_S = 30.0
 """Seconds that no test waits for."""
@@ -80,13 +80,13 @@ class TestDial:
             assert connect(address_of(first), address_of(second)) == "::1"
 
     def test_the_next_address_is_tried_after_the_attempt_delay_if_the_first_is_silent(self):
-        with unanswering("::1") as silent, listening() as second:
+        with unresponsive("::1") as silent, listening() as second:
             began = time.monotonic()
             assert connect(silent, address_of(second)) == "127.0.0.1"
             assert ATTEMPT_DELAY_S <= time.monotonic() - began < ATTEMPT_DELAY_S + 2
 
     def test_the_other_family_is_tried_before_the_first_ones_second_address(self):
-        with unanswering("::1") as silent, listening() as second:
+        with unresponsive("::1") as silent, listening() as second:
             began = time.monotonic()
             assert connect(silent, silent, silent, address_of(second)) == "127.0.0.1"
             assert time.monotonic() - began < 2 * ATTEMPT_DELAY_S
@@ -133,20 +133,20 @@ class TestDial:
             connect(closed_port(), options=SocketOptions(fast_open=fast_open))
 
     def test_a_refusal_by_the_second_is_not_the_end_while_the_first_is_tried(self):
-        with unanswering() as silent, pytest.raises(TargetTimeout) as caught:
+        with unresponsive() as silent, pytest.raises(TargetTimeout) as caught:
             connect(silent, closed_port("::1"), timeout=2 * ATTEMPT_DELAY_S)
         assert str(caught.value) == f"dial tcp {silent}: i/o timeout"
 
     @pytest.mark.parametrize("count", [1, 4])
     def test_the_deadline_is_that_of_all_attempts_together(self, count):
-        with unanswering() as silent:
+        with unresponsive() as silent:
             began = time.monotonic()
             with pytest.raises(TargetTimeout):
                 connect(*[silent] * count, timeout=0.4)
             assert 0.4 <= time.monotonic() - began < 2
 
     def test_blocking_dial_waits_without_using_the_processor(self):
-        with unanswering() as silent:
+        with unresponsive() as silent:
             before = time.thread_time()
             with pytest.raises(TargetTimeout):
                 connect(silent, closed_port("::1"), timeout=0.6)
@@ -177,7 +177,7 @@ class TestDial:
         before = signal.signal(signal.SIGUSR1, interrupt)
         timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
         try:
-            with unanswering() as silent:
+            with unresponsive() as silent:
                 timer.start()
                 with pytest.raises(KeyboardInterrupt):
                     connect(silent)

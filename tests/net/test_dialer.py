@@ -34,9 +34,9 @@ from tests.support.peers import (
     closed_port,
     echo,
     eventually,
-    no_descriptor_is_left,
+    no_descriptor_leaks,
     serving,
-    unanswering,
+    unresponsive,
 )
 
 LONG = 30.0
@@ -161,11 +161,11 @@ async def test_the_first_address_wins_when_it_answers():
     async with serving(echo, "::1") as first, serving(echo) as second:
         find = answers(first.address, second.address)
         assert await Outcome(NAME, find=find).peer() == first.address
-        assert await second.came() == 0
+        assert await second.connection_count() == 0
 
 
 async def test_a_silent_address_gives_way_to_the_next_one_after_the_attempt_delay():
-    with unanswering("::1") as silent:
+    with unresponsive("::1") as silent:
         async with serving(echo) as second:
             asked = Asked()
             dial = Outcome(NAME, find=answers(silent, second.address), target_filter=asked)
@@ -182,7 +182,7 @@ async def test_a_refused_address_gives_way_to_the_next_one_at_once(monkeypatch):
 
 
 async def test_a_refusal_by_the_second_is_not_the_end_while_the_first_is_still_tried():
-    with unanswering() as silent:
+    with unresponsive() as silent:
         dial = Outcome(NAME, find=answers(silent, closed_port("::1")), timeout=0.6)
         error = await dial.error()
         assert isinstance(error, TargetTimeout)
@@ -198,7 +198,7 @@ async def test_error_is_the_first_addresss_if_all_refuse():
 
 
 async def test_an_address_that_does_not_answer_times_out():
-    with unanswering() as silent:
+    with unresponsive() as silent:
         error = await Outcome(silent, timeout=0.05).error()
         assert isinstance(error, TargetTimeout)
         assert str(error) == f"dial tcp {silent}: i/o timeout"
@@ -300,11 +300,11 @@ async def test_a_cancelled_dial_of_an_address_calls_nothing():
 
 
 async def test_a_cancelled_dial_under_way_leaves_no_descriptor():
-    with unanswering() as silent, unanswering("::1") as silent_too:
+    with unresponsive() as silent, unresponsive("::1") as silent_too:
         asked = Asked()
         dial = Outcome(NAME, find=answers(silent, silent_too), target_filter=asked)
         await eventually(lambda: len(asked.ips) == 2)
-        async with no_descriptor_is_left():
+        async with no_descriptor_leaks():
             dial.opening.cancel()
         dial.opening.cancel()
         assert not dial.future.done()
@@ -325,7 +325,7 @@ async def test_a_dial_cancelled_in_its_lookup_connects_to_nothing():
         go_on.set()
         await eventually(lambda: not dial.dialer.resolver._waiting)
         assert not dial.future.done()
-        assert await peer.came() == 0
+        assert await peer.connection_count() == 0
 
 
 async def test_a_slow_lookup_leaves_the_dial_its_whole_time():
@@ -379,7 +379,7 @@ async def test_a_dial_that_timed_out_ignores_what_the_lookup_finds_later():
         assert isinstance(await dial.error(), TargetTimeout)
         go_on.set()
         await eventually(lambda: not dial.dialer.resolver._waiting)
-        assert await peer.came() == 0
+        assert await peer.connection_count() == 0
 
 
 # --- the guard ----------------------------------------------------------------------------
@@ -392,7 +392,7 @@ async def test_refusal_of_an_address_by_the_guard_is_the_error():
         assert isinstance(error, TargetDenied)
         assert isinstance(error, PermissionError)
         assert (asked.targets, asked.ips) == ([peer.address], ["127.0.0.1"])
-        assert await peer.came() == 0
+        assert await peer.connection_count() == 0
 
 
 async def test_guard_checks_every_address_of_a_name():
@@ -402,11 +402,11 @@ async def test_guard_checks_every_address_of_a_name():
         assert isinstance(await dial.error(), TargetDenied)
         assert asked.targets == [NAME, NAME]
         assert asked.ips == ["::1", "127.0.0.1"]
-        assert (await first.came(), await second.came()) == (0, 0)
+        assert (await first.connection_count(), await second.connection_count()) == (0, 0)
 
 
 async def test_a_forbidden_address_gives_way_to_a_permitted_one():
     async with serving(echo, "::1") as first, serving(echo) as second:
         find = answers(first.address, second.address)
         assert await Outcome(NAME, find=find, target_filter=Asked("::1")).peer() == second.address
-        assert await first.came() == 0
+        assert await first.connection_count() == 0

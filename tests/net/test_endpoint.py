@@ -11,7 +11,7 @@ from netjumper.net.dialer import UnsupportedLoop, require_watching
 from netjumper.net.endpoint import Endpoint
 from tests.support.peers import (
     eventually,
-    no_descriptor_is_left,
+    no_descriptor_leaks,
     receive,
     receive_exactly,
     receive_to_end,
@@ -194,7 +194,7 @@ async def test_an_abort_waits_for_nothing_when_the_peer_has_reset(pair):
 
 
 async def test_a_unix_socket_is_aborted_by_closing_it():
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         ours, theirs = socket.socketpair()
         with theirs:
             for sock in (ours, theirs):

@@ -13,8 +13,8 @@ import pytest
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.errors import AddressError
 from netjumper.net.listening_sockets import ListenError, listen_on
-from tests.support.accepting import Accepting, opened
-from tests.support.namespaces import call_apart
+from tests.support.accepting import AcceptingListener, accepting_at
+from tests.support.namespaces import call_in_namespace
 from tests.support.peers import connected, eventually, keepalive, listening
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -48,7 +48,7 @@ def finding(*hosts: str) -> Any:
 
 @pytest.mark.parametrize("text", ["127.0.0.1:0", "[::1]:0"])
 async def test_listener_reports_the_port_that_the_system_chose(text):
-    with opened(text) as it:
+    with accepting_at(text) as it:
         assert it.listener.address.startswith(text.removesuffix("0"))
         with await connected(it.listener.address) as sock:
             await eventually(lambda: len(it.endpoints) == 1)
@@ -57,7 +57,7 @@ async def test_listener_reports_the_port_that_the_system_chose(text):
 
 
 async def test_an_accepted_connection_sends_without_delay_and_never_blocks():
-    with opened("127.0.0.1:0") as it, await connected(it.listener.address):
+    with accepting_at("127.0.0.1:0") as it, await connected(it.listener.address):
         await eventually(lambda: len(it.endpoints) == 1)
         with it.endpoints[0].detach() as sock:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -65,22 +65,22 @@ async def test_an_accepted_connection_sends_without_delay_and_never_blocks():
 
 
 async def test_kernel_probes_the_peer_of_an_accepted_connection():
-    with opened("127.0.0.1:0") as it, await connected(it.listener.address):
+    with accepting_at("127.0.0.1:0") as it, await connected(it.listener.address):
         await eventually(lambda: len(it.endpoints) == 1)
         with it.endpoints[0].detach() as sock:
             assert keepalive(sock) == (1, 15, 2)
 
 
 async def test_all_of_ipv6_can_be_listened_on_beside_all_of_ipv4():
-    with opened("0.0.0.0:0") as four:
+    with accepting_at("0.0.0.0:0") as four:
         port = int(four.listener.address.rpartition(":")[2])
         (sock,) = listen_on(ListenAddress("::", port), dual_stack=False)
-        with Accepting(sock) as six, await connected(f"[::1]:{port}"):
+        with AcceptingListener(sock) as six, await connected(f"[::1]:{port}"):
             await eventually(lambda: len(six.endpoints) == 1)
 
 
 async def test_a_bare_port_is_both_families():
-    with opened("0") as it:
+    with accepting_at("0") as it:
         port = it.listener.address.rpartition(":")[2]
         for host in ("127.0.0.1", "[::1]"):
             (await connected(f"{host}:{port}")).close()
@@ -91,7 +91,7 @@ async def test_a_bare_port_is_both_families():
 
 async def test_bare_port_is_ipv4_without_ipv6(monkeypatch):
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
-    with opened("0") as it:
+    with accepting_at("0") as it:
         assert it.listener.address.startswith("0.0.0.0:")
 
 
@@ -99,7 +99,7 @@ async def test_an_ipv6_address_that_was_named_is_ipv6_only():
     with socket.socket() as reserved:  # nobody else listens there meanwhile
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
-        with opened(f"[::1]:{port}"), pytest.raises(ConnectionRefusedError):
+        with accepting_at(f"[::1]:{port}"), pytest.raises(ConnectionRefusedError):
             (await connected(f"127.0.0.1:{port}")).close()
 
 
@@ -136,7 +136,7 @@ async def test_a_name_is_listened_on_at_all_of_its_addresses_or_at_none(monkeypa
 
 
 async def test_a_port_in_use_is_one_readable_line():
-    with opened("127.0.0.1:0") as it:
+    with accepting_at("127.0.0.1:0") as it:
         address = it.listener.address
         assert refusal(address) == (
             f"cannot listen on {address}: another program listens there; "
@@ -217,7 +217,7 @@ def test_a_unix_path_with_a_nul_is_one_line_that_is_not_too_long():
 
 async def test_a_unix_socket_is_listened_on_and_its_file_removed_at_the_end(tmp_path):
     path = tmp_path / "socket"
-    with opened(f"unix:{path}") as it:
+    with accepting_at(f"unix:{path}") as it:
         assert it.listener.address == f"unix:{path}"
         with await unix_connection(path):
             await eventually(lambda: it.peers == ["unix"])
@@ -229,13 +229,13 @@ async def test_socket_file_without_a_listener_is_replaced(tmp_path):
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))
     assert stat.S_ISSOCK(path.stat().st_mode)
-    with opened(f"unix:{path}") as it, await unix_connection(path):
+    with accepting_at(f"unix:{path}") as it, await unix_connection(path):
         await eventually(lambda: len(it.endpoints) == 1)
 
 
 async def test_socket_file_with_a_listener_is_kept(tmp_path):
     path = tmp_path / "socket"
-    with opened(f"unix:{path}") as it:
+    with accepting_at(f"unix:{path}") as it:
         assert "another program listens there" in refusal(f"unix:{path}")
         with await unix_connection(path):
             await eventually(lambda: len(it.endpoints) == 2)  # the look at it was the first
@@ -244,7 +244,7 @@ async def test_socket_file_with_a_listener_is_kept(tmp_path):
 async def test_a_socket_file_that_another_program_has_put_there_is_left_to_it(tmp_path):
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as other:
-        with opened(f"unix:{path}"):
+        with accepting_at(f"unix:{path}"):
             path.unlink()
             other.bind(str(path))
         assert path.exists()
@@ -272,7 +272,7 @@ async def test_file_that_is_not_a_socket_is_kept(tmp_path):
 
 async def test_missing_socket_file_at_the_end_is_ignored(tmp_path):
     path = tmp_path / "socket"
-    with opened(f"unix:{path}"):
+    with accepting_at(f"unix:{path}"):
         path.unlink()
 
 
@@ -281,7 +281,7 @@ async def test_missing_socket_file_at_the_end_is_ignored(tmp_path):
 
 @pytest.mark.needs("ip")
 def test_ipv4_translated_peer_is_accepted() -> None:
-    call_apart(__name__, accept_ipv4_translated_peer.__name__)
+    call_in_namespace(__name__, accept_ipv4_translated_peer.__name__)
 
 
 def accept_ipv4_translated_peer() -> None:
@@ -289,7 +289,7 @@ def accept_ipv4_translated_peer() -> None:
     subprocess.run(["ip", "address", "add", f"{ip}/128", "dev", "lo"], check=True)
 
     async def accept() -> None:
-        with opened("[::1]:0") as listener, socket.socket(socket.AF_INET6) as client:
+        with accepting_at("[::1]:0") as listener, socket.socket(socket.AF_INET6) as client:
             client.bind((ip, 0))
             client.connect(listener.sock.getsockname())
             await eventually(lambda: listener.peers)

@@ -13,7 +13,7 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
-from tests.support.namespaces import call_apart
+from tests.support.namespaces import call_in_namespace
 
 pytestmark = pytest.mark.needs("mount")
 
@@ -76,8 +76,8 @@ def dial_without_an_answer_for_ipv6() -> None:
 
 
 def test_dead_name_server_delays_a_dial_but_does_not_fail_it() -> None:
-    call_apart(__name__, dial_with_a_dead_name_server.__name__)
+    call_in_namespace(__name__, dial_with_a_dead_name_server.__name__)
 
 
 def test_name_server_without_an_answer_for_ipv6_delays_a_dial_little() -> None:
-    call_apart(__name__, dial_without_an_answer_for_ipv6.__name__)
+    call_in_namespace(__name__, dial_without_an_answer_for_ipv6.__name__)

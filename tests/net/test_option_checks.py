@@ -7,7 +7,7 @@ import pytest
 from netjumper.net import option_checks
 from netjumper.net.option_checks import OptionUnavailable, check_dialling, check_listening
 from netjumper.net.socket_options import SocketOptions
-from tests.support.namespaces import run_apart, run_unprivileged
+from tests.support.namespaces import run_in_namespace, run_unprivileged
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' options")
 
@@ -68,7 +68,7 @@ def test_a_mark_needs_a_privilege():
 
 
 def test_privileged_process_can_set_a_mark():
-    assert run_apart("check_dialling(SocketOptions(mark=7))") == ""
+    assert run_in_namespace("check_dialling(SocketOptions(mark=7))") == ""
 
 
 def test_unknown_interface_is_reported_with_the_existing_ones():
@@ -116,7 +116,7 @@ with contextlib.suppress(OSError):
 try: check_listening(SocketOptions(mptcp=True))
 except OptionUnavailable as error: print(error.key, error)
 """
-    assert run_apart(code) == "mptcp this kernel has none, or net.mptcp.enabled is 0"
+    assert run_in_namespace(code) == "mptcp this kernel has none, or net.mptcp.enabled is 0"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from netjumper.net import own_networks
 from netjumper.net.own_networks import OwnNetworks, attached
-from tests.support.namespaces import call_apart
+from tests.support.namespaces import call_in_namespace
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="rtnetlink is Linux's")
 
@@ -71,7 +71,7 @@ def read_in_a_child() -> None:
 @pytest.mark.needs("ip")
 @pytest.mark.parametrize("function", [read_addresses, notice_changes, read_in_a_child])
 def test_in_a_network_of_its_own(function):
-    call_apart(__name__, function.__name__)
+    call_in_namespace(__name__, function.__name__)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from netjumper.net import socket_options as module
 from netjumper.net.dialer import Dialer
 from netjumper.net.listening_sockets import listen_on
 from netjumper.net.socket_options import IPPROTO_MPTCP, SocketOptions
-from tests.support.namespaces import run_apart
+from tests.support.namespaces import run_in_namespace
 from tests.support.peers import (
     eventually,
     keepalive,
     listening,
-    no_descriptor_is_left,
+    no_descriptor_leaks,
 )
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux' options")
@@ -160,7 +160,7 @@ def test_a_dial_has_the_firewall_mark():
 client, accepted = pair(SocketOptions(mark=77), SocketOptions())
 print(client.getsockopt(socket.SOL_SOCKET, socket.SO_MARK))
 """
-    assert run_apart(code) == "77"
+    assert run_in_namespace(code) == "77"
 
 
 def test_with_defer_accept_a_connection_comes_with_its_first_bytes():
@@ -186,7 +186,7 @@ def test_a_unix_socket_has_none_of_them(tmp_path):
 async def test_a_dialers_connections_have_its_options():
     opened, failed = [], []
     options = SocketOptions(source=("127.0.0.9",))
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         dialer = Dialer(asyncio.get_running_loop(), timeout=10.0, options=options)
         with listening() as four, listening("::1") as six:
             for listener in (four, six):
@@ -251,12 +251,12 @@ def accepted_early():
 
 def test_with_fast_open_a_connection_is_accepted_with_its_first_packet():
     code = "fast_open(3)\ngreeted(); greeted(); print(accepted_early())"
-    assert run_apart(SPEAKS_FIRST + code) == "1"  # the first one asked for the cookie
+    assert run_in_namespace(SPEAKS_FIRST + code) == "1"  # the first one asked for the cookie
 
 
 def test_listener_without_fast_open_still_speaks_first():
     code = "fast_open(1)\ngreeted(); greeted(); print(accepted_early())"
-    assert run_apart(SPEAKS_FIRST + code) == "0"
+    assert run_in_namespace(SPEAKS_FIRST + code) == "0"
 
 
 # Who vanished, and who does not read.
@@ -280,4 +280,4 @@ def noticed(first):
 
 @pytest.mark.parametrize("first", [b"", b"on its way"])
 def test_a_peer_that_vanished_is_noticed_in_time(first):
-    assert run_apart(f"{NOTICED}noticed({first!r})") == "noticed"
+    assert run_in_namespace(f"{NOTICED}noticed({first!r})") == "noticed"

@@ -14,7 +14,7 @@ from netjumper.net.user_timeout import (
     user_timeout_of,
 )
 from tests.support.clock import Clock
-from tests.support.namespaces import run_apart
+from tests.support.namespaces import run_in_namespace
 from tests.support.peers import (
     connected,
     eventually,
@@ -144,7 +144,7 @@ client.sendall(b"lost")
 endpoint = Endpoint(asyncio.new_event_loop(), client)
 print(suspend_user_timeout(endpoint, 28_000), client.getsockopt(6, socket.TCP_USER_TIMEOUT))
 """
-    assert run_apart(code) == "False 28000"
+    assert run_in_namespace(code) == "False 28000"
 
 
 @linux

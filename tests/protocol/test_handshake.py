@@ -6,7 +6,13 @@ import pytest
 
 from netjumper.errors import ProtocolError
 from netjumper.protocol.handshake import EndOfStream, Handshake, ListeningHandshake
-from tests.support.byte_splits import FOLLOWING, end_everywhere, feed_every_way, one_by_one, run
+from tests.support.byte_splits import (
+    TRAILING,
+    end_after_each_byte,
+    feed_all_splits,
+    one_by_one,
+    run,
+)
 
 LIMIT = 8
 
@@ -34,7 +40,7 @@ class Rest(Handshake[bytes]):
 
 
 def test_result_does_not_depend_on_how_bytes_are_split() -> None:
-    outcome = feed_every_way(Letter, b"abcline\r\n")
+    outcome = feed_all_splits(Letter, b"abcline\r\n")
     assert outcome.result == (b"abc", b"line")
     assert outcome.sent == b"hellothanks abc"
 
@@ -46,7 +52,7 @@ def test_the_first_words_are_there_before_anything_came() -> None:
 
 
 def test_the_end_of_the_stream_in_the_middle_is_an_error() -> None:
-    for ended in end_everywhere(Letter, b"abcline\r\n"):
+    for ended in end_after_each_byte(Letter, b"abcline\r\n"):
         assert ended.error is EndOfStream
         assert ended.text == "the connection was closed in the middle of the handshake"
 
@@ -58,25 +64,25 @@ def test_end_of_stream_after_the_result_is_ignored() -> None:
 
 @pytest.mark.parametrize("line", [b"", b"x" * LIMIT])
 def test_a_line_up_to_its_limit_is_taken(line: bytes) -> None:
-    assert feed_every_way(Letter, b"abc" + line + b"\r\n").result == (b"abc", line)
+    assert feed_all_splits(Letter, b"abc" + line + b"\r\n").result == (b"abc", line)
 
 
 def test_a_line_over_its_limit_is_refused_before_it_is_complete() -> None:
-    outcome = feed_every_way(Letter, b"abc" + b"x" * (LIMIT + 2))
+    outcome = feed_all_splits(Letter, b"abc" + b"x" * (LIMIT + 2))
     assert outcome.error is ProtocolError
     assert outcome.text == "a field is longer than 8 bytes"
 
 
 def test_a_complete_line_over_its_limit_is_refused_too() -> None:
-    assert feed_every_way(Letter, b"abc" + b"x" * (LIMIT + 1) + b"\r\n").error is ProtocolError
+    assert feed_all_splits(Letter, b"abc" + b"x" * (LIMIT + 1) + b"\r\n").error is ProtocolError
 
 
 def test_trailing_bytes_are_kept_once_and_grow() -> None:
     handshake = Letter()
-    handshake.receive_data(b"abc\r\n" + FOLLOWING)
+    handshake.receive_data(b"abc\r\n" + TRAILING)
     handshake.receive_data(b"more")
-    assert handshake.trailing_size == len(FOLLOWING) + 4
-    assert handshake.trailing_data() == FOLLOWING + b"more"
+    assert handshake.trailing_size == len(TRAILING) + 4
+    assert handshake.trailing_data() == TRAILING + b"more"
     assert handshake.trailing_data() == b""
 
 

@@ -34,10 +34,10 @@ from netjumper.protocol.wire import (
 from netjumper.server.clients import single_secret
 from netjumper.server.guard import Guard
 from tests.support.byte_splits import (
-    end_everywhere,
-    feed_every_way,
+    accepted_before_refusal,
+    end_after_each_byte,
+    feed_all_splits,
     run,
-    taken_before_refusal,
 )
 from tests.support.wire_sides import (
     ANSWER,
@@ -124,7 +124,7 @@ def test_a_destination_over_255_bytes_is_refused() -> None:
 
 
 def test_a_server_learns_the_destination_however_the_bytes_come() -> None:
-    ended = feed_every_way(lambda: server("alice"), ANSWER + DESTINATION)
+    ended = feed_all_splits(lambda: server("alice"), ANSWER + DESTINATION)
     assert ended.result == TunnelRequest(TARGET, "alice")
     assert ended.sent == frame(CHALLENGE) + b"\0"
 
@@ -167,7 +167,7 @@ def test_reject_sends_status_1_and_the_errors_text(error: TargetError, text: str
     ],
 )
 def test_a_wrong_answer_is_refused_in_the_originals_words(answer: bytes) -> None:
-    ended = feed_every_way(server, frame(answer))
+    ended = feed_all_splits(server, frame(answer))
     assert ended.error is (AuthenticationError if len(answer) == 20 else ProtocolError)
     assert ended.sent == frame(CHALLENGE) + b"\1\x1echallenge failed, check secret"
 
@@ -206,13 +206,13 @@ def test_credentials_decide_about_authentication() -> None:
 
 
 def test_the_end_of_the_stream_is_the_clients_fault_in_every_state() -> None:
-    ends = end_everywhere(server, ANSWER + DESTINATION)
+    ends = end_after_each_byte(server, ANSWER + DESTINATION)
     assert {end.error for end in ends} == {EndOfStream}
     assert [len(end.sent) for end in ends] == [33] * 21 + [34] * 16
 
 
 def test_invalid_destination_is_answered_and_is_an_error() -> None:
-    ended = feed_every_way(server, ANSWER + frame(b"example.org"))
+    ended = feed_all_splits(server, ANSWER + frame(b"example.org"))
     assert ended.error is InvalidTarget
     refusal = b"\1" + text_frame("dial tcp: address example.org: missing port in address")
     assert ended.sent == frame(CHALLENGE) + b"\0" + refusal
@@ -306,8 +306,8 @@ def test_garbage_from_a_client_is_never_more_than_an_error(
 
 
 def test_a_peer_that_never_ends_is_refused_within_two_frames() -> None:
-    assert taken_before_refusal(ClientHandshake(SECRET), b"\xff", 1024) == 512
-    assert taken_before_refusal(server(), b"\xff", 1024) == 255
+    assert accepted_before_refusal(ClientHandshake(SECRET), b"\xff", 1024) == 512
+    assert accepted_before_refusal(server(), b"\xff", 1024) == 255
 
 
 @given(

@@ -18,10 +18,10 @@ from netjumper.protocol.wire import (
     text_frame,
 )
 from tests.support.byte_splits import (
-    FOLLOWING,
-    end_everywhere,
-    every_way,
-    feed_every_way,
+    TRAILING,
+    all_splits,
+    end_after_each_byte,
+    feed_all_splits,
     run,
 )
 from tests.support.wire_sides import (
@@ -37,7 +37,7 @@ from tests.support.wire_sides import (
 
 
 def test_a_client_is_piped_to_its_target_however_the_bytes_come() -> None:
-    dial_errors = feed_every_way(requesting, frame(CHALLENGE) + b"\0\0")
+    dial_errors = feed_all_splits(requesting, frame(CHALLENGE) + b"\0\0")
     assert dial_errors.result == TARGET
     assert dial_errors.sent == ANSWER + DESTINATION
 
@@ -67,7 +67,7 @@ def test_challenge_of_any_other_length_is_answered(size: int) -> None:
 
 
 def test_without_a_destination_a_client_waits_behind_the_verdict() -> None:
-    for pieces in every_way(frame(CHALLENGE) + b"\0"):
+    for pieces in all_splits(frame(CHALLENGE) + b"\0"):
         handshake = ClientHandshake(SECRET)
         waiting = run(handshake, pieces)
         assert waiting.sent == ANSWER
@@ -90,9 +90,9 @@ def test_a_parked_connection_sends_its_destination_in_one_piece() -> None:
     handshake.request(TARGET)
     handshake.send_early(b"early")
     assert handshake.data_to_send() == DESTINATION + b"early"
-    ended = run(handshake, [b"\0" + FOLLOWING])
+    ended = run(handshake, [b"\0" + TRAILING])
     assert ended.result == TARGET
-    assert ended.trailing == FOLLOWING
+    assert ended.trailing == TRAILING
 
 
 def test_parked_connection_gets_the_reason_of_a_failed_dial() -> None:
@@ -101,7 +101,7 @@ def test_parked_connection_gets_the_reason_of_a_failed_dial() -> None:
         handshake.request(TARGET)
         return handshake
 
-    assert feed_every_way(asking_late, b"\1" + text_frame(REFUSED)).error is TargetRefused
+    assert feed_all_splits(asking_late, b"\1" + text_frame(REFUSED)).error is TargetRefused
 
 
 @pytest.mark.parametrize("pieces", [[b"x"], [b"\0"]])
@@ -133,7 +133,7 @@ def test_a_parked_connection_may_be_closed_just_after_the_destination() -> None:
 @pytest.mark.parametrize("status", [1, 2, 127, 128, 255])
 def test_every_verdict_but_0_is_a_wrong_secret(status: int) -> None:
     refusal = bytes((status,)) + text_frame("challenge failed, check secret")
-    ended = feed_every_way(requesting, frame(CHALLENGE) + refusal)
+    ended = feed_all_splits(requesting, frame(CHALLENGE) + refusal)
     assert ended.error is WrongSecret
     assert ended.text == "challenge failed, check secret"
 
@@ -141,7 +141,7 @@ def test_every_verdict_but_0_is_a_wrong_secret(status: int) -> None:
 @pytest.mark.parametrize("status", [1, 2, 127, 128, 255])
 def test_every_outcome_but_0_is_a_failed_dial(status: int) -> None:
     refusal = bytes((status,)) + text_frame(REFUSED)
-    ended = feed_every_way(requesting, frame(CHALLENGE) + b"\0" + refusal)
+    ended = feed_all_splits(requesting, frame(CHALLENGE) + b"\0" + refusal)
     assert ended.error is TargetRefused
     assert ended.text == REFUSED
 
@@ -174,7 +174,7 @@ def test_text_that_is_not_utf8_is_shown_with_replacements() -> None:
 
 
 def test_error_of_an_early_end_names_the_step() -> None:
-    ends = end_everywhere(requesting, frame(CHALLENGE) + b"\0\0")
+    ends = end_after_each_byte(requesting, frame(CHALLENGE) + b"\0\0")
     assert {end.error for end in ends} == {JumpHostProtocolError}
     texts = [end.text.removeprefix("it closed the connection without ") for end in ends]
     assert texts == ["a challenge"] * 33 + ["a verdict", "an outcome"]
@@ -182,12 +182,12 @@ def test_error_of_an_early_end_names_the_step() -> None:
 
 def test_client_that_reads_wanted_bytes_stops_at_the_outcome() -> None:
     handshake = requesting()
-    stream = bytearray(frame(CHALLENGE) + b"\0\0" + FOLLOWING)
+    stream = bytearray(frame(CHALLENGE) + b"\0\0" + TRAILING)
     while handshake.result is None:
         wanted = handshake.wanted
         handshake.receive_data(bytes(stream[:wanted]))
         del stream[:wanted]
-    assert bytes(stream) == FOLLOWING
+    assert bytes(stream) == TRAILING
     assert handshake.trailing_data() == b""
 
 

@@ -13,8 +13,8 @@ from netjumper.relay.ending import RelayEnd
 from netjumper.relay.relay import Relay
 from netjumper.relay.splice import CAN_SPLICE, RelayMemory
 from tests.support.clock import Clock
-from tests.support.peers import no_descriptor_is_left, tcp_pair
-from tests.support.relay_pair import MIB, SLOW, SMALL_BUFFER, Join, Joined
+from tests.support.peers import no_descriptor_leaks, tcp_pair
+from tests.support.relay_pair import MIB, SLOW, SMALL_BUFFER, Join, RelayPair
 from tests.support.tls_pair import tls_pair
 
 
@@ -70,11 +70,11 @@ def join(memory: RelayMemory, way: str) -> Join:
         start: bool = True,
         small_buffers: bool = False,
         bandwidth: Bandwidth | None = None,
-    ) -> AsyncIterator[Joined]:
+    ) -> AsyncIterator[RelayPair]:
         loop = asyncio.get_running_loop()
         if way == "throttled" and bandwidth is None:
             bandwidth = Bandwidth(loop, 400 * MIB, Bandwidth(loop, 500 * MIB))
-        async with no_descriptor_is_left():
+        async with no_descriptor_leaks():
             client, near_client = pair()
             near_target, target = pair()
             if small_buffers:  # on the way out; on the way in there is room for a full read
@@ -100,7 +100,7 @@ def join(memory: RelayMemory, way: str) -> Join:
             if start:
                 relay.start()
             with client, target:
-                yield Joined(relay, memory, client, target, ended)
+                yield RelayPair(relay, memory, client, target, ended)
                 relay.stop(RelayEnd.SHUTDOWN)
                 if second is not None:
                     second.stop(RelayEnd.SHUTDOWN)

@@ -255,7 +255,7 @@ def test_no_direction_overtakes_the_queue(clock):
     bandwidth.spend(64 * KB)
     first, second = Reader(clock, bandwidth), Reader(clock, bandwidth)
     first.arrive(64)
-    clock.be_late(10)
+    clock.skip(10)
     second.arrive(64)
     assert (first.total, second.total) == (0, 0)
     clock.advance(0)
@@ -274,7 +274,7 @@ def test_more_tunnels_do_not_give_a_client_a_larger_share(clock, limit, late):
         reader.arrive()
     began = clock.time()
     while (seconds := clock.time() - began) < 10:
-        clock.call_later(0.001, clock.be_late, late)  # something else keeps it busy
+        clock.call_later(0.001, clock.skip, late)  # something else keeps it busy
         clock.advance(0.02)
     total = sum(reader.total for reader in crowd)
     assert total + single.total == pytest.approx(seconds * 2 * MB, rel=0.02)
@@ -286,7 +286,7 @@ def test_wait_for_the_clients_limit_counts_for_the_total_too(clock):
     bandwidth.spend(64 * KB)
     reader = Reader(clock, bandwidth)
     reader.arrive(64)
-    clock.be_late(1)
+    clock.skip(1)
     clock.advance(0)
     assert reader.total == 64
 

@@ -28,7 +28,7 @@ from tests.support.peers import (
     settled,
     tcp_pair,
 )
-from tests.support.relay_pair import MIB, SIDES, SMALL_BUFFER, drink, pour
+from tests.support.relay_pair import MIB, SIDES, SMALL_BUFFER, receive_digest, send_random
 
 # --- both directions ----------------------------------------------------------------------
 
@@ -70,10 +70,10 @@ async def test_bulk_in_both_directions_at_once_is_intact(join, splice, monkeypat
     monkeypatch.setattr(direction, "splice", counting)
     async with join() as it:
         up, down, up_got, down_got = await asyncio.gather(
-            pour(it.client, size),
-            pour(it.target, size),
-            drink(it.target, size),
-            drink(it.client, size),
+            send_random(it.client, size),
+            send_random(it.target, size),
+            receive_digest(it.target, size),
+            receive_digest(it.client, size),
         )
         assert (up_got, down_got) == (up, down)
         assert (it.relay.bytes_up, it.relay.bytes_down) == (size, size)
@@ -86,7 +86,9 @@ async def test_small_and_bulk_traffic_alternate(join):
             for number in range(20):
                 await send(it.client, b"%d" % number)
                 assert await receive(it.target) == b"%d" % number
-            sent, got = await asyncio.gather(pour(it.client, 8 * MIB), drink(it.target, 8 * MIB))
+            sent, got = await asyncio.gather(
+                send_random(it.client, 8 * MIB), receive_digest(it.target, 8 * MIB)
+            )
             assert got == sent
 
 
@@ -106,7 +108,9 @@ async def test_unix_sockets_are_relayed_too(join):
         return pair
 
     async with join(pair=unix_pair) as it:
-        sent, got = await asyncio.gather(pour(it.client, 8 * MIB), drink(it.target, 8 * MIB))
+        sent, got = await asyncio.gather(
+            send_random(it.client, 8 * MIB), receive_digest(it.target, 8 * MIB)
+        )
         assert got == sent
         it.target.close()
         assert await receive(it.client) == b""
@@ -121,23 +125,23 @@ async def test_unix_sockets_are_relayed_too(join):
 async def test_a_peer_that_does_not_read_stops_the_sender_without_loss(join, source, sink, way):
     async with join(small_buffers=True) as it:
         size = 32 * MIB
-        sending = asyncio.create_task(pour(it.side(source), size))
+        sending = asyncio.create_task(send_random(it.side(source), size))
         taken = await settled(lambda: it.moved(source))
         assert not sending.done()
         # Beside the relay's own share, the kernel keeps twice what it was asked for.
         share = PIPE_SIZE + BUFFER_SIZE + 2 * (2 * SMALL_BUFFER)
         assert 0 < taken <= (2 * share if way == "tls" else share)
-        assert await drink(it.side(sink), size) == await sending
+        assert await receive_digest(it.side(sink), size) == await sending
 
 
 async def test_the_other_direction_goes_on_while_one_is_blocked(join):
     async with join(small_buffers=True) as it:
-        sending = asyncio.create_task(pour(it.client, 8 * MIB))
+        sending = asyncio.create_task(send_random(it.client, 8 * MIB))
         await settled(lambda: it.relay.bytes_up)
         for _ in range(10):
             await send(it.target, b"tick")
             assert await receive(it.client) == b"tick"
-        assert await drink(it.target, 8 * MIB) == await sending
+        assert await receive_digest(it.target, 8 * MIB) == await sending
 
 
 # --- bytes read before the start ----------------------------------------------------------
@@ -202,7 +206,9 @@ async def test_an_idle_relay_has_no_pipe_and_no_timer(join):
         pipes_before = open_descriptors()["pipe"]
         timers_before = len(getattr(loop, "_scheduled", ()))  # uvloop does not show its own
         it.relay.start()
-        sent, got = await asyncio.gather(pour(it.client, 16 * MIB), drink(it.target, 16 * MIB))
+        sent, got = await asyncio.gather(
+            send_random(it.client, 16 * MIB), receive_digest(it.target, 16 * MIB)
+        )
         assert got == sent
         assert len(getattr(loop, "_scheduled", ())) == timers_before
         it.memory.close()  # the idle pipes, which no relay owns
@@ -218,7 +224,9 @@ async def test_without_a_descriptor_for_a_pipe_bytes_are_copied(join):
         os.close(lowest_free)
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
-            sent, got = await asyncio.gather(pour(it.client, 8 * MIB), drink(it.target, 8 * MIB))
+            sent, got = await asyncio.gather(
+                send_random(it.client, 8 * MIB), receive_digest(it.target, 8 * MIB)
+            )
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert got == sent
@@ -234,7 +242,9 @@ async def test_sockets_that_cannot_be_spliced_are_copied(join, splice, monkeypat
 
     monkeypatch.setattr(direction, "splice", refuse)
     async with join() as it:
-        sent, got = await asyncio.gather(pour(it.client, 8 * MIB), drink(it.target, 8 * MIB))
+        sent, got = await asyncio.gather(
+            send_random(it.client, 8 * MIB), receive_digest(it.target, 8 * MIB)
+        )
         assert got == sent
     assert calls == (1 if splice else 0)
 
@@ -257,7 +267,9 @@ async def test_an_endpoint_without_a_plain_descriptor_is_never_spliced(memory, m
             memory, Encrypted(loop, near_client), Endpoint(loop, near_target), ended.set_result
         )
         relay.start()
-        sent, got = await asyncio.gather(pour(client, 8 * MIB), drink(target, 8 * MIB))
+        sent, got = await asyncio.gather(
+            send_random(client, 8 * MIB), receive_digest(target, 8 * MIB)
+        )
         assert got == sent
         relay.stop(RelayEnd.SHUTDOWN)
 
@@ -274,7 +286,9 @@ async def test_a_splice_with_nothing_to_move_is_not_an_end_of_stream(join, splic
 
     monkeypatch.setattr(direction, "splice", nothing_at_first)
     async with join() as it:
-        sent, got = await asyncio.gather(pour(it.client, 32 * MIB), drink(it.target, 32 * MIB))
+        sent, got = await asyncio.gather(
+            send_random(it.client, 32 * MIB), receive_digest(it.target, 32 * MIB)
+        )
         assert got == sent
     assert bool(spurious) != splice
 

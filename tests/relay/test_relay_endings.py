@@ -13,7 +13,7 @@ from netjumper.relay.relay import Relay
 from netjumper.relay.splice import BUFFER_SIZE
 from tests.support.peers import (
     eventually,
-    no_descriptor_is_left,
+    no_descriptor_leaks,
     receive,
     receive_exactly,
     receive_to_end,
@@ -23,7 +23,7 @@ from tests.support.peers import (
     settled,
     tcp_pair,
 )
-from tests.support.relay_pair import MIB, SIDES, drink, pour, queued
+from tests.support.relay_pair import MIB, SIDES, queued, receive_digest, send_random
 
 RESETS = {"client": RelayEnd.CLIENT_RESET, "target": RelayEnd.TARGET_RESET}
 
@@ -107,7 +107,7 @@ def _send_fails(sock: socket.socket) -> bool:
 @pytest.mark.parametrize(("lost", "other"), SIDES)
 async def test_a_reset_in_the_middle_of_bulk_is_not_an_end_of_stream(join, lost, other):
     async with join() as it:
-        pouring = asyncio.create_task(pour(it.side(other), 64 * MIB))
+        pouring = asyncio.create_task(send_random(it.side(other), 64 * MIB))
         await receive_exactly(it.side(lost), 4 * MIB)
         reset(it.side(lost))
         with pytest.raises(ConnectionError):
@@ -128,7 +128,7 @@ async def test_stopping_a_relay_resets_both_sides(join):
 
 async def test_stopping_a_relay_with_a_full_pipe_closes_the_pipe(join):
     async with join(small_buffers=True) as it:
-        sending = asyncio.create_task(pour(it.client, 32 * MIB))
+        sending = asyncio.create_task(send_random(it.client, 32 * MIB))
         await settled(lambda: it.relay.bytes_up)
         it.relay.stop(RelayEnd.SHUTDOWN)
         with pytest.raises(ConnectionError):
@@ -140,7 +140,7 @@ async def test_stopping_a_relay_with_a_full_pipe_closes_the_pipe(join):
 async def test_bytes_of_an_aborted_tunnel_never_reach_another(join, lost):
     """Pipes are reused, except one that still holds bytes."""
     async with join(small_buffers=True) as cut, join() as other:
-        sending = asyncio.create_task(pour(cut.client, 32 * MIB))
+        sending = asyncio.create_task(send_random(cut.client, 32 * MIB))
         await settled(lambda: cut.relay.bytes_up)
         if lost == "target":
             reset(cut.target)
@@ -150,7 +150,7 @@ async def test_bytes_of_an_aborted_tunnel_never_reach_another(join, lost):
             await sending
         assert await cut.ended in (RelayEnd.TARGET_RESET, RelayEnd.SHUTDOWN)
         sent, got = await asyncio.gather(
-            pour(other.client, 16 * MIB), drink(other.target, 16 * MIB)
+            send_random(other.client, 16 * MIB), receive_digest(other.target, 16 * MIB)
         )
         assert got == sent
 
@@ -160,7 +160,7 @@ async def test_a_reset_after_an_end_of_stream_is_found_by_the_check(memory, firs
     """A side that has sent everything is not read, so its reset is not reported."""
     loop = asyncio.get_running_loop()
     half_closed: Deadlines[Relay] = Deadlines(loop, 0.01, Relay.check_half_closed)
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         client, near_client = tcp_pair()
         near_target, target = tcp_pair()
         sides = {"client": client, "target": target}

@@ -34,7 +34,15 @@ from tests.support.peers import (
     settled,
     tcp_pair,
 )
-from tests.support.relay_pair import MIB, SIDES, SLOW, drink, passing, pour, queued
+from tests.support.relay_pair import (
+    MIB,
+    SIDES,
+    SLOW,
+    advancing,
+    queued,
+    receive_digest,
+    send_random,
+)
 
 every_way = pytest.mark.parametrize("way", ["splice", "copy", "tls"])
 
@@ -51,8 +59,8 @@ BURST_BYTES = MIN_QUANTUM + MIN_SAVED_BYTES
 async def test_the_rate_is_kept_and_the_sender_waits(join, clock, rate, source, sink):
     bandwidth = Bandwidth(clock, rate)
     async with join(bandwidth=bandwidth) as it:
-        sending = asyncio.create_task(pour(it.side(source), 64 * MIB))
-        drinking = asyncio.create_task(drink(it.side(sink), 64 * MIB))
+        sending = asyncio.create_task(send_random(it.side(source), 64 * MIB))
+        drinking = asyncio.create_task(receive_digest(it.side(sink), 64 * MIB))
         before = await settled(lambda: it.moved(source))
         assert 0 < before <= max(0.06 * rate, BURST_BYTES)
         for _ in range(3):
@@ -83,7 +91,7 @@ async def test_only_large_turns_are_spliced(join, clock, rate, splices, monkeypa
     async with join(bandwidth=bandwidth) as it:
         data = os.urandom(int(rate / 2))
         sending = asyncio.create_task(send(it.client, data))
-        async with passing(clock):
+        async with advancing(clock):
             assert await receive_exactly(it.target, len(data)) == data
         await sending
     assert (sum(moved) > rate / 4) == splices
@@ -92,8 +100,12 @@ async def test_only_large_turns_are_spliced(join, clock, rate, splices, monkeypa
 @every_way
 async def test_both_directions_count_together(join, clock):
     async with join(bandwidth=Bandwidth(clock, FAST)) as it:
-        pouring = [asyncio.create_task(pour(sock, 64 * MIB)) for sock in (it.client, it.target)]
-        drinking = [asyncio.create_task(drink(sock, 64 * MIB)) for sock in (it.client, it.target)]
+        pouring = [
+            asyncio.create_task(send_random(sock, 64 * MIB)) for sock in (it.client, it.target)
+        ]
+        drinking = [
+            asyncio.create_task(receive_digest(sock, 64 * MIB)) for sock in (it.client, it.target)
+        ]
         for _ in range(4):
             clock.advance(0.05)
             moved = await settled(lambda: it.relay.bytes_up + it.relay.bytes_down)
@@ -152,7 +164,7 @@ async def test_an_end_of_stream_follows_bytes_that_wait(join, slow, clock, first
         await send(it.side(first), data)
         it.side(first).shutdown(socket.SHUT_WR)
         assert await settled(lambda: it.moved(first)) <= BURST_BYTES
-        async with passing(clock):
+        async with advancing(clock):
             assert await receive_to_end(it.side(second)) == data
         assert clock.timers == 0
 
@@ -166,7 +178,7 @@ async def test_a_reset_follows_bytes_that_wait(join, slow, clock, first, second)
         await eventually(lambda: queued(it.side(first)) == 0)
         reset(it.side(first))
         assert await settled(lambda: it.moved(first)) <= BURST_BYTES
-        async with passing(clock):
+        async with advancing(clock):
             assert await receive_to_reset(it.side(second)) == data
         assert clock.timers == 0
 
@@ -199,7 +211,7 @@ async def test_random_ends_neither_lose_nor_reorder_bytes(join, clock):
     """All that a side took before its peer's end is the beginning of what was sent."""
     dice = random.Random(20261123)
     bandwidth = Bandwidth(clock, 2_000_000, Bandwidth(clock, 3_000_000))
-    async with passing(clock):
+    async with advancing(clock):
         for _ in range(6):
             async with contextlib.AsyncExitStack() as stack:
                 joined = [
@@ -275,13 +287,13 @@ async def test_relay_throttled_beyond_the_user_timeout_is_not_aborted(join, spen
     async with join(pair=impatient_pair, bandwidth=spent) as it:
         served = [it.relay, Sender(loop, it.client)]
         UserTimeoutSuspender(loop, 1.0, served).start()
-        sending = asyncio.create_task(pour(it.client, 16 * MIB))
+        sending = asyncio.create_task(send_random(it.client, 16 * MIB))
         await eventually(lambda: it.relay._up in spent)
         await kernel_aborts_connection_of_slow_reader(milliseconds)
         assert it.relay.bytes_up == 0
         spent.set_rate(None)
         clock.advance(1)
-        assert await drink(it.target, 16 * MIB) == await sending
+        assert await receive_digest(it.target, 16 * MIB) == await sending
         served.clear()
 
 

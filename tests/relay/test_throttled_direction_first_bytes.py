@@ -15,7 +15,7 @@ from tests.support.peers import (
     receive_to_reset,
     send,
 )
-from tests.support.relay_pair import MIB, SLOW, passing
+from tests.support.relay_pair import MIB, SLOW, advancing
 
 every_way = pytest.mark.parametrize("way", ["splice", "copy", "tls"])
 
@@ -59,7 +59,7 @@ async def test_bytes_read_before_the_relay_that_waited_count(join, spent, clock)
     async with join(start=False, bandwidth=spent) as it:
         began = clock.time()
         it.relay.start(up=bytes(100_000))
-        async with passing(clock):
+        async with advancing(clock):
             assert await receive_exactly(it.target, 100_000) == bytes(100_000)
         assert clock.time() - began > 1 + (100_000 - BURST_BYTES) / SLOW
 
@@ -72,7 +72,7 @@ async def test_bytes_read_before_the_relay_take_one_turn_at_a_time(join, spent, 
         await eventually(lambda: other.relay._up in spent)
         it.relay.start(up=data)
         await send(it.client, b"behind it")
-        async with passing(clock):
+        async with advancing(clock):
             await eventually(lambda: other.relay.bytes_up > 50_000)
             moved, others = len(data) - len(it.relay._up._first), other.relay.bytes_up
             assert await receive_exactly(it.target, 100_009) == data + b"behind it"
@@ -87,7 +87,7 @@ async def test_late_reading_target_gets_early_bytes_in_order(join, slow, clock):
     data = os.urandom(MIB)
     async with join(start=False, small_buffers=True, bandwidth=slow) as it:
         it.relay.start(up=data)
-        async with passing(clock):
+        async with advancing(clock):
             await eventually(lambda: it.relay._up.blocked)
             await send(it.client, b"behind it")
             assert await receive_exactly(it.target, MIB + 9) == data + b"behind it"

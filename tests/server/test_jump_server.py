@@ -38,10 +38,10 @@ from tests.support.services import (
     LOOPBACK,
     SECRET,
     answer,
-    asked,
     destination,
     dialer_of,
     jump_server_running,
+    request_tunnel,
     resolver,
 )
 
@@ -49,7 +49,7 @@ from tests.support.services import (
 async def test_a_client_with_the_secret_reaches_its_target(server):
     service, address = server
     async with serving(echo) as target:
-        with await asked(address, target) as sock:
+        with await request_tunnel(address, target) as sock:
             assert await receive_exactly(sock, 1) == b"\0"
             await send(sock, b"hello")
             assert await receive_exactly(sock, 5) == b"hello"
@@ -108,7 +108,7 @@ async def test_a_client_that_half_closes_after_its_request_gets_the_answer(serve
 async def test_data_of_a_target_that_speaks_first_follows_the_outcome(server):
     _, address = server
     async with serving(speak_first(b"220 ready")) as target:
-        with await asked(address, target) as sock:
+        with await request_tunnel(address, target) as sock:
             assert await receive_exactly(sock, 10) == b"\x00220 ready"
 
 
@@ -123,7 +123,7 @@ async def test_data_sent_before_the_target_is_reached_is_limited_and_not_lost(se
 
     dialer_of(service).resolver = resolver(find)
     async with serving(echo) as target:
-        with await asked(address, Address("target.example", target.address.port)) as sock:
+        with await request_tunnel(address, Address("target.example", target.address.port)) as sock:
             await asyncio.to_thread(looking.wait)
             data = bytes(range(256)) * 4 * 8192
             sending = asyncio.create_task(send(sock, data))
@@ -206,7 +206,7 @@ async def test_server_opens_all_listeners_or_none(server):
 async def test_many_tunnels_at_a_time(server):
     service, address = server
     async with serving(echo) as target:
-        socks = await asyncio.gather(*(asked(address, target) for _ in range(200)))
+        socks = await asyncio.gather(*(request_tunnel(address, target) for _ in range(200)))
         for number, sock in enumerate(socks):
             await send(sock, b"%04d" % number)
         for number, sock in enumerate(socks):
@@ -227,7 +227,7 @@ async def test_a_target_that_half_closes_first_receives_the_rest(server):
         heard.set_result(await receive_to_end(sock))
 
     async with serving(end_first) as target:
-        with await asked(address, target) as sock:
+        with await request_tunnel(address, target) as sock:
             assert await receive_to_end(sock) == b"\0bye"
             await send(sock, b"one more thing")
             sock.shutdown(socket.SHUT_WR)

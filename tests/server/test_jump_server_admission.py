@@ -26,14 +26,14 @@ from tests.support.peers import (
     serving,
 )
 from tests.support.services import (
-    AT_HOME,
     AUTH_REFUSAL,
+    LOCAL_TARGETS,
     SECRET,
     answer,
-    asked,
     destination,
     jump_server_running,
     refusal,
+    request_tunnel,
 )
 
 
@@ -42,7 +42,7 @@ async def limited(
     clients: Clients | None = None, **limits: Any
 ) -> AsyncIterator[tuple[Service, Address]]:
     async with jump_server_running(
-        clients=clients or single_secret(SECRET, AT_HOME), admission=AdmissionLimits(**limits)
+        clients=clients or single_secret(SECRET, LOCAL_TARGETS), admission=AdmissionLimits(**limits)
     ) as running:
         yield running
 
@@ -79,7 +79,7 @@ async def test_a_thousand_silent_connections_do_not_block_a_client():
                 sock = await connected_from("127.0.0.9", address)
                 stack.enter_context(sock)
             await eventually(lambda: len(service.sessions) == 100)
-            with await asked(address, target.address) as sock:
+            with await request_tunnel(address, target.address) as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
                 assert await echoed(sock)
             assert len(service.sessions) <= 101
@@ -134,7 +134,9 @@ async def test_a_lingering_refused_connection_still_counts_as_pending():
 async def test_the_limit_on_tunnels_is_exact():
     async with serving(echo) as target, limited(tunnels=5) as (service, address):
         with contextlib.ExitStack() as stack:
-            socks = [stack.enter_context(await asked(address, target.address)) for _ in range(5)]
+            socks = [
+                stack.enter_context(await request_tunnel(address, target.address)) for _ in range(5)
+            ]
             for sock in socks:
                 assert await receive_exactly(sock, 1) == b"\0"
             message = await refusal(address, target.address)
@@ -145,7 +147,7 @@ async def test_the_limit_on_tunnels_is_exact():
             assert service.sessions.context.admission.tunnels == 5
             socks.pop().close()
             await eventually(lambda: service.sessions.context.admission.tunnels == 4)
-            with await asked(address, target.address) as sock:
+            with await request_tunnel(address, target.address) as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
                 assert await echoed(sock)
 
@@ -159,9 +161,9 @@ async def test_a_failed_tunnel_is_not_counted_any_longer():
 
 async def test_a_client_that_is_being_refused_has_no_tunnel():
     async with serving(echo) as target, limited(tunnels=1) as (service, address):
-        with await asked(address, closed_port()) as refused:
+        with await request_tunnel(address, closed_port()) as refused:
             assert await receive_exactly(refused, 1) == b"\1"
-            with await asked(address, target.address) as sock:
+            with await request_tunnel(address, target.address) as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
                 assert service.sessions.context.admission.tunnels == 1
 
@@ -185,7 +187,7 @@ async def test_a_delayed_refusal_is_sent(monkeypatch):
 async def test_failed_authentications_ban_the_source_and_its_tunnels_go_on(monkeypatch):
     monkeypatch.setattr(manager, "REFUSAL_DELAY_S", 0.0)
     async with serving(echo) as target, limited(auth_failures=3) as (_, address):
-        with await asked(address, target.address) as tunnel:
+        with await request_tunnel(address, target.address) as tunnel:
             assert await receive_exactly(tunnel, 1) == b"\0"
             for _ in range(3):
                 assert await wrongly_answered(address) == AUTH_REFUSAL
@@ -216,7 +218,10 @@ async def test_connections_accepted_before_a_ban_cannot_guess_on(caplog):
 
 async def test_data_that_arrives_while_a_tunnel_waits_for_bandwidth_reaches_its_target():
     async with serving(echo) as target, limited(bandwidth=200_000) as (service, address):
-        with await asked(address, target.address) as other, await connected(address) as sock:
+        with (
+            await request_tunnel(address, target.address) as other,
+            await connected(address) as sock,
+        ):
             assert await receive_exactly(other, 1) == b"\0"
             bandwidth = service.sessions.context.admission.account_of("").bandwidth
             assert bandwidth is not None

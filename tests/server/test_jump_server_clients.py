@@ -26,7 +26,7 @@ from tests.support.peers import (
     serving,
 )
 from tests.support.services import (
-    AT_HOME,
+    LOCAL_TARGETS,
     LOOPBACK,
     SECRET,
     answer,
@@ -44,7 +44,7 @@ async def limited(
     clients: Clients | None = None, **limits: Any
 ) -> AsyncIterator[tuple[Service, Address]]:
     async with jump_server_running(
-        clients=clients or single_secret(SECRET, AT_HOME), admission=AdmissionLimits(**limits)
+        clients=clients or single_secret(SECRET, LOCAL_TARGETS), admission=AdmissionLimits(**limits)
     ) as running:
         yield running
 
@@ -64,8 +64,8 @@ async def test_client_authenticates_with_its_secret_and_is_named_in_the_log(capl
     caplog.set_level("INFO", "netjumper.access")
     clients = Clients(
         [
-            Client(name="alice", secrets=(ALICE, b"alice's next"), guard=AT_HOME),
-            Client(name="bob", secrets=(BOB,), guard=AT_HOME),
+            Client(name="alice", secrets=(ALICE, b"alice's next"), guard=LOCAL_TARGETS),
+            Client(name="bob", secrets=(BOB,), guard=LOCAL_TARGETS),
         ]
     )
     async with serving(echo) as target, limited(clients) as (_, address):
@@ -78,7 +78,10 @@ async def test_client_authenticates_with_its_secret_and_is_named_in_the_log(capl
 
 async def test_expired_client_is_refused_but_neither_delayed_nor_banned():
     expired = Client(
-        name="alice", secrets=(ALICE,), guard=AT_HOME, expires=datetime(2020, 2, 1, tzinfo=UTC)
+        name="alice",
+        secrets=(ALICE,),
+        guard=LOCAL_TARGETS,
+        expires=datetime(2020, 2, 1, tzinfo=UTC),
     )
     async with limited(Clients([expired]), auth_failures=1) as (_, address):
         for _ in range(3):
@@ -100,14 +103,14 @@ async def test_each_client_has_its_own_guard():
             assert await receive_exactly(sock, 2) == b"\0\0"
         with await let_in(address, BOB, target.address) as sock:
             assert b"refused by a rule, not permitted" in await receive_to_end(sock)
-        assert await target.came() == 1
+        assert await target.connection_count() == 1
 
 
 async def test_each_client_has_its_own_limit_on_tunnels():
     clients = Clients(
         [
-            Client(name="alice", secrets=(ALICE,), guard=AT_HOME, max_tunnels=1),
-            Client(name="bob", secrets=(BOB,), guard=AT_HOME),
+            Client(name="alice", secrets=(ALICE,), guard=LOCAL_TARGETS, max_tunnels=1),
+            Client(name="bob", secrets=(BOB,), guard=LOCAL_TARGETS),
         ]
     )
     async with serving(echo) as target, limited(clients) as (_, address):
@@ -122,8 +125,8 @@ async def test_each_client_has_its_own_limit_on_tunnels():
 async def test_a_client_whose_look_ups_hang_does_not_block_another():
     clients = Clients(
         [
-            Client(name="alice", secrets=(ALICE,), guard=AT_HOME),
-            Client(name="bob", secrets=(BOB,), guard=AT_HOME),
+            Client(name="alice", secrets=(ALICE,), guard=LOCAL_TARGETS),
+            Client(name="bob", secrets=(BOB,), guard=LOCAL_TARGETS),
         ]
     )
     answered = threading.Event()
@@ -149,7 +152,7 @@ async def test_a_client_whose_look_ups_hang_does_not_block_another():
 
 
 async def test_the_tunnels_of_a_client_share_its_bandwidth_which_can_change():
-    clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME, bandwidth=1e9)])
+    clients = Clients([Client(name="alice", secrets=(ALICE,), guard=LOCAL_TARGETS, bandwidth=1e9)])
     async with serving(echo) as target, limited(clients) as (service, address):
         with await let_in(address, ALICE, target.address) as tunnel:
             assert await receive_exactly(tunnel, 2) == b"\0\0"
@@ -162,7 +165,9 @@ async def test_the_tunnels_of_a_client_share_its_bandwidth_which_can_change():
             bandwidth.spend(1_000_000)
             await send(tunnel, b"hello")
             await eventually(lambda: bool(bandwidth._waiting))
-            clients.replace([Client(name="alice", secrets=(ALICE,), guard=AT_HOME, bandwidth=1e9)])
+            clients.replace(
+                [Client(name="alice", secrets=(ALICE,), guard=LOCAL_TARGETS, bandwidth=1e9)]
+            )
             with await let_in(address, ALICE, target.address) as second:
                 assert await receive_exactly(second, 2) == b"\0\0"
                 assert await receive_exactly(tunnel, 5) == b"hello"
@@ -170,11 +175,11 @@ async def test_the_tunnels_of_a_client_share_its_bandwidth_which_can_change():
 
 
 async def test_the_limits_of_a_client_can_change_while_it_has_tunnels():
-    clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME)])
+    clients = Clients([Client(name="alice", secrets=(ALICE,), guard=LOCAL_TARGETS)])
     async with serving(echo) as target, limited(clients) as (_, address):
         with await let_in(address, ALICE, target.address) as tunnel:
             assert await receive_exactly(tunnel, 2) == b"\0\0"
-            changed = Client(name="alice", secrets=(ALICE,), guard=AT_HOME, max_tunnels=1)
+            changed = Client(name="alice", secrets=(ALICE,), guard=LOCAL_TARGETS, max_tunnels=1)
             clients.replace([changed])
             with await let_in(address, ALICE, target.address) as second:
                 assert b"limit of 1 per client reached" in await receive_to_end(second)
@@ -185,13 +190,16 @@ async def test_the_limits_of_a_client_can_change_while_it_has_tunnels():
     ("since", "message"),
     [
         ([], "this client's secret was removed"),
-        ([Client(name="alice", secrets=(BOB,), guard=AT_HOME)], "this client's secret was removed"),
+        (
+            [Client(name="alice", secrets=(BOB,), guard=LOCAL_TARGETS)],
+            "this client's secret was removed",
+        ),
         (
             [
                 Client(
                     name="alice",
                     secrets=(ALICE,),
-                    guard=AT_HOME,
+                    guard=LOCAL_TARGETS,
                     expires=datetime(2026, 1, 1, tzinfo=UTC),
                 )
             ],
@@ -201,7 +209,7 @@ async def test_the_limits_of_a_client_can_change_while_it_has_tunnels():
     ids=["removed", "another secret", "expired"],
 )
 async def test_a_client_removed_while_it_is_parked_reaches_no_target(since, message):
-    clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME)])
+    clients = Clients([Client(name="alice", secrets=(ALICE,), guard=LOCAL_TARGETS)])
     async with serving(echo) as target, limited(clients) as (_, address):
         with await connected(address) as parked:
             await send(parked, await answer(parked, ALICE))
@@ -209,11 +217,11 @@ async def test_a_client_removed_while_it_is_parked_reaches_no_target(since, mess
             clients.replace(since)
             await send(parked, destination(target.address))
             assert message.encode() in await receive_to_end(parked)
-        assert await target.came() == 0
+        assert await target.connection_count() == 0
 
 
 async def test_a_parked_client_is_the_current_owner_of_its_secret(caplog):
-    clients = Clients([Client(name="alice", secrets=(ALICE,), guard=AT_HOME)])
+    clients = Clients([Client(name="alice", secrets=(ALICE,), guard=LOCAL_TARGETS)])
     async with serving(echo) as target, limited(clients) as (_, address):
         with await connected(address) as parked:
             await send(parked, await answer(parked, ALICE))
@@ -224,9 +232,9 @@ async def test_a_parked_client_is_the_current_owner_of_its_secret(caplog):
 
 
 def test_the_repr_of_a_client_has_no_secret():
-    assert "secret of alice" not in repr(Client(name="a", secrets=(ALICE,), guard=AT_HOME))
+    assert "secret of alice" not in repr(Client(name="a", secrets=(ALICE,), guard=LOCAL_TARGETS))
 
 
 async def test_tls_without_encryption_is_refused():
     with pytest.raises(ValueError, match="listen_tls needs encryption"):
-        jump_server(listen_tls=[LOOPBACK], clients=single_secret(SECRET, AT_HOME))
+        jump_server(listen_tls=[LOOPBACK], clients=single_secret(SECRET, LOCAL_TARGETS))

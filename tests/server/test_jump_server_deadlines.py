@@ -15,13 +15,13 @@ from tests.support.peers import (
     receive_to_reset,
     send,
     serving,
-    unanswering,
+    unresponsive,
 )
 from tests.support.services import (
     answer,
-    asked,
     destination,
     jump_server_running,
+    request_tunnel,
 )
 
 
@@ -105,9 +105,12 @@ async def test_bytes_that_trickle_in_do_not_move_the_deadline():
 
 async def test_the_handshakes_deadline_does_not_end_a_tunnel_or_a_dial():
     limits = TunnelLimits(handshake=0.1)
-    with unanswering() as silent:
+    with unresponsive() as silent:
         async with serving(echo) as target, jump_server_running(limits=limits) as (_, address):
-            with await asked(address, target) as sock, await asked(address, silent) as dialling:
+            with (
+                await request_tunnel(address, target) as sock,
+                await request_tunnel(address, silent) as dialling,
+            ):
                 assert await receive_exactly(sock, 1) == b"\0"
                 with await connected(address) as third:  # begins later, and runs out
                     assert len(await receive_to_end(third)) == 33
@@ -120,6 +123,6 @@ async def test_the_handshakes_deadline_does_not_end_a_tunnel_or_a_dial():
 async def test_an_idle_tunnel_is_ended():
     async with serving(echo) as target:
         async with jump_server_running(limits=TunnelLimits(idle=0.1)) as (service, address):
-            with await asked(address, target) as sock:
+            with await request_tunnel(address, target) as sock:
                 assert await receive_to_reset(sock) == b"\0"
             assert len(service.sessions) == 0

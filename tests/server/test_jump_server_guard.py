@@ -15,9 +15,9 @@ from netjumper.addressing.target_rules import Rule
 from netjumper.app.clients import OWN_NETWORKS, guard_of
 from netjumper.net.resolver import Resolver
 from netjumper.server.guard import Guard
-from tests.support.namespaces import call_apart
+from tests.support.namespaces import call_in_namespace
 from tests.support.peers import echo, eventually, receive_exactly, serving
-from tests.support.services import LOOPBACK, asked, jump_server_running, refusal, resolver
+from tests.support.services import LOOPBACK, jump_server_running, refusal, request_tunnel, resolver
 
 FULLWIDTH = str.maketrans("0127", "\uff10\uff11\uff12\uff17")
 
@@ -46,7 +46,7 @@ async def test_an_ipv4_literal_in_any_notation_is_refused(host, caplog):
         assert re.search(
             r"\(this machine \((127|0)\.0\.0\.[01]\); --allow .* opens it\)", caplog.text
         )
-        assert await target.came() == 0
+        assert await target.connection_count() == 0
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ async def test_an_ipv6_literal_in_any_notation_is_refused(host):
 async def test_ipv4_mapped_address_is_dialled_as_ipv4():
     guard = Guard([Rule.parse("127.0.0.0/8")])
     async with serving(echo) as target, jump_server_running(guard=guard) as (_, jump):
-        with await asked(jump, f"[::ffff:127.0.0.1]:{target.address.port}") as sock:
+        with await request_tunnel(jump, f"[::ffff:127.0.0.1]:{target.address.port}") as sock:
             assert await receive_exactly(sock, 1) == b"\0"
-        assert await target.came() == 1
+        assert await target.connection_count() == 1
 
 
 async def test_ipv4_mapped_address_of_a_name_is_dialled_as_ipv4():
@@ -72,9 +72,9 @@ async def test_ipv4_mapped_address_of_a_name_is_dialled_as_ipv4():
     guard = Guard([Rule.parse("127.0.0.0/8")])
     async with serving(echo) as target:
         async with jump_server_running(guard=guard, resolver=resolver(find)) as (_, jump):
-            with await asked(jump, f"mapped.example:{target.address.port}") as sock:
+            with await request_tunnel(jump, f"mapped.example:{target.address.port}") as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
-        assert await target.came() == 1
+        assert await target.connection_count() == 1
 
 
 async def test_only_the_allowed_addresses_of_a_name_are_dialled():
@@ -91,9 +91,9 @@ async def test_only_the_allowed_addresses_of_a_name_are_dialled():
     guard = Guard([Rule.parse("127.0.0.1")])
     async with serving(echo) as target:
         async with jump_server_running(guard=guard, resolver=resolver(find)) as (_, jump):
-            with await asked(jump, f"rebound.example:{target.address.port}") as sock:
+            with await request_tunnel(jump, f"rebound.example:{target.address.port}") as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
-        assert await target.came() == 1
+        assert await target.connection_count() == 1
 
 
 async def test_a_name_is_looked_up_once():
@@ -105,7 +105,7 @@ async def test_a_name_is_looked_up_once():
 
     async with serving(echo) as target:
         async with jump_server_running(resolver=resolver(find)) as (_, jump):
-            with await asked(jump, f"rebound.example:{target.address.port}") as sock:
+            with await request_tunnel(jump, f"rebound.example:{target.address.port}") as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
     assert looked_up == ["rebound.example"]
 
@@ -146,7 +146,7 @@ async def test_its_own_listener_is_refused_whatever_is_allowed(listen, host):
 async def test_its_port_on_another_address_is_not_its_own_listener():
     async with jump_server_running(listen=[LOOPBACK]) as (service, jump):
         with socket.create_server(("127.0.0.2", jump.port)):
-            with await asked(jump, f"127.0.0.2:{jump.port}") as sock:
+            with await request_tunnel(jump, f"127.0.0.2:{jump.port}") as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
         await eventually(lambda: len(service.sessions) == 0)
 
@@ -163,7 +163,7 @@ async def test_other_listeners_of_the_process_are_refused():
 @pytest.mark.needs("ip")
 @pytest.mark.skipif(sys.platform != "linux", reason="the system tells its networks on Linux only")
 def test_public_address_of_this_machine_is_refused() -> None:
-    call_apart(__name__, dial_own_addresses.__name__)
+    call_in_namespace(__name__, dial_own_addresses.__name__)
 
 
 def dial_own_addresses() -> None:
@@ -180,7 +180,7 @@ def dial_own_addresses() -> None:
                     assert message.endswith("refused by a rule, not permitted")
             opened = guard_of([Rule.parse("203.0.113.5")])
             async with jump_server_running(guard=opened) as (_, jump):
-                with await asked(jump, f"203.0.113.5:{port}") as sock:
+                with await request_tunnel(jump, f"203.0.113.5:{port}") as sock:
                     assert await receive_exactly(sock, 1) == b"\0"
 
     asyncio.run(dial())

@@ -20,13 +20,13 @@ from tests.support.peers import (
     serving,
 )
 from tests.support.services import (
-    AT_HOME,
+    LOCAL_TARGETS,
     SECRET,
     answer,
-    asked,
     destination,
     jump_server_running,
     refusal,
+    request_tunnel,
 )
 
 
@@ -68,10 +68,10 @@ async def test_a_client_that_names_half_a_target_is_logged(caplog):
 
 
 async def test_a_tunnel_is_one_line_in_the_log(caplog):
-    clients = Clients([Client(name="alice", secrets=(SECRET,), guard=AT_HOME)])
+    clients = Clients([Client(name="alice", secrets=(SECRET,), guard=LOCAL_TARGETS)])
     async with serving(echo) as target, jump_server_running(clients=clients) as (_, address):
         with caplog.at_level(logging.INFO, "netjumper.access"):
-            with await asked(address, target) as sock:
+            with await request_tunnel(address, target) as sock:
                 peer = "{}:{}".format(*sock.getsockname())
                 await send(sock, b"hello")
                 assert await receive_exactly(sock, 6) == b"\0hello"

@@ -16,13 +16,13 @@ from tests.support.peers import (
     reset_after,
     send,
     serving,
-    unanswering,
+    unresponsive,
 )
 from tests.support.services import (
     SECRET,
     answer,
-    asked,
     dialer_of,
+    request_tunnel,
 )
 
 
@@ -46,8 +46,8 @@ async def test_a_client_that_vanishes_in_its_handshake_leaves_no_session(server,
 
 async def test_a_client_that_resets_cancels_the_dial(server):
     service, address = server
-    with unanswering() as target:
-        sock = await asked(address, target)
+    with unresponsive() as target:
+        sock = await request_tunnel(address, target)
         dialer = dialer_of(service)
         await eventually(lambda: len(dialer.deadlines) == 1)
         reset(sock)
@@ -64,7 +64,7 @@ async def test_a_client_that_resets_reaches_the_target_as_a_reset(server):
         got.set_result(await receive_to_reset(sock))
 
     async with serving(note) as target:
-        sock = await asked(address, target)
+        sock = await request_tunnel(address, target)
         assert await receive_exactly(sock, 8) == b"\0welcome"
         await send(sock, b"last words")
         reset(sock)
@@ -75,7 +75,7 @@ async def test_a_client_that_resets_reaches_the_target_as_a_reset(server):
 async def test_a_target_that_resets_reaches_the_client_as_a_reset(server):
     _, address = server
     async with serving(reset_after(5, b"last words")) as target:
-        with await asked(address, target) as sock:
+        with await request_tunnel(address, target) as sock:
             await send(sock, b"hello")
             data = await receive_to_reset(sock)
             assert b"\0last words".startswith(data)

@@ -15,7 +15,7 @@ from tests.support.peers import (
     reset,
     send,
     serving,
-    unanswering,
+    unresponsive,
 )
 from tests.support.services import (
     AUTH_REFUSAL,
@@ -47,7 +47,7 @@ async def test_a_client_that_sends_on_gets_the_refusal_of_its_secret(server, siz
             sending = asyncio.create_task(send(sock, wrong))
             assert await receive_to_end(sock) == AUTH_REFUSAL
             await sending
-        assert await target.came() == 0
+        assert await target.connection_count() == 0
 
 
 async def test_a_refused_client_that_never_ends_is_closed_after_a_while(monkeypatch):
@@ -79,7 +79,7 @@ async def test_an_unknown_name_has_the_error_text_of_the_original(server):
 
 
 async def test_a_dial_timeout_has_the_error_text_of_the_original():
-    with unanswering() as target:
+    with unresponsive() as target:
         async with jump_server_running(dial_timeout=0.05) as (_, address):
             assert await refusal(address, target) == f"dial tcp {target}: i/o timeout"
 
@@ -101,7 +101,7 @@ async def test_a_target_that_the_guard_forbids_is_denied():
     async with serving(echo) as target, jump_server_running(guard=Guard()) as (_, address):
         message = await refusal(address, target)
         assert message == f"dial tcp {target}: refused by a rule, not permitted"
-        assert await target.came() == 0
+        assert await target.connection_count() == 0
 
 
 async def test_a_client_that_sent_data_ahead_gets_the_refusal_of_its_target(server):

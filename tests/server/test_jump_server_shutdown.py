@@ -18,20 +18,20 @@ from tests.support.peers import (
     reset,
     send,
     serving,
-    unanswering,
+    unresponsive,
 )
 from tests.support.services import (
     AUTH_REFUSAL,
     answer,
-    asked,
     destination,
+    request_tunnel,
 )
 
 
 async def test_closing_waits_for_tunnels_and_accepts_no_more(server):
     service, address = server
     async with serving(echo) as target:
-        with await asked(address, target) as sock:
+        with await request_tunnel(address, target) as sock:
             assert await receive_exactly(sock, 1) == b"\0"
             closing = asyncio.create_task(service.close(grace=30.0))
             await eventually(lambda: service.listening == [])
@@ -49,7 +49,7 @@ async def test_closing_aborts_tunnels_after_the_grace_period(server, caplog):
     service, address = server
     async with serving(echo) as target:
         with caplog.at_level(logging.INFO, "netjumper.access"):
-            with await asked(address, target) as sock:
+            with await request_tunnel(address, target) as sock:
                 assert await receive_exactly(sock, 1) == b"\0"
                 assert await service.close(grace=0.05) == 1
                 assert await receive_to_reset(sock) == b""
@@ -117,7 +117,7 @@ async def test_the_wait_for_handshakes_is_part_of_the_grace_period(
 
     service, address = server
     async with serving(echo) as target:
-        with await asked(address, target) as sock, await connected(address):
+        with await request_tunnel(address, target) as sock, await connected(address):
             assert await receive_exactly(sock, 1) == b"\0"
             await eventually(lambda: len(service.sessions) == 2)
             monkeypatch.setattr(manager.asyncio, "wait", wait)
@@ -138,8 +138,8 @@ async def test_closing_logs_a_refused_client_only_once(server, caplog):
 
 async def test_closing_waits_for_a_tunnel_that_is_being_opened(server):
     service, address = server
-    with unanswering() as target:
-        with await asked(address, target) as sock:
+    with unresponsive() as target:
+        with await request_tunnel(address, target) as sock:
             await eventually(lambda: service.sessions.waiting == 1)
             assert await service.close(grace=0.05) == 1
             assert await receive_to_reset(sock) == b""

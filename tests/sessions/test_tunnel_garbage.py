@@ -32,7 +32,7 @@ from tests.support.peers import (
     serving,
 )
 from tests.support.services import LOOPBACK, SECRET
-from tests.support.tls_pair import encrypted, sides_of
+from tests.support.tls_pair import sides_of, tls_jump_server
 
 PARKED = 2
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -51,7 +51,7 @@ async def chain(folder: Path) -> AsyncIterator[Service]:
     """Run a jump server with TLS and a bridge that has connections parked there."""
     sides = sides_of(folder)
     loop = asyncio.get_running_loop()
-    async with encrypted(sides) as jump:
+    async with tls_jump_server(sides) as jump:
         dialer = Dialer(loop, timeout=5.0, endpoint=sides[0].endpoint)
         host = JumpHost(loop, jump, SECRET, dialer)
         with ConnectionPool(host, PoolLimits(min_size=PARKED, max_size=PARKED)) as pool:

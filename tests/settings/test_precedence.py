@@ -6,7 +6,7 @@ from netjumper.cli.arguments import command_line_of
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
-from tests.support.loading import bridge_with, given
+from tests.support.loading import bridge_with, command_line
 
 
 def test_flags_win_over_the_environment_and_that_over_the_file(private, monkeypatch):
@@ -26,21 +26,21 @@ def test_flag_turns_off_a_switch_of_the_file(private):
     path = private("c.toml", "[bridge]\nembedded = true\n")
     loaded = load(
         BridgeSettings,
-        given("--no-embedded", "--jump", "h:1", "--secret-file", "x", config=path),
+        command_line("--no-embedded", "--jump", "h:1", "--secret-file", "x", config=path),
     )
     assert loaded.settings.embedded is False
 
 
 def test_embedded_flag_wins_over_a_jump_host_in_the_file(private):
     path = private("c.toml", "[bridge]\njump = 'h:1'\nsecret = 's'\n")
-    settings = load(BridgeSettings, given("--embedded", config=path)).settings
+    settings = load(BridgeSettings, command_line("--embedded", config=path)).settings
     assert settings.embedded
     assert settings.jump == ()
 
 
 def test_jump_flag_wins_over_embedded_in_the_file(private):
     path = private("c.toml", "[bridge]\nembedded = true\nsecret = 's'\n")
-    settings = load(BridgeSettings, given("--jump", "h:1", config=path)).settings
+    settings = load(BridgeSettings, command_line("--jump", "h:1", config=path)).settings
     assert not settings.embedded
     assert ", ".join(str(it.address) for it in settings.jump) == "h:1"
 

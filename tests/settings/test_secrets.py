@@ -7,7 +7,7 @@ import pytest
 from netjumper.settings.loader import load
 from netjumper.settings.server import ServerSettings
 from netjumper.settings.sources import CommandLine
-from tests.support.loading import bridge_with, given, only_refusal
+from tests.support.loading import bridge_with, command_line, only_refusal
 
 
 def test_secret_in_the_environment_may_be_any_bytes(monkeypatch):
@@ -17,7 +17,7 @@ def test_secret_in_the_environment_may_be_any_bytes(monkeypatch):
 
 def secret_of(arguments=(), config=None):
     model = ServerSettings
-    return load(model, given(*arguments, config=config, model=model)).secret()
+    return load(model, command_line(*arguments, config=config, model=model)).secret()
 
 
 def test_secret_comes_from_the_highest_source_in_either_form(private, monkeypatch):

@@ -1,1 +1,1 @@
-"""What tests share: peers, programs, servers, and pairs of both."""
+"""Helpers that tests share: peers, programs, servers and fixtures."""

@@ -1,4 +1,4 @@
-"""A listener that keeps what it accepts."""
+"""A listener that keeps its accepted connections."""
 
 import asyncio
 from typing import Any, Self
@@ -9,7 +9,7 @@ from netjumper.net.listener import Listener
 from netjumper.net.listening_sockets import listen_on
 
 
-class Accepting:
+class AcceptingListener:
     """A listener and the connections that it accepted."""
 
     def __init__(self, sock: Any) -> None:
@@ -37,7 +37,7 @@ class Accepting:
             endpoint.close()
 
 
-def opened(text: str) -> Accepting:
-    """Listen at the first socket of an address."""
+def accepting_at(text: str) -> AcceptingListener:
+    """Listen on the only socket of an address."""
     (sock,) = listen_on(ListenAddress.parse(text))
-    return Accepting(sock)
+    return AcceptingListener(sock)

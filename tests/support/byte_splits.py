@@ -1,6 +1,6 @@
-"""How a handshake is fed: whole, byte by byte, in every two pieces, with more behind it.
+"""Feed a handshake in all ways: whole, byte by byte, in two pieces, with trailing bytes.
 
-One read is never one message, so each way of cutting the same bytes must come to the same.
+A read can return any part of a message, so all splits of the same bytes must have the same outcome.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,15 +10,15 @@ from typing import Any
 from netjumper.errors import NetjumperError
 from netjumper.protocol.handshake import Handshake
 
-FOLLOWING = b"\x00\x01what comes behind\r\n\r\n\xff"
-"""Bytes that every handshake would read as something, if it read them."""
+TRAILING = b"\x00\x01what comes behind\r\n\r\n\xff"
+"""Bytes that would change the outcome of a handshake that reads them."""
 
 Make = Callable[[], Handshake[Any]]
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a handshake came to: what it sent, its result or its error, what it left over."""
+    """The outcome of a handshake: the bytes it sent, its result or error, and trailing bytes."""
 
     sent: bytes
     result: object = None
@@ -28,7 +28,7 @@ class Run:
 
 
 def run(handshake: Handshake[Any], pieces: Iterable[bytes]) -> Run:
-    """Feed `pieces` (`b""` is the end of the stream) until there are no more, or it fails."""
+    """Feed `pieces` (`b""` is the end of the stream) to the last, or until the handshake fails."""
     sent = handshake.data_to_send()
     try:
         for piece in pieces:
@@ -48,49 +48,49 @@ def one_by_one(stream: bytes) -> list[bytes]:
 
 
 def in_two_pieces(stream: bytes) -> Iterator[Sequence[bytes]]:
-    """Cut `stream` in two at every place."""
+    """Yield all splits of `stream` in two."""
     for i in range(1, len(stream)):
         yield stream[:i], stream[i:]
 
 
-def every_way(stream: bytes) -> Iterator[Sequence[bytes]]:
-    """Cut `stream` in every way that is tested."""
+def all_splits(stream: bytes) -> Iterator[Sequence[bytes]]:
+    """Yield all tested splits of `stream`."""
     yield [stream]
     yield one_by_one(stream)
     yield from in_two_pieces(stream)
 
 
-def feed_every_way(make: Make, stream: bytes) -> Run:
-    """Feed `stream` to a new handshake in every way, hold them equal, and return what it was.
+def feed_all_splits(make: Make, stream: bytes) -> Run:
+    """Feed all splits of `stream` to new handshakes, assert one outcome, and return it.
 
-    A handshake that succeeds must need the last byte of `stream`, and must leave alone what
-    comes behind it; one that fails must fail the same way with more behind it.
+    A handshake that succeeds must need the last byte of `stream` and must not read trailing bytes;
+    one that fails must fail in the same way with trailing bytes.
     """
     whole = run(make(), [stream])
     assert whole.trailing == b""
-    for pieces in every_way(stream):
+    for pieces in all_splits(stream):
         assert run(make(), pieces) == whole, pieces
     if whole.error is None and whole.result is not None:
         assert run(make(), one_by_one(stream[:-1])).result is None
-        with_more = replace(whole, trailing=FOLLOWING)
+        with_more = replace(whole, trailing=TRAILING)
     else:
         with_more = whole
     if whole.error is not None or whole.result is not None:
-        for pieces in every_way(stream + FOLLOWING):
+        for pieces in all_splits(stream + TRAILING):
             assert run(make(), pieces) == with_more, pieces
     return whole
 
 
-def end_everywhere(make: Make, stream: bytes) -> list[Run]:
-    """End the stream after each byte of `stream` but the last; return what each end came to."""
+def end_after_each_byte(make: Make, stream: bytes) -> list[Run]:
+    """Return the outcomes of handshakes whose stream ends before each byte of `stream`."""
     return [run(make(), [*one_by_one(stream[:i]), b""]) for i in range(len(stream))]
 
 
-def taken_before_refusal(handshake: Handshake[Any], filler: bytes, limit: int) -> int:
-    """Send `filler` again and again; return how many bytes were taken before it was refused."""
-    for taken in range(0, limit, len(filler)):
+def accepted_before_refusal(handshake: Handshake[Any], filler: bytes, limit: int) -> int:
+    """Feed `filler` repeatedly; return how many bytes the handshake accepted before it failed."""
+    for accepted in range(0, limit, len(filler)):
         try:
             handshake.receive_data(filler)
         except NetjumperError:
-            return taken
-    raise AssertionError(f"{limit} bytes were taken, and it wants more")
+            return accepted
+    raise AssertionError(f"{limit} bytes were accepted")

@@ -1,4 +1,4 @@
-"""A loop's clock and timers, without the loop: time passes when a test says so."""
+"""An event loop's clock and timers, whose time only tests advance."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Clock(asyncio.AbstractEventLoop):
-    """Stands in for a loop where only timers are asked of it."""
+    """A loop for code that uses only its clock and timers."""
 
     def __init__(self) -> None:
         self._now = 1000.0
@@ -15,7 +15,7 @@ class Clock(asyncio.AbstractEventLoop):
 
     @property
     def timers(self) -> int:
-        """How many timers are set."""
+        """The number of timers that are set."""
         return sum(not timer.cancelled() for timer in self._timers)
 
     def time(self) -> float:
@@ -34,7 +34,7 @@ class Clock(asyncio.AbstractEventLoop):
         return self.call_at(self._now + delay, callback, *args)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """As a loop does with a callback that raises: keep it, and go on."""
+        """Record the error of a callback and continue, like a real loop."""
         self.failures.append(context["exception"])
 
     def get_debug(self) -> bool:
@@ -44,7 +44,7 @@ class Clock(asyncio.AbstractEventLoop):
         """Called by `TimerHandle.cancel`."""
 
     def advance(self, seconds: float) -> None:
-        """Let that much time pass, calling what falls due on the way, each at its time."""
+        """Advance the clock by `seconds`, and call each timer at its time."""
         end = self._now + seconds
         while due := [t for t in self._timers if not t.cancelled() and t.when() <= end]:
             timer = min(due, key=asyncio.TimerHandle.when)
@@ -53,6 +53,6 @@ class Clock(asyncio.AbstractEventLoop):
             timer._run()
         self._now = max(self._now, end)
 
-    def be_late(self, seconds: float) -> None:
-        """Let that much time pass with nothing called, as where a callback takes so long."""
+    def skip(self, seconds: float) -> None:
+        """Advance the clock without calling timers, like a callback that takes so long."""
         self._now += seconds

@@ -1,4 +1,4 @@
-"""Running netjumper's own commands to their end."""
+"""Run netjumper's commands until they exit."""
 
 from collections.abc import Mapping
 
@@ -8,6 +8,6 @@ from tests.support import programs
 def run(
     name: str, *arguments: str, env: Mapping[str, str] | None = None
 ) -> tuple[int, str, list[str]]:
-    """Run an installed command; return its exit code, its output, and the lines of its errors."""
+    """Run an installed command; return its exit status, its output, and its lines of errors."""
     done = programs.run([programs.installed(name), *arguments], env)
     return done.returncode, done.stdout.decode(), done.stderr.decode().splitlines()

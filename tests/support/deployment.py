@@ -1,4 +1,4 @@
-"""For the scripts that test containers and units; they run with plain Python."""
+"""Helpers of the scripts that test containers and units; they need only Python itself."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 60.0
-"""Seconds that something can take."""
+"""Maximum time until an expected state."""
 
 
 class Failed(Exception):
@@ -23,8 +23,8 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def expect(true: object, message: str) -> None:
-    if not true:
+def expect(condition: object, message: str) -> None:
+    if not condition:
         raise Failed(message)
 
 
@@ -46,7 +46,7 @@ def run(*command: str, ok: bool | None = True, env: dict[str, str] | None = None
         check=False,
     )
     if ok not in (None, done.returncode == 0):
-        raise Failed(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout}")
+        raise Failed(f"{shlex.join(command)} exited with status {done.returncode}:\n{done.stdout}")
     return done.stdout
 
 

@@ -1,4 +1,4 @@
-"""Bridges without a jump server: one that dials targets itself, one that refuses all."""
+"""A bridge without a jump server, and a connector that refuses all targets."""
 
 import asyncio
 import contextlib
@@ -11,17 +11,17 @@ from netjumper.errors import TargetRefused
 from netjumper.net.connector import Connector, Failed, Opened
 from netjumper.net.dialer import Dialer
 from netjumper.sessions.service import Service
-from tests.support.services import LOOPBACK, started
+from tests.support.services import LOOPBACK, running_service
 
 
 class RefusingConnector:
-    """Refuses every target, and records them."""
+    """Refuses all targets and records them."""
 
     def __init__(self) -> None:
         self.targets: list[str] = []
 
     def connect(self, target: Address, opened: Opened, failed: Failed) -> NoReturn:
-        """Fail at once."""
+        """Refuse the target immediately."""
         self.targets.append(str(target))
         raise TargetRefused("no target is reachable")
 
@@ -30,8 +30,8 @@ class RefusingConnector:
 async def direct_bridge(
     upstream: Connector | None = None, **options: Any
 ) -> AsyncIterator[Service]:
-    """A bridge with a listener of each kind; without `upstream` it dials targets itself."""
+    """Run a bridge with a listener of each kind; without `upstream` it dials targets itself."""
     connector = upstream or Dialer(asyncio.get_running_loop(), timeout=5.0)
     listeners = {"socks": [LOOPBACK], "http": [LOOPBACK], "mixed": [LOOPBACK]}
-    async with started(bridge(upstream=connector, **listeners, **options)) as service:
+    async with running_service(bridge(upstream=connector, **listeners, **options)) as service:
         yield service

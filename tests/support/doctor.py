@@ -1,4 +1,4 @@
-"""Running `netjumper-bridge doctor` beside the services that it examines."""
+"""Run `netjumper-bridge doctor` while services run in the test's event loop."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ STEPS = ["name", "connect", "challenge", "secret", "target", "throughput"]
 
 
 async def doctor(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """Run it beside this loop; return the exit code and what it said."""
+    """Run the command in a thread; return the exit status and the output."""
     code = await asyncio.to_thread(bridge.main, ["doctor", *arguments])
     out, err = capsys.readouterr()
     assert err == ""
@@ -25,7 +25,7 @@ async def doctor(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[i
 async def doctor_report(
     capsys: pytest.CaptureFixture[str], jump: Address | str, *arguments: str
 ) -> tuple[int, dict[str, Any]]:
-    """Return the exit code and what `--json` says."""
+    """Run the command with `--json`; return the exit status and the report."""
     code, out = await doctor(capsys, "--json", "--jump", str(jump), *arguments)
     message = json.loads(out)
     assert message["exit_code"] == code

@@ -1,4 +1,4 @@
-"""Fixtures for every room: a home without settings, private files, a pipe, a listening socket."""
+"""Fixtures for all tests: a home without settings, private files, a pipe, a listening socket."""
 
 import contextlib
 import logging
@@ -20,7 +20,7 @@ IGNORES_TRUNCATION = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """Return the directory that is XDG_CONFIG_HOME: no test sees settings of this machine."""
+    """Return the directory XDG_CONFIG_HOME; it hides the settings of this machine from tests."""
     for name in list(os.environ):
         if name.startswith("NETJUMPER"):
             monkeypatch.delenv(name)
@@ -32,7 +32,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def private(tmp_path):
-    """Return what writes a file that only its owner can read."""
+    """Return a function that writes a file which only its owner can read."""
 
     def write(name, text, mode=0o600):
         path = tmp_path / name
@@ -45,14 +45,14 @@ def private(tmp_path):
 
 
 class Pipe:
-    """A pipe whose reader is the test."""
+    """A pipe that the test reads."""
 
     def __init__(self):
         self.reader, self.writer = os.pipe()
-        self.got = b""
+        self.data = b""
 
     def fill(self):
-        """Leave no room."""
+        """Write until the pipe is full."""
         os.set_blocking(self.writer, False)
         for piece in (1024, 1):
             with contextlib.suppress(BlockingIOError):
@@ -61,12 +61,12 @@ class Pipe:
         os.set_blocking(self.writer, True)
 
     def read_until(self, wanted, times=1):
-        """Read on until there is what is wanted, so often, and return all that was read."""
+        """Read until `wanted` was read so many `times`, and return everything read so far."""
         end = time.monotonic() + TIMEOUT_S
-        while self.got.count(wanted) < times:
-            assert select.select([self.reader], [], [], end - time.monotonic())[0], self.got[-200:]
-            self.got += os.read(self.reader, 65536)
-        return self.got
+        while self.data.count(wanted) < times:
+            assert select.select([self.reader], [], [], end - time.monotonic())[0], self.data[-200:]
+            self.data += os.read(self.reader, 65536)
+        return self.data
 
     def close_reader(self):
         os.close(self.reader)
@@ -80,14 +80,14 @@ class Pipe:
 
 @pytest.fixture
 def pipe():
-    made = Pipe()
-    yield made
-    made.close()
+    it = Pipe()
+    yield it
+    it.close()
 
 
 @pytest.fixture
 def untouched_logging():
-    """Put back what setting the logging up changes."""
+    """Restore the settings of logging at the end."""
     root, loop = logging.getLogger(), logging.getLogger("asyncio")
     flags = ["logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"]
     before = root.handlers[:], root.level, loop.level
@@ -103,13 +103,13 @@ def untouched_logging():
 @pytest.fixture
 def listener():
     """Return a socket that listens on loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        yield made
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock
 
 
 @pytest.fixture(params=["this Python", "Python 3.11.2"])
 def ssl_defaults(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make contexts with the options that they have by default here, or in Python 3.11.2."""
+    """Create contexts with the default options of this Python, or of Python 3.11.2."""
     if request.param == "this Python":
         return
     if not IGNORES_TRUNCATION:
@@ -117,9 +117,9 @@ def ssl_defaults(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     make = ssl.SSLContext.__new__
 
     def lenient(*args: Any, **kwargs: Any) -> ssl.SSLContext:
-        made = make(*args, **kwargs)
-        made.options |= IGNORES_TRUNCATION
-        return made
+        context = make(*args, **kwargs)
+        context.options |= IGNORES_TRUNCATION
+        return context
 
     monkeypatch.setattr(ssl.SSLContext, "__new__", staticmethod(lenient))
     assert ssl.create_default_context().options & IGNORES_TRUNCATION

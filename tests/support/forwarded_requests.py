@@ -25,14 +25,14 @@ async def receive_until(sock: socket.socket, end: bytes) -> bytes:
     data = b""
     while not data.endswith(end):
         more = await receive(sock)
-        assert more, f"the end came after {data!r}"
+        assert more, f"end of stream after {data!r}"
         data += more
     return data
 
 
 @contextlib.asynccontextmanager
 async def web(*, close: bool = False) -> AsyncIterator[tuple[Address, list[bytes]]]:
-    """A server that answers `ok` to requests without bodies, and the heads it received."""
+    """Run a server that answers `ok` to all requests; yield its address and their heads."""
     heads: list[bytes] = []
 
     async def answer(sock: socket.socket) -> None:
@@ -50,5 +50,5 @@ async def web(*, close: bool = False) -> AsyncIterator[tuple[Address, list[bytes
         yield target.address, heads
 
 
-async def through(service: Service, listener: str = "http") -> socket.socket:
+async def connected_to(service: Service, listener: str = "http") -> socket.socket:
     return await connected(service.address_of(listener))

@@ -1,4 +1,4 @@
-"""Running a command's `healthcheck` beside the services that it asks."""
+"""Run `healthcheck` of a command while services run in the test's event loop."""
 
 import asyncio
 from types import ModuleType
@@ -9,10 +9,10 @@ from netjumper.cli import bridge
 from tests.support.services import SECRET
 
 
-async def checked(
+async def healthcheck(
     capsys: pytest.CaptureFixture[str], *arguments: str, command: ModuleType = bridge
 ) -> tuple[int, str]:
-    """Run it beside this loop; return the exit code and its one line."""
+    """Run the command in a thread; return the exit status and the only line of output."""
     code = await asyncio.to_thread(command.main, ["healthcheck", *arguments])
     out, err = capsys.readouterr()
     assert (out + err).count("\n") == 1

@@ -1,4 +1,4 @@
-"""Requests for the HTTP handshake, and a reader for its answers."""
+"""Requests for the HTTP handshake, and a parser of its answers."""
 
 import base64
 import re
@@ -54,7 +54,7 @@ MEMBER = re.compile(rf"({TOKEN})((?:{PARAMETER})*)(?:, *|$)")
 
 
 def parsed_proxy_status(field: str) -> list[tuple[str, dict[str, str]]]:
-    """Read a list of tokens with parameters (RFC 8941 section 3.1, RFC 9209 section 2)."""
+    """Parse a list of tokens with parameters (RFC 8941 section 3.1, RFC 9209 section 2)."""
     members, at = [], 0
     while at < len(field):
         member = MEMBER.match(field, at)

@@ -1,4 +1,4 @@
-"""Servers for third-party programs: of files, and of git repositories."""
+"""HTTP servers for third-party programs: of files, and of git repositories."""
 
 import os
 import re
@@ -13,29 +13,29 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.support.programs import TIMEOUT_S, clean_environment
-from tests.support.servers import served
+from tests.support.servers import serve_in_threads
 
 HOME = "home.example"
-"""Only the jump server knows names below it (RFC 6761 reserves `.example`)."""
+"""Only the jump server resolves names below it (RFC 6761 reserves `.example`)."""
 
-BEGINNING = 1000
-"""Bytes of an answer that do not wait for other requests."""
+FIRST_BYTES = 1000
+"""Bytes of an answer that are sent before all requests have arrived."""
 
-_KNOWS_HOME = f"""\
+_HOME_NAMES = f"""\
 import socket
 look_up = socket.getaddrinfo
 
-def at_home(host, *args, **options):
+def with_home_names(host, *args, **options):
     known = host.endswith(".{HOME}")
     return look_up("127.0.0.1" if known else host, *args, **options)
 
-socket.getaddrinfo = at_home
+socket.getaddrinfo = with_home_names
 """
 
 
-def knowing_home(folder: Path) -> dict[str, str]:
-    """Return the environment in which one of the project's commands knows the names at home."""
-    (folder / "sitecustomize.py").write_text(_KNOWS_HOME)  # Python imports it as it starts
+def home_names_environment(folder: Path) -> dict[str, str]:
+    """Return environment variables that make a command resolve the names below `HOME`."""
+    (folder / "sitecustomize.py").write_text(_HOME_NAMES)  # Python imports it at start
     return {"PYTHONPATH": str(folder)}
 
 
@@ -46,29 +46,31 @@ class Origin:
     name: str
     port: int
     scheme: str
-    at_once: int = 1
-    """So many requests must be under way before the first is answered to its end."""
+    min_requests: int = 1
+    """No answer is completed before so many requests have arrived."""
     requests: list[str] = field(default_factory=list)
-    """Such as `GET /page`, with the range or the transfer coding behind it if there was one."""
-    _asked: threading.Condition = field(default_factory=threading.Condition)
+    """Such as `GET /page`, followed by the range or the transfer coding, if any."""
+    _arrival: threading.Condition = field(default_factory=threading.Condition)
 
     @property
-    def place(self) -> str:
-        """Its `host:port`, of which only the jump server knows the host."""
+    def host_port(self) -> str:
+        """Its `host:port`; only the jump server resolves the host."""
         return f"{self.name}.{HOME}:{self.port}"
 
     def url(self, path: str = "/") -> str:
-        return f"{self.scheme}://{self.place}{path}"
+        return f"{self.scheme}://{self.host_port}{path}"
 
-    def asked(self, request: str) -> None:
-        with self._asked:
+    def record(self, request: str) -> None:
+        with self._arrival:
             self.requests.append(request)
-            self._asked.notify_all()
+            self._arrival.notify_all()
 
-    def wait_for_the_others(self) -> None:
-        with self._asked:
-            enough = self._asked.wait_for(lambda: len(self.requests) >= self.at_once, TIMEOUT_S)
-        assert enough, f"{len(self.requests)} requests, not {self.at_once}"
+    def wait_for_min_requests(self) -> None:
+        with self._arrival:
+            enough = self._arrival.wait_for(
+                lambda: len(self.requests) >= self.min_requests, TIMEOUT_S
+            )
+        assert enough, f"{len(self.requests)} requests, not {self.min_requests}"
 
 
 @contextmanager
@@ -76,16 +78,16 @@ def file_server(
     name: str,
     files: Mapping[str, bytes],
     context: ssl.SSLContext | None = None,
-    at_once: int = 1,
+    min_requests: int = 1,
 ) -> Iterator[Origin]:
     """Serve `files`, by their paths, over HTTP, or HTTPS with `context`.
 
-    What is added to `files` later is served too. No request is answered to its end before there
-    are `at_once`.
+    Files added later are served too. No answer is completed before `min_requests` requests have
+    arrived.
     """
     handler = type("Files", (_FileHandler,), {"files": files})
     with _serving(name, handler, context) as origin:
-        origin.at_once = at_once
+        origin.min_requests = min_requests
         yield origin
 
 
@@ -101,7 +103,7 @@ def git_server(root: Path, context: ssl.SSLContext | None = None) -> Iterator[Or
 def _serving(
     name: str, handler: type["_Handler"], context: ssl.SSLContext | None
 ) -> Iterator[Origin]:
-    with served(handler, context) as port:
+    with serve_in_threads(handler, context) as port:
         handler.origin = Origin(name, port, "https" if context else "http")
         yield handler.origin
 
@@ -111,11 +113,11 @@ class _Handler(BaseHTTPRequestHandler):
     origin: ClassVar[Origin]
 
     def parse_request(self) -> bool:
-        understood = super().parse_request()
-        if understood:
-            how = self.headers["Range"] or self.headers["Transfer-Encoding"] or ""
-            self.origin.asked(f"{self.command} {self.path} {how}".rstrip())
-        return understood
+        is_valid = super().parse_request()
+        if is_valid:
+            details = self.headers["Range"] or self.headers["Transfer-Encoding"] or ""
+            self.origin.record(f"{self.command} {self.path} {details}".rstrip())
+        return is_valid
 
     def answer(self, status: int, fields: Mapping[str, str], body: bytes) -> None:
         self.send_response(status)
@@ -124,12 +126,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body[:BEGINNING])
-            self.origin.wait_for_the_others()
-            self.wfile.write(body[BEGINNING:])
+            self.wfile.write(body[:FIRST_BYTES])
+            self.origin.wait_for_min_requests()
+            self.wfile.write(body[FIRST_BYTES:])
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _FileHandler(_Handler):
@@ -141,11 +143,11 @@ class _FileHandler(_Handler):
     def do_GET(self) -> None:
         body = self.files.get(self.path)
         if body is None:
-            self.answer(404, {}, b"there is no such file\n")
+            self.answer(404, {}, b"file not found\n")
         else:
-            self._give(body)
+            self._send_file(body)
 
-    def _give(self, body: bytes) -> None:
+    def _send_file(self, body: bytes) -> None:
         kind = "text/html" if self.path.endswith("/") else "application/octet-stream"
         fields = {"Content-Type": kind, "Accept-Ranges": "bytes"}
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or "")
@@ -159,7 +161,7 @@ class _FileHandler(_Handler):
 
 
 class _GitHandler(_Handler):
-    """What a web server's CGI does for git (RFC 3875, git-http-backend(1))."""
+    """Serves git repositories by CGI (RFC 3875, git-http-backend(1))."""
 
     root: ClassVar[Path]
 

@@ -1,4 +1,4 @@
-"""A jumper with a jump server of its own, and the ways to use it."""
+"""A jumper with its own jump server, and helpers to use it."""
 
 import asyncio
 import contextlib
@@ -21,25 +21,25 @@ REQUEST = ANSWER + destination_size(TARGET)
 
 @contextlib.asynccontextmanager
 async def jumper_running(**options: Any) -> AsyncIterator[Jumper]:
-    """A jump server, and a jumper for it."""
+    """Run a jump server and yield a jumper for it."""
     async with jump_server_running(**options) as (_, address):
         yield Jumper(str(address), SECRET)
 
 
 async def connect(jumper: Jumper, target: object, **options: Any) -> socket.socket:
-    """Do the blocking `connect` in a thread."""
+    """Call the blocking `connect` in a thread."""
     return await asyncio.to_thread(jumper.connect, str(target), **options)
 
 
 async def open_and_close(jumper: Jumper, target: object, **options: Any) -> None:
-    """Do `open_connection`, for its errors."""
+    """Call `open_connection` and close the connection, for its errors."""
     _, writer = await jumper.open_connection(str(target), **options)
     writer.close()
     await writer.wait_closed()
 
 
 async def connect_and_close(jumper: Jumper, target: object, **options: Any) -> None:
-    """Do `connect`, for its errors."""
+    """Call `connect` and close the socket, for its errors."""
     (await connect(jumper, target, **options)).close()
 
 
@@ -51,7 +51,7 @@ async def tls_server(
     authority: trustme.CA,
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[int]:
-    """A TLS server on loopback with a certificate for `target.example`; its port."""
+    """Run a TLS server on loopback with a certificate for `target.example`; yield its port."""
     context = serving_context(authority, "target.example")
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     async with server:

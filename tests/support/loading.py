@@ -1,4 +1,4 @@
-"""Loading settings out of a command line, as the programs do."""
+"""Load settings from a command line, like the commands."""
 
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from netjumper.settings.loader import load
 from netjumper.settings.sources import CommandLine
 
 
-def given(
+def command_line(
     *arguments: str, config: Path | None = None, model: type[CommonSettings] = BridgeSettings
 ) -> CommandLine:
-    """Return the settings that a command line gives."""
+    """Parse a command line."""
     parser = (bridge if model is BridgeSettings else server).build_parser()
     files = [] if config is None else ["--config", str(config)]
     return command_line_of(parser.parse_args([*files, *arguments]), model)
@@ -26,20 +26,20 @@ def given(
 
 def bridge_with(*arguments: str, config: Path | None = None) -> Loaded[BridgeSettings]:
     """Load the settings of a bridge with an embedded jump server."""
-    return load(BridgeSettings, given("--embedded", *arguments, config=config))
+    return load(BridgeSettings, command_line("--embedded", *arguments, config=config))
 
 
 def refusal(
     *arguments: str, config: Path | None = None, model: type[CommonSettings] = BridgeSettings
 ) -> tuple[str, ...]:
-    """Return the lines with which these settings are refused."""
+    """Return the lines of the error for invalid settings."""
     with pytest.raises(SettingsError) as caught:
-        load(model, given(*arguments, config=config, model=model))
+        load(model, command_line(*arguments, config=config, model=model))
     assert all("\n" not in line for line in caught.value.lines)
     return caught.value.lines
 
 
 def only_refusal(*arguments: str, **options: Any) -> str:
-    """Return the only line with which these settings are refused."""
+    """Return the only line of the error for invalid settings."""
     (line,) = refusal(*arguments, **options)
     return line

@@ -1,4 +1,4 @@
-"""Python in namespaces of its own: a network that a test may break, and no privileges."""
+"""Run Python in separate namespaces: with a network that a test can break, or unprivileged."""
 
 import functools
 import shutil
@@ -41,25 +41,25 @@ def _unshare(*options: str) -> list[str]:
     return command
 
 
-def run_apart(code: str) -> str:
-    """Run `code` behind the prelude in a network of its own; return what it prints."""
+def run_in_namespace(code: str) -> str:
+    """Run `PRELUDE` and `code` in a separate network; return the output."""
     return _run(_unshare("--net"), f"loopback(True)\n{code}")
 
 
-def call_apart(module: str, function: str) -> None:
-    """Call a test's function in a network, and with mounts, of its own."""
+def call_in_namespace(module: str, function: str) -> None:
+    """Call a function of a test module in a separate network, with separate mounts."""
     code = f"sys.path[:0] = {sys.path!r}\nfrom {module} import {function}\n{function}()"
     assert _run(_unshare("--net", "--mount"), f"loopback(True)\n{code}") == ""
 
 
 def run_unprivileged(code: str) -> str:
-    """Run `code` behind the prelude as a user without network privileges."""
+    """Run `PRELUDE` and `code` as a user without network privileges; return the output."""
     return _run(_unshare(), code)
 
 
 def _run(command: list[str], code: str) -> str:
     if not command:
-        pytest.skip("namespaces cannot be made here")
+        pytest.skip("this machine does not allow namespaces")
     done = subprocess.run(
         [*command, sys.executable, "-c", PRELUDE + code],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""One small package, `greeting` 1.0.0, in the form of pip's, npm's and apt's indexes."""
+"""Indexes for pip, npm and apt with one small package, `greeting` 1.0.0."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 GREETING = b"hello from home\n"
-"""What is in the package, as `greeting.txt`."""
+"""Contents of `greeting.txt` in the package."""
 
 WHEEL = "greeting-1.0.0-py3-none-any.whl"
 TARBALL = "greeting-1.0.0.tgz"
@@ -19,7 +19,7 @@ DEB = "greeting_1.0.0_all.deb"
 
 
 def pip_index() -> dict[str, bytes]:
-    """Return the files of a package index (PEP 503) with a wheel (PEP 427) in it."""
+    """Return the files of a package index (PEP 503) with a wheel (PEP 427)."""
     wheel = _wheel()
     digest = hashlib.sha256(wheel).hexdigest()
     link = f'<!DOCTYPE html><a href="{WHEEL}#sha256={digest}">{WHEEL}</a>'
@@ -48,7 +48,7 @@ def _record(data: bytes) -> str:
 
 
 def npm_registry(base: str) -> dict[str, bytes]:
-    """Return the files of a registry at the URL `base`, which its answers name."""
+    """Return the files of a registry at the URL `base`."""
     package = {"name": "greeting", "version": "1.0.0"}
     tarball = _tarball(json.dumps(package).encode())
     integrity = base64.b64encode(hashlib.sha512(tarball).digest()).decode()

@@ -1,12 +1,12 @@
-"""Peers that behave as peers on the internet do: badly; and what else socket tests share.
+"""Peers with faulty behaviour, as on the internet, and other helpers of socket tests.
 
-Every peer is an async context manager on the running loop, listening on port 0 of loopback:
+A peer is an async context manager on the running loop. It listens on a free port of loopback:
 
     async with serving(echo) as peer:
         ... connect to peer.address ...
 
-What a peer does with a connection is an async function of its socket. When the `with` ends, its
-connections are cut off, and an error of its own is raised there.
+An async function of the socket defines its behaviour on a connection. The end of the `with` block
+cuts open connections and raises the errors of these functions.
 """
 
 import asyncio
@@ -33,14 +33,14 @@ Behaviour = Callable[[socket.socket], Awaitable[None]]
 
 
 async def eventually(condition: Callable[[], bool], within: float = 10.0) -> None:
-    """Return as soon as `condition` holds; fail when it does not within that many seconds."""
+    """Return as soon as `condition` holds; fail after `within` seconds."""
     async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - whatever the condition is about has no event
+        while not condition():  # noqa: ASYNC110 - conditions have no event
             await asyncio.sleep(0.002)
 
 
 async def settled(count: Callable[[], int]) -> int:
-    """Return the count once it has not changed for a while."""
+    """Return a count once it has been constant for a while."""
     last, same = count(), 0
 
     def unchanged() -> bool:
@@ -54,7 +54,7 @@ async def settled(count: Callable[[], int]) -> int:
 
 
 def open_descriptors() -> Counter[str]:
-    """Count this process's sockets, pipes and the rest."""
+    """Count the sockets, pipes and other descriptors of this process."""
     kinds: Counter[str] = Counter()
     for name in os.listdir("/dev/fd"):  # noqa: PTH208 - macOS has it too; a number, no path
         with contextlib.suppress(OSError):
@@ -65,8 +65,8 @@ def open_descriptors() -> Counter[str]:
 
 
 @contextlib.asynccontextmanager
-async def no_descriptor_is_left() -> AsyncIterator[None]:
-    """Fail when sockets or pipes made inside stay open."""
+async def no_descriptor_leaks() -> AsyncIterator[None]:
+    """Fail if sockets or pipes that were opened in the block stay open."""
     before = open_descriptors()
     yield
     for kind in ("socket", "pipe"):
@@ -77,7 +77,7 @@ async def no_descriptor_is_left() -> AsyncIterator[None]:
 
 
 def listening(host: str = "127.0.0.1", port: int = 0, backlog: int = 256) -> socket.socket:
-    """Return a non-blocking listening socket, on a free port where none is named."""
+    """Return a non-blocking listening socket, by default on a free port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.create_server((host, port), family=family, backlog=backlog)
     sock.setblocking(False)
@@ -101,7 +101,7 @@ def tcp_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
 def closed_port(host: str = "127.0.0.1") -> Address:
     """Return an address that refuses connections.
 
-    Its port is below those that the system chooses, which other tests use at the same time.
+    Its port is below the ephemeral ports, which other tests use at the same time.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
@@ -112,8 +112,8 @@ def closed_port(host: str = "127.0.0.1") -> Address:
 
 
 @contextlib.contextmanager
-def unanswering(host: str = "127.0.0.1", port: int = 0) -> Iterator[Address]:
-    """An address whose connections are neither refused nor ever established: a full queue."""
+def unresponsive(host: str = "127.0.0.1", port: int = 0) -> Iterator[Address]:
+    """Yield an address that neither refuses nor accepts connections, as its queue is full."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(listening(host, port, backlog=0))
         filler = stack.enter_context(socket.socket(listener.family))
@@ -128,7 +128,7 @@ def reset(sock: socket.socket) -> None:
 
 
 def keepalive(sock: socket.socket) -> tuple[int, int, int]:
-    """Return whether the kernel asks after the peer, after how many seconds, and how often."""
+    """Return whether keepalive is on, its idle time and its interval in seconds."""
     return (
         sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
         sock.getsockopt(socket.IPPROTO_TCP, KEEPALIVE_IDLE),
@@ -137,10 +137,10 @@ def keepalive(sock: socket.socket) -> tuple[int, int, int]:
 
 
 def stalled_pair(user_timeout: int) -> tuple[socket.socket, socket.socket]:
-    """Return two connected sockets; the second does not read, and the first waits for it to.
+    """Return two connected sockets; the first has unsent data, as the second does not read.
 
     Args:
-        user_timeout: the first one's, in milliseconds.
+        user_timeout: of the first, in milliseconds.
     """
     one, other = tcp_pair()
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout)
@@ -149,10 +149,10 @@ def stalled_pair(user_timeout: int) -> tuple[socket.socket, socket.socket]:
 
 
 async def kernel_aborts_connection_of_slow_reader(user_timeout: int) -> None:
-    """Return when that has happened.
+    """Wait until the kernel aborts a connection whose peer does not read.
 
     Args:
-        user_timeout: in milliseconds.
+        user_timeout: of the connection, in milliseconds.
     """
     sock, peer = stalled_pair(user_timeout)
     poll = select.poll()
@@ -178,17 +178,17 @@ async def connected(address: Address | str) -> socket.socket:
 
 
 async def send(sock: socket.socket, data: bytes) -> None:
-    """Send all of it."""
+    """Send all data."""
     await asyncio.get_running_loop().sock_sendall(sock, data)
 
 
 async def receive(sock: socket.socket, count: int = CHUNK) -> bytes:
-    """Receive up to `count` bytes, `b""` at the end of the stream."""
+    """Receive up to `count` bytes; none at the end of the stream."""
     return await asyncio.get_running_loop().sock_recv(sock, count)
 
 
 async def receive_exactly(sock: socket.socket, count: int) -> bytes:
-    """Receive `count` bytes, fewer where the stream ends before."""
+    """Receive `count` bytes, or fewer if the stream ends."""
     data = bytearray()
     while len(data) < count and (more := await receive(sock, count - len(data))):
         data += more
@@ -204,7 +204,7 @@ async def receive_to_end(sock: socket.socket) -> bytes:
 
 
 async def receive_to_reset(sock: socket.socket) -> bytes:
-    """Receive until a reset and return what came before; a clean end fails."""
+    """Receive until a reset and return the bytes before it; fail at a clean end."""
     data = bytearray()
     with contextlib.suppress(ConnectionResetError):
         while more := await receive(sock):
@@ -214,7 +214,7 @@ async def receive_to_reset(sock: socket.socket) -> bytes:
 
 
 def nothing_to_receive(sock: socket.socket) -> bool:
-    """Whether there is neither a byte nor an end to read just now."""
+    """Return whether there is neither data nor an end of stream to read."""
     try:
         sock.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
@@ -226,7 +226,7 @@ def nothing_to_receive(sock: socket.socket) -> bool:
 
 
 class Peer:
-    """A listening peer: its address, and the connections that it accepted."""
+    """A listening peer, with its address and the number of accepted connections."""
 
     def __init__(self, listener: socket.socket, behave: Behaviour) -> None:
         self._listener = listener
@@ -248,8 +248,8 @@ class Peer:
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
 
-    async def came(self) -> int:
-        """Return how many connections there were until now, those in the queue included."""
+    async def connection_count(self) -> int:
+        """Return the number of connections so far, including those in the queue."""
         with await connected(self.address) as sock:
             await eventually(lambda: self._last == sock.getsockname())
         return self.accepted - 1
@@ -259,7 +259,7 @@ class Peer:
             try:
                 await self._behave(sock)
             except ConnectionError:
-                pass  # the client is gone; the test judges that
+                pass  # the client is gone; the test checks that
             except Exception as error:  # noqa: BLE001 - raised when the peer is closed
                 self.failures.append(error)
 
@@ -271,7 +271,7 @@ class Peer:
 
 @contextlib.asynccontextmanager
 async def serving(behave: Behaviour, host: str = "127.0.0.1") -> AsyncIterator[Peer]:
-    """A peer that does `behave(socket)` with each connection and then closes it."""
+    """Run a peer that calls `behave(socket)` for each connection and then closes it."""
     with listening(host) as listener:
         peer = Peer(listener, behave)
         accepting = asyncio.create_task(peer.accept())
@@ -291,24 +291,24 @@ async def forever() -> None:
 
 
 async def echo(sock: socket.socket) -> None:
-    """Send back what comes, and the end after it."""
+    """Send all data back until the end of the stream."""
     while data := await receive(sock):
         await send(sock, data)
 
 
 async def black_hole(sock: socket.socket) -> None:
-    """Accept, and neither read nor write."""
+    """Neither read nor write."""
     await forever()
 
 
 async def answer_after_end(sock: socket.socket) -> None:
-    """Answer only when the client has said that it sends no more."""
+    """Answer after the client's end of stream."""
     data = await receive_to_end(sock)
     await send(sock, b"%d bytes received" % len(data))
 
 
 def speak_first(greeting: bytes) -> Behaviour:
-    """Send a greeting, then echo."""
+    """Return a behaviour: send a greeting, then echo."""
 
     async def behave(sock: socket.socket) -> None:
         await send(sock, greeting)
@@ -318,7 +318,7 @@ def speak_first(greeting: bytes) -> Behaviour:
 
 
 def reset_after(count: int, answer: bytes = b"") -> Behaviour:
-    """Receive `count` bytes, send `answer`, reset."""
+    """Return a behaviour: receive `count` bytes, send `answer`, reset."""
 
     async def behave(sock: socket.socket) -> None:
         await receive_exactly(sock, count)
@@ -332,7 +332,7 @@ def reset_after(count: int, answer: bytes = b"") -> Behaviour:
 
 
 class Step(Enum):
-    """What a scripted peer does beside sending and receiving."""
+    """A step of a scripted peer other than sending and receiving."""
 
     CHALLENGE = "send a new challenge"
     RESET = "reset"
@@ -344,16 +344,20 @@ Script = bytes | int | asyncio.Event | Step
 
 CHALLENGE = b"\x20" + b"c" * 32
 ANSWER = 21
-"""Bytes in an answer's frame."""
+"""Bytes of the frame of an answer."""
 
 
 def destination_size(target: Address) -> int:
-    """How many bytes a destination's frame has."""
+    """Return the size in bytes of the frame of a target."""
     return 1 + len(str(target))
 
 
 def scripted(*steps: Script) -> Behaviour:
-    """Send the bytes, receive that many bytes, wait for the event, or do the step; then close."""
+    """Return a behaviour that executes a script and closes the connection.
+
+    Args:
+        steps: bytes to send, a number of bytes to receive, an event to wait for, or a `Step`.
+    """
 
     async def behave(sock: socket.socket) -> None:
         for step in steps:

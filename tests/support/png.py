@@ -1,4 +1,4 @@
-"""PNG pictures, written and read: as much of the format as a browser's screenshot needs."""
+"""Read and write PNG pictures, as far as screenshots of a browser need it."""
 
 import struct
 import zlib
@@ -33,7 +33,7 @@ class Picture:
 
 
 def read(data: bytes) -> Picture:
-    """Read a picture of 8 bits a channel, in colour, not interlaced (PNG 3rd edition)."""
+    """Read a colour picture of 8 bits per channel, not interlaced (PNG 3rd edition)."""
     assert data.startswith(SIGNATURE)
     position, packed, header = len(SIGNATURE), b"", b""
     while position < len(data):
@@ -51,7 +51,7 @@ def read(data: bytes) -> Picture:
 
 
 def _unfiltered(data: bytes, width: int, step: int) -> list[bytes]:
-    """Undo each row's filter (section 9)."""
+    """Undo the filter of each row (section 9)."""
     rows, above, size = [], bytes(width * step), width * step
     for start in range(0, len(data), size + 1):
         row = bytearray(data[start + 1 : start + 1 + size])
@@ -66,7 +66,7 @@ def _unfiltered(data: bytes, width: int, step: int) -> list[bytes]:
 
 
 def _predicted(kind: int, left: int, up: int, corner: int) -> int:
-    if kind == 4:  # Paeth: whichever is nearest to left + up - corner
+    if kind == 4:  # Paeth: the value nearest to left + up - corner
         guess = left + up - corner
         return min((left, up, corner), key=lambda value: abs(guess - value))
     return (0, left, up, (left + up) // 2)[kind]

@@ -1,4 +1,4 @@
-"""The real commands, and real servers, as tests use them: started, waited for by what they say."""
+"""Run netjumper's commands, third-party programs and servers, and wait for their output."""
 
 import hashlib
 import os
@@ -14,22 +14,22 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.support.servers import served
+from tests.support.servers import serve_in_threads
 
 TIMEOUT_S = 20.0
-"""Seconds that a program may take to say what it is waited for."""
+"""Maximum time until an expected line or exit of a program."""
 
-AT_HOME = {"NETJUMPER_ALLOW": "127.0.0.0/8,::1"}
-"""The option that allows targets on this machine."""
+ALLOW_LOCAL_TARGETS = {"NETJUMPER_ALLOW": "127.0.0.0/8,::1"}
+"""The environment variable that allows targets on this machine."""
 
 
 def installed(name: str) -> str:
-    """Return where a command of the tests' own environment is; an absolute path stays itself."""
+    """Return the path of a command in the tests' environment; an absolute path is unchanged."""
     return str(Path(sys.executable).parent / name)
 
 
 class Program:
-    """A running command whose standard error is read line by line."""
+    """A running command and the lines of its standard error."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class Program:
         stdin: int = subprocess.DEVNULL,
     ) -> None:
         self.lines: list[str] = []
-        self._said = threading.Condition()
-        self._over = False
+        self._changed = threading.Condition()
+        self._is_at_end = False
         self.process = subprocess.Popen(
             [installed(command[0]), *command[1:]],
             stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={**clean_environment(), **AT_HOME, **(env or {})},
+            env={**clean_environment(), **ALLOW_LOCAL_TARGETS, **(env or {})},
             pass_fds=pass_fds,
             text=True,
         )
@@ -56,31 +56,31 @@ class Program:
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            with self._said:
+            with self._changed:
                 self.lines.append(line.rstrip("\n"))
-                self._said.notify_all()
-        with self._said:
-            self._over = True
-            self._said.notify_all()
+                self._changed.notify_all()
+        with self._changed:
+            self._is_at_end = True
+            self._changed.notify_all()
 
     def wait_for(self, pattern: str, count: int = 1) -> list[re.Match[str]]:
-        """Return the first `count` lines that match, as soon as they are there."""
+        """Wait for `count` lines that match `pattern`, and return their matches."""
 
-        def found() -> list[re.Match[str]]:
+        def matching() -> list[re.Match[str]]:
             return [match for line in self.lines if (match := re.search(pattern, line))]
 
-        with self._said:
-            self._said.wait_for(lambda: len(found()) >= count or self._over, TIMEOUT_S)
-            matches = found()
+        with self._changed:
+            self._changed.wait_for(lambda: len(matching()) >= count or self._is_at_end, TIMEOUT_S)
+            matches = matching()
         assert len(matches) >= count, f"{pattern!r} {count} times in:\n" + "\n".join(self.lines)
         return matches[:count]
 
     def address(self, kind: str) -> str:
-        """Return where it listens for `kind`: `SOCKS`, `HTTP`, ..."""
+        """Return the address of its listener for `kind`: `SOCKS`, `HTTP`, ..."""
         return self.wait_for(rf"listening for {kind} on (\S+)")[0][1]
 
     def stop(self) -> int:
-        """End it as a service manager would, and return its exit status."""
+        """Stop the program like a service manager, and return its exit status."""
         self.process.terminate()
         try:
             return self.process.wait(TIMEOUT_S)
@@ -102,7 +102,7 @@ def running(
     pass_fds: Sequence[int] = (),
     stdin: int = subprocess.DEVNULL,
 ) -> Iterator[Program]:
-    """Run one of the project's commands."""
+    """Run a command until the block ends."""
     program = Program(*command, env=env, pass_fds=pass_fds, stdin=stdin)
     try:
         yield program
@@ -111,7 +111,7 @@ def running(
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without settings of ours and without proxies."""
+    """Return the environment without netjumper's settings and without proxies."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -122,7 +122,7 @@ def clean_environment() -> dict[str, str]:
 def run(
     command: Sequence[str], env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a third-party program to its end."""
+    """Run a third-party program until it exits."""
     return subprocess.run(
         command,
         env={**clean_environment(), **(env or {})},
@@ -137,7 +137,7 @@ SECRET = "correct horse battery staple"
 
 @dataclass
 class Chain:
-    """A jump server and a bridge as two processes, and where the bridge listens."""
+    """A jump server and a bridge as processes, and their addresses."""
 
     server: Program
     bridge: Program
@@ -149,21 +149,22 @@ class Chain:
 
 @contextmanager
 def chain_running(
-    home: Mapping[str, str] | None = None, rented: Mapping[str, str] | None = None
+    server_env: Mapping[str, str] | None = None, bridge_env: Mapping[str, str] | None = None
 ) -> Iterator[Chain]:
-    """Run both; the jump server alone has `home` in its environment, and the bridge `rented`."""
+    """Run both, with the given additional environment variables."""
     secret = {"NETJUMPER_SECRET": SECRET}
-    home, rented = {**secret, **(home or {})}, {**secret, **(rented or {})}
-    with running("netjumper", "--listen", "127.0.0.1:0", env=home) as server:
+    server_env = {**secret, **(server_env or {})}
+    bridge_env = {**secret, **(bridge_env or {})}
+    with running("netjumper", "--listen", "127.0.0.1:0", env=server_env) as server:
         jump = server.address("netjumper")
         listeners = ["--socks", "127.0.0.1:0", "--http", "127.0.0.1:0", "--mixed", "127.0.0.1:0"]
-        with running("netjumper-bridge", "--jump", jump, *listeners, env=rented) as bridge:
+        with running("netjumper-bridge", "--jump", jump, *listeners, env=bridge_env) as bridge:
             addresses = (bridge.address(kind) for kind in ("SOCKS", "HTTP", "SOCKS and HTTP"))
             yield Chain(server, bridge, jump, *addresses)
 
 
 BLOCK = bytes(range(256)) * 4096
-"""One MiB; a body of n MiB is n of them, each with its number in front."""
+"""One MiB; a body of n MiB has n of these blocks, which begin with their number."""
 
 
 def numbered_blocks(count: int) -> Iterator[bytes]:
@@ -190,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
         left = int(self.headers["Content-Length"])
         while left:
             data = self.rfile.read(min(left, len(BLOCK)))
-            assert data, "the upload was cut"
+            assert data, "the upload was truncated"
             digest.update(data)
             left -= len(data)
         body = digest.hexdigest().encode()
@@ -203,11 +204,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def web_server(context: ssl.SSLContext | None = None) -> Iterator[int]:
     """Serve HTTP, or HTTPS with `context`, on loopback; yields the port."""
-    with served(_Handler, context) as port:
+    with serve_in_threads(_Handler, context) as port:
         yield port

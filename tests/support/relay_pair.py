@@ -1,4 +1,4 @@
-"""A relay between two connections whose far ends a test holds, and bulk data for it."""
+"""A relay between two connections whose other ends a test uses, and bulk data for it."""
 
 import asyncio
 import contextlib
@@ -16,15 +16,15 @@ from tests.support.clock import Clock
 from tests.support.peers import receive, send
 
 SLOW = 64_000
-"""Bytes per second of a slow bandwidth."""
+"""A low bandwidth in bytes per second."""
 MIB = 1024 * 1024
 SMALL_BUFFER = 64 * 1024
 SIDES = [("client", "target"), ("target", "client")]
 
 
 @dataclass
-class Joined:
-    """A relay, and the far ends of the two connections that it joins."""
+class RelayPair:
+    """A relay, and the other ends of the two connections that it joins."""
 
     relay: Relay
     memory: RelayMemory
@@ -39,19 +39,19 @@ class Joined:
         return self.relay.bytes_up if source == "client" else self.relay.bytes_down
 
 
-Join = Callable[..., contextlib.AbstractAsyncContextManager[Joined]]
+Join = Callable[..., contextlib.AbstractAsyncContextManager[RelayPair]]
 
 
 def queued(sock: socket.socket) -> int:
-    """How many sent bytes the other side's kernel has not acknowledged."""
+    """Return the number of sent bytes that the peer's kernel has not acknowledged."""
     import fcntl
     import termios
 
     return struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
 
 
-async def pour(sock: socket.socket, size: int) -> str:
-    """Send that many bytes, no block like another, and return their SHA-256."""
+async def send_random(sock: socket.socket, size: int) -> str:
+    """Send `size` bytes, in blocks that all differ, and return their SHA-256."""
     digest = hashlib.sha256()
     block = os.urandom(MIB)
     for number in range(size // MIB):
@@ -61,8 +61,8 @@ async def pour(sock: socket.socket, size: int) -> str:
     return digest.hexdigest()
 
 
-async def drink(sock: socket.socket, size: int) -> str:
-    """Receive that many bytes and return their SHA-256."""
+async def receive_digest(sock: socket.socket, size: int) -> str:
+    """Receive `size` bytes and return their SHA-256."""
     digest = hashlib.sha256()
     while size and (data := await receive(sock, min(size, MIB))):
         digest.update(data)
@@ -71,15 +71,15 @@ async def drink(sock: socket.socket, size: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def passing(clock: Clock) -> AsyncIterator[None]:
-    """Advance the clock by a millisecond in each round of the loop."""
+async def advancing(clock: Clock) -> AsyncIterator[None]:
+    """Advance the clock by a millisecond in each iteration of the event loop."""
 
-    async def pass_on() -> None:
+    async def advance_forever() -> None:
         while True:
             clock.advance(0.001)
             await asyncio.sleep(0)
 
-    task = asyncio.create_task(pass_on())
+    task = asyncio.create_task(advance_forever())
     try:
         yield
     finally:

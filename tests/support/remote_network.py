@@ -1,7 +1,7 @@
-"""A jump server in a thread of its own that alone knows the targets' names, and a bridge to it.
+"""A jump server that alone resolves the targets' names, and a bridge to it, in a thread.
 
-For tests that drive blocking programs: the names mean nothing to this machine's own resolver,
-so an answer by such a name came through the jump server.
+For tests of blocking programs. The resolver of this machine does not know the names, so an answer
+by such a name came through the jump server.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from tests.support.peers import eventually
 from tests.support.services import LOOPBACK, SECRET, bridge_through
 
 Names = Mapping[tuple[str, int], tuple[str, int]]
-"""From a target's name and port to the address and port where it really is."""
+"""The real address and port of each target, by its name and port."""
 
 
 @dataclass
 class RemoteNetwork:
-    """Where everything listens, and the targets that the jump server has dialled."""
+    """The addresses of all listeners, and the targets that the jump server has dialled."""
 
     jump: str
     socks: str
@@ -39,7 +39,7 @@ class RemoteNetwork:
 
 @contextlib.contextmanager
 def remote_network(names: Names, secret: bytes = SECRET) -> Iterator[RemoteNetwork]:
-    """Run a jump server that knows `names`, and a bridge for it."""
+    """Run a jump server that resolves `names`, and a bridge to it."""
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(_serving(names, secret)) as end,
@@ -49,7 +49,7 @@ def remote_network(names: Names, secret: bytes = SECRET) -> Iterator[RemoteNetwo
 
 @contextlib.contextmanager
 def bridge_to(jump: Address) -> Iterator[RemoteNetwork]:
-    """Run a bridge whose jump host is whatever is at that address."""
+    """Run a bridge to the jump host at an address."""
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(_bridging(jump, SECRET)) as end,
@@ -57,8 +57,8 @@ def bridge_to(jump: Address) -> Iterator[RemoteNetwork]:
         yield end
 
 
-class _Note(AllowAll):
-    """Notes what would be dialled."""
+class _TargetRecorder(AllowAll):
+    """Allows all targets and records them."""
 
     def __init__(self) -> None:
         self.dialled: list[str] = []
@@ -69,7 +69,7 @@ class _Note(AllowAll):
 
 @contextlib.asynccontextmanager
 async def _serving(names: Names, secret: bytes) -> AsyncIterator[RemoteNetwork]:
-    note = _Note()
+    recorder = _TargetRecorder()
 
     def look_up(host: str, port: int, **_: Any) -> list[Any]:
         if (host, port) not in names:
@@ -78,36 +78,36 @@ async def _serving(names: Names, secret: bytes) -> AsyncIterator[RemoteNetwork]:
 
     server = jump_server(
         listen=[LOOPBACK],
-        clients=single_secret(secret, note),
+        clients=single_secret(secret, recorder),
         resolver=Resolver(asyncio.get_running_loop(), look_up),
     )
     async with server:
         async with _bridging(Address.parse(server.address_of("netjumper")), secret) as end:
-            end.dialled = note.dialled
+            end.dialled = recorder.dialled
             yield end
-        await _let_go(server)
+        await _wait_for_sessions(server)
 
 
 @contextlib.asynccontextmanager
 async def _bridging(jump: Address, secret: bytes) -> AsyncIterator[RemoteNetwork]:
     async with bridge_through(jump, secret=secret) as service:
         yield RemoteNetwork(str(jump), service.address_of("socks"), service.address_of("http"))
-        await _let_go(service)
+        await _wait_for_sessions(service)
 
 
-async def _let_go(service: Service) -> None:
-    """Give what the clients have closed the time to end; what is cut off is closed a bit later."""
+async def _wait_for_sessions(service: Service) -> None:
+    """Give sessions that clients have closed a short time to end."""
     with contextlib.suppress(TimeoutError):
         await eventually(lambda: len(service.sessions) == 0, within=0.1)
 
 
-def only_addresses_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make this process fail where it looks up a name that is not an address of loopback."""
+def forbid_name_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each lookup of a name in this process fail; addresses of loopback are allowed."""
     look_up = socket.getaddrinfo
 
     def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
-        assert name in {"127.0.0.1", None}, f"{name} was looked up here"
+        assert name in {"127.0.0.1", None}, f"{name} was looked up by this process"
         return look_up(host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)

@@ -1,4 +1,4 @@
-"""Blocking servers of the tests' own: a handler in threads, with or without TLS."""
+"""Blocking servers: a handler in threads, with or without TLS."""
 
 import socketserver
 import ssl
@@ -15,14 +15,14 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 512
 
     def handle_error(self, *args: Any) -> None:
-        """A client that goes away is its own affair."""
+        """Ignore errors of clients that disconnect."""
 
 
 @contextmanager
-def served(
+def serve_in_threads(
     handler: type[socketserver.BaseRequestHandler], context: ssl.SSLContext | None = None
 ) -> Iterator[int]:
-    """Handle what connects to loopback, with TLS where there is a `context`; yields the port."""
+    """Run a server on loopback, with TLS if there is a `context`; yield its port."""
     with _Server(("127.0.0.1", 0), handler) as server:
         if context is not None:
             server.socket = context.wrap_socket(
@@ -38,14 +38,14 @@ def served(
 
 
 def serving_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    """Return what a server with a certificate for `names` needs."""
+    """Return the context of a server with a certificate for `names`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(context)
     return context
 
 
 def trusting_context(authority: trustme.CA) -> ssl.SSLContext:
-    """Return what a client needs that trusts only the usual authorities."""
+    """Return the context of a client that trusts `authority` and the system's authorities."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context

@@ -1,4 +1,4 @@
-"""A jump server and a bridge in the test's own process, and the words spoken with them."""
+"""A jump server and a bridge in the process of the test, and messages of their protocol."""
 
 import asyncio
 import contextlib
@@ -23,24 +23,24 @@ from netjumper.sessions.service import Service
 from netjumper.tls.context import Encryption
 from tests.support.peers import (
     connected,
-    no_descriptor_is_left,
+    no_descriptor_leaks,
     receive_exactly,
     receive_to_end,
     send,
 )
 
 SECRET = b"correct horse battery staple"
-AT_HOME = Guard([Rule.parse("127.0.0.0/8"), Rule.parse("::1")])
-"""The rule that allows targets on this machine."""
+LOCAL_TARGETS = Guard([Rule.parse("127.0.0.0/8"), Rule.parse("::1")])
+"""Allows targets on this machine."""
 AUTH_REFUSAL = b"\1\x1echallenge failed, check secret"
-"""What a client with a wrong secret receives."""
+"""The refusal of a client with a wrong secret."""
 LOOPBACK = ListenAddress("127.0.0.1", 0)
 
 NAMES = {"localhost": "127.0.0.1", "target.example": "127.0.0.1"}
 
 
 def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
-    """Look up in `NAMES`; whatever else does not exist."""
+    """Look up a name of `NAMES`; other names do not exist."""
     if host not in NAMES:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (NAMES[host], port))]
@@ -52,9 +52,9 @@ def resolver(find: Callable[..., list[Any]] = getaddrinfo) -> Resolver:
 
 
 @contextlib.asynccontextmanager
-async def started(service: Service) -> AsyncIterator[Service]:
-    """A service that runs, and that has let go of everything at the end."""
-    async with no_descriptor_is_left(), service:
+async def running_service(service: Service) -> AsyncIterator[Service]:
+    """Run a service, and assert that it releases all resources at the end."""
+    async with no_descriptor_leaks(), service:
         yield service
     assert len(service.sessions) == 0
     assert len(service.sessions.context.handshakes.deadlines) == 0
@@ -63,20 +63,20 @@ async def started(service: Service) -> AsyncIterator[Service]:
 
 @contextlib.asynccontextmanager
 async def jump_server_running(
-    *, guard: TargetFilter = AT_HOME, **options: Any
+    *, guard: TargetFilter = LOCAL_TARGETS, **options: Any
 ) -> AsyncIterator[tuple[Service, Address]]:
-    """A jump server on loopback that knows `SECRET`, and where it listens."""
+    """Run a jump server on loopback with `SECRET`; yield it and its address."""
     options = {
         "listen": [LOOPBACK],
         "clients": single_secret(SECRET, guard),
         "resolver": resolver(),
     } | options
-    async with started(jump_server(**options)) as service:
+    async with running_service(jump_server(**options)) as service:
         yield service, Address.parse(service.listening[0][1])
 
 
 def dialer_of(service: Service) -> Any:
-    """Return what dials the targets of a jump server's clients."""
+    """Return the dialer for targets of a jump server."""
     account = service.sessions.context.admission.account_of("")
     assert account is not None
     return account.connector
@@ -84,8 +84,8 @@ def dialer_of(service: Service) -> Any:
 
 @contextlib.asynccontextmanager
 async def bridge_running(jump_host: Address, **options: Any) -> AsyncIterator[Service]:
-    """A bridge as `bridge_through` makes it, that runs."""
-    async with started(bridge_through(jump_host, **options)) as service:
+    """Run a bridge of `bridge_through`."""
+    async with running_service(bridge_through(jump_host, **options)) as service:
         yield service
 
 
@@ -107,11 +107,11 @@ def bridge_through(
 
 
 def _no_names(host: str, port: int, **_: Any) -> list[Any]:
-    raise AssertionError(f"the bridge looked {host} up")
+    raise AssertionError(f"the bridge looked up {host}")
 
 
 async def answer(sock: socket.socket, secret: bytes = SECRET) -> bytes:
-    """Receive a challenge and return the answer's frame."""
+    """Receive a challenge and return the frame of the answer."""
     size = (await receive_exactly(sock, 1))[0]
     challenge = await receive_exactly(sock, size)
     return b"\x14" + hashlib.sha1(challenge + secret).digest()
@@ -123,8 +123,8 @@ def destination(target: object) -> bytes:
     return bytes((len(text),)) + text
 
 
-async def asked(server: Address, target: object) -> socket.socket:
-    """Return a connection whose handshake is done up to the outcome."""
+async def request_tunnel(server: Address, target: object) -> socket.socket:
+    """Authenticate, request a tunnel to `target`, and return the connection before its outcome."""
     sock = await connected(server)
     await send(sock, await answer(sock))
     assert await receive_exactly(sock, 1) == b"\0"
@@ -133,8 +133,8 @@ async def asked(server: Address, target: object) -> socket.socket:
 
 
 async def refusal(server: Address, target: object) -> str:
-    """Return the text that a client is sent instead of a tunnel."""
-    with await asked(server, target) as sock:
+    """Return the reason for which the jump server refuses a tunnel."""
+    with await request_tunnel(server, target) as sock:
         data = await receive_to_end(sock)
     assert data[0] == 1
     assert data[1] == len(data) - 2

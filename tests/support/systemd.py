@@ -1,4 +1,4 @@
-"""A service manager: it passes sockets (sd_listen_fds(3)) and receives messages (sd_notify(3))."""
+"""A service manager: passes sockets (sd_listen_fds(3)) and receives messages (sd_notify(3))."""
 
 import contextlib
 import re
@@ -17,7 +17,7 @@ SERVER = ["netjumper"]
 PASS_SOCKETS = """
 import os, sys
 fds, *command = sys.argv[1:]
-# Copy all first: one can have the number that another must get.
+# Copy all first: the target number of one can be the number of another.
 copies = [os.dup2(int(fd), 50 + number) for number, fd in enumerate(fds.split(","))]
 for number, fd in enumerate(copies, 3):
     os.dup2(fd, number)
@@ -28,7 +28,7 @@ os.execv(command[0], command)
 
 
 def activation_of(command, *sockets, names=None, **variables):
-    """Return the command line that starts it with these sockets, and the options of `running`."""
+    """Return the command line that passes sockets to a command, and the options of `running`."""
     fds = [sock.fileno() for sock in sockets]
     env = {**SECRET, "LISTEN_FDS": str(len(fds)), **variables}
     if names is not None:
@@ -39,13 +39,13 @@ def activation_of(command, *sockets, names=None, **variables):
 
 
 def activated(command, *sockets, **more):
-    """Run a command with these sockets."""
+    """Run a command with inherited sockets."""
     line, options = activation_of(command, *sockets, **more)
     return running(*line, **options)
 
 
 def refusal(command, *sockets, **more):
-    """Run a command that refuses these sockets; return its only line, without the name."""
+    """Run a command that refuses inherited sockets; return its only line, without the name."""
     line, options = activation_of(command, *sockets, **more)
     program = Program(*line, **options)
     try:
@@ -58,7 +58,7 @@ def refusal(command, *sockets, **more):
 
 
 def run_inheriting(code, *files, **more):
-    """Run Python code that inherits these files; `found` is what `inherited_sockets` returns."""
+    """Run Python code with inherited files; `found` is the result of `inherited_sockets`."""
     inherit = (
         "import os\n"
         "from netjumper.daemon.socket_activation import InheritError, inherited_sockets\n"

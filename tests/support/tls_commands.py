@@ -1,4 +1,4 @@
-"""Running the commands with TLS between them."""
+"""Run the commands with TLS between them."""
 
 import contextlib
 import sys
@@ -15,6 +15,6 @@ needs_psk = pytest.mark.skipif(sys.version_info < (3, 13), reason="needs Python 
 
 @contextlib.contextmanager
 def jump_server(*arguments: object) -> Iterator[str]:
-    """Run a jump server with TLS; yields its address."""
+    """Run a jump server with TLS; yield its address."""
     with running("netjumper", "--listen-tls", f"{HOST}:0", *map(str, arguments), env=ENV) as it:
         yield it.address("netjumper with TLS")

@@ -21,7 +21,7 @@ from netjumper.tls.context import (
     tls_13_context,
 )
 from netjumper.tls.endpoint import TlsEndpoint
-from tests.support.peers import no_descriptor_is_left, tcp_pair
+from tests.support.peers import no_descriptor_leaks, tcp_pair
 from tests.support.services import LOOPBACK, jump_server_running
 
 HOST = "jump.example"
@@ -34,7 +34,7 @@ def authority() -> trustme.CA:
 
 @functools.cache
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return that of a client, and that of a server which it trusts."""
+    """Return the context of a client, and of a server that it trusts."""
     trusting = tls_13_context(ssl.PROTOCOL_TLS_CLIENT)
     authority().configure_trust(trusting)
     serving = tls_13_context(ssl.PROTOCOL_TLS_SERVER)
@@ -43,18 +43,18 @@ def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 async def tls_pair(ours: socket.socket, theirs: socket.socket) -> tuple[TlsEndpoint, TlsEndpoint]:
-    """Return the client's end and the server's, when they have shaken hands."""
+    """Return the ends of client and server after their handshake."""
     client, server = new_tls_pair(ours, theirs)
     done = asyncio.Event()
 
-    def look() -> None:
+    def check_established() -> None:
         assert client.recv(1) is None
         assert server.recv(1) is None
         if client.is_established and server.is_established:
             done.set()
 
     for end in (client, server):
-        end.start_reading(look)
+        end.start_reading(check_established)
     await done.wait()
     for end in (client, server):
         end.stop_reading()
@@ -62,7 +62,7 @@ async def tls_pair(ours: socket.socket, theirs: socket.socket) -> tuple[TlsEndpo
 
 
 def new_tls_pair(ours: socket.socket, theirs: socket.socket) -> tuple[TlsEndpoint, TlsEndpoint]:
-    """Return the client's end and the server's."""
+    """Return the ends of client and server before their handshake."""
     loop = asyncio.get_running_loop()
     trusting, serving = contexts()
     client = TlsEndpoint(
@@ -75,18 +75,18 @@ def new_tls_pair(ours: socket.socket, theirs: socket.socket) -> tuple[TlsEndpoin
 
 
 class Reader:
-    """Collects everything that an endpoint receives, and the error that ended it."""
+    """Collects the data that an endpoint receives, and the error that ends it."""
 
-    def __init__(self, endpoint: Endpoint, at_once: int = 65536) -> None:
+    def __init__(self, endpoint: Endpoint, max_bytes: int = 65536) -> None:
         self.data = b""
         self.error: OSError | None = None
-        self._endpoint, self._at_once = endpoint, at_once
+        self._endpoint, self._max_bytes = endpoint, max_bytes
         self.over = asyncio.Event()
         endpoint.start_reading(self._read)
 
     def _read(self) -> None:
         try:
-            data = self._endpoint.recv(self._at_once)
+            data = self._endpoint.recv(self._max_bytes)
         except OSError as error:
             self.error = error
             data = b""
@@ -98,7 +98,7 @@ class Reader:
 
 
 def any_peer(_: ssl.SSLObject) -> None:
-    """Find nothing wrong."""
+    """Accept any peer."""
 
 
 Sides = tuple[Encryption, Encryption]
@@ -106,23 +106,23 @@ Sides = tuple[Encryption, Encryption]
 
 @functools.cache
 def sides_of(directory: Path) -> Sides:
-    """Return what a client has, and a server that it trusts."""
-    is_own_listener, trusted = directory / "own.pem", directory / "authority.pem"
-    authority().issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(is_own_listener)
+    """Return the TLS settings of a client, and of a server that it trusts."""
+    certificate, trusted = directory / "own.pem", directory / "authority.pem"
+    authority().issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(certificate)
     authority().cert_pem.write_to_path(trusted)
-    return client_with_authority(HOST, trusted), server_with_certificate(is_own_listener)
+    return client_with_authority(HOST, trusted), server_with_certificate(certificate)
 
 
 @contextlib.asynccontextmanager
-async def encrypted(sides: Sides, **options: Any) -> AsyncIterator[Address]:
-    """A jump server with TLS, and where it listens."""
+async def tls_jump_server(sides: Sides, **options: Any) -> AsyncIterator[Address]:
+    """Run a jump server with TLS; yield its address."""
     options = {"listen": [], "listen_tls": [LOOPBACK], "encryption": sides[1]} | options
     async with jump_server_running(**options) as (_, address):
         yield address
 
 
-def encrypt(path: Path) -> None:
-    """Encrypt the key in a PEM file, which comes before its certificate, with a password."""
+def encrypt_key(path: Path) -> None:
+    """Encrypt the key of a PEM file with a password; the certificate must follow the key."""
     key, end, rest = path.read_text().partition("-----BEGIN CERTIFICATE-----")
     password = serialization.BestAvailableEncryption(b"password")
     loaded = serialization.load_pem_private_key(key.encode(), None)
@@ -130,14 +130,14 @@ def encrypt(path: Path) -> None:
     path.write_text(loaded.private_bytes(*form, password).decode() + end + rest)
 
 
-class Met:
-    """What two sides say to each other."""
+class _Exchange:
+    """A connection on which each side sends one message."""
 
     def __init__(self, client: Encryption, server: Encryption) -> None:
         loop = asyncio.get_running_loop()
         ours, theirs = tcp_pair()
         self.client, self.server = client.endpoint(loop, ours), server.endpoint(loop, theirs)
-        self.got: dict[TlsEndpoint, bytes | OSError] = {}
+        self.received: dict[TlsEndpoint, bytes | OSError] = {}
         self.over = asyncio.Event()
         self.client.send(b"answer")
         self.server.send(b"challenge")
@@ -149,25 +149,27 @@ class Met:
             try:
                 data = end.recv(100)
             except OSError as error:
-                self.got[end] = error
+                self.received[end] = error
             else:
                 if data is None:
                     return
-                self.got[end] = data
+                self.received[end] = data
             end.stop_reading()
-            if isinstance(self.got[end], OSError):
+            if isinstance(self.received[end], OSError):
                 end.close()
-            if len(self.got) == 2:
+            if len(self.received) == 2:
                 self.over.set()
 
         return read
 
 
-async def met(client: Encryption, server: Encryption) -> tuple[bytes | OSError, bytes | OSError]:
-    """Return what the client got, and what the server did."""
-    async with no_descriptor_is_left():
-        it = Met(client, server)
+async def exchange(
+    client: Encryption, server: Encryption
+) -> tuple[bytes | OSError, bytes | OSError]:
+    """Connect client and server; return the data or the error that each of them receives."""
+    async with no_descriptor_leaks():
+        it = _Exchange(client, server)
         await it.over.wait()
         it.client.close()
         it.server.close()
-        return it.got[it.client], it.got[it.server]
+        return it.received[it.client], it.received[it.server]

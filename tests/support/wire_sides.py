@@ -1,4 +1,4 @@
-"""Both sides of the netjumper protocol, and bytes of a handshake that they agree on."""
+"""Both sides of the netjumper protocol, and the bytes of a successful handshake."""
 
 import hashlib
 

@@ -22,7 +22,7 @@ from netjumper.tls.context import (
 )
 from netjumper.tls.errors import failure_of, is_wrong_key
 from netjumper.tls.psk import identity_of
-from tests.support.tls_pair import encrypt, met
+from tests.support.tls_pair import encrypt_key, exchange
 
 HOST = "jump.example"
 KEY = "1f" * 32
@@ -32,7 +32,7 @@ by_secret = pytest.mark.skipif(sys.version_info < (3, 13), reason="Python has it
 
 async def refused(client: Encryption, server: Encryption) -> str:
     """Return what the client says of it, after neither has got a byte."""
-    at_client, at_server = await met(client, server)
+    at_client, at_server = await exchange(client, server)
     assert isinstance(at_client, OSError)
     assert isinstance(at_server, OSError)
     return str(at_client)
@@ -75,7 +75,7 @@ def pin(path: Path) -> bytes:
 @pytest.mark.parametrize("client", ["", "alice"])
 async def test_shared_secret_is_enough(secret, client):
     server = server_with_secrets([("bob", b"another"), (client, secret)])
-    assert await met(client_with_secret(secret, client), server) == (b"challenge", b"answer")
+    assert await exchange(client_with_secret(secret, client), server) == (b"challenge", b"answer")
 
 
 @by_secret
@@ -83,7 +83,7 @@ async def test_client_can_have_two_secrets():
     server = server_with_secrets([("alice", KEY.encode()), ("alice", OTHER.encode())])
     for secret in (KEY, OTHER):
         client = client_with_secret(secret.encode(), "alice")
-        assert await met(client, server) == (b"challenge", b"answer")
+        assert await exchange(client, server) == (b"challenge", b"answer")
 
 
 @by_secret
@@ -111,7 +111,7 @@ async def test_client_name_without_the_secret_gets_no_data():
 @by_secret
 async def test_client_that_expects_a_certificate_rejects_a_server_without(certificate):
     server = server_with_secrets([("", KEY.encode())])
-    at_client, at_server = await met(client_with_pins([pin(certificate)]), server)
+    at_client, at_server = await exchange(client_with_pins([pin(certificate)]), server)
     assert isinstance(at_client, ssl.SSLError)
     assert str(trust_error(at_client)) == "TLS failed: it has no certificate"
     assert isinstance(at_server, ssl.SSLError)
@@ -122,7 +122,7 @@ async def test_client_that_expects_a_certificate_rejects_a_server_without(certif
 @by_secret
 async def test_rejected_key_names_what_to_check():
     server = server_with_secrets([("", KEY.encode())])
-    at_client, at_server = await met(client_with_secret(OTHER.encode()), server)
+    at_client, at_server = await exchange(client_with_secret(OTHER.encode()), server)
     assert isinstance(at_client, ssl.SSLError)
     message = "key rejected; check the secret and the client name"
     assert str(trust_error(at_client)).endswith(message)
@@ -143,19 +143,21 @@ def test_old_python_suggests_a_pinned_certificate():
 
 async def test_pinned_certificate_is_trusted(certificate):
     client = client_with_pins([b"x" * 32, pin(certificate)])
-    assert await met(client, server_with_certificate(certificate)) == (b"challenge", b"answer")
+    assert await exchange(client, server_with_certificate(certificate)) == (b"challenge", b"answer")
 
 
 async def test_other_certificate_than_the_pinned_one_is_rejected(certificate, authority, tmp_path):
     other = written(authority.issue_cert(HOST), tmp_path / "other.pem")
-    ours, theirs = await met(client_with_pins([pin(other)]), server_with_certificate(certificate))
+    ours, theirs = await exchange(
+        client_with_pins([pin(other)]), server_with_certificate(certificate)
+    )
     assert str(ours) == "its certificate is not the pinned one"
     assert isinstance(theirs, OSError)
 
 
 async def test_certificate_of_a_trusted_authority_is_trusted(certificate, trusted):
     client = client_with_authority(HOST, trusted)
-    assert await met(client, server_with_certificate(certificate)) == (b"challenge", b"answer")
+    assert await exchange(client, server_with_certificate(certificate)) == (b"challenge", b"answer")
 
 
 async def test_certificate_for_another_name_is_rejected(certificate, trusted):
@@ -180,12 +182,12 @@ async def test_server_can_require_a_client_certificate(certificate, trusted, aut
     server = server_with_certificate(certificate, clients=trusted)
     own = written(authority.issue_cert("alice"), tmp_path / "alice.pem")
     client = client_with_authority(HOST, trusted, own)
-    assert await met(client, server) == (b"challenge", b"answer")
+    assert await exchange(client, server) == (b"challenge", b"answer")
 
 
 async def test_client_without_a_required_certificate_gets_no_data(certificate, trusted):
     server = server_with_certificate(certificate, clients=trusted)
-    at_client, at_server = await met(client_with_authority(HOST, trusted), server)
+    at_client, at_server = await exchange(client_with_authority(HOST, trusted), server)
     assert isinstance(at_client, OSError)
     assert "peer did not return a certificate" in str(at_server)
 
@@ -230,7 +232,7 @@ def refusal(path: Path) -> str:
 
 
 def test_encrypted_key_is_an_error_without_a_password_prompt(certificate):
-    encrypt(certificate)
+    encrypt_key(certificate)
     assert refusal(certificate) == (
         f"{certificate}: the key in it is encrypted, and there is no way to enter the password; "
         f"`openssl pkey -in {certificate}` prints the key unencrypted"

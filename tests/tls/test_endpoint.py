@@ -11,7 +11,7 @@ from netjumper.tls.endpoint import TlsEndpoint
 from netjumper.tls.engine import MAX_CALL_BYTES
 from tests.support.peers import (
     eventually,
-    no_descriptor_is_left,
+    no_descriptor_leaks,
     receive,
     receive_to_end,
     send,
@@ -22,7 +22,7 @@ from tests.support.tls_pair import HOST, Reader, any_peer, contexts, new_tls_pai
 
 
 async def test_data_sent_before_the_handshake_is_complete_arrives():
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         client, server = new_tls_pair(*tcp_pair())
         assert client.send(b"question") == 8
         assert server.send(b"challenge") == 9
@@ -70,13 +70,13 @@ async def test_eavesdropper_sees_no_plaintext():
     assert b"horse" not in seen
 
 
-@pytest.mark.parametrize("at_once", [1, 1000, 16 * 1024, 1024 * 1024])
-async def test_data_is_received_in_pieces_of_any_size(pair, at_once):
+@pytest.mark.parametrize("max_bytes", [1, 1000, 16 * 1024, 1024 * 1024])
+async def test_data_is_received_in_pieces_of_any_size(pair, max_bytes):
     client, server = pair
     data = bytes(range(256)) * 64
     client.send(data)
     client.shutdown_write()
-    reader = Reader(server, at_once)
+    reader = Reader(server, max_bytes)
     await reader.over.wait()
     assert reader.data == data
 
@@ -149,7 +149,7 @@ async def test_garbage_is_an_error(apart, garbage):
 
 
 async def test_clear_text_client_gets_no_data():
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         ours, theirs = tcp_pair()
         _, serving = contexts()
         loop = asyncio.get_running_loop()
@@ -167,7 +167,7 @@ async def test_clear_text_client_gets_no_data():
 
 
 async def test_untrusted_server_gets_no_data():
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         ours, theirs = tcp_pair()
         distrusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # has no authority
         loop = asyncio.get_running_loop()
@@ -196,7 +196,7 @@ async def test_rejected_peer_gets_no_data_on_any_retry():
     def wrong(_: ssl.SSLObject) -> None:
         raise ssl.SSLCertVerificationError("another pin")
 
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         ours, theirs = tcp_pair()
         trusting, serving = contexts()
         loop = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ from netjumper.relay.splice import RelayMemory
 from netjumper.tls.errors import is_cut
 from tests.support.peers import (
     eventually,
-    no_descriptor_is_left,
+    no_descriptor_leaks,
     receive_to_end,
     reset,
     send,
@@ -26,7 +26,7 @@ from tests.support.tls_pair import Reader, tls_pair
 
 
 async def test_close_delivers_everything_that_was_taken():
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         ours, theirs = tcp_pair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
         client, server = await tls_pair(ours, theirs)
@@ -43,7 +43,7 @@ async def test_close_delivers_everything_that_was_taken():
 
 async def test_peer_that_does_not_read_keeps_no_closed_connection(monkeypatch):
     monkeypatch.setattr("netjumper.tls.endpoint.RESET_TIMEOUT_S", 0.05)
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         ours, theirs = tcp_pair()
         client, server = await tls_pair(ours, theirs)
         while client.send(b"x" * 65536):
@@ -74,7 +74,7 @@ async def test_abort_is_an_error_for_the_peer(pair):
 
 
 async def test_reset_does_not_wait_for_room():
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         ours, theirs = tcp_pair()
         client, server = await tls_pair(ours, theirs)
         while client.send(b"x" * 65536):
@@ -136,7 +136,7 @@ async def test_relay_ends_after_its_last_byte_was_sent(monkeypatch):
     near, target = tcp_pair()
     near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
     memory = RelayMemory()
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         peer, end = await tls_pair(theirs, ours)
         monkeypatch.setattr(Endpoint, "send", send_if_not_full)
         with target:
@@ -168,7 +168,7 @@ async def test_peer_lost_before_the_last_byte_is_a_reset():
     near, target = tcp_pair()
     near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
     memory = RelayMemory()
-    async with no_descriptor_is_left():
+    async with no_descriptor_leaks():
         peer, end = await tls_pair(theirs, ours)
         with target:
             await send(target, bytes(30_000))

@@ -9,7 +9,7 @@ from netjumper.bridge.http.handshake import MAX_UNSERVED_REQUESTS, HttpHandshake
 from netjumper.errors import ProtocolError
 from tests.bridge.http.test_handshake_credentials import PING, guarded
 from tests.support.byte_splits import run
-from tests.support.forwarded_requests import receive_until, request, through
+from tests.support.forwarded_requests import connected_to, receive_until, request
 from tests.support.forwarding import OK, Talk, get
 from tests.support.peers import send, serving
 
@@ -67,7 +67,7 @@ async def test_answer_in_one_byte_chunks_arrives_through_the_bridge(service):
         await send(sock, CHUNKED + body)
 
     async with serving(answer) as target:
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             await send(sock, request(target.address))
             received = await receive_until(sock, b"0\r\n\r\n")
     assert received.endswith(body)

@@ -7,7 +7,7 @@ import pytest
 
 from netjumper.bridge.http.forwarding import ConnectionEnd
 from netjumper.errors import TargetBroke, TargetRefused, TargetTimeout
-from tests.support.byte_splits import every_way
+from tests.support.byte_splits import all_splits
 from tests.support.forwarding import OK, OK_BACK, VIA, Talk, get
 
 
@@ -23,7 +23,7 @@ from tests.support.forwarding import OK, OK_BACK, VIA, Talk, get
 )
 def test_answer_is_forwarded_for_any_split_of_its_bytes(answer: bytes) -> None:
     received = set()
-    for pieces in every_way(answer):
+    for pieces in all_splits(answer):
         talk = Talk(get()).open()
         back = b""
         for piece in pieces:
@@ -197,7 +197,7 @@ ACCEPTED = {
 
 @pytest.mark.parametrize("answer", ACCEPTED.values(), ids=ACCEPTED)
 def test_answer_that_clients_accept_is_forwarded_without_its_faults(answer: bytes) -> None:
-    for pieces in every_way(answer):
+    for pieces in all_splits(answer):
         talk = Talk(get()).open()
         received = b"".join(talk.target(piece).to_client for piece in pieces)
         fields = b"X-Thing: a\r\nContent-Length: 2\r\n" + VIA

@@ -151,7 +151,7 @@ async def test_ambiguous_request_is_not_forwarded(request_):
         assert re.match(rb"HTTP/1\.1 (400|431|501|505) ", received)
         assert received.count(b"HTTP/1.1 ") == 1
         assert b"pw" not in received
-        assert await target.came() == 0
+        assert await target.connection_count() == 0
 
 
 FORWARDED = {
@@ -300,7 +300,7 @@ async def test_invalid_body_ends_both_connections(body):
         )
         assert received.startswith(b"HTTP/1.1 400 ")
         assert received.count(b"HTTP/1.1 ") == 1
-        assert await target.came() <= 1
+        assert await target.connection_count() <= 1
     for got in behave.got:
         assert b"smuggled" not in got
         assert not got.endswith(b"0\r\n\r\n")

@@ -16,11 +16,11 @@ from netjumper.errors import (
 )
 from netjumper.protocol.handshake import EndOfStream, TunnelRequest
 from tests.support.byte_splits import (
-    FOLLOWING,
-    end_everywhere,
-    feed_every_way,
+    TRAILING,
+    accepted_before_refusal,
+    end_after_each_byte,
+    feed_all_splits,
     run,
-    taken_before_refusal,
 )
 from tests.support.http_handshake import RIGHT, TARGET, answer, answers, basic, connect, guarded
 
@@ -42,17 +42,17 @@ from tests.support.http_handshake import RIGHT, TARGET, answer, answers, basic, 
     ],
 )
 def test_connect_is_read_for_any_split_of_its_bytes(head: bytes, target: Address) -> None:
-    ended = feed_every_way(HttpHandshake, head)
+    ended = feed_all_splits(HttpHandshake, head)
     assert ended.result == TunnelRequest(target)
     assert ended.sent == b""
 
 
 def test_bytes_after_the_head_wait_for_the_outcome() -> None:
     handshake = HttpHandshake()
-    handshake.receive_data(connect() + FOLLOWING)
+    handshake.receive_data(connect() + TRAILING)
     handshake.receive_data(b"more")
     handshake.accept()
-    assert handshake.trailing_data() == FOLLOWING + b"more"
+    assert handshake.trailing_data() == TRAILING + b"more"
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
@@ -121,7 +121,7 @@ def test_endless_head_is_rejected(start: bytes) -> None:
     if start:
         handshake.receive_data(start)
     filler = b"x" * 1024 if not start.endswith(b"\n") else b"X: x\r\n" * 100
-    assert taken_before_refusal(handshake, filler, 1 << 20) <= MAX_HEAD_BYTES
+    assert accepted_before_refusal(handshake, filler, 1 << 20) <= MAX_HEAD_BYTES
     assert answer(handshake.data_to_send()).status == 431
 
 
@@ -129,7 +129,7 @@ def test_endless_head_is_rejected(start: bytes) -> None:
 
 
 def test_client_that_leaves_during_its_request_is_an_error() -> None:
-    before, *within = end_everywhere(HttpHandshake, connect())
+    before, *within = end_after_each_byte(HttpHandshake, connect())
     assert before.error is EndOfStream
     assert before.sent == b""
     for ended in within:
@@ -180,6 +180,6 @@ def test_garbage_never_causes_more_than_an_error(
 
 def test_connect_without_a_host_field_is_served() -> None:
     """The target is in the request line; lftp sends no more."""
-    ended = feed_every_way(HttpHandshake, b"CONNECT example.org:443 HTTP/1.1\r\n\r\n")
+    ended = feed_all_splits(HttpHandshake, b"CONNECT example.org:443 HTTP/1.1\r\n\r\n")
     assert isinstance(ended.result, TunnelRequest)
     assert str(ended.result.target) == "example.org:443"

@@ -13,7 +13,7 @@ from netjumper.errors import (
 )
 from netjumper.protocol.handshake import EndOfStream, TunnelRequest
 from tests.support.byte_splits import (
-    feed_every_way,
+    feed_all_splits,
     run,
 )
 from tests.support.http_handshake import (
@@ -29,13 +29,13 @@ from tests.support.http_handshake import (
 
 
 def test_correct_password_is_accepted() -> None:
-    ended = feed_every_way(guarded, connect("example.org:443", RIGHT))
+    ended = feed_all_splits(guarded, connect("example.org:443", RIGHT))
     assert ended.result == TunnelRequest(TARGET, "alice")
     assert ended.sent == b""
 
 
 def test_unchecked_user_name_is_not_reported() -> None:
-    ended = feed_every_way(HttpHandshake, connect("example.org:443", basic("bob", "x")))
+    ended = feed_all_splits(HttpHandshake, connect("example.org:443", basic("bob", "x")))
     assert ended.result == TunnelRequest(TARGET, "")
 
 
@@ -71,7 +71,7 @@ WRONG = {
 @pytest.mark.parametrize("fields", WRONG.values(), ids=WRONG)
 def test_wrong_credentials_get_407_and_the_retry_is_accepted(fields: list[str]) -> None:
     stream = connect("wrong.example:1", *fields) + connect("example.org:443", RIGHT)
-    ended = feed_every_way(guarded, stream)
+    ended = feed_all_splits(guarded, stream)
     assert ended.result == TunnelRequest(TARGET, "alice")
     response = answer(ended.sent)
     assert (response.status, response.reason) == (407, "Proxy Authentication Required")
@@ -91,28 +91,28 @@ def test_407_is_sent_before_the_retry() -> None:
 
 def test_every_wrong_attempt_is_answered_in_order() -> None:
     wrong = connect("example.org:443", basic("alice", "guess"))
-    ended = feed_every_way(guarded, wrong * 2 + connect("example.org:443", RIGHT))
+    ended = feed_all_splits(guarded, wrong * 2 + connect("example.org:443", RIGHT))
     assert [response.status for response in answers(ended.sent)] == [407, 407]
     assert ended.result == TunnelRequest(TARGET, "alice")
 
 
 def test_third_wrong_attempt_is_the_last() -> None:
     wrong = connect("example.org:443", basic("alice", "guess"))
-    ended = feed_every_way(guarded, wrong * 3)
+    ended = feed_all_splits(guarded, wrong * 3)
     assert [response.status for response in answers(ended.sent)] == [407, 407, 407]
     assert ended.error is AuthenticationError
     assert ended.text == "wrong proxy credentials"
 
 
 def test_request_without_credentials_does_not_count_as_an_attempt() -> None:
-    ended = feed_every_way(guarded, connect() * 4 + connect("example.org:443", RIGHT))
+    ended = feed_all_splits(guarded, connect() * 4 + connect("example.org:443", RIGHT))
     assert [response.status for response in answers(ended.sent)] == [407] * 4
     assert ended.result == TunnelRequest(TARGET, "alice")
 
 
 @pytest.mark.parametrize("head", [connect(version="1.0"), connect("a:1", "Connection: close")])
 def test_client_that_cannot_retry_gets_407_and_is_closed(head: bytes) -> None:
-    ended = feed_every_way(guarded, head)
+    ended = feed_all_splits(guarded, head)
     assert ended.error is AuthenticationError
     response = answer(ended.sent)
     assert response.status == 407
@@ -126,7 +126,7 @@ PING = b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"
 def test_ping_is_answered_without_a_password_and_a_request_may_follow(
     make: Callable[[], HttpHandshake],
 ) -> None:
-    ended = feed_every_way(make, PING * 2 + connect("example.org:443", RIGHT))
+    ended = feed_all_splits(make, PING * 2 + connect("example.org:443", RIGHT))
     assert ended.sent.count(b"HTTP/1.1 200 OK\r\n") == 2
     assert isinstance(ended.result, TunnelRequest)
 
@@ -174,7 +174,7 @@ def test_wrong_password_is_not_quoted() -> None:
 @pytest.mark.parametrize("broken", [" : Basic {}", ": Basic {}\0"])
 def test_password_in_an_invalid_line_is_not_quoted(broken: str) -> None:
     token = base64.b64encode(b"alice:open:sesame").decode()
-    ended = feed_every_way(guarded, connect("a:1", "Proxy-Authorization" + broken.format(token)))
+    ended = feed_all_splits(guarded, connect("a:1", "Proxy-Authorization" + broken.format(token)))
     assert ended.error is ProtocolError
     assert answer(ended.sent).status == 400
     assert token not in ended.text + ended.sent.decode()

@@ -29,8 +29,8 @@ from netjumper.errors import (
 )
 from netjumper.protocol.handshake import TunnelRequest
 from tests.support.byte_splits import (
-    every_way,
-    feed_every_way,
+    all_splits,
+    feed_all_splits,
     run,
 )
 from tests.support.http_handshake import (
@@ -84,7 +84,7 @@ def answer_after(decide: Callable[[HttpHandshake], None], head: bytes = b"") -> 
     ],
 )
 def test_invalid_target_is_a_bad_request(target: str) -> None:
-    ended = feed_every_way(HttpHandshake, connect(target))
+    ended = feed_all_splits(HttpHandshake, connect(target))
     assert ended.error is AddressError
     refused = answer(ended.sent)
     assert (refused.status, refused.reason) == (400, "Bad Request")
@@ -114,7 +114,7 @@ def test_invalid_target_is_a_bad_request(target: str) -> None:
     ],
 )
 def test_invalid_request_is_a_bad_request(head: bytes) -> None:
-    ended = feed_every_way(HttpHandshake, head)
+    ended = feed_all_splits(HttpHandshake, head)
     assert ended.error is ProtocolError
     refused = answer(ended.sent)
     assert refused.status == 400
@@ -125,7 +125,7 @@ def test_invalid_request_is_a_bad_request(head: bytes) -> None:
 
 @pytest.mark.parametrize("hello", [b"\x00\x00\x00\x2c", b"\x06\x01\x00", b"\x01\x01\x00"])
 def test_another_protocol_is_rejected_by_its_first_byte(hello: bytes) -> None:
-    ended = feed_every_way(HttpHandshake, hello)
+    ended = feed_all_splits(HttpHandshake, hello)
     assert ended.error is ProtocolError
     assert ended.text == "not a valid HTTP request: illegal request line"
     assert answer(ended.sent).status == 400
@@ -134,7 +134,7 @@ def test_another_protocol_is_rejected_by_its_first_byte(hello: bytes) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "PRI", "connect", "X" * 99])
 def test_other_method_is_passed_on_unchanged(method: str) -> None:
     head = f"{method} http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n".encode()
-    for pieces in every_way(head):
+    for pieces in all_splits(head):
         ended = run(HttpHandshake(), pieces)
         assert isinstance(ended.result, AuthorizedRequest)
         assert ended.result.request.method == method.encode()
@@ -143,7 +143,7 @@ def test_other_method_is_passed_on_unchanged(method: str) -> None:
 
 def test_raw_bytes_in_a_url_are_percent_encoded() -> None:
     head = "GET http://a/ü?q=ß HTTP/1.1\r\nHost: a\r\nX: ü\r\n\r\n".encode()
-    for pieces in every_way(head):
+    for pieces in all_splits(head):
         ended = run(HttpHandshake(), pieces)
         assert isinstance(ended.result, AuthorizedRequest)
         assert ended.result.request.target == b"http://a/%C3%BC?q=%C3%9F"
@@ -152,14 +152,14 @@ def test_raw_bytes_in_a_url_are_percent_encoded() -> None:
 
 @pytest.mark.parametrize("version", ["2.0", "0.9", "3.1"])
 def test_other_http_version_is_rejected(version: str) -> None:
-    ended = feed_every_way(HttpHandshake, connect("a:1", version=version))
+    ended = feed_all_splits(HttpHandshake, connect("a:1", version=version))
     assert ended.error is ProtocolError
     assert answer(ended.sent).status == 505
 
 
 def test_password_in_a_target_is_not_quoted() -> None:
     for target in ("user:s3cret@example.org:443", "https://user:s3cret@example.org/"):
-        ended = feed_every_way(HttpHandshake, connect(target))
+        ended = feed_all_splits(HttpHandshake, connect(target))
         assert ended.error is AddressError
         assert answer(ended.sent).status == 400
         assert b"s3cret" not in ended.sent
@@ -168,7 +168,7 @@ def test_password_in_a_target_is_not_quoted() -> None:
 
 def test_empty_lines_before_a_request_are_skipped() -> None:
     """RFC 9112 section 2.2."""
-    ended = feed_every_way(HttpHandshake, b"\r\n\n\r\n" + connect("example.org:443"))
+    ended = feed_all_splits(HttpHandshake, b"\r\n\n\r\n" + connect("example.org:443"))
     assert ended.result == TunnelRequest(TARGET)
 
 
@@ -176,7 +176,7 @@ def test_empty_lines_before_a_request_are_skipped() -> None:
 @pytest.mark.parametrize("bare", [b"\r", b"\r\r\n", b"\r\n\r"])
 def test_bare_cr_before_a_request_is_not_an_empty_line(before: bytes, bare: bytes) -> None:
     """RFC 9112 section 2.2: another parser may take it for a part of the method."""
-    ended = feed_every_way(HttpHandshake, before + bare + connect("example.org:443"))
+    ended = feed_all_splits(HttpHandshake, before + bare + connect("example.org:443"))
     assert ended.error is ProtocolError
     assert ended.sent.count(b"HTTP/1.1 400 ") == 1
 
@@ -201,7 +201,7 @@ def test_unauthenticated_request_with_a_body_is_closed_after_407() -> None:
     "line", ["X: a\r\n b", "X: a\r\n\tb", "X: a\rb"], ids=["folded", "folded by a tab", "bare CR"]
 )
 def test_ambiguous_head_is_a_bad_request(line: str) -> None:
-    for pieces in every_way(connect("example.org:443", line)):
+    for pieces in all_splits(connect("example.org:443", line)):
         ended = run(HttpHandshake(), pieces)
         assert ended.error is ProtocolError
         assert answer(ended.sent).status == 400
@@ -216,7 +216,7 @@ def test_content_length_beside_a_transfer_coding_is_a_bad_request() -> None:
 
 @pytest.mark.parametrize("field", ["Content-Length: 5", "Transfer-Encoding: chunked"])
 def test_connect_with_a_body_is_a_bad_request(field: str) -> None:
-    ended = feed_every_way(HttpHandshake, connect("example.org:443", field))
+    ended = feed_all_splits(HttpHandshake, connect("example.org:443", field))
     assert ended.error is ProtocolError
     refused = answer(ended.sent)
     assert refused.status == 400
@@ -224,7 +224,7 @@ def test_connect_with_a_body_is_a_bad_request(field: str) -> None:
 
 
 def test_unknown_transfer_coding_is_not_implemented() -> None:
-    ended = feed_every_way(HttpHandshake, connect("example.org:443", "Transfer-Encoding: gzip"))
+    ended = feed_all_splits(HttpHandshake, connect("example.org:443", "Transfer-Encoding: gzip"))
     assert ended.error is ProtocolError
     assert answer(ended.sent).status == 501
 

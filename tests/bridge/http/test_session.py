@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from tests.support.forwarded_requests import receive_until, request, through, web
+from tests.support.forwarded_requests import connected_to, receive_until, request, web
 from tests.support.peers import (
     closed_port,
     eventually,
@@ -25,7 +25,7 @@ from tests.support.peers import (
 @pytest.mark.parametrize("listener", ["http", "mixed"])
 async def test_requests_are_forwarded_over_one_connection(service, listener):
     async with web() as (target, heads):
-        with await through(service, listener) as sock:
+        with await connected_to(service, listener) as sock:
             for path in ("/1", "/2"):
                 await send(sock, request(target, path))
                 assert (await receive_until(sock, b"ok")).startswith(b"HTTP/1.1 200 OK\r\n")
@@ -34,7 +34,7 @@ async def test_requests_are_forwarded_over_one_connection(service, listener):
 
 async def test_requests_to_several_targets_on_one_connection_are_not_mixed_up(service):
     async with web() as (one, of_one), web() as (other, of_other):
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             await send(sock, b"".join(request(t, f"/{n}") for n, t in enumerate([one, other] * 3)))
             received = b""
             while received.count(b"\r\n\r\nok") < 6:
@@ -45,7 +45,7 @@ async def test_requests_to_several_targets_on_one_connection_are_not_mixed_up(se
 
 async def test_target_that_closes_after_each_answer_is_dialled_each_time(service):
     async with web(close=True) as (target, heads):
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             for _ in range(5):
                 await send(sock, request(target))
                 await receive_until(sock, b"ok")
@@ -58,7 +58,7 @@ async def test_cut_answer_is_a_reset_for_the_client(service):
         await send(sock, b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
 
     async with serving(cut) as target:
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             await send(sock, request(target.address))
             assert (await receive_to_reset(sock)).endswith(b"only this")
 
@@ -70,14 +70,14 @@ async def test_answer_without_a_length_that_is_reset_is_a_reset_for_the_client(s
         reset(sock)
 
     async with serving(cut) as target:
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             await send(sock, request(target.address))
             received = await receive_to_reset(sock)
     assert not received.endswith(b"0\r\n\r\n")
 
 
 async def test_unreachable_target_is_a_502_and_closes_the_connection(service):
-    with await through(service) as sock:
+    with await connected_to(service) as sock:
         await send(sock, request(closed_port()))
         received = await receive_to_end(sock)
     assert received.startswith(b"HTTP/1.1 502 ")
@@ -85,13 +85,13 @@ async def test_unreachable_target_is_a_502_and_closes_the_connection(service):
 
 
 async def test_target_too_long_for_the_protocol_is_a_400(service):
-    with await through(service) as sock:
+    with await connected_to(service) as sock:
         await send(sock, request(".".join(["a" * 60] * 4 + ["bcdefghi"]) + ":12345"))
         assert (await receive_to_end(sock)).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_request_to_a_web_server_is_answered_with_an_explanation(service):
-    with await through(service) as sock:
+    with await connected_to(service) as sock:
         await send(sock, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received = await receive_to_end(sock)
     assert received.startswith(b"HTTP/1.1 400 ")
@@ -104,7 +104,7 @@ async def test_connect_after_a_forwarded_request_opens_a_tunnel(service):
             await send(sock, data)
 
     async with web() as (page, _), serving(echo) as target:
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             await send(sock, request(page))
             await receive_until(sock, b"ok")
             await send(sock, f"CONNECT {target.address} HTTP/1.1\r\nHost: x\r\n\r\nearly".encode())
@@ -123,7 +123,7 @@ async def test_upgraded_connection_is_relayed_both_ways(service):
             await send(sock, more)
 
     async with serving(switch) as target:
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             upgrade = ("Connection: Upgrade", "Upgrade: echo")
             await send(sock, request(target.address, "/", *upgrade))
             assert (await receive_until(sock, b"hello")).startswith(b"HTTP/1.1 101 ")
@@ -145,7 +145,7 @@ async def test_client_that_leaves_closes_the_targets_connection(service):
         left.set()
 
     async with serving(wait) as target:
-        sock = await through(service)
+        sock = await connected_to(service)
         await send(sock, request(target.address))
         await waiting.wait()
         reset(sock)
@@ -156,7 +156,7 @@ async def test_client_that_leaves_closes_the_targets_connection(service):
 async def test_each_request_is_one_line_in_the_log(service, caplog):
     async with web() as (target, _):
         with caplog.at_level(logging.INFO, "netjumper.access"):
-            with await through(service) as sock:
+            with await connected_to(service) as sock:
                 await send(sock, request(target))
                 await receive_until(sock, b"ok")
                 await send(sock, request(closed_port()))
@@ -168,7 +168,7 @@ async def test_each_request_is_one_line_in_the_log(service, caplog):
 
 async def test_rejected_request_is_a_warning_in_the_log(service, caplog):
     with caplog.at_level(logging.INFO, "netjumper.access"):
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             await send(sock, b"GET /%0As3cret HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await receive_to_end(sock)
     (line,) = caplog.records

@@ -12,7 +12,7 @@ from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http import session
 from netjumper.sessions.manager import TunnelLimits
 from netjumper.sessions.service import Service
-from tests.support.forwarded_requests import OK, receive_until, request, through, web
+from tests.support.forwarded_requests import OK, connected_to, receive_until, request, web
 from tests.support.peers import (
     Peer,
     echo,
@@ -60,7 +60,7 @@ async def test_bodies_are_streamed_and_never_buffered_whole(no_pipes, service):
         await send(sock, OK)
 
     async with serving(take_slowly) as target:
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             await send(sock, request(target.address, "/", f"Content-Length: {size}", method="PUT"))
             sent = 0
             block = bytes(65536)
@@ -94,7 +94,7 @@ async def test_client_that_does_not_read_its_answer_stops_the_target(no_pipes, s
             sent += len(block)
 
     async with serving(pour) as target:
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             await send(sock, request(target.address))
             await eventually(lambda: sent > 0)
             assert await settled(lambda: sent) < size
@@ -122,7 +122,7 @@ async def test_bytes_after_the_last_answer_are_not_buffered_without_limit(servic
             sent += 65536
 
     async with serving(answer) as target:
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
             await send(sock, request(target.address, "/", "Connection: close"))
             await receive(sock, 1)
@@ -139,7 +139,7 @@ async def test_idle_client_connection_is_closed(monkeypatch):
         bridge_running(address) as service,
         web() as (target, _),
     ):
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             await send(sock, request(target))
             assert (await receive_to_end(sock)).endswith(b"ok")
 
@@ -153,7 +153,7 @@ async def test_shutdown_waits_for_a_request_but_not_for_an_idle_connection(servi
         await send(sock, OK)
 
     async with web() as (idle_target, _), serving(answer) as target:
-        with await through(service) as idle, await through(service) as busy:
+        with await connected_to(service) as idle, await connected_to(service) as busy:
             await send(idle, request(idle_target))
             await receive_until(idle, b"ok")
             await send(busy, request(target.address))
@@ -180,7 +180,7 @@ async def test_unanswered_request_ends_with_the_idle_timeout(caplog):
         bridge_running(address, limits=TunnelLimits(idle=0.1)) as service,
     ):
         with caplog.at_level(logging.WARNING, "netjumper.access"):
-            with await through(service) as sock:
+            with await connected_to(service) as sock:
                 await send(sock, request(target.address))
                 assert (await receive_to_end(sock)).startswith(b"HTTP/1.1 504 ")
     assert [record.msg.ending for record in caplog.records] == [
@@ -194,7 +194,7 @@ async def test_kept_connection_is_closed_cleanly_by_the_idle_timeout(caplog):
         jump_server_running() as (_, address),
         bridge_running(address, limits=TunnelLimits(idle=0.1)) as service,
     ):
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             await send(sock, request(target))
             await receive_until(sock, b"ok")
             assert await receive_to_end(sock) == b""
@@ -214,7 +214,7 @@ async def unsent_answer(
     """The target of a large answer, the session that buffers the answer, and its client."""
     small_buffers(service)
     async with serving(large_answer) as target:
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
             await send(sock, request(target.address))
             assert await receive(sock, 1) == b"H"
@@ -243,7 +243,7 @@ async def test_stopped_answer_is_a_reset_after_the_idle_timeout(caplog):
         bridge_running(address, limits=TunnelLimits(idle=0.1)) as service,
     ):
         with caplog.at_level(logging.WARNING, "netjumper.access"):
-            with await through(service) as sock:
+            with await connected_to(service) as sock:
                 await send(sock, request(target.address))
                 assert (await receive_to_reset(sock)).endswith(b"\r\n\r\no")
     assert caplog.records[0].msg.ending == "GET 200: EndOfStream: idle timeout"
@@ -262,7 +262,7 @@ async def test_shutdown_serves_no_request_after_an_unsent_answer(service):
 async def test_shutdown_waits_for_a_connect_after_a_request(service):
     small_buffers(service)
     async with serving(large_answer) as page, serving(echo) as target:
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
             connect = f"CONNECT {target.address} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
             await send(sock, request(page.address) + connect)
@@ -305,7 +305,7 @@ async def test_client_that_does_not_read_the_last_answer_is_reset_in_the_end(mon
         bridge_running(address) as service,
     ):
         small_buffers(service)
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
             await send(sock, request(target.address))
             await receive(sock, 1)
@@ -326,7 +326,7 @@ async def test_client_that_does_not_read_its_rejections_is_not_read():
         bridge_running(address, credentials=credentials) as service,
     ):
         small_buffers(service)
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
             await send(sock, request(target, "/", right))
             await receive_until(sock, b"ok")

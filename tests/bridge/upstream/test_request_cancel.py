@@ -10,7 +10,7 @@ from netjumper.errors import (
     NetjumperError,
 )
 from netjumper.net.endpoint import Endpoint
-from tests.support.peers import ANSWER, Step, scripted, serving, unanswering
+from tests.support.peers import ANSWER, Step, scripted, serving, unresponsive
 from tests.support.scripted_jump_server import (
     DESTINATION,
     TARGET,
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 async def test_request_cancelled_during_its_dial_leaves_nothing():
     called: list[Endpoint | NetjumperError] = []
-    with unanswering() as address, pool_at(address, min_size=0, max_size=0) as pool:
+    with unresponsive() as address, pool_at(address, min_size=0, max_size=0) as pool:
         upstream = Upstream([pool])
         request = upstream.connect(TARGET, called.append, called.append)
         request.cancel()

@@ -65,7 +65,7 @@ async def test_unsafe_request_fails_over_from_a_close_before_the_challenge(monke
         requested.request.send_early(SSH)
         with await requested.socket() as sock:
             assert await receive_exactly(sock, len(SSH)) == SSH
-        assert await rogue.came() == 1
+        assert await rogue.connection_count() == 1
 
 
 @pytest.mark.usefixtures("_short_timeouts")
@@ -85,7 +85,7 @@ async def test_unsafe_request_fails_over_from_a_silent_jump_host(caplog):
         message = f"jump host {rogue.address}: it did not answer in time; retrying"
         assert sum(message in line for line in caplog.messages) == 1
         with await RequestedTunnel(it, target.address).socket():
-            assert await rogue.came() <= 2  # the request's, and the retry's
+            assert await rogue.connection_count() <= 2  # the request's, and the retry's
 
 
 @pytest.mark.usefixtures("_short_timeouts")
@@ -128,7 +128,7 @@ async def test_unsafe_request_sent_to_a_closing_jump_host_is_not_repeated():
         requested = RequestedTunnel(it, target.address)
         requested.request.send_early(SSH)
         assert isinstance(await requested.error(), JumpHostProtocolError)
-        assert await target.came() == 0
+        assert await target.connection_count() == 0
 
 
 @pytest.mark.usefixtures("_short_timeouts")
@@ -139,7 +139,7 @@ async def test_unsafe_request_sent_to_a_silent_jump_host_is_not_repeated():
                 requested = RequestedTunnel(it, target.address)
                 requested.request.send_early(SSH)
                 assert isinstance(await requested.error(), JumpHostTimeout)
-                assert await target.came() == 0
+                assert await target.connection_count() == 0
 
 
 async def test_second_connection_does_not_restart_the_jump_timeout(monkeypatch):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import trustme
 
-from tests.support.http_servers import HOME, knowing_home
+from tests.support.http_servers import HOME, home_names_environment
 from tests.support.peers import closed_port
 from tests.support.programs import Chain, chain_running, running
 from tests.support.servers import serving_context
@@ -16,7 +16,7 @@ Unavailable = Callable[[str], None]
 
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    home = knowing_home(tmp_path_factory.mktemp("home"))
+    home = home_names_environment(tmp_path_factory.mktemp("home"))
     # The bridge of `misconfigured` keeps trying its secret; that must not ban the other one.
     with chain_running({**home, "NETJUMPER_MAX_AUTH_FAILURES": "0"}) as chain:
         yield chain

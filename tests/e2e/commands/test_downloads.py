@@ -22,7 +22,7 @@ def wget(url: str, *arguments: str, **env: str) -> tuple[int, bytes, str]:
 def test_wget_fetches_an_http_page_by_the_environment(chain: Chain) -> None:
     with file_server("wget", {"/page": PAGE}) as origin:
         status, page, output = wget(origin.url("/page"), http_proxy=f"http://{chain.http}")
-        chain.bridge.wait_for(rf"-> {origin.place}: .*GET 200")
+        chain.bridge.wait_for(rf"-> {origin.host_port}: .*GET 200")
 
     assert (status, page) == (0, PAGE), output
 
@@ -36,7 +36,7 @@ def test_wget_fetches_an_https_page_by_the_environment(
         status, page, output = wget(
             origin.url("/page"), certificate, https_proxy=f"http://{chain.http}"
         )
-        chain.bridge.wait_for(rf"-> {origin.place}: up [1-9]\d+ down [1-9]\d+ bytes")
+        chain.bridge.wait_for(rf"-> {origin.host_port}: up [1-9]\d+ down [1-9]\d+ bytes")
 
     assert (status, page) == (0, PAGE), output
 
@@ -90,9 +90,9 @@ def test_aria2_fetches_a_file_over_several_connections(
 ) -> None:
     proxy = [f"--all-proxy=http://{chain.http}", f"--ca-certificate={ca_file}"]
     context = certified if scheme == "https" else None
-    with file_server("aria2", {"/big": BIG}, context, at_once=4) as origin:
+    with file_server("aria2", {"/big": BIG}, context, min_requests=4) as origin:
         done = run([*ARIA2, *proxy, "--dir", str(tmp_path), origin.url("/big")])
-        chain.bridge.wait_for(rf"-> {origin.place}: ", count=4)
+        chain.bridge.wait_for(rf"-> {origin.host_port}: ", count=4)
 
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "big").read_bytes() == BIG

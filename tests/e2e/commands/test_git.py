@@ -69,7 +69,7 @@ def test_git_clones(
 
     assert (copy / "noise").read_bytes() == NOISE
     assert "POST /repo.git/git-upload-pack" in origin.requests
-    chain.bridge.wait_for(rf"-> {origin.place}: ")
+    chain.bridge.wait_for(rf"-> {origin.host_port}: ")
 
 
 def test_git_pushes_in_chunks_and_fetches_it_back(

@@ -45,10 +45,10 @@ def test_fetch_finds_the_bridge_by_the_environment(
     with file_server("node", {"/one": PAGE, "/two": PAGE}, context) as origin:
         urls = [origin.url(path) for path in ("/one", "/two", "/none")]
         status, pages, output = node(chain.http, *urls, NODE_EXTRA_CA_CERTS=str(ca_file))
-        chain.bridge.wait_for(rf"-> {origin.place}: ")
+        chain.bridge.wait_for(rf"-> {origin.host_port}: ")
 
     assert (status, output) == (0, "")
-    assert pages == "200 a page from home\n200 a page from home\n404 there is no such file\n"
+    assert pages == "200 a page from home\n200 a page from home\n404 file not found\n"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

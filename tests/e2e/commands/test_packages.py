@@ -60,7 +60,7 @@ def test_pip_downloads_a_wheel(
             "https": f"--cert={ca_file}",
         }[scheme]
         done = pip_download(origin.url("/simple/"), tmp_path, trust, *arguments, **env)
-        chain.bridge.wait_for(rf"-> {origin.place}: ")
+        chain.bridge.wait_for(rf"-> {origin.host_port}: ")
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / WHEEL).read_bytes() == files[f"/simple/greeting/{WHEEL}"]
@@ -117,7 +117,7 @@ def test_apt_updates_and_downloads_a_package(
     with file_server("debian", files, certified if scheme == "https" else None) as origin:
         updated = apt_get(apt_folder, origin.url(), "update")
         downloaded = apt_get(apt_folder, origin.url(), "download", "greeting")
-        chain.bridge.wait_for(rf"-> {origin.place}: ")
+        chain.bridge.wait_for(rf"-> {origin.host_port}: ")
 
     assert updated.returncode == 0, updated.stderr
     assert downloaded.returncode == 0, downloaded.stderr
@@ -168,7 +168,7 @@ def test_npm_installs_and_packs_a_package(
         there = (origin.url(), f"http://{chain.http}")
         installed = npm(tmp_path, *there, ca, "install", "greeting")
         packed = npm(tmp_path, *there, ca, "pack", "greeting", f"--pack-destination={tmp_path}")
-        chain.bridge.wait_for(rf"-> {origin.place}: ")
+        chain.bridge.wait_for(rf"-> {origin.host_port}: ")
 
     assert installed.returncode == 0, installed.stderr
     assert (tmp_path / "node_modules/greeting/greeting.txt").read_bytes() == GREETING

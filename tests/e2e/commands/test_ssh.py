@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.http_servers import HOME
 from tests.support.programs import TIMEOUT_S, Chain, clean_environment, run
-from tests.support.servers import served
+from tests.support.servers import serve_in_threads
 
 pytestmark = pytest.mark.needs("ssh", "ssh-keygen", "sshd", "nc.openbsd")
 
@@ -74,7 +74,7 @@ def sshd(keys: Path, unavailable: Callable[[str], None]) -> Iterator[str]:
     if os.geteuid() == 0 and not Path("/run/sshd").is_dir():
         unavailable("root's sshd needs the folder /run/sshd")
     handler = type("Sshd", (_OneSshd,), {"keys": keys})
-    with served(handler) as port:
+    with serve_in_threads(handler) as port:
         yield f"ssh.{HOME}:{port}"
 
 
