@@ -18,7 +18,7 @@ from netjumper.net.dialer import Dialer
 from netjumper.server.clients import single_secret
 from netjumper.sessions.admission import AdmissionLimits
 from tests.support.peers import CHALLENGE, Peer, Step, eventually, scripted, serving
-from tests.support.services import AT_HOME, SECRET, jump_server_running, resolver
+from tests.support.services import LOCAL_TARGETS, SECRET, jump_server_running, resolver
 
 TARGET = Address("target.example", 443)
 HINT = "; if that port is one of listen_tls, write netjumper+tls://"
@@ -130,7 +130,7 @@ async def test_reset_of_a_new_connection_is_one_error_whenever_it_is_noticed():
 
 async def test_right_secret_from_a_banned_address_gets_an_error_about_the_ban():
     limits = AdmissionLimits(auth_failures=1)
-    clients = single_secret(SECRET, AT_HOME)
+    clients = single_secret(SECRET, LOCAL_TARGETS)
     async with jump_server_running(clients=clients, admission=limits) as (_, address):
         with pytest.raises(WrongSecret):
             await asyncio.to_thread(Jumper(str(address), "wrong").connect, str(TARGET), 30.0)

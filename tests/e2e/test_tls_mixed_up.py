@@ -11,7 +11,7 @@ from netjumper.diagnostics.steps import EXIT_CODES
 from tests.support.doctor import doctor
 from tests.support.peers import connected, eventually, receive_exactly, reset, send
 from tests.support.services import SECRET, jump_server_running
-from tests.support.tls_pair import Sides, encrypted, sides_of
+from tests.support.tls_pair import Sides, sides_of, tls_jump_server
 
 CLIENT_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32)
 PIN = "?pin=" + "a" * 64
@@ -31,7 +31,7 @@ def no_silence_is_short(monkeypatch):
 @pytest.mark.parametrize("leave", [socket.socket.close, reset], ids=["close", "reset"])
 async def test_client_that_says_nothing_to_a_tls_port_is_logged(leave, sides, caplog):
     caplog.set_level(logging.INFO)
-    async with encrypted(sides) as jump:
+    async with tls_jump_server(sides) as jump:
         sock = await connected(jump)
         name = "{}:{}".format(*sock.getsockname())
         leave(sock)
@@ -44,7 +44,7 @@ async def test_client_that_says_nothing_to_a_tls_port_is_logged(leave, sides, ca
 @pytest.mark.usefixtures("no_silence_is_short")
 async def test_client_that_speaks_to_a_tls_port_is_not_called_silent(sides, caplog):
     caplog.set_level(logging.INFO)
-    async with encrypted(sides) as jump:
+    async with tls_jump_server(sides) as jump:
         with await connected(jump) as sock:
             await send(sock, b"\x16\x03")
         await asyncio.sleep(0)
@@ -53,7 +53,7 @@ async def test_client_that_speaks_to_a_tls_port_is_not_called_silent(sides, capl
 
 async def test_port_scan_of_a_tls_port_leaves_no_line_in_the_log(sides, caplog):
     caplog.set_level(logging.INFO)
-    async with encrypted(sides) as jump:
+    async with tls_jump_server(sides) as jump:
         (await connected(jump)).close()
     assert caplog.messages == []
 
@@ -75,7 +75,7 @@ def secret_in_the_environment(monkeypatch):
 @pytest.mark.usefixtures("secret_in_the_environment")
 async def test_doctor_without_tls_at_a_tls_port_advises_tls(sides, capsys, monkeypatch):
     monkeypatch.setattr("netjumper.client.silence.SILENCE_S", 0.1)
-    async with encrypted(sides) as jump:
+    async with tls_jump_server(sides) as jump:
         timeout = ["--jump-timeout", "0.2"]
         code, out = await doctor(capsys, "--json", "--jump", str(jump), *timeout, "x:1")
     report = json.loads(out)
