@@ -110,6 +110,13 @@ class Relay:
         elif self._half_closed is not None:
             self._half_closed.add(self)
 
+    def check_unread(self) -> None:
+        """Check whether a source that is not read, as its sink has no room, was reset."""
+        for direction in (self._up, self._down):
+            if direction.blocked and not direction.source.is_read and direction.source.is_lost:
+                self.lost(direction.source)
+                return
+
     def suspend_timeouts(self, milliseconds: int) -> None:
         """Suspend the user timeout of an end that is alive but does not read, or restore it."""
         for it in (self._up, self._down):

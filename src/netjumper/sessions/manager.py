@@ -28,6 +28,7 @@ from netjumper.sessions.handshake_phase import (
 from netjumper.sessions.parked_sessions import ParkedSessions
 from netjumper.sessions.session import Handoff, Session, SessionContext
 from netjumper.sessions.tunnel import Tunnel
+from netjumper.sessions.unread_watch import UnreadWatch
 
 LINGER_TIMEOUT_S = 2.0
 """Seconds that a refused client has to receive the reason; then its connection is closed."""
@@ -96,6 +97,7 @@ class SessionManager:
         )
         self._alive: dict[Session, None] = {}  # a set of thousands takes twice the memory
         self._user_timeouts = UserTimeoutSuspender(loop, peer_timeout, self._alive)
+        self._unread = UnreadWatch(loop, self._alive)
         self._serve_other = serve_other
         self._last_accepted = -inf
         self._emptied: asyncio.Future[None] | None = None
@@ -124,6 +126,7 @@ class SessionManager:
         tunnel = Tunnel(self.context, Handoff(client, peer, ended=False))
         self._alive[tunnel] = None
         self._user_timeouts.start()
+        self._unread.start()
         tunnel.start(choose, speaks_first)
 
     def _hand_off(self, request: object, client: Handoff) -> None:

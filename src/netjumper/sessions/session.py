@@ -102,6 +102,11 @@ class Session(ABC):
         if self._relay is not None:
             self._relay.suspend_timeouts(milliseconds)
 
+    def check_unread(self) -> None:
+        """End if an end that is not read now was reset, or its client has left."""
+        if self._relay is not None:
+            self._relay.check_unread()
+
     def close(self) -> None:
         """Close the client's connection without an access record."""
         self._client.close()

@@ -9,6 +9,8 @@ dial) and the bridge (SOCKS or HTTP, then a jump host) use the same tunnels; han
 are given to them.
 """
 
+import errno
+import os
 from time import monotonic
 
 from netjumper.access_log import describe
@@ -117,6 +119,12 @@ class Tunnel(Session):
             self.handshake_failed(RelayEnd.SHUTDOWN.value)
         else:
             self.close()
+
+    def check_unread(self) -> None:
+        """End if the client was reset while its target is being reached, or see `Session`."""
+        super().check_unread()
+        if self._opening is not None and not self._client.is_read and self._client.is_lost:
+            self._lost(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
 
     def _end_handshake(self) -> None:
         phase, self._phase = self._phase, None

@@ -188,6 +188,8 @@ ACCEPTED = {
     "a blank before a colon": b"HTTP/1.1 200 OK\r\nX-Thing : a\r\nContent-Length: 2\r\n\r\nok",
     "names that are no tokens": b"HTTP/1.1 200 OK\r\na/b.php: 1\r\nContent Type: 1\r\nX[1]: 1\r\n"
     b"\xc3\xbc: 1\r\nX-Thing: a\r\nContent-Length: 2\r\n\r\nok",
+    "a folded field under a bad name": b"HTTP/1.1 200 OK\r\nX-Thing: a\r\nX[1]: 1\r\n 2\r\n\t3\r\n"
+    b"Content-Length: 2\r\n\r\nok",
     "identity": b"HTTP/1.1 200 OK\r\nX-Thing: a\r\nTransfer-Encoding: identity\r\n"
     b"Content-Length: 2\r\n\r\nok",
     "empty lines before it": b"\r\n\r\nHTTP/1.1 200 OK\r\nX-Thing: a\r\n"

@@ -285,6 +285,7 @@ BROKEN_BODIES = {
     "bare LF in an extension": b"5;a\nb\r\nhello\r\n",
     "bare LF behind the bytes": b"5\r\nhello\n0\r\n\r\n",
     "two bytes that are no CRLF": b"5\r\nhelloXX0\r\n\r\n",
+    "1001 trailers": b"0\r\n" + b"a:b\r\n" * 1001 + b"\r\n",
     "trailer without a colon": b"0\r\nX\r\n\r\n",
     "trailer with a space before its colon": b"0\r\nX : y\r\n\r\n",
 }

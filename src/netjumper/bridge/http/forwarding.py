@@ -69,12 +69,15 @@ class Forwarding:
         self._begin(first.request)
         self.advance()
 
-    # Called by the driver.
-
     @property
     def idle(self) -> bool:
         """Whether the client's next request is awaited."""
         return self._exchange is None and self.connection_end is None
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether nothing came yet of the answer to a request."""
+        return self._exchange is not None and not self._exchange.status
 
     def receive_from_client(self, data: bytes) -> None:
         """Process bytes from the client; `b""` is the end of its stream."""
@@ -151,14 +154,11 @@ class Forwarding:
     def advance(self) -> None:
         """Process what was received, up to `MAX_EVENTS_PER_TURN` events."""
         for _ in range(MAX_EVENTS_PER_TURN):
-            if self.connection_end is not None:
-                break
-            if not (self._process_client() or self._process_target()):
-                break
-        else:
-            self.has_more = True
-            return
-        self.has_more = False
+            is_over = self.connection_end is not None
+            if is_over or not (self._process_client() or self._process_target()):
+                self.has_more = False
+                return
+        self.has_more = True
 
     # The client's events.
 

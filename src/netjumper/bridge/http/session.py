@@ -54,6 +54,8 @@ class ForwardingSession(Session):
         self._continues = False
         """`_process_more` is called in the next turn of the loop."""
         self._left = 0
+        self._has_left = False
+        """The client had ended its stream at the last check, and its answer had not begun."""
         self.bytes_up = self.bytes_down = 0
         if context.idle is not None:
             context.idle.add(self)
@@ -99,6 +101,23 @@ class ForwardingSession(Session):
             for end in (self._client, self._target.end):
                 if end is not None:
                     suspend_user_timeout(end, milliseconds)
+
+    def check_unread(self) -> None:
+        """End if the client was reset, or ended its stream and waits for an answer too long.
+
+        HTTP clients do not end their stream before the answer: one that did has left. The kernel
+        does not tell that before something is sent, so squid and privoxy take it as the end too.
+        """
+        super().check_unread()
+        if self._over or self._relay is not None or self._client.is_read:
+            return
+        had_left, self._has_left = self._has_left, False
+        if self._client.is_lost:
+            self._abort("the client reset the connection")
+        elif self._client_ended and self._forwarding.awaits_answer:
+            self._has_left = True
+            if had_left:
+                self._abort("the client left before the answer")
 
     def close(self) -> None:
         """Close both sides without a log line."""
