@@ -9,11 +9,8 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.sessions.service import Service
 from tests.support.peers import (
-    ANSWER,
-    Step,
     answer_after_end,
     connected,
-    destination_size,
     echo,
     eventually,
     nothing_to_receive,
@@ -21,7 +18,6 @@ from tests.support.peers import (
     receive_exactly,
     receive_to_end,
     receive_to_reset,
-    scripted,
     send,
     serving,
     speak_first,
@@ -35,6 +31,7 @@ from tests.support.proxy_requests import (
     socks4a_request,
     socks5_request,
 )
+from tests.support.scripted_peer import ANSWER, Step, destination_size, scripted
 from tests.support.services import NAMES, bridge_running, destination
 
 GRANTED4 = b"\0\x5a\0\0\0\0\0\0"

@@ -11,11 +11,8 @@ from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.sessions.manager import TunnelLimits
 from tests.support.peers import (
-    ANSWER,
-    Step,
     closed_port,
     connected,
-    destination_size,
     echo,
     eventually,
     receive,
@@ -23,7 +20,6 @@ from tests.support.peers import (
     receive_to_end,
     receive_to_reset,
     reset,
-    scripted,
     send,
     serving,
     unresponsive,
@@ -36,6 +32,7 @@ from tests.support.proxy_requests import (
     send_request,
     socks5_request,
 )
+from tests.support.scripted_peer import ANSWER, Step, destination_size, scripted
 from tests.support.services import SECRET, bridge_running, jump_server_running
 
 

@@ -5,18 +5,7 @@ import pytest
 from netjumper.addressing.address import Address
 from netjumper.server.guard import Guard
 from netjumper.sessions.service import Service
-from tests.support.peers import (
-    ANSWER,
-    CHALLENGE,
-    Script,
-    Step,
-    closed_port,
-    destination_size,
-    receive_to_end,
-    scripted,
-    serving,
-    unresponsive,
-)
+from tests.support.peers import closed_port, receive_to_end, serving, unresponsive
 from tests.support.proxy_requests import (
     TARGET,
     http_request,
@@ -24,6 +13,7 @@ from tests.support.proxy_requests import (
     socks4a_request,
     socks5_request,
 )
+from tests.support.scripted_peer import ANSWER, CHALLENGE, Script, Step, destination_size, scripted
 from tests.support.services import bridge_running, jump_server_running
 
 

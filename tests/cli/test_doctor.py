@@ -17,19 +17,15 @@ from netjumper.server.clients import Client, Clients
 from netjumper.server.guard import Guard
 from tests.support.doctor import STEPS, doctor, doctor_report
 from tests.support.peers import (
-    ANSWER,
-    CHALLENGE,
-    Step,
     address_of,
     black_hole,
     closed_port,
-    destination_size,
     echo,
     listening,
-    scripted,
     serving,
     unresponsive,
 )
+from tests.support.scripted_peer import ANSWER, CHALLENGE, Step, destination_size, scripted
 from tests.support.services import SECRET, jump_server_running
 
 SSH = b"SSH-2.0-Other_9.2p1\r\n"

@@ -14,15 +14,14 @@ from netjumper.net.dialer import Dialer
 from netjumper.sessions.admission import AdmissionLimits
 from tests.support.healthchecks import healthcheck
 from tests.support.peers import (
-    Step,
     black_hole,
     closed_port,
     eventually,
-    scripted,
     serving,
     speak_first,
     unresponsive,
 )
+from tests.support.scripted_peer import Step, scripted
 from tests.support.services import SECRET, bridge_running, jump_server_running, running_service
 from tests.support.tls_pair import sides_of
 

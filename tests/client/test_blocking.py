@@ -11,7 +11,8 @@ import pytest
 from netjumper import Address, JumpHostTimeout, JumpHostUnreachable
 from netjumper.client.blocking import BlockingConnection
 from netjumper.net.socket_options import DEFAULTS
-from tests.support.peers import CHALLENGE, Step, address_of, listening, scripted, serving
+from tests.support.peers import address_of, listening, serving
+from tests.support.scripted_peer import CHALLENGE, Step, scripted
 from tests.support.services import SECRET
 
 

@@ -23,20 +23,16 @@ from netjumper.errors import (
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from tests.support.peers import (
-    ANSWER,
-    CHALLENGE,
-    Step,
     closed_port,
-    destination_size,
     eventually,
     no_descriptor_leaks,
     receive,
     receive_exactly,
     receive_to_end,
-    scripted,
     serving,
     unresponsive,
 )
+from tests.support.scripted_peer import ANSWER, CHALLENGE, Step, destination_size, scripted
 from tests.support.services import SECRET, destination, jump_server_running, resolver
 
 TARGET = Address("target.example", 443)

@@ -14,12 +14,10 @@ from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.protocol.wire import answer_to
 from tests.support.peers import (
-    CHALLENGE,
     eventually,
     receive,
     receive_exactly,
     receive_to_reset,
-    scripted,
     send,
     serving,
 )
@@ -30,6 +28,7 @@ from tests.support.scripted_jump_server import (
     silent,
     succeed,
 )
+from tests.support.scripted_peer import CHALLENGE, scripted
 from tests.support.services import SECRET, destination, resolver
 
 ANSWER = b"\x14" + answer_to(CHALLENGE[1:], SECRET)

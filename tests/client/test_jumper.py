@@ -28,16 +28,15 @@ from tests.support.jumpers import (
     tls_server,
 )
 from tests.support.peers import (
-    CHALLENGE,
     answer_after_end,
     echo,
     eventually,
     keepalive,
     no_descriptor_leaks,
-    scripted,
     serving,
     unresponsive,
 )
+from tests.support.scripted_peer import CHALLENGE, scripted
 from tests.support.services import NAMES, SECRET, jump_server_running
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout")

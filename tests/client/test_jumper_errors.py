@@ -11,7 +11,8 @@ import netjumper
 from netjumper import Jumper
 from netjumper.errors import AddressError
 from tests.support.jumpers import REQUEST, TARGET, both_ways
-from tests.support.peers import CHALLENGE, Step, closed_port, echo, scripted, serving, unresponsive
+from tests.support.peers import closed_port, echo, serving, unresponsive
+from tests.support.scripted_peer import CHALLENGE, Step, scripted
 from tests.support.services import SECRET, jump_server_running
 
 

@@ -13,16 +13,8 @@ import pytest
 from netjumper import Jumper
 from netjumper.net.dialer import UnsupportedLoop
 from tests.support.jumpers import REQUEST, TARGET, jumper_running, tls_server
-from tests.support.peers import (
-    CHALLENGE,
-    Step,
-    answer_after_end,
-    echo,
-    no_descriptor_leaks,
-    receive_to_end,
-    scripted,
-    serving,
-)
+from tests.support.peers import answer_after_end, echo, no_descriptor_leaks, receive_to_end, serving
+from tests.support.scripted_peer import CHALLENGE, Step, scripted
 from tests.support.services import SECRET
 
 try:

@@ -17,7 +17,8 @@ from netjumper.errors import JumpHostError, JumpHostUnreachable
 from netjumper.net.dialer import Dialer
 from netjumper.server.clients import single_secret
 from netjumper.sessions.admission import AdmissionLimits
-from tests.support.peers import CHALLENGE, Peer, Step, eventually, scripted, serving
+from tests.support.peers import Peer, eventually, serving
+from tests.support.scripted_peer import CHALLENGE, Step, scripted
 from tests.support.services import LOCAL_TARGETS, SECRET, jump_server_running, resolver
 
 TARGET = Address("target.example", 443)

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from netjumper.net.tcp_info import TcpInfo, tcp_info
-from tests.support.peers import eventually, receive, send, stalled_pair, tcp_pair
+from tests.support.peers import eventually, receive, send, tcp_pair
+from tests.support.slow_reader import stalled_pair
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 

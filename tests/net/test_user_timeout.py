@@ -18,17 +18,16 @@ from tests.support.namespaces import run_in_namespace
 from tests.support.peers import (
     connected,
     eventually,
-    kernel_aborts_connection_of_slow_reader,
     nothing_to_receive,
     receive,
     receive_exactly,
     reset,
     send,
     serving,
-    stalled_pair,
     tcp_pair,
 )
 from tests.support.services import answer, bridge_running, destination, jump_server_running
+from tests.support.slow_reader import kernel_aborts_connection_of_slow_reader, stalled_pair
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux' user timeout")
 

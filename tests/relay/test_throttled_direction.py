@@ -23,7 +23,6 @@ from netjumper.relay.ending import RelayEnd
 from netjumper.relay.idle_timeout import IdleWatch
 from tests.support.peers import (
     eventually,
-    kernel_aborts_connection_of_slow_reader,
     open_descriptors,
     receive,
     receive_exactly,
@@ -43,6 +42,7 @@ from tests.support.relay_pair import (
     receive_digest,
     send_random,
 )
+from tests.support.slow_reader import kernel_aborts_connection_of_slow_reader
 
 every_way = pytest.mark.parametrize("way", ["splice", "copy", "tls"])
 

@@ -29,11 +29,11 @@ from tests.support.peers import (
     receive,
     receive_exactly,
     receive_to_end,
-    scripted,
     send,
     serving,
     speak_first,
 )
+from tests.support.scripted_peer import scripted
 from tests.support.services import (
     LOOPBACK,
     SECRET,

@@ -11,7 +11,7 @@ import trustme
 
 from netjumper import Jumper
 from netjumper.addressing.address import Address
-from tests.support.peers import ANSWER, destination_size
+from tests.support.scripted_peer import ANSWER, destination_size
 from tests.support.servers import serving_context
 from tests.support.services import SECRET, jump_server_running
 

@@ -13,17 +13,14 @@ import asyncio
 import contextlib
 import os
 import secrets
-import select
 import socket
 import stat
 import struct
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from enum import Enum
 
 from netjumper.addressing.address import Address
-from netjumper.protocol.wire import CHALLENGE_SIZE, frame
 
 CHUNK = 256 * 1024
 KEEPALIVE_IDLE = socket.TCP_KEEPALIVE if sys.platform == "darwin" else socket.TCP_KEEPIDLE
@@ -134,32 +131,6 @@ def keepalive(sock: socket.socket) -> tuple[int, int, int]:
         sock.getsockopt(socket.IPPROTO_TCP, KEEPALIVE_IDLE),
         sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
     )
-
-
-def stalled_pair(user_timeout: int) -> tuple[socket.socket, socket.socket]:
-    """Return two connected sockets; the first has unsent data, as the second does not read.
-
-    Args:
-        user_timeout: of the first, in milliseconds.
-    """
-    one, other = tcp_pair()
-    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout)
-    one.send(bytes(1_000_000))
-    return one, other
-
-
-async def kernel_aborts_connection_of_slow_reader(user_timeout: int) -> None:
-    """Wait until the kernel aborts a connection whose peer does not read.
-
-    Args:
-        user_timeout: of the connection, in milliseconds.
-    """
-    sock, peer = stalled_pair(user_timeout)
-    poll = select.poll()
-    poll.register(sock, select.POLLERR)
-    with sock, peer:
-        await eventually(lambda: bool(poll.poll(0)))
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
 async def connected(address: Address | str) -> socket.socket:
@@ -324,57 +295,5 @@ def reset_after(count: int, answer: bytes = b"") -> Behaviour:
         await receive_exactly(sock, count)
         await send(sock, answer)
         reset(sock)
-
-    return behave
-
-
-# --- jump servers -------------------------------------------------------------------------
-
-
-class Step(Enum):
-    """A step of a scripted peer other than sending and receiving."""
-
-    CHALLENGE = "send a new challenge"
-    RESET = "reset"
-    SILENCE = "say nothing more"
-    ECHO = "echo"
-
-
-Script = bytes | int | asyncio.Event | Step
-
-CHALLENGE = b"\x20" + b"c" * 32
-ANSWER = 21
-"""Bytes of the frame of an answer."""
-
-
-def destination_size(target: Address) -> int:
-    """Return the size in bytes of the frame of a target."""
-    return 1 + len(str(target))
-
-
-def scripted(*steps: Script) -> Behaviour:
-    """Return a behaviour that executes a script and closes the connection.
-
-    Args:
-        steps: bytes to send, a number of bytes to receive, an event to wait for, or a `Step`.
-    """
-
-    async def behave(sock: socket.socket) -> None:
-        for step in steps:
-            if isinstance(step, bytes):
-                await send(sock, step)
-            elif isinstance(step, int):
-                await receive_exactly(sock, step)
-            elif isinstance(step, asyncio.Event):
-                await step.wait()
-            elif step is Step.CHALLENGE:
-                await send(sock, frame(os.urandom(CHALLENGE_SIZE)))
-            elif step is Step.RESET:
-                reset(sock)
-                return
-            elif step is Step.ECHO:
-                await echo(sock)
-            else:
-                await receive_to_end(sock)
 
     return behave

@@ -20,16 +20,8 @@ from netjumper.errors import NetjumperError
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.sessions.service import Service
-from tests.support.peers import (
-    ANSWER,
-    Peer,
-    Step,
-    destination_size,
-    eventually,
-    receive_exactly,
-    scripted,
-    serving,
-)
+from tests.support.peers import Peer, eventually, receive_exactly, serving
+from tests.support.scripted_peer import ANSWER, Step, destination_size, scripted
 from tests.support.services import LOOPBACK, SECRET, resolver
 
 TARGET = Address("target.example", 443)

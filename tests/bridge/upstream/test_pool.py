@@ -16,17 +16,16 @@ from netjumper.errors import AddressError, JumpHostUnreachable, NetjumperError, 
 from netjumper.net.endpoint import Endpoint
 from netjumper.net.socket_options import SocketOptions
 from tests.support.peers import (
-    Step,
     closed_port,
     echo,
     eventually,
     receive,
     receive_exactly,
     reset,
-    scripted,
     serving,
 )
 from tests.support.scripted_jump_server import TARGET, jump_server, pool_at, serve_target
+from tests.support.scripted_peer import Step, scripted
 from tests.support.services import jump_server_running
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")

@@ -12,8 +12,9 @@ from netjumper.bridge.upstream import route_monitor
 from netjumper.client.jump_host import JumpConnection
 from netjumper.errors import JumpHostUnreachable
 from netjumper.net.tcp_info import TcpInfo
-from tests.support.peers import ANSWER, Step, eventually, scripted, serving
+from tests.support.peers import eventually, serving
 from tests.support.scripted_jump_server import jump_server, pool_at, serve_target
+from tests.support.scripted_peer import ANSWER, Step, scripted
 
 UNANSWERED = TcpInfo(probes=1, unacknowledged=0, rtt=0.2, retransmitted=0, sent=9)
 LIVELY = UNANSWERED._replace(probes=0)

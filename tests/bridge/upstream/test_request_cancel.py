@@ -10,7 +10,7 @@ from netjumper.errors import (
     NetjumperError,
 )
 from netjumper.net.endpoint import Endpoint
-from tests.support.peers import ANSWER, Step, scripted, serving, unresponsive
+from tests.support.peers import serving, unresponsive
 from tests.support.scripted_jump_server import (
     DESTINATION,
     TARGET,
@@ -21,6 +21,7 @@ from tests.support.scripted_jump_server import (
     silent,
     upstream_at,
 )
+from tests.support.scripted_peer import ANSWER, Step, scripted
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

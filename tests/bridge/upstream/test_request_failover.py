@@ -13,18 +13,9 @@ from netjumper.bridge.upstream.balancing import WeightedRoundRobin
 from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.errors import JumpHostUnreachable, TargetRefused, WrongSecret
 from netjumper.net.endpoint import Endpoint
-from tests.support.peers import (
-    ANSWER,
-    Step,
-    closed_port,
-    echo,
-    eventually,
-    receive_exactly,
-    scripted,
-    send,
-    serving,
-)
+from tests.support.peers import closed_port, echo, eventually, receive_exactly, send, serving
 from tests.support.scripted_jump_server import upstream_through
+from tests.support.scripted_peer import ANSWER, Step, scripted
 from tests.support.services import SECRET, jump_server_running
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")

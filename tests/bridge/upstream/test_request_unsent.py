@@ -17,18 +17,16 @@ from netjumper.bridge.upstream.upstream import Upstream
 from netjumper.client import jump_host
 from netjumper.errors import JumpHostProtocolError, JumpHostTimeout
 from tests.support.peers import (
-    ANSWER,
-    Step,
     closed_port,
     echo,
     eventually,
     receive,
     receive_exactly,
-    scripted,
     send,
     serving,
 )
 from tests.support.scripted_jump_server import GET, SSH, RequestedTunnel, upstream_through
+from tests.support.scripted_peer import ANSWER, Step, scripted
 from tests.support.services import jump_server_running
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")

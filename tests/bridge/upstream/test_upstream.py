@@ -18,16 +18,7 @@ from netjumper.errors import (
     TargetRefused,
     WrongSecret,
 )
-from tests.support.peers import (
-    ANSWER,
-    Step,
-    closed_port,
-    eventually,
-    receive,
-    receive_exactly,
-    scripted,
-    serving,
-)
+from tests.support.peers import closed_port, eventually, receive, receive_exactly, serving
 from tests.support.scripted_jump_server import (
     GET,
     SSH,
@@ -44,6 +35,7 @@ from tests.support.scripted_jump_server import (
     succeed,
     upstream_at,
 )
+from tests.support.scripted_peer import ANSWER, Step, scripted
 from tests.support.services import destination
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
