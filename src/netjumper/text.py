@@ -1,5 +1,7 @@
 """Text for messages: quoting, escaping, sizes and counts."""
 
+from collections.abc import Sequence
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -27,6 +29,12 @@ def human_size(count: int) -> str:
             break
         size /= 1000
     return f"{size:.1f} {unit}" if unit != "B" and size < 9.95 else f"{size:.0f} {unit}"
+
+
+def alternatives(words: Sequence[str]) -> str:
+    """Return words to choose from as part of a sentence: `a, b or c`."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def counted(number: int, noun: str) -> str:

@@ -146,4 +146,4 @@ def test_script_has_every_command_and_its_summary(name, shell, capsys):
 
 def test_unknown_shell_is_refused(capsys):
     assert bridge.main(["completion", "csh"]) == 2
-    assert "invalid choice: 'csh'" in capsys.readouterr().err
+    assert "expected bash, zsh or fish, not 'csh'" in capsys.readouterr().err

@@ -125,7 +125,7 @@ def test_fish_and_powershell_get_their_own_syntax(capsys):
 def test_unknown_shell_is_refused(capsys):
     code, message = refused(capsys, "--shell", "csh")
     assert code == 2
-    assert "invalid choice: 'csh'" in message
+    assert "expected sh, fish, powershell or docker, not 'csh'" in message
 
 
 def test_malformed_credentials_are_refused_and_not_shown(capsys):

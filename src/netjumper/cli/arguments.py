@@ -7,14 +7,17 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from netjumper.addressing.jump_url import JumpUrl
 from netjumper.cli.help_formatter import HelpFormatter
 from netjumper.cli.output import print_line
-from netjumper.errors import SettingsError
+from netjumper.errors import AddressError, SettingsError
+from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.common import CommonSettings
-from netjumper.settings.messages import expectation
+from netjumper.settings.messages import did_you_mean, expectation
 from netjumper.settings.option import Command, Group, default_of, flag, option_of
+from netjumper.settings.server import ServerSettings
 from netjumper.settings.sources import CommandLine
-from netjumper.text import quoted
+from netjumper.text import alternatives, quoted
 from netjumper.version import __version__
 
 
@@ -48,7 +51,7 @@ class Parser(argparse.ArgumentParser):
         Raises:
             SettingsError: always; it is one line.
         """
-        raise SettingsError(f"{message} (see {self.prog} --help)")
+        raise SettingsError(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
 
     def parse_args(  # type: ignore[override]
         self,
@@ -70,6 +73,14 @@ class Parser(argparse.ArgumentParser):
         # the text is longer than the stream's buffer.
         print_line(message.removesuffix("\n"))
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        # The words of argparse differ between versions of Python, and from those for settings.
+        if action.choices is not None and value not in action.choices:
+            words = [str(it) for it in action.choices]
+            similar = did_you_mean(str(value), set(words))
+            message = f"expected {alternatives(words)}, not {quoted(str(value))}{similar}"
+            raise argparse.ArgumentError(action, message)
+
     def _refuse(self, rest: Sequence[str]) -> NoReturn:
         option = next((word for word in rest if word.startswith("-")), "")
         name = option.partition("=")[0] if option.startswith("--") else option[:2]
@@ -78,7 +89,35 @@ class Parser(argparse.ArgumentParser):
                 "there is no --secret, since every user of this machine could read it; "
                 "use NETJUMPER_SECRET or --secret-file FILE"
             )
-        self.error(f"unknown option {quoted(name)}" if name else "too many arguments")
+        if name:
+            self.error(f"unknown option {quoted(name)}{self._hint(name)}")
+        hint = ""
+        if "--jump" in self._option_string_actions and is_jump_host(rest[0]):
+            hint = "; give --jump once for each jump host"
+        self.error(f"too many arguments{hint}")
+
+    def _hint(self, name: str) -> str:
+        """Return the end of a message about an unknown option: what else takes it, or a typo."""
+        program = self.prog.partition(" ")[0]
+        models: list[type[CommonSettings]] = [ServerSettings, BridgeSettings]
+        for model in sorted(models, key=lambda it: it.command != program):
+            flags = {flag(key) for key, it in model.model_fields.items() if option_of(it).has_flag}
+            if name in flags:
+                return f"; it is an option of {model.command}"
+        known = self._option_string_actions.keys()
+        if not name.startswith("--"):
+            return f"; did you mean {name.swapcase()}?" if name.swapcase() in known else ""
+        words = {it.removeprefix("--") for it in known if it.startswith("--")}
+        return did_you_mean(name.removeprefix("--"), words, "--")
+
+
+def is_jump_host(word: str) -> bool:
+    """Whether a word can be a value of --jump. It may have a secret in it."""
+    try:
+        JumpUrl.parse(word)
+    except AddressError:
+        return False
+    return True
 
 
 def add_settings(
@@ -120,7 +159,7 @@ def _add_flag(
     elif isinstance(info.default, tuple):
         kind["action"] = "append"
     elif expected.choices:
-        kind = {"choices": expected.choices}
+        kind = {"choices": expected.choices, "type": str.lower}
     default = default_of(info)
     about = option_of(info).help + (f" (default: {default})" if default else "")
     group.add_argument(flag(key), dest=key, help=(text or about).replace("%", "%%"), **kind)
@@ -142,6 +181,7 @@ def add_config_check_version(parser: Parser) -> None:
         "--check", action="store_true", help="check the settings, print those given, and exit"
     )
     group.add_argument(
+        "-V",
         "--version",
         action="version",
         version=f"%(prog)s {__version__}",

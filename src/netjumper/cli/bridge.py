@@ -19,7 +19,13 @@ from netjumper.cli.arguments import (
 )
 from netjumper.cli.check import report_valid
 from netjumper.cli.completion import completion_command
-from netjumper.cli.subcommands import add_commands, lazy_command, refuse_arguments, selected
+from netjumper.cli.subcommands import (
+    add_commands,
+    as_flags,
+    lazy_command,
+    refuse_arguments,
+    selected,
+)
 from netjumper.cli.usage_hints import bridge_lines
 from netjumper.daemon import process, serve, startup
 from netjumper.daemon.sighup import unblock_sighup
@@ -91,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the command line without the command's name; None is the process's own.
     """
-    words = sys.argv[1:] if argv is None else list(argv)
+    words = as_flags(sys.argv[1:] if argv is None else list(argv))
     return process.run("netjumper-bridge", lambda: _command(words))
 
 

@@ -1,9 +1,10 @@
 """`python -m netjumper` where its first word names neither command: help, version, or an error."""
 
 import sys
+from collections.abc import Sequence
 
 from netjumper.cli.arguments import Parser
-from netjumper.cli.subcommands import add_commands, lazy_command, refuse_arguments
+from netjumper.cli.subcommands import add_commands, as_flags, lazy_command, refuse_arguments
 from netjumper.daemon import process
 from netjumper.errors import SettingsError
 from netjumper.version import __version__
@@ -26,10 +27,10 @@ COMMANDS = (
 
 def main() -> int:
     """Print what is asked for, or what is wrong, and return the exit code."""
-    return process.run(PROG, lambda: _refuse(sys.argv[1:]))
+    return process.run(PROG, lambda: _refuse(as_flags(sys.argv[1:])))
 
 
-def _refuse(words: list[str]) -> int:
+def _refuse(words: Sequence[str]) -> int:
     refuse_arguments(PROG, COMMANDS, words)
     _build_parser().parse_args(words)
     names = " or ".join(command.name for command in COMMANDS)
@@ -45,9 +46,10 @@ def _build_parser() -> Parser:
     )
     add_commands(parser, COMMANDS)
     parser.add_argument(
+        "-V",
         "--version",
         action="version",
         version=f"netjumper {__version__}",
-        help="print the version and stop",
+        help="print the version and exit",
     )
     return parser

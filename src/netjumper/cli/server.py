@@ -29,7 +29,13 @@ from netjumper.cli.arguments import (
 )
 from netjumper.cli.check import report_valid
 from netjumper.cli.completion import completion_command
-from netjumper.cli.subcommands import add_commands, lazy_command, refuse_misspelt, selected
+from netjumper.cli.subcommands import (
+    add_commands,
+    as_flags,
+    lazy_command,
+    refuse_misspelt,
+    selected,
+)
 from netjumper.cli.usage_hints import server_lines
 from netjumper.daemon import process, serve, startup
 from netjumper.daemon.sighup import unblock_sighup
@@ -91,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the command line without the command's name; None is the process's own.
     """
-    words = sys.argv[1:] if argv is None else list(argv)
+    words = as_flags(sys.argv[1:] if argv is None else list(argv))
     return process.run("netjumper", lambda: _command(words))
 
 
@@ -165,7 +171,9 @@ def _given(arguments: argparse.Namespace) -> CommandLine:
     if hasattr(arguments, "port"):
         # The message does not repeat it: if the two are swapped, it is the secret.
         if not (arguments.port.isascii() and arguments.port.isdigit()):
-            raise SettingsError("PORT: expected a number (see netjumper --help)")
+            raise SettingsError(
+                "PORT: expected a number; write an address with --listen (see netjumper --help)"
+            )
         listen = [*given.values.get("listen", ()), f":{arguments.port}"]
         given.give("listen", listen, given.origins.get("listen", "PORT"))
     return given

@@ -8,9 +8,12 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from netjumper.cli.arguments import Parser
+from netjumper.cli.arguments import Parser, is_jump_host
 from netjumper.errors import SettingsError
 from netjumper.text import quoted
+
+_PROGRAMS = {"netjumper": "netjumper.cli.server", "netjumper-bridge": "netjumper.cli.bridge"}
+"""The modules that have the commands of each program; they import this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,17 @@ def lazy_command(name: str, summary: str, module: str, function: str = "run") ->
     return Command(name, summary, build_parser, run)
 
 
+def as_flags(argv: Sequence[str]) -> Sequence[str]:
+    """Return a command line with the flags that `help`, `help COMMAND` and `version` mean.
+
+    Args:
+        argv: the command line without the command's name.
+    """
+    if argv[:1] == ["help"]:
+        return [*argv[1:2], "--help"]
+    return ["--version"] if argv[:1] == ["version"] else argv
+
+
 def selected(commands: Sequence[Command], argv: Sequence[str]) -> Command | None:
     """Return the sub-command that the first word selects; None if it selects none.
 
@@ -64,7 +78,7 @@ def selected(commands: Sequence[Command], argv: Sequence[str]) -> Command | None
 
 
 def refuse_misspelt(prog: str, commands: Sequence[Command], argv: Sequence[str]) -> None:
-    """Check that the first word is not a misspelt sub-command.
+    """Check that the first word is neither a misspelt sub-command nor another program's.
 
     The message repeats only a word that is similar to one: any other may be a misplaced secret.
 
@@ -72,6 +86,10 @@ def refuse_misspelt(prog: str, commands: Sequence[Command], argv: Sequence[str])
         SettingsError: it is; the message has the right name.
     """
     names = [command.name for command in commands]
+    for program, module in _PROGRAMS.items():
+        others = importlib.import_module(module).COMMANDS if argv and argv[0].isalpha() else ()
+        if argv[:1] and argv[0] not in names and argv[0] in {it.name for it in others}:
+            raise SettingsError(f"{argv[0]} is a command of {program}: {program} {argv[0]}")
     close = difflib.get_close_matches(argv[0], names, 1) if argv else []
     if close and argv[0] not in names:
         raise SettingsError(
@@ -88,7 +106,8 @@ def refuse_arguments(prog: str, commands: Sequence[Command], argv: Sequence[str]
     refuse_misspelt(prog, commands, argv)
     if argv and not argv[0].startswith("-"):
         names = ", ".join(command.name for command in commands)
-        raise SettingsError(f"unknown command; expected one of {names} (see {prog} --help)")
+        hint = "; write --jump before a jump host" if is_jump_host(argv[0]) else ""
+        raise SettingsError(f"unknown command; expected one of {names}{hint} (see {prog} --help)")
 
 
 def add_commands(parser: Parser, commands: Sequence[Command]) -> None:

@@ -10,7 +10,7 @@ from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PlainValidator, SecretStr
+from pydantic import BeforeValidator, Field, PlainValidator, SecretStr
 
 from netjumper.addressing.address import ip_literal
 from netjumper.addressing.choices import EarlyData, JumpPolicy, LogFormat, LogLevel
@@ -18,7 +18,7 @@ from netjumper.addressing.jump_url import JumpUrl
 from netjumper.addressing.listen_address import ListenAddress
 from netjumper.addressing.nat64 import parse_prefix
 from netjumper.addressing.target_rules import Rule
-from netjumper.text import quoted
+from netjumper.text import alternatives, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,12 @@ class Expected:
 
 
 def _one_of(words: type[StrEnum]) -> Expected:
-    *others, last = (word.value for word in words)
-    return Expected(f"{', '.join(others)} or {last}", choices=(*others, last))
+    choices = tuple(word.value for word in words)
+    return Expected(alternatives(choices), choices=choices)
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _jump_hosts(value: object) -> tuple[JumpUrl, ...]:
@@ -99,6 +103,8 @@ def _string(value: object) -> str:
     return value
 
 
+_AnyCase = BeforeValidator(_lower)
+"""Words to choose from are taken in any case, as other programs take levels."""
 LIST_OF = "a list of "
 Listen = Annotated[
     tuple[ListenAddress, ...],
@@ -112,7 +118,7 @@ JumpHosts = Annotated[
         f"{LIST_OF}HOST:PORT, HOST:PORT=WEIGHT, netjumper:// or netjumper+tls://", "HOST:PORT"
     ),
 ]
-JumpPolicyName = Annotated[JumpPolicy, Field(strict=False), _one_of(JumpPolicy)]
+JumpPolicyName = Annotated[JumpPolicy, Field(strict=False), _AnyCase, _one_of(JumpPolicy)]
 FilePath = Annotated[Path | None, PlainValidator(_path), Expected("the path of a file", "FILE")]
 Timeout = Annotated[
     float,
@@ -156,6 +162,6 @@ Workers = Annotated[int, Field(ge=1, le=1024), Expected("a whole number from 1 t
 Secret = Annotated[SecretStr | None, Expected("text")]
 Auth = Annotated[SecretStr | None, Expected("user:password", "USER:PASSWORD")]
 Switch = Annotated[bool, Expected("true or false")]
-EarlyDataMode = Annotated[EarlyData, Field(strict=False), _one_of(EarlyData)]
-LogLevelName = Annotated[LogLevel, Field(strict=False), _one_of(LogLevel)]
-LogFormatName = Annotated[LogFormat, Field(strict=False), _one_of(LogFormat)]
+EarlyDataMode = Annotated[EarlyData, Field(strict=False), _AnyCase, _one_of(EarlyData)]
+LogLevelName = Annotated[LogLevel, Field(strict=False), _AnyCase, _one_of(LogLevel)]
+LogFormatName = Annotated[LogFormat, Field(strict=False), _AnyCase, _one_of(LogFormat)]

@@ -90,7 +90,7 @@ complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l log-level -xka 
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l log-format -xka "auto rich plain json" -d 'format of log lines; auto is rich on a terminal and plain elsewhere (default: auto)'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this settings file instead of the usual ones'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l check -d 'check the settings, print those given, and exit'
-complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l version -d 'print the version and exit'
+complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -s V -l version -d 'print the version and exit'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using; and test $_shtab_netjumper_bridge_npos -eq 0' -a exec -d 'run a program whose connections go through a bridge of its own'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -s h -l help -d 'print this help and exit'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l via -x -d 'use a running bridge instead of starting one; repeatable, once for each protocol'
