@@ -1,4 +1,4 @@
-"""Docker or podman, and the little that the container tests want of them."""
+"""Run docker or podman for the container tests."""
 
 import json
 import os
@@ -20,8 +20,8 @@ class Engine:
         self.compose = shlex.split(os.environ.get("COMPOSE", "")) or self._compose()
 
     @classmethod
-    def found(cls) -> "Engine | None":
-        """Return the one that works, None where there is none."""
+    def detect(cls) -> "Engine | None":
+        """Return the first engine that works; None if there is none."""
         named = os.environ.get("CONTAINER_ENGINE")
         for words in [shlex.split(named)] if named else [["docker"], ["podman"]]:
             if works(*words, "info"):
@@ -38,20 +38,20 @@ class Engine:
 
     def inspect(self, kind: str, name: str) -> Any:
         command = [*self.words, kind, "inspect", name]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
-        expect(done.returncode == 0, f"there is no {kind} {name}")
-        return json.loads(done.stdout)[0]
+        result = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+        expect(result.returncode == 0, f"{kind} {name} does not exist")
+        return json.loads(result.stdout)[0]
 
     def build(self, tag: str) -> str:
-        """Build the image, and return its name."""
-        format_ = ["--format=docker"] if self.is_podman else []  # OCI's has no health check
+        """Build the image and return its tag."""
+        format_ = ["--format=docker"] if self.is_podman else []  # OCI images have no health check
         say(f"building {tag}")
         self("build", *format_, "--tag", tag, ".")
         return tag
 
     def health(self, name: str) -> str:
-        """Return what a container's health is now."""
-        if self.is_podman:  # its timers need systemd
+        """Return the current health of a container."""
+        if self.is_podman:  # without systemd, podman runs no health checks by itself
             works(*self.words, "healthcheck", "run", name)
         state = self.inspect("container", name)["State"]
         status: str = (state.get("Health") or state.get("Healthcheck"))["Status"]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Builds the image and tries out what is promised of it: `make test-containers`.
+"""`make test-image`: build the image, and test it and the services of compose.yaml.
 
-It takes the first of docker and podman that works, and the compose that belongs to it; other ones
-by CONTAINER_ENGINE="sudo docker" and COMPOSE="podman-compose". NETJUMPER_IMAGE=NAME has an image
-tried that is there already.
+It uses the first of docker and podman that works, with its compose. To use others, set
+CONTAINER_ENGINE="sudo docker" and COMPOSE="podman-compose". To test an existing image, set
+NETJUMPER_IMAGE=NAME.
 """
 
 import json
@@ -28,8 +28,8 @@ CONTAINERS = (SLOW, BRIDGE, SIDECAR, JUMP_SERVER, TARGET)
 URL = "http://target:8000/"
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 SECRET, PASSWORD = secrets.token_hex(32), secrets.token_hex(24)
-LARGEST = 60 * 1024 * 1024
-"""Bytes that we may add to the base image."""
+MAX_ADDED_BYTES = 60 * 1024 * 1024
+"""Maximum size that the image adds to its base image."""
 
 READ_SLOWLY = f"""
 import os, urllib.request
@@ -40,12 +40,12 @@ print("rest", len(answer.read()), flush=True)
 
 
 def main() -> int:
-    engine = Engine.found()
+    engine = Engine.detect()
     if engine is None:
-        say("this needs podman or docker, and neither works here")
+        say("this needs podman or docker; neither works here")
         return 2
     if not works(*engine.compose, "version"):
-        say(f"this needs {' '.join(engine.compose)} too, and it does not work here")
+        say(f"this needs {' '.join(engine.compose)} too; it does not work here")
         return 2
     try:
         image = os.environ.get("NETJUMPER_IMAGE") or engine.build("netjumper:test")
@@ -61,16 +61,16 @@ def main() -> int:
             return 1
         finally:
             trial.clean()
-    say("all is as promised")
+    say("all checks passed")
     return 0
 
 
 class Trial:
-    """What is promised, one method each; later ones build on what earlier ones started.
+    """The checks, a method each; they use containers that earlier checks have started.
 
     Args:
         engine: runs the containers.
-        image: what is tried.
+        image: to test.
         directory: for secrets.
     """
 
@@ -97,40 +97,41 @@ class Trial:
             say(f"ok  {time.monotonic() - began:5.1f} s  {line}")
 
     def checks(self) -> Iterator[Callable[[], str | None]]:
-        yield self.the_image_is_nobodys_in_particular
-        yield self.the_first_word_picks_the_command
-        yield self.the_services_come_up_healthy
-        yield self.they_have_no_rights
-        yield self.an_app_beside_the_bridge_gets_the_page
-        yield self.an_app_with_a_proxy_url_gets_the_page
-        yield self.an_app_without_the_password_does_not
-        yield self.a_hung_bridge_is_unhealthy_until_it_goes_on
-        yield self.a_wrong_secret_is_told
-        yield self.a_secret_that_cannot_be_read_is_told
-        yield self.health_checks_leave_nothing_behind
-        yield self.the_secrets_are_nowhere_to_be_seen
-        yield self.a_stop_waits_for_a_running_transfer
-        yield self.without_its_jump_server_only_a_deep_check_fails
+        yield self.image_has_a_fixed_user_and_a_small_size
+        yield self.first_argument_selects_the_command
+        yield self.services_become_healthy
+        yield self.services_have_no_privileges
+        yield self.app_beside_the_bridge_receives_the_page
+        yield self.app_with_a_proxy_url_receives_the_page
+        yield self.app_without_the_password_is_refused
+        yield self.stopped_bridge_is_unhealthy_until_it_continues
+        yield self.wrong_secret_is_reported
+        yield self.unreadable_secret_is_reported
+        yield self.health_checks_leave_no_log_lines_or_zombies
+        yield self.secrets_are_not_visible
+        yield self.stop_waits_for_a_running_transfer
+        yield self.missing_jump_server_fails_only_the_deep_check
 
     # The image.
 
-    def the_image_is_nobodys_in_particular(self) -> str:
+    def image_has_a_fixed_user_and_a_small_size(self) -> str:
         message = self.engine.inspect("image", self.image)
         config = message["Config"]
         user = config["User"].split(":")
         expect(all(it.isdigit() and it != "0" for it in user), f"its user is {config['User']}")
-        expect(config.get("StopSignal", "SIGTERM") == "SIGTERM", "its stop signal is another")
-        health = (config.get("Healthcheck") or message["Healthcheck"])["Test"]  # podman: up there
+        expect(config.get("StopSignal", "SIGTERM") == "SIGTERM", "its stop signal is not SIGTERM")
+        health = (config.get("Healthcheck") or message["Healthcheck"])[
+            "Test"
+        ]  # podman has it one level higher
         expect(health[0] == "CMD", f"its health check needs a shell: {health}")
         expect(config["Labels"]["org.opencontainers.image.licenses"], "it has no licence label")
         du = ("--entrypoint", "du", self.image, "--summarize", "--bytes", "/opt/venv")
-        ours = int(self.engine("run", "--rm", *du).split()[-2])
-        expect(ours < LARGEST, f"what we add to the base image takes {ours} bytes")
-        return (
-            f"user {config['User']}, {message['Size'] / 1e6:.0f} MB, of which ours {ours / 1e6:.0f}"
-        )
+        added = int(self.engine("run", "--rm", *du).split()[-2])
+        expect(added < MAX_ADDED_BYTES, f"the image adds {added} bytes to its base image")
+        size = message["Size"] / 1e6
+        return f"user {config['User']}, {size:.0f} MB, of which added {added / 1e6:.0f}"
 
-    def the_first_word_picks_the_command(self) -> None:
+    def first_argument_selects_the_command(self) -> None:
         for words, name in [((), "netjumper-bridge "), (("netjumper",), "netjumper ")]:
             message = self.engine("run", "--rm", *HARDENED, self.image, *words, "--version")
             expect(name in message, f"{words} gives {message}")
@@ -139,12 +140,12 @@ class Trial:
 
     # The services.
 
-    def the_services_come_up_healthy(self) -> None:
+    def services_become_healthy(self) -> None:
         self._compose("up", "--detach", "--no-build", "jump-server", "target", "sidecar", "bridge")
         for name in (JUMP_SERVER, SIDECAR, BRIDGE):
             eventually(f"{name} healthy", lambda name=name: self.engine.health(name) == "healthy")
 
-    def they_have_no_rights(self) -> None:
+    def services_have_no_privileges(self) -> None:
         for name in (JUMP_SERVER, SIDECAR, BRIDGE):
             status = self.engine("exec", name, "cat", "/proc/1/status")
             fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -159,33 +160,33 @@ class Trial:
             expect(limits["PidsLimit"] == 256, f"{name} may start {limits['PidsLimit']} processes")
             expect(limits["Memory"] == 512 << 20, f"{name} may take {limits['Memory']} bytes")
 
-    def an_app_beside_the_bridge_gets_the_page(self) -> None:
+    def app_beside_the_bridge_receives_the_page(self) -> None:
         self._expect_page("app-beside")
 
-    def an_app_with_a_proxy_url_gets_the_page(self) -> None:
+    def app_with_a_proxy_url_receives_the_page(self) -> None:
         self._expect_page("app")
 
     def _expect_page(self, service: str) -> None:
-        # podman-compose waits for health with something that needs a podman of 2023
+        # podman-compose waits for health with a command that older podman lacks
         depends = ["--no-deps"] if self.engine.is_podman else []
         message = self._compose("run", "--rm", "-T", *depends, service)
-        expect(PAGE in message, f"{service} got {message}")
+        expect(PAGE in message, f"{service} received {message}")
 
-    def an_app_without_the_password_does_not(self) -> None:
+    def app_without_the_password_is_refused(self) -> None:
         message = self._fetch(
             "http://bridge:8118", f"import urllib.request as r; r.urlopen('{URL}')"
         )
-        expect("407" in message, f"it got {message}")
+        expect("407" in message, f"it received {message}")
 
     def _fetch(self, proxy: str, program: str, *flags: str, ok: bool = False) -> str:
-        """Run a Python program in the apps' network."""
+        """Run a Python program in the network of the apps."""
         network = ("--network", f"{PROJECT}_apps", "--entrypoint", "python")
         return self.engine(
             "run", *(flags or ("--rm",)), *network, "--env", f"http_proxy={proxy}",
             self.image, "-c", program, ok=ok,
         )  # fmt: skip
 
-    def a_hung_bridge_is_unhealthy_until_it_goes_on(self) -> str:
+    def stopped_bridge_is_unhealthy_until_it_continues(self) -> str:
         self._signal(SIDECAR, "STOP")
         message = self._checked(SIDECAR, ok=False)
         expect("no answer" in message, message)
@@ -195,18 +196,18 @@ class Trial:
         return message
 
     def _signal(self, name: str, signal: str) -> None:
-        """Send a signal to what the container's init has started."""
+        """Send a signal to the children of the container's init."""
         children = "$(cat /proc/1/task/1/children)"
         self.engine("exec", name, "sh", "-c", f"kill -{signal} {children}")
 
     def _checked(self, name: str, *flags: str, ok: bool = True) -> str:
-        """Return what the image's own health check says."""
+        """Run the health check of the image and return its output."""
         words = ("netjumper-bridge", "healthcheck", "--running", *flags)
         return self.engine("exec", name, *words, ok=ok).strip()
 
-    # What goes wrong, and what is left behind.
+    # Errors, secrets and shutdown.
 
-    def a_wrong_secret_is_told(self) -> str:
+    def wrong_secret_is_reported(self) -> str:
         words = ("netjumper-bridge", "healthcheck", "--jump", "jump-server:9527", "--deep")
         message = self.engine(
             "exec", SIDECAR, "env", "--unset=NETJUMPER_SECRET_FILE", "NETJUMPER_SECRET=wrong",
@@ -215,7 +216,7 @@ class Trial:
         expect("check secret" in message, message)
         return message
 
-    def a_secret_that_cannot_be_read_is_told(self) -> str:
+    def unreadable_secret_is_reported(self) -> str:
         self.secret.chmod(0o400)
         try:
             message = self.engine(
@@ -227,19 +228,19 @@ class Trial:
         expect("cannot read /run/secrets/netjumper: Permission denied" in message, message)
         return message.splitlines()[-1]
 
-    def health_checks_leave_nothing_behind(self) -> None:
+    def health_checks_leave_no_log_lines_or_zombies(self) -> None:
         for name in (JUMP_SERVER, SIDECAR, BRIDGE):
-            eventually(f"a check that {name} logs nothing of", lambda name=name: self._quiet(name))
+            eventually(f"a check without log lines of {name}", lambda name=name: self._quiet(name))
             states = self.engine("exec", name, "sh", "-c", "cat /proc/[0-9]*/stat")
             expect(") Z " not in states, f"{name} does not reap: {states}")
 
     def _quiet(self, name: str) -> bool:
-        """Whether nothing is logged during a check; a late line of what was before may be."""
+        """Return whether a check logs nothing; a late line of an earlier event is possible."""
         before = self.engine("logs", name)
         self._checked(name)
         return self.engine("logs", name) == before
 
-    def the_secrets_are_nowhere_to_be_seen(self) -> None:
+    def secrets_are_not_visible(self) -> None:
         shown = {
             "image inspect": json.dumps(self.engine.inspect("image", self.image)),
             "image history": self.engine("history", "--no-trunc", self.image),
@@ -251,7 +252,7 @@ class Trial:
             expect(SECRET not in text, f"the secret is in {place}")
             expect(PASSWORD not in text, f"the password is in {place}")
 
-    def a_stop_waits_for_a_running_transfer(self) -> str:
+    def stop_waits_for_a_running_transfer(self) -> str:
         proxy = f"http://app:{PASSWORD}@bridge:8118"
         self._fetch(proxy, READ_SLOWLY, "--detach", "--name", SLOW, ok=True)
         eventually("half of the transfer", lambda: "half" in self.engine("logs", SLOW))
@@ -263,22 +264,22 @@ class Trial:
         self.engine("wait", SLOW)
         stop.join()
         message = self.engine("logs", SLOW)
-        expect("rest 1048576" in message, f"it was cut: {message}")
+        expect("rest 1048576" in message, f"it was truncated: {message}")
         code = self.engine.inspect("container", BRIDGE)["State"]["ExitCode"]
-        expect(code == 0, f"the bridge ended with {code}")
+        expect(code == 0, f"the bridge exited with status {code}")
         return self.engine("logs", BRIDGE).splitlines()[-2]
 
-    def without_its_jump_server_only_a_deep_check_fails(self) -> str:
+    def missing_jump_server_fails_only_the_deep_check(self) -> str:
         self.engine("stop", JUMP_SERVER)
         self._checked(SIDECAR)
         message = self._checked(SIDECAR, "--deep", ok=False)
         expect("jump host jump-server:9527" in message, message)
         return message
 
-    # Around it.
+    # Logs and clean-up.
 
     def logs(self) -> str:
-        """Return the last lines of what they all logged."""
+        """Return the last log lines of all containers."""
         message = []
         for name in CONTAINERS:
             lines = run(*self.engine.words, "logs", "--tail=9", name, ok=None)
@@ -296,7 +297,7 @@ class Trial:
         try:
             self._compose("down")
         except Failed as failure:
-            say(f"not all is cleaned up: {failure}")
+            say(f"clean-up failed: {failure}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A web server for the container tests: a page, and a download that waits in its middle."""
+"""A web server for the container tests: a page, and a download that pauses halfway."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 ThreadingHTTPServer(("", 8000), Handler).serve_forever()
