@@ -53,21 +53,10 @@ def begin(
         A run without figures, and the available rows; the run has the reasons for missing ones.
     """
     about = machine()  # before the installation changes the load
-    programs = sorted({program for competitor in competitors for program in competitor.programs})
-    missing = {
-        program: f"{program} is not installed: apt install {PACKAGES[program]}"
-        for program in install_programs([*programs, "cc"])
-    }
-    environments = [
-        name
-        for name in ENVIRONMENTS
-        if name in {competitor.environment for competitor in competitors}
-    ]
-    for name in environments:
-        try:
-            install_environment(name)
-        except BenchError as error:
-            missing[name] = str(error)
+    programs = sorted({program for it in competitors for program in it.programs})
+    wanted = {it.environment for it in competitors}
+    environments = [name for name in ENVIRONMENTS if name in wanted]
+    missing = _install(programs, environments)
     available, problems = [], []
     for competitor in competitors:
         reasons = [
@@ -77,20 +66,33 @@ def begin(
             problems.append(f"{competitor.name} is left out: {'; '.join(dict.fromkeys(reasons))}")
         else:
             available.append(competitor)
+    installed = ([it for it in names if it not in missing] for names in (programs, environments))
     run = Run(
         kind,
         command,
         about,
-        versions(
-            *([it for it in names if it not in missing] for names in (programs, environments))
-        ),
-        competitors={competitor.name: competitor.hops for competitor in available},
-        netjumper_rows=[competitor.name for competitor in available if competitor.is_netjumper],
+        versions(*installed),
+        competitors={it.name: it.hops for it in available},
+        netjumper_rows=[it.name for it in available if it.is_netjumper],
         problems=problems,
     )
     for problem in run.problems:
         print_line(problem)
     return run, available
+
+
+def _install(programs: Sequence[str], environments: Sequence[str]) -> dict[str, str]:
+    """Install programs and environments; return the reason for each that is still missing."""
+    missing = {
+        program: f"{program} is not installed: apt install {PACKAGES[program]}"
+        for program in install_programs([*programs, "cc"])
+    }
+    for name in environments:
+        try:
+            install_environment(name)
+        except BenchError as error:
+            missing[name] = str(error)
+    return missing
 
 
 def options_of(
