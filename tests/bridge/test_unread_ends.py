@@ -8,7 +8,7 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.sessions import unread_watch
-from tests.support.forwarded_requests import OK, receive_until, request, through
+from tests.support.forwarded_requests import OK, connected_to, receive_until, request
 from tests.support.peers import (
     connected,
     eventually,
@@ -17,7 +17,7 @@ from tests.support.peers import (
     reset,
     send,
     serving,
-    unanswering,
+    unresponsive,
 )
 
 CONNECT = "CONNECT {0} HTTP/1.1\r\nHost: {0}\r\n\r\n"
@@ -38,7 +38,7 @@ async def test_client_that_leaves_before_the_answer_ends_its_request(service, ca
 
     caplog.set_level(logging.INFO)
     async with serving(wait) as target:
-        sock = await through(service)
+        sock = await connected_to(service)
         await send(sock, request(target))
         await eventually(lambda: len(service.sessions) == 1)
         sock.close()
@@ -58,7 +58,7 @@ async def test_client_that_ends_its_stream_receives_an_answer_that_has_begun(ser
         await receive_to_end(sock)
 
     async with serving(answer) as target:
-        with await through(service) as sock:
+        with await connected_to(service) as sock:
             await send(sock, request(target, "/", "Connection: close"))
             sock.shutdown(socket.SHUT_WR)
             await receive_until(sock, b"o")
@@ -76,7 +76,7 @@ async def test_client_that_resets_while_its_upload_is_not_read_ends_its_request(
 
     stalled = asyncio.Event()
     async with serving(stall) as target:
-        sock = await through(service)
+        sock = await connected_to(service)
         await send(sock, request(target, "/", f"Content-Length: {2**30}", method="POST"))
         await fill(sock)
         reset(sock)
@@ -115,7 +115,7 @@ async def test_client_that_resets_while_its_target_does_not_read_ends_the_tunnel
 
 
 async def test_client_that_resets_while_its_target_is_dialled_ends_the_tunnel(service):
-    with unanswering() as target:
+    with unresponsive() as target:
         sock = await connected(service.address_of("http"))
         await send(sock, CONNECT.format(Address(target.host, target.port)).encode())
         await fill(sock)
