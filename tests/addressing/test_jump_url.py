@@ -9,7 +9,8 @@ from netjumper.errors import AddressError
 HOME = Address("home.example.net", 9527)
 PIN = "0a" * 32
 CA = "ca can only be system; for a CA of your own set ca_file"
-NO_URL = "a jump host begins with netjumper:// or netjumper+tls://, or is HOST:PORT"
+NO_URL = "this is another kind of URL"
+SEVERAL = "these are several jump hosts; give --jump once for each"
 SHAPE = (
     "behind netjumper:// is [CLIENT[:SECRET]@]HOST[:PORT][?KEY=VALUE]; in a secret @ / ? and # "
     "are written %40 %2F %3F and %23"
@@ -74,7 +75,11 @@ def test_jump_url_is_shown_without_the_secret():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("home", "'home' has no port; write host:port"),
+        ("home", "'home' has no port; write home:9527"),
+        ("[::1]", "'[::1]' has no port; write [::1]:PORT"),
+        ("a:1,b:2", SEVERAL),
+        ("a:1 b:2", SEVERAL),
+        ("home:s3cret,home:1", SEVERAL),
         ("home:1=0", "the weight '0' is not a number from 1 to 1000"),
         ("netjumper://", "'' is not a host name"),
         ("netjumper://a b", "'a b' is not a host name"),

@@ -54,7 +54,7 @@ def test_settings_file_has_lists_of_rules(private):
             f"write 192.168.1.0/24; {RULE}"
         )),
         (["--deny", "http://example.org/"], (
-            "--deny: 'http://example.org/': write a port from 1 to 65535, or FIRST-LAST; "
+            "--deny: 'http://example.org/': write a host, a network or a port without http://; "
             f"{RULE}"
         )),
         (["--nat64-prefix", "64:ff9b:1::/47"], (

@@ -42,14 +42,24 @@ def test_wrong_value_in_the_file_is_reported_with_the_expected_one(line, message
     [
         (["--dial-timeout", "soon"], ("--dial-timeout: expected a number of seconds greater than "
          "0, not 'soon'")),
-        (["--socks", "nowhere"], ("--socks: port 'nowhere' is not a number from 1 to 65535; "
+        (["--socks", "nowhere"], ("--socks: 'nowhere' has no port; write nowhere:PORT; "
          "expected HOST:PORT, [IPV6]:PORT, :PORT or unix:/path")),
+        (["--socks", "socks5://h:1"], ("--socks: 'socks5://h:1': write HOST:PORT without socks5://; "
+         "expected HOST:PORT, [IPV6]:PORT, :PORT or unix:/path")),
+        (["--http", "127.0.0.1"], ("--http: '127.0.0.1' has no port; write 127.0.0.1:PORT; "
+         "expected HOST:PORT, [IPV6]:PORT, :PORT or unix:/path")),
+        (["--mixed", "[::1]"], ("--mixed: '[::1]' has no port; write [::1]:PORT; "
+         "expected HOST:PORT, [IPV6]:PORT, :PORT or unix:/path")),
+        (["--mixed", "99999"], ("--mixed: port '99999' is not a number from 1 to 65535; "
+         "expected HOST:PORT, [IPV6]:PORT, :PORT or unix:/path")),
+        (["--jump", "https://home"], ("--jump: this is another kind of URL; "
+         "expected HOST:PORT, HOST:PORT=WEIGHT, netjumper:// or netjumper+tls://")),
         (["--max-parked", "many"], ("--max-parked: expected a whole number, 0 or more, "
          "not 'many'")),
         (["--min-parked", "1.5"], ("--min-parked: expected a whole number, 0 or more, "
          "not '1.5'")),
         (["--embedded", "--min-parked", "129"], "--min-parked: 129 is more than max_parked, 128"),
-        (["--jump", "home"], ("--jump: 'home' has no port; write host:port; "
+        (["--jump", "home"], ("--jump: 'home' has no port; write home:9527; "
          "expected HOST:PORT, HOST:PORT=WEIGHT, netjumper:// or netjumper+tls://")),
     ],
 )  # fmt: skip

@@ -18,6 +18,9 @@ MAX_HOST_BYTES = 253
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _ZONE = re.compile(r"[A-Za-z0-9._-]{1,15}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://")
+_PLAIN_HOST = re.compile(r"[A-Za-z0-9._-]{1,80}|\[[0-9A-Fa-f:.]{2,45}\]")
+_SEVERAL = re.compile(r"[, ]")
 _BRACKETED_HOST = re.compile(r"\[([^\[\]]*)\]:(.*)", re.DOTALL)
 
 
@@ -49,6 +52,7 @@ class Address:
         Raises:
             AddressError: the text is none of these; the message says what is wrong with it.
         """
+        refuse_scheme(text, "HOST:PORT")
         if bracketed := _BRACKETED_HOST.fullmatch(text):
             host, port = bracketed.groups()
             if ":" not in host:
@@ -56,10 +60,40 @@ class Address:
         else:
             host, colon, port = text.rpartition(":")
             if not colon:
-                raise AddressError(f"{quoted(text)} has no port; write host:port")
+                raise no_port(text)
+            if text.endswith("]"):
+                raise no_port(text)
             if ":" in host:
-                raise AddressError(f"{quoted(text)}: write an IPv6 address as [address]:port")
+                raise AddressError(_about_colons(text))
         return cls.checked(host, parse_port(port))
+
+
+def refuse_scheme(text: str, form: str) -> None:
+    """Check that a text has no scheme, as URLs have.
+
+    Args:
+        text: it is not repeated if it may have a password.
+        form: what to write instead, without a scheme.
+
+    Raises:
+        AddressError: it has one.
+    """
+    if found := _SCHEME.match(text):
+        shown = "" if "@" in text else f"{quoted(text)}: "
+        raise AddressError(f"{shown}write {form} without {found[0]}")
+
+
+def no_port(text: str) -> AddressError:
+    """Return the error for a host that has no port."""
+    example = f"; write {text}:PORT" if _PLAIN_HOST.fullmatch(text) else "; write HOST:PORT"
+    return AddressError(f"{quoted(text)} has no port{example}")
+
+
+def _about_colons(text: str) -> str:
+    """Return what is wrong with a text of several colons and no brackets."""
+    if _SEVERAL.search(text):
+        return f"{quoted(text)} is more than one address; give each on its own"
+    return f"{quoted(text)}: write an IPv6 address as [ADDRESS]:PORT"
 
 
 def parse_port(text: str) -> int:

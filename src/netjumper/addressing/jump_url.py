@@ -67,13 +67,15 @@ class JumpUrl:
                 raise AddressError(
                     f"CLIENT@ and CLIENT:SECRET@ need {CLEAR_SCHEME}:// or {TLS_SCHEME}:// before"
                 )
+            if "," in text or len(text.split()) > 1:
+                raise AddressError("these are several jump hosts; give --jump once for each")
             place, equals, weight = text.partition("=")
+            if ":" not in place and CLIENT_NAME.fullmatch(place):
+                raise AddressError(f"{quoted(place)} has no port; write {place}:{DEFAULT_PORT}")
             return cls(Address.parse(place), _weight(weight) if equals else 1)
         scheme = text.partition("://")[0].lower()
         if scheme not in (CLEAR_SCHEME, TLS_SCHEME):
-            raise AddressError(
-                f"a jump host begins with {CLEAR_SCHEME}:// or {TLS_SCHEME}://, or is HOST:PORT"
-            )
+            raise AddressError("this is another kind of URL")
         found = _URL.fullmatch(text)
         if found is None:
             raise AddressError(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from netjumper.addressing.address import Address, ip_literal, parse_port
+from netjumper.addressing.address import Address, ip_literal, no_port, parse_port, refuse_scheme
 from netjumper.errors import AddressError
 from netjumper.text import quoted
 
@@ -30,7 +30,10 @@ class ListenAddress:
             if not path or "\0" in path:
                 raise AddressError(f"{quoted(text)}: write unix:/path/of/the/socket")
             return cls("", 0, path)
-        host, _, port = text.rpartition(":")
+        refuse_scheme(text, "HOST:PORT")
+        host, colon, port = text.rpartition(":")
+        if text.endswith("]") or (text and not colon and not text.isdigit()):
+            raise no_port(text)
         number = 0 if port == "0" else parse_port(port)
         if not host:
             return cls("::", number)

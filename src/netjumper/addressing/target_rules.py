@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from netjumper.addressing.address import Address, checked_host
+from netjumper.addressing.address import Address, checked_host, refuse_scheme
 from netjumper.errors import AddressError
 from netjumper.text import quoted
 
@@ -13,6 +13,8 @@ IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 EVERYTHING = "*"
+_EVERYTHING_WORDS = ("all", "any", "everything")
+"""What other programs write for it. With a final dot they are the names of hosts."""
 _ALL_PORTS = range(1, 65536)
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
 _IPV4_PART = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
@@ -42,6 +44,8 @@ class Rule:
             AddressError: the text is none of these; the message says what is wrong with it.
         """
         host, ports = _parted(text)
+        if host.lower() in _EVERYTHING_WORDS:
+            raise AddressError(f"{quoted(host)} would be a host of that name; write * for all")
         if host in ("", EVERYTHING):
             return cls(ports=_ports(ports, text))
         if "/" in host or ":" in host or reads_as_ipv4(host):
@@ -57,6 +61,8 @@ class Rule:
 
     def __str__(self) -> str:
         host = self.name if self.network is None else str(self.network)
+        if host in _EVERYTHING_WORDS:
+            host += "."
         if self.network is not None and self.network.version == 6:
             address, _, length = host.partition("/")
             host = f"[{address}]/{length}"
@@ -98,6 +104,7 @@ def _parted(text: str) -> tuple[str, str]:
     """Return host and ports of a rule; an IPv6 network needs brackets to have ports."""
     if not text:
         raise AddressError(f"an empty rule says nothing; {EVERYTHING} is everything")
+    refuse_scheme(text, "a host, a network or a port")
     if bracketed := _BRACKETED_RULE.fullmatch(text):
         address, length, ports = bracketed.groups(default="")
         return address + length, ports
