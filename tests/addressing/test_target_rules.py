@@ -8,6 +8,8 @@ from netjumper.addressing.address import Address
 from netjumper.addressing.target_rules import Rule
 from netjumper.errors import AddressError
 
+ALL = "all targets are * in deny, and 0.0.0.0/0 and ::/0 in allow"
+
 
 @pytest.mark.parametrize(
     ("text", "meaning"),
@@ -62,8 +64,8 @@ def test_a_rule_is_read_and_written(text, meaning):
             "'*.example.org' is not a host name; .example.org is it and all below it",
         ),
         ("a b", "'a b' is not a host name"),
-        ("all", "'all' would be a host of that name; write * for all"),
-        ("Any:443", "'Any' would be a host of that name; write * for all"),
+        ("all", f"'all' would be a host of that name; {ALL}"),
+        ("Any:443", f"'Any' would be a host of that name; {ALL}"),
         (
             "http://example.org",
             "'http://example.org': write a host, a network or a port without http://",

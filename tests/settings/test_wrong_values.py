@@ -44,7 +44,8 @@ def test_wrong_value_in_the_file_is_reported_with_the_expected_one(line, message
          "0, not 'soon'")),
         (["--socks", "nowhere"], ("--socks: 'nowhere' has no port; write nowhere:PORT; "
          "expected HOST:PORT, [IPV6]:PORT, :PORT or unix:/path")),
-        (["--socks", "socks5://h:1"], ("--socks: 'socks5://h:1': write HOST:PORT without socks5://; "
+        (["--socks", "socks5://h:1"], ("--socks: 'socks5://h:1': write HOST:PORT without "
+         "socks5://; "
          "expected HOST:PORT, [IPV6]:PORT, :PORT or unix:/path")),
         (["--http", "127.0.0.1"], ("--http: '127.0.0.1' has no port; write 127.0.0.1:PORT; "
          "expected HOST:PORT, [IPV6]:PORT, :PORT or unix:/path")),

@@ -45,7 +45,10 @@ class Rule:
         """
         host, ports = _parted(text)
         if host.lower() in _EVERYTHING_WORDS:
-            raise AddressError(f"{quoted(host)} would be a host of that name; write * for all")
+            raise AddressError(
+                f"{quoted(host)} would be a host of that name; all targets are * in deny, and "
+                "0.0.0.0/0 and ::/0 in allow"
+            )
         if host in ("", EVERYTHING):
             return cls(ports=_ports(ports, text))
         if "/" in host or ":" in host or reads_as_ipv4(host):
