@@ -20,7 +20,7 @@ from netjumper.errors import NetjumperError
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
 from netjumper.sessions.service import Service
-from tests.support.peers import Peer, eventually, receive_exactly, serving
+from tests.support.peers import Peer, eventually, receive_exactly, receive_to_end, send, serving
 from tests.support.scripted_peer import ANSWER, Step, destination_size, scripted
 from tests.support.services import LOOPBACK, SECRET, resolver
 
@@ -163,6 +163,28 @@ class ControlledPeer:
         """Receive `GET` behind the destination before the answer."""
         self.early = await receive_exactly(sock, len(GET))
         await succeed(sock)
+
+    async def receive_early_data_on_cue(self, sock: socket.socket) -> None:
+        """Receive `GET` behind the destination, and answer on cue."""
+        self.requested.set()
+        self.early = await receive_exactly(sock, len(GET))
+        await self.answer.wait()
+        await succeed(sock)
+
+    async def receive_all_after_the_answer(self, sock: socket.socket) -> None:
+        """Answer on cue, and record what comes then until the connection is closed."""
+        self.requested.set()
+        await self.answer.wait()
+        await send(sock, b"\0")
+        self.early = await receive_to_end(sock)
+        self.closed.set()
+
+    async def receive_early_data_after_the_answer(self, sock: socket.socket) -> None:
+        """Answer at once, and receive `GET` then."""
+        self.requested.set()
+        await send(sock, b"\0")
+        self.early = await receive_exactly(sock, len(GET))
+        self.closed.set()
 
     async def _record_close(self, sock: socket.socket) -> None:
         with contextlib.suppress(ConnectionResetError):  # after early data

@@ -6,8 +6,10 @@ import socket
 import pytest
 
 from netjumper.bridge.upstream import hedge_budget
+from netjumper.bridge.upstream.attempt import is_lost
 from netjumper.bridge.upstream.path_stats import PathStats
 from netjumper.bridge.upstream.request import Request
+from netjumper.client.jump_host import JumpConnection
 from netjumper.errors import TargetRefused
 from tests.support.peers import eventually
 from tests.support.scripted_jump_server import (
@@ -28,6 +30,10 @@ from tests.support.scripted_jump_server import (
 )
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+
+GRACEFUL_LATENCY_S = 0.4
+"""So long that a held connection is held for 0.125 s."""
 
 
 async def hedge_decided(request: Request) -> None:
@@ -54,7 +60,8 @@ async def test_late_answer_wins_from_the_first_connection():
             await second.closed.wait()
 
 
-async def test_both_connections_get_the_early_data_and_no_more():
+async def test_both_connections_get_lost_early_data_and_no_more(monkeypatch):
+    monkeypatch.setattr("netjumper.bridge.upstream.request.is_lost", lambda _: True)
     first, second = ControlledPeer(), ControlledPeer()
     second_asked = asyncio.Event()
 
@@ -72,6 +79,96 @@ async def test_both_connections_get_the_early_data_and_no_more():
             requested.request.send_early(GET[10:])  # lets the peer continue
             await requested.close()
     assert second.early == GET
+
+
+@pytest.fixture
+def nothing_is_lost(monkeypatch):
+    """The kernel shows an acknowledgement, whenever it really comes."""
+    monkeypatch.setattr("netjumper.bridge.upstream.request.is_lost", lambda _: False)
+
+
+@pytest.mark.usefixtures("nothing_is_lost")
+async def test_slow_target_gets_early_data_once():
+    first, second = ControlledPeer(), ControlledPeer()
+    async with jump_server(
+        in_turn(first.receive_early_data_on_cue, second.receive_all_after_the_answer)
+    ) as jump:
+        async with upstream_at(jump.address, parked=2) as upstream:
+            pool_of(upstream).path._latency.p95 = GRACEFUL_LATENCY_S
+            requested = RequestedTunnel(upstream)
+            requested.request.send_early(GET)
+            await second.requested.wait()
+            second.answer.set()
+            await eventually(lambda: requested.request._held is not None)
+            first.answer.set()
+            await requested.close()
+            await second.closed.wait()
+    assert first.early == GET
+    assert second.early == b""
+
+
+@pytest.mark.usefixtures("nothing_is_lost")
+async def test_lost_answer_is_replaced_and_early_data_follows_the_second_answer():
+    first, second = ControlledPeer(), ControlledPeer()
+    behaviours = in_turn(first.never_answer, second.receive_early_data_after_the_answer)
+    async with jump_server(behaviours) as jump:
+        async with upstream_at(jump.address, parked=2) as upstream:
+            requested = RequestedTunnel(with_known_latency(upstream))
+            requested.request.send_early(GET)
+            sock = await requested.socket()
+            await first.closed.wait()
+            await second.closed.wait()
+            sock.close()
+    assert second.early == GET
+
+
+@pytest.mark.usefixtures("nothing_is_lost")
+async def test_second_answer_is_used_at_once_if_the_first_connection_fails():
+    first, second = ControlledPeer(), ControlledPeer()
+
+    async def refuse_on_cue(sock: socket.socket) -> None:
+        await first.answer.wait()
+        await refuse(sock)
+
+    behaviours = in_turn(refuse_on_cue, second.receive_early_data_after_the_answer)
+    async with jump_server(behaviours) as jump:
+        async with upstream_at(jump.address, parked=2) as upstream:
+            pool_of(upstream).path._latency.p95 = GRACEFUL_LATENCY_S
+            requested = RequestedTunnel(upstream)
+            requested.request.send_early(GET)
+            await eventually(lambda: requested.request._held is not None)
+            first.answer.set()
+            (await requested.socket()).close()
+            await second.closed.wait()
+    assert second.early == GET
+
+
+@pytest.mark.usefixtures("nothing_is_lost")
+async def test_cancelled_request_closes_a_held_connection():
+    first, second = ControlledPeer(), ControlledPeer()
+    async with jump_server(
+        in_turn(first.never_answer, second.receive_all_after_the_answer)
+    ) as jump:
+        async with upstream_at(jump.address, parked=2) as upstream:
+            pool_of(upstream).path._latency.p95 = GRACEFUL_LATENCY_S
+            requested = RequestedTunnel(upstream)
+            requested.request.send_early(GET)
+            await second.requested.wait()
+            second.answer.set()
+            await eventually(lambda: requested.request._held is not None)
+            requested.request.cancel()
+            await first.closed.wait()
+            await second.closed.wait()
+            assert not requested.established.done()
+
+
+async def test_request_without_an_acknowledgement_is_lost():
+    async with jump_server(serve_target) as jump:
+        async with upstream_at(jump.address) as upstream:
+            pool = pool_of(upstream)
+            assert is_lost(JumpConnection(pool.host))
+            (parked,) = pool._parked
+            await eventually(lambda: not is_lost(parked))
 
 
 async def test_request_with_unsafe_early_data_is_not_hedged():

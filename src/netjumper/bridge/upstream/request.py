@@ -8,17 +8,18 @@ A request starts with one attempt at the first jump host. Three events start ano
 - an attempt failed: its connection is replaced, or the next jump host is tried
   (`_attempt_failed`).
 
-Early data is sent twice only if it is replay-safe.
+Early data is sent twice only if it is replay-safe and the kernel shows that it was lost. If the
+answer is late and nothing was lost, the second connection gets the request without it.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.replay_safety import is_replay_safe
+from netjumper.bridge.upstream.attempt import Attempt, combined_error, is_lost, was_acknowledged
 from netjumper.bridge.upstream.early_data import KnownTargets
 from netjumper.bridge.upstream.hedge_budget import HedgeBudget
 from netjumper.bridge.upstream.pool import ConnectionPool
@@ -35,6 +36,9 @@ from netjumper.net.connector import Failed, Opened
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 
+ANSWER_GRACE = 0.25
+"""Share of the hedge delay that a connection with early data has for its answer, after one without
+has succeeded: what only a slow target delays is answered on both at about the same time."""
 MAX_LOST_PARKED = 2
 """After so many lost parked connections, a request dials a new one."""
 
@@ -47,16 +51,6 @@ class RequestContext:
     known: KnownTargets
     unanswered: "Deadlines[Request]"
     hedge_budget: HedgeBudget
-
-
-class _Attempt(NamedTuple):
-    """One connection that the request was sent on."""
-
-    jump_host: ConnectionPool
-    since: float
-    """When the attempt began, in seconds of the loop's clock."""
-    parked: float | None
-    """Seconds that the connection was parked; None if it was dialled for this request."""
 
 
 class Request:
@@ -76,6 +70,7 @@ class Request:
         "_early_data",
         "_errors",
         "_failed",
+        "_held",
         "_jump_host",
         "_lost_parked",
         "_opened",
@@ -102,8 +97,10 @@ class Request:
         self._failed = failed
         self._early_data = b""
         self._lost_parked = 0
-        self._attempts: dict[JumpConnection, _Attempt] = {}
+        self._attempts: dict[JumpConnection, Attempt] = {}
         """The attempts without an outcome, the oldest first."""
+        self._held: tuple[Attempt, Endpoint] | None = None
+        """A success without the early data, while a connection with it may still succeed."""
         self._timer: asyncio.TimerHandle | None = None
         is_expected = context.known.expects(target, context.loop.time())
         self.optimistic = is_expected and not self._jump_host.is_down
@@ -131,19 +128,23 @@ class Request:
         for connection in self._attempts:
             connection.cancel()
         self._attempts.clear()
+        held, self._held = self._held, None
+        if held is not None:
+            held[1].close()
 
     # Attempts.
 
-    def _start_attempt(self, *, parked: bool = True) -> None:
+    def _start_attempt(self, *, parked: bool = True, early: bool = True) -> None:
         """Send the request on a connection to the current jump host.
 
         Args:
             parked: take a parked connection if there is one; else always dial.
+            early: send the early data as well.
         """
         jump_host = self._jump_host
         acquired = jump_host.acquire() if parked else None
         connection, age = acquired or (JumpConnection(jump_host.host), None)
-        self._attempts[connection] = _Attempt(jump_host, self._context.loop.time(), age)
+        self._attempts[connection] = Attempt(jump_host, self._context.loop.time(), age, early)
         early_is_near = self.optimistic and not self._early_data and jump_host.path.hedge_delay > 0
         connection.request(
             self._target,
@@ -151,7 +152,7 @@ class Request:
             partial(self._attempt_failed, connection),
             early_is_near=early_is_near,
         )
-        if self._early_data:
+        if self._early_data and early:
             connection.send_early(self._early_data)
         if age is None:
             connection.dial()
@@ -178,7 +179,7 @@ class Request:
         """Send the request on a second connection, which is faster than TCP's retransmission."""
         self._timer = None
         if is_replay_safe(self._early_data) and self._context.hedge_budget.may_hedge():
-            self._start_attempt()
+            self._start_attempt(early=all(map(is_lost, self._attempts)))
 
     def check_unanswered(self) -> None:
         """Fail over, or wait longer, after `UNANSWERED_S` without an answer."""
@@ -196,7 +197,7 @@ class Request:
         waited = self._context.loop.time() - first.since
         if waited < 2 * first.jump_host.path.cold_hedge_delay:
             return True
-        return any(map(_was_acknowledged, self._attempts)) and not first.jump_host.is_stalled
+        return any(map(was_acknowledged, self._attempts)) and not first.jump_host.is_stalled
 
     def _cancel_unsent(self) -> None:
         """Cancel the attempts; nothing was sent on them yet, and it must not be sent twice."""
@@ -217,8 +218,40 @@ class Request:
     # Outcomes.
 
     def _succeeded(self, connection: JumpConnection, endpoint: Endpoint) -> None:
-        now = self._context.loop.time()
         attempt = self._attempts.pop(connection)
+        if self._early_data and not attempt.has_early_data:
+            if any(it.has_early_data for it in self._attempts.values()):
+                self._hold(attempt, endpoint)
+                return
+            if not self._sent_early_data(endpoint):
+                return
+        self._use(attempt, endpoint)
+
+    def _hold(self, attempt: Attempt, endpoint: Endpoint) -> None:
+        """Wait a moment for a connection that has the early data, so that it is not sent twice."""
+        self._held = attempt, endpoint
+        delay = ANSWER_GRACE * attempt.jump_host.path.hedge_delay
+        self._timer = self._context.loop.call_later(delay, self._use_held)
+
+    def _use_held(self) -> None:
+        assert self._held is not None  # noqa: S101 - for mypy
+        (attempt, endpoint), self._held = self._held, None
+        if self._sent_early_data(endpoint):
+            self._use(attempt, endpoint)
+
+    def _sent_early_data(self, endpoint: Endpoint) -> bool:
+        """Send the early data, which fits into a fresh connection; fail if it is lost already."""
+        try:
+            if endpoint.send(self._early_data) == len(self._early_data):
+                return True
+        except OSError:
+            pass
+        endpoint.abort()
+        self._fail(JumpHostProtocolError("the connection was lost at once"))
+        return False
+
+    def _use(self, attempt: Attempt, endpoint: Endpoint) -> None:
+        now = self._context.loop.time()
         if attempt.parked is None:
             attempt.jump_host.mark_up()
         else:
@@ -228,7 +261,7 @@ class Request:
         self.cancel()
         self._opened(endpoint)
 
-    def _update_unanswered(self, answered: _Attempt) -> None:
+    def _update_unanswered(self, answered: Attempt) -> None:
         """Record what the other attempts show: a jump host is stalled, or a connection is dead."""
         for connection, attempt in self._attempts.items():
             hangs = not connection.is_authenticated or attempt.jump_host.is_stalled
@@ -241,6 +274,9 @@ class Request:
 
     def _attempt_failed(self, connection: JumpConnection, error: NetjumperError) -> None:
         attempt = self._attempts.pop(connection)
+        if self._held is not None:
+            self._use_held()
+            return
         if isinstance(error, TargetError):
             self._fail(error)
             return
@@ -252,9 +288,9 @@ class Request:
             return
         if self._may_try_again(connection, error) and self._try_again(attempt, error):
             return
-        self._fail(_combined_error([*self._errors.values()]) or error)
+        self._fail(combined_error([*self._errors.values()]) or error)
 
-    def _is_out_of_time(self, attempt: _Attempt, error: NetjumperError) -> bool:
+    def _is_out_of_time(self, attempt: Attempt, error: NetjumperError) -> bool:
         """Return whether the jump host had its full time and no other is being tried."""
         candidates = {it.jump_host for it in self._attempts.values()}
         return isinstance(error, JumpHostTimeout) and candidates == {attempt.jump_host}
@@ -266,7 +302,7 @@ class Request:
         never_sent = not self._attempts and (not_relayed or not connection.has_asked)
         return never_sent or is_replay_safe(self._early_data)
 
-    def _try_again(self, attempt: _Attempt, error: NetjumperError) -> bool:
+    def _try_again(self, attempt: Attempt, error: NetjumperError) -> bool:
         """Start another attempt after a failed one; return False if there is none to make."""
         # A jump server reports its own failures in words, so the connection was lost while parked.
         if attempt.parked is not None and isinstance(error, JumpHostProtocolError):
@@ -282,19 +318,3 @@ class Request:
         self.cancel()
         self._context.known.record_failure(self._target)
         self._failed(error)
-
-
-def _was_acknowledged(connection: JumpConnection) -> bool:
-    """Return whether the jump server has received the request: then only the target is slow."""
-    info = connection.info
-    return connection.is_authenticated and info is not None and not info.unacknowledged
-
-
-def _combined_error(errors: Sequence[NetjumperError]) -> NetjumperError | None:
-    """Return the first error; if there are several, it says that all jump hosts failed."""
-    if not errors:
-        return None
-    first = errors[0]
-    if len(errors) > 1:
-        first.args = (f"none of {len(errors)} jump hosts can be used; {first}",)
-    return first
