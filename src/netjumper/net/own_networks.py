@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import struct
+import weakref
 from collections.abc import Iterator, Sequence
 
 from netjumper.addressing.target_rules import IPAddress, IPNetwork
@@ -65,6 +66,7 @@ class OwnNetworks:
         if self._changes is None or self._process != os.getpid():  # a fork shares the reports
             self.close()
             self._changes = _open(_ADDRESS_CHANGES)
+            weakref.finalize(self, self._changes.close)  # at the end of the process, too
             self._process = os.getpid()
             return True
         changed = False
