@@ -25,7 +25,9 @@ ROOMS: Mapping[str, set[str]] = {
     "sessions": {
         "access_log", "addressing", "dial_errors", "errors", "net", "protocol", "relay", "tls",
     },
-    "client": {"addressing", "dial_errors", "errors", "net", "protocol", "relay", "tls"},
+    "client": {
+        "addressing", "dial_errors", "errors", "fileio", "net", "protocol", "relay", "tls",
+    },
     "server": {
         "access_log", "addressing", "dial_errors", "errors", "net", "protocol", "sessions", "tls",
     },
@@ -45,7 +47,7 @@ ROOMS: Mapping[str, set[str]] = {
         "version",
     },
     "integrations": {"addressing", "errors"},
-    "__init__": {"addressing", "client", "errors", "version"},
+    "__init__": {"addressing", "client", "errors", "tls", "version"},
     "__main__": {"cli"},
 }  # fmt: skip
 """What each folder, or module beside them, imports; those that it may import stand above it."""

@@ -25,13 +25,18 @@ from netjumper.errors import (
     TargetError,
     TargetRefused,
     TargetTimeout,
+    TooManyTunnels,
     WrongSecret,
 )
+from netjumper.tls.certificates import EncryptionError
+from netjumper.tls.context import Encryption
 from netjumper.version import __version__ as __version__
 
 __all__ = [
     "Address",
     "AddressError",
+    "Encryption",
+    "EncryptionError",
     "HostUnreachable",
     "InvalidTarget",
     "JumpHostError",
@@ -49,5 +54,6 @@ __all__ = [
     "TargetError",
     "TargetRefused",
     "TargetTimeout",
+    "TooManyTunnels",
     "WrongSecret",
 ]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from netjumper import fileio
 from netjumper.errors import SettingsError
 from netjumper.fileio import MAX_FILE_BYTES
-from netjumper.settings import files
-from netjumper.settings.files import read_private, read_secret, read_users
+from netjumper.settings.files import read_private, read_secret, read_toml, read_users
 
 
 def refusal(read, path):
@@ -58,7 +58,7 @@ def test_private_file_is_read(mode, private):
 @pytest.fixture
 def other_user(monkeypatch):
     """Make this process belong to another user than the files of the test; return its number."""
-    monkeypatch.setattr(files.os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(fileio.os, "geteuid", lambda: 54321)
     return 54321
 
 
@@ -84,12 +84,12 @@ def test_file_of_root_is_read_by_another_user(other_user, private):
 def test_byte_order_mark_of_utf8_is_not_part_of_the_content(private):
     assert read_secret(private("secret", b"\xef\xbb\xbfplain\r\n"), "--flag") == b"plain"
     assert read_users(private("users", b"\xef\xbb\xbfme:pass\n"), "--flag") == {"me": "pass"}
-    file = files.read_toml(private("config.toml", b"\xef\xbb\xbf[server]\n"), "--config")
+    file = read_toml(private("config.toml", b"\xef\xbb\xbf[server]\n"), "--config")
     assert file.content == {"server": {}}
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("read", [read_secret, read_users, files.read_toml])
+@pytest.mark.parametrize("read", [read_secret, read_users, read_toml])
 def test_utf16_is_reported(read, encoding, private):
     path = private("file", "\ufeffme:s3cret\n".encode(encoding))
     assert refusal(read, path) == f"--flag: {path} is in UTF-16; save it as UTF-8"
@@ -97,13 +97,13 @@ def test_utf16_is_reported(read, encoding, private):
 
 @pytest.mark.parametrize("name", ["secret", "netjumper/secret"])
 def test_secret_of_a_container_engine_may_have_any_mode(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "SECRET_MOUNTS", (tmp_path,))
+    monkeypatch.setattr(fileio, "SECRET_MOUNTS", (tmp_path,))
     assert read_private(shared_file(tmp_path / name), "--flag") == b"s3cret"
 
 
 def test_secret_linked_by_kubernetes_may_have_any_mode(tmp_path, monkeypatch):
     mounted = tmp_path / "mounted"
-    monkeypatch.setattr(files, "SECRET_MOUNTS", (mounted,))
+    monkeypatch.setattr(fileio, "SECRET_MOUNTS", (mounted,))
     shared_file(mounted / "..data_1/secret")
     (mounted / "secret").symlink_to("..data_1/secret")
     assert read_private(mounted / "secret", "--flag") == b"s3cret"
@@ -119,7 +119,7 @@ def test_systemd_credential_may_have_any_mode(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", ["secret", "places/secret", "place/../secret", "place/in/../x"])
 def test_shared_file_elsewhere_is_refused(path, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "SECRET_MOUNTS", (tmp_path / "place",))
+    monkeypatch.setattr(fileio, "SECRET_MOUNTS", (tmp_path / "place",))
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "")
     (tmp_path / "place").mkdir()
     message = refusal(read_private, shared_file(tmp_path / path))

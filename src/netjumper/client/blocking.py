@@ -13,7 +13,7 @@ from math import inf
 
 from netjumper.addressing.address import Address
 from netjumper.client.background_loop import in_background
-from netjumper.client.failures import lost, trust_error, unreachable
+from netjumper.client.failures import lost, named, trust_error, unreachable
 from netjumper.client.plain_socket import decrypted_socket
 from netjumper.client.silence import explain
 from netjumper.errors import JumpHostError, JumpHostUnreachable, TargetError
@@ -35,6 +35,7 @@ class BlockingConnection:
 
     def __init__(self, jump_host: Address, secret: bytes, options: SocketOptions) -> None:
         self.handshake = ClientHandshake(secret)
+        self._secret = secret
         self.received = b""
         """What the jump server has sent so far, as part of the handshake."""
         self._jump_host = jump_host
@@ -98,7 +99,7 @@ class BlockingConnection:
         try:
             self._sock = in_background(decrypted())
         except ssl.SSLError as error:
-            raise trust_error(error).at(self._jump_host) from error
+            raise named(trust_error(error), self._jump_host, self._secret) from error
         except OSError as error:
             raise lost(error, heard=False).at(self._jump_host) from error
 
@@ -125,7 +126,7 @@ class BlockingConnection:
 
     def _explained(self, error: JumpHostError) -> JumpHostError:
         explain(time.monotonic() - self._silent_since, error)
-        return error.at(self._jump_host)
+        return named(error, self._jump_host, self._secret)
 
     @property
     def congestion_control(self) -> str:

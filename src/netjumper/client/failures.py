@@ -3,6 +3,7 @@
 import errno
 import ssl
 
+from netjumper.addressing.address import Address
 from netjumper.errors import (
     JumpHostError,
     JumpHostProtocolError,
@@ -14,8 +15,10 @@ from netjumper.errors import (
     TargetError,
     WrongSecret,
 )
+from netjumper.protocol.wire import CHALLENGE_FAILED
 from netjumper.tls.errors import failure_of, is_cut, is_key_refused, is_no_tls, refusal_of
 
+_KEY_REJECTED = "key rejected; check the secret and the client name"
 RESET_UNHEARD = (
     "it reset the connection before its first byte; it may have banned this address after failed "
     "authentications (its log says so)"
@@ -54,11 +57,24 @@ def lost(error: OSError, *, heard: bool) -> JumpHostError:
     return error_
 
 
+def named(error: JumpHostError, jump_host: Address, secret: bytes) -> JumpHostError:
+    """Name the jump host in an error, and a likely reason of a wrong secret; return the error.
+
+    Args:
+        error: a failure of a connection to it.
+        jump_host: the jump host.
+        secret: shared with it.
+    """
+    if str(error) in (CHALLENGE_FAILED, _KEY_REJECTED) and secret != secret.strip():
+        error.args = (f"{error} (here it begins or ends with a space or newline)",)
+    return error.at(jump_host)
+
+
 def trust_error(error: ssl.SSLError) -> JumpHostUntrusted | WrongSecret:
     """Return the error for a TLS failure; `error` is its cause."""
     error_: JumpHostUntrusted | WrongSecret
     if is_key_refused(error):
-        error_ = WrongSecret("key rejected; check the secret and the client name")
+        error_ = WrongSecret(_KEY_REJECTED)
     else:
         error_ = JumpHostUntrusted(_why_not_trusted(error))
     error_.__cause__ = error

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netjumper.addressing.address import Address
-from netjumper.client.failures import lost, trust_error, unreachable
+from netjumper.client.failures import lost, named, trust_error, unreachable
 from netjumper.client.silence import SilenceWatch
 from netjumper.dial_errors import timed_out
 from netjumper.errors import (
@@ -314,7 +314,7 @@ class JumpConnection:
         failed = self._failed
         if isinstance(error, JumpHostError):
             self._host.silence.explain(self, error)
-            error.at(self._host.address)
+            named(error, self._host.address, self._host.secret)
         self.cancel()
         if failed is not None:
             failed(error)

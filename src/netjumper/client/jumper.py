@@ -4,10 +4,13 @@ Nothing here connects to a target directly: if the jump host cannot be reached, 
 """
 
 import asyncio
+import codecs
 import socket
 import ssl as ssl_module
 import time
 from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from netjumper import dial_errors
@@ -21,6 +24,7 @@ from netjumper.client.plain_socket import plain_socket
 from netjumper.errors import (
     NetjumperError,
 )
+from netjumper.fileio import is_foreign, is_shared, read_file, without_newline
 from netjumper.net.congestion_control import AUTO, chosen
 from netjumper.net.dialer import Dialer
 from netjumper.net.endpoint import Endpoint
@@ -30,6 +34,9 @@ from netjumper.tls.context import Encryption
 if TYPE_CHECKING:
     import httpx
 
+Target = str | tuple[str, int] | Address
+"""`HOST:PORT`, or both as the sockets of the standard library take them; an IPv6 address in the
+text is in brackets."""
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
 CONNECT_TIMEOUT_S = 15.0
@@ -47,15 +54,20 @@ class Jumper:
     Args:
         jump_host: the jump server, `host:port` or `netjumper+tls://...`
             (`netjumper.addressing.jump_url`).
-        secret: shared with it; None uses the one in `jump_host`.
+        secret: shared with it; None uses `secret_file`, or the one in `jump_host`.
         connect_timeout: seconds that opening a tunnel can take, from the dial to the outcome,
             unless a call has a timeout of its own.
         encryption: the TLS to use; None follows `jump_host`.
+        secret_file: the path of a file with the secret, which only its owner can read; the newline
+            at its end does not count.
 
     Raises:
         AddressError: `jump_host` is not a jump host.
         EncryptionError: the TLS that `jump_host` requires is not possible.
-        ValueError: the secret is empty.
+        OSError: `secret_file` cannot be read.
+        TypeError: `jump_host` is not a text.
+        ValueError: there is no secret, it is empty, both are given, or others can read
+            `secret_file`.
     """
 
     def __init__(
@@ -65,37 +77,35 @@ class Jumper:
         *,
         connect_timeout: float = CONNECT_TIMEOUT_S,
         encryption: Encryption | None = None,
+        secret_file: str | PathLike[str] | None = None,
     ) -> None:
+        if not isinstance(jump_host, str):
+            raise TypeError(f"jump_host: expected a text, not {type(jump_host).__name__}")
         url = JumpUrl.parse(jump_host)
         self.address = url.address
-        secret = url.secret if secret is None else secret
-        if isinstance(secret, str):
-            secret = secret.encode("utf-8", "surrogateescape")
-        self._secret = bytes(memoryview(secret))
-        if not self._secret:
-            raise ValueError("the secret is empty")
+        self._secret = _secret_of(url, secret, secret_file)
         self._encryption = encryption or client_for(url, self._secret)
         self.connect_timeout = connect_timeout
 
     def __repr__(self) -> str:
         return f"<Jumper {self.address}>"
 
-    def connect(self, target: str, timeout: float | None = None) -> socket.socket:
+    def connect(self, target: Target, timeout: float | None = None) -> socket.socket:
         """Return a blocking socket that is connected to `target`, as `socket.create_connection`
         does.
 
         Args:
-            target: `host:port`; a name is resolved by the jump server.
+            target: `host:port` or `(host, port)`; a name is resolved by the jump server.
             timeout: seconds until the tunnel must be established, and then the socket's own
                 timeout. None is `connect_timeout` for the tunnel, and the default timeout of new
                 sockets for the socket.
 
         Raises:
-            AddressError: `target` is not `host:port`.
+            AddressError: `target` has no valid host or port.
             JumpHostError: the jump host cannot be reached, or rejects the secret.
             TargetError: the jump server could not reach the target.
         """
-        address = Address.parse(target)
+        address = _address_of(target)
         limit = self.connect_timeout if timeout is None else timeout
         if self._encryption is not None:
             sock = in_background(self.open_socket(target, timeout=limit))
@@ -115,17 +125,17 @@ class Jumper:
             raise
         return sock
 
-    async def open_socket(self, target: str, *, timeout: float | None = None) -> socket.socket:
+    async def open_socket(self, target: Target, *, timeout: float | None = None) -> socket.socket:
         """Return a connected non-blocking socket, for APIs that take one (`sock=`, `loop.sock_*`).
 
         Args:
-            target: `host:port`; a name is resolved by the jump server.
+            target: `host:port` or `(host, port)`; a name is resolved by the jump server.
             timeout: seconds until the tunnel must be established; None is `connect_timeout`.
 
         Raises:
             AddressError, JumpHostError, TargetError: as `connect`.
         """
-        address = Address.parse(target)
+        address = _address_of(target)
         loop = asyncio.get_running_loop()
         limit = self.connect_timeout if timeout is None else timeout
         stands: asyncio.Future[Endpoint] = loop.create_future()
@@ -150,7 +160,7 @@ class Jumper:
 
     async def open_connection(
         self,
-        target: str,
+        target: Target,
         *,
         timeout: float | None = None,
         ssl: ssl_module.SSLContext | bool | None = None,
@@ -160,7 +170,7 @@ class Jumper:
         """Return asyncio's streams to `target`.
 
         Args:
-            target: `host:port`; a name is resolved by the jump server.
+            target: `host:port` or `(host, port)`; a name is resolved by the jump server.
             timeout: seconds until the tunnel must be established; None is `connect_timeout`.
             ssl: speak TLS with the target, as in `asyncio.open_connection`.
             server_hostname: the name its certificate must have; None is the target's.
@@ -181,7 +191,7 @@ class Jumper:
     async def create_connection(
         self,
         protocol_factory: Callable[[], ProtocolT],
-        target: str,
+        target: Target,
         *,
         timeout: float | None = None,
         ssl: ssl_module.SSLContext | bool | None = None,
@@ -224,6 +234,45 @@ class Jumper:
         return async_client(self, **kwargs)
 
 
+def _secret_of(url: JumpUrl, secret: str | bytes | None, file: str | PathLike[str] | None) -> bytes:
+    if file is not None:
+        if secret is not None:
+            raise ValueError("secret and secret_file are both given; leave one out")
+        return _secret_in(Path(file))
+    if secret is None:
+        if not url.secret:
+            raise ValueError("there is no secret; give secret or secret_file")
+        secret = url.secret
+    if isinstance(secret, str):
+        secret = secret.encode("utf-8", "surrogateescape")
+    if not secret:
+        raise ValueError("the secret is empty")
+    return bytes(memoryview(secret))
+
+
+def _secret_in(path: Path) -> bytes:
+    content, status = read_file(path)
+    if is_shared(path, status):
+        raise ValueError(f"secret_file: others can read {path}; type: chmod 600 {path}")
+    if is_foreign(path, status):
+        raise ValueError(f"secret_file: {path} belongs to another user, who can change it")
+    if not content.strip():
+        raise ValueError(f"secret_file: {path} has nothing in it")
+    return without_newline(content.removeprefix(codecs.BOM_UTF8))
+
+
+def _address_of(target: object) -> Address:
+    if isinstance(target, Address):
+        return target
+    if isinstance(target, str):
+        return Address.parse(target)
+    if isinstance(target, tuple) and len(target) == 2:
+        host, port = target
+        if isinstance(host, str) and isinstance(port, int):
+            return Address.checked(host, port)
+    raise TypeError("target: expected 'HOST:PORT' or (HOST, PORT)")
+
+
 def _settling(
     stands: asyncio.Future[Endpoint],
 ) -> tuple[Callable[[Endpoint], None], Callable[[NetjumperError], None]]:
@@ -243,5 +292,5 @@ def _settling(
     return opened, failed
 
 
-def _name_to_check(target: str, ssl: ssl_module.SSLContext | bool | None) -> str | None:
-    return Address.parse(target).host if ssl else None
+def _name_to_check(target: Target, ssl: ssl_module.SSLContext | bool | None) -> str | None:
+    return _address_of(target).host if ssl else None

@@ -13,11 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from netjumper.errors import SettingsError
-from netjumper.fileio import read_file
+from netjumper.fileio import is_foreign, is_shared, read_file, without_newline
 from netjumper.text import quoted
-
-SECRET_MOUNTS = (Path("/run/secrets"), Path("/var/run/secrets"))
-"""Where container engines mount a container's secrets; the second is a link to the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ def read_secret(path: Path, where: str) -> bytes:
         SettingsError: the file cannot be read, others can read it, or it is empty.
     """
     content = read_private(path, where)
-    secret = content.removesuffix(b"\n").removesuffix(b"\r")
+    secret = without_newline(content)
     if not secret.strip():
         it = shown_path(path)
         raise SettingsError(f"{where}: {it} is empty; `netjumper keygen` makes a secret")
@@ -154,34 +151,16 @@ def refuse_if_shared(path: Path, status: os.stat_result, where: str) -> None:
     Raises:
         SettingsError: others can read it, or it belongs to another user than this one and root.
     """
-    if os.name != "posix" or _is_mounted_secret(path):
-        return
     name = shlex.quote(str(path))
-    if stat.S_IMODE(status.st_mode) & 0o077:
+    if is_shared(path, status):
         raise SettingsError(
             f"{where}: others can read the secret in {shown_path(path)}; type: chmod 600 {name}"
         )
-    if status.st_uid not in (os.geteuid(), 0):
+    if is_foreign(path, status):
         raise SettingsError(
             f"{where}: {shown_path(path)} belongs to another user (uid {status.st_uid}), who can "
             f"change it; type: chown {os.geteuid()} {name}"
         )
-
-
-def _is_mounted_secret(path: Path) -> bool:
-    """Whether the file is in a directory that only this container, or this service, can see.
-
-    Container engines mount secrets below `/run/secrets` with modes that let all read them; systemd
-    creates a directory for a service's credentials (systemd.exec(5), "CREDENTIALS") and names it in
-    a variable.
-    """
-    places = [*SECRET_MOUNTS]
-    if credentials := os.environ.get("CREDENTIALS_DIRECTORY"):
-        places.append(Path(credentials))
-    # The directory of the mount counts, not the target of a link in it: Kubernetes makes links.
-    # After a link, `..` may leave the directory.
-    directory = path.absolute().parent
-    return ".." not in path.parts and any(directory.is_relative_to(place) for place in places)
 
 
 def _read(path: Path, where: str, *, must_exist: bool = True) -> tuple[bytes, os.stat_result]:
