@@ -34,7 +34,7 @@ def check(data: bytes) -> None:
     _assert_one_response(error)
     _assert_transferable(dial_errors.name_not_found(text))
     _assert_transferable(dial_errors.lookup_timed_out(text))
-    _assert_transferable(dial_errors.denied(Address(text, 443), "denied by a rule"))
+    _assert_transferable(dial_errors.denied(str(Address(text, 443)), "denied by a rule"))
     try:
         parse_destination(text)
     except TargetError as refusal:

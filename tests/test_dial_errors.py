@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netjumper import dial_errors
-from netjumper.addressing.address import Address
 from netjumper.errors import (
     HostUnreachable,
     InvalidTarget,
@@ -138,7 +137,7 @@ def test_failed_lookup_has_the_text_of_the_original(number: int) -> None:
             "dial tcp: lookup example.org: i/o timeout",
         ),
         (
-            dial_errors.denied(Address.parse(WHERE), "a reserved network"),
+            dial_errors.denied(WHERE, "a reserved network"),
             TargetDenied,
             "dial tcp 192.0.2.1:443: a reserved network, not permitted",
         ),

@@ -17,7 +17,7 @@ ROOMS: Mapping[str, set[str]] = {
     "access_log": set(),
     "version": set(),
     "addressing": {"errors", "text"},
-    "dial_errors": {"addressing", "errors"},
+    "dial_errors": {"errors"},
     "protocol": {"addressing", "dial_errors", "errors"},
     "net": {"addressing", "dial_errors", "errors", "text"},
     "relay": {"net"},

@@ -11,7 +11,6 @@ import os
 import socket
 from dataclasses import dataclass
 
-from netjumper.addressing.address import Address
 from netjumper.errors import (
     HostUnreachable,
     InvalidTarget,
@@ -36,8 +35,11 @@ class ErrorText:
     errnos: tuple[int, ...] = ()
 
 
-MAX_NAME_BYTES = 200
-"""Bytes of a host name that a text repeats: of its 255, some are for the phrase behind the name."""
+MAX_TARGET_BYTES = 200
+"""Bytes of a target that a text repeats: of its 255, some are for the phrase behind it."""
+
+PORT_BYTES = 6
+"""Bytes at the end of a target that a shortened one keeps: a colon and a port."""
 
 ERROR_TEXTS = (
     ErrorText(TargetRefused, "connect: connection refused", (errno.ECONNREFUSED,)),
@@ -107,14 +109,16 @@ def name_not_found(host: str) -> NameNotFound:
     return NameNotFound(f"dial tcp: lookup {_shown(host)}: no such host")
 
 
-def _shown(host: str) -> str:
-    """Cut a long name, so that the text's 255 bytes have room for the phrase: it is the type."""
-    name = host.encode("utf-8", "replace")
-    return (
-        host
-        if len(name) <= MAX_NAME_BYTES
-        else name[:MAX_NAME_BYTES].decode("utf-8", "ignore") + "..."
-    )
+def _shown(target: str) -> str:
+    """Shorten a long target, so that the text's 255 bytes have room for the phrase: it is the type.
+
+    The end stays: it is the port, if there is one.
+    """
+    encoded = target.encode("utf-8", "replace")
+    if len(encoded) <= MAX_TARGET_BYTES:
+        return target
+    start = encoded[: MAX_TARGET_BYTES - PORT_BYTES].decode("utf-8", "ignore")
+    return f"{start}...{encoded[-PORT_BYTES:].decode('utf-8', 'ignore')}"
 
 
 def timed_out(where: str) -> TargetTimeout:
@@ -127,12 +131,12 @@ def lookup_timed_out(host: str) -> TargetTimeout:
     return TargetTimeout(f"dial tcp: lookup {_shown(host)}: i/o timeout")
 
 
-def denied(target: Address, why: str) -> TargetDenied:
+def denied(target: str, why: str) -> TargetDenied:
     """Return the error for a target that this jump server does not permit."""
-    return TargetDenied(f"dial tcp {_where(target)}: {why}, not permitted")
+    return TargetDenied(f"dial tcp {_shown(target)}: {why}, not permitted")
 
 
-def refused_by_rule(target: Address, detail: str) -> TargetDenied:
+def refused_by_rule(target: str, detail: str) -> TargetDenied:
     """Return the error for a target that an access rule refuses.
 
     Args:
@@ -156,18 +160,14 @@ def hidden(host: str, detail: str) -> NameNotFound:
     return error
 
 
-def own_listener(target: Address) -> TargetDenied:
+def own_listener(target: str) -> TargetDenied:
     """Return the error for a target that is one of this jump server's own listeners."""
     return denied(target, "the target is this jump server")
 
 
-def too_many(target: Address, why: str) -> TooManyTunnels:
+def too_many(target: str, why: str) -> TooManyTunnels:
     """Return the error for a target that would exceed a limit on tunnels."""
-    return TooManyTunnels(f"dial tcp {_where(target)}: {why}, too many tunnels")
-
-
-def _where(target: Address) -> Address:
-    return Address(_shown(target.host), target.port)
+    return TooManyTunnels(f"dial tcp {_shown(target)}: {why}, too many tunnels")
 
 
 def invalid_target(text: str, phrase: str) -> InvalidTarget:

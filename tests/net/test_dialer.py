@@ -88,7 +88,7 @@ class Asked:
         self.ips.append(ip)
         self.times.append(asyncio.get_running_loop().time())
         if ip in self._forbidden:
-            raise dial_errors.denied(target, "it is")
+            raise dial_errors.denied(str(target), "it is")
 
 
 class Outcome:

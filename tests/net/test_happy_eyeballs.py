@@ -51,12 +51,15 @@ def test_an_address_that_fails_at_once_gives_way_to_the_next():
             "dial tcp [2001:db8::0]:1: connect: connection refused",
         ),
         (
-            [dial_errors.denied(NAME, "by a rule"), dial_errors.name_not_found(NAME.host)],
+            [dial_errors.denied(str(NAME), "by a rule"), dial_errors.name_not_found(NAME.host)],
             TargetDenied,
             "dial tcp target.example:1: by a rule, not permitted",
         ),
         (
-            [dial_errors.denied(NAME, "by a rule"), ConnectionRefusedError(errno.ECONNREFUSED, "")],
+            [
+                dial_errors.denied(str(NAME), "by a rule"),
+                ConnectionRefusedError(errno.ECONNREFUSED, ""),
+            ],
             TargetRefused,
             "dial tcp [2001:db8::1]:1: connect: connection refused",
         ),

@@ -147,7 +147,7 @@ class Dial:
     def _start(self, family: socket.AddressFamily, sockaddr: SockAddr) -> socket.socket:
         self._dialer.target_filter.check_address(self._target, sockaddr[0])
         if self._dialer.is_own_listener(sockaddr[0], sockaddr[1]):
-            raise dial_errors.own_listener(self._target)
+            raise dial_errors.own_listener(str(self._target))
         return self._dialer.options.dial(family, sockaddr)
 
     def _on_writable(self, attempts: ConnectionAttempts, fd: int) -> None:

@@ -254,9 +254,9 @@ class ServerHandshake(ListeningHandshake[TunnelRequest]):
         try:
             client = self._verify(self._challenge, answer)
         except AccessExpired as error:
-            raise dial_errors.denied(target, str(error)) from None
+            raise dial_errors.denied(str(target), str(error)) from None
         if client is None:
-            raise dial_errors.denied(target, "this client's secret was removed")
+            raise dial_errors.denied(str(target), "this client's secret was removed")
         return client
 
     @property

@@ -151,7 +151,7 @@ def _refused(
     is_name = ":" not in target.host and not reads_as_ipv4(target.host)
     if is_name and address and default_refusal(address):
         return dial_errors.hidden(target.host, detail)
-    return dial_errors.refused_by_rule(target, detail)
+    return dial_errors.refused_by_rule(str(target), detail)
 
 
 @lru_cache(maxsize=4096)

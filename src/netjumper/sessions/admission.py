@@ -188,11 +188,13 @@ class Admission:
         source = source_of(peer)
         in_all, per_source = self._limits.tunnels, self._limits.tunnels_per_source
         if in_all is not None and self.tunnels >= in_all:
-            raise dial_errors.too_many(target, f"limit of {in_all} in total reached")
+            raise dial_errors.too_many(str(target), f"limit of {in_all} in total reached")
         if account.max_tunnels is not None and account.tunnels >= account.max_tunnels:
-            raise dial_errors.too_many(target, f"limit of {account.max_tunnels} per client reached")
+            raise dial_errors.too_many(
+                str(target), f"limit of {account.max_tunnels} per client reached"
+            )
         if per_source is not None and source and self._tunnels[source] >= per_source:
-            raise dial_errors.too_many(target, f"limit of {per_source} per address reached")
+            raise dial_errors.too_many(str(target), f"limit of {per_source} per address reached")
         self.tunnels += 1
         account.tunnels += 1
         self._tunnels[source] += 1
