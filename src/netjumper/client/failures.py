@@ -15,7 +15,6 @@ from netjumper.errors import (
     TargetError,
     WrongSecret,
 )
-from netjumper.protocol.wire import CHALLENGE_FAILED
 from netjumper.tls.errors import failure_of, is_cut, is_key_refused, is_no_tls, refusal_of
 
 _KEY_REJECTED = "key rejected; check the secret and the client name"
@@ -65,7 +64,7 @@ def named(error: JumpHostError, jump_host: Address, secret: bytes) -> JumpHostEr
         jump_host: the jump host.
         secret: shared with it.
     """
-    if str(error) in (CHALLENGE_FAILED, _KEY_REJECTED) and secret != secret.strip():
+    if isinstance(error, WrongSecret) and secret != secret.strip():
         error.args = (f"{error} (here it begins or ends with a space or newline)",)
     return error.at(jump_host)
 
