@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 from netjumper import dial_errors
 from netjumper.addressing.address import Address
@@ -31,6 +32,7 @@ class Dialer:
         target_filter: decides which targets are dialled; None accepts all.
         is_own_listener: returns whether this process listens at an address, which is not dialled.
         options: of the sockets.
+        dialled: called with each socket that is connecting, and the port that it connects to.
         endpoint: makes an endpoint of a connected socket.
 
     Raises:
@@ -48,6 +50,7 @@ class Dialer:
         target_filter: TargetFilter | None = None,
         is_own_listener: IsOwnListener | None = None,
         options: SocketOptions = DEFAULTS,
+        dialled: Callable[[socket.socket, int], None] | None = None,
         endpoint: MakeEndpoint = Endpoint,
     ) -> None:
         require_watching(loop)
@@ -56,6 +59,7 @@ class Dialer:
         self.target_filter = target_filter or AllowAll()
         self.is_own_listener = is_own_listener or _never
         self.options = options
+        self.dialled = dialled
         self.endpoint = endpoint
         self.min_not_found_time = min_not_found_time
         self.lookups: Deadlines[Dial] = Deadlines(loop, lookup_timeout, Dial.expire)
@@ -148,7 +152,10 @@ class Dial:
         self._dialer.target_filter.check_address(self._target, sockaddr[0])
         if self._dialer.is_own_listener(sockaddr[0], sockaddr[1]):
             raise dial_errors.own_listener(str(self._target))
-        return self._dialer.options.dial(family, sockaddr)
+        sock = self._dialer.options.dial(family, sockaddr)
+        if self._dialer.dialled is not None:
+            self._dialer.dialled(sock, sockaddr[1])
+        return sock
 
     def _on_writable(self, attempts: ConnectionAttempts, fd: int) -> None:
         self._dialer.loop.remove_writer(fd)

@@ -96,6 +96,11 @@ class Listener:
         """The address, with the port that the system chose."""
         self._resume()
 
+    @property
+    def port(self) -> int:
+        """The TCP port; 0 for a unix socket."""
+        return self._port
+
     def listens_at(self, ip: str, port: int) -> bool:
         """Return whether a connection to an address would be accepted here."""
         ours, theirs = self._host, ip_literal(ip)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from netjumper.access_log import ACCESS_LOG
 from netjumper.addressing.listeners import CLEAR, TLS, ListenerKind
@@ -15,6 +15,7 @@ from netjumper.net.socket_options import DEFAULTS, SocketOptions
 from netjumper.protocol.wire import ServerHandshake
 from netjumper.server.accounts import Accounts
 from netjumper.server.clients import Clients
+from netjumper.server.own_connections import OwnConnections
 from netjumper.sessions.admission import Admission, AdmissionLimits
 from netjumper.sessions.manager import SessionManager, TunnelLimits
 from netjumper.sessions.service import ListenerConfig, Service
@@ -61,7 +62,9 @@ def jump_server(
     if listen_tls and encryption is None:
         raise ValueError("listen_tls needs encryption")
     loop = asyncio.get_running_loop()
-    dialers = _Dialers(loop, dial_timeout, lookup_timeout, resolver or Resolver(loop), dialling)
+    own = OwnConnections(loop, lambda: service.ports)
+    resolver = resolver or Resolver(loop)
+    dialers = _Dialers(loop, dial_timeout, lookup_timeout, resolver, dialling, own)
     sessions = SessionManager(
         loop,
         Admission(loop, Accounts(clients, dialers), admission),
@@ -69,7 +72,7 @@ def jump_server(
         log=log,
         peer_timeout=listening.peer_timeout,
     )
-    configs = _listener_configs(clients, listen, listen_tls, encryption)
+    configs = _listener_configs(clients, listen, listen_tls, encryption, own.includes)
     service = Service(sessions, configs, listening)
     dialers.own_listeners = [it for it in (service.listens_at, is_own_listener) if it]
     return service
@@ -84,6 +87,7 @@ class _Dialers:
         lookup_timeout: seconds for looking up its name before that.
         resolver: looks up the names of targets.
         options: socket options of the connections to targets.
+        own_connections: recognizes those that come back to this jump server.
 
     Attributes:
         own_listeners: each returns whether a part of this process listens at an address, which
@@ -97,12 +101,14 @@ class _Dialers:
         lookup_timeout: float,
         resolver: Resolver,
         options: SocketOptions,
+        own_connections: OwnConnections,
     ) -> None:
         self._loop = loop
         self._timeout = timeout
         self._lookup_timeout = lookup_timeout
         self._resolver = resolver
         self._options = options
+        self._own_connections = own_connections
         self.own_listeners: Sequence[IsOwnListener] = ()
 
     def __call__(self, guard: TargetFilter) -> Dialer:
@@ -116,6 +122,7 @@ class _Dialers:
             is_own_listener=self._is_own_listener,
             resolver=self._resolver,
             options=self._options,
+            dialled=self._own_connections.dialled,
         )
 
     def _is_own_listener(self, ip: str, port: int) -> bool:
@@ -127,6 +134,7 @@ def _listener_configs(
     listen: Sequence[ListenTarget],
     listen_tls: Sequence[ListenTarget],
     encryption: Encryption | ReloadableTls | None,
+    rejects: Callable[[str], bool],
 ) -> list[ListenerConfig]:
     def config(
         kind: ListenerKind, target: ListenTarget, make_endpoint: MakeEndpoint
@@ -137,6 +145,7 @@ def _listener_configs(
             lambda _: ServerHandshake(clients.verify),
             speaks_first=True,
             make_endpoint=make_endpoint,
+            rejects=rejects,
         )
 
     configs = [config(CLEAR, target, Endpoint) for target in listen]

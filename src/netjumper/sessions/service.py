@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
@@ -32,6 +32,8 @@ class ListenerConfig:
     choose_handshake: ChooseHandshake
     speaks_first: bool = False
     make_endpoint: MakeEndpoint = Endpoint
+    rejects: Callable[[str], bool] | None = None
+    """Returns whether a connection is reset at once, given its peer; None resets none."""
 
 
 class Sessions(Protocol):
@@ -85,6 +87,11 @@ class Service(Generic[SessionsT_co]):
         """Return the address of the first listener of that name."""
         return next(address for listener, address in self.listening if listener == name)
 
+    @property
+    def ports(self) -> list[int]:
+        """The TCP ports that it listens on."""
+        return [listener.port for _, listener in self._listeners]
+
     def listens_at(self, ip: str, port: int) -> bool:
         """Return whether one of the listeners would accept a connection to that address."""
         return any(listener.listens_at(ip, port) for _, listener in self._listeners)
@@ -129,11 +136,16 @@ class Service(Generic[SessionsT_co]):
         await self.close()
 
     def _listen(self, config: ListenerConfig, sock: socket.socket) -> None:
-        add, choose, speaks_first = self.sessions.add, config.choose_handshake, config.speaks_first
+        def accepted(endpoint: Endpoint, peer: str) -> None:
+            if config.rejects is not None and config.rejects(peer):
+                endpoint.reset()
+            else:
+                self.sessions.add(endpoint, peer, config.choose_handshake, config.speaks_first)
+
         listener = Listener(
             asyncio.get_running_loop(),
             sock,
-            lambda endpoint, peer: add(endpoint, peer, choose, speaks_first),
+            accepted,
             removes_file=sock is not config.target,
             endpoint=config.make_endpoint,
         )

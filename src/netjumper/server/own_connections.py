@@ -1,0 +1,61 @@
+"""Connections of this jump server to itself, through the address translation of its router.
+
+A target can be the router's public address: the router then sends the connection back to this
+machine (hairpin NAT), and the guard cannot know that. But such a connection arrives with the port
+that it was dialled from, as routers keep the port if they can.
+"""
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable, Collection
+
+REMEMBERED_S = 10.0
+"""Seconds within which a dialled connection can arrive."""
+_LOG = logging.getLogger("netjumper")
+
+
+class OwnConnections:
+    """Remembers the ports that connections to this jump server's own ports were dialled from.
+
+    Args:
+        loop: the running loop.
+        listening_ports: returns the ports that the jump server listens on.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, listening_ports: Callable[[], Collection[int]]
+    ) -> None:
+        self._loop = loop
+        self._listening_ports = listening_ports
+        self._dialled_from: Counter[int] = Counter()
+
+    def dialled(self, sock: socket.socket, port: int) -> None:
+        """Remember a connection that is being dialled.
+
+        Args:
+            sock: the connection.
+            port: the port that it is dialled to.
+        """
+        if port in self._listening_ports():
+            own = sock.getsockname()[1]
+            self._dialled_from[own] += 1
+            self._loop.call_later(REMEMBERED_S, self._forget, own)
+
+    def includes(self, peer: str) -> bool:
+        """Return whether an accepted connection is one of these, and log it.
+
+        Args:
+            peer: `IP:PORT` or `unix`.
+        """
+        port = peer.rpartition(":")[2]
+        if not self._dialled_from or not port.isdecimal() or not self._dialled_from[int(port)]:
+            return False
+        _LOG.warning("%s: this jump server has connected to itself; the connection is reset", peer)
+        return True
+
+    def _forget(self, port: int) -> None:
+        self._dialled_from[port] -= 1
+        if not self._dialled_from[port]:
+            del self._dialled_from[port]
