@@ -18,6 +18,7 @@ SHAPE = (
 
 NO_SCHEME = "CLIENT@ and CLIENT:SECRET@ need netjumper:// or netjumper+tls:// before"
 COLON = "HOST has a : in it; an IPv6 address stands in brackets, and behind a secret is @"
+BRACKETS = "HOST has brackets that do not enclose an IPv6 address"
 NO_PORT = "behind HOST: is a number; in a secret comma and space are written %2C and %20"
 
 
@@ -89,6 +90,9 @@ def test_jump_url_is_shown_without_the_secret():
         ("netjumper://home:", NO_PORT),
         ("netjumper://alice:s3cret:1", COLON),
         ("netjumper://2001:db8::1:9527", COLON),
+        ("netjumper://alice:]s3cret:1", BRACKETS),
+        ("netjumper://[::1]s3cret:1", BRACKETS),
+        ("netjumper://[::1]s3cret", BRACKETS),
         ("netjumper://home/path", SHAPE),
         ("https://:s3cret@home", NO_URL),
         ("netjumper://:s3cret@home@x", SHAPE),

@@ -131,7 +131,10 @@ def _address(text: str) -> Address:
     A comma within a secret ends one of several jump hosts, so a part of a secret can look like a
     host.
     """
-    host, colon, port = text.rpartition("]")[2].rpartition(":")
+    rest = text.rpartition("]")[2]
+    host, colon, port = rest.rpartition(":")
+    if "]" in text and not (text.startswith("[") and rest[:1] in ("", ":")):
+        raise AddressError("HOST has brackets that do not enclose an IPv6 address")
     if ":" in host:
         raise AddressError(
             "HOST has a : in it; an IPv6 address stands in brackets, and behind a secret is @"
