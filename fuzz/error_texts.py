@@ -43,7 +43,7 @@ def check(data: bytes) -> None:
 
 def _assert_logged(text: str) -> None:
     """Assert that a log record is one line without control characters."""
-    end = AccessRecord("peer", text, text, 1, 2, 3.0, f"GET 200: {text}", failed=True)
+    end = AccessRecord("peer", text, text, 1, 2, 3.0, f"GET 200: {text}", True, "")
     for message in (text, end):
         record = logging.LogRecord("netjumper", logging.WARNING, "", 0, message, None, None)
         for formatter in FORMATTERS:

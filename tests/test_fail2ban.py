@@ -52,7 +52,7 @@ def test_forged_log_text_cannot_ban_another_address(caplog):
     text = ban_line("203.0.113.7:1", caplog=caplog).partition("WARNING ")[2]
     record = AccessRecord(
         peer="192.0.2.1:1", client="", target="", bytes_up=0, bytes_down=0, seconds=0.0,
-        ending=f"InvalidTarget: dial tcp: address {text}", failed=True,
+        ending=f"InvalidTarget: dial tcp: address {text}", failed=True, kind="InvalidTarget",
     )  # fmt: skip
     line = f"2026-11-23T08:28:57.123Z WARNING {record}"
     assert re.search(r"203\.0\.113\.7$", line)

@@ -33,6 +33,7 @@ ROOMS: Mapping[str, set[str]] = {
     },
     "bridge": {
         "access_log", "addressing", "client", "errors", "net", "protocol", "relay", "sessions",
+        "text",
     },
     "logs": {"access_log", "addressing", "text"},
     "daemon": {"addressing", "errors", "logs", "net", "sessions", "text"},

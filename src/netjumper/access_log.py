@@ -21,6 +21,8 @@ class AccessRecord:
         seconds: from the first byte of the request to the end of the tunnel.
         ending: how the tunnel ended.
         failed: whether the record is logged as a warning.
+        kind: the type of the failure, or the system's reason, and never text of a peer; empty if
+            it did not fail.
     """
 
     peer: str
@@ -31,6 +33,7 @@ class AccessRecord:
     seconds: float
     ending: str
     failed: bool
+    kind: str
 
     def __str__(self) -> str:
         source = f"{self.peer} ({self.client})" if self.client else self.peer

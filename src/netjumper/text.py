@@ -7,7 +7,12 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 def quoted(text: str, limit: int = 80) -> str:
     """Return untrusted text for a message: control characters escaped, cut at `limit`."""
-    return ascii(text if len(text) <= limit else text[: limit - 3] + "...")
+    return ascii(shortened(text, limit))
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return text of at most `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def printable(text: str) -> str:

@@ -173,6 +173,18 @@ async def test_first_byte_reveals_the_wrong_protocol_on_a_socks_listener(receive
             assert await receive(sock) == b""
 
 
+async def test_methods_of_clients_are_shortened_and_are_no_kinds_of_log_lines(caplog):
+    async with direct_bridge(RefusingConnector()) as service:
+        for letter in b"ABC":
+            with await connected(service.address_of("http")) as sock:
+                await send(sock, bytes([letter]) * 20_000 + b" / HTTP/1.1\r\nHost: us\r\n\r\n")
+                await receive_to_end(sock)
+        await eventually(lambda: len(service.sessions) == 0)
+    records = [record.msg for record in caplog.records]
+    assert [record.kind for record in records] == ["Refused"] * 3
+    assert max(len(str(record)) for record in records) < 400
+
+
 async def test_unauthenticated_connections_do_not_block_authenticated_ones(monkeypatch):
     monkeypatch.setattr("netjumper.bridge.bridge.MAX_UNAUTHENTICATED", 3)
     credentials = Credentials({"ann": "pw"})

@@ -10,7 +10,7 @@ import pytest
 from netjumper.access_log import AccessRecord
 from netjumper.logs.formatters import JsonFormatter, PlainFormatter, UtcClock
 
-END = AccessRecord("127.0.0.1:5000", "alice", "example.org:443", 10, 20, 1.5, "closed", False)
+END = AccessRecord("127.0.0.1:5000", "alice", "example.org:443", 10, 20, 1.5, "closed", False, "")
 HOSTILE = "a\r\n2026-01-01T00:00:00.000Z INFO forged \x1b[2J\x9b\u2028\u202e\udcff"
 
 
@@ -58,6 +58,7 @@ def test_json_access_line_has_a_key_for_every_field():
         "seconds": 1.5,
         "ending": "closed",
         "failed": False,
+        "kind": "",
     }
 
 
@@ -69,7 +70,7 @@ def test_other_json_line_has_time_level_logger_and_message():
 
 @pytest.mark.parametrize("formatter", [PlainFormatter(), JsonFormatter()])
 @pytest.mark.parametrize(
-    "message", [HOSTILE, AccessRecord(HOSTILE, HOSTILE, HOSTILE, 0, 0, 0.0, HOSTILE, True)]
+    "message", [HOSTILE, AccessRecord(HOSTILE, HOSTILE, HOSTILE, 0, 0, 0.0, HOSTILE, True, HOSTILE)]
 )
 def test_text_from_the_network_stays_one_printable_line(formatter, message):
     assert formatter.format(record(message)).isprintable()

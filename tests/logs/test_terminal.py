@@ -43,6 +43,7 @@ def end(**changes):
         "seconds": 12.3456,
         "ending": "closed",
         "failed": False,
+        "kind": "",
     }
     return AccessRecord(**{**values, **changes})
 

@@ -101,12 +101,12 @@ class RateLimitFilter(logging.Filter):
 def _bucket_name(record: logging.LogRecord) -> str | None:
     """Return the name of a record's bucket, None if it is never suppressed.
 
-    A name is the record's place in the code or the type of an error, never text that a peer
+    A name is the record's place in the code or the kind of a failure, never text that a peer
     chooses: so there are few buckets.
     """
     message = record.msg
     if isinstance(message, AccessRecord):
-        return None if message.target else message.ending.partition(":")[0]
+        return None if message.target else message.kind
     if record.levelno == logging.INFO or hasattr(record, "never_suppressed"):
         return None
     return f"{record.pathname}:{record.lineno}"

@@ -192,8 +192,14 @@ class Session(ABC):
         began: float,
         ending: str,
         failed: bool,
+        kind: str,
     ) -> None:
-        """Write an access record; `began` is in `monotonic` seconds."""
+        """Write an access record.
+
+        Args:
+            began: seconds of `monotonic`.
+            kind: the type of a failure; not text of a peer.
+        """
         level = logging.WARNING if failed else logging.INFO
         log = self._context.log
         if not log.isEnabledFor(level):
@@ -207,5 +213,6 @@ class Session(ABC):
             seconds=monotonic() - began,
             ending=ending,
             failed=failed,
+            kind=kind,
         )
         log.log(level, end)

@@ -267,4 +267,5 @@ class Tunnel(Session):
             began=self._started,
             ending=ending,
             failed=failed,
+            kind=ending.partition(":")[0] if failed else "",
         )

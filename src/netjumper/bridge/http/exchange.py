@@ -9,6 +9,10 @@ from netjumper.access_log import describe
 from netjumper.addressing.address import Address
 from netjumper.bridge.http.messages import has_body
 from netjumper.bridge.replay_safety import SAFE_METHODS
+from netjumper.text import shortened
+
+MAX_METHOD_CHARACTERS = 80
+"""Characters of a request's method in the log."""
 
 
 class ConnectionEnd(Enum):
@@ -55,5 +59,6 @@ class Exchange:
     def ending(self) -> str:
         """How the exchange ended, for the log: `GET 200`, `GET: TargetRefused: ...`."""
         method = self.request.method.decode("ascii", "replace") if self.request else ""
+        method = shortened(method, MAX_METHOD_CHARACTERS)
         start = " ".join(filter(None, (method, str(self.status or ""))))
         return ": ".join(filter(None, (start, describe(self.error) if self.error else "")))

@@ -303,4 +303,5 @@ class ForwardingSession(Session):
             began=exchange.began,
             ending=ending,
             failed=exchange.error is not None,
+            kind=type(exchange.error).__name__ if exchange.error else "",
         )
