@@ -10,6 +10,8 @@ from netjumper.bridge.http.messages import MAX_FIELDS, MAX_HEAD_BYTES, Fields
 
 MAX_SIZE_LINE_BYTES = 4096
 """Bytes in the line before a chunk, with its extensions."""
+# One text for all faults: which of them is found first depends on how the bytes arrive.
+_INVALID_LINE = "a line of its chunked body is not valid, too long, or ends without CRLF"
 
 # Blanks around an extension are read, as RFC 9110 section 5.6.3 requires. Without control
 # characters no other parser finds a line end in it.
@@ -57,7 +59,7 @@ class StrictChunkedReader:
                 return None
             size = _SIZE_LINE.fullmatch(line)
             if size is None:
-                raise h11.LocalProtocolError("the size of a chunk is not valid")
+                raise h11.LocalProtocolError(_INVALID_LINE)
             self._left, starts = int(size[1], 16), True
             if not self._left:
                 self._trailers = []
@@ -87,7 +89,7 @@ class StrictChunkedReader:
                 return h11.EndOfMessage(headers=trailers)
             field = _TRAILER.fullmatch(line)
             if field is None:
-                raise h11.LocalProtocolError("a trailer is not valid")
+                raise h11.LocalProtocolError(_INVALID_LINE)
             self._trailer_bytes += len(line)
             trailers.append((field[1], field[2]))
             if len(trailers) > MAX_FIELDS:
@@ -105,9 +107,7 @@ def _next_line(buffer: ReceiveBuffer, limit: int, part: re.Pattern[bytes]) -> by
     """
     line = buffer.maybe_extract_next_line()
     if len(buffer if line is None else line) > limit:
-        raise h11.LocalProtocolError(f"a line of a chunked body is over {limit} bytes")
-    if line is not None:
-        return bytes(line)
-    if part.fullmatch(bytes(buffer)) is None:
-        raise h11.LocalProtocolError("a line of a chunked body is not valid, or ends without CRLF")
-    return None
+        raise h11.LocalProtocolError(_INVALID_LINE)
+    if line is None and part.fullmatch(bytes(buffer)) is None:
+        raise h11.LocalProtocolError(_INVALID_LINE)
+    return None if line is None else bytes(line)
