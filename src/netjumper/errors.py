@@ -52,6 +52,10 @@ class AuthenticationError(NetjumperError, PermissionError):
     """A client failed to authenticate (raised on the listening side)."""
 
 
+class CredentialsMissing(NetjumperError, PermissionError):
+    """A client gave no credentials that can be checked (raised on the listening side)."""
+
+
 class AccessExpired(NetjumperError, PermissionError):
     """A client proved its identity, but its access has expired (raised on the listening side)."""
 

@@ -12,6 +12,7 @@ import ssl
 import pytest
 
 from netjumper.bridge.credentials import Credentials
+from netjumper.sessions.admission import AdmissionLimits
 from tests.support.direct_bridge import RefusingConnector, direct_bridge
 from tests.support.peers import (
     connected,
@@ -185,10 +186,12 @@ async def test_methods_of_clients_are_shortened_and_are_no_kinds_of_log_lines(ca
     assert max(len(str(record)) for record in records) < 400
 
 
-async def test_unauthenticated_connections_do_not_block_authenticated_ones(monkeypatch):
-    monkeypatch.setattr("netjumper.bridge.bridge.MAX_UNAUTHENTICATED", 3)
-    credentials = Credentials({"ann": "pw"})
-    async with serving(echo) as target, direct_bridge(credentials=credentials) as service:
+async def test_unauthenticated_connections_do_not_block_authenticated_ones():
+    options = {
+        "credentials": Credentials({"ann": "pw"}),
+        "admission": AdmissionLimits(unauthenticated=3),
+    }
+    async with serving(echo) as target, direct_bridge(**options) as service:
         address = service.address_of("socks")
         with contextlib.ExitStack() as stack:
             for _ in range(10):
@@ -200,12 +203,3 @@ async def test_unauthenticated_connections_do_not_block_authenticated_ones(monke
                 host, port = target.address.host, target.address.port
                 await send(sock, b"\5\1\0\1" + socket.inet_aton(host) + port.to_bytes(2))
                 assert (await receive_exactly(sock, 10))[:2] == b"\5\0"
-
-
-async def test_pending_connections_are_unlimited_without_a_password(monkeypatch):
-    monkeypatch.setattr("netjumper.bridge.bridge.MAX_UNAUTHENTICATED", 3)
-    async with direct_bridge() as service:
-        with contextlib.ExitStack() as stack:
-            for _ in range(10):
-                stack.enter_context(await connected(service.address_of("socks")))
-            await eventually(lambda: len(service.sessions) == 10)

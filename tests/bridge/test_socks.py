@@ -14,6 +14,7 @@ from netjumper.bridge.socks import SocksHandshake
 from netjumper.errors import (
     AddressError,
     AuthenticationError,
+    CredentialsMissing,
     HostUnreachable,
     JumpHostUnreachable,
     NameNotFound,
@@ -111,13 +112,13 @@ def test_request_with_a_password_is_read_for_any_split_of_its_bytes() -> None:
 @pytest.mark.parametrize("methods", [b"", b"\x01", b"\x01\x03\x80\xfe", b"\xff"])
 def test_greeting_without_an_acceptable_method_is_answered_ff(methods: bytes) -> None:
     ended = feed_all_splits(SocksHandshake, bytes((5, len(methods))) + methods)
-    assert ended.error is AuthenticationError
+    assert ended.error is CredentialsMissing
     assert ended.sent == b"\x05\xff"
 
 
 def test_required_password_method_must_be_offered() -> None:
     ended = feed_all_splits(guarded, NO_AUTH)
-    assert ended.error is AuthenticationError
+    assert ended.error is CredentialsMissing
     assert ended.sent == b"\x05\xff"
 
 
@@ -145,7 +146,6 @@ def test_any_password_is_accepted_if_none_is_required() -> None:
         login(b"bob", b"sesame"),
         login(b"", b""),
         login(b"\xff" * 255, b"\xff" * 255),
-        login(b"alice", b"sesame", version=5),
     ],
 )
 def test_wrong_credentials_are_rejected(attempt: bytes) -> None:
@@ -153,6 +153,14 @@ def test_wrong_credentials_are_rejected(attempt: bytes) -> None:
     assert ended.error is AuthenticationError
     assert ended.sent == b"\x05\x02\x01\x01"
     assert "sesam" not in ended.text
+
+
+@pytest.mark.parametrize("version", [0, 2, 5])
+def test_other_version_of_the_password_negotiation_is_named(version: int) -> None:
+    ended = feed_all_splits(guarded, PASSWORD + login(b"alice", b"open:sesame", version=version))
+    assert ended.error is ProtocolError
+    assert ended.text == f"the password negotiation has version {version}, not 1 (RFC 1929)"
+    assert ended.sent == b"\x05\x02\x01\x01"
 
 
 @pytest.mark.parametrize("command", [0, BIND, UDP_ASSOCIATE, 4, 255])
@@ -286,7 +294,7 @@ def test_other_socks4_commands_than_connect_are_rejected(command: int) -> None:
 
 def test_socks4_is_rejected_if_a_password_is_required() -> None:
     ended = feed_all_splits(guarded, ask4("192.0.2.1", 80, b"alice"))
-    assert ended.error is AuthenticationError
+    assert ended.error is CredentialsMissing
     assert ended.sent == b"\x00\x5b" + bytes(6)
 
 

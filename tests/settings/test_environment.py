@@ -20,6 +20,8 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
         "embedded": "off",
         "min_parked": "2",
         "max_parked": "9",
+        "max_auth_failures": "5",
+        "ban_time": "30",
         "handshake_timeout": "1.5",
         "lookup_timeout": "3",
         "dial_timeout": "2",

@@ -22,6 +22,12 @@ def source_of(peer: str) -> str:
     return _network_of(ip) if ":" in ip else ip
 
 
+def is_loopback(peer: str) -> bool:
+    """Return whether a peer is a program of this machine, which shares its address with others."""
+    ip = ip_of(peer)
+    return ip == "::1" or ip.startswith("127.")
+
+
 @functools.lru_cache(maxsize=1024)
 def _network_of(ip: str) -> str:
     return str(ipaddress.IPv6Interface(f"{ip.partition('%')[0]}/64").network)

@@ -27,6 +27,7 @@ from netjumper.net.listening_sockets import ListenTarget
 from netjumper.net.socket_options import SocketOptions
 from netjumper.server.clients import single_secret
 from netjumper.server.jump_server import jump_server
+from netjumper.sessions.admission import AdmissionLimits
 from netjumper.sessions.manager import SessionManager, TunnelLimits
 from netjumper.sessions.service import Service
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
@@ -38,6 +39,8 @@ from netjumper.settings.sources import CommandLine
 
 EMBEDDED_ALLOW = (Rule.parse("127.0.0.0/8"), Rule.parse("::1"))
 """What the embedded jump server permits: clients of the bridge are on this machine anyway."""
+MAX_UNAUTHENTICATED = 1000
+"""Unauthenticated connections at once if a password is required; one more evicts another."""
 EMBEDDED_GRACE_S = 1.0
 """Seconds that the embedded jump server has to forward what the bridge has sent to it."""
 
@@ -119,11 +122,22 @@ async def bridge_of(
                 http=targets.get(HTTP.name, ()),
                 mixed=targets.get(MIXED.name, ()),
                 credentials=None if users is None else Credentials(users),
+                admission=None if users is None else _admission(settings),
                 limits=limits,
                 listening=bridge_options(settings).listening,
             )
             opened.append(service)
             yield service, route
+
+
+def _admission(settings: BridgeSettings) -> AdmissionLimits:
+    """Return the limits for clients that need a password."""
+    return AdmissionLimits(
+        unauthenticated=MAX_UNAUTHENTICATED,
+        auth_failures=settings.max_auth_failures,
+        ban_time=settings.ban_time,
+        bans_loopback=False,
+    )
 
 
 def route_of(settings: BridgeSettings) -> str:

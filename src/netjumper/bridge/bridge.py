@@ -20,9 +20,6 @@ from netjumper.sessions.manager import ServeOther, SessionManager, TunnelLimits
 from netjumper.sessions.service import ListenerConfig, Service
 from netjumper.sessions.session import Handoff, Session, SessionContext
 
-MAX_UNAUTHENTICATED = 1000
-"""Unauthenticated connections at once if a password is required; one more evicts another."""
-
 
 def bridge(
     *,
@@ -31,6 +28,7 @@ def bridge(
     http: Sequence[ListenTarget] = (),
     mixed: Sequence[ListenTarget] = (),
     credentials: Credentials | None = None,
+    admission: AdmissionLimits | None = None,
     limits: TunnelLimits | None = None,
     listening: SocketOptions = DEFAULTS,
 ) -> Service[SessionManager]:
@@ -42,6 +40,7 @@ def bridge(
         http: addresses or listening sockets for HTTP.
         mixed: addresses or listening sockets for both; a connection's first byte decides.
         credentials: the user names and passwords; None accepts every client.
+        admission: limits on connections and failed authentications.
         limits: the tunnels' deadlines.
         listening: the options of the listening sockets.
     """
@@ -53,10 +52,9 @@ def bridge(
         for target in targets[name]
     ]
     any_client = Account(upstream)
-    max_unauthenticated = None if credentials is None else MAX_UNAUTHENTICATED
     tunnels = SessionManager(
         loop,
-        Admission(loop, lambda _: any_client, AdmissionLimits(unauthenticated=max_unauthenticated)),
+        Admission(loop, lambda _: any_client, admission),
         limits,
         serve_other=_serve_forwarding(loop, upstream),
         peer_timeout=listening.peer_timeout,

@@ -11,7 +11,12 @@ from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.protocol_detection import SOCKS4, SOCKS5, describe_for_socks
 from netjumper.bridge.replies import ReplyCode, reply_for
-from netjumper.errors import AddressError, AuthenticationError, ProtocolError
+from netjumper.errors import (
+    AddressError,
+    AuthenticationError,
+    CredentialsMissing,
+    ProtocolError,
+)
 from netjumper.protocol.handshake import ListeningHandshake, TunnelRequest
 
 AUTH_VERSION = 1
@@ -96,7 +101,7 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         method = self._choose_method(methods)
         self._write(bytes((SOCKS5, method)))
         if method == AuthMethod.NOT_ACCEPTABLE:
-            raise AuthenticationError("no acceptable authentication method was offered")
+            raise CredentialsMissing("no acceptable authentication method was offered")
         self._nothing_requested()  # it may be a health check, or a client that preconnects
         if method == AuthMethod.PASSWORD:
             user = yield from self._authenticate()
@@ -124,9 +129,10 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         user = yield from self._read_exactly(size)
         size = (yield from self._read_exactly(1))[0]
         password = yield from self._read_exactly(size)
-        matches = version == AUTH_VERSION and (
-            self._credentials is None or self._credentials.check(user, password)
-        )
+        if version != AUTH_VERSION:
+            self._write(bytes((AUTH_VERSION, 1)))
+            raise ProtocolError(f"the password negotiation has version {version}, not 1 (RFC 1929)")
+        matches = self._credentials is None or self._credentials.check(user, password)
         self._write(bytes((AUTH_VERSION, 0 if matches else 1)))
         if not matches:
             raise AuthenticationError("wrong user name or password")
@@ -158,7 +164,7 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
             host = name.decode("utf-8", "replace")
         if self._credentials is not None:
             self._reply4(Socks4Reply.REJECTED)
-            raise AuthenticationError("SOCKS4 has no password; use SOCKS5")
+            raise CredentialsMissing("SOCKS4 has no password; use SOCKS5")
         if command != Command.CONNECT:
             self._reply4(Socks4Reply.REJECTED)
             raise ProtocolError(f"command {command} is not supported, only CONNECT")

@@ -17,7 +17,7 @@ from typing import Protocol
 from netjumper import dial_errors
 from netjumper.access_log import NEVER_SUPPRESSED
 from netjumper.addressing.address import Address
-from netjumper.addressing.source_network import ip_of, source_of
+from netjumper.addressing.source_network import ip_of, is_loopback, source_of
 from netjumper.net.connector import Connector
 from netjumper.relay.bandwidth import Bandwidth
 from netjumper.sessions.ban_list import BanList
@@ -43,6 +43,8 @@ class AdmissionLimits:
     """Failed authentications that ban their source; 0 bans none."""
     ban_time: float = 60.0
     """Seconds of a source's first ban."""
+    bans_loopback: bool = True
+    """Whether all programs of this machine are banned for the failures of one of them."""
 
 
 class Account:
@@ -160,7 +162,8 @@ class Admission:
         if not source or not self._limits.auth_failures:
             return False
         must_delay = self._bans.has_recent_failure(source, now)
-        if seconds := self._bans.record_failure(source, now):
+        may_ban = self._limits.bans_loopback or not is_loopback(peer)
+        if seconds := self._bans.record_failure(source, now, may_ban=may_ban):
             # deploy/fail2ban reads this line.
             count = self._bans.max_failures
             _LOG.warning(

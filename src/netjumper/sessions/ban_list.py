@@ -50,8 +50,13 @@ class BanList:
         record = self._records.get(source)
         return record is not None and now - record.last <= BAN_MEMORY_S
 
-    def record_failure(self, source: str, now: float) -> float:
+    def record_failure(self, source: str, now: float, *, may_ban: bool = True) -> float:
         """Count a failed authentication.
+
+        Args:
+            source: where it came from.
+            now: the time.
+            may_ban: whether the source can be banned; its failure is remembered in any case.
 
         Returns:
             For how many seconds the source is banned because of it; 0 is no ban.
@@ -66,7 +71,7 @@ class BanList:
             record.since, record.failures = now, 0
         record.last = now
         record.failures += 1
-        if not self.max_failures or record.failures < self.max_failures:
+        if not (may_ban and self.max_failures) or record.failures < self.max_failures:
             return 0.0
         doubled = self.ban_time * 2.0 ** min(record.ban_count, 32)
         seconds = min(doubled, max(self.ban_time, MAX_BAN_S))

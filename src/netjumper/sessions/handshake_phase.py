@@ -13,7 +13,11 @@ from time import monotonic
 from typing import Protocol
 
 from netjumper.access_log import describe
-from netjumper.errors import AuthenticationError, HandshakeTimeout, NetjumperError
+from netjumper.errors import (
+    AuthenticationError,
+    HandshakeTimeout,
+    NetjumperError,
+)
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.endpoint import Endpoint
 from netjumper.protocol.handshake import ListeningHandshake
@@ -165,11 +169,8 @@ class HandshakePhase:
         handshake = self._handshake = self._handshake or self._choose(data)
         try:
             handshake.receive_data(data)
-        except AuthenticationError as error:
-            self._auth_failed(handshake, error)
-            return
         except NetjumperError as error:
-            self._refuse(handshake, error)
+            self._handshake_failed(handshake, error)
             return
         if not self._send_answer(handshake):
             return
@@ -190,10 +191,11 @@ class HandshakePhase:
             context.parked.remove(self)
             context.deadlines.add(self)
 
-    def _auth_failed(self, handshake: AnyHandshake, error: AuthenticationError) -> None:
-        """Refuse the client, after a delay if its source has failed before."""
+    def _handshake_failed(self, handshake: AnyHandshake, error: NetjumperError) -> None:
+        """Refuse the client; after a delay if its credentials are wrong, and not the first ones."""
         context = self._context
-        if not context.admission.auth_failed(self._peer, self._owner):
+        is_guess = isinstance(error, AuthenticationError)
+        if not is_guess or not context.admission.auth_failed(self._peer, self._owner):
             self._refuse(handshake, error)
             return
         self._client.stop_reading()

@@ -19,10 +19,12 @@ from netjumper.addressing.listeners import ListenerKind
 from netjumper.settings.option import Command, Group, Option, option_of
 from netjumper.settings.sockets import SocketSettings
 from netjumper.settings.types import (
+    Count,
     FilePath,
     LogFormatName,
     LogLevelName,
     Secret,
+    Timeout,
     TimeoutOrZero,
     Workers,
 )
@@ -77,6 +79,22 @@ class CommonSettings(SocketSettings):
             reloadable=True,
         ),
     ] = None
+    max_auth_failures: Annotated[
+        Count,
+        Option(
+            Group.AUTHENTICATION,
+            "failed authentications within an hour after which the source is banned; 0 bans none",
+            reloadable=True,
+        ),
+    ] = 10
+    ban_time: Annotated[
+        Timeout,
+        Option(
+            Group.AUTHENTICATION,
+            "duration of the first ban of a source; each further ban is twice as long, up to 600 s",
+            reloadable=True,
+        ),
+    ] = 60.0
     idle_timeout: Annotated[
         TimeoutOrZero,
         Option(

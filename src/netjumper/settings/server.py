@@ -145,22 +145,6 @@ class ServerSettings(CommonSettings):
             reloadable=True,
         ),
     ] = 1_000
-    max_auth_failures: Annotated[
-        Count,
-        Option(
-            Group.LIMITS,
-            "failed authentications within an hour after which the source is banned; 0 bans none",
-            reloadable=True,
-        ),
-    ] = 10
-    ban_time: Annotated[
-        Timeout,
-        Option(
-            Group.LIMITS,
-            "duration of the first ban of a source; each further ban is twice as long, up to 600 s",
-            reloadable=True,
-        ),
-    ] = 60.0
     bandwidth: Annotated[
         Bandwidth,
         Option(

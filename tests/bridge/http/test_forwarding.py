@@ -205,7 +205,7 @@ def test_later_request_without_credentials_gets_407_and_can_be_repeated() -> Non
     assert talk.to_client == OK_BACK
     assert [(it.ending, it.client) for it in talk.done] == [
         ("GET 200", "ann"),
-        ("GET 407: AuthenticationError: no proxy credentials were given", ""),
+        ("GET 407: CredentialsMissing: no proxy credentials were given", ""),
         ("GET 200", "ann"),
     ]
 

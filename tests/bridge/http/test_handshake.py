@@ -11,6 +11,7 @@ from netjumper.bridge.http.handshake import HttpHandshake
 from netjumper.bridge.http.messages import MAX_HEAD_BYTES
 from netjumper.errors import (
     AuthenticationError,
+    CredentialsMissing,
     ProtocolError,
     TargetError,
 )
@@ -138,17 +139,22 @@ def test_client_that_leaves_during_its_request_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("fields", "error", "message"),
     [
-        ([], "no proxy credentials were given"),
-        ([basic("alice", "guess")], "wrong proxy credentials"),
+        ([], CredentialsMissing, "no proxy credentials were given"),
+        (
+            ["Proxy-Authorization: Bearer x"],
+            CredentialsMissing,
+            "no proxy credentials in a Basic field",
+        ),
+        ([basic("alice", "guess")], AuthenticationError, "wrong proxy credentials"),
     ],
 )
 def test_client_that_leaves_after_407_is_an_authentication_error(
-    fields: list[str], message: str
+    fields: list[str], error: type[Exception], message: str
 ) -> None:
     ended = run(guarded(), [connect("example.org:443", *fields), b""])
-    assert ended.error is AuthenticationError
+    assert ended.error is error
     assert ended.text == message
     assert [response.status for response in answers(ended.sent)] == [407]
 

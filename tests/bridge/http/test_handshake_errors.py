@@ -10,7 +10,7 @@ from netjumper.bridge.http.handshake import AuthorizedRequest, HttpHandshake
 from netjumper.bridge.replies import BRIDGE, JUMP_SERVER
 from netjumper.errors import (
     AddressError,
-    AuthenticationError,
+    CredentialsMissing,
     HandshakeTimeout,
     HostUnreachable,
     JumpHostProtocolError,
@@ -193,7 +193,7 @@ def test_other_method_requires_credentials() -> None:
 def test_unauthenticated_request_with_a_body_is_closed_after_407() -> None:
     head = b"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
     ended = run(guarded(), [head])
-    assert ended.error is AuthenticationError
+    assert ended.error is CredentialsMissing
     assert answer(ended.sent).fields["connection"] == "close"
 
 

@@ -12,13 +12,12 @@ from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http.messages import has_body
 from netjumper.bridge.http.server_connection import HttpServerConnection
-from netjumper.errors import AddressError, AuthenticationError, ProtocolError
+from netjumper.errors import AddressError, ProtocolError
 from netjumper.protocol.handshake import EndOfStream, ListeningHandshake, TunnelRequest
 
 MAX_UNSERVED_REQUESTS = 32
 """Requests on one connection that are answered before one is authorized: pings, and requests
-without
-a password. A client sends one or two; a flood sends thousands at once."""
+without a password. A client sends one or two; a flood sends thousands at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ class HttpHandshake(ListeningHandshake[TunnelRequest | AuthorizedRequest]):
         if isinstance(event, h11.Request):
             return event
         if server.auth_error:
-            raise AuthenticationError(server.auth_error)
+            raise server.auth_error
         raise EndOfStream("the client closed the connection without a request")
 
     def _tunnel(self, authorized: AuthorizedRequest) -> TunnelRequest:

@@ -9,7 +9,13 @@ from netjumper.addressing.address import Address
 from netjumper.bridge.http.handshake import AuthorizedRequest, connect_target
 from netjumper.bridge.http.messages import members, values
 from netjumper.bridge.http.server_connection import TEXT_PLAIN, HttpServerConnection
-from netjumper.errors import AddressError, AuthenticationError, NetjumperError, ProtocolError
+from netjumper.errors import (
+    AddressError,
+    AuthenticationError,
+    CredentialsMissing,
+    NetjumperError,
+    ProtocolError,
+)
 
 HOW_TO_USE = (
     "This port is an HTTP proxy (netjumper-bridge), not a web server. Set "
@@ -115,9 +121,9 @@ def _ask_for_credentials(server: HttpServerConnection, request: h11.Request) -> 
     last = False
     try:
         server.ask_for_credentials(request)
-    except AuthenticationError:
+    except (AuthenticationError, CredentialsMissing):
         last = True
-    return AnsweredLocally(407, AuthenticationError(server.auth_error), last)
+    return AnsweredLocally(407, server.auth_error, last)
 
 
 def _checked_connect(

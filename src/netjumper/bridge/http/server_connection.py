@@ -19,10 +19,8 @@ from netjumper.bridge.http.messages import (
 )
 from netjumper.bridge.protocol_detection import describe_for_http
 from netjumper.bridge.replies import BRIDGE, reply_for
-from netjumper.errors import AuthenticationError, ProtocolError
+from netjumper.errors import AuthenticationError, CredentialsMissing, ProtocolError
 
-MAX_FAILURES_PER_CONNECTION = 3
-"""Wrong credentials on one connection; then it is closed, and the failure is logged."""
 NO_CREDENTIALS = "This proxy requires a user name and a password"
 WRONG_CREDENTIALS = "The user name or password for this proxy is wrong"
 TEXT_PLAIN = b"text/plain; charset=utf-8"
@@ -47,7 +45,6 @@ class HttpServerConnection:
     """
 
     __slots__ = (
-        "_auth_failures",
         "_chunked",
         "_connection",
         "_credentials",
@@ -62,9 +59,8 @@ class HttpServerConnection:
         self._outgoing = bytearray()
         self._request: h11.Request | None = None
         self._chunked = False
-        self._auth_failures = 0
-        self.auth_error = ""
-        """Why the authentication of the last request failed; empty if it did not."""
+        self.auth_error: AuthenticationError | CredentialsMissing | None = None
+        """Why the authentication of the last request failed; None if it did not."""
 
     @property
     def between_requests(self) -> bool:
@@ -147,19 +143,26 @@ class HttpServerConnection:
         given = values(request, b"proxy-authorization")
         user, password = parse_basic_auth(given[0]) if len(given) == 1 else (b"", b"")
         if self._credentials.check(user, password):
-            self.auth_error = ""
+            self.auth_error = None
             return user.decode("utf-8", "replace")
-        self.auth_error = "wrong proxy credentials" if given else "no proxy credentials were given"
-        self._auth_failures += bool(given)
+        if user or password:
+            self.auth_error = AuthenticationError("wrong proxy credentials")
+        elif given:
+            self.auth_error = CredentialsMissing("no proxy credentials in a Basic field")
+        else:
+            self.auth_error = CredentialsMissing("no proxy credentials were given")
         return None
 
     def ask_for_credentials(self, request: h11.Request) -> None:
         """Answer 407, and prepare for a retry on the same connection.
 
         Raises:
-            AuthenticationError: no retry is possible, or there were too many.
+            AuthenticationError: the credentials were wrong.
+            CredentialsMissing: there were none, and no retry is possible.
         """
-        last = self._auth_failures >= MAX_FAILURES_PER_CONNECTION or has_body(request)
+        error = self.auth_error
+        assert error is not None  # noqa: S101 - `user` has found it
+        last = isinstance(error, AuthenticationError) or has_body(request)
         close: Fields = [(b"Connection", b"close")] if last else []
         self.answer(
             407,
@@ -169,7 +172,7 @@ class HttpServerConnection:
         if not last:
             self._connection.next_event()  # the end of a message without a body
         if last or not self.start_next_cycle():
-            raise AuthenticationError(self.auth_error)
+            raise error
 
     def fail(self, error: Exception, target: str = "") -> None:
         """Answer with the error's status, a line of text, and a Proxy-Status field.

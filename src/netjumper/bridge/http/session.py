@@ -7,7 +7,7 @@ from netjumper.bridge.http.forwarding import Forwarding
 from netjumper.bridge.http.handshake import AuthorizedRequest
 from netjumper.bridge.http.target_connection import TargetConnection
 from netjumper.bridge.http.write_buffer import WriteBuffer
-from netjumper.errors import NetjumperError
+from netjumper.errors import AuthenticationError, NetjumperError
 from netjumper.net.connector import Connector
 from netjumper.net.deadlines import Deadlines
 from netjumper.net.user_timeout import suspend_user_timeout
@@ -292,6 +292,8 @@ class ForwardingSession(Session):
 
     def _log(self, exchange: Exchange) -> None:
         self._last = exchange
+        if isinstance(exchange.error, AuthenticationError):
+            self._context.admission.auth_failed(self._peer)
         self._log_exchange(exchange, exchange.bytes_up, exchange.bytes_down, exchange.ending)
 
     def _log_exchange(self, exchange: Exchange, up: int, down: int, ending: str) -> None:

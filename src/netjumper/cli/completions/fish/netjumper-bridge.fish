@@ -51,7 +51,7 @@ function _shtab_netjumper_bridge_using
 end
 
 set -g _shtab_netjumper_bridge_commands exec env healthcheck doctor completion
-set -g _shtab_netjumper_bridge_opts_with_value --auth --auth-file --ca-file --certificate-file --config --congestion-control --dial-timeout --early-data --grace-period --handshake-timeout --http --idle-timeout --interface --jump --jump-policy --jump-timeout --log-format --log-level --lookup-timeout --mark --max-parked --min-parked --mixed --no-proxy --peer-timeout --secret-file --shell --socks --source --via --workers
+set -g _shtab_netjumper_bridge_opts_with_value --auth --auth-file --ban-time --ca-file --certificate-file --config --congestion-control --dial-timeout --early-data --grace-period --handshake-timeout --http --idle-timeout --interface --jump --jump-policy --jump-timeout --log-format --log-level --lookup-timeout --mark --max-auth-failures --max-parked --min-parked --mixed --no-proxy --peer-timeout --secret-file --shell --socks --source --via --workers
 
 complete -c netjumper-bridge -e
 complete -c netjumper-bridge -f
@@ -64,6 +64,8 @@ complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l socks -x -d 'ac
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l http -x -d 'accept HTTP proxy requests at HOST:PORT or unix:/path; repeatable (default: 127.0.0.1:8118, if no'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l mixed -x -d 'accept both protocols at HOST:PORT or unix:/path; repeatable'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l secret-file -xka "(__fish_complete_path (commandline -ct))" -d 'file with the shared secret, readable only by its owner'
+complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l max-auth-failures -x -d 'failed authentications within an hour after which the source is banned; 0 bans none (default: 10)'
+complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l ban-time -x -d 'duration of the first ban of a source; each further ban is twice as long, up to 600 s (default: 60)'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l auth -x -d 'the user and password that clients of the bridge must give; every user of this machine can read it'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l auth-file -xka "(__fish_complete_path (commandline -ct))" -d 'file with a line user:password for each user of the bridge, readable only by its owner'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the CA certificate that must have issued the certificates of jump servers, for'
