@@ -92,6 +92,7 @@ def answered(stream: bytes, answer: Callable[[SocksHandshake], None]) -> bytes:
         (ask("bücher.example", 80), Address("xn--bcher-kva.example", 80)),
         (ask("xn--bcher-kva.example", 80), Address("xn--bcher-kva.example", 80)),
         (ask("::1", 80), Address("::1", 80)),
+        (ask("[2001:db8::1]", 80), Address("2001:db8::1", 80)),
         (ask_ip("192.0.2.1", 80), Address("192.0.2.1", 80)),
         (ask_ip("2001:db8::1", 1), Address("2001:db8::1", 1)),
     ],
@@ -307,6 +308,7 @@ def test_endless_socks4_field_is_rejected(start: bytes) -> None:
     assert accepted_before_refusal(handshake, b"x", 1 << 20) == 255
     at_once = run(SocksHandshake(), [start + b"x" * 256 + b"\0"])
     assert at_once.error is ProtocolError
+    assert at_once.sent == b"\x00\x5b" + bytes(6)
 
 
 def test_endless_socks5_request_is_rejected() -> None:

@@ -4,6 +4,7 @@ Host names are passed on as they are: nothing is resolved here.
 """
 
 import ipaddress
+import re
 from collections.abc import Generator
 from enum import IntEnum
 
@@ -17,12 +18,14 @@ from netjumper.errors import (
     CredentialsMissing,
     ProtocolError,
 )
-from netjumper.protocol.handshake import ListeningHandshake, TunnelRequest
+from netjumper.protocol.handshake import ListeningHandshake, Reading, TunnelRequest
 
 AUTH_VERSION = 1
 """The version of the password authentication (RFC 1929 section 2)."""
 MAX_SOCKS4_FIELD_BYTES = 255
 """Bytes in a user id or a host name of SOCKS4, which the protocol itself does not limit."""
+_BRACKETED_IPV6 = re.compile(r"\[([^\]]*:[^\]]*)\]")
+"""An IPv6 address as it stands in a URL, which some clients send as a name."""
 
 
 class AuthMethod(IntEnum):
@@ -154,13 +157,11 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
         command, *rest = yield from self._read_exactly(7)
         port = int.from_bytes(rest[:2])
         ip = bytes(rest[2:])
-        yield from self._read_until(
-            b"\0", MAX_SOCKS4_FIELD_BYTES
-        )  # the user id, which proves nothing
+        yield from self._read_field4()  # the user id, which proves nothing
         host = str(ipaddress.IPv4Address(ip))
         if ip[:3] == b"\0\0\0" and ip[3]:
             # SOCKS4a: after an address 0.0.0.x, a host name follows.
-            name = yield from self._read_until(b"\0", MAX_SOCKS4_FIELD_BYTES)
+            name = yield from self._read_field4()
             host = name.decode("utf-8", "replace")
         if self._credentials is not None:
             self._reply4(Socks4Reply.REJECTED)
@@ -170,7 +171,16 @@ class SocksHandshake(ListeningHandshake[TunnelRequest]):
             raise ProtocolError(f"command {command} is not supported, only CONNECT")
         return self._request(host, port, "")
 
+    def _read_field4(self) -> Reading:
+        try:
+            return (yield from self._read_until(b"\0", MAX_SOCKS4_FIELD_BYTES))
+        except ProtocolError:
+            self._reply4(Socks4Reply.REJECTED)
+            raise
+
     def _request(self, host: str, port: int, user: str) -> TunnelRequest:
+        if literal := _BRACKETED_IPV6.fullmatch(host):
+            host = literal[1]
         try:
             return TunnelRequest(Address.checked(host, port), user)
         except AddressError as error:
