@@ -195,7 +195,7 @@ def test_request_with_another_version_is_answered_01() -> None:
         ask("a\0b", 80),
         ask("a\r\nb", 80),
         ask("a\x7f", 80),
-        ask("[::1]", 80),
+        ask("[example.org]", 80),
         ask("fe80::1%\0", 80),
         ask("a" * 64, 80),
         ask("a." * 127 + "a", 80),
