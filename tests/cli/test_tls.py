@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.programs import Program, run, running, web_server
+from tests.support.programs import Program, installed, run, running, web_server
 from tests.support.tls_commands import ENV, HOST, jump_server, needs_psk
 
 
@@ -93,6 +93,24 @@ def test_tls_works_with_several_workers(certificates):
     with jump_server(*files) as jump, bridge_to(f"netjumper+tls://{jump}?pin={pin}") as (_, proxy):
         for _ in range(4):
             assert "you requested /page" in fetched(proxy)
+
+
+def test_deep_health_check_uses_tls(certificates):
+    pin = (certificates / "server.pin").read_text()
+    with jump_server("--certificate-file", certificates / "server.pem") as jump:
+        url = f"netjumper+tls://{jump}?pin={pin}"
+        with bridge_to(url) as (_, proxy):
+            words = [
+                installed("netjumper-bridge"),
+                "healthcheck",
+                "--deep",
+                "--http",
+                proxy,
+                "--jump",
+                url,
+            ]
+            done = run(words, env=ENV)
+    assert done.stdout.decode().endswith(f"jump host {jump} accepts the secret\n")
 
 
 def test_listen_tls_alone_opens_no_unencrypted_listener(certificates):

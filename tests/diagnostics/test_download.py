@@ -1,16 +1,22 @@
 """The last step of `netjumper-bridge doctor`: a download, and what can be its target."""
 
+import asyncio
+import contextlib
 import re
 import ssl
+import time
 
 import pytest
 
-from netjumper.diagnostics import steps
+from netjumper.diagnostics import download, steps
+from netjumper.diagnostics.download import MIN_MEASURED_BYTES
+from netjumper.diagnostics.probe import Probe
 from netjumper.diagnostics.steps import DiagnosisTarget
-from netjumper.errors import SettingsError
+from netjumper.errors import JumpHostTimeout, SettingsError
 from tests.support.doctor import doctor_report
 from tests.support.peers import receive, reset_after, serving
 from tests.support.programs import web_server
+from tests.support.scripted_peer import Step, dripping, scripted
 from tests.support.servers import serving_context, trusting_context
 from tests.support.services import SECRET, jump_server_running
 
@@ -50,6 +56,31 @@ async def test_a_page_that_is_too_small_is_not_measured_and_no_failure(capsys):
             code, message = await doctor_report(capsys, jump, f"http://127.0.0.1:{port}/")
     assert code == 0
     assert "too few" in message["steps"][-1]["detail"]
+
+
+@pytest.mark.parametrize("data", [b"x", b""], ids=["dripping", "silent"])
+async def test_a_slow_body_is_measured_for_a_limited_time(data, capsys, monkeypatch):
+    monkeypatch.setattr(download, "MAX_DOWNLOAD_S", 0.5)
+    monkeypatch.setattr(steps, "MAX_DOWNLOAD_S", 0.5)
+    head = b"HTTP/1.1 200 OK\r\n\r\n" + bytes(MIN_MEASURED_BYTES)
+    behave = dripping(data, after=head) if data else scripted(head, Step.SILENCE)
+    async with jump_server_running() as (_, jump), serving(behave) as target:
+        _, message = await doctor_report(capsys, jump, f"http://{target.address}/")
+    assert message["steps"][-1]["seconds"] < 5
+
+
+async def test_all_steps_end_by_the_deadline():
+    async with serving(dripping(b" " + bytes(32))) as jump:
+        tried = Probe(
+            jump.address, SECRET, lookup_timeout=60.0, dial_timeout=60.0, jump_timeout=60.0
+        )
+        began = tried.deadline = time.monotonic() + 0.3
+        with contextlib.closing(tried):
+            tried.look_up()
+            tried.connect()
+            with pytest.raises(JumpHostTimeout):
+                await asyncio.to_thread(tried.challenge)
+    assert time.monotonic() - began < 5
 
 
 async def test_a_web_server_that_resets_is_not_measured_and_no_failure(capsys):

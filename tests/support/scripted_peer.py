@@ -57,3 +57,33 @@ def scripted(*steps: Script) -> Behaviour:
                 await receive_to_end(sock)
 
     return behave
+
+
+def dripping(data: bytes, *, after: bytes = b"", interval: float = 0.05) -> Behaviour:
+    """Return a behaviour that sends `after` at once, and then `data` again and again, slowly.
+
+    Args:
+        data: sent one byte at a time.
+        after: sent before it.
+        interval: seconds between two bytes.
+    """
+
+    async def behave(sock: socket.socket) -> None:
+        await send(sock, after)
+        while True:
+            for byte in data:
+                await send(sock, bytes((byte,)))
+                await asyncio.sleep(interval)
+
+    return behave
+
+
+def endless(data: bytes, *, after: bytes = b"") -> Behaviour:
+    """Return a behaviour that sends `after`, and then `data` again and again as fast as it can."""
+
+    async def behave(sock: socket.socket) -> None:
+        await send(sock, after)
+        while True:
+            await send(sock, data * 64)
+
+    return behave

@@ -123,4 +123,5 @@ def _probes(arguments: argparse.Namespace) -> tuple[list[Probe], float]:
     probes = probes_of(loaded)
     if not probes:
         raise SettingsError("embedded has no jump server to test; set --jump")
-    return probes, loaded.settings.jump_timeout
+    settings = loaded.settings
+    return probes, settings.lookup_timeout + settings.dial_timeout + settings.jump_timeout

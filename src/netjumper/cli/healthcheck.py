@@ -6,6 +6,7 @@ Each listener gets a greeting that it answers without a tunnel and without a pas
 
 from collections.abc import Sequence
 from contextlib import closing
+from time import monotonic
 
 from netjumper.app.bridge import load_bridge
 from netjumper.app.probes import probes_of
@@ -95,18 +96,25 @@ def _run(words: Sequence[str]) -> int:
     settings = load(RunningBridge, given).settings
     answered = check_listeners(BRIDGE, settings.listeners, settings.dial_timeout)
     if hasattr(arguments, "deep"):
-        answered.append(_check_jump_hosts(given))
+        answered.append(_check_jump_hosts(given, settings.jump_timeout))
     print_line(f"healthy: {', '.join(answered)}")
     return process.OK
 
 
-def _check_jump_hosts(given: CommandLine) -> str:
-    """Try the jump hosts in turn until one accepts the secret."""
+def _check_jump_hosts(given: CommandLine, timeout: float) -> str:
+    """Try the jump hosts in turn until one accepts the secret.
+
+    Args:
+        given: what the command line gave.
+        timeout: seconds that all of them have together; each gets its share of what is left.
+    """
     probes = probes_of(load_bridge(given, UpstreamSettings))
     if not probes:
         return "the jump server runs in the bridge"
     errors = []
-    for probe in probes:
+    deadline = monotonic() + timeout
+    for left, probe in zip(range(len(probes), 0, -1), probes, strict=True):
+        probe.deadline = monotonic() + (deadline - monotonic()) / left
         try:
             _check_jump_host(probe)
         except JumpHostError as error:
@@ -123,5 +131,6 @@ def _check_jump_host(probe: Probe) -> None:
     with closing(probe):
         probe.look_up()
         probe.connect()
+        probe.encrypt()
         probe.challenge()
         probe.prove()

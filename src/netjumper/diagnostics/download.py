@@ -1,5 +1,6 @@
 """Throughput of a tunnel: a page fetched through it."""
 
+import contextlib
 import socket
 import ssl
 import time
@@ -21,7 +22,7 @@ def download(
     path: str,
     *,
     tls: ssl.SSLContext | None,
-    timeout: float,
+    deadline: float,
 ) -> tuple[int, float]:
     """Fetch a page; return how many bytes came after the first ones, and the seconds they took.
 
@@ -32,7 +33,7 @@ def download(
         target: the web server; its host is what the certificate must name.
         path: the path of the page.
         tls: speak TLS with the server.
-        timeout: seconds to wait for any part of it.
+        deadline: `monotonic` seconds until which its first bytes must come.
 
     Raises:
         OSError: the connection fails, the certificate is invalid (ssl.SSLError), or no answer
@@ -42,23 +43,36 @@ def download(
     authority = f"[{host}]" if ":" in host else host
     if target.port != (80 if tls is None else 443):
         authority = str(target)
-    sock.settimeout(timeout)
+    _wait_until(sock, deadline)
     stream = sock if tls is None else tls.wrap_socket(sock, server_hostname=host)
     with stream:
         head = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: netjumper\r\n"
         stream.sendall(f"{head}Connection: close\r\n\r\n".encode("ascii"))
+        _wait_until(stream, deadline)
         if not _received(stream):
             raise ConnectionError("it closed the connection without an answer")
         begun = now = time.monotonic()
         count = 0
-        while (
-            count < MAX_DOWNLOAD_BYTES
-            and now - begun < MAX_DOWNLOAD_S
-            and (data := _received(stream))
-        ):
-            count += len(data)
-            now = time.monotonic()
+        with contextlib.suppress(TimeoutError):  # what came before is measured
+            while count < MAX_DOWNLOAD_BYTES:
+                _wait_until(stream, begun + MAX_DOWNLOAD_S)
+                if not (data := _received(stream)):
+                    break
+                count += len(data)
+                now = time.monotonic()
     return count, now - begun
+
+
+def _wait_until(stream: socket.socket, deadline: float) -> None:
+    """Let the next operation take until the deadline.
+
+    Raises:
+        TimeoutError: it is over.
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("no answer in time")
+    stream.settimeout(left)
 
 
 def _received(stream: socket.socket) -> bytes:

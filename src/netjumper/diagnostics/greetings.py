@@ -4,46 +4,73 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import closing
-from http import HTTPStatus
-from http.client import HTTPException, HTTPResponse
+from time import monotonic
 
 from netjumper.addressing.listeners import Greeting
 from netjumper.protocol.wire import CHALLENGE_SIZE
 from netjumper.tls.context import default_context
 
-BRIDGE_NAME = b"netjumper-bridge"
-"""Part of the body of a bridge's answer to `OPTIONS *`."""
-MAX_HTTP_BODY_SIZE = 4096
-"""Bytes of an HTTP answer's body that are read; a bridge names itself within them."""
-
-Exchange = Callable[[socket.socket], bool]
-"""Sends a greeting on a connection, and returns whether the answer is the expected one."""
+BRIDGE_NAME = b"This is netjumper-bridge"
+"""The beginning of the body of a bridge's answer to `OPTIONS *`."""
+MAX_HEAD_BYTES = 16 * 1024
+"""Bytes of the head of an HTTP answer that are read; that of a bridge is shorter."""
 
 _SOCKS_GREETING = b"\5\2\0\2"
 _SOCKS_METHODS = frozenset({b"\5\0", b"\5\2", b"\5\xff"})
+_HEAD_END = b"\r\n\r\n"
 _HTTP_GREETING = b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 """An alert, or a handshake (RFC 8446 section 5.1)."""
 
 
-def received(sock: socket.socket, count: int) -> bytes:
-    """Return `count` bytes; fewer if the stream ends before."""
-    data = b""
-    while len(data) < count and (more := sock.recv(count - len(data))):
-        data += more
-    return data
+class Greeted:
+    """A connection to a listener. Other programs may answer there: with drops, or without end.
+
+    Args:
+        sock: the connection.
+        deadline: `monotonic` seconds until which the whole answer must have come.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def send(self, data: bytes) -> None:
+        """Send all bytes."""
+        self._sock.sendall(data)
+
+    def receive(self, count: int, end: bytes = b"") -> bytes:
+        """Return `count` bytes; fewer if the stream ends before, or `end` is within them.
+
+        Raises:
+            TimeoutError: they do not come in time.
+        """
+        data = b""
+        while len(data) < count and not (end and end in data):
+            left = self._deadline - monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._sock.settimeout(left)
+            more = self._sock.recv(count - len(data))
+            if not more:
+                break
+            data += more
+        return data
 
 
-def _challenge(sock: socket.socket) -> bool:
+Exchange = Callable[[Greeted], bool]
+"""Sends a greeting on a connection, and returns whether the answer is the expected one."""
+
+
+def _challenge(listener: Greeted) -> bool:
     """Wait for the server's first bytes; a client that then closes the connection requests
     nothing."""
-    return received(sock, 1) == bytes((CHALLENGE_SIZE,)) and (
-        len(received(sock, CHALLENGE_SIZE)) == CHALLENGE_SIZE
+    return listener.receive(1) == bytes((CHALLENGE_SIZE,)) and (
+        len(listener.receive(CHALLENGE_SIZE)) == CHALLENGE_SIZE
     )
 
 
-def _tls_hello(sock: socket.socket) -> bool:
+def _tls_hello(listener: Greeted) -> bool:
     """Send a ClientHello: a jump server answers at least with an alert, without a secret."""
     outgoing = ssl.MemoryBIO()
     context = default_context()
@@ -52,25 +79,27 @@ def _tls_hello(sock: socket.socket) -> bool:
     tls = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="-")
     with contextlib.suppress(ssl.SSLWantReadError):
         tls.do_handshake()
-    sock.sendall(outgoing.read())
-    return received(sock, 2) in _TLS_RECORDS
+    listener.send(outgoing.read())
+    return listener.receive(2) in _TLS_RECORDS
 
 
-def _socks(sock: socket.socket) -> bool:
-    sock.sendall(_SOCKS_GREETING)
-    return received(sock, 2) in _SOCKS_METHODS
+def _socks(listener: Greeted) -> bool:
+    listener.send(_SOCKS_GREETING)
+    return listener.receive(2) in _SOCKS_METHODS
 
 
-def _http(sock: socket.socket) -> bool:
+def _http(listener: Greeted) -> bool:
     """Send `OPTIONS *`: any web server answers, but only a bridge names itself in the body."""
-    sock.sendall(_HTTP_GREETING)
-    with closing(HTTPResponse(sock, method="OPTIONS")) as answer:
-        try:
-            answer.begin()
-            body = answer.read(MAX_HTTP_BODY_SIZE)
-        except HTTPException:
+    listener.send(_HTTP_GREETING)
+    head, end, body = listener.receive(MAX_HEAD_BYTES, _HEAD_END).partition(_HEAD_END)
+    if not (end and head.startswith(b"HTTP/1.1 200 ")):
+        return False
+    # Another program's body can be shorter, and the connection stays open after it.
+    while len(body) < len(BRIDGE_NAME) and BRIDGE_NAME.startswith(body):
+        if not (more := listener.receive(1)):
             return False
-    return answer.status == HTTPStatus.OK and BRIDGE_NAME in body
+        body += more
+    return body.startswith(BRIDGE_NAME)
 
 
 EXCHANGES: dict[Greeting, Exchange] = {

@@ -5,10 +5,11 @@ import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
+from time import monotonic
 
 from netjumper.addressing.listen_address import ListenAddress, reachable_from_here
 from netjumper.addressing.listeners import LISTENERS
-from netjumper.diagnostics.greetings import EXCHANGES, Exchange
+from netjumper.diagnostics.greetings import EXCHANGES, Exchange, Greeted
 from netjumper.errors import NetjumperError
 
 BRIDGE, SERVER = "netjumper-bridge", "netjumper"
@@ -39,15 +40,16 @@ def check_listeners(
     Args:
         program: the command that should answer, for messages.
         listeners: the addresses by the name of their kind (`netjumper.addressing.listeners`).
-        timeout: seconds to wait for a connection, and for each part of an answer.
+        timeout: seconds that everything can take together.
         resets: the text for a listener that resets the connection, if that is healthy; empty if it
             is not.
 
     Raises:
         Unhealthy: one does not answer, or another program does.
     """
+    deadline = monotonic() + timeout
     return [
-        _check_listener(program, it.value, address, EXCHANGES[it], timeout, resets)
+        _check_listener(program, it.value, address, EXCHANGES[it], deadline, resets)
         for name, addresses in listeners.items()
         for address in addresses
         for it in LISTENERS[name].greetings
@@ -59,13 +61,13 @@ def _check_listener(
     protocol: str,
     address: ListenAddress,
     exchange: Exchange,
-    timeout: float,
+    deadline: float,
     resets: str,
 ) -> str:
     label = f"{protocol} on {address}"
     try:
-        with _connected(address, timeout) as sock:
-            well = exchange(sock)
+        with _connected(address, max(deadline - monotonic(), 0.001)) as sock:
+            well = exchange(Greeted(sock, deadline))
     except OSError as error:
         if resets and isinstance(error, (ConnectionResetError, BrokenPipeError)):
             return label + resets

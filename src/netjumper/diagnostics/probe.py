@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from math import inf
 from socket import socket
 
 from netjumper.addressing.address import Address
@@ -26,6 +27,9 @@ class Probe:
         lookup_timeout: seconds for the look-up.
         dial_timeout: seconds for the connect.
         jump_timeout: seconds for each step after that.
+
+    Attributes:
+        deadline: `monotonic` seconds until which all steps must end; infinite by default.
         options: of its connection.
         encryption: the TLS on it; None is none.
     """
@@ -43,6 +47,7 @@ class Probe:
     ) -> None:
         self.jump_host = jump_host
         self.encryption = encryption
+        self.deadline = inf
         self._lookup_timeout = lookup_timeout
         self._dial_timeout = dial_timeout
         self._jump_timeout = jump_timeout
@@ -61,7 +66,7 @@ class Probe:
         Raises:
             JumpHostUnreachable: it has no address, or the look-up did not end in time.
         """
-        return self._connection.resolve(time.monotonic() + self._lookup_timeout)
+        return self._connection.resolve(self._within(self._lookup_timeout))
 
     def connect(self) -> str:
         """Connect to one of the addresses; return it and the congestion control, for people.
@@ -69,7 +74,7 @@ class Probe:
         Raises:
             JumpHostUnreachable: none could be connected to in time.
         """
-        address = self._connection.dial(time.monotonic() + self._dial_timeout)
+        address = self._connection.dial(self._within(self._dial_timeout))
         control = self._connection.congestion_control
         return f"{address}, one round trip{f', {control}' if control else ''}"
 
@@ -81,7 +86,8 @@ class Probe:
             JumpHostError: it does not answer.
         """
         if self.encryption is not None:
-            self._connection.encrypt(self.encryption, self._jump_timeout)
+            timeout = self.step_deadline - time.monotonic()
+            self._connection.encrypt(self.encryption, timeout)
 
     def challenge(self) -> None:
         """Wait for the jump server's challenge.
@@ -90,7 +96,7 @@ class Probe:
             JumpHostError: none comes, or something else comes.
         """
         try:
-            self._connection.advance(lambda it: bool(it.challenge), self._deadline)
+            self._connection.advance(lambda it: bool(it.challenge), self.step_deadline)
         except JumpHostError:
             self._refuse_text(self._connection.received)
             raise
@@ -118,7 +124,7 @@ class Probe:
             WrongSecret: the jump server does not accept it.
             JumpHostError: it does not answer.
         """
-        self._connection.advance(lambda it: it.authenticated, self._deadline)
+        self._connection.advance(lambda it: it.authenticated, self.step_deadline)
 
     def reach(self, target: Address) -> None:
         """Name the target and wait until it is reached.
@@ -129,13 +135,18 @@ class Probe:
             AddressError: the target's name is too long.
         """
         self._connection.handshake.request(target)
-        self._connection.advance(lambda it: it.result, self._deadline)
+        self._connection.advance(lambda it: it.result, self.step_deadline)
 
     @property
     def tunnel(self) -> socket:
         """The connection, which is a tunnel once the target is reached."""
-        return self._connection.connected_socket(self._deadline)
+        return self._connection.connected_socket(self.step_deadline)
 
     @property
-    def _deadline(self) -> float:
-        return time.monotonic() + self._jump_timeout
+    def step_deadline(self) -> float:
+        """`monotonic` seconds until which a step after the connect must end if it begins now."""
+        return self._within(self._jump_timeout)
+
+    def _within(self, timeout: float) -> float:
+        """Return the deadline of a step that begins now; `timeout` is in seconds."""
+        return min(time.monotonic() + timeout, self.deadline)

@@ -80,7 +80,7 @@ class Diagnosis:
     Args:
         jump_host: the jump server's address.
         goal: the target of the tunnel.
-        timeout: seconds to wait for each part of the target's answer.
+        timeout: seconds that all steps can take together, up to the target's first bytes.
     """
 
     def __init__(self, jump_host: Address, goal: DiagnosisTarget, timeout: float) -> None:
@@ -95,6 +95,7 @@ class Diagnosis:
 
     def steps(self, probe: Probe) -> Iterator[Step]:
         """Yield each step when it is done, up to the first that fails."""
+        probe.deadline = time.monotonic() + self._timeout
         for name, attempt in self._attempts(probe).items():
             step = self._run_step(name, attempt)
             yield step
@@ -162,7 +163,7 @@ class Diagnosis:
                 goal.target,
                 goal.path,
                 tls=default_context() if goal.tls else None,
-                timeout=self._timeout,
+                deadline=probe.step_deadline,
             )
         except OSError as error:
             reason = error.strerror or str(error) or type(error).__name__
