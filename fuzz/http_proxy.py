@@ -13,7 +13,13 @@ from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.http.handshake import HttpHandshake
 from netjumper.bridge.http.messages import MAX_HEAD_BYTES
-from netjumper.errors import AddressError, AuthenticationError, NetjumperError, ProtocolError
+from netjumper.errors import (
+    AddressError,
+    AuthenticationError,
+    CredentialsMissing,
+    NetjumperError,
+    ProtocolError,
+)
 from netjumper.protocol.handshake import TunnelRequest
 
 LOGIN = b"alice:open sesame"
@@ -44,7 +50,7 @@ def max_sent(stream: bytes) -> int:
 def assert_http(stream: bytes, credentials: Credentials | None, whole: Run) -> None:
     """Assert the properties of HTTP requests with the outcome `whole`."""
     if whole.error is not None:
-        known = (AddressError, AuthenticationError, ProtocolError)
+        known = (AddressError, AuthenticationError, CredentialsMissing, ProtocolError)
         assert issubclass(whole.error, known), f"{whole.error} is not an error of a client"
     answers = whole.sent.decode().replace("\r\n", "").replace("\n", "")
     assert answers.isascii(), answers

@@ -8,7 +8,13 @@ from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
 from netjumper.bridge.protocol_detection import SOCKS5
 from netjumper.bridge.socks import SocksHandshake
-from netjumper.errors import AddressError, AuthenticationError, ProtocolError, TargetRefused
+from netjumper.errors import (
+    AddressError,
+    AuthenticationError,
+    CredentialsMissing,
+    ProtocolError,
+    TargetRefused,
+)
 from netjumper.protocol.handshake import TunnelRequest
 
 CREDENTIALS = Credentials({"alice": "open sesame"})
@@ -30,7 +36,7 @@ def check(data: bytes) -> None:
 def assert_socks(stream: bytes, credentials: Credentials | None, whole: Run) -> None:
     """Assert the properties of a SOCKS request with the outcome `whole`."""
     if whole.error is not None:
-        known = (AddressError, AuthenticationError, ProtocolError)
+        known = (AddressError, AuthenticationError, CredentialsMissing, ProtocolError)
         assert issubclass(whole.error, known), f"{whole.error} is not an error of a client"
     if not isinstance(whole.result, TunnelRequest):
         assert whole.result is None
@@ -51,7 +57,7 @@ def _assert_answers(stream: bytes, credentials: Credentials | None) -> None:
         handshake = SocksHandshake(credentials)
         try:
             handshake.receive_data(stream)
-        except (AddressError, AuthenticationError, ProtocolError):
+        except (AddressError, AuthenticationError, CredentialsMissing, ProtocolError):
             return
         if handshake.result is not None:
             handshake.data_to_send()

@@ -61,7 +61,7 @@ def reload(program: Program, pattern: str, count: int = 1):
 
 @pytest.fixture
 def clients_file(private):
-    return private("clients.toml", clients_toml(alice="one"))
+    return private("clients.toml", clients_toml(alice="secret-of-number-one"))
 
 
 def issue(path):
@@ -92,21 +92,27 @@ def config(private, clients_file):
 def test_reload_adds_and_removes_clients(config, clients_file):
     with running("netjumper", "--config", str(config())) as it:
         address = it.address("netjumper")
-        assert (accepts(address, "one"), accepts(address, "two")) == (True, False)
-        clients_file.write_text(clients_toml(bob="two"))
+        assert (
+            accepts(address, "secret-of-number-one"),
+            accepts(address, "secret-of-number-two"),
+        ) == (True, False)
+        clients_file.write_text(clients_toml(bob="secret-of-number-two"))
         reload(it, RELOADED)
-        assert (accepts(address, "one"), accepts(address, "two")) == (False, True)
+        assert (
+            accepts(address, "secret-of-number-one"),
+            accepts(address, "secret-of-number-two"),
+        ) == (False, True)
         assert it.stop() == 0
 
 
 def test_reload_keeps_open_tunnels(config, clients_file):
     with web_server() as port, running("netjumper", "--config", str(config())) as it:
-        sock, _ = authenticate(it.address("netjumper"), "one")
+        sock, _ = authenticate(it.address("netjumper"), "secret-of-number-one")
         with sock:
             target = f"127.0.0.1:{port}"
             sock.sendall(bytes((len(target),)) + target.encode())
             assert sock.recv(1) == b"\0"
-            clients_file.write_text(clients_toml(bob="two"))
+            clients_file.write_text(clients_toml(bob="secret-of-number-two"))
             reload(it, RELOADED)
             sock.sendall(b"GET /page HTTP/1.0\r\n\r\n")
             assert sock.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 200"
@@ -129,11 +135,11 @@ def test_mistake_in_a_file_keeps_the_previous_settings(config, clients_file, mis
             clients_file.write_text(mistake)
         reload(it, KEPT)
         it.wait_for(message)
-        assert accepts(address, "one")
-        clients_file.write_text(clients_toml(alice="two"))
+        assert accepts(address, "secret-of-number-one")
+        clients_file.write_text(clients_toml(alice="secret-of-number-two"))
         clients_file.chmod(0o600)
         reload(it, RELOADED)
-        assert accepts(address, "two")
+        assert accepts(address, "secret-of-number-two")
 
 
 def test_mistake_in_the_settings_keeps_the_previous_ones(config):
@@ -143,27 +149,29 @@ def test_mistake_in_the_settings_keeps_the_previous_ones(config):
         config("max_tunnels = -1")
         reload(it, KEPT)
         it.wait_for(r"ERROR \S+: \[server\] max_tunnels: expected a whole number, 0 or more")
-        assert accepts(address, "one")
+        assert accepts(address, "secret-of-number-one")
 
 
 def test_rules_limits_and_log_level_are_reloaded(config):
     path = config()
     with web_server() as port, running("netjumper", "--config", str(path)) as it:
         address, target = it.address("netjumper"), f"127.0.0.1:{port}"
-        assert outcome_of(address, "one", target) == ""
+        assert outcome_of(address, "secret-of-number-one", target) == ""
         config('log_level = "debug"', 'deny = ["127.0.0.1"]')
         reload(it, RELOADED)
-        message = outcome_of(address, "one", target)
+        message = outcome_of(address, "secret-of-number-one", target)
         assert message == f"dial tcp {target}: refused by a rule, not permitted"
         socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))).close()
         it.wait_for("DEBUG .* connected and requested nothing")
         config("max_tunnels_per_client = 1")
         reload(it, RELOADED, 2)
-        sock, _ = authenticate(address, "one")
+        sock, _ = authenticate(address, "secret-of-number-one")
         with sock:
             sock.sendall(bytes((len(target),)) + target.encode())
             assert sock.recv(1) == b"\0"
-            assert "limit of 1 per client reached, " in outcome_of(address, "one", target)
+            assert "limit of 1 per client reached, " in outcome_of(
+                address, "secret-of-number-one", target
+            )
 
 
 def test_setting_that_needs_a_restart_causes_a_warning(config):
@@ -185,12 +193,12 @@ def test_every_worker_reloads(config, clients_file):
     path = config("workers = 2")
     with running("netjumper", "--config", str(path)) as it:
         address = it.address("netjumper")
-        clients_file.write_text(clients_toml(bob="two"))
+        clients_file.write_text(clients_toml(bob="secret-of-number-two"))
         reload(it, RELOADED, 2)
-        assert [accepts(address, "two") for _ in range(20)] == [True] * 20
+        assert [accepts(address, "secret-of-number-two") for _ in range(20)] == [True] * 20
         clients_file.write_text("[bob\n")
         reload(it, KEPT)
-        assert [accepts(address, "two") for _ in range(20)] == [True] * 20
+        assert [accepts(address, "secret-of-number-two") for _ in range(20)] == [True] * 20
         assert it.stop() == 0
 
 
@@ -198,10 +206,10 @@ def test_new_tls_listener_needs_a_restart_and_the_rest_does_not(config, clients_
     with running("netjumper", "--config", str(config())) as it:
         address = it.address("netjumper")
         config('listen_tls = ["127.0.0.1:0"]', f'certificate_file = "{certificate}"')
-        clients_file.write_text(clients_toml(bob="two"))
+        clients_file.write_text(clients_toml(bob="secret-of-number-two"))
         reload(it, RELOADED)
         it.wait_for(r"WARNING \S+: \[server\] listen_tls: changed; restart required")
-        assert accepts(address, "two")
+        assert accepts(address, "secret-of-number-two")
         config('certificate_file = "missing.pem"', 'listen_tls = ["127.0.0.1:0"]')
         reload(it, KEPT)
         it.wait_for(r"certificate_file: \S+missing.pem: No such file")
@@ -259,7 +267,7 @@ async def test_bug_in_a_reload_keeps_the_previous_settings(config, caplog):
     server = JumpServer(prepared, {})
 
     def fail():
-        raise RuntimeError("s3cret")
+        raise RuntimeError("s3cret-of-18-bytes")
 
     server.reload(fail)
     await server._reloading

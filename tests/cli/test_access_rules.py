@@ -13,7 +13,7 @@ RULE = "expected NETWORK, NAME or .NAME, each with or without :PORT, or :PORT"
 
 @pytest.fixture(autouse=True)
 def _secret(monkeypatch):
-    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
+    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret-of-18-bytes")
 
 
 def rules(*arguments: str, config: str | None = None) -> tuple[list[str], list[str]]:

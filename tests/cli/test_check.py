@@ -10,7 +10,7 @@ from tests.support.programs import running
 
 
 def test_check_accepts_valid_settings_and_does_not_listen(private):
-    secret = private("secret", "s3cret\n")
+    secret = private("secret", "s3cret-of-18-bytes\n")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = run("netjumper", "--listen", address, "--secret-file", str(secret), "--check")
@@ -61,7 +61,7 @@ def test_check_prints_settings_with_their_origins_and_no_secret(private):
 
 @pytest.mark.parametrize("flag", ["--secret-file", "--auth-file", "--config"])
 def test_check_reads_the_named_files(flag, private):
-    secret = private("secret", "s3cret\n")
+    secret = private("secret", "s3cret-of-18-bytes\n")
     arguments = ["--jump", "h:1", "--secret-file", str(secret), "--check", flag, "/nonexistent/x"]
     code, out, lines = run("netjumper-bridge", *arguments)
     assert (code, out) == (2, "")
@@ -90,7 +90,7 @@ def test_service_says_which_settings_file_it_has_read(name, arguments, table, pr
     path = private("c.toml", f"[{table}]\ndial_timeout = 1\n")
     words = [*arguments, "--config", str(path)]
     listener = "listen" if name == "netjumper" else "socks"
-    env = {"NETJUMPER_SECRET": "s3cret", f"NETJUMPER_{listener.upper()}": "127.0.0.1:0"}
+    env = {"NETJUMPER_SECRET": "s3cret-of-18-bytes", f"NETJUMPER_{listener.upper()}": "127.0.0.1:0"}
     with running(name, *words, env=env) as service:
         service.wait_for(f"INFO settings file: {re.escape(str(path))}$")
     code, out, _ = run(name, *words, "--check", env=env)

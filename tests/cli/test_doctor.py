@@ -191,7 +191,7 @@ async def test_other_server_fails_the_challenge_step(behave, message, advice_par
 
 
 async def test_wrong_secret_fails_the_secret_step(capsys, monkeypatch):
-    monkeypatch.setenv("NETJUMPER_SECRET", "another")
+    monkeypatch.setenv("NETJUMPER_SECRET", "another-secret-of-theirs")
     async with jump_server_running() as (_, jump):
         detail, advice = await failed_step(capsys, "secret", jump, "x:1")
     assert detail == f"WrongSecret: jump host {jump}: challenge failed, check secret"

@@ -129,5 +129,5 @@ def test_unknown_shell_is_refused(capsys):
 
 
 def test_malformed_credentials_are_refused_and_not_shown(capsys):
-    code, message = refused(capsys, "--auth", "s3cret")
+    code, message = refused(capsys, "--auth", "s3cret-of-18-bytes")
     assert (code, message) == (2, "netjumper-bridge: --auth: expected user:password\n")

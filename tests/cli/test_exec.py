@@ -67,7 +67,7 @@ def test_other_proxies_and_secrets_are_removed_from_the_environment():
     env = {
         "HTTP_PROXY": "http://other.example:1",
         "ftp_proxy": "http://other.example:1",
-        "NETJUMPER_SECRET": "s3cret",
+        "NETJUMPER_SECRET": "s3cret-of-18-bytes",
         "NETJUMPER_SOCKS": "0.0.0.0:1080",  # for a service, not for exec
     }
     found = environment_of(EMBEDDED, env)
@@ -127,7 +127,7 @@ def test_program_gets_no_variable_that_can_hold_a_secret():
     secrets = {
         "NETJUMPER_AUTH": "me:pass",
         "NETJUMPER_JUMP": "netjumper://:s3cret@127.0.0.1:1",
-        "NETJUMPER_SECRET": "s3cret",
+        "NETJUMPER_SECRET": "s3cret-of-18-bytes",
     }
     found = environment_of([COMMAND, "exec", "--via", "127.0.0.1:1"], secrets)
     assert not secrets.keys() & found.keys()
@@ -136,7 +136,9 @@ def test_program_gets_no_variable_that_can_hold_a_secret():
 
 @pytest.mark.parametrize("upstream", [["--embedded"], ["--via", "127.0.0.1:1"]])
 def test_password_on_the_command_line_causes_a_warning(upstream):
-    done = programs.run([COMMAND, "exec", *upstream, "--auth", "me:s3cret", "--", "true"])
+    done = programs.run(
+        [COMMAND, "exec", *upstream, "--auth", "me:s3cret-of-18-bytes", "--", "true"]
+    )
     assert b"WARNING the password is on the command line" in done.stderr
     assert b"s3cret" not in done.stderr
 

@@ -46,7 +46,7 @@ async def test_healthcheck_opens_no_tunnel(capsys):
 
 
 async def test_bridge_with_a_password_is_checked_without_it(capsys):
-    credentials = Credentials({"me": "s3cret"})
+    credentials = Credentials({"me": "s3cret-of-18-bytes"})
     async with (
         jump_server_running() as (_, jump),
         bridge_running(jump, credentials=credentials) as service,
@@ -174,7 +174,7 @@ async def test_deep_check_fails_if_no_jump_server_accepts(capsys, with_secret):
 
 
 async def test_deep_check_fails_with_a_wrong_secret(capsys, monkeypatch):
-    monkeypatch.setenv("NETJUMPER_SECRET", "another")
+    monkeypatch.setenv("NETJUMPER_SECRET", "another-secret-of-theirs")
     async with jump_server_running() as (_, jump), bridge_running(jump) as service:
         listener = service.address_of("socks")
         code, line = await healthcheck(capsys, "--deep", "--socks", listener, "--jump", str(jump))
@@ -213,7 +213,7 @@ def test_help_of_embedded_is_specific_to_healthcheck(capsys):
     assert "in this process" not in line
 
 
-@pytest.mark.parametrize("credentials", [None, Credentials({"me": "s3cret"})])
+@pytest.mark.parametrize("credentials", [None, Credentials({"me": "s3cret-of-18-bytes"})])
 @pytest.mark.parametrize("listener", ["socks", "http", "mixed"])
 async def test_healthcheck_of_a_bridge_is_not_logged(listener, credentials, capsys, caplog):
     caplog.set_level(logging.INFO)

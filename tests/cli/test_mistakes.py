@@ -25,7 +25,7 @@ def refused(capsys, name, *arguments, code=2):
 
 @COMMANDS
 def test_secret_flag_is_refused(name, capsys):
-    for arguments in (["--secret", "s3cret"], ["--secret=s3cret"]):
+    for arguments in (["--secret", "s3cret-of-18-bytes"], ["--secret=s3cret-of-18-bytes"]):
         message = refused(capsys, name, *arguments)
         assert "NETJUMPER_SECRET" in message
         assert "--secret-file" in message
@@ -35,8 +35,8 @@ def test_secret_flag_is_refused(name, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--nonsense=s3cret"], "unknown option '--nonsense'"),
-        (["-s3cret"], "unknown option '-s'"),
+        (["--nonsense=s3cret-of-18-bytes"], "unknown option '--nonsense'"),
+        (["-s3cret-of-18-bytes"], "unknown option '-s'"),
         (["--dial-timeout"], "--dial-timeout: expected one argument"),
         (["--conf", "x"], "unknown option '--conf'; did you mean --config?"),
         (["--nonsense\nx"], "unknown option '--nonsense\\nx'"),
@@ -47,7 +47,7 @@ def test_invalid_argument_is_reported_without_a_secret(name, arguments, message,
 
 
 def test_too_many_arguments_are_reported_without_a_secret(capsys):
-    message = refused(capsys, "netjumper", "a", "s3cret", "c", "s3cret")
+    message = refused(capsys, "netjumper", "a", "s3cret-of-18-bytes", "c", "s3cret-of-18-bytes")
     assert message == "too many arguments (see netjumper --help)"
 
 
@@ -58,14 +58,14 @@ def test_unknown_log_level_is_reported_with_the_valid_ones(name, capsys):
 
 
 def test_swapped_port_and_secret_do_not_show_the_secret(capsys):
-    message = refused(capsys, "netjumper", "s3cret", "9527")
+    message = refused(capsys, "netjumper", "s3cret-of-18-bytes", "9527")
     assert message == (
         "PORT: expected a number; write an address with --listen (see netjumper --help)"
     )
 
 
 def test_too_large_port_is_refused(capsys):
-    message = refused(capsys, "netjumper", "99999", "s3cret")
+    message = refused(capsys, "netjumper", "99999", "s3cret-of-18-bytes")
     assert message.startswith("PORT: port '99999' is not a number from 1 to 65535")
 
 
@@ -85,13 +85,13 @@ def test_server_refuses_an_empty_secret(capsys, monkeypatch, private):
 
 
 def test_secret_and_secret_file_exclude_each_other(capsys):
-    message = refused(capsys, "netjumper", "9527", "s3cret", "--secret-file", "x")
+    message = refused(capsys, "netjumper", "9527", "s3cret-of-18-bytes", "--secret-file", "x")
     assert message == "SECRET: secret_file is given in the same place; remove one of them"
 
 
 @COMMANDS
 def test_secret_file_that_others_can_read_is_refused(name, capsys, private):
-    path = private("secret", "s3cret", 0o644)
+    path = private("secret", "s3cret-of-18-bytes", 0o644)
     more = ["--jump", "h:1"] if name == "netjumper-bridge" else []
     message = refused(capsys, name, *more, "--secret-file", str(path))
     assert message.endswith(f"type: chmod 600 {path}")
@@ -103,7 +103,7 @@ def test_missing_secret_file_is_reported(capsys):
 
 
 def test_bridge_needs_a_jump_host(capsys, monkeypatch):
-    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
+    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret-of-18-bytes")
     assert "--jump HOST:PORT" in refused(capsys, "netjumper-bridge")
 
 
@@ -126,7 +126,7 @@ def test_mistake_in_the_auth_file_is_reported_with_its_line(capsys, private):
 
 
 def test_malformed_password_is_not_shown(capsys):
-    message = refused(capsys, "netjumper-bridge", "--embedded", "--auth", "s3cret")
+    message = refused(capsys, "netjumper-bridge", "--embedded", "--auth", "s3cret-of-18-bytes")
     assert message == "--auth: expected user:password"
 
 
@@ -155,7 +155,9 @@ def test_help_has_defaults_examples_and_sources_of_settings(name, capsys, monkey
 
 @COMMANDS
 def test_refused_command_prints_one_line_and_exits_with_2(name):
-    code, out, lines = run(name, "--dial-timeout", "soon", env={"NETJUMPER_SECRET": "s3cret"})
+    code, out, lines = run(
+        name, "--dial-timeout", "soon", env={"NETJUMPER_SECRET": "s3cret-of-18-bytes"}
+    )
     assert (code, out) == (2, "")
     assert [line for line in lines if "--dial-timeout" in line] == [
         f"{name}: --dial-timeout: expected a number of seconds greater than 0, not 'soon'"
@@ -189,7 +191,9 @@ def test_port_in_use_is_reported_with_its_setting(source, private):
 def test_port_in_use_is_reported_by_the_server():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        code, _, lines = run("netjumper", "--listen", address, env={"NETJUMPER_SECRET": "s3cret"})
+        code, _, lines = run(
+            "netjumper", "--listen", address, env={"NETJUMPER_SECRET": "s3cret-of-18-bytes"}
+        )
     assert code == 1
     assert len(lines) == 1
     assert lines[0].startswith(f"netjumper: --listen: cannot listen on {address}: ")
@@ -209,15 +213,15 @@ def test_missing_directory_of_a_unix_socket_is_reported():
 @pytest.mark.parametrize(
     ("name", "arguments", "alternative"),
     [
-        ("netjumper", ["9527", "s3cret"], "NETJUMPER_SECRET or --secret-file"),
+        ("netjumper", ["9527", "s3cret-of-18-bytes"], "NETJUMPER_SECRET or --secret-file"),
         (
             "netjumper-bridge",
-            ["--embedded", "--auth", "me:s3cret"],
+            ["--embedded", "--auth", "me:s3cret-of-18-bytes"],
             "NETJUMPER_AUTH or --auth-file",
         ),
         (
             "netjumper-bridge",
-            ["--jump", "netjumper://a:s3cret@127.0.0.1:1"],
+            ["--jump", "netjumper://a:s3cret-of-18-bytes@127.0.0.1:1"],
             "NETJUMPER_JUMP or the settings file",
         ),
     ],
@@ -231,7 +235,7 @@ def test_secret_on_the_command_line_causes_a_warning(name, arguments, alternativ
 
 
 def test_exec_warns_of_a_secret_on_the_command_line():
-    jump = ["--jump", "netjumper://a:s3cret@127.0.0.1:1"]
+    jump = ["--jump", "netjumper://a:s3cret-of-18-bytes@127.0.0.1:1"]
     code, _, lines = run("netjumper-bridge", "exec", *jump, "--", "true")
     assert code == 0
     assert sum("WARNING a jump host's secret is on the command line" in it for it in lines) == 1
@@ -239,7 +243,7 @@ def test_exec_warns_of_a_secret_on_the_command_line():
 
 
 def test_jump_host_secret_in_the_environment_causes_no_warning():
-    env = {"NETJUMPER_JUMP": "netjumper://a:s3cret@127.0.0.1:1"}
+    env = {"NETJUMPER_JUMP": "netjumper://a:s3cret-of-18-bytes@127.0.0.1:1"}
     code, out, lines = run("netjumper-bridge", "--check", env=env)
     assert (code, lines) == (0, [])
     assert out.endswith("\nsettings are valid; no settings file\n")
@@ -264,7 +268,7 @@ def test_jump_host_secret_in_the_environment_causes_no_warning():
 def test_two_listeners_with_the_same_address_are_refused(
     name, listeners, message, capsys, monkeypatch
 ):
-    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
+    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret-of-18-bytes")
     assert refused(capsys, name, *listeners, "--check") == message
 
 
@@ -275,7 +279,11 @@ def test_two_listeners_may_use_port_0(capsys):
 
 @pytest.mark.parametrize(
     "words",
-    [["9527", "--check", "s3cret"], ["--check", "9527", "s3cret"], ["9527", "s3cret", "--check"]],
+    [
+        ["9527", "--check", "s3cret-of-18-bytes"],
+        ["--check", "9527", "s3cret-of-18-bytes"],
+        ["9527", "s3cret-of-18-bytes", "--check"],
+    ],
 )
 def test_flag_may_stand_between_port_and_secret(words):
     code, out, lines = run("netjumper", *words)

@@ -57,7 +57,10 @@ def test_command_of_the_other_program_is_reported_with_that_program(line, messag
 
 @pytest.mark.parametrize(
     "line",
-    ["netjumper-bridge home.example.net:9527", "netjumper-bridge netjumper+tls://a:s3cret@home"],
+    [
+        "netjumper-bridge home.example.net:9527",
+        "netjumper-bridge netjumper+tls://a:s3cret-of-18-bytes@home",
+    ],
 )
 def test_jump_host_without_its_flag_is_recognised_and_not_repeated(line, capsys):
     message = refusal(capsys, line)
@@ -70,7 +73,7 @@ def test_jump_host_behind_another_is_recognised_and_not_repeated(capsys):
     assert message == (
         "too many arguments; give --jump once for each jump host (see netjumper-bridge --help)"
     )
-    assert refusal(capsys, "netjumper-bridge --jump a:1 s3cret") == (
+    assert refusal(capsys, "netjumper-bridge --jump a:1 s3cret-of-18-bytes") == (
         "too many arguments (see netjumper-bridge --help)"
     )
 

@@ -37,7 +37,7 @@ def test_module_serves_and_stops_cleanly() -> None:
         ([], "expected a command: server or bridge"),
         (["serve"], "unknown command 'serve'; did you mean server?"),
         (["keygen"], "keygen is a command of netjumper: netjumper keygen"),
-        (["s3cret"], "unknown command; expected one of server, bridge"),
+        (["s3cret-of-18-bytes"], "unknown command; expected one of server, bridge"),
         (["--embedded"], "unknown option '--embedded'; it is an option of netjumper-bridge"),
     ],
 )

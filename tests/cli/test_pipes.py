@@ -20,7 +20,7 @@ OVER_TLS = [*BRIDGE, "netjumper+tls://home"]
 SHARE = ["netjumper", "share", "home", "--listen-tls", ":1"]
 NO_WRITER = "no program writes into this pipe"
 READ_TWICE = "a pipe cannot be read twice; expected a file"
-ENV = {"NETJUMPER_SECRET": "one"}
+ENV = {"NETJUMPER_SECRET": "secret-of-number-one"}
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def test_client_ca_pipe_without_a_writer_is_refused_in_one_line(fifo, certificat
 @pytest.mark.parametrize(
     ("command", "flag", "content"),
     [
-        (SERVER, "--secret-file", b"one"),
-        (SERVER, "--clients-file", b'[alice]\nsecrets = ["two"]\n'),
+        (SERVER, "--secret-file", b"secret-of-number-one"),
+        (SERVER, "--clients-file", b'[alice]\nsecrets = ["secret-of-number-two"]\n'),
         (SERVER, "--config", b"[server]\nworkers = 2\n"),
         ([*BRIDGE, "home:1"], "--auth-file", b"me:secret\n"),
         (OVER_TLS, "--ca-file", None),
@@ -106,7 +106,7 @@ def test_pipe_with_a_writer_is_read(command, flag, content, tmp_path):
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_pipe_in_place_of_a_file_does_not_block_a_reload(workers, private):
-    path = private("clients.toml", '[alice]\nsecrets = ["two"]\n')
+    path = private("clients.toml", '[alice]\nsecrets = ["secret-of-number-two"]\n')
     with running(*SERVER, "--clients-file", str(path), "--workers", workers) as it:
         it.wait_for("try: ")
         path.unlink()

@@ -10,7 +10,7 @@ from netjumper.addressing.jump_url import JumpUrl
 from netjumper.cli import server
 from tests.support import programs
 
-SECRET = "s3cret & more"
+SECRET = "s3cret-of-18-bytes & more"
 
 
 def shared(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -43,7 +43,7 @@ def test_secret_is_shared_only_on_request(capsys, private):
     assert "s3cret" not in shared(capsys, *settings)
     line = shared(capsys, *settings, "--with-secret").strip()
     assert JumpUrl.parse(line).secret == SECRET
-    assert line == "netjumper+tls://:s3cret%20%26%20more@home.example.net:9527"
+    assert line == "netjumper+tls://:s3cret-of-18-bytes%20%26%20more@home.example.net:9527"
 
 
 def test_pin_of_the_certificate_is_shared(capsys, tmp_path):

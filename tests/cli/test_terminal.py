@@ -78,8 +78,8 @@ def test_bridge_shows_a_panel_with_working_commands():
 
 
 def test_server_shows_a_panel_with_the_bridge_command(monkeypatch):
-    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
-    command = ["netjumper", "--listen", "127.0.0.1:0", "0", "s3cret"]
+    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret-of-18-bytes")
+    command = ["netjumper", "--listen", "127.0.0.1:0", "0", "s3cret-of-18-bytes"]
     with on_terminal(*command) as server:
         server.wait_for(r"netjumper-bridge --jump 127\.0\.0\.1:\d+ --secret-file FILE")
         server.wait_for(r"netjumper-bridge --jump ADDRESS-OF-THIS-MACHINE:\d+ --secret-file FILE")
@@ -88,7 +88,9 @@ def test_server_shows_a_panel_with_the_bridge_command(monkeypatch):
 
 
 def test_panel_is_omitted_if_only_warnings_are_logged():
-    with on_terminal(*EMBEDDED, "--auth", "me:s3cret", "--log-level", "warning") as bridge:
+    with on_terminal(
+        *EMBEDDED, "--auth", "me:s3cret-of-18-bytes", "--log-level", "warning"
+    ) as bridge:
         bridge.wait_for("warning the password is on the command line")
         # It handles the signal from here on, and ends once it listens.
         bridge.process.terminate()

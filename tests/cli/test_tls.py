@@ -37,7 +37,10 @@ def test_curl_fetches_through_tls_with_the_secret_only():
 @needs_psk
 @pytest.mark.needs("curl")
 def test_wrong_secret_is_reported():
-    with jump_server() as jump, bridge_to(f"netjumper+tls://:another@{jump}") as (bridge, proxy):
+    with (
+        jump_server() as jump,
+        bridge_to(f"netjumper+tls://:another-secret-of-theirs@{jump}") as (bridge, proxy),
+    ):
         assert "The bridge could not use its jump host" in fetched(proxy)
         bridge.wait_for(rf"WARNING .*WrongSecret: jump host {jump}: key rejected; ")
 
@@ -135,9 +138,14 @@ def test_command_that_the_server_prints_for_the_bridge_works(certificates):
 @needs_psk
 @pytest.mark.needs("curl")
 def test_each_client_has_its_own_key(private):
-    text = '[alice]\nsecrets = ["one", "two"]\n[bob]\nsecrets = ["three"]\n'
+    alice = '[alice]\nsecrets = ["secret-of-number-one", "secret-of-number-two"]\n'
+    text = alice + '[bob]\nsecrets = ["secret-of-number-three"]\n'
     with jump_server("--clients-file", private("clients.toml", text)) as jump:
-        for user, accepted in {"alice:one": True, "alice:two": True, "bob:one": False}.items():
+        for user, accepted in {
+            "alice:secret-of-number-one": True,
+            "alice:secret-of-number-two": True,
+            "bob:secret-of-number-one": False,
+        }.items():
             with bridge_to(f"netjumper+tls://{user}@{jump}") as (_, proxy):
                 assert ("you requested /page" in fetched(proxy)) is accepted
 
@@ -154,6 +162,6 @@ def test_wrong_key_in_tls_is_banned_and_a_missing_key_is_not():
                 with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
                     context.wrap_socket(sock)
             it.wait_for("WARNING .*TLS failed: no key was offered", count)
-        with bridge_to(f"netjumper+tls://:another@{jump}"):
+        with bridge_to(f"netjumper+tls://:another-secret-of-theirs@{jump}"):
             it.wait_for("WARNING .*AuthenticationError: TLS failed: the offered key is unknown")
             it.wait_for(f"WARNING banned {HOST} for 60 s after 1 failed authentication, last from")

@@ -210,7 +210,7 @@ class Trial:
     def wrong_secret_is_reported(self) -> str:
         words = ("netjumper-bridge", "healthcheck", "--jump", "jump-server:9527", "--deep")
         message = self.engine(
-            "exec", SIDECAR, "env", "--unset=NETJUMPER_SECRET_FILE", "NETJUMPER_SECRET=wrong",
+            "exec", SIDECAR, "env", "--unset=NETJUMPER_SECRET_FILE", "NETJUMPER_SECRET=not-theirs",
             *words, ok=False,
         ).strip()  # fmt: skip
         expect("check secret" in message, message)

@@ -13,7 +13,7 @@ from tests.support import programs
 from tests.support.programs import TIMEOUT_S, installed, running, web_server
 
 EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
-SECRET = {"NETJUMPER_SECRET": "s3cret"}
+SECRET = {"NETJUMPER_SECRET": "s3cret-of-18-bytes"}
 
 
 def fetch(*arguments):
@@ -95,7 +95,7 @@ def test_jump_server_dials_allowed_targets_and_reports_refused_ones():
 
 @pytest.mark.needs("curl")
 def test_curl_fetches_through_two_processes_on_unix_and_tcp_sockets(tmp_path, private):
-    secret = private("secret", "s3cret\n")
+    secret = private("secret", "s3cret-of-18-bytes\n")
     users = private("users", "alice:wonder\n")
     with (
         web_server() as port,

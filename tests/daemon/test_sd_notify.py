@@ -18,7 +18,7 @@ from tests.support.systemd import Manager
 
 EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
 SERVER = ["netjumper", "--listen", "127.0.0.1:0"]
-SECRET = {"NETJUMPER_SECRET": "s3cret"}
+SECRET = {"NETJUMPER_SECRET": "s3cret-of-18-bytes"}
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ SERVER = ["netjumper", "--listen", "127.0.0.1:0"]
 BRIDGE = ["netjumper-bridge", "--jump", "127.0.0.1:1", "--max-parked", "0", "--socks"]
 BRIDGE += ["127.0.0.1:0"]
 WORKERS = ["--workers", "2"]
-ENV = {"NETJUMPER_SECRET": "one"}
+ENV = {"NETJUMPER_SECRET": "secret-of-number-one"}
 IGNORED = "INFO SIGHUP ignored: the bridge cannot reload its settings; restart it"
 RELOADED = "INFO settings reloaded"
 
@@ -162,7 +162,7 @@ def unread(fd):
 def test_sighup_is_handled_after_the_start(command, message, more):
     with reading(*command, *more) as (it, pipe):
         it.process.send_signal(signal.SIGHUP)
-        pipe.write(b"ne")
+        pipe.write(b"ne-secret-of-many")
         pipe.close()
         it.wait_for(message)
         it.wait_for("listening for")

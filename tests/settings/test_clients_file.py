@@ -120,10 +120,10 @@ TEXTS = "secrets: expected a list of non-empty texts (`netjumper keygen` makes o
     [
         ([], TEXTS),
         (["secrets = []"], TEXTS),
-        (['secrets = "s3cret"'], TEXTS),
-        (['secrets = ["s3cret", " "]'], TEXTS),
-        (['secrets = ["s3cret", 1]'], TEXTS),
-        ([GOOD, 'secret = "s3cret"'], "'secret': unknown key; did you mean secrets?"),
+        (['secrets = "s3cret-of-18-bytes"'], TEXTS),
+        (['secrets = ["s3cret-of-18-bytes", " "]'], TEXTS),
+        (['secrets = ["s3cret-of-18-bytes", 1]'], TEXTS),
+        ([GOOD, 'secret = "s3cret-of-18-bytes"'], "'secret': unknown key; did you mean secrets?"),
         ([GOOD, 'expires = "2027"'], f"expires: {DATE}, not '2027'"),
         (
             [GOOD, "expires = 2027-01-31T18:00:00"],
@@ -147,7 +147,10 @@ def test_mistake_is_reported_in_one_line_with_what_is_valid(refusal, lines, mess
     ("text", "message"),
     [
         ("", "expected a table for each client, found none"),
-        ('alice = "s3cret"', "alice: is in no table; a client is a table, such as [alice]"),
+        (
+            'alice = "s3cret-of-18-bytes"',
+            "alice: is in no table; a client is a table, such as [alice]",
+        ),
         ('["a b"]', "'a b': a client's name is of letters, digits, '.', '-' and '_', at most 64"),
     ],
 )

@@ -20,6 +20,7 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
         "embedded": "off",
         "min_parked": "2",
         "max_parked": "9",
+        "allow_weak_secret": "on",
         "max_auth_failures": "5",
         "ban_time": "30",
         "handshake_timeout": "1.5",
@@ -75,7 +76,7 @@ def test_switch_can_be_turned_on_in_the_environment(text, monkeypatch):
     ],
 )  # fmt: skip
 def test_unknown_variable_causes_a_warning_without_its_value(name, warning, monkeypatch):
-    monkeypatch.setenv(name, "s3cret")
+    monkeypatch.setenv(name, "s3cret-of-18-bytes")
     assert bridge_with().warnings == (warning,)
 
 
@@ -103,7 +104,7 @@ def test_warning_can_be_added():
 
 
 def test_unknown_variable_is_named_where_settings_are_refused(monkeypatch, private):
-    monkeypatch.setenv("NETJUMPER_SECRT", "s3cret")
+    monkeypatch.setenv("NETJUMPER_SECRT", "s3cret-of-18-bytes")
     hint = (
         "environment variable NETJUMPER_SECRT is not a netjumper setting; "
         "did you mean NETJUMPER_SECRET?"

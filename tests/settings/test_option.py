@@ -57,7 +57,7 @@ def test_server_reloads_these_settings():
         *("secret", "secret_file", "clients_file", "certificate_file", "client_ca_file"),
         *("allow", "deny", "nat64_prefix", "bandwidth", "bandwidth_per_client", "log_level"),
         *("max_tunnels", "max_tunnels_per_client", "max_tunnels_per_source"),
-        *("max_unauthenticated", "max_auth_failures", "ban_time"),
+        *("max_unauthenticated", "max_auth_failures", "ban_time", "allow_weak_secret"),
     }
 
 

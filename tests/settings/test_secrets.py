@@ -30,12 +30,12 @@ def test_secret_comes_from_the_highest_source_in_either_form(private, monkeypatc
 
 
 def test_both_forms_of_the_secret_in_one_source_are_refused(private, monkeypatch):
-    path = private("c.toml", "[server]\nsecret = 's3cret'\nsecret_file = 'x'\n")
+    path = private("c.toml", "[server]\nsecret = 's3cret-of-18-bytes'\nsecret_file = 'x'\n")
     message = only_refusal(config=path, model=ServerSettings)
     assert message == (
         f"{path}:2: [server] secret: secret_file is given in the same place; remove one of them"
     )
-    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret")
+    monkeypatch.setenv("NETJUMPER_SECRET", "s3cret-of-18-bytes")
     monkeypatch.setenv("NETJUMPER_SECRET_FILE", "x")
     assert only_refusal(model=ServerSettings).startswith("environment variable NETJUMPER_SECRET: ")
 
@@ -57,8 +57,8 @@ def test_tilde_in_a_secret_file_is_the_home_directory(private, monkeypatch, tmp_
 @pytest.mark.parametrize(
     "line",
     [
-        "[server]\nsecret = 's3cret'",
-        "[bridge]\nauth = 'me:s3cret'",
+        "[server]\nsecret = 's3cret-of-18-bytes'",
+        "[bridge]\nauth = 'me:s3cret-of-18-bytes'",
         "[bridge]\njump = ['192.0.2.1:1', 'netjumper://alice:s3cret@192.0.2.1']",
         "[bridge]\njump = 'netjumper+tls://:s3cret@192.0.2.1'",
     ],

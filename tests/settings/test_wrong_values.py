@@ -21,7 +21,7 @@ from tests.support.loading import only_refusal, refusal
          "unix:/path, not [1080]")),
         ("jump = 9527", ("jump: expected a list of HOST:PORT, HOST:PORT=WEIGHT, netjumper:// or "
          "netjumper+tls://")),
-        ("jump = ['netjumper://a:s3cret@h', 5]", ("jump: expected a list of HOST:PORT, "
+        ("jump = ['netjumper://a:s3cret-of-18-bytes@h', 5]", ("jump: expected a list of HOST:PORT, "
          "HOST:PORT=WEIGHT, netjumper:// or netjumper+tls://")),
         ("auth_file = 1", "auth_file: expected the path of a file, not 1"),
         ("auth_file = ''", "auth_file: the name of the file is empty; expected the path of a file"),
@@ -29,7 +29,7 @@ from tests.support.loading import only_refusal, refusal
         ("log_level = 'loud'", "log_level: expected debug, info, warning or error, not 'loud'"),
         ("log_format = 'xml'", "log_format: expected auto, rich, plain or json, not 'xml'"),
         ("secret = 4711", "secret: expected text"),
-        ("auth = ['s3cret']", "auth: expected user:password"),
+        ("auth = ['s3cret-of-18-bytes']", "auth: expected user:password"),
     ],
 )  # fmt: skip
 def test_wrong_value_in_the_file_is_reported_with_the_expected_one(line, message, private):

@@ -9,7 +9,7 @@ import sys
 from tests.support import programs
 from tests.support.programs import TIMEOUT_S, Program, installed, running
 
-SECRET = {"NETJUMPER_SECRET": "s3cret"}
+SECRET = {"NETJUMPER_SECRET": "s3cret-of-18-bytes"}
 EMBEDDED = ["netjumper-bridge", "--embedded"]
 SERVER = ["netjumper"]
 

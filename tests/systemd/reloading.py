@@ -65,16 +65,16 @@ def reload(port: int) -> None:
     assert prop(SERVER, "MainPID") == pid
     held("systemctl reload reloads the settings; tunnels are kept, and a mistake changes nothing")
     with permanent_user(), drop_in(SERVER, OWN_USER):
-        CLIENTS.write_text(clients_file("one"))
+        CLIENTS.write_text(clients_file("secret-of-number-one"))
         CLIENTS.chmod(0o400)
         run("chown", "netjumper", str(CLIENTS))
         run("systemctl", "restart", SERVER)
-        assert knows("one")
+        assert knows("secret-of-number-one")
         pid = prop(SERVER, "MainPID")
-        CLIENTS.write_text(clients_file("two"))
+        CLIENTS.write_text(clients_file("secret-of-number-two"))
         run("systemctl", "reload", SERVER)
-        eventually("the new secret is known", lambda: knows("two"))
-        assert not knows("one")
+        eventually("the new secret is known", lambda: knows("secret-of-number-two"))
+        assert not knows("secret-of-number-one")
         assert prop(SERVER, "MainPID") == pid
         run("systemctl", "stop", "netjumper.socket", SERVER)
     held("systemctl reload reloads the clients of a service with a permanent user")

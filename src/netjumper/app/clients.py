@@ -1,6 +1,6 @@
 """Builds the clients of a jump server: the one that `secret` stands for, and `clients_file`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv6Network
 
 from netjumper.addressing.target_rules import Rule
@@ -37,6 +37,17 @@ def clients_of(loaded: Loaded[ServerSettings]) -> list[Client]:
                 raise SettingsError(f"{where}: {path}: {problem}")
         clients.append(_nameless_client(secret, settings))
     return clients
+
+
+def secrets_of(
+    loaded: Loaded[ServerSettings], clients: Iterable[Client]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the secrets of all clients, each with what named it."""
+    file = f"{loaded.origin('clients_file')}: {loaded.settings.clients_file}"
+    for client in clients:
+        where = f"{file}: [{client.name}] secrets" if client.name else loaded.secret_origin
+        for secret in client.secrets:
+            yield where, secret
 
 
 def guard_of(

@@ -28,13 +28,23 @@ class KnownHost:
     encryption: Encryption | None = None
 
 
-def known_hosts(loaded: Loaded[BridgeSettings]) -> list[KnownHost]:
-    """Return the jump hosts of a bridge; none with `embedded`.
+LoadedBridge = Loaded[BridgeSettings]
+
+
+def known_hosts(loaded: LoadedBridge) -> tuple[LoadedBridge, list[KnownHost]]:
+    """Return the jump hosts of a bridge, none with `embedded`, and the settings with warnings.
 
     Raises:
-        SettingsError: a file cannot be used, or TLS is not available as the settings ask for it.
+        SettingsError: a file cannot be used, a secret is too short, or TLS is not available as the
+            settings ask for it.
     """
-    return list(_known(loaded))
+    hosts = list(_known(loaded))
+    own = f"{loaded.origin('jump')}: "
+    secrets = {
+        it.secret: f"{own}{it.address}" if url.secret else loaded.secret_origin
+        for it, url in zip(hosts, loaded.settings.jump, strict=True)
+    }
+    return loaded.with_checked_secrets([(where, it) for it, where in secrets.items()]), hosts
 
 
 def _known(loaded: Loaded[BridgeSettings]) -> Iterator[KnownHost]:

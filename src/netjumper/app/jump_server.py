@@ -10,7 +10,7 @@ from math import inf
 from typing import TypeVar
 
 from netjumper.addressing.listeners import CLEAR, TLS
-from netjumper.app.clients import BYTES_IN_MEGABIT, clients_of
+from netjumper.app.clients import BYTES_IN_MEGABIT, clients_of, secrets_of
 from netjumper.app.socket_options import server_options
 from netjumper.daemon.descriptors import max_descriptors
 from netjumper.errors import SettingsError
@@ -74,6 +74,7 @@ def prepare(loaded: Loaded[ServerSettings], targets: ListenTargets) -> Prepared:
         SettingsError: a file cannot be used.
     """
     clients = clients_of(loaded)
+    loaded = loaded.with_checked_secrets(list(secrets_of(loaded, clients)))
     return Prepared(loaded, clients, _encryption(loaded, clients, targets))
 
 

@@ -26,5 +26,5 @@ def probes_of(loaded: Loaded[BridgeSettings]) -> list[Probe]:
             options=options,
             encryption=host.encryption,
         )
-        for host in known_hosts(loaded)
+        for host in known_hosts(loaded)[1]
     ]

@@ -108,7 +108,8 @@ def _command(words: Sequence[str]) -> int:
     refuse_arguments("netjumper-bridge", COMMANDS, words)
     arguments = build_parser().parse_args(words)
     loaded = load_bridge(command_line_of(arguments, BridgeSettings))
-    hosts, users = known_hosts(loaded), users_of(loaded)
+    loaded, hosts = known_hosts(loaded)
+    users = users_of(loaded)
     check_options(loaded, bridge_options)
     loaded, sockets = bridge_sockets(loaded, password=users is not None)
     if hasattr(arguments, "check"):

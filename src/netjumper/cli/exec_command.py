@@ -126,7 +126,8 @@ def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         return process.run_loop(_without_bridge(command, env))
     loaded = _with_quiet_log(load_bridge(given))
     check_options(loaded, bridge_options)
-    hosts, users = known_hosts(loaded), users_of(loaded)
+    loaded, hosts = known_hosts(loaded)
+    users = users_of(loaded)
     return process.run_loop(_with_bridge(loaded, hosts, users, command, _no_proxy(arguments)))
 
 

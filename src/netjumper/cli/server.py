@@ -125,8 +125,8 @@ def _command(words: Sequence[str]) -> int:
         return prepare(now, {it: targets.get(it) or listeners.get(it, ()) for it in names})
 
     if hasattr(arguments, "check"):
-        startup.begin(daemon_options(loaded))
-        report_valid(loaded)
+        startup.begin(daemon_options(prepared.loaded))
+        report_valid(prepared.loaded)
     elif loaded.settings.workers == 1:
         process.run_loop(_serve(prepared, prepare_again, targets))
     else:

@@ -24,6 +24,7 @@ from netjumper.settings.types import (
     LogFormatName,
     LogLevelName,
     Secret,
+    Switch,
     Timeout,
     TimeoutOrZero,
     Workers,
@@ -79,6 +80,15 @@ class CommonSettings(SocketSettings):
             reloadable=True,
         ),
     ] = None
+    allow_weak_secret: Annotated[
+        Switch,
+        Option(
+            Group.AUTHENTICATION,
+            "accept a secret of less than 8 bytes, which can be guessed",
+            (Command.EXEC, Command.BRIDGE_HEALTHCHECK, Command.DOCTOR),
+            reloadable=True,
+        ),
+    ] = False
     max_auth_failures: Annotated[
         Count,
         Option(

@@ -1,11 +1,12 @@
 """Settings that were loaded: the values, and where each came from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from netjumper.settings.bridge import BridgeSettings
 from netjumper.settings.files import read_secret
+from netjumper.settings.secret_strength import refuse_weak_secrets, warnings_about
 from netjumper.settings.server import ServerSettings
 from netjumper.settings.sources import Origin, OriginKind
 
@@ -37,9 +38,27 @@ class Loaded(Generic[SettingsT]):
         origin = self.origins.get(key)
         return origin is not None and origin.kind is OriginKind.COMMAND_LINE
 
-    def with_warning(self, warning: str) -> "Loaded[SettingsT]":
-        """Return the same settings with one more warning."""
-        return replace(self, warnings=(*self.warnings, warning))
+    def with_warning(self, *warnings: str) -> "Loaded[SettingsT]":
+        """Return the same settings with more warnings."""
+        return replace(self, warnings=(*self.warnings, *warnings))
+
+    def with_checked_secrets(self, secrets: Sequence[tuple[str, bytes]]) -> "Loaded[SettingsT]":
+        """Return the same settings with warnings about weak secrets.
+
+        Args:
+            secrets: each with what named it.
+
+        Raises:
+            SettingsError: one is too short, and `allow_weak_secret` is not set.
+        """
+        if not self.settings.allow_weak_secret:
+            refuse_weak_secrets(secrets)
+        return self.with_warning(*warnings_about(secrets))
+
+    @property
+    def secret_origin(self) -> str:
+        """Where the shared secret came from, for messages."""
+        return self.origin("secret" if self.settings.secret_file is None else "secret_file")
 
     def secret(self) -> bytes:
         """Return the shared secret, read from `secret_file` if that is given; empty without one.
@@ -49,7 +68,7 @@ class Loaded(Generic[SettingsT]):
         """
         settings = self.settings
         if settings.secret_file is not None:
-            return read_secret(settings.secret_file, self.origin("secret_file"))
+            return read_secret(settings.secret_file, self.secret_origin)
         if settings.secret is None:
             return b""
         # In the environment, bytes that are not UTF-8 are surrogates: turn them back into bytes.

@@ -60,6 +60,7 @@ complete -c netjumper -n _shtab_netjumper_using -s h -l help -d 'print this help
 complete -c netjumper -n _shtab_netjumper_using -l listen -x -d 'accept bridges and clients at HOST:PORT or unix:/path; repeatable (default: [::]:9527, unless'
 complete -c netjumper -n _shtab_netjumper_using -l listen-tls -x -d 'accept them with TLS, which uses the secret unless certificate_file is given; repeatable'
 complete -c netjumper -n _shtab_netjumper_using -l secret-file -xka "(__fish_complete_path (commandline -ct))" -d 'file with the shared secret, readable only by its owner'
+complete -c netjumper -n _shtab_netjumper_using -l allow-weak-secret -l no-allow-weak-secret -d 'accept a secret of less than 8 bytes, which can be guessed'
 complete -c netjumper -n _shtab_netjumper_using -l max-auth-failures -x -d 'failed authentications within an hour after which the source is banned; 0 bans none (default: 10)'
 complete -c netjumper -n _shtab_netjumper_using -l ban-time -x -d 'duration of the first ban of a source; each further ban is twice as long, up to 600 s (default: 60)'
 complete -c netjumper -n _shtab_netjumper_using -l clients-file -xka "(__fish_complete_path (commandline -ct))" -d 'TOML file with a table for each client, readable only by its owner (docs/clients.md)'
