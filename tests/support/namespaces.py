@@ -57,6 +57,14 @@ def run_unprivileged(code: str) -> str:
     return _run(_unshare(), code)
 
 
+def first_process_command() -> list[str]:
+    """Return the words before a command that make it the first process of a namespace."""
+    words = _unshare("--pid", "--fork", "--mount-proc", "--kill-child")
+    if not words:
+        pytest.skip("this machine does not allow namespaces")
+    return words
+
+
 def _run(command: list[str], code: str) -> str:
     if not command:
         pytest.skip("this machine does not allow namespaces")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from netjumper.daemon import process
 from netjumper.daemon.descriptors import descriptor_limit, raise_descriptor_limit
+from netjumper.daemon.orphans import reap_orphans
 from netjumper.text import quoted
 
 NOT_EXECUTABLE = 126
@@ -70,6 +71,8 @@ class ChildProcess:
         with descriptor_limit(self._limit):
             # S603: the user has asked for this command.
             self._process = subprocess.Popen(command, env=env, close_fds=False)  # noqa: S603
+        pid = self._process.pid
+        reap_orphans(self._loop, lambda: [pid])
         threading.Thread(target=self._wait, args=(self._process,), daemon=True).start()
         for number in self._pending:
             self._process.send_signal(number)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from netjumper.addressing.listeners import LISTENERS
 from netjumper.daemon.descriptors import descriptor_warning, raise_descriptor_limit
 from netjumper.daemon.drain import drain
+from netjumper.daemon.orphans import reap_orphans
 from netjumper.daemon.sd_notify import Notifier
 from netjumper.daemon.sighup import handle_sighup, nothing_to_reload
 from netjumper.daemon.startup import DaemonOptions, begin
@@ -47,6 +48,7 @@ async def serve(
     """
     stop = StopRequests(asyncio.get_running_loop())
     stop.by_signals()
+    reap_orphans(asyncio.get_running_loop())
     rich = _begin_to_serve(options)
     with handle_sighup(reload, stop.first.set), nonblocking_logging():
         with _naming_the_setting(options):

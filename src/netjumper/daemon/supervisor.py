@@ -20,6 +20,7 @@ from functools import partial
 from typing import NoReturn
 
 from netjumper.daemon import process
+from netjumper.daemon.orphans import reap_orphans
 from netjumper.daemon.sighup import Terminal, nothing_to_reload, unblocked
 from netjumper.daemon.timers import Timers
 from netjumper.daemon.worker_sockets import Listeners, WorkerSockets
@@ -107,6 +108,7 @@ class Parent:
         with _signals((*_STOP_SIGNALS, signal.SIGHUP), self._on_signal) as signals, unblocked():
             for number in range(self._count):
                 self._start(number)
+            reap_orphans(self.timers, lambda: [it.pid for it in self._workers.values()])
             while self._workers or not self.stopping:
                 for worker in self._wait(signals):
                     if worker is None:
