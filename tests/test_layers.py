@@ -18,7 +18,7 @@ ROOMS: Mapping[str, set[str]] = {
     "version": set(),
     "addressing": {"errors", "text"},
     "dial_errors": {"errors"},
-    "protocol": {"addressing", "dial_errors", "errors"},
+    "protocol": {"addressing", "dial_errors", "errors", "text"},
     "net": {"addressing", "dial_errors", "errors", "text"},
     "relay": {"net"},
     "tls": {"errors", "fileio", "net"},

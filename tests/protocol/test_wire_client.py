@@ -173,6 +173,12 @@ def test_text_that_is_not_utf8_is_shown_with_replacements() -> None:
     assert ended.text == "a\ufffdb"
 
 
+@pytest.mark.parametrize("step", [b"", b"\0"], ids=["verdict", "outcome"])
+def test_control_characters_of_a_reason_are_escaped(step: bytes) -> None:
+    ended = run(requesting(), [frame(CHALLENGE) + step + b"\1\x0a\x1b[2J\r\n\xe2\x80\xaex"])
+    assert ended.text == "\\x1b[2J\\r\\n\\u202ex"
+
+
 def test_error_of_an_early_end_names_the_step() -> None:
     ends = end_after_each_byte(requesting, frame(CHALLENGE) + b"\0\0")
     assert {end.error for end in ends} == {JumpHostProtocolError}

@@ -37,13 +37,13 @@ from netjumper.protocol.handshake import (
     Reading,
     TunnelRequest,
 )
+from netjumper.text import printable
 
 MAX_FRAME_BYTES = 255
 CHALLENGE_SIZE = 32
 MIN_CHALLENGE_SIZE = 16
 """Bytes of the shortest challenge that is answered. The answer to an empty one would be a hash of
-the
-secret alone, and tables of hashes can be made beforehand. The original sends 32 bytes."""
+the secret alone, and tables of hashes can be made beforehand. The original sends 32 bytes."""
 ANSWER_SIZE = 20
 SERVICES = {
     "domain": 53,
@@ -193,7 +193,8 @@ class ClientHandshake(Handshake[Address]):
             text = yield from self._read_frame()
         except EndOfStream:
             text = self.trailing_data()
-        return text.decode("utf-8", "replace") or "no reason given"
+        # An exception's text ends on terminals: no escape sequence of the peer may reach one.
+        return printable(text.decode("utf-8", "replace")) or "no reason given"
 
     def _nothing_while_parked(self) -> Generator[None, None, None]:
         if self._eof:
