@@ -286,7 +286,7 @@ def test_ipv4_translated_peer_is_accepted() -> None:
 
 def accept_ipv4_translated_peer() -> None:
     ip = "::ffff:0:192.0.2.1"
-    subprocess.run(["ip", "address", "add", f"{ip}/128", "dev", "lo"], check=True)
+    subprocess.run(["ip", "address", "add", f"{ip}/128", "dev", "lo", "nodad"], check=True)
 
     async def accept() -> None:
         with accepting_at("[::1]:0") as listener, socket.socket(socket.AF_INET6) as client:
