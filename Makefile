@@ -86,11 +86,13 @@ $(BIN)/python:
 	  { echo "Python's venv module is missing; on Debian: apt install python3-venv"; rm -rf $(VENV); exit 1; }
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml $(LOCKED)/run.txt
+	@echo "installing netjumper and what it needs into $(VENV) ..."
 	@$(INSTALL) -r $(LOCKED)/run.txt
 	@$(INSTALL_SOURCE)
 	@touch $@
 
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml $(wildcard $(LOCKED)/*.txt)
+	@echo "installing netjumper and what its development needs into $(VENV) ..."
 	@$(INSTALL) -r $(LOCKED)/run.txt -r $(LOCKED)/test.txt -r $(LOCKED)/lint.txt
 	@$(INSTALL_SOURCE)
 	@touch $@ $(VENV)/.installed

@@ -102,6 +102,8 @@ def test_first_user_of_the_auth_file_is_used(capsys, private):
     ("shell", "program", "more"),
     [
         ("sh", "sh", []),
+        ("bash", "bash", []),
+        pytest.param("zsh", "zsh", [], marks=pytest.mark.needs("zsh")),
         pytest.param("fish", "fish", ["--no-config"], marks=pytest.mark.needs("fish")),
         ("powershell", "pwsh", ["-NoProfile"]),  # no Debian package, so no CI has to have it
     ],
@@ -125,7 +127,7 @@ def test_fish_and_powershell_get_their_own_syntax(capsys):
 def test_unknown_shell_is_refused(capsys):
     code, message = refused(capsys, "--shell", "csh")
     assert code == 2
-    assert "expected sh, fish, powershell or docker, not 'csh'" in message
+    assert "expected sh, bash, zsh, fish, powershell or docker, not 'csh'" in message
 
 
 def test_malformed_credentials_are_refused_and_not_shown(capsys):

@@ -164,12 +164,26 @@ def test_two_via_addresses_for_one_protocol_are_refused(capsys):
 
 def test_missing_program_is_refused(capsys):
     for arguments in (["--embedded"], ["--embedded", "--"]):
-        assert "the program to run after --" in refused(capsys, *arguments)
+        assert "the program to run after the options" in refused(capsys, *arguments)
     assert "unknown option" not in refused(capsys, "--", "true")  # but there is no jump server
 
 
-def test_word_before_the_dashes_is_refused(capsys):
-    assert "too many arguments" in refused(capsys, "--embedded", "curl", "--", "x")
+@pytest.mark.parametrize(
+    ("options", "command"),
+    [
+        (["--embedded"], ["echo", "--", "--jump", "x"]),
+        (["--embedded", "--log-level", "error"], ["echo", "--jump"]),
+        (["--embedded", "--log-level=error"], ["echo", "-h"]),
+        (["--embedded", "--"], ["echo", "--"]),
+    ],
+)
+def test_first_word_that_is_no_option_begins_the_program(options, command):
+    done = programs.run([COMMAND, "exec", *options, *command])
+    assert done.stdout.decode() == " ".join(command[1:]) + "\n"
+
+
+def test_unknown_option_before_the_program_is_refused(capsys):
+    assert "unknown option '--embeded'" in refused(capsys, "--embeded", "echo")
 
 
 def test_program_keeps_its_standard_streams():

@@ -45,6 +45,36 @@ def test_certificate_file_is_private_and_its_pin_is_printed(tmp_path):
     assert asyncio.run(exchange(client, server)) == (b"challenge", b"answer")
 
 
+def test_secret_file_is_private_and_accepted(tmp_path):
+    path = tmp_path / "secret"
+    assert run("netjumper", "keygen", "--out", str(path)) == (0, "", [])
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(bytes.fromhex(path.read_text())) == 32
+    assert run("netjumper", "--secret-file", str(path), "--check")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "/nowhere/secret"], "--out: /nowhere/secret: No such file or directory"),
+        (["--out", "a", "--tls", "b"], "--out: is for a secret; --tls names its own file"),
+        (
+            ["secret"],
+            "keygen takes --out FILE, --tls FILE or nothing (see netjumper keygen --help)",
+        ),
+    ],
+)
+def test_wrong_use_of_keygen_is_refused(arguments, message):
+    assert run("netjumper", "keygen", *arguments) == (2, "", [f"netjumper: {message}"])
+
+
+def test_existing_secret_file_is_kept(private):
+    path = private("secret", "precious")
+    message = f"netjumper: --out: {path} exists already; give the name of a new file"
+    assert run("netjumper", "keygen", "--out", str(path)) == (2, "", [message])
+    assert path.read_text() == "precious"
+
+
 def test_existing_key_file_is_kept(private, capsys):
     path = private("server.pem", "precious")
     assert server.main(["keygen", "--tls", str(path)]) == 2
@@ -70,6 +100,6 @@ def test_keygen_refuses_other_arguments(words, capsys):
     assert server.main(words) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("netjumper: keygen takes --tls FILE or nothing")
+    assert err.startswith("netjumper: keygen takes --out FILE, --tls FILE or nothing")
     assert err.count("\n") == 1
     assert "s3cret" not in err

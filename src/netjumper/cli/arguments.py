@@ -45,6 +45,11 @@ class Parser(argparse.ArgumentParser):
         self._positionals.title = "arguments"
         self.add_argument("-h", "--help", action="help", help="print this help and exit")
 
+    def takes_value(self, word: str) -> bool:
+        """Return whether the word after this one is the value of this option."""
+        action = self._option_string_actions.get(word)
+        return action is not None and action.nargs is None
+
     def error(self, message: str) -> NoReturn:
         """Report a mistake in the command line.
 

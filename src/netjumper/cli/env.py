@@ -89,6 +89,8 @@ def _for_docker(name: str, value: str) -> str:
 
 SHELLS: dict[str, Callable[[str, str], str]] = {
     "sh": _for_sh,
+    "bash": _for_sh,
+    "zsh": _for_sh,
     "fish": _for_fish,
     "powershell": _for_powershell,
     "docker": _for_docker,

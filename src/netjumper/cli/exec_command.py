@@ -40,15 +40,16 @@ HTTP, SOCKS = "http", "socks5h"
 _EXAMPLES = """\
 examples:
   netjumper-bridge exec --jump home.example.net:9527 --secret-file secret \\
-        -- pip install h11
+        pip install h11
       start a bridge on a free port, run pip through it, stop the bridge
   netjumper-bridge exec --via http://127.0.0.1:8118 \\
-        --via socks5h://127.0.0.1:1080 -- npm ci
+        --via socks5h://127.0.0.1:1080 npm ci
       through a running bridge; --via HOST:PORT names a port with both protocols
-  netjumper-bridge exec --embedded -- curl https://example.org/
+  netjumper-bridge exec --embedded curl https://example.org/
       try it out
 
-The program keeps its standard streams; the bridge writes only warnings and errors to standard
+The first word that is no option begins the program; -- can stand before it. The program keeps its
+standard streams; the bridge writes only warnings and errors to standard
 error, unless --log-level says otherwise. The program gets http_proxy, https_proxy, all_proxy and
 no_proxy, all in upper case too (HTTP_PROXY not if it runs as CGI), ws_proxy, wss_proxy and
 NODE_USE_ENV_PROXY=1. The no_proxy of the environment is added to that for this machine. Other
@@ -62,12 +63,12 @@ The settings socks, http, mixed and workers are ignored here.
 
 
 def build_parser() -> Parser:
-    """Return the parser of `netjumper-bridge exec`, for the words before `--`."""
+    """Return the parser of `netjumper-bridge exec`, for the words before the program."""
     parser = Parser(
         "netjumper-bridge exec",
         "Runs a program whose connections go through a bridge of its own.",
         _EXAMPLES + SETTINGS_HELP.format(table=BridgeSettings.table),
-        "netjumper-bridge exec [options] -- COMMAND [ARGUMENT ...]",
+        "netjumper-bridge exec [options] COMMAND [ARGUMENT ...]",
     )
     group = parser.add_argument_group("the bridge")
     group.add_argument(
@@ -96,21 +97,23 @@ def run(words: Sequence[str]) -> int:
         ListenError: no port is free.
         CommandFailed: the program cannot be started.
     """
-    options, command = _split(words)
-    arguments = build_parser().parse_args(options)
+    parser = build_parser()
+    options, command = _split(parser, words)
+    arguments = parser.parse_args(options)
     if not command:
         raise SettingsError(
-            "write the program to run after --, as in: netjumper-bridge exec --embedded -- curl URL"
+            "write the program to run after the options, as in: "
+            "netjumper-bridge exec --embedded curl URL"
         )
     return _run(arguments, command)
 
 
-def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the words before the first `--`, and those after it."""
-    if "--" not in words:
-        return words, ()
-    end = list(words).index("--")
-    return words[:end], words[end + 1 :]
+def _split(parser: Parser, words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the options, and the program with its arguments: it is the first other word."""
+    end = 0
+    while end < len(words) and words[end].startswith("-") and words[end] != "--":
+        end += 2 if parser.takes_value(words[end]) else 1
+    return words[:end], words[end + 1 :] if words[end : end + 1] == ["--"] else words[end:]
 
 
 def _run(arguments: argparse.Namespace, command: Sequence[str]) -> int:

@@ -24,10 +24,16 @@ def build_parser() -> Parser:
         "netjumper keygen",
         "Prints a new 256-bit secret. Bridge and jump server need the same one.",
         "examples:\n"
-        "  (umask 077; netjumper keygen > secret)\n"
+        "  netjumper keygen --out secret\n"
+        "      write the secret to a new file that only you can read\n"
         "  netjumper keygen --tls server.pem\n"
         "      write a certificate for --certificate-file, and print its pin for bridges\n",
-        "netjumper keygen [--tls FILE]",
+        "netjumper keygen [--out FILE | --tls FILE]",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="write the secret to a new file that only its owner can read, and print nothing",
     )
     parser.add_argument(
         "--tls",
@@ -41,18 +47,26 @@ def run(words: Sequence[str]) -> int:
     """Print the secret or the pin, and return 0.
 
     Raises:
-        SettingsError: the command line has more words, the file cannot be written, or the package
-            that makes certificates is not installed.
+        SettingsError: the command line is wrong, the file cannot be written, or the package that
+            makes certificates is not installed.
     """
     arguments, rest = build_parser().parse_known_args(words)
     if rest:  # not repeated: it may be a secret
-        raise SettingsError("keygen takes --tls FILE or nothing (see netjumper keygen --help)")
+        raise SettingsError(
+            "keygen takes --out FILE, --tls FILE or nothing (see netjumper keygen --help)"
+        )
     if hasattr(arguments, "tls"):
+        if hasattr(arguments, "out"):
+            raise SettingsError("--out: is for a secret; --tls names its own file")
         certificate, pem = make_certificate()
-        _write(Path(arguments.tls), pem)
+        _write(Path(arguments.tls), pem, "--tls")
         print_line(pin_of(certificate).hex())
+        return process.OK
+    secret = secrets.token_hex(SECRET_BYTES)  # never begins with a dash
+    if hasattr(arguments, "out"):
+        _write(Path(arguments.out), f"{secret}\n".encode(), "--out")
     else:
-        print_line(secrets.token_hex(SECRET_BYTES))  # never begins with a dash
+        print_line(secret)
     return process.OK
 
 
@@ -88,13 +102,15 @@ def make_certificate() -> tuple[bytes, bytes]:
     return certificate.public_bytes(encoding.DER), pem + certificate.public_bytes(encoding.PEM)
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, where: str) -> None:
     """Write a new file that only its owner can read."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise SettingsError(f"--tls: {path} exists already; give the name of a new file") from None
+        raise SettingsError(
+            f"{where}: {path} exists already; give the name of a new file"
+        ) from None
     except OSError as error:
-        raise SettingsError(f"--tls: {path}: {error.strerror}") from None
+        raise SettingsError(f"{where}: {path}: {error.strerror}") from None
     with os.fdopen(fd, "wb") as file:
         file.write(content)

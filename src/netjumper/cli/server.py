@@ -53,7 +53,7 @@ from netjumper.version import __version__
 _USAGE = "netjumper [options] [PORT [SECRET]]\n       netjumper COMMAND [options]"
 _EXAMPLES = """\
 examples:
-  (umask 077; netjumper keygen > secret)
+  netjumper keygen --out secret
       make a secret; the bridge needs the same one
   netjumper --secret-file secret
       serve on port 9527 of all addresses

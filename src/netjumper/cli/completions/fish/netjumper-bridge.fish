@@ -118,7 +118,7 @@ complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l log-form
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this settings file instead of the usual ones'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using; and test $_shtab_netjumper_bridge_npos -eq 0' -a env -d 'print the proxy variables for a shell or for Docker'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using env' -s h -l help -d 'print this help and exit'
-complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using env' -l shell -xka "sh fish powershell docker" -d 'syntax of the output; docker is a file for --env-file (default: sh)'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using env' -l shell -xka "sh bash zsh fish powershell docker" -d 'syntax of the output; docker is a file for --env-file (default: sh)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using env' -l socks -x -d 'accept SOCKS 4, 4a and 5 at HOST:PORT or unix:/path; repeatable (default: 127.0.0.1:1080, if no'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using env' -l http -x -d 'accept HTTP proxy requests at HOST:PORT or unix:/path; repeatable (default: 127.0.0.1:8118, if no'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using env' -l mixed -x -d 'accept both protocols at HOST:PORT or unix:/path; repeatable'

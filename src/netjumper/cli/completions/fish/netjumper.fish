@@ -51,7 +51,7 @@ function _shtab_netjumper_using
 end
 
 set -g _shtab_netjumper_commands keygen share healthcheck completion
-set -g _shtab_netjumper_opts_with_value --allow --ban-time --bandwidth --bandwidth-per-client --certificate-file --client --client-ca-file --clients-file --config --congestion-control --deny --dial-timeout --grace-period --handshake-timeout --idle-timeout --interface --listen --listen-tls --log-format --log-level --lookup-timeout --mark --max-auth-failures --max-parked-per-client --max-tunnels --max-tunnels-per-client --max-tunnels-per-source --max-unauthenticated --nat64-prefix --parked-timeout --peer-timeout --secret-file --source --tls --workers
+set -g _shtab_netjumper_opts_with_value --allow --ban-time --bandwidth --bandwidth-per-client --certificate-file --client --client-ca-file --clients-file --config --congestion-control --deny --dial-timeout --grace-period --handshake-timeout --idle-timeout --interface --listen --listen-tls --log-format --log-level --lookup-timeout --mark --max-auth-failures --max-parked-per-client --max-tunnels --max-tunnels-per-client --max-tunnels-per-source --max-unauthenticated --nat64-prefix --out --parked-timeout --peer-timeout --secret-file --source --tls --workers
 
 complete -c netjumper -e
 complete -c netjumper -f
@@ -97,6 +97,7 @@ complete -c netjumper -n _shtab_netjumper_using -l check -d 'check the settings,
 complete -c netjumper -n _shtab_netjumper_using -s V -l version -d 'print the version and exit'
 complete -c netjumper -n '_shtab_netjumper_using; and test $_shtab_netjumper_npos -eq 0' -a keygen -d 'print a fresh 256-bit secret and stop'
 complete -c netjumper -n '_shtab_netjumper_using keygen' -s h -l help -d 'print this help and exit'
+complete -c netjumper -n '_shtab_netjumper_using keygen' -l out -xka "(__fish_complete_path (commandline -ct))" -d 'write the secret to a new file that only its owner can read, and print nothing'
 complete -c netjumper -n '_shtab_netjumper_using keygen' -l tls -xka "(__fish_complete_path (commandline -ct))" -d 'write a certificate and its key to a new file, and print the pin of it'
 complete -c netjumper -n '_shtab_netjumper_using; and test $_shtab_netjumper_npos -eq 0' -a share -d 'print what a bridge needs to be given for this jump server'
 complete -c netjumper -n '_shtab_netjumper_using share' -s h -l help -d 'print this help and exit'
