@@ -52,7 +52,7 @@ def _load(words: list[str], *, for_bridge: bool) -> AnyLoaded:
         arguments = _bridge_parser().parse_args(words)
         return load(BridgeSettings, _without_file(command_line_of(arguments, BridgeSettings)))
     arguments = _server_parser().parse_args(words)
-    return load(ServerSettings, _without_file(server._given(arguments)))
+    return load(ServerSettings, _without_file(server._given_by(arguments)))
 
 
 def _without_file(command_line: CommandLine) -> CommandLine:

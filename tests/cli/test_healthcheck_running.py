@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from netjumper.cli import server
 from netjumper.diagnostics import listener_check
 from tests.support.healthchecks import healthcheck
 from tests.support.peers import closed_port
@@ -66,6 +67,19 @@ async def test_settings_file_of_the_running_bridge_is_read(capsys, processes, tm
     assert (code, text) == (0, f"healthy: SOCKS on {listener}")
 
 
+async def test_jump_servers_own_health_check_finds_it_beside_a_bridge(capsys, processes):
+    async with jump_server_running() as (_, jump):
+        processes([*BRIDGE, "--socks", str(closed_port())], [*NETJUMPER, "--listen", str(jump)])
+        code, text = await healthcheck(capsys, "--running", command=server)
+    assert (code, text) == (0, f"healthy: netjumper on {jump}")
+
+
+async def test_missing_jump_server_is_unhealthy(capsys, processes):
+    processes([*BRIDGE, "--socks", "127.0.0.1:1"])
+    result = await healthcheck(capsys, "--running", command=server)
+    assert result == (1, "netjumper: no netjumper runs here")
+
+
 @pytest.mark.parametrize("line", ["--listen {0}", "--listen={0} --log-level debug", "{1}", "{1} x"])
 async def test_running_jump_server_is_checked_at_its_listener(line, capsys, processes):
     async with jump_server_running() as (_, address):
@@ -126,7 +140,7 @@ async def test_missing_service_is_reported(capsys, processes):
     module = [*PYTHON, "-m", "netjumper"]
     others = [["sh"], ["vi", "/etc/netjumper"], PYTHON, module, [*module, "server", "keygen"]]
     processes(ENTRYPOINT, *others, [*BRIDGE, "doctor", "--jump", "a:1"], [*NETJUMPER, "keygen"])
-    text = "netjumper-bridge: neither netjumper nor netjumper-bridge runs here"
+    text = "netjumper-bridge: no netjumper-bridge or netjumper runs here"
     assert await healthcheck(capsys, "--running") == (1, text)
 
 

@@ -10,6 +10,7 @@ from time import monotonic
 
 from netjumper.app.bridge import load_bridge
 from netjumper.app.probes import probes_of
+from netjumper.app.server_health import check_jump_server
 from netjumper.cli import server
 from netjumper.cli.arguments import SETTINGS_HELP, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.output import print_line
@@ -85,11 +86,13 @@ def _run(words: Sequence[str]) -> int:
     arguments = build_parser().parse_args(words)
     given = command_line_of(arguments, BridgeSettings)
     if hasattr(arguments, "running"):
-        name, line = running_service()
+        name, line = running_service(BRIDGE, SERVER)
         if name == SERVER:
             if hasattr(arguments, "deep"):
                 raise Unhealthy("--deep: a jump server runs here, and it uses no other")
-            return server.check_health(line)
+            answered = check_jump_server(server.given_by(line))
+            print_line(f"healthy: {', '.join(answered)}")
+            return process.OK
         # Flags that only the bridge itself has are ignored.
         running, _ = build_parser().parse_known_args(line)
         given = given.over(command_line_of(running, BridgeSettings))

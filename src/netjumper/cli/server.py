@@ -19,7 +19,6 @@ from netjumper.app.jump_server import (
     try_reload,
 )
 from netjumper.app.socket_options import check_options, describe_long_path, server_options
-from netjumper.cli import server_healthcheck
 from netjumper.cli.arguments import (
     SETTINGS_HELP,
     Parser,
@@ -107,7 +106,7 @@ def _command(words: Sequence[str]) -> int:
         return command.run(words[1:])
     refuse_misspelt("netjumper", COMMANDS, words)
     arguments = build_parser().parse_args(words)
-    given = _given(arguments)
+    given = _given_by(arguments)
     loaded = load(ServerSettings, given)
     if hasattr(arguments, "argv_secret"):
         loaded = loaded.with_warning(
@@ -150,21 +149,19 @@ COMMANDS = (
 )
 
 
-def check_health(words: Sequence[str]) -> int:
-    """Check the jump server that was started with this command line, and return 0.
+def given_by(words: Sequence[str]) -> CommandLine:
+    """Return what a command line gives, also with the port and the secret that need no flag.
 
     Args:
         words: the command line without the command's name.
 
     Raises:
-        Unhealthy: the jump server does not answer.
-        SettingsError: settings are wrong.
+        SettingsError: it is wrong.
     """
-    arguments = build_parser().parse_args(words)
-    return server_healthcheck.check(_given(arguments))
+    return _given_by(build_parser().parse_args(words))
 
 
-def _given(arguments: argparse.Namespace) -> CommandLine:
+def _given_by(arguments: argparse.Namespace) -> CommandLine:
     given = command_line_of(arguments, ServerSettings)
     if hasattr(arguments, "argv_secret"):
         given.give("secret", arguments.argv_secret, "SECRET")

@@ -94,10 +94,10 @@ def _connected(address: ListenAddress, timeout: float) -> socket.socket:
     return socket.create_connection((host.strip("[]"), int(port)), timeout)
 
 
-def running_service() -> tuple[str, list[str]]:
-    """Return the command of a running bridge or jump server, and the words of its command line.
+def running_service(*commands: str) -> tuple[str, list[str]]:
+    """Return which of these commands runs here, and the words of its command line.
 
-    A bridge comes before a jump server, and of several the one with the lowest process id. A
+    The first in the order of `commands`, and of several the one with the lowest process id. A
     process of another user is not believed, except root's: any program can have such a command
     line, and the files that it names would be read with this process's rights.
 
@@ -112,12 +112,14 @@ def running_service() -> tuple[str, list[str]]:
             services.setdefault(name, words)
         else:
             others.setdefault(name, user)
-    for name in (BRIDGE, SERVER):
+    for name in commands:
         if name in services:
             return name, services[name]
-    for name, user in others.items():
-        raise Unhealthy(f"{name} runs here as user {user}; run the health check as that user")
-    raise Unhealthy(f"neither {SERVER} nor {BRIDGE} runs here")
+    for name in commands:
+        if name in others:
+            user = others[name]
+            raise Unhealthy(f"{name} runs here as user {user}; run the health check as that user")
+    raise Unhealthy(f"no {' or '.join(commands)} runs here")
 
 
 def _services() -> Iterator[tuple[int, str, list[str]]]:

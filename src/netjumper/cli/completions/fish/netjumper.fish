@@ -113,6 +113,7 @@ complete -c netjumper -n '_shtab_netjumper_using share' -l client-ca-file -xka "
 complete -c netjumper -n '_shtab_netjumper_using share' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this settings file instead of the usual ones'
 complete -c netjumper -n '_shtab_netjumper_using; and test $_shtab_netjumper_npos -eq 0' -a healthcheck -d 'ask the jump server on this machine whether it answers'
 complete -c netjumper -n '_shtab_netjumper_using healthcheck' -s h -l help -d 'print this help and exit'
+complete -c netjumper -n '_shtab_netjumper_using healthcheck' -l running -d 'use the command line of the netjumper that runs here'
 complete -c netjumper -n '_shtab_netjumper_using healthcheck' -l listen -x -d 'accept bridges and clients at HOST:PORT or unix:/path; repeatable (default: [::]:9527, unless'
 complete -c netjumper -n '_shtab_netjumper_using healthcheck' -l listen-tls -x -d 'accept them with TLS, which uses the secret unless certificate_file is given; repeatable'
 complete -c netjumper -n '_shtab_netjumper_using healthcheck' -l dial-timeout -x -d 'maximum time to connect to a target, after the name lookup (default: 5)'
