@@ -67,6 +67,17 @@ async def test_a_client_that_names_half_a_target_is_logged(caplog):
     assert record.getMessage().endswith("HandshakeTimeout: the handshake took too long")
 
 
+async def test_an_open_tunnel_is_in_the_debug_log_before_it_ends(server, caplog):
+    caplog.set_level(logging.DEBUG)
+    _, address = server
+    async with serving(echo) as target:
+        with await request_tunnel(address, target.address) as sock:
+            assert await receive_exactly(sock, 1) == b"\0"
+            opened = [it.getMessage() for it in caplog.records if it.name == "netjumper.access"]
+            assert len(opened) == 1
+            assert f" -> {target.address}: opened after 0." in opened[0]
+
+
 async def test_a_tunnel_is_one_line_in_the_log(caplog):
     clients = Clients([Client(name="alice", secrets=(SECRET,), guard=LOCAL_TARGETS)])
     async with serving(echo) as target, jump_server_running(clients=clients) as (_, address):

@@ -10,10 +10,11 @@ are given to them.
 """
 
 import errno
+import logging
 import os
 from time import monotonic
 
-from netjumper.access_log import describe
+from netjumper.access_log import NEVER_SUPPRESSED, describe
 from netjumper.errors import NetjumperError
 from netjumper.net.connector import PendingConnection
 from netjumper.net.endpoint import Endpoint
@@ -196,6 +197,8 @@ class Tunnel(Session):
         handshake, self._handshake = self._handshake, None
         self._opening = None
         assert handshake is not None  # noqa: S101 - only an opening tunnel gets here
+        if (log := self._context.log).isEnabledFor(logging.DEBUG):
+            self._log_opened(log)
         if not self._success_sent:
             handshake.accept()
         up, down = handshake.trailing_data(), handshake.data_to_send()
@@ -204,6 +207,16 @@ class Tunnel(Session):
         account = self._account
         bandwidth = None if account is None else account.bandwidth
         self._start_relay(target, up=up, down=down, early=self._early, bandwidth=bandwidth)
+
+    def _log_opened(self, log: logging.Logger) -> None:
+        """Log that the tunnel is open: its access record comes only when it ends."""
+        request = self._request
+        assert request is not None  # noqa: S101 - only an opening tunnel gets here
+        source = f"{self._peer} ({request.client})" if request.client else self._peer
+        seconds = monotonic() - self._started
+        log.debug(
+            "%s -> %s: opened after %.3f s", source, request.target, seconds, extra=NEVER_SUPPRESSED
+        )
 
     def _cork(self, answer: bytes) -> bytes:
         """Hold the answer back for the target's first bytes; return what could not be corked."""
