@@ -253,13 +253,38 @@ def test_shutdown_does_not_wait_for_a_reload(config):
     ended.wait(TIMEOUT_S)
 
 
+def test_certificate_and_its_key_are_reloaded_from_two_files(
+    config, certificate, other_certificate, tmp_path
+):
+    files = tmp_path / "chain.pem", tmp_path / "key.pem"
+
+    def renew(source):
+        key, begin, rest = source.read_text().partition("-----BEGIN CERTIFICATE-----")
+        for file, text in zip(files, (begin + rest, key), strict=True):
+            file.write_text(text)
+            file.chmod(0o600)
+
+    def served_certificate():
+        return ssl.get_server_certificate(tuple(address.rsplit(":", 1)))
+
+    renew(certificate)
+    lines = [f'certificate_file = "{files[0]}"', f'key_file = "{files[1]}"']
+    path = config('listen_tls = ["127.0.0.1:0"]', *lines)
+    with running("netjumper", "--config", str(path)) as it:
+        address = it.address("netjumper with TLS")
+        before = served_certificate()
+        renew(other_certificate)
+        reload(it, RELOADED)
+        assert served_certificate() != before
+
+
 def test_encrypted_key_causes_no_prompt(config, certificate):
     lines = ['listen_tls = ["127.0.0.1:0"]', f'certificate_file = "{certificate}"']
     with running("netjumper", "--config", str(config(*lines))) as it:
         it.address("netjumper with TLS")
         encrypt_key(certificate)
         reload(it, KEPT)
-        it.wait_for(r"ERROR \S+ \[server\] certificate_file: \S+: the key in it is encrypted")
+        it.wait_for(r"ERROR \S+ \[server\] certificate_file: \S+: the key is encrypted")
 
 
 async def test_bug_in_a_reload_keeps_the_previous_settings(config, caplog):

@@ -98,6 +98,19 @@ def test_tls_works_with_several_workers(certificates):
             assert "you requested /page" in fetched(proxy)
 
 
+@pytest.mark.needs("curl")
+def test_curl_fetches_with_a_key_in_a_file_of_its_own(certificates):
+    key, begin, rest = (certificates / "server.pem").read_text().partition("-----BEGIN CERT")
+    (certificates / "server.key").write_text(key)
+    (certificates / "server.key").chmod(0o600)
+    (certificates / "server.pem").write_text(begin + rest)
+    pin = (certificates / "server.pin").read_text()
+    files = ["--certificate-file", certificates / "server.pem"]
+    with jump_server(*files, "--key-file", certificates / "server.key") as jump:
+        with bridge_to(f"netjumper+tls://{jump}?pin={pin}") as (_, proxy):
+            assert "you requested /page" in fetched(proxy)
+
+
 def test_deep_health_check_uses_tls(certificates):
     pin = (certificates / "server.pin").read_text()
     with jump_server("--certificate-file", certificates / "server.pem") as jump:

@@ -148,6 +148,61 @@ def test_key_that_others_can_read_is_refused(certificates, capsys, side, monkeyp
     assert capsys.readouterr().err.strip() == message
 
 
+def split(file):
+    """Split a file with key and certificate in two, as certbot writes them; return both."""
+    key, begin, rest = file.read_text().partition("-----BEGIN CERTIFICATE-----")
+    chain, own = file.with_name("fullchain.pem"), file.with_name("privkey.pem")
+    chain.write_text(begin + rest)
+    own.write_text(key)
+    chain.chmod(0o644)
+    own.chmod(0o600)
+    return chain, own
+
+
+@pytest.mark.parametrize("side", ["netjumper", "netjumper-bridge"])
+@pytest.mark.usefixtures("secret")
+def test_key_in_a_file_of_its_own_is_accepted_and_must_be_private(certificates, capsys, side):
+    chain, key = split(certificates / "server.pem")
+    tls = (
+        ["--listen-tls", f"{HOST}:0"]
+        if side == "netjumper"
+        else ["--jump", "netjumper+tls://h?ca=system"]
+    )
+    command = server if side == "netjumper" else bridge
+    arguments = [*tls, "--certificate-file", str(chain), "--key-file", str(key), "--check"]
+    assert command.main(arguments) == 0
+    key.chmod(0o644)
+    capsys.readouterr()
+    assert command.main(arguments) == 2
+    message = f"{side}: --key-file: others can read the secret in {key}; type: chmod 600 {key}"
+    assert capsys.readouterr().err.strip() == message
+
+
+@pytest.mark.usefixtures("secret")
+def test_wrong_key_files_are_reported_in_one_line(certificates, capsys):
+    chain, key = split(certificates / "server.pem")
+    tls = ["--listen-tls", f"{HOST}:0"]
+    other = certificates / "client.pem"
+
+    def refusal(*files):
+        assert server.main([*tls, *map(str, files), "--check"]) == 2
+        return capsys.readouterr().err.strip()
+
+    assert refusal("--key-file", key) == "netjumper: --key-file: key_file requires certificate_file"
+    assert refusal("--certificate-file", chain, "--key-file", other) == (
+        f"netjumper: --certificate-file: {chain} with {other}: "
+        "the certificate and the key do not belong together"
+    )
+    chain.chmod(0o600)
+    expected = "expected a certificate in PEM, followed by its key"
+    message = f"netjumper: --certificate-file: {chain}: {expected}"
+    assert refusal("--certificate-file", chain, "--key-file", chain) == message
+    missing = certificates / "missing.pem"
+    assert refusal("--certificate-file", chain, "--key-file", missing) == (
+        f"netjumper: --certificate-file: {chain} with {missing}: No such file or directory"
+    )
+
+
 @pytest.mark.parametrize("name", ["x" * 300, "none.pem"])
 def test_missing_certificate_file_is_reported_in_one_line(monkeypatch, capsys, tmp_path, name):
     monkeypatch.setenv("NETJUMPER_SECRET", SECRET)

@@ -32,6 +32,7 @@ def test_every_key_can_be_given_in_the_environment(monkeypatch):
         "early_data": "always",
         "ca_file": "authority.pem",
         "certificate_file": "own.pem",
+        "key_file": "own.key",
         "jump_policy": "fastest",
         "workers": "2",
         "peer_timeout": "60",

@@ -54,7 +54,14 @@ def test_choices_are_those_of_the_enum(key, enum):
 
 def test_server_reloads_these_settings():
     assert ServerSettings.reloadable_keys() == {
-        *("secret", "secret_file", "clients_file", "certificate_file", "client_ca_file"),
+        *(
+            "secret",
+            "secret_file",
+            "clients_file",
+            "certificate_file",
+            "key_file",
+            "client_ca_file",
+        ),
         *("allow", "deny", "nat64_prefix", "bandwidth", "bandwidth_per_client", "log_level"),
         *("max_tunnels", "max_tunnels_per_client", "max_tunnels_per_source"),
         *("max_unauthenticated", "max_auth_failures", "ban_time", "allow_weak_secret"),

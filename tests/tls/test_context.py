@@ -234,7 +234,7 @@ def refusal(path: Path) -> str:
 def test_encrypted_key_is_an_error_without_a_password_prompt(certificate):
     encrypt_key(certificate)
     assert refusal(certificate) == (
-        f"{certificate}: the key in it is encrypted, and there is no way to enter the password; "
+        f"{certificate}: the key is encrypted, and there is no way to enter the password; "
         f"`openssl pkey -in {certificate}` prints the key unencrypted"
     )
 
@@ -244,7 +244,7 @@ def test_key_of_another_certificate_is_an_error(authority, certificate, kind):
     other = authority.issue_cert(HOST, key_type=kind).private_key_pem.bytes()
     _, begin, rest = certificate.read_bytes().partition(b"-----BEGIN CERTIFICATE-----")
     certificate.write_bytes(other + begin + rest)
-    why = "the certificate and the key in it do not belong together"
+    why = "the certificate and the key do not belong together"
     assert refusal(certificate) == f"{certificate}: {why}"
 
 

@@ -7,7 +7,6 @@ from netjumper.addressing.address import Address
 from netjumper.client.encryption import client_for
 from netjumper.errors import SettingsError
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.files import refuse_shared_key
 from netjumper.settings.loaded import Loaded
 from netjumper.tls.certificates import AuthorityError, CertificateError, EncryptionError
 from netjumper.tls.context import Encryption
@@ -49,7 +48,7 @@ def known_hosts(loaded: LoadedBridge) -> tuple[LoadedBridge, list[KnownHost]]:
 
 def _known(loaded: Loaded[BridgeSettings]) -> Iterator[KnownHost]:
     settings = loaded.settings
-    refuse_shared_key(settings.certificate_file, loaded.origin("certificate_file"))
+    loaded.refuse_shared_key()
     for key, problem in _without_effect(settings):
         if not _overridden(loaded, key):
             raise SettingsError(f"{loaded.origin(key)}: {problem}")
@@ -57,7 +56,9 @@ def _known(loaded: Loaded[BridgeSettings]) -> Iterator[KnownHost]:
     for url in settings.jump:
         secret = url.secret.encode("utf-8", "surrogateescape") or shared
         try:
-            encryption = client_for(url, secret, settings.ca_file, settings.certificate_file)
+            encryption = client_for(
+                url, secret, settings.ca_file, settings.certificate_file, settings.key_file
+            )
         except AuthorityError as error:
             raise SettingsError(f"{loaded.origin('ca_file')}: {error}") from None
         except CertificateError as error:

@@ -20,7 +20,6 @@ from netjumper.server.jump_server import jump_server
 from netjumper.sessions.admission import AdmissionLimits
 from netjumper.sessions.manager import SessionManager, TunnelLimits
 from netjumper.sessions.service import Service
-from netjumper.settings.files import refuse_shared_key
 from netjumper.settings.loaded import Loaded
 from netjumper.settings.server import ServerSettings
 from netjumper.tls.certificates import AuthorityError, EncryptionError
@@ -88,11 +87,11 @@ def _encryption(
         if certificate is not None:
             raise SettingsError(f"{where}: no listener uses TLS; set listen_tls")
         return None
-    refuse_shared_key(certificate, where)
+    loaded.refuse_shared_key()
     try:
         if certificate is None:
             return server_with_secrets((it.name, secret) for it in clients for secret in it.secrets)
-        return server_with_certificate(certificate, settings.client_ca_file)
+        return server_with_certificate(certificate, settings.client_ca_file, settings.key_file)
     except AuthorityError as error:
         raise SettingsError(f"{loaded.origin('client_ca_file')}: {error}") from None
     except EncryptionError as error:

@@ -114,15 +114,6 @@ class BridgeSettings(CommonSettings):
             _UPSTREAM,
         ),
     ] = None
-    certificate_file: Annotated[
-        FilePath,
-        Option(
-            Group.TLS,
-            "PEM file with the certificate of the bridge and its private key, for jump servers "
-            "that require one",
-            _UPSTREAM,
-        ),
-    ] = None
     auth: Annotated[
         Auth,
         Option(

@@ -80,6 +80,25 @@ class CommonSettings(SocketSettings):
             reloadable=True,
         ),
     ] = None
+    certificate_file: Annotated[
+        FilePath,
+        Option(
+            Group.TLS,
+            "PEM file with this side's own certificate and its private key; a bridge needs one "
+            "only for jump servers that require it",
+            (Command.SHARE, Command.EXEC, Command.BRIDGE_HEALTHCHECK, Command.DOCTOR),
+            reloadable=True,
+        ),
+    ] = None
+    key_file: Annotated[
+        FilePath,
+        Option(
+            Group.TLS,
+            "PEM file with the private key, if certificate_file has only the certificate",
+            (Command.EXEC, Command.BRIDGE_HEALTHCHECK, Command.DOCTOR),
+            reloadable=True,
+        ),
+    ] = None
     allow_weak_secret: Annotated[
         Switch,
         Option(
@@ -177,6 +196,8 @@ class CommonSettings(SocketSettings):
         for one, other in self.exclusive:
             if all(getattr(self, key) not in (None, False, ()) for key in (one, other)):
                 yield one, f"{other} is given in the same place; remove one of them"
+        if self.key_file is not None and self.certificate_file is None:
+            yield "key_file", "key_file requires certificate_file"
         yield from self._repeated_addresses()
         if self.workers > 1 and not hasattr(os, "fork"):
             yield "workers", "this system supports only 1 worker"

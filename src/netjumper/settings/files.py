@@ -125,7 +125,7 @@ def read_toml(path: Path, where: str) -> TomlFile:
 
 
 def refuse_shared_key(path: Path | None, where: str) -> None:
-    """Check that only the owner can read a certificate's file, which has the private key too.
+    """Check that only the owner can read a file with the private key of a certificate.
 
     Args:
         path: the file; None checks nothing. Other problems are reported when it is loaded.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from netjumper.settings.bridge import BridgeSettings
-from netjumper.settings.files import read_secret
+from netjumper.settings.files import read_secret, refuse_shared_key
 from netjumper.settings.secret_strength import refuse_weak_secrets, warnings_about
 from netjumper.settings.server import ServerSettings
 from netjumper.settings.sources import Origin, OriginKind
@@ -54,6 +54,15 @@ class Loaded(Generic[SettingsT]):
         if not self.settings.allow_weak_secret:
             refuse_weak_secrets(secrets)
         return self.with_warning(*warnings_about(secrets))
+
+    def refuse_shared_key(self) -> None:
+        """Check that only the owner can read the file with the key of the own certificate.
+
+        Raises:
+            SettingsError: others can.
+        """
+        key = "certificate_file" if self.settings.key_file is None else "key_file"
+        refuse_shared_key(getattr(self.settings, key), self.origin(key))
 
     @property
     def secret_origin(self) -> str:

@@ -50,15 +50,6 @@ class ServerSettings(CommonSettings):
             (Command.SHARE, Command.SERVER_HEALTHCHECK),
         ),
     ] = ()
-    certificate_file: Annotated[
-        FilePath,
-        Option(
-            Group.TLS,
-            "PEM file with the certificate of the jump server and its private key",
-            (Command.SHARE,),
-            reloadable=True,
-        ),
-    ] = None
     client_ca_file: Annotated[
         FilePath,
         Option(

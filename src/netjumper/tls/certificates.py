@@ -44,40 +44,47 @@ def load_authority(context: ssl.SSLContext, authority: Path) -> None:
         raise AuthorityError(f"{authority}: {why}") from None
 
 
-def load_certificate(context: ssl.SSLContext, certificate: Path | None) -> None:
+def load_certificate(
+    context: ssl.SSLContext, certificate: Path | None, key: Path | None = None
+) -> None:
     """Show a certificate to peers.
 
     Args:
         context: is changed.
-        certificate: a PEM file with the certificate and its key; None is none.
+        certificate: a PEM file with the certificate; None is none.
+        key: a PEM file with its key; None is the same file.
 
     Raises:
         CertificateError: it cannot be used.
     """
     if certificate is None:
         return
+    key = key or certificate
+    files = f"{certificate}" if key == certificate else f"{certificate} with {key}"
     why = ""
 
     def encrypted() -> NoReturn:  # without it OpenSSL asks at the terminal
         nonlocal why
         why = (
-            "the key in it is encrypted, and there is no way to enter the password; "
-            f"`openssl pkey -in {shlex.quote(str(certificate))}` prints the key unencrypted"
+            "the key is encrypted, and there is no way to enter the password; "
+            f"`openssl pkey -in {shlex.quote(str(key))}` prints the key unencrypted"
         )
         raise OSError
 
     try:
-        if certificate.is_fifo():  # OpenSSL would wait for ever
+        if certificate.is_fifo() or key.is_fifo():  # OpenSSL would wait for ever
             raise OSError(errno.ESPIPE, "a pipe cannot be read twice; expected a file")
-        context.load_cert_chain(certificate, password=encrypted)
+        context.load_cert_chain(certificate, key, password=encrypted)
     except (OSError, ValueError) as error:
-        why = why or _reason(error, "expected a certificate in PEM, followed by its key")
-        raise CertificateError(f"{certificate}: {why}") from None
+        expected = "expected a certificate in PEM, followed by its key"
+        if key != certificate:
+            expected = "expected a certificate and its key, both in PEM"
+        raise CertificateError(f"{files}: {why or _reason(error, expected)}") from None
 
 
 def _reason(error: OSError | ValueError, expected: str) -> str:
     if is_not_its_key(error):
-        return "the certificate and the key in it do not belong together"
+        return "the certificate and the key do not belong together"
     if isinstance(error, ssl.SSLError | ValueError):
         return expected
     return error.strerror or str(error)

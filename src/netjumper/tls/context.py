@@ -118,13 +118,15 @@ def server_with_secrets(secrets: Iterable[tuple[str, bytes]]) -> Encryption:
     return Encryption(context, server_side=True)
 
 
-def client_with_pins(pins: Iterable[bytes], certificate: Path | None = None) -> Encryption:
+def client_with_pins(
+    pins: Iterable[bytes], certificate: Path | None = None, key: Path | None = None
+) -> Encryption:
     """Return the encryption of a client that knows the server's certificate.
 
     Args:
         pins: SHA-256 of it; several are possible, for the time of a change.
-        certificate: a PEM file with the client's own certificate and key, for a server that
-            requests one.
+        certificate: a PEM file with the client's own certificate, for a server that requests one.
+        key: a PEM file with its key; None is the same file.
 
     Raises:
         EncryptionError: a file cannot be used.
@@ -132,20 +134,23 @@ def client_with_pins(pins: Iterable[bytes], certificate: Path | None = None) -> 
     context = tls_13_context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # `Encryption` compares it before anything is sent
-    load_certificate(context, certificate)
+    load_certificate(context, certificate, key)
     return Encryption(context, pins=frozenset(pins))
 
 
 def client_with_authority(
-    hostname: str, authority: Path | None = None, certificate: Path | None = None
+    hostname: str,
+    authority: Path | None = None,
+    certificate: Path | None = None,
+    key: Path | None = None,
 ) -> Encryption:
     """Return the encryption of a client that trusts a certificate authority.
 
     Args:
         hostname: the name that must be in the certificate.
         authority: a PEM file with the authority's certificate; None trusts those of the system.
-        certificate: a PEM file with the client's own certificate and key, for a server that
-            requests one.
+        certificate: a PEM file with the client's own certificate, for a server that requests one.
+        key: a PEM file with its key; None is the same file.
 
     Raises:
         EncryptionError: a file cannot be used.
@@ -155,23 +160,26 @@ def client_with_authority(
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
         load_authority(context, authority)
-    load_certificate(context, certificate)
+    load_certificate(context, certificate, key)
     return Encryption(context, hostname=hostname)
 
 
-def server_with_certificate(certificate: Path, clients: Path | None = None) -> Encryption:
+def server_with_certificate(
+    certificate: Path, clients: Path | None = None, key: Path | None = None
+) -> Encryption:
     """Return the encryption of a jump server with a certificate.
 
     Args:
-        certificate: a PEM file with the certificate and its key.
+        certificate: a PEM file with the certificate.
         clients: a PEM file with the certificate of the authority that must have issued each
             client's certificate; None requests no certificates.
+        key: a PEM file with the certificate's key; None is the same file.
 
     Raises:
         EncryptionError: a file cannot be used.
     """
     context = tls_13_context(ssl.PROTOCOL_TLS_SERVER)
-    load_certificate(context, certificate)
+    load_certificate(context, certificate, key)
     if clients is not None:
         load_authority(context, clients)
         context.verify_mode = ssl.CERT_REQUIRED

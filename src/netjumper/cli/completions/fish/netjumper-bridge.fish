@@ -51,7 +51,7 @@ function _shtab_netjumper_bridge_using
 end
 
 set -g _shtab_netjumper_bridge_commands exec env healthcheck doctor completion
-set -g _shtab_netjumper_bridge_opts_with_value --auth --auth-file --ban-time --ca-file --certificate-file --config --congestion-control --dial-timeout --early-data --grace-period --handshake-timeout --http --idle-timeout --interface --jump --jump-policy --jump-timeout --log-format --log-level --lookup-timeout --mark --max-auth-failures --max-parked --min-parked --mixed --no-proxy --peer-timeout --secret-file --shell --socks --source --via --workers
+set -g _shtab_netjumper_bridge_opts_with_value --auth --auth-file --ban-time --ca-file --certificate-file --config --congestion-control --dial-timeout --early-data --grace-period --handshake-timeout --http --idle-timeout --interface --jump --jump-policy --jump-timeout --key-file --log-format --log-level --lookup-timeout --mark --max-auth-failures --max-parked --min-parked --mixed --no-proxy --peer-timeout --secret-file --shell --socks --source --via --workers
 
 complete -c netjumper-bridge -e
 complete -c netjumper-bridge -f
@@ -69,8 +69,9 @@ complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l max-auth-failur
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l ban-time -x -d 'duration of the first ban of a source; each further ban is twice as long, up to 600 s (default: 60)'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l auth -x -d 'the user and password that clients of the bridge must give; every user of this machine can read it'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l auth-file -xka "(__fish_complete_path (commandline -ct))" -d 'file with a line user:password for each user of the bridge, readable only by its owner'
+complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with this side'"'"'s own certificate and its private key; a bridge needs one only for jump'
+complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l key-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the private key, if certificate_file has only the certificate'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the CA certificate that must have issued the certificates of jump servers, for'
-complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the certificate of the bridge and its private key, for jump servers that require one'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l min-parked -x -d 'minimum number of parked connections to each jump server (default: 1)'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l max-parked -x -d 'maximum number of parked connections to each jump server; 0 disables parking (default: 128)'
 complete -c netjumper-bridge -n _shtab_netjumper_bridge_using -l early-data -xka "never known always" -d 'when to report a target as reached before the jump server confirms it, so that the first bytes of'
@@ -105,8 +106,9 @@ complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l secret-f
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l allow-weak-secret -l no-allow-weak-secret -d 'accept a secret of less than 8 bytes, which can be guessed'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l auth -x -d 'the user and password that clients of the bridge must give; every user of this machine can read it'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l auth-file -xka "(__fish_complete_path (commandline -ct))" -d 'file with a line user:password for each user of the bridge, readable only by its owner'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with this side'"'"'s own certificate and its private key; a bridge needs one only for jump'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l key-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the private key, if certificate_file has only the certificate'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the CA certificate that must have issued the certificates of jump servers, for'
-complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the certificate of the bridge and its private key, for jump servers that require one'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l idle-timeout -x -d 'close a tunnel that transferred no data for this long; 0 never does (default: 0)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l grace-period -x -d 'time that open tunnels have to end after a stop signal (default: 10)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using exec' -l handshake-timeout -x -d 'maximum time from accepting a connection until its request is complete (default: 10)'
@@ -136,8 +138,9 @@ complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l h
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l mixed -x -d 'accept both protocols at HOST:PORT or unix:/path; repeatable'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l secret-file -xka "(__fish_complete_path (commandline -ct))" -d 'file with the shared secret, readable only by its owner'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l allow-weak-secret -l no-allow-weak-secret -d 'accept a secret of less than 8 bytes, which can be guessed'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with this side'"'"'s own certificate and its private key; a bridge needs one only for jump'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l key-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the private key, if certificate_file has only the certificate'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the CA certificate that must have issued the certificates of jump servers, for'
-complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the certificate of the bridge and its private key, for jump servers that require one'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l dial-timeout -x -d 'maximum time to connect to the jump server, after the name lookup (default: 5)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l lookup-timeout -x -d 'maximum time to look up the name of the jump server (default: 15)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using healthcheck' -l jump-timeout -x -d 'maximum time from connecting to the jump server until it confirms the target; more than the jump'
@@ -155,8 +158,9 @@ complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l json -
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l jump -x -d 'address of a jump server; repeatable; append =WEIGHT for --jump-policy spread'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l secret-file -xka "(__fish_complete_path (commandline -ct))" -d 'file with the shared secret, readable only by its owner'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l allow-weak-secret -l no-allow-weak-secret -d 'accept a secret of less than 8 bytes, which can be guessed'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with this side'"'"'s own certificate and its private key; a bridge needs one only for jump'
+complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l key-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the private key, if certificate_file has only the certificate'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the CA certificate that must have issued the certificates of jump servers, for'
-complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the certificate of the bridge and its private key, for jump servers that require one'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l dial-timeout -x -d 'maximum time to connect to the jump server, after the name lookup (default: 5)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l lookup-timeout -x -d 'maximum time to look up the name of the jump server (default: 15)'
 complete -c netjumper-bridge -n '_shtab_netjumper_bridge_using doctor' -l jump-timeout -x -d 'maximum time from connecting to the jump server until it confirms the target; more than the jump'

@@ -51,7 +51,7 @@ function _shtab_netjumper_using
 end
 
 set -g _shtab_netjumper_commands keygen share healthcheck completion
-set -g _shtab_netjumper_opts_with_value --allow --ban-time --bandwidth --bandwidth-per-client --certificate-file --client --client-ca-file --clients-file --config --congestion-control --deny --dial-timeout --grace-period --handshake-timeout --idle-timeout --interface --listen --listen-tls --log-format --log-level --lookup-timeout --mark --max-auth-failures --max-parked-per-client --max-tunnels --max-tunnels-per-client --max-tunnels-per-source --max-unauthenticated --nat64-prefix --out --parked-timeout --peer-timeout --secret-file --source --tls --workers
+set -g _shtab_netjumper_opts_with_value --allow --ban-time --bandwidth --bandwidth-per-client --certificate-file --client --client-ca-file --clients-file --config --congestion-control --deny --dial-timeout --grace-period --handshake-timeout --idle-timeout --interface --key-file --listen --listen-tls --log-format --log-level --lookup-timeout --mark --max-auth-failures --max-parked-per-client --max-tunnels --max-tunnels-per-client --max-tunnels-per-source --max-unauthenticated --nat64-prefix --out --parked-timeout --peer-timeout --secret-file --source --tls --workers
 
 complete -c netjumper -e
 complete -c netjumper -f
@@ -64,7 +64,8 @@ complete -c netjumper -n _shtab_netjumper_using -l allow-weak-secret -l no-allow
 complete -c netjumper -n _shtab_netjumper_using -l max-auth-failures -x -d 'failed authentications within an hour after which the source is banned; 0 bans none (default: 10)'
 complete -c netjumper -n _shtab_netjumper_using -l ban-time -x -d 'duration of the first ban of a source; each further ban is twice as long, up to 600 s (default: 60)'
 complete -c netjumper -n _shtab_netjumper_using -l clients-file -xka "(__fish_complete_path (commandline -ct))" -d 'TOML file with a table for each client, readable only by its owner (docs/clients.md)'
-complete -c netjumper -n _shtab_netjumper_using -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the certificate of the jump server and its private key'
+complete -c netjumper -n _shtab_netjumper_using -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with this side'"'"'s own certificate and its private key; a bridge needs one only for jump'
+complete -c netjumper -n _shtab_netjumper_using -l key-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the private key, if certificate_file has only the certificate'
 complete -c netjumper -n _shtab_netjumper_using -l client-ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the CA certificate that must have issued the certificates of clients'
 complete -c netjumper -n _shtab_netjumper_using -l allow -x -d 'permit targets that are refused by default (NETWORK, or :PORT for port 25) or by deny *; repeatable'
 complete -c netjumper -n _shtab_netjumper_using -l deny -x -d 'refuse targets: NETWORK, NAME, .NAME for a domain and its subdomains, each with or without :PORT; *'
@@ -108,7 +109,7 @@ complete -c netjumper -n '_shtab_netjumper_using share' -l listen -x -d 'accept 
 complete -c netjumper -n '_shtab_netjumper_using share' -l listen-tls -x -d 'accept them with TLS, which uses the secret unless certificate_file is given; repeatable'
 complete -c netjumper -n '_shtab_netjumper_using share' -l secret-file -xka "(__fish_complete_path (commandline -ct))" -d 'file with the shared secret, readable only by its owner'
 complete -c netjumper -n '_shtab_netjumper_using share' -l clients-file -xka "(__fish_complete_path (commandline -ct))" -d 'TOML file with a table for each client, readable only by its owner (docs/clients.md)'
-complete -c netjumper -n '_shtab_netjumper_using share' -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the certificate of the jump server and its private key'
+complete -c netjumper -n '_shtab_netjumper_using share' -l certificate-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with this side'"'"'s own certificate and its private key; a bridge needs one only for jump'
 complete -c netjumper -n '_shtab_netjumper_using share' -l client-ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'PEM file with the CA certificate that must have issued the certificates of clients'
 complete -c netjumper -n '_shtab_netjumper_using share' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this settings file instead of the usual ones'
 complete -c netjumper -n '_shtab_netjumper_using; and test $_shtab_netjumper_npos -eq 0' -a healthcheck -d 'ask the jump server on this machine whether it answers'
