@@ -65,6 +65,17 @@ def test_bridge_ignores_sighup_with_a_message(more):
     assert sum("SIGHUP" in line for line in it.lines) == 2
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("command", [SERVER, BRIDGE, [*BRIDGE, *WORKERS]])
+def test_signals_for_users_end_no_service(command, number):
+    with running(*command, env=ENV) as it:
+        it.wait_for("try: ")
+        it.process.send_signal(number)
+        it.process.send_signal(signal.SIGHUP)
+        it.wait_for(f"{IGNORED}|{RELOADED}")
+        assert it.stop() == 0
+
+
 # --- a closed terminal ---------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from netjumper.daemon.descriptors import descriptor_warning, raise_descriptor_li
 from netjumper.daemon.drain import drain
 from netjumper.daemon.orphans import reap_orphans
 from netjumper.daemon.sd_notify import Notifier
-from netjumper.daemon.sighup import handle_sighup, nothing_to_reload
+from netjumper.daemon.sighup import handle_sighup, ignore_user_signals, nothing_to_reload
 from netjumper.daemon.startup import DaemonOptions, begin
 from netjumper.daemon.status import Listening, StatusLine
 from netjumper.daemon.stop_requests import ParentLink, StopRequests
@@ -153,6 +153,7 @@ def _naming_the_setting(options: DaemonOptions) -> Iterator[None]:
 
 
 def _begin_to_serve(options: DaemonOptions) -> RichFormatter | None:
+    ignore_user_signals()
     raise_descriptor_limit()
     rich = begin(options)
     if warning := descriptor_warning(options.descriptors_per_tunnel):

@@ -28,6 +28,16 @@ class Terminal:
         return self._was_there and not os.isatty(0)
 
 
+def ignore_user_signals() -> None:
+    """Ignore SIGUSR1 and SIGUSR2, which other daemons use for reports and reloads.
+
+    Their default action would end the process, and with it every tunnel.
+    """
+    for name in ("SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):  # not on Windows
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 def nothing_to_reload() -> bool:
     """Log that this service cannot reload its settings; return whether it did."""
     _LOG.info("SIGHUP ignored: the bridge cannot reload its settings; restart it")
