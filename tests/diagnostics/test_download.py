@@ -9,7 +9,7 @@ import time
 import pytest
 
 from netjumper.diagnostics import download, steps
-from netjumper.diagnostics.download import MIN_MEASURED_BYTES
+from netjumper.diagnostics.download import MAX_DOWNLOAD_S, MIN_MEASURED_BYTES
 from netjumper.diagnostics.probe import Probe
 from netjumper.diagnostics.steps import DiagnosisTarget
 from netjumper.errors import JumpHostTimeout, SettingsError
@@ -67,6 +67,17 @@ async def test_a_slow_body_is_measured_for_a_limited_time(data, capsys, monkeypa
     async with jump_server_running() as (_, jump), serving(behave) as target:
         _, message = await doctor_report(capsys, jump, f"http://{target.address}/")
     assert message["steps"][-1]["seconds"] < 5
+
+
+@pytest.mark.parametrize("head_size", [None, 10], ids=["whole_head", "split_head"])
+async def test_a_download_ends_with_its_content_on_a_kept_connection(head_size, capsys):
+    size = 8 * MIN_MEASURED_BYTES
+    answer = f"HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n".encode() + bytes(size)
+    behave = scripted(answer[:head_size], 1, answer[head_size:] if head_size else b"", Step.SILENCE)
+    async with jump_server_running() as (_, jump), serving(behave) as target:
+        _, message = await doctor_report(capsys, jump, f"http://{target.address}/")
+    assert message["steps"][-1]["ok"] is True
+    assert message["steps"][-1]["seconds"] < MAX_DOWNLOAD_S / 2
 
 
 async def test_all_steps_end_by_the_deadline():

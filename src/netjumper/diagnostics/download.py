@@ -1,6 +1,7 @@
 """Throughput of a tunnel: a page fetched through it."""
 
 import contextlib
+import re
 import socket
 import ssl
 import time
@@ -14,6 +15,8 @@ READ_BYTES = 65536
 MAX_DOWNLOAD_BYTES = 16 * 1024 * 1024
 MAX_DOWNLOAD_S = 5.0
 """Seconds of a download that are measured, at most."""
+_HEAD_END = b"\r\n\r\n"
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
 
 
 def download(
@@ -26,14 +29,14 @@ def download(
 ) -> tuple[int, float]:
     """Fetch a page; return how many bytes came after the first ones, and the seconds they took.
 
-    It ends after 16 MiB or 5 s, and closes the tunnel.
+    It ends with the content, after 16 MiB or 5 s, and closes the tunnel.
 
     Args:
         sock: a tunnel to the web server.
         target: the web server; its host is what the certificate must name.
         path: the path of the page.
         tls: speak TLS with the server.
-        deadline: `monotonic` seconds until which its first bytes must come.
+        deadline: `monotonic` seconds until which the head of its answer must come.
 
     Raises:
         OSError: the connection fails, the certificate is invalid (ssl.SSLError), or no answer
@@ -48,19 +51,37 @@ def download(
     with stream:
         head = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: netjumper\r\n"
         stream.sendall(f"{head}Connection: close\r\n\r\n".encode("ascii"))
-        _wait_until(stream, deadline)
-        if not _received(stream):
+        received = b""
+        while _HEAD_END not in received and len(received) < READ_BYTES:
+            _wait_until(stream, deadline)
+            if not (data := _received(stream)):
+                break
+            received += data
+        if not received:
             raise ConnectionError("it closed the connection without an answer")
         begun = now = time.monotonic()
-        count = 0
+        count, limit = 0, _bytes_left(received)
         with contextlib.suppress(TimeoutError):  # what came before is measured
-            while count < MAX_DOWNLOAD_BYTES:
+            while count < limit:
                 _wait_until(stream, begun + MAX_DOWNLOAD_S)
                 if not (data := _received(stream)):
                     break
                 count += len(data)
                 now = time.monotonic()
     return count, now - begun
+
+
+def _bytes_left(received: bytes) -> int:
+    """Return how many bytes of an answer are still to come, or the limit if that is not known.
+
+    Some servers keep the connection in spite of `Connection: close`, so the end of the content
+    (RFC 9112 section 6.3) is not the end of the connection.
+    """
+    head, end, content = received.partition(_HEAD_END)
+    length = _CONTENT_LENGTH.search(head + b"\r\n") if end else None
+    if length is None:
+        return MAX_DOWNLOAD_BYTES
+    return min(int(length[1]) - len(content), MAX_DOWNLOAD_BYTES)
 
 
 def _wait_until(stream: socket.socket, deadline: float) -> None:
