@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from tests.support import programs
+from tests.support.peers import closed_port
 from tests.support.programs import TIMEOUT_S, installed, web_server
 
 EMBEDDED = ["netjumper-bridge", "--embedded", "--socks", "127.0.0.1:0"]
@@ -85,6 +86,15 @@ def test_server_shows_a_panel_with_the_bridge_command(monkeypatch):
         server.wait_for(r"netjumper-bridge --jump ADDRESS-OF-THIS-MACHINE:\d+ --secret-file FILE")
         assert re.search(r"│ netjumper +127\.0\.0\.1:\d+ +│", server.text)
         assert "s3cret" not in server.text
+
+
+def test_doctor_shows_that_a_step_is_being_tried(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("secret-of-number-one")
+    secret.chmod(0o600)
+    options = ["--jump", str(closed_port()), "--secret-file", str(secret)]
+    with on_terminal("netjumper-bridge", "doctor", *options) as doctor:
+        doctor.wait_for(r"^\.\.\.\rok +name .*\r\n\.\.\.\rFAILED connect .*\r\n\.\.\.\r   \r\r\n")
 
 
 def test_panel_is_omitted_if_only_warnings_are_logged():

@@ -12,7 +12,7 @@ from netjumper.app.bridge import load_bridge
 from netjumper.app.probes import probes_of
 from netjumper.cli.arguments import SETTINGS_HELP, Parser, add_config, add_settings, command_line_of
 from netjumper.cli.help_formatter import MAX_WIDTH
-from netjumper.cli.output import print_line
+from netjumper.cli.output import print_line, show_progress
 from netjumper.daemon import process
 from netjumper.diagnostics.probe import Probe
 from netjumper.diagnostics.steps import NO_FAILURE, Diagnosis, DiagnosisTarget, Step
@@ -21,6 +21,9 @@ from netjumper.settings.bridge import BridgeSettings, UpstreamSettings
 from netjumper.text import printable
 
 DEFAULT_TARGET = "example.org:443"
+
+_WORKING = "..."
+"""Shown while a step is tried, which can take many seconds."""
 
 _EXAMPLES = """\
 examples:
@@ -85,8 +88,11 @@ def run(words: Sequence[str]) -> int:
 
 
 def _print_steps(diagnosis: Diagnosis, probe: Probe) -> None:
+    show_progress(_WORKING)
     for step in diagnosis.steps(probe):
         print_line(_line(step))
+        show_progress(_WORKING)
+    show_progress(" " * len(_WORKING))
     if diagnosis.advice:
         print_line(f"\n{_filled(diagnosis.advice)}")
 

@@ -17,8 +17,25 @@ def print_line(line: str) -> None:
         OutputClosed: the reader of standard output has closed it.
         OutputError: it could not be written for another reason.
     """
+    _write(f"{line}\n")
+
+
+def show_progress(text: str) -> None:
+    """Write a text to standard output if it is a terminal; the next line overwrites it.
+
+    Args:
+        text: shorter than that line; spaces, as many as were written before, erase it.
+
+    Raises:
+        OutputClosed, OutputError: see `print_line`.
+    """
+    if sys.stdout is not None and sys.stdout.isatty():
+        _write(f"{text}\r")
+
+
+def _write(text: str) -> None:
     try:
-        sys.stdout.write(f"{line}\n")
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         raise OutputClosed from None
