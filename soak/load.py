@@ -1,4 +1,4 @@
-"""`make load`: failing connections, a rush of tunnels, and small messages beside bulk data."""
+"""`make load`: failing connections, a rush of tunnels; small messages beside bulk and floods."""
 
 import argparse
 import asyncio
@@ -11,6 +11,16 @@ from pathlib import Path
 from bench.generator import build, target_running
 from bench.processes import BenchError, Hosts, raise_descriptor_limit
 from soak.failures import FAILURES, fail
+from soak.floods import (
+    FLOODS,
+    PASSWORD,
+    USER,
+    Ports,
+    flooding,
+    percentile,
+    requests_without_password,
+    round_trips,
+)
 from soak.rush import rush
 from soak.topology import SECRET, Footprint, Topology, running_topology
 
@@ -21,6 +31,10 @@ MAX_SLOWDOWN = 3.0
 """Factor by which one tunnel with bulk data may slow down small messages."""
 RELEASE_TIME_S = 5.0
 """Time in which a server without connections releases their resources."""
+MAX_P99_S = 0.02
+"""Round trip of small messages that 99 % are below while a peer floods."""
+FLOOD_START_S = 0.5
+"""Time in which a flood begins."""
 INTERACTIVE_TUNNELS = 100
 """Tunnels with small messages."""
 
@@ -108,6 +122,36 @@ def beside_bulk(seconds: float, *options: str, least: float = 0.0) -> list[str]:
     return wrong
 
 
+def beside_floods(seconds: float) -> list[str]:
+    """Send small messages beside each flood, and return the errors.
+
+    Args:
+        seconds: duration of each measurement.
+    """
+    wrong = []
+    with running_topology(LOGS, bridges=False) as topology:
+        password = f"--auth={USER.decode()}:{PASSWORD.decode()}"
+        ports = Ports(
+            bridge=topology.start_bridge("bridge"),
+            guarded=topology.start_bridge("guarded bridge", password),
+            tls=topology.ports["tls"],
+        )
+        for name, flood in FLOODS.items():
+            bridge = ports.guarded if flood is requests_without_password else ports.bridge
+            alone = percentile(round_trips(bridge, seconds), 0.99)
+            with flooding(flood, ports):
+                time.sleep(FLOOD_START_S)
+                times = round_trips(bridge, seconds)
+            beside, worst = percentile(times, 0.99), max(times)
+            print_line(
+                f"small messages beside {name}: p99 {beside * 1e3:.1f} ms, worst "
+                f"{worst * 1e3:.1f} ms (p99 {alone * 1e3:.1f} ms alone)"
+            )
+            if beside > MAX_P99_S:
+                wrong.append(f"{name} delays small messages by {beside * 1e3:.0f} ms")
+    return wrong
+
+
 def _idle_footprint(topology: Topology) -> Footprint:
     """Return the server's resources after it has released those of its connections."""
     pid = topology.processes["server"].pid
@@ -142,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             *capped(options.cap),
             *beside_bulk(options.seconds),
             *beside_bulk(options.seconds, "--bandwidth=800", least=90e6),
+            *beside_floods(options.seconds),
         ]
     except (BenchError, KeyboardInterrupt) as error:
         print_line(f"load: {error}" if isinstance(error, BenchError) else "load: interrupted")

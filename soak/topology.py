@@ -110,6 +110,14 @@ class Topology:
             options = [it.format(**self.ports, pin=self.pin) for it in template]
             self._start(name, ports["socks"], secret, "netjumper-bridge", *options, *listeners)
 
+    def start_bridge(self, name: str, *options: str) -> int:
+        """Start one more bridge, and return its port for both protocols."""
+        port = free_port()
+        jump = _CLEAR.format(**self.ports)
+        listener = f"--mixed=127.0.0.1:{port}"
+        self._start(name, port, SECRET, "netjumper-bridge", jump, listener, *options)
+        return port
+
     def start_server(self) -> None:
         """Start the jump server, on the same ports every time."""
         self._start(

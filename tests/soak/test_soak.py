@@ -6,6 +6,7 @@ import pytest
 
 from soak import __main__ as main
 from soak import load
+from soak.floods import FLOODS, percentile
 from soak.plan import Course, Plan
 from soak.record import Record
 from soak.reporting import Failure
@@ -85,3 +86,18 @@ def test_leaked_resources_are_reported():
         "server: from 10 to 500 descriptors",
         "server: from 40.0 to 90.0 MiB",
     ]
+
+
+def test_short_floods_are_measured_and_judged(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(load, "LOGS", tmp_path)
+    monkeypatch.setattr(load, "MAX_P99_S", 0.0)
+    wrong = load.beside_floods(0.1)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(wrong) == len(lines) == len(FLOODS)
+    assert wrong[0].startswith("an answer in chunks of one byte delays small messages by ")
+    assert all(line.startswith("small messages beside ") for line in lines)
+
+
+def test_percentile_of_round_trips():
+    assert percentile([5.0, 1.0, 4.0, 2.0, 3.0], 0.5) == 3.0
+    assert percentile([5.0, 1.0, 4.0, 2.0, 3.0], 1.0) == 5.0

@@ -1,10 +1,11 @@
 """Floods of tiny HTTP messages: each turn of the loop processes a limited number of events."""
 
+import itertools
 import socket
 
 import pytest
 
-from netjumper.bridge.http.forwarding import MAX_EVENTS_PER_TURN
+from netjumper.bridge.http.forwarding import MAX_EVENTS_PER_TURN, MAX_TURN_S
 from netjumper.bridge.http.handshake import MAX_UNSERVED_REQUESTS, HttpHandshake
 from netjumper.errors import ProtocolError
 from tests.bridge.http.test_handshake_credentials import PING, guarded
@@ -56,6 +57,15 @@ def test_many_informational_answers_are_forwarded_in_several_turns() -> None:
     talk = Talk(get()).open().target(EARLY_HINTS * MANY + OK)
     assert turns(talk) > 5
     assert talk.to_client.count(b"HTTP/1.1 103 ") == MANY
+    assert talk.done[0].error is None
+
+
+def test_turn_ends_early_if_its_events_take_long() -> None:
+    talk = Talk(get()).open()
+    talk.it._clock = itertools.count(step=2 * MAX_TURN_S).__next__
+    talk.target(EARLY_HINTS * 3 + OK)
+    assert talk.to_client.count(b"HTTP/1.1 103 ") == 1
+    assert turns(talk) == 7  # one for each event that is left, and an empty one
     assert talk.done[0].error is None
 
 

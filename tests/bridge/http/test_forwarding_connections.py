@@ -6,7 +6,7 @@ import pytest
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.credentials import Credentials
-from netjumper.bridge.http.forwarding import MAX_UNPROVED_S, ConnectionEnd
+from netjumper.bridge.http.exchange import MAX_UNPROVED_S, ConnectionEnd
 from netjumper.errors import TargetRefused
 from tests.support.byte_splits import one_by_one
 from tests.support.forwarding import OK, OK_BACK, Talk, get

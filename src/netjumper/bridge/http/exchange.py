@@ -11,6 +11,8 @@ from netjumper.bridge.http.messages import has_body
 from netjumper.bridge.replay_safety import SAFE_METHODS
 from netjumper.text import shortened
 
+MAX_UNPROVED_S = 0.5
+"""Seconds after an answer in which a kept connection takes unsafe requests; servers wait longer."""
 MAX_METHOD_CHARACTERS = 80
 """Characters of a request's method in the log."""
 

@@ -16,7 +16,7 @@ import h11
 
 from netjumper.addressing.address import Address
 from netjumper.bridge.http.client_connection import HttpClientConnection
-from netjumper.bridge.http.exchange import ConnectionEnd, Exchange
+from netjumper.bridge.http.exchange import MAX_UNPROVED_S, ConnectionEnd, Exchange
 from netjumper.bridge.http.handshake import AuthorizedRequest, HttpHandshake
 from netjumper.bridge.http.headers import forwarded_answer, forwarded_request, forwarded_trailers
 from netjumper.bridge.http.routing import route
@@ -31,8 +31,8 @@ from netjumper.protocol.handshake import EndOfStream
 
 MAX_EVENTS_PER_TURN = 64
 """HTTP events processed in a row; a peer can send thousands in what one call receives."""
-MAX_UNPROVED_S = 0.5
-"""Seconds after an answer in which a kept connection takes unsafe requests; servers wait longer."""
+MAX_TURN_S = 0.003
+"""Seconds after which a turn ends with the event at hand: a head of many fields takes one."""
 
 
 class Forwarding:
@@ -41,7 +41,7 @@ class Forwarding:
     Args:
         first: the first request, and the client's connection.
         name: the bridge's name in Via; no other bridge has the same.
-        clock: returns seconds; used only for the start of an exchange.
+        clock: returns seconds, and is monotonic.
         done: called with each finished exchange.
     """
 
@@ -152,13 +152,13 @@ class Forwarding:
         return HttpHandshake(connect=self._connect)
 
     def advance(self) -> None:
-        """Process what was received, up to `MAX_EVENTS_PER_TURN` events."""
+        """Process what was received, for `MAX_EVENTS_PER_TURN` events or `MAX_TURN_S` at most."""
+        until = self._clock() + MAX_TURN_S
         for _ in range(MAX_EVENTS_PER_TURN):
             is_over = self.connection_end is not None
-            if is_over or not (self._process_client() or self._process_target()):
-                self.has_more = False
+            self.has_more = not is_over and (self._process_client() or self._process_target())
+            if not self.has_more or self._clock() >= until:
                 return
-        self.has_more = True
 
     # The client's events.
 
