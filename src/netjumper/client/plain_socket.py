@@ -1,6 +1,8 @@
 """A plain socket that carries the plaintext of an endpoint, for other libraries."""
 
 import asyncio
+import contextlib
+import select
 import socket
 from weakref import WeakKeyDictionary
 
@@ -11,6 +13,7 @@ from netjumper.relay.relay import HALF_CLOSED_CHECK_INTERVAL_S, Relay
 from netjumper.relay.splice import RelayMemory
 from netjumper.tls.endpoint import TlsEndpoint
 
+ACCEPT_TRIES, ACCEPT_WAIT_S = 10, 0.1
 _MEMORIES: WeakKeyDictionary[asyncio.AbstractEventLoop, RelayMemory] = WeakKeyDictionary()
 
 
@@ -85,11 +88,22 @@ def _has_heard(endpoint: TlsEndpoint) -> bool:
 
 
 def _tcp_pair() -> tuple[socket.socket, socket.socket]:
-    """Return two connected TCP sockets; those of `socketpair` have no reset."""
+    """Return two connected TCP sockets; those of `socketpair` have no reset.
+
+    Nothing blocks, since a loop calls this: on loopback, a connection is in the queue of the
+    listener when `connect` returns. Only a very busy kernel needs the short wait.
+    """
     with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
+        listener.setblocking(False)
         while True:
-            theirs = socket.create_connection(listener.getsockname())
-            ours, peer = listener.accept()
+            theirs = socket.socket()
+            theirs.setblocking(False)
+            theirs.connect_ex(listener.getsockname())
+            try:
+                ours, peer = _accepted(listener)
+            except OSError:
+                theirs.close()
+                raise
             if peer == theirs.getsockname():
                 break
             ours.close()  # another program on this machine connected first
@@ -101,6 +115,14 @@ def _tcp_pair() -> tuple[socket.socket, socket.socket]:
     if hasattr(socket, "TCP_LINGER2"):
         theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, -1)
     return ours, theirs
+
+
+def _accepted(listener: socket.socket) -> tuple[socket.socket, object]:
+    for _ in range(ACCEPT_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            return listener.accept()
+        select.select([listener], [], [], ACCEPT_WAIT_S)
+    raise TimeoutError("no connection to 127.0.0.1 is possible")
 
 
 def _over(_: RelayEnd) -> None:
