@@ -20,10 +20,14 @@ def processes(tmp_path, monkeypatch):
     proc = tmp_path / "proc"
     monkeypatch.setattr(listener_check, "PROC", proc)
 
-    def write(*lines, user=OWN_USER):
+    def write(*lines, user=OWN_USER, real_user=None):
+        uids = [user if real_user is None else real_user, user, user, user]
+
         for number, line in enumerate(lines, 1):
             (proc / str(number)).mkdir(parents=True, exist_ok=True)
-            (proc / str(number) / "status").write_text(f"Name:\tx\nUid:\t9\t{user}\t9\t9\n")
+            (proc / str(number) / "status").write_text(
+                "\t".join(["Name:\tx\nUid:", *map(str, uids)]) + "\n"
+            )
             if line is not None:
                 words = "\0".join([*line, ""]) if line else ""
                 (proc / str(number) / "cmdline").write_text(words)
@@ -120,6 +124,8 @@ async def test_process_of_another_user_is_not_believed(capsys, processes, monkey
             "netjumper-bridge: netjumper-bridge runs here as user 54321; "
             "run the health check as that user"
         )
+        processes(line, user=0, real_user=54321)  # a setuid program, with words of its caller
+        assert (await healthcheck(capsys, "--running")) == (code, text)
         processes(line, user=0)
         assert (await healthcheck(capsys, "--running"))[0] == 0
         processes(line, user=12345)

@@ -15,8 +15,8 @@ from netjumper.errors import NetjumperError
 BRIDGE, SERVER = "netjumper-bridge", "netjumper"
 PROC = Path("/proc")
 """Linux's directory of processes."""
-_EFFECTIVE_UID = re.compile(rb"^Uid:\t\d+\t(\d+)", re.MULTILINE)
-"""Matches a line of /proc/PID/status; see proc(5)."""
+_UIDS = re.compile(rb"^Uid:((?:\t\d+){4})$", re.MULTILINE)
+"""Matches the real, effective, saved and file system user in /proc/PID/status; see proc(5)."""
 
 _AS_MODULE: dict[tuple[str, ...], str] = {
     ("-m", "netjumper", "server"): SERVER,
@@ -107,11 +107,12 @@ def running_service(*commands: str) -> tuple[str, list[str]]:
     trusted = {os.geteuid(), 0}
     services: dict[str, list[str]] = {}
     others: dict[str, int] = {}
-    for user, name, words in _services():
-        if user in trusted:
-            services.setdefault(name, words)
+    for users, name, words in _services():
+        # All of them: a setuid program has the command line that its caller has chosen.
+        if foreign := [user for user in users if user not in trusted]:
+            others.setdefault(name, foreign[0])
         else:
-            others.setdefault(name, user)
+            services.setdefault(name, words)
     for name in commands:
         if name in services:
             return name, services[name]
@@ -122,14 +123,14 @@ def running_service(*commands: str) -> tuple[str, list[str]]:
     raise Unhealthy(f"no {' or '.join(commands)} runs here")
 
 
-def _services() -> Iterator[tuple[int, str, list[str]]]:
-    """Yield the user, the command and the words after it of each process that is a service."""
-    for user, line in _command_lines():
+def _services() -> Iterator[tuple[list[int], str, list[str]]]:
+    """Yield the users, the command and the words after it of each process that is a service."""
+    for users, line in _command_lines():
         name, words = _command_of(line)
         if name not in (BRIDGE, SERVER):
             continue
         if not words or words[0].startswith("-") or words[0].isdigit():  # no sub-command
-            yield user, name, words
+            yield users, name, words
 
 
 def _command_of(words: list[str]) -> tuple[str, list[str]]:
@@ -141,15 +142,16 @@ def _command_of(words: list[str]) -> tuple[str, list[str]]:
     return PurePath(words[0]).name if words else "", words[1:]
 
 
-def _command_lines() -> Iterator[tuple[int, list[str]]]:
+def _command_lines() -> Iterator[tuple[list[int], list[str]]]:
     """Yield the users and command lines of all processes of this machine or container."""
     for number in sorted(int(it.name) for it in PROC.glob("[0-9]*")):
         process = PROC / str(number)
         try:
             line = (process / "cmdline").read_bytes()
             # Not the owner of the directory: a process can make that root.
-            user = _EFFECTIVE_UID.search((process / "status").read_bytes())
+            uids = _UIDS.search((process / "status").read_bytes())
         except OSError:  # it has ended
             continue
-        if user is not None:
-            yield int(user[1]), line.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0")
+        if uids is not None:
+            users = [int(it) for it in uids[1].split()]
+            yield users, line.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0")
