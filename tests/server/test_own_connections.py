@@ -43,6 +43,18 @@ def test_dial_to_another_port_is_not_remembered(connections):
         assert not connections.includes(f"192.0.2.1:{sock.getsockname()[1]}")
 
 
+def test_few_ports_are_remembered(connections):
+    """Otherwise a client could have all ports remembered, and shut out everybody else."""
+    with contextlib.ExitStack() as stack:
+        ports = []
+        for _ in range(own_connections.MAX_REMEMBERED + 1):
+            sock = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            connections.dialled(sock, 9527)
+            ports.append(sock.getsockname()[1])
+    found = [connections.includes(f"192.0.2.1:{port}") for port in ports]
+    assert found == [False] + [True] * own_connections.MAX_REMEMBERED
+
+
 async def test_dialled_port_is_forgotten(connections, monkeypatch):
     monkeypatch.setattr(own_connections, "REMEMBERED_S", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as sock:
