@@ -187,6 +187,13 @@ OWN = [
 ]
 
 
+def test_name_with_an_address_of_an_own_network_does_not_exist_for_clients():
+    it = Guard(own_networks=lambda: OWN)
+    with pytest.raises(NameNotFound) as caught:
+        it.check_address(Address("nas.example.org", 443), "203.0.113.6")
+    assert str(caught.value) == str(dial_errors.name_not_found("nas.example.org"))
+
+
 def test_own_addresses_and_networks_are_refused_unless_a_rule_opens_them():
     it = Guard(own_networks=lambda: OWN)
     assert refusal(it, "203.0.113.5") == "this machine (203.0.113.5)"

@@ -149,7 +149,7 @@ def _refused(
     if opens:
         detail += f"; --allow {address} opens it"
     is_name = ":" not in target.host and not reads_as_ipv4(target.host)
-    if is_name and address and default_refusal(address):
+    if is_name and address and (opens or default_refusal(address)):
         return dial_errors.hidden(target.host, detail)
     return dial_errors.refused_by_rule(str(target), detail)
 
