@@ -3,6 +3,9 @@
 import functools
 import ipaddress
 
+_ALL_OF_IPV4 = tuple(map(ipaddress.IPv6Network, ("::ffff:0:0:0/96", "64:ff9b::/96")))
+"""Networks whose addresses have an IPv4 address in them (RFC 2765 section 2.1, RFC 6052)."""
+
 
 def ip_of(peer: str) -> str:
     """Return the IP address of `IP:PORT`; empty for a unix socket."""
@@ -12,7 +15,8 @@ def ip_of(peer: str) -> str:
 def source_of(peer: str) -> str:
     """Return what counts as one source: an IPv4 address, an IPv6 network of 64 bits.
 
-    A host with one address of such a network has all of them (RFC 6177). A unix socket has no
+    A host with one address of such a network has all of them (RFC 6177). In a network that stands
+    for all of IPv4, an address is a source of its own. A unix socket has no
     source: the permissions of its file decide who can connect.
 
     Args:
@@ -30,4 +34,7 @@ def is_loopback(peer: str) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _network_of(ip: str) -> str:
-    return str(ipaddress.IPv6Interface(f"{ip.partition('%')[0]}/64").network)
+    address = ipaddress.IPv6Address(ip.partition("%")[0])
+    if any(address in network for network in _ALL_OF_IPV4):
+        return str(address)
+    return str(ipaddress.IPv6Network((address, 64), strict=False))
