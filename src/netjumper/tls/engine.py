@@ -17,10 +17,9 @@ size that they once had."""
 MAX_UNSENT_ANSWER_BYTES = 64 * 1024
 """Bytes of answers that a peer can cause without reading them. A key update (RFC 8446 section
 4.6.3) costs the side that requests it as much as the side that answers."""
-MAX_BYTES_WITHOUT_DATA = 128 * 1024
+MAX_BYTES_WITHOUT_DATA = 32 * 1024
 """Bytes that a peer can send in a row without any plaintext in them. A handshake with certificates
-is
-shorter; key updates and empty records can go on for ever."""
+is shorter; key updates and empty records can go on for ever."""
 MAX_READS = 64
 """Records that one call decrypts at most; a peer can send records of one byte."""
 MAX_EMPTY_FILLS = 2
