@@ -13,6 +13,7 @@ from math import inf
 
 from netjumper.addressing.address import Address
 from netjumper.client.background_loop import in_background
+from netjumper.client.challenges import ChallengeHistory
 from netjumper.client.failures import lost, named, trust_error, unreachable
 from netjumper.client.plain_socket import decrypted_socket
 from netjumper.client.silence import explain
@@ -31,9 +32,17 @@ class BlockingConnection:
         jump_host: the jump server's address; errors name it.
         secret: shared with it.
         options: of the socket.
+        challenges: of the jump server, from earlier connections; None is none.
     """
 
-    def __init__(self, jump_host: Address, secret: bytes, options: SocketOptions) -> None:
+    def __init__(
+        self,
+        jump_host: Address,
+        secret: bytes,
+        options: SocketOptions,
+        challenges: ChallengeHistory | None = None,
+    ) -> None:
+        self._challenges = challenges or ChallengeHistory(jump_host)
         self.handshake = ClientHandshake(secret)
         self._secret = secret
         self.received = b""
@@ -147,4 +156,7 @@ class BlockingConnection:
         if data:
             self._silent_since = inf
         self.received += data
+        had_challenge = bool(self.handshake.challenge)
         self.handshake.receive_data(data)
+        if self.handshake.challenge and not had_challenge:
+            self._challenges.record(self.handshake.challenge)

@@ -1,12 +1,12 @@
 """A jump host: dial it, answer its challenge, name the target, and be connected to the target."""
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Callable
 from typing import Any
 
 from netjumper.addressing.address import Address
+from netjumper.client.challenges import ChallengeHistory
 from netjumper.client.failures import lost, named, trust_error, unreachable
 from netjumper.client.silence import SilenceWatch
 from netjumper.dial_errors import timed_out
@@ -24,17 +24,9 @@ from netjumper.protocol.wire import ClientHandshake
 
 MAX_EARLY_DATA_BYTES = 14_000
 """Bytes; with the destination they fill the first flight of a connection (RFC 6928). More would
-wait
-for an acknowledgement anyway."""
-
-
-MAX_KNOWN_CHALLENGES = 1024
-"""Number of challenges that are remembered, to notice one that repeats."""
+wait for an acknowledgement anyway."""
 CORK_TIME_S = 0.005
 """Seconds that a destination waits for early data, so that both leave in one packet."""
-
-
-_LOG = logging.getLogger("netjumper")
 
 
 class JumpHost:
@@ -46,6 +38,7 @@ class JumpHost:
         secret: shared with it.
         dialer: dials it; its failures are reported as the jump host's.
         timeout: seconds from the connection to the outcome.
+        challenges: of the jump server, from earlier connections; None is none.
     """
 
     def __init__(
@@ -55,6 +48,7 @@ class JumpHost:
         secret: bytes,
         dialer: Connector,
         timeout: float = 15.0,
+        challenges: ChallengeHistory | None = None,
     ) -> None:
         self.loop = loop
         self.address = address
@@ -63,23 +57,10 @@ class JumpHost:
         self.deadlines: Deadlines[JumpConnection] = Deadlines(loop, timeout, JumpConnection.expire)
         self.corked: Deadlines[JumpConnection] = Deadlines(loop, CORK_TIME_S, JumpConnection.send)
         self.silence = SilenceWatch(loop, address)
-        self._challenges: dict[bytes, None] = {}
-        self._has_warned = False
+        self.challenges = challenges or ChallengeHistory(address)
 
     def __repr__(self) -> str:
         return f"<JumpHost {self.address}>"
-
-    def record_challenge(self, challenge: bytes) -> None:
-        """Warn, once, if the jump server sends a challenge again: its answer could be replayed."""
-        if challenge in self._challenges and not self._has_warned:
-            self._has_warned = True
-            _LOG.warning(
-                "jump host %s: it sent the same challenge twice; an answer can be replayed there",
-                self.address,
-            )
-        self._challenges[challenge] = None
-        if len(self._challenges) > MAX_KNOWN_CHALLENGES:
-            del self._challenges[next(iter(self._challenges))]
 
     def connect(self, target: Address, opened: Opened, failed: Failed) -> "JumpConnection":
         """Begin to open a tunnel; `failed` is given a `JumpHostError` or a `TargetError`.
@@ -276,7 +257,7 @@ class JumpConnection:
             had_challenge = bool(handshake.challenge)
             handshake.receive_data(data)
             if handshake.challenge and not had_challenge:
-                self._host.record_challenge(handshake.challenge)
+                self._host.challenges.record(handshake.challenge)
             if handshake.result is not None:
                 self._open(endpoint)
                 return

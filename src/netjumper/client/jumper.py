@@ -18,6 +18,7 @@ from netjumper.addressing.address import Address
 from netjumper.addressing.jump_url import JumpUrl
 from netjumper.client.background_loop import in_background
 from netjumper.client.blocking import BlockingConnection
+from netjumper.client.challenges import ChallengeHistory
 from netjumper.client.encryption import client_for
 from netjumper.client.jump_host import JumpHost
 from netjumper.client.plain_socket import plain_socket
@@ -86,6 +87,7 @@ class Jumper:
         self._secret = _secret_of(url, secret, secret_file)
         self._encryption = encryption or client_for(url, self._secret)
         self.connect_timeout = connect_timeout
+        self._challenges = ChallengeHistory(url.address)
 
     def __repr__(self) -> str:
         return f"<Jumper {self.address}>"
@@ -112,7 +114,7 @@ class Jumper:
             sock.settimeout(socket.getdefaulttimeout() if timeout is None else timeout)
             return sock
         deadline = time.monotonic() + limit
-        connection = BlockingConnection(self.address, self._secret, _OPTIONS)
+        connection = BlockingConnection(self.address, self._secret, _OPTIONS, self._challenges)
         connection.handshake.request(address)
         try:
             connection.resolve(deadline)
@@ -138,17 +140,17 @@ class Jumper:
         address = _address_of(target)
         loop = asyncio.get_running_loop()
         limit = self.connect_timeout if timeout is None else timeout
-        stands: asyncio.Future[Endpoint] = loop.create_future()
+        opened: asyncio.Future[Endpoint] = loop.create_future()
         made = Endpoint if self._encryption is None else self._encryption.endpoint
         dialer = Dialer(loop, timeout=limit, options=_OPTIONS, endpoint=made)
-        host = JumpHost(loop, self.address, self._secret, dialer, timeout=limit)
-        connection = host.connect(address, *_settling(stands))
+        host = JumpHost(loop, self.address, self._secret, dialer, limit, self._challenges)
+        connection = host.connect(address, *_settling(opened))
         timer = loop.call_later(limit, connection.expire)
         try:
-            endpoint = await stands
+            endpoint = await opened
         except asyncio.CancelledError:
-            if stands.done() and not stands.cancelled() and stands.exception() is None:
-                stands.result().close()
+            if opened.done() and not opened.cancelled() and opened.exception() is None:
+                opened.result().close()
             raise
         finally:
             timer.cancel()
