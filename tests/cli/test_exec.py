@@ -128,6 +128,7 @@ def test_program_gets_no_variable_that_can_hold_a_secret():
         "NETJUMPER_AUTH": "me:pass",
         "NETJUMPER_JUMP": "netjumper://:s3cret@127.0.0.1:1",
         "NETJUMPER_SECRET": "s3cret-of-18-bytes",
+        "NETJUMPER_SECRT": "s3cret-of-18-bytes",
     }
     found = environment_of([COMMAND, "exec", "--via", "127.0.0.1:1"], secrets)
     assert not secrets.keys() & found.keys()

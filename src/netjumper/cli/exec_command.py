@@ -25,10 +25,15 @@ from netjumper.errors import AddressError, SettingsError
 from netjumper.logs.handler import nonblocking_logging
 from netjumper.settings.bridge import BridgeSettings, RunningBridge
 from netjumper.settings.loaded import Loaded
-from netjumper.settings.option import Group, variable
+from netjumper.settings.option import PREFIX, Group, variable
+from netjumper.settings.server import ServerSettings
 
 SECRET_VARIABLES = frozenset(variable(key) for key in BridgeSettings.unshown)
 """Variables of the bridge that can hold a secret; the program must not see them."""
+KNOWN_VARIABLES = frozenset(
+    variable(key) for key in (*BridgeSettings.model_fields, *ServerSettings.model_fields, "config")
+)
+"""The others with our prefix are misspelt, and can hold a secret too."""
 SERVICE_MANAGER_VARIABLES = frozenset(
     (*socket_activation.LISTEN_VARIABLES, *sd_notify.NOTIFY_VARIABLES)
 )
@@ -190,7 +195,11 @@ def _environment(
     http: str, socks: str, users: Mapping[str, str] | None, no_proxy: str
 ) -> dict[str, str]:
     removed = PROXY_VARIABLES | SECRET_VARIABLES | SERVICE_MANAGER_VARIABLES
-    kept = {name: value for name, value in os.environ.items() if name not in removed}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in removed and (name in KNOWN_VARIABLES or not name.startswith(PREFIX))
+    }
     proxies = variables(http, socks, first_of(users), no_proxy)
     if "REQUEST_METHOD" not in kept:  # to a CGI program, HTTP_PROXY is a header of its client
         proxies["HTTP_PROXY"] = proxies["http_proxy"]
