@@ -19,7 +19,8 @@ Fields = list[tuple[bytes, bytes]]
 Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
 # What no authority contains, though some programs would stop reading there, and its port.
-_INVALID_HOST = re.compile(rb"[\x00- \"#,/<>?@\\^`{|}\x7f]|\](?!:[0-9]|\Z)|:(?![0-9]*\Z)|:\Z")
+_INVALID_HOST = re.compile(rb"[\x00- \"#,/<>?@[\]\\^`{|}\x7f]|:(?![0-9]*\Z)|:\Z")
+_BRACKETED_HOST = re.compile(rb"\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\](?::[0-9]+)?")
 
 
 def values(message: h11.Event, name: bytes) -> list[bytes]:
@@ -52,11 +53,9 @@ def structured_string(text: str) -> str:
 
 def is_valid_host(host: bytes) -> bool:
     """Return whether a Host field is empty, HOST or HOST:PORT (RFC 9112 section 3.2)."""
-    name = host
-    if host.startswith(b"["):  # the colons of an IPv6 address are no port's
-        address, bracket, port = host.partition(b"]")
-        name = address.replace(b":", b"") + bracket + port
-    return _INVALID_HOST.search(name) is None
+    if host.startswith(b"["):
+        return _BRACKETED_HOST.fullmatch(host) is not None
+    return _INVALID_HOST.search(host) is None
 
 
 def reason_phrase(request: h11.Request | None, status: int, content: bytes) -> bytes:
