@@ -65,7 +65,7 @@ def test_settings_file_has_lists_of_rules(private):
             "--nat64-prefix: '2001:db8::/33': the length of a NAT64 prefix is one of 32, 40, 48, "
             "56, 64, 96; expected an IPv6 network, such as 64:ff9b:1::/96"
         )),
-        (["--deny", ""], f"--deny: an empty rule says nothing; * is everything; {RULE}"),
+        (["--deny", ""], f"--deny: the rule is empty; {RULE}"),
     ],
 )  # fmt: skip
 def test_invalid_rule_is_reported_with_a_valid_one(arguments, message, capsys):

@@ -86,7 +86,7 @@ def test_server_refuses_an_empty_secret(capsys, monkeypatch, private):
 
 def test_secret_and_secret_file_exclude_each_other(capsys):
     message = refused(capsys, "netjumper", "9527", "s3cret-of-18-bytes", "--secret-file", "x")
-    assert message == "SECRET: secret_file is given in the same place; remove one of them"
+    assert message == "SECRET: cannot be combined with secret_file; remove one of them"
 
 
 @COMMANDS
@@ -109,7 +109,7 @@ def test_bridge_needs_a_jump_host(capsys, monkeypatch):
 
 def test_jump_host_and_embedded_exclude_each_other(capsys):
     message = refused(capsys, "netjumper-bridge", "--embedded", "--jump", "h:1")
-    assert message == "--embedded: jump is given in the same place; remove one of them"
+    assert message == "--embedded: cannot be combined with jump; remove one of them"
 
 
 def test_public_bridge_without_a_password_is_refused(capsys):

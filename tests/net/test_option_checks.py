@@ -47,8 +47,8 @@ def test_unknown_congestion_control_is_reported_with_the_available_ones(check, n
     kernel("tcp_available_congestion_control", "reno cubic")
     key, message = problem(check, congestion_control=name)
     assert key == "congestion_control"
-    assert message.startswith("this kernel has no '")
-    assert message.endswith("; there are reno cubic")
+    assert message.startswith("this kernel has no congestion control '")
+    assert message.endswith(", only reno cubic")
 
 
 def test_privileged_congestion_control_is_reported_with_the_allowed_ones():

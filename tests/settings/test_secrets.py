@@ -33,7 +33,7 @@ def test_both_forms_of_the_secret_in_one_source_are_refused(private, monkeypatch
     path = private("c.toml", "[server]\nsecret = 's3cret-of-18-bytes'\nsecret_file = 'x'\n")
     message = only_refusal(config=path, model=ServerSettings)
     assert message == (
-        f"{path}:2: [server] secret: secret_file is given in the same place; remove one of them"
+        f"{path}:2: [server] secret: cannot be combined with secret_file; remove one of them"
     )
     monkeypatch.setenv("NETJUMPER_SECRET", "s3cret-of-18-bytes")
     monkeypatch.setenv("NETJUMPER_SECRET_FILE", "x")

@@ -151,7 +151,8 @@ async def test_other_certificate_than_the_pinned_one_is_rejected(certificate, au
     ours, theirs = await exchange(
         client_with_pins([pin(other)]), server_with_certificate(certificate)
     )
-    assert str(ours) == "its certificate is not the pinned one"
+    its = pin(certificate).hex()
+    assert str(ours) == f"its certificate is not the pinned one; its pin is {its}"
     assert isinstance(theirs, OSError)
 
 

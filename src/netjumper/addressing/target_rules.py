@@ -106,7 +106,7 @@ class Rule:
 def _parted(text: str) -> tuple[str, str]:
     """Return host and ports of a rule; an IPv6 network needs brackets to have ports."""
     if not text:
-        raise AddressError(f"an empty rule says nothing; {EVERYTHING} is everything")
+        raise AddressError("the rule is empty")
     refuse_scheme(text, "a host, a network or a port")
     if bracketed := _BRACKETED_RULE.fullmatch(text):
         address, length, ports = bracketed.groups(default="")

@@ -134,7 +134,7 @@ def _command(words: Sequence[str]) -> int:
 
 
 COMMANDS = (
-    lazy_command("keygen", "print a fresh 256-bit secret and stop", "netjumper.cli.keygen"),
+    lazy_command("keygen", "print a new secret, or make a certificate", "netjumper.cli.keygen"),
     lazy_command(
         "share",
         "print what a bridge needs to be given for this jump server",

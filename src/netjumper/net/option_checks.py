@@ -88,7 +88,7 @@ def _check_congestion_control(name: str) -> None:
         )
     except (OSError, ValueError):
         available = _kernels("tcp_available_congestion_control")
-        problem = f"this kernel has no {quoted(name)}; there are {available}"
+        problem = f"this kernel has no congestion control {quoted(name)}, only {available}"
     else:
         return
     raise OptionUnavailable("congestion_control", problem)

@@ -195,7 +195,7 @@ class CommonSettings(SocketSettings):
         """Yield (key, what is wrong) for rules that one key alone cannot break."""
         for one, other in self.exclusive:
             if all(getattr(self, key) not in (None, False, ()) for key in (one, other)):
-                yield one, f"{other} is given in the same place; remove one of them"
+                yield one, f"cannot be combined with {other}; remove one of them"
         if self.key_file is not None and self.certificate_file is None:
             yield "key_file", "key_file requires certificate_file"
         yield from self._repeated_addresses()

@@ -56,9 +56,10 @@ class Encryption:
     def _check(self, tls: ssl.SSLObject) -> None:
         if not self.pins:
             return
-        certificate = tls.getpeercert(binary_form=True)
-        if certificate is None or pin_of(certificate) not in self.pins:
-            raise ssl.SSLCertVerificationError(1, "its certificate is not the pinned one")
+        pin = pin_of(tls.getpeercert(binary_form=True) or b"")
+        if pin not in self.pins:
+            reason = f"its certificate is not the pinned one; its pin is {pin.hex()}"
+            raise ssl.SSLCertVerificationError(1, reason)
 
 
 class ReloadableTls:

@@ -96,7 +96,7 @@ complete -c netjumper -n _shtab_netjumper_using -l log-format -xka "auto rich pl
 complete -c netjumper -n _shtab_netjumper_using -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this settings file instead of the usual ones'
 complete -c netjumper -n _shtab_netjumper_using -l check -d 'check the settings, print those given, and exit'
 complete -c netjumper -n _shtab_netjumper_using -s V -l version -d 'print the version and exit'
-complete -c netjumper -n '_shtab_netjumper_using; and test $_shtab_netjumper_npos -eq 0' -a keygen -d 'print a fresh 256-bit secret and stop'
+complete -c netjumper -n '_shtab_netjumper_using; and test $_shtab_netjumper_npos -eq 0' -a keygen -d 'print a new secret, or make a certificate'
 complete -c netjumper -n '_shtab_netjumper_using keygen' -s h -l help -d 'print this help and exit'
 complete -c netjumper -n '_shtab_netjumper_using keygen' -l out -xka "(__fish_complete_path (commandline -ct))" -d 'write the secret to a new file that only its owner can read, and print nothing'
 complete -c netjumper -n '_shtab_netjumper_using keygen' -l tls -xka "(__fish_complete_path (commandline -ct))" -d 'write a certificate and its key to a new file, and print the pin of it'
