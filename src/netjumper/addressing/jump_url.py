@@ -120,13 +120,13 @@ class JumpUrl:
         options += [("ca", SYSTEM)] if self.system_ca else []
         options += [("name", self.name)] if self.name else []
         query = "&".join(f"{key}={_quoted(value, '/:')}" for key, value in options)
-        who = _quoted(self.client) + (f":{_quoted(secret)}" if secret else "")
+        user = _quoted(self.client) + (f":{_quoted(secret)}" if secret else "")
         scheme = TLS_SCHEME if self.tls else CLEAR_SCHEME
-        return f"{scheme}://{who}{'@' * bool(who)}{self.address}{'?' * bool(query)}{query}"
+        return f"{scheme}://{user}{'@' * bool(user)}{self.address}{'?' * bool(query)}{query}"
 
 
 def _address(text: str) -> Address:
-    """Return a text for a message, without a part that may be CLIENT:SECRET.
+    """Parse HOST or HOST:PORT; an error repeats no part that may be CLIENT:SECRET.
 
     A comma within a secret ends one of several jump hosts, so a part of a secret can look like a
     host.

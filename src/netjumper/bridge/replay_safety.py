@@ -1,8 +1,9 @@
 """Decides whether a connection's first bytes may be sent to a target twice (RFC 8470)."""
 
+from netjumper.bridge.protocol_detection import TLS_HANDSHAKE
+
 SAFE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
 """The safe methods of HTTP (RFC 9110 section 9.2.1): to repeat a request does no harm."""
-_TLS_HANDSHAKE = 22
 _CLIENT_HELLO = b"\x01"
 
 
@@ -18,7 +19,7 @@ def _is_client_hello(data: bytes) -> bool:
     """RFC 8446 section 5.1; records of another type that follow can be 0-RTT data."""
     at = 0
     while at < len(data):
-        if data[at] != _TLS_HANDSHAKE:
+        if data[at] != TLS_HANDSHAKE:
             return False
         at += 5 + int.from_bytes(data[at + 3 : at + 5])
     return data[5:6] in (b"", _CLIENT_HELLO)

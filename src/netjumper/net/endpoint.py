@@ -25,7 +25,7 @@ RESET_TIMEOUT_S = 10.0
 
 _RESET_ON_CLOSE, _END_ON_CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 """Values of SO_LINGER (socket(7))."""
-_WOULD_BLOCK = (BlockingIOError, InterruptedError)
+WOULD_BLOCK = (BlockingIOError, InterruptedError)
 _MORE = getattr(socket, "MSG_MORE", 0)
 
 
@@ -116,7 +116,7 @@ class Endpoint:
         """
         try:
             return self._sock.recv(limit)
-        except _WOULD_BLOCK:
+        except WOULD_BLOCK:
             return None
 
     def recv_into(self, buffer: memoryview) -> int | None:
@@ -127,7 +127,7 @@ class Endpoint:
         """
         try:
             return self._sock.recv_into(buffer)
-        except _WOULD_BLOCK:
+        except WOULD_BLOCK:
             return None
 
     def at_eof(self) -> bool:
@@ -138,7 +138,7 @@ class Endpoint:
         """
         try:
             return not self._sock.recv(1, socket.MSG_PEEK)
-        except _WOULD_BLOCK:
+        except WOULD_BLOCK:
             return False
 
     def send(self, data: bytes | memoryview) -> int:
@@ -149,7 +149,7 @@ class Endpoint:
         """
         try:
             return self._sock.send(data)
-        except _WOULD_BLOCK:
+        except WOULD_BLOCK:
             return 0
 
     def send_with_next(self, data: bytes) -> int:
@@ -160,7 +160,7 @@ class Endpoint:
         """
         try:
             return self._sock.send(data, _MORE)
-        except _WOULD_BLOCK:
+        except WOULD_BLOCK:
             return 0
 
     def push(self) -> None:
@@ -195,7 +195,7 @@ class Endpoint:
         """Whether there is nothing to receive, not even the end."""
         try:
             self._sock.recv(1, socket.MSG_PEEK)
-        except _WOULD_BLOCK:
+        except WOULD_BLOCK:
             return True
         except OSError:
             return False

@@ -10,13 +10,11 @@ read costs at most one buffer or one pipe.
 import errno
 from typing import Protocol
 
-from netjumper.net.endpoint import Endpoint
+from netjumper.net.endpoint import WOULD_BLOCK, Endpoint
 from netjumper.relay.splice import BUFFER_SIZE, PIPE_SIZE, Pipe, RelayMemory, splice
 
 MIN_SPLICE_BYTES = 64 * 1024
 """Bytes; after a splice that moved fewer, the direction copies again."""
-
-_WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
 
 class DirectionOwner(Protocol):
@@ -154,7 +152,7 @@ class Direction:
             return  # called again at once, and copies
         try:
             count = splice(self.source.fd, pipe.write_fd, limit)
-        except _WOULD_BLOCK:
+        except WOULD_BLOCK:
             self._return_pipe()
             return
         except OSError as error:
@@ -176,7 +174,7 @@ class Direction:
         while self._in_pipe:
             try:
                 sent = splice(pipe.read_fd, self.sink.fd, self._in_pipe)
-            except _WOULD_BLOCK:
+            except WOULD_BLOCK:
                 self._wait_for_room()
                 return
             except OSError:
