@@ -1,10 +1,13 @@
-"""TLS for somebody who wants a socket."""
+"""Plain sockets over TLS."""
 
 import asyncio
+import errno
+import os
 import socket
 
 import pytest
 
+from netjumper.client import plain_socket
 from netjumper.client.plain_socket import decrypted_socket
 from netjumper.tls.context import client_with_pins
 from netjumper.tls.endpoint import TlsEndpoint
@@ -36,3 +39,29 @@ async def test_undecrypted_bytes_after_the_handshake_may_be_an_alert(tmp_path, m
         await decrypted_socket(ours.endpoint(loop, near), 0.3)
     assert server.is_established
     server.close()
+
+
+def test_pair_is_made_if_the_kernel_is_late(monkeypatch):
+    accept = socket.socket.accept
+    late = [True]
+
+    def accept_late(sock):
+        if late:
+            late.clear()
+            raise BlockingIOError
+        return accept(sock)
+
+    monkeypatch.setattr(socket.socket, "accept", accept_late)
+    ours, theirs = plain_socket._tcp_pair()
+    with ours, theirs:
+        assert ours.getpeername() == theirs.getsockname()
+    assert not late
+
+
+def test_pair_that_cannot_be_connected_is_an_error_at_once(monkeypatch):
+    def refuse(*_):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with pytest.raises(ConnectionRefusedError):
+        plain_socket._tcp_pair()

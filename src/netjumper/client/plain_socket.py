@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import select
+import selectors
 import socket
 from weakref import WeakKeyDictionary
 
@@ -13,7 +13,8 @@ from netjumper.relay.relay import HALF_CLOSED_CHECK_INTERVAL_S, Relay
 from netjumper.relay.splice import RelayMemory
 from netjumper.tls.endpoint import TlsEndpoint
 
-ACCEPT_TRIES, ACCEPT_WAIT_S = 10, 0.1
+ACCEPT_WAIT_S = 0.1
+"""Seconds in which the kernel connects two sockets of this machine."""
 _MEMORIES: WeakKeyDictionary[asyncio.AbstractEventLoop, RelayMemory] = WeakKeyDictionary()
 
 
@@ -97,11 +98,12 @@ def _tcp_pair() -> tuple[socket.socket, socket.socket]:
         listener.setblocking(False)
         while True:
             theirs = socket.socket()
-            theirs.setblocking(False)
-            theirs.connect_ex(listener.getsockname())
             try:
+                theirs.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    theirs.connect(listener.getsockname())
                 ours, peer = _accepted(listener)
-            except OSError:
+            except BaseException:
                 theirs.close()
                 raise
             if peer == theirs.getsockname():
@@ -118,11 +120,13 @@ def _tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def _accepted(listener: socket.socket) -> tuple[socket.socket, object]:
-    for _ in range(ACCEPT_TRIES):
-        with contextlib.suppress(BlockingIOError):
-            return listener.accept()
-        select.select([listener], [], [], ACCEPT_WAIT_S)
-    raise TimeoutError("no connection to 127.0.0.1 is possible")
+    try:
+        return listener.accept()
+    except BlockingIOError:
+        with selectors.DefaultSelector() as selector:
+            selector.register(listener, selectors.EVENT_READ)
+            selector.select(ACCEPT_WAIT_S)
+        return listener.accept()
 
 
 def _over(_: RelayEnd) -> None:
