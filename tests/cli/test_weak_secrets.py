@@ -5,7 +5,7 @@ import pytest
 from tests.support.commands import run
 
 TOO_SHORT = (
-    "the secret has {}, which are guessed in no time; `netjumper keygen` makes one, or allow it "
+    "a secret of {} is guessed in no time; `netjumper keygen` makes one, or allow it "
     "with --allow-weak-secret"
 )
 SHORT = "the secret has only {}; `netjumper keygen` makes one that cannot be guessed"

@@ -20,7 +20,7 @@ def refuse_weak_secrets(secrets: Secrets) -> None:
         SettingsError: some are; a line for each.
     """
     lines = [
-        f"{where}: the secret has {counted(len(secret), 'byte')}, which are guessed in no time; "
+        f"{where}: a secret of {counted(len(secret), 'byte')} is guessed in no time; "
         "`netjumper keygen` makes one, or allow it with --allow-weak-secret"
         for where, secret in secrets
         if len(secret) < MIN_SECRET_BYTES
